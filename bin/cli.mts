@@ -1,0 +1,148 @@
+/** The command line: reads it, resolves the settings, runs the command's pipeline, and says how it ended. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Context, PipelineEvent } from "../schemas/events.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { commandNamed, readArguments, type Request } from "./arguments.mts";
+import { type Command, commands, commonFlags } from "./commands.mts";
+import { commandHelp, overview } from "./help.mts";
+import { createReporter, type Mode } from "./reporter.mts";
+
+/** What the command line touches of the outside, so that tests can hand in their own. */
+export interface Outside {
+  out: (text: string) => void;
+  err: (text: string) => void;
+  signal: AbortSignal;
+  terminal: boolean;
+  colour: boolean;
+  columns: () => number;
+}
+
+/** Runs a command line in this process: wires signals, streams and the exit code. */
+export async function main(args: readonly string[], table: readonly Command[] = commands): Promise<void> {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(130);
+    process.stderr.write("\nStopping cleanly; once more to stop at once.\n");
+    controller.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0); // the reader has seen enough: `| head`
+      throw error;
+    });
+  }
+  const { NO_COLOR, TERM } = process.env;
+  const terminal = process.stderr.isTTY === true && TERM !== "dumb";
+  const outside: Outside = {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    signal: controller.signal,
+    terminal,
+    colour: terminal && !NO_COLOR,
+    columns: () => process.stderr.columns ?? 80,
+  };
+  process.exitCode = await execute(args, outside, table);
+  setTimeout(() => process.exit(), 2000).unref(); // a worker that outlives its pipeline does not hold the shell
+}
+
+/** Runs a command line and answers its exit code: 0 done, 1 failed, 2 wrong request, 130 interrupted. */
+export async function execute(
+  args: readonly string[],
+  outside: Outside,
+  table: readonly Command[] = commands,
+): Promise<number> {
+  const { out, err, signal } = outside;
+  try {
+    const text = await information(args, table);
+    if (text !== undefined) {
+      out(`${text}\n`);
+      return 0;
+    }
+    if (args.length === 0) {
+      err(`${overview()}\n`);
+      return 2;
+    }
+    const request = readArguments(args, table);
+    const settings = await settingsOf(request);
+    await perform(request, settings, outside);
+  } catch (error) {
+    if (!signal.aborted) return explain(error, err);
+    if (!isAbort(error, signal)) explain(error, err);
+  }
+  if (!signal.aborted) return 0;
+  err(`Stopped. The same command resumes: pipeline ${args.map(quoted).join(" ")}\n`);
+  return 130;
+}
+
+async function perform({ command, positionals, flags }: Request, settings: Settings, outside: Outside): Promise<void> {
+  const reporter = createReporter({ ...outside, mode: modeOf(flags, outside.terminal) });
+  const report = (event: PipelineEvent) => reporter.report(event);
+  const context: Context = { signal: outside.signal, report };
+  try {
+    await command.start({ positionals, flags, settings, context });
+  } finally {
+    reporter.close();
+  }
+}
+
+function modeOf(flags: Request["flags"], terminal: boolean): Mode {
+  if ("json" in flags) return "json";
+  if ("quiet" in flags) return "quiet";
+  return terminal ? "bars" : "lines";
+}
+
+/** The text that a request for information answers with, or undefined for a request to work. */
+async function information(args: readonly string[], table: readonly Command[]): Promise<string | undefined> {
+  const [first = "", second] = args;
+  if (first === "--version" || first === "-v") return (await import("../schemas/package.ts")).version();
+  if (first === "--help" || first === "-h") return overview();
+  if (first === "help") return second === undefined ? overview() : commandHelp(commandNamed(second, table));
+  if (args.includes("--help") || args.includes("-h")) return commandHelp(commandNamed(first, table));
+  if (first.startsWith("-")) throw badUsage(`Missing command before "${first}": see pipeline --help`);
+  return undefined;
+}
+
+/** Defaults < preset < what the named RUN recorded < --config < --set and shorthand flags. */
+async function settingsOf({ command, flags, repeated, positionals }: Request): Promise<Settings> {
+  const { assignmentLayer, fileLayer, pathLayer, presetLayer, resolveSettings } = await import(
+    "../schemas/resolve-settings.ts"
+  );
+  const layers = [];
+  const builtIn = command.name === "run" && positionals.length === 0 && !("config" in flags);
+  const preset = flags.preset ?? (builtIn ? "demo" : undefined);
+  if (preset !== undefined) layers.push(presetLayer(preset));
+  for (const [flag, sections] of Object.entries(command.inherits ?? {})) {
+    const recorded = flags[flag] === undefined ? undefined : join(flags[flag], "settings.yaml");
+    if (recorded && existsSync(recorded)) layers.push(await fileLayer(recorded, sections));
+  }
+  if (flags.config !== undefined) layers.push(await fileLayer(flags.config));
+  for (const assignment of repeated.set ?? []) layers.push(assignmentLayer(assignment));
+  for (const [name, { sets }] of Object.entries({ ...command.flags, ...commonFlags })) {
+    if (sets && flags[name] !== undefined) layers.push(pathLayer(sets, flags[name], `--${name}`));
+  }
+  return resolveSettings(layers);
+}
+
+/** Prints a failure's sentence alone, or the stack of what nobody foresaw; answers the exit code. */
+function explain(error: unknown, err: (text: string) => void): number {
+  if (error instanceof Failure) {
+    err(`${error.message}\n`);
+    return error.exitCode;
+  }
+  err(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  err("This is a mistake in onestep, not in what you did: please report it with the command and the lines above.\n");
+  return 1;
+}
+
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  return error === signal.reason || (error instanceof Error && error.name === "AbortError");
+}
+
+/** A word as a POSIX shell takes it back. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

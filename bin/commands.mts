@@ -1,0 +1,227 @@
+/** Every command as data: parsing, `--help`, suggestions and dispatch all come from this table. */
+import type { Context } from "../schemas/events.ts";
+import type { Settings } from "../schemas/settings.ts";
+
+export interface Flag {
+  value?: string; // what stands for the value in the help; a flag without one is a switch
+  about: string;
+  sets?: string; // the settings path this flag is short for
+  whole?: boolean; // the value is a whole number above 0
+  required?: boolean;
+  many?: boolean;
+}
+
+export interface Positional {
+  name: string;
+  about: string;
+  choices?: readonly string[];
+  many?: boolean;
+  optional?: boolean;
+}
+
+/** What a command's line gave: single flags by name, and the settings that resulted. */
+export interface Input {
+  positionals: string[];
+  flags: Record<string, string | undefined>;
+  settings: Settings;
+  context: Context;
+}
+
+export interface Command {
+  name: string;
+  summary: string;
+  positionals: readonly Positional[];
+  flags: Readonly<Record<string, Flag>>;
+  /** Folders whose recorded settings.yaml decides these groups, below --config and --set. */
+  inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
+  example: string;
+  start: (input: Input) => Promise<unknown>;
+}
+
+export const commonFlags: Readonly<Record<string, Flag>> = {
+  preset: { value: "NAME", about: "start from a built-in set of settings: demo, fashion, cifar, photos, tiny" },
+  config: { value: "FILE.yaml", about: "settings from a file, over the preset" },
+  set: { value: "PATH=VALUE", about: "one setting, over everything else, as in train.batch=32", many: true },
+  seed: { value: "S", about: "of everything random", sets: "seed" },
+  device: { value: "NAME", about: "auto, cpu, webgpu, cuda or tensorflow", sets: "engine.device" },
+  threads: { value: "N", about: "of each engine; 0 is one for each core", sets: "engine.threads" },
+  json: { about: "print one JSON event a line instead of bars and words" },
+  quiet: { about: "print results and warnings only" },
+  help: { about: "print this" },
+};
+
+const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
+const out = (value: string, about: string): Flag => ({ value, about, required: true });
+const size: Flag = { value: "PIXELS", about: "side of the square images", sets: "images.size" };
+const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };
+const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulate.steps" };
+const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };
+const solver: Flag = { value: "NAME", about: "euler, heun, ddim or dpm++2m", sets: "simulate.solver" };
+const model = ["images", "encoder", "network", "diffusion"] as const;
+
+export const commands: readonly Command[] = [
+  {
+    name: "ingest",
+    summary: "turn images into a store of latents",
+    positionals: [images],
+    flags: {
+      out: out("LATENTS", "folder of the latent store"),
+      size,
+      encoder: { value: "KIND", about: "pixel, autoencoder or taesd", sets: "encoder.kind" },
+    },
+    example: "pipeline ingest photos.zip --size 32 --out latents",
+    start: async ({ positionals, flags, ...rest }) =>
+      (await import("../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, ...rest }),
+  },
+  {
+    name: "pretrain",
+    summary: "train a teacher, an autoencoder or a perceptual network",
+    positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual"] }],
+    flags: {
+      data: { value: "LATENTS", about: "latent store, or images for the autoencoder", required: true },
+      out: out("RUN", "folder of the run"),
+    },
+    inherits: { data: ["images", "encoder"] },
+    example: "pipeline pretrain teacher --data latents --out teacher --set pretrain.teacher.steps=4000",
+    start: async ({ positionals, flags, ...rest }) =>
+      (await import("../pipelines/pretrain.ts")).pretrain({
+        what: positionals[0] as "teacher" | "autoencoder" | "perceptual",
+        data: flags.data!,
+        out: flags.out!,
+        ...rest,
+      }),
+  },
+  {
+    name: "simulate",
+    summary: "solve the teacher's ODE into a store of (noise, latent, condition) triples",
+    positionals: [],
+    flags: {
+      teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+      conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise" },
+      out: out("STORE", "folder of the triple store"),
+      count,
+      steps,
+      solver,
+      guidance,
+    },
+    inherits: { teacher: model },
+    example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --solver heun --guidance 1.5 --seed 1",
+    start: async ({ flags, positionals: _, ...rest }) =>
+      (await import("../pipelines/simulate.ts")).simulate({
+        teacher: flags.teacher!,
+        conditions: flags.conditions,
+        out: flags.out!,
+        ...rest,
+      }),
+  },
+  {
+    name: "train",
+    summary: "train a one-step student on triples, also while they are still being written",
+    positionals: [],
+    flags: {
+      store: { value: "STORE", about: "store of `simulate`", required: true },
+      teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+      out: out("RUN", "folder of the run"),
+      steps: { value: "N", about: "training steps", sets: "train.steps" },
+      batch: { value: "N", about: "triples a step", sets: "train.batch" },
+    },
+    inherits: { teacher: model },
+    example: "pipeline train --store triples --teacher teacher --out student --steps 8000",
+    start: async ({ flags, positionals: _, ...rest }) =>
+      (await import("../pipelines/train.ts")).train({
+        store: flags.store!,
+        teacher: flags.teacher!,
+        out: flags.out!,
+        ...rest,
+      }),
+  },
+  {
+    name: "run",
+    summary: "the whole job, overlapped: ingest, simulate and train; the built-in demo without IMAGES",
+    positionals: [{ ...images, optional: true }],
+    flags: {
+      out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES" },
+      teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise" },
+      count,
+    },
+    inherits: { teacher: model },
+    example: "pipeline run photos.zip --preset fashion --out runs/photos",
+    start: async ({ positionals, flags, ...rest }) =>
+      (await import("../pipelines/run.ts")).run({
+        images: positionals,
+        out: flags.out,
+        teacher: flags.teacher,
+        ...rest,
+      }),
+  },
+  {
+    name: "sample",
+    summary: "draw pictures with one network call each",
+    positionals: [],
+    flags: {
+      model: { value: "RUN", about: "run of `train`, `run` or `pretrain teacher`", required: true },
+      count: { value: "N", about: "pictures; 64 unless told", whole: true },
+      out: out("GRID.png", "the picture grid"),
+    },
+    inherits: { model },
+    example: "pipeline sample --model student --count 64 --out grid.png --seed 7",
+    start: async ({ flags, positionals: _, ...rest }) =>
+      (await import("../pipelines/sample.ts")).sample({
+        model: flags.model!,
+        count: Number(flags.count ?? 64),
+        out: flags.out!,
+        ...rest,
+      }),
+  },
+  {
+    name: "evaluate",
+    summary: "measure a model: Fréchet distance, precision, recall, spectrum, speed",
+    positionals: [],
+    flags: {
+      model: { value: "RUN", about: "the run to measure", required: true },
+      reference: { value: "PATH", about: "latent store, zip or folder to compare with", required: true },
+      count: { value: "N", about: "samples compared with as many reference images", sets: "evaluate.count" },
+    },
+    inherits: { model },
+    example: "pipeline evaluate --model student --reference latents --count 2048",
+    start: async ({ flags, positionals: _, ...rest }) =>
+      (await import("../pipelines/evaluate.ts")).evaluate({
+        model: flags.model!,
+        reference: flags.reference!,
+        ...rest,
+      }),
+  },
+  {
+    name: "inspect",
+    summary: "show what a store or run holds",
+    positionals: [{ name: "PATH", about: "a latent store, triple store or run" }],
+    flags: {
+      rows: { value: "N", about: "print the first N rows", whole: true },
+      grid: { value: "FILE.png", about: "draw the first rows as a picture grid" },
+      limit: { value: "N", about: "pictures in the grid; 64 unless told", whole: true },
+    },
+    example: "pipeline inspect triples --rows 5 --grid triples.png",
+    start: async ({ positionals, flags, ...rest }) =>
+      (await import("../pipelines/inspect.ts")).inspect({
+        path: positionals[0]!,
+        grid: flags.grid,
+        rows: Number(flags.rows ?? 0),
+        limit: Number(flags.limit ?? 64),
+        ...rest,
+      }),
+  },
+  {
+    name: "doctor",
+    summary: "show devices, versions, memory, and the disk and hours a simulation would take",
+    positionals: [],
+    flags: {
+      teacher: { value: "RUN", about: "time this teacher to project hours" },
+      count,
+      steps,
+    },
+    inherits: { teacher: model },
+    example: "pipeline doctor --count 100000",
+    start: async ({ flags, positionals: _, ...rest }) =>
+      (await import("../pipelines/doctor.ts")).doctor({ teacher: flags.teacher, ...rest }),
+  },
+];

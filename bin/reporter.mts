@@ -1,0 +1,118 @@
+/** Shows a pipeline's events: bars on a terminal, a status line every few seconds elsewhere, or JSON lines. */
+import type { PipelineEvent } from "../schemas/events.ts";
+import { bytesInWords, numberInWords } from "../schemas/words.ts";
+import { advance, facts, isFinished, type Stage } from "./progress.mts";
+
+export type Mode = "bars" | "lines" | "json" | "quiet";
+
+export interface ReporterOptions {
+  mode: Mode;
+  out: (text: string) => void; // notes, results, JSON
+  err: (text: string) => void; // progress, warnings
+  colour?: boolean;
+  columns?: () => number;
+  now?: () => number; // ms
+  after?: (ms: number, run: () => void) => void;
+  memory?: () => number; // bytes
+}
+
+export interface Reporter {
+  report: (event: PipelineEvent) => void;
+  /** Draws what is still pending; nothing is drawn afterwards. */
+  close: () => void;
+}
+
+const frame = 100; // ms between two redraws of the bars
+const pause = 5000; // ms between two status lines of a stage
+
+export function createReporter({
+  mode,
+  out,
+  err,
+  colour = false,
+  columns = () => 80,
+  now = () => performance.now(),
+  after = (ms, run) => setTimeout(run, ms).unref(),
+  memory = () => process.memoryUsage.rss(),
+}: ReporterOptions): Reporter {
+  const active = new Map<string, Stage>();
+  const spoken = new Map<string, number>(); // when a stage last had its status line
+  let drawn = 0; // lines of bars now on the terminal, below everything else
+  let lastDraw = -frame;
+  let pending = false;
+  let closed = false;
+
+  const paint = (code: number, text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const erase = () => {
+    if (drawn > 0) err(`\u001b[${drawn}A\u001b[J`);
+    drawn = 0;
+  };
+  const draw = () => {
+    pending = false;
+    if (closed) return;
+    erase();
+    lastDraw = now();
+    for (const [name, stage] of active) {
+      err(`${bar(name, stage)}\n`);
+      if (isFinished(stage)) active.delete(name);
+      else drawn++;
+    }
+  };
+  const bar = (name: string, stage: Stage) => {
+    const { done, total } = stage.latest;
+    const filled = total ? Math.min(20, Math.floor((20 * done) / total)) : 0;
+    const blocks = total === undefined ? "" : `${"█".repeat(filled)}${"░".repeat(20 - filled)} `;
+    const text = [...facts(stage), bytesInWords(memory())].join("  ");
+    const title = name.padEnd(10);
+    const room = Math.max(0, columns() - title.length - 2 - blocks.length);
+    return `${paint(1, title)} ${paint(36, blocks)}${text.slice(0, room)}`;
+  };
+
+  const progress = (event: Extract<PipelineEvent, { type: "progress" }>) => {
+    const fresh = !active.has(event.stage);
+    const stage = advance(active.get(event.stage), event, now());
+    active.set(event.stage, stage);
+    if (mode === "lines") {
+      if (fresh) spoken.set(event.stage, now());
+      if (!isFinished(stage) && now() - spoken.get(event.stage)! < pause) return;
+      spoken.set(event.stage, now());
+      err(`${event.stage}  ${[...facts(stage), bytesInWords(memory())].join("  ")}\n`);
+      if (isFinished(stage)) active.delete(event.stage);
+    } else if (isFinished(stage) || now() - lastDraw >= frame) {
+      draw();
+    } else if (!pending) {
+      pending = true;
+      after(lastDraw + frame - now(), draw);
+    }
+  };
+
+  /** Writes above the bars. */
+  const say = (write: (text: string) => void, text: string) => {
+    erase();
+    write(`${text}\n`);
+    if (mode === "bars") draw();
+  };
+
+  return {
+    report: (event) => {
+      if (mode === "json") return out(`${JSON.stringify(event)}\n`);
+      if (event.type === "progress") return mode === "quiet" ? undefined : progress(event);
+      if (event.type === "warning") return say(err, `${paint(33, "warning:")} ${event.stage}: ${event.message}`);
+      if (event.type === "note") {
+        return mode === "quiet" ? undefined : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
+      }
+      say(out, [paint(1, event.stage), ...table(event.values)].join("\n"));
+    },
+    close: () => {
+      if (pending) draw();
+      closed = true;
+    },
+  };
+}
+
+function table(values: Record<string, number | string>): string[] {
+  const width = Math.max(0, ...Object.keys(values).map((name) => name.length));
+  return Object.entries(values).map(
+    ([name, value]) => `  ${name.padEnd(width)}  ${typeof value === "number" ? numberInWords(value) : value}`,
+  );
+}

@@ -1,0 +1,130 @@
+/**
+ * The graph a trace records: nodes named after ONNX operators over named values. Simplifications happen as nodes are
+ * added, so no pass has to find them again: a repeated node is shared, a broadcast is kept virtual until an operator
+ * needs its elements, and chains of reshapes or transposes collapse.
+ */
+
+export type DType = "float32" | "int32" | "bool" | "int64";
+export type Values = Float32Array | Int32Array | Uint8Array | BigInt64Array;
+export type Attribute = number | string | readonly number[] | { float: number };
+
+export interface Node {
+  op: string;
+  inputs: string[];
+  output: string;
+  attributes: Record<string, Attribute>;
+}
+
+/**
+ * A value during tracing. Exactly one of three: `name` is set (a node's output or an input), or `constant` holds its
+ * elements, or `broadcastOf` is a smaller value it repeats.
+ */
+export interface Value {
+  shape: number[];
+  dtype: DType;
+  name?: string;
+  constant?: Values;
+  broadcastOf?: Value;
+}
+
+export interface Constant {
+  name: string;
+  shape: number[];
+  dtype: DType;
+  data: Values;
+}
+
+export interface Graph {
+  nodes: Node[];
+  constants: Constant[];
+  /** Adds a node with one output. A node equal to an earlier one is not added again. */
+  add: (op: string, inputs: (Value | string)[], shape: number[], dtype: DType, attributes?: Node["attributes"]) => Value;
+  /** The name of a value, after recording whatever makes its elements. */
+  nameOf: (value: Value) => string;
+  /** An int64 vector, the form in which ONNX wants shapes, axes and offsets. */
+  integers: (values: readonly number[]) => string;
+  /** A float scalar. */
+  scalar: (value: number, dtype?: DType) => Value;
+  /** The node that made the value called `name`, if a node did. */
+  producer: (name: string) => { node: Node; inputs: (Value | string)[] } | undefined;
+}
+
+export const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
+
+/** Elements of a constant in the layout ONNX stores for `dtype`. */
+export function toStored(values: ArrayLike<number>, dtype: DType): Values {
+  if (dtype === "int32") return Int32Array.from(values);
+  if (dtype === "bool") return Uint8Array.from(values);
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
+
+/** An empty graph. */
+export function createGraph(): Graph {
+  const nodes: Node[] = [];
+  const constants: Constant[] = [];
+  const known = new Map<string, Value>(); // node key -> its output, so that equal nodes are shared
+  const producers = new Map<string, { node: Node; inputs: (Value | string)[] }>();
+  let counter = 0;
+
+  const constant = (key: string, shape: number[], dtype: DType, data: Values): Value => {
+    const shared = known.get(key);
+    if (shared) return shared;
+    const value: Value = { shape, dtype, name: `c${counter++}` };
+    constants.push({ name: value.name as string, shape, dtype, data });
+    known.set(key, value);
+    return value;
+  };
+
+  const nameOf = (value: Value): string => {
+    if (value.name) return value.name;
+    if (value.broadcastOf) {
+      const base = value.broadcastOf;
+      value.name = add("Expand", [base, integers(value.shape)], value.shape, value.dtype).name as string;
+      return value.name;
+    }
+    const data = value.constant as Values;
+    const key =
+      data.length === 1 ? `constant ${value.dtype} ${value.shape} ${data[0]} ${Object.is(data[0], -0)}` : `constant #${counter}`;
+    value.name = constant(key, value.shape, value.dtype, data).name as string;
+    return value.name;
+  };
+
+  const add: Graph["add"] = (op, inputs, shape, dtype, attributes = {}) => {
+    const names = inputs.map((input) => (typeof input === "string" ? input : nameOf(input)));
+    const key = `${op}(${names.join()})${JSON.stringify(attributes)}`;
+    const shared = known.get(key);
+    if (shared) return { ...shared, shape };
+    const output = `v${counter++}`;
+    const node = { op, inputs: names, output, attributes };
+    nodes.push(node);
+    producers.set(output, { node, inputs });
+    const value: Value = { shape, dtype, name: output };
+    known.set(key, value);
+    return value;
+  };
+
+  const integers = (values: readonly number[]): string =>
+    constant(`integers ${values}`, [values.length], "int64", BigInt64Array.from(values, BigInt)).name as string;
+
+  const scalar: Graph["scalar"] = (value, dtype = "float32") => ({
+    shape: [],
+    dtype,
+    constant: toStored([value], dtype),
+  });
+
+  return { nodes, constants, add, nameOf, integers, scalar, producer: (name) => producers.get(name) };
+}
+
+/** The nodes and constants that `outputs` depend on, in order. */
+export function reachable(graph: Graph, outputs: string[]): { nodes: Node[]; constants: Constant[] } {
+  const needed = new Set(outputs);
+  const nodes: Node[] = [];
+  for (const node of [...graph.nodes].reverse()) {
+    if (!needed.has(node.output)) continue;
+    for (const input of node.inputs) needed.add(input);
+    nodes.push(node);
+  }
+  return { nodes: nodes.reverse(), constants: graph.constants.filter(({ name }) => needed.has(name)) };
+}

@@ -1,0 +1,53 @@
+/** IEEE half precision (1 sign, 5 exponent, 10 fraction bits) as Uint16Array, for stored tensors. */
+
+/** Rounds to the nearest half, ties to even; beyond 65504 becomes infinity, NaN stays NaN. Same length. */
+export function toHalf(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const out = new Uint16Array(values.length);
+  for (let i = 0; i < out.length; i++) {
+    const sign = ((bits[i] as number) >>> 16) & 0x8000;
+    const magnitude = (bits[i] as number) & 0x7fffffff;
+    out[i] = sign | halfMagnitude(magnitude);
+  }
+  return out;
+}
+
+/** Widens halves to float32, exactly. Same length. */
+export function fromHalf(halves: Uint16Array): Float32Array {
+  const bits = new Uint32Array(halves.length);
+  for (let i = 0; i < bits.length; i++) {
+    const half = halves[i] as number;
+    const sign = (half & 0x8000) << 16;
+    const magnitude = half & 0x7fff;
+    bits[i] = sign | widened(magnitude);
+  }
+  return new Float32Array(bits.buffer);
+}
+
+/** Widens bfloat16 (the upper half of a float32) to float32, exactly. Same length. */
+export function fromBfloat16(values: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(values, (value) => value << 16).buffer);
+}
+
+function halfMagnitude(magnitude: number): number {
+  if (magnitude > 0x7f800000) return 0x7e00; // NaN
+  if (magnitude >= 0x477ff000) return 0x7c00; // 65520 and above round to infinity
+  if (magnitude >= 0x38800000) return roundedShift(magnitude - 0x38000000, 13); // 2^-14 and above: normal
+  const exponent = magnitude >>> 23;
+  if (exponent < 102) return 0; // below 2^-25
+  return roundedShift((magnitude & 0x7fffff) | 0x800000, 126 - exponent); // in units of 2^-24, the smallest subnormal
+}
+
+/** value / 2^shift, to the nearest, ties to even. */
+function roundedShift(value: number, shift: number): number {
+  const odd = (value >>> shift) & 1;
+  return (value + (1 << (shift - 1)) - 1 + odd) >>> shift;
+}
+
+function widened(magnitude: number): number {
+  if (magnitude >= 0x7c00) return (magnitude << 13) | 0x7f800000; // infinity and NaN
+  if (magnitude >= 0x0400) return (magnitude << 13) + 0x38000000;
+  if (magnitude === 0) return 0;
+  const top = 31 - Math.clz32(magnitude); // subnormal: magnitude * 2^-24
+  return ((top + 103) << 23) | ((magnitude << (23 - top)) & 0x7fffff);
+}

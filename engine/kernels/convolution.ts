@@ -1,0 +1,132 @@
+/**
+ * Convolutions and pooling. TensorFlow.js is channels-last and ONNX channels-first, so each Conv stands between two
+ * transposes, which ONNX Runtime moves and cancels where it can. A 1x1 convolution is a matrix product. The weight
+ * gradient is the product of patches with the output gradient: as a convolution with a huge kernel it is 2.3 times slower.
+ */
+import { type Attributes, translate } from "../backend.ts";
+import { type Graph, size, type Value } from "../graph.ts";
+import { tf } from "../tfjs.ts";
+import { arithmetic } from "./elementwise.ts";
+import { gemm } from "./matrix.ts";
+import { concat, pad, reshape, reverse, slice, transpose } from "./shape.ts";
+
+type Info = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
+
+const toChannelsFirst = (graph: Graph, x: Value): Value => transpose(graph, x, [0, 3, 1, 2]);
+const toChannelsLast = (graph: Graph, x: Value): Value => transpose(graph, x, [0, 2, 3, 1]);
+
+function info(input: number[], filter: number[], a: Attributes, depthwise = false): Info {
+  const dilations = a.dilations ?? 1;
+  return tf.backend_util.computeConv2DInfo(input as never, filter as never, a.strides, dilations, a.pad, a.dimRoundingMode, depthwise);
+}
+
+const pads = ({ padInfo: p }: Info): number[] => [p.top, p.left, p.bottom, p.right];
+const isProduct = (i: Info): boolean =>
+  i.filterHeight === 1 && i.filterWidth === 1 && i.strideHeight === 1 && i.strideWidth === 1 && pads(i).every((n) => n === 0);
+const rows = (graph: Graph, x: Value): Value => reshape(graph, x, [size(x.shape) / (x.shape.at(-1) as number), x.shape.at(-1) as number]);
+
+translate("Conv2D", ({ x, filter }, attributes, graph) => {
+  const [input, kernel] = [x as Value, filter as Value];
+  const i = info(input.shape, kernel.shape, attributes);
+  if (isProduct(i)) return reshape(graph, gemm(graph, rows(graph, input), rows(graph, kernel)), i.outShape);
+  const y = graph.add("Conv", [toChannelsFirst(graph, input), transpose(graph, kernel, [3, 2, 0, 1])],
+    [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32",
+    { strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) });
+  return toChannelsLast(graph, y);
+});
+
+translate("Conv2DBackpropInput", ({ dy, filter }, attributes, graph) => {
+  const [gradient, kernel] = [dy as Value, filter as Value];
+  const i = info(attributes.inputShape, kernel.shape, attributes);
+  if (isProduct(i)) return reshape(graph, gemm(graph, rows(graph, gradient), rows(graph, kernel), { transB: true }), i.inShape);
+  const shape = [i.batchSize, i.inChannels, i.inHeight, i.inWidth];
+  const dyFirst = toChannelsFirst(graph, gradient);
+  if (i.strideHeight === 1 && i.strideWidth === 1) {
+    // With stride 1 the input's gradient is the convolution of dy with the kernel turned round.
+    const turned = reverse(graph, reverse(graph, transpose(graph, kernel, [2, 3, 0, 1]), 2), 3);
+    const [top, left, bottom, right] = pads(i) as [number, number, number, number];
+    const [h, w] = [(i.filterHeight - 1) * i.dilationHeight, (i.filterWidth - 1) * i.dilationWidth];
+    const around = { pads: [h - top, w - left, h - bottom, w - right], dilations: [i.dilationHeight, i.dilationWidth] };
+    return toChannelsLast(graph, graph.add("Conv", [dyFirst, turned], shape, "float32", around));
+  }
+  const covered = (extent: number, stride: number, from: number, to: number, out: number): number =>
+    (out - 1) * stride + extent - from - to; // rows the transposed convolution reaches; any beyond are zero
+  const [top, left, bottom, right] = pads(i) as [number, number, number, number];
+  const y = graph.add("ConvTranspose", [dyFirst, transpose(graph, kernel, [3, 2, 0, 1])], shape, "float32", {
+    strides: [i.strideHeight, i.strideWidth],
+    pads: pads(i),
+    output_padding: [
+      i.inHeight - covered(i.filterHeight, i.strideHeight, top, bottom, i.outHeight),
+      i.inWidth - covered(i.filterWidth, i.strideWidth, left, right, i.outWidth),
+    ],
+  });
+  return toChannelsLast(graph, y);
+});
+
+translate("Conv2DBackpropFilter", ({ x, dy }, attributes, graph) => {
+  const [input, gradient] = [x as Value, dy as Value];
+  const shape = attributes.filterShape;
+  const i = info(input.shape, shape, attributes);
+  const columns = isProduct(i) ? rows(graph, input) : patches(graph, input, i);
+  return reshape(graph, gemm(graph, columns, rows(graph, gradient), { transA: true }), shape);
+});
+
+/** Every patch the kernel sees as a row: [b * oh * ow, kh * kw * c]. */
+function patches(graph: Graph, x: Value, i: Info): Value {
+  const [top, left, bottom, right] = pads(i) as [number, number, number, number];
+  const padded = pad(graph, x, [0, top, left, 0], [0, bottom, right, 0]);
+  const shape = [i.batchSize, i.outHeight, i.outWidth, i.inChannels];
+  const shifted: Value[] = [];
+  for (let row = 0; row < i.filterHeight; row++) {
+    for (let column = 0; column < i.filterWidth; column++) {
+      const begin = [row * i.dilationHeight, column * i.dilationWidth];
+      if (i.strideHeight === 1 && i.strideWidth === 1) {
+        shifted.push(slice(graph, padded, [0, begin[0] as number, begin[1] as number, 0], shape));
+        continue;
+      }
+      const end = [(begin[0] as number) + (i.outHeight - 1) * i.strideHeight + 1, (begin[1] as number) + (i.outWidth - 1) * i.strideWidth + 1];
+      const operands = [padded, graph.integers(begin), graph.integers(end), graph.integers([1, 2]), graph.integers([i.strideHeight, i.strideWidth])];
+      shifted.push(graph.add("Slice", operands, shape, x.dtype));
+    }
+  }
+  return rows(graph, concat(graph, shifted, 3));
+}
+
+translate("DepthwiseConv2dNative", ({ x, filter }, attributes, graph) => {
+  const [input, kernel] = [x as Value, filter as Value];
+  const i = info(input.shape, kernel.shape, attributes, true);
+  const [h, w, c, multiplier] = kernel.shape as [number, number, number, number];
+  const grouped = reshape(graph, transpose(graph, kernel, [2, 3, 0, 1]), [c * multiplier, 1, h, w]);
+  const y = graph.add("Conv", [toChannelsFirst(graph, input), grouped],
+    [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32",
+    { group: c, strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) });
+  return toChannelsLast(graph, y);
+});
+
+function pooling(x: Value, a: Attributes): Info {
+  return tf.backend_util.computePool2DInfo(x.shape as never, a.filterSize, a.strides, 1, a.pad, a.dimRoundingMode) as Info;
+}
+for (const [kernel, op] of Object.entries({ AvgPool: "AveragePool", MaxPool: "MaxPool" })) {
+  translate(kernel, ({ x }, attributes, graph) => {
+    const i = pooling(x as Value, attributes);
+    const y = graph.add(op, [toChannelsFirst(graph, x as Value)], [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32", {
+      kernel_shape: [i.filterHeight, i.filterWidth],
+      strides: [i.strideHeight, i.strideWidth],
+      pads: pads(i),
+    });
+    return toChannelsLast(graph, y);
+  });
+}
+translate("AvgPoolGrad", ({ dy, input }, attributes, graph) => {
+  const i = pooling(input as Value, attributes);
+  const exact = i.strideHeight === i.filterHeight && i.strideWidth === i.filterWidth && pads(i).every((n) => n === 0);
+  if (!exact || i.inHeight % i.filterHeight || i.inWidth % i.filterWidth) {
+    throw new Error("Cannot compile the gradient of tf.avgPool: it is translated for windows that tile the image exactly. " +
+      "Choose strides equal to the window, which must divide the image.");
+  }
+  const [b, h, w, c] = (dy as Value).shape as [number, number, number, number];
+  const share = arithmetic(graph, "Mul", dy as Value, graph.scalar(1 / (i.filterHeight * i.filterWidth)));
+  const split = reshape(graph, share, [b, h, 1, w, 1, c]);
+  const whole = [b, h, i.filterHeight, w, i.filterWidth, c];
+  return reshape(graph, graph.add("Expand", [split, graph.integers(whole)], whole, "float32"), i.inShape);
+});

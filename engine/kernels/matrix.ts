@@ -1,0 +1,40 @@
+/** Matrix products. */
+import { translate } from "../backend.ts";
+import { type Graph, size, type Value } from "../graph.ts";
+import { tf } from "../tfjs.ts";
+import { reshape, transpose } from "./shape.ts";
+
+/** a [m, k] times b [k, n], either given transposed: one Gemm, which transposes as it packs. */
+export function gemm(graph: Graph, a: Value, b: Value, options: { transA?: boolean; transB?: boolean } = {}): Value {
+  const { transA = false, transB = false } = options;
+  const shape = [a.shape[transA ? 1 : 0] as number, b.shape[transB ? 0 : 1] as number];
+  if (!transA && !transB) return graph.add("MatMul", [a, b], shape, a.dtype);
+  return graph.add("Gemm", [a, b], shape, a.dtype, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
+}
+
+translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
+  const [a, b] = [inputs.a as Value, inputs.b as Value];
+  const [transA, transB] = [Boolean(transposeA), Boolean(transposeB)];
+  const m = a.shape.at(transA ? -1 : -2) as number;
+  const n = b.shape.at(transB ? -2 : -1) as number;
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const shape = [...batch, m, n];
+  if (size(batch) === 1) {
+    const flat = (value: Value): Value => reshape(graph, value, value.shape.slice(-2));
+    return reshape(graph, gemm(graph, flat(a), flat(b), { transA, transB }), shape);
+  }
+  if (!transA && !transB) return graph.add("MatMul", [a, b], shape, a.dtype);
+  return graph.add("FusedMatMul", [a, b], shape, a.dtype, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
+});
+
+translate("Einsum", () => {
+  throw new Error("Cannot compile tf.einsum: it has no translation. Write it with tf.matMul and tf.transpose.");
+});
+
+/** The last two axes of x exchanged. */
+export function swapLast(graph: Graph, x: Value): Value {
+  const perm = x.shape.map((_, i) => i);
+  const last = perm.length - 1;
+  [perm[last], perm[last - 1]] = [last - 1, last];
+  return transpose(graph, x, perm);
+}

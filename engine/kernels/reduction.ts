@@ -1,0 +1,60 @@
+/** Kernels that reduce axes, and softmax. */
+import { translate } from "../backend.ts";
+import type { Graph, Value } from "../graph.ts";
+import { tf } from "../tfjs.ts";
+import { arithmetic, cast, elementwise } from "./elementwise.ts";
+import { reshape } from "./shape.ts";
+
+/** Reduces `axes` of x with an ONNX operator. */
+export function reduce(graph: Graph, op: string, x: Value, axes: number[], keepDims: boolean): Value {
+  const kept = x.shape.map((n, i) => (axes.includes(i) ? 1 : n));
+  const shape = keepDims ? kept : x.shape.filter((_, i) => !axes.includes(i));
+  if (axes.every((axis) => x.shape[axis] === 1)) return reshape(graph, x, shape);
+  const flag = { keepdims: keepDims ? 1 : 0 };
+  return op === "ReduceSum" // opset 17: its axes are an input, every other reduction's an attribute
+    ? graph.add(op, [x, graph.integers(axes)], shape, x.dtype, flag)
+    : graph.add(op, [x], shape, x.dtype, { ...flag, axes });
+}
+
+const REDUCTIONS = { Sum: "ReduceSum", Mean: "ReduceMean", Max: "ReduceMax", Min: "ReduceMin", Prod: "ReduceProd" };
+for (const [kernel, op] of Object.entries(REDUCTIONS)) {
+  translate(kernel, ({ x }, { axis, keepDims }, graph) => {
+    const input = x as Value;
+    const numeric = input.dtype === "bool" ? cast(graph, input, "int32") : input;
+    return reduce(graph, op, numeric, tf.util.parseAxisParam(axis, input.shape), Boolean(keepDims));
+  });
+}
+for (const [kernel, op] of Object.entries({ All: "ReduceMin", Any: "ReduceMax" })) {
+  translate(kernel, ({ x }, { axis, keepDims }, graph) => {
+    const axes = tf.util.parseAxisParam(axis, (x as Value).shape);
+    return cast(graph, reduce(graph, op, cast(graph, x as Value, "int32"), axes, Boolean(keepDims)), "bool");
+  });
+}
+for (const kernel of ["ArgMax", "ArgMin"]) {
+  translate(kernel, ({ x }, { axis }, graph) => {
+    const input = x as Value;
+    const at = tf.util.parseAxisParam(axis, input.shape)[0] as number;
+    const shape = input.shape.filter((_, i) => i !== at);
+    return cast(graph, graph.add(kernel, [input], shape, "int64", { axis: at, keepdims: 0 }), "int32");
+  });
+}
+translate("Cumsum", ({ x }, { axis, exclusive, reverse }, graph) => {
+  const input = x as Value;
+  const at = graph.scalar(tf.util.parseAxisParam(axis, input.shape)[0] as number, "int32");
+  const flags = { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 };
+  return graph.add("CumSum", [input, at], input.shape, input.dtype, flags);
+});
+for (const [kernel, op] of Object.entries({ Softmax: "Softmax", LogSoftmax: "LogSoftmax" })) {
+  translate(kernel, ({ logits }, { dim, axis }, graph) => {
+    const input = logits as Value;
+    return graph.add(op, [input], input.shape, input.dtype, { axis: (dim ?? axis ?? -1) as number });
+  });
+}
+translate("LogSumExp", ({ x }, { axis, keepDims }, graph) => {
+  const input = x as Value;
+  const axes = tf.util.parseAxisParam(axis, input.shape);
+  const top = reduce(graph, "ReduceMax", input, axes, true);
+  const sum = reduce(graph, "ReduceSum", elementwise(graph, "Exp", [arithmetic(graph, "Sub", input, top)], "float32"), axes, true);
+  const result = arithmetic(graph, "Add", elementwise(graph, "Log", [sum], "float32"), top);
+  return keepDims ? result : reshape(graph, result, input.shape.filter((_, i) => !axes.includes(i)));
+});

@@ -1,0 +1,136 @@
+/** Kernels that move elements without changing them. */
+import { translate } from "../backend.ts";
+import { type Graph, sameShape, size, type Value } from "../graph.ts";
+import { tf } from "../tfjs.ts";
+import { spread } from "./elementwise.ts";
+
+/** `x` with another shape. Reshapes of reshapes collapse; a repeated scalar stays a scalar. */
+export function reshape(graph: Graph, x: Value, shape: number[]): Value {
+  if (sameShape(x.shape, shape)) return x;
+  if (x.broadcastOf && size(x.broadcastOf.shape) === 1) {
+    return spread(reshape(graph, x.broadcastOf, []), shape);
+  }
+  if (x.constant) return { shape, dtype: x.dtype, constant: x.constant };
+  const made = x.name ? graph.producer(x.name) : undefined;
+  const source = made?.node.op === "Reshape" ? (made.inputs[0] as Value) : x;
+  if (sameShape(source.shape, shape)) return source;
+  return graph.add("Reshape", [source, graph.integers(shape)], shape, x.dtype);
+}
+
+/** `x` with its axes in the order `perm`. Transposes of transposes collapse, and moving axes of length 1 is a reshape. */
+export function transpose(graph: Graph, x: Value, perm: readonly number[]): Value {
+  const shape = perm.map((axis) => x.shape[axis] as number);
+  const moved = perm.filter((axis) => x.shape[axis] !== 1);
+  if (moved.every((axis, i) => i === 0 || axis > (moved[i - 1] as number))) return reshape(graph, x, shape);
+  const made = x.name ? graph.producer(x.name) : undefined;
+  if (made?.node.op === "Transpose") {
+    const earlier = made.node.attributes.perm as readonly number[];
+    return transpose(graph, made.inputs[0] as Value, perm.map((axis) => earlier[axis] as number));
+  }
+  return graph.add("Transpose", [x], shape, x.dtype, { perm: [...perm] });
+}
+
+/** The box of `x` that starts at `begin` and has shape `size`; `axes` defaults to all of them. */
+export function slice(graph: Graph, x: Value, begin: readonly number[], shape: readonly number[]): Value {
+  if (sameShape(x.shape, shape)) return x;
+  const axes = x.shape.map((_, i) => i).filter((i) => x.shape[i] !== shape[i]);
+  const starts = axes.map((i) => begin[i] as number);
+  const ends = axes.map((i) => (begin[i] as number) + (shape[i] as number));
+  const operands = [x, graph.integers(starts), graph.integers(ends), graph.integers(axes)];
+  return graph.add("Slice", operands, [...shape], x.dtype);
+}
+
+/** Values joined along `axis`. */
+export function concat(graph: Graph, values: Value[], axis: number): Value {
+  const first = values[0] as Value;
+  const shape = [...first.shape];
+  const at = axis < 0 ? axis + shape.length : axis;
+  shape[at] = values.reduce((sum, value) => sum + (value.shape[at] as number), 0);
+  return values.length === 1 ? first : graph.add("Concat", values, shape, first.dtype, { axis: at });
+}
+
+/** `x` with `before` and `after` constant elements around each axis. */
+export function pad(graph: Graph, x: Value, before: number[], after: number[], value = 0): Value {
+  if ([...before, ...after].every((n) => n === 0)) return x;
+  const shape = x.shape.map((n, i) => n + (before[i] as number) + (after[i] as number));
+  return graph.add("Pad", [x, graph.integers([...before, ...after]), graph.scalar(value, x.dtype)], shape, x.dtype);
+}
+
+translate("Reshape", ({ x }, { shape }, graph) => {
+  const input = x as Value;
+  return reshape(graph, input, tf.util.inferFromImplicitShape(shape, size(input.shape)));
+});
+translate("ExpandDims", ({ input }, { dim }, graph) => {
+  const shape = [...(input as Value).shape];
+  shape.splice(dim < 0 ? dim + shape.length + 1 : dim, 0, 1);
+  return reshape(graph, input as Value, shape);
+});
+translate("Transpose", ({ x }, { perm }, graph) => transpose(graph, x as Value, perm));
+translate("Slice", ({ x }, { begin, size: wanted }, graph) => {
+  const [start, shape] = tf.slice_util.parseSliceParams(x as never, begin, wanted);
+  return slice(graph, x as Value, start as number[], shape as number[]);
+});
+translate("StridedSlice", ({ x }, attributes, graph) => {
+  const input = x as Value;
+  const a = attributes;
+  const info = tf.slice_util.sliceInfo(input.shape, a.begin, a.end, a.strides, a.beginMask, a.endMask, a.ellipsisMask, a.newAxisMask, a.shrinkAxisMask);
+  const axes = graph.integers(input.shape.map((_, i) => i));
+  const operands = [input, graph.integers(info.begin), graph.integers(info.end), axes, graph.integers(info.strides)];
+  return reshape(graph, graph.add("Slice", operands, info.finalShapeSparse, input.dtype), info.finalShape);
+});
+translate("Concat", (inputs, { axis }, graph) =>
+  concat(graph, Object.values(inputs).filter((value) => size(value.shape) > 0), axis),
+);
+translate("SplitV", ({ x }, { numOrSizeSplits, axis }, graph) => {
+  const input = x as Value;
+  const at = tf.util.parseAxisParam(axis, input.shape)[0] as number;
+  let start = 0;
+  return tf.backend_util.prepareSplitSize(input as never, numOrSizeSplits, at).map((length) => {
+    const begin = input.shape.map((_, i) => (i === at ? start : 0));
+    start += length;
+    return slice(graph, input, begin, input.shape.map((n, i) => (i === at ? length : n)));
+  });
+});
+translate("Pack", (inputs, { axis }, graph) => {
+  const values = Object.values(inputs);
+  const expanded = values.map((value) => {
+    const shape = [...value.shape];
+    shape.splice(axis, 0, 1);
+    return reshape(graph, value, shape);
+  });
+  return concat(graph, expanded, axis);
+});
+translate("Unpack", ({ value }, { axis }, graph) => {
+  const input = value as Value;
+  const at = axis < 0 ? axis + input.shape.length : axis;
+  return Array.from({ length: input.shape[at] as number }, (_, i) => {
+    const piece = slice(graph, input, input.shape.map((_n, j) => (j === at ? i : 0)), input.shape.map((n, j) => (j === at ? 1 : n)));
+    return reshape(graph, piece, input.shape.filter((_n, j) => j !== at));
+  });
+});
+translate("PadV2", ({ x }, { paddings, constantValue }, graph) => {
+  return pad(graph, x as Value, paddings.map((p) => p[0]), paddings.map((p) => p[1]), constantValue);
+});
+translate("MirrorPad", ({ x }, { paddings, mode }, graph) => {
+  if (mode !== "reflect") throw new Error(`Cannot compile tf.mirrorPad with mode "${mode}": only "reflect" has a translation`);
+  const input = x as Value;
+  const shape = input.shape.map((n, i) => n + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
+  const pads = graph.integers([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
+  return graph.add("Pad", [input, pads], shape, input.dtype, { mode: "reflect" });
+});
+translate("Tile", ({ x }, { reps }, graph) => {
+  const input = x as Value;
+  const shape = input.shape.map((n, i) => n * (reps[i] as number));
+  return graph.add("Tile", [input, graph.integers(reps)], shape, input.dtype);
+});
+translate("Reverse", ({ x }, { dims }, graph) => {
+  const input = x as Value;
+  return tf.util.parseAxisParam(dims, input.shape).reduce((value, axis) => reverse(graph, value, axis), input);
+});
+
+/** `x` with the order along one axis turned round. */
+export function reverse(graph: Graph, x: Value, axis: number): Value {
+  const [last, beyond] = [-1, -(2 ** 31)]; // from the last element back past the first
+  const operands = [x, graph.integers([last]), graph.integers([beyond]), graph.integers([axis]), graph.integers([-1])];
+  return graph.add("Slice", operands, x.shape, x.dtype);
+}

@@ -1,0 +1,88 @@
+/**
+ * Writes a graph as an ONNX model: the few protobuf messages of onnx.proto that a graph needs
+ * (https://onnx.ai/onnx/api/classes.html, IR version 8, opset 17).
+ */
+import type { Attribute, Constant, DType, Node } from "./graph.ts";
+
+const OPSET = 17; // the last opset in which every reduction but ReduceSum takes its axes as an attribute
+const ELEMENT: Record<DType, number> = { float32: 1, int32: 6, int64: 7, bool: 9 }; // TensorProto.DataType
+
+export interface Port {
+  name: string;
+  shape: readonly number[];
+  dtype: DType;
+}
+
+/** The bytes of an ONNX model with the given inputs, outputs, nodes and constants. */
+export function encodeModel(model: { inputs: Port[]; outputs: Port[]; nodes: Node[]; constants: Constant[] }): Uint8Array {
+  const graph = Buffer.concat([
+    ...model.nodes.map((node) => message(1, encodeNode(node))),
+    text(2, "onestep"),
+    ...model.constants.map((constant) => message(5, encodeTensor(constant))),
+    ...model.inputs.map((port) => message(11, encodePort(port))),
+    ...model.outputs.map((port) => message(12, encodePort(port))),
+  ]);
+  const opset = (domain: string, version: number): Buffer =>
+    message(8, Buffer.concat([text(1, domain), integer(2, version)]));
+  return Buffer.concat([integer(1, 8), message(7, graph), opset("", OPSET), opset("com.microsoft", 1)]);
+}
+
+function encodeNode(node: Node): Buffer {
+  const domain = MICROSOFT.has(node.op) ? [text(7, "com.microsoft")] : [];
+  return Buffer.concat([
+    ...node.inputs.map((name) => text(1, name)),
+    text(2, node.output),
+    text(4, node.op),
+    ...Object.entries(node.attributes).map(([name, value]) => message(5, encodeAttribute(name, value))),
+    ...domain,
+  ]);
+}
+
+/** Operators of ONNX Runtime's own domain. */
+const MICROSOFT = new Set(["FusedMatMul", "QuickGelu"]);
+
+function encodeAttribute(name: string, value: Attribute): Buffer {
+  const type = (n: number): Buffer => integer(20, n); // AttributeProto.AttributeType
+  if (typeof value === "number") return Buffer.concat([text(1, name), integer(3, value), type(2)]);
+  if (typeof value === "string") return Buffer.concat([text(1, name), text(4, value), type(3)]);
+  if ("float" in value) return Buffer.concat([text(1, name), float(2, value.float), type(1)]);
+  return Buffer.concat([text(1, name), ...value.map((n) => integer(8, n)), type(7)]);
+}
+
+function encodeTensor({ name, shape, dtype, data }: Constant): Buffer {
+  return Buffer.concat([
+    ...shape.map((n) => integer(1, n)),
+    integer(2, ELEMENT[dtype]),
+    text(8, name),
+    message(9, Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
+  ]);
+}
+
+function encodePort({ name, shape, dtype }: Port): Buffer {
+  const dimensions = Buffer.concat(shape.map((n) => message(1, integer(1, n))));
+  const tensor = Buffer.concat([integer(1, ELEMENT[dtype]), message(2, dimensions)]);
+  return Buffer.concat([text(1, name), message(2, message(1, tensor))]);
+}
+
+// Protobuf: a field is its tag, (number << 3 | wire type), then a varint (0), four bytes (5) or a length and bytes (2).
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value)); // negative numbers take ten bytes, as protobuf's int64 asks
+  while (rest > 127n) {
+    bytes.push(Number(rest & 127n) | 128);
+    rest >>= 7n;
+  }
+  return Buffer.from([...bytes, Number(rest)]);
+}
+
+const integer = (field: number, value: number): Buffer => Buffer.concat([varint(field << 3), varint(value)]);
+const message = (field: number, body: Buffer): Buffer =>
+  Buffer.concat([varint((field << 3) | 2), varint(body.length), body]);
+const text = (field: number, value: string): Buffer => message(field, Buffer.from(value));
+
+function float(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return Buffer.concat([varint((field << 3) | 5), bytes]);
+}

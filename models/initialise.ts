@@ -1,0 +1,60 @@
+/**
+ * Initial weights. Every tensor draws from its own Philox stream, named after itself, so that adding a layer to a
+ * network changes no other layer's start.
+ */
+import { normals } from "../engine/philox.ts";
+import type { Weights } from "../engine/weights.ts";
+
+const product = (shape: number[]): number => shape.reduce((a, b) => a * b, 1);
+
+export interface Initialiser {
+  weights: Weights;
+  /** N(0, std^2) values under `name`. */
+  normal: (name: string, shape: number[], std: number) => void;
+  /** A constant tensor under `name`. */
+  constant: (name: string, shape: number[], value?: number) => void;
+  /** `name.kernel` [inputs, outputs] with std gain / sqrt(inputs) and a zero `name.bias`; gain 0 starts it silent. */
+  linear: (name: string, inputs: number, outputs: number, options?: { gain?: number; bias?: boolean }) => void;
+  /** `name.kernel` [side, side, inputs, outputs] with std gain / sqrt(fan-in) and a zero `name.bias`. */
+  conv: (
+    name: string,
+    side: number,
+    inputs: number,
+    outputs: number,
+    options?: { gain?: number; bias?: boolean },
+  ) => void;
+  /** `name.scale` of ones and `name.bias` of zeros, [channels]. */
+  norm: (name: string, channels: number) => void;
+}
+
+/** A collector of initial weights whose draws depend on `seed` and each tensor's name alone. */
+export function createInitialiser(seed: number): Initialiser {
+  const weights: Weights = {};
+  const normal: Initialiser["normal"] = (name, shape, std) => {
+    const length = product(shape);
+    const data = std === 0 ? new Float32Array(length) : normals({ seed, stream: `initialise/${name}`, length });
+    for (let i = 0; i < length; i++) data[i] = (data[i] as number) * std;
+    weights[name] = { shape, data };
+  };
+  const constant: Initialiser["constant"] = (name, shape, value = 0) => {
+    weights[name] = { shape, data: new Float32Array(product(shape)).fill(value) };
+  };
+  const affine = (name: string, shape: number[], gain: number, bias: boolean): void => {
+    const outputs = shape.at(-1) as number;
+    normal(`${name}.kernel`, shape, gain / Math.sqrt(product(shape) / outputs));
+    if (bias) constant(`${name}.bias`, [outputs]);
+  };
+  return {
+    weights,
+    normal,
+    constant,
+    linear: (name, inputs, outputs, options = {}) =>
+      affine(name, [inputs, outputs], options.gain ?? 1, options.bias ?? true),
+    conv: (name, side, inputs, outputs, options = {}) =>
+      affine(name, [side, side, inputs, outputs], options.gain ?? 1, options.bias ?? true),
+    norm: (name, channels) => {
+      constant(`${name}.scale`, [channels], 1);
+      constant(`${name}.bias`, [channels], 0);
+    },
+  };
+}

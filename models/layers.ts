@@ -1,0 +1,136 @@
+/**
+ * The layers every network here is made of, as traced tensor functions over named parameters.
+ * Tensors are [batch, height, width, channels] or [batch, tokens, width]; a layer called `name` owns `name.kernel`,
+ * `name.bias` and so on. Only operations with correct second derivatives are used (R1 differentiates twice).
+ */
+import { tf, type Tensor } from "../engine/tfjs.ts";
+
+/** Parameters of a network inside a traced function, by the names `init` gave them. */
+export type Parameters = Record<string, Tensor>;
+
+/** The parameter `name`, or an error that names what is missing. */
+export function parameter(parameters: Parameters, name: string): Tensor {
+  const value = parameters[name];
+  if (!value) throw new Error(`Cannot apply a layer: parameter "${name}" is missing`);
+  return value;
+}
+
+/** x [..., in] times `name.kernel` [in, out], plus `name.bias` [out] where there is one. */
+export function linear(parameters: Parameters, name: string, x: Tensor): Tensor {
+  const kernel = parameter(parameters, `${name}.kernel`);
+  const [inputs, outputs] = kernel.shape as [number, number];
+  const flat = x.rank === 2 ? x : tf.reshape(x, [-1, inputs]);
+  const product = tf.matMul(flat as Tensor, kernel);
+  const bias = parameters[`${name}.bias`];
+  const y = bias ? tf.add(product, bias) : product;
+  return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), outputs]);
+}
+
+/** 2-D convolution, padding "same": x [b, h, w, in], `name.kernel` [kh, kw, in, out], optional `name.bias`. */
+export function conv(parameters: Parameters, name: string, x: Tensor, options: { stride?: number } = {}): Tensor {
+  const kernel = parameter(parameters, `${name}.kernel`);
+  const y = tf.conv2d(x as never, kernel as never, options.stride ?? 1, "same") as Tensor;
+  const bias = parameters[`${name}.bias`];
+  return bias ? tf.add(y, bias) : y;
+}
+
+/** Normalises the last axis to mean 0 and variance 1; no affine part (adaLN supplies it). */
+export function layerNorm(x: Tensor, epsilon = 1e-5): Tensor {
+  const centred = tf.sub(x, tf.mean(x, -1, true));
+  const variance = tf.mean(tf.square(centred), -1, true);
+  return tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon)));
+}
+
+/** Group normalisation (Wu & He 2018) of x [b, h, w, c] with `name.scale` and `name.bias` [c]. */
+export function groupNorm(parameters: Parameters, name: string, x: Tensor, groups: number, epsilon = 1e-5): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  const grouped = tf.reshape(x, [b, h * w, groups, c / groups]);
+  const centred = tf.sub(grouped, tf.mean(grouped, [1, 3], true));
+  const variance = tf.mean(tf.square(centred), [1, 3], true);
+  const normal = tf.reshape(tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))), [b, h, w, c]);
+  return tf.add(tf.mul(normal, parameter(parameters, `${name}.scale`)), parameter(parameters, `${name}.bias`));
+}
+
+/** x * sigmoid(x), also called swish. */
+export function silu(x: Tensor): Tensor {
+  return tf.mul(x, tf.sigmoid(x));
+}
+
+/** GELU in its sigmoid form, x * sigmoid(1.702 x) (Hendrycks & Gimpel 2016, section 2). */
+export function gelu(x: Tensor): Tensor {
+  return tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)));
+}
+
+/**
+ * Multi-head attention of queries [b, n, d] over keys and values [b, m, d].
+ * `bias` [b, 1, 1, m], where given, is added to the scores: 0 keeps a position, -1e4 hides it.
+ */
+export function attention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }): Tensor {
+  const { q, k, v, heads, bias } = options;
+  const [b, n, d] = q.shape as [number, number, number];
+  const split = (t: Tensor): Tensor =>
+    tf.transpose(tf.reshape(t, [b, t.shape[1] as number, heads, d / heads]), [0, 2, 1, 3]);
+  const scores = tf.matMul(split(tf.mul(q, 1 / Math.sqrt(d / heads))), split(k), false, true);
+  const weights = tf.softmax(bias ? tf.add(scores, bias) : scores);
+  return tf.reshape(tf.transpose(tf.matMul(weights, split(v)), [0, 2, 1, 3]), [b, n, d]);
+}
+
+/** Self-attention of x [b, n, d] through `name.qkv` and `name.out`. */
+export function selfAttention(
+  parameters: Parameters,
+  name: string,
+  x: Tensor,
+  options: { heads: number; bias?: Tensor },
+): Tensor {
+  const [q, k, v] = tf.split(linear(parameters, `${name}.qkv`, x), 3, -1) as [Tensor, Tensor, Tensor];
+  return linear(parameters, `${name}.out`, attention({ q, k, v, ...options }));
+}
+
+/**
+ * Sinusoidal features of a scalar per sample: values [b] -> [b, width]. Frequencies run geometrically from 1 to
+ * 1/`period` (Vaswani et al. 2017, section 3.5); the scale suits c_noise = ln(sigma) / 4 of EDM times 100.
+ */
+export function sinusoidal(values: Tensor, width: number, options: { scale?: number; period?: number } = {}): Tensor {
+  const half = width / 2;
+  const frequencies = Array.from({ length: half }, (_, i) => (options.period ?? 1000) ** (-i / half));
+  const angles = tf.mul(
+    tf.reshape(values, [-1, 1]),
+    tf.tensor2d(
+      frequencies.map((f) => f * (options.scale ?? 100)),
+      [1, half],
+    ),
+  );
+  return tf.concat([tf.cos(angles), tf.sin(angles)], -1);
+}
+
+/** Nearest-neighbour enlargement by 2: [b, h, w, c] -> [b, 2h, 2w, c]. */
+export function upsample(x: Tensor): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  const wide = tf.concat([x, x], 3); // repeats each pixel along the width: [b, h, w, 2c] is [b, h, 2w, c]
+  const rows = tf.reshape(wide, [b, h, 1, 2 * w * c]);
+  return tf.reshape(tf.concat([rows, rows], 2), [b, 2 * h, 2 * w, c]);
+}
+
+/** Mean over squares of side `factor`: [b, h, w, c] -> [b, h / factor, w / factor, c]. */
+export function downsample(x: Tensor, factor = 2): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  const columns = tf.mean(tf.reshape(x, [b * h, w / factor, factor, c]), 2);
+  const rows = tf.mean(tf.reshape(columns, [b, h / factor, factor, (w / factor) * c]), 2);
+  return tf.reshape(rows, [b, h / factor, w / factor, c]);
+}
+
+/** Squares of side `patch` become tokens: [b, h, w, c] -> [b, (h / patch) (w / patch), patch * patch * c]. */
+export function patchify(x: Tensor, patch: number): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  const split = tf.reshape(x, [b * (h / patch), patch, w / patch, patch * c]);
+  return tf.reshape(tf.transpose(split, [0, 2, 1, 3]), [b, (h / patch) * (w / patch), patch * patch * c]);
+}
+
+/** The inverse of `patchify`: tokens [b, n, patch * patch * c] -> [b, h, w, c]. */
+export function unpatchify(tokens: Tensor, options: { patch: number; height: number; width: number }): Tensor {
+  const { patch, height, width } = options;
+  const b = tokens.shape[0] as number;
+  const c = (tokens.shape[2] as number) / (patch * patch);
+  const split = tf.reshape(tokens, [b * (height / patch), width / patch, patch, patch * c]);
+  return tf.reshape(tf.transpose(split, [0, 2, 1, 3]), [b, height, width, c]);
+}

@@ -1,0 +1,110 @@
+/** triples | shuffled batches | student trainer | run folder */
+import { join } from "node:path";
+import { startCompute } from "../engine/compute.ts";
+import { hashWeights, type Weights } from "../engine/weights.ts";
+import type { TokenizerData } from "../models/tokenizer.ts";
+import type { Context } from "../schemas/events.ts";
+import { Failure } from "../schemas/failure.ts";
+import { writeSettings } from "../schemas/resolve-settings.ts";
+import type { Settings } from "../schemas/settings.ts";
+import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
+import { createConditions } from "../stages/conditions.ts";
+import { type Denoiser, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/model.ts";
+import { createPainter } from "../stages/painter.ts";
+import { readTriples, openTripleStore, tripleBatches } from "../stages/store/triples.ts";
+import { waitForShard } from "../stages/store/follow.ts";
+import { stacked } from "../stages/store/latents.ts";
+import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
+
+/**
+ * Trains a one-step student on a store that is finished or still being written: which rows a step sees does not depend
+ * on it. Resumes exactly. The pictures show the teacher's latents of the store's first rows above the student's.
+ * Throws a Failure when store and teacher do not belong together.
+ */
+export async function train(options: {
+  store: string;
+  teacher: string;
+  out: string;
+  settings: Settings;
+  context: Context;
+}): Promise<Denoiser> {
+  const { out, settings, context } = options;
+  const { seed, engine } = settings;
+  const teacher = await readDenoiser(options.teacher);
+  const codec = await readCodec(options.teacher);
+  const store = await openTripleStore({ folder: options.store });
+  const { spec, statistics, captions } = teacher.description;
+  const tokenizer = teacher.description.tokenizer as TokenizerData | undefined;
+  if (store.manifest.teacher.hash !== teacher.description.hash) {
+    throw new Failure(`Cannot train on ${options.store}: another teacher than ${options.teacher} made it. Name the run that simulate was given.`);
+  }
+  const perceptual = settings.train.perceptual ? await readPerceptual(settings.train.perceptual) : undefined;
+  if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {
+    throw new Failure(
+      `Cannot compare latents of shape ${spec.shape} with ${settings.train.perceptual}: it was trained on shape ${perceptual.description.config.shape} (train.perceptual)`,
+    );
+  }
+  await writeSettings(out, settings);
+  await writeCodec(out, codec);
+  const conditions = createConditions({ spec, tokenizer });
+
+  const trainer = await startCompute<StudentTrainer>({
+    module: new URL("../stages/compute/student-trainer.ts", import.meta.url),
+    options: {
+      ...{ spec, teacher: teacher.weights, settings: settings.train, engine, seed },
+      ...(perceptual && { perceptual: { config: perceptual.description.config, weights: perceptual.weights } }),
+    },
+    signal: context.signal,
+  });
+  const painter = await createPainter({ codec, statistics, spec, engine, context });
+  try {
+    const batches = async function* (fromStep: number) {
+      const order = { ...settings.train, seed, fromStep, toStep: settings.train.steps, signal: context.signal };
+      for await (const { step, noise, latent, label, caption } of tripleBatches(store, order)) {
+        yield { step, noise, latent, ...conditions.inputs({ label, caption }) };
+      }
+    };
+    const sets = await trainingLoop({
+      name: "train",
+      folder: out,
+      schedule: settings.train,
+      identity: identityOf({ settings: settings.train, seed, store: store.fingerprint, perceptual: perceptual?.description.hash }),
+      trainer: callsOf(trainer),
+      context,
+      batches,
+      picture: async (step) => {
+        await waitForShard(store, 0, context);
+        const rows = (await readTriples(store, 0)).slice(0, PICTURED);
+        const noise = stacked(rows.map((row) => row.noise));
+        const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
+        const made = await trainer.call("sample", { noise, rows: rows.length, ...conditions.inputs(batch) });
+        await painter.paint({ path: pictureAt(out, step), columns: COLUMNS, latents: pairedRows(rows.map((row) => row.latent), made) });
+      },
+    });
+    const weights = sets.average as Weights;
+    const student: Denoiser = {
+      description: { ...teacher.description, role: "student", hash: hashWeights(weights), captions },
+      weights,
+    };
+    await writeModel(out, student);
+    context.report({ type: "result", stage: "train", values: { out, pictures: join(out, "pictures") } });
+    return student;
+  } finally {
+    await painter.close();
+    await trainer.close();
+  }
+}
+
+const COLUMNS = 8;
+const PICTURED = 32;
+
+/** Rows of a grid in pairs: the teacher's above, the student's of the same noise and condition below. */
+function pairedRows(teacher: Float32Array[], student: Float32Array): Float32Array {
+  const length = teacher[0]?.length ?? 0;
+  const made = teacher.map((_, i) => student.subarray(i * length, (i + 1) * length));
+  const lines: Float32Array[] = [];
+  for (let at = 0; at < teacher.length; at += COLUMNS) {
+    lines.push(...teacher.slice(at, at + COLUMNS), ...made.slice(at, at + COLUMNS));
+  }
+  return stacked(lines);
+}

@@ -1,0 +1,12 @@
+/** What a running pipeline tells the outside: `--json` prints these, the terminal draws them. */
+export type PipelineEvent =
+  | { type: "progress"; stage: string; done: number; total?: number; unit: string; values?: Record<string, number> }
+  | { type: "note"; stage: string; message: string }
+  | { type: "warning"; stage: string; message: string }
+  | { type: "result"; stage: string; values: Record<string, number | string> };
+
+/** Handed to every pipeline: how to stop it, and where its events go. */
+export interface Context {
+  signal: AbortSignal;
+  report: (event: PipelineEvent) => void;
+}

@@ -1,0 +1,40 @@
+/** What flows from an image source to the encoder. */
+
+/** A file that claims to be an image, read but not decoded. */
+export interface ImageFile {
+  kind: "file";
+  index: number; // position in the source's listing: the same for the same input, whatever was rejected
+  source: string; // base name of the archive or folder
+  name: string; // as stored: a label, never a path to write to
+  bytes: Uint8Array;
+  label?: number;
+  caption?: string;
+}
+
+/** A decoded image: `pixels` is [size, size, 3] RGB. */
+export interface ImageSample {
+  kind: "image";
+  index: number;
+  source: string;
+  name: string;
+  label?: number;
+  caption?: string;
+  size: number;
+  pixels: Uint8Array;
+}
+
+/** Something that was left out, and why: one quarantine record. */
+export interface Rejected {
+  kind: "rejected";
+  index: number;
+  source: string;
+  entry: string; // escaped, safe to print
+  reason: string;
+}
+
+/** Something wrong with a caption, which costs no image. */
+export interface CaptionProblem {
+  source: string;
+  entry: string; // the image or the caption file, escaped
+  reason: string;
+}

@@ -1,0 +1,84 @@
+/** What a run folder says about the networks in it, so that each can be built again from the folder alone. */
+import * as z from "zod";
+import { diffusionSettings, networkSettings } from "./settings.ts";
+
+const size = z.int().positive();
+const shape = z.tuple([size, size, size]); // latent [height, width, channels]
+const hash = z.string();
+
+/** How images become latents: `codec.json`, with the weights beside it in `codec.safetensors`. */
+export const codecDescription = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("pixel"), imageSize: size, shape, hash }),
+  z.strictObject({
+    kind: z.literal("autoencoder"),
+    imageSize: size,
+    shape,
+    hash,
+    config: z.strictObject({
+      channels: size,
+      downsample: size,
+      width: size,
+      limit: z.number(),
+      noise: z.number(),
+      perceptualWeight: z.number(),
+      boundWeight: z.number(),
+    }),
+  }),
+  z.strictObject({
+    kind: z.literal("taesd"),
+    imageSize: size,
+    shape,
+    hash,
+    config: z.strictObject({
+      latentChannels: size,
+      downsample: size,
+      encoder: z.array(z.strictObject({ kind: z.enum(["conv", "down", "up", "block"]), name: z.string() })),
+      decoder: z.array(z.strictObject({ kind: z.enum(["conv", "down", "up", "block"]), name: z.string() })),
+    }),
+  }),
+]);
+export type CodecDescription = z.infer<typeof codecDescription>;
+
+const statistics = z.object({
+  mean: z.array(z.number()),
+  std: z.array(z.number()),
+  min: z.array(z.number()),
+  max: z.array(z.number()),
+  nonFinite: z.number(),
+});
+
+/** A teacher or student: `model.json`, with the weights (the moving average) beside it in `weights.safetensors`. */
+export const denoiserDescription = z.strictObject({
+  format: z.literal("onestep-model"),
+  version: z.literal(1),
+  role: z.enum(["teacher", "student"]),
+  hash, // of the weights
+  spec: z.strictObject({
+    shape,
+    network: networkSettings,
+    diffusion: diffusionSettings,
+    classes: z.array(z.string()),
+    vocabulary: z.int().nonnegative(),
+  }),
+  statistics, // of the raw latents it was trained on: what normalisation to undo before decoding
+  tokenizer: z.unknown().optional(), // of caption conditions; see models/tokenizer.ts
+  captions: z.array(z.string()), // captions to sample from where none are given
+});
+export type DenoiserDescription = z.infer<typeof denoiserDescription>;
+
+/** A perceptual network: `model.json` with role "perceptual". */
+export const perceptualDescription = z.strictObject({
+  format: z.literal("onestep-model"),
+  version: z.literal(1),
+  role: z.literal("perceptual"),
+  hash,
+  config: z.strictObject({
+    shape,
+    width: size,
+    stages: size,
+    sigmaData: z.number(),
+    classes: z.int().nonnegative(),
+    words: z.array(z.string()),
+  }),
+});
+export type PerceptualDescription = z.infer<typeof perceptualDescription>;

@@ -1,0 +1,83 @@
+/** Starting points for whole jobs: `--preset NAME`. Each is a part of the settings; the rest keeps its default. */
+import type { Settings } from "./settings.ts";
+
+type Partially<T> = T extends unknown[] ? T : T extends object ? { [K in keyof T]?: Partially<T[K]> } : T;
+
+export interface Preset {
+  about: string;
+  settings: Partially<Settings>;
+}
+
+export const presets: Record<string, Preset> = {
+  demo: {
+    about: "the built-in captioned set at 64 px through the bundled autoencoder, in about five minutes on two cores",
+    settings: {
+      images: { size: 64 },
+      encoder: { kind: "autoencoder" },
+      network: { kind: "dit", condition: "caption" },
+      simulate: { count: 4096, steps: 12, guidance: 2, rowsPerShard: 256 },
+      train: { steps: 800, batch: 32, adversarialStart: 200 },
+      evaluate: { count: 512 },
+    },
+  },
+  fashion: {
+    about: "28 px greyscale or small colour images with class folders, in pixel space",
+    settings: {
+      images: { size: 28 },
+      encoder: { kind: "pixel" },
+      network: { kind: "dit", patch: 4, condition: "class" },
+      pretrain: { teacher: { steps: 8600, batch: 64 } },
+      simulate: { count: 20_000, steps: 18 },
+      train: { steps: 8000, batch: 64 },
+    },
+  },
+  cifar: {
+    about: "32 px photographs with class folders, in pixel space",
+    settings: {
+      images: { size: 32 },
+      encoder: { kind: "pixel" },
+      network: { kind: "unet", width: 96, multipliers: [1, 2, 2], attentionLevels: [1], condition: "class" },
+      pretrain: { teacher: { steps: 40_000, batch: 64 } },
+      simulate: { count: 50_000, steps: 18 },
+      train: { steps: 20_000, batch: 64 },
+    },
+  },
+  photos: {
+    about: "64 px photographs through a TAESD-layout autoencoder (--set encoder.path=FOLDER), any condition",
+    settings: {
+      images: { size: 64 },
+      encoder: { kind: "taesd" },
+      network: { kind: "dit", patch: 1, condition: "class" },
+      pretrain: { teacher: { steps: 20_000, batch: 64 } },
+      simulate: { count: 20_000 },
+      train: { steps: 10_000 },
+    },
+  },
+  tiny: {
+    about: "everything at its smallest: proves that a set-up works, in seconds",
+    settings: {
+      images: { size: 16 },
+      encoder: { kind: "pixel" },
+      network: { kind: "dit", patch: 4, width: 16, depth: 2, heads: 2, textDepth: 1, vocabulary: 64, captionTokens: 8 },
+      pretrain: {
+        teacher: { steps: 6, batch: 4, warmup: 2, checkpointEvery: 3, pictureEvery: 6 },
+        autoencoder: { steps: 4, batch: 4, width: 8, downsample: 2, checkpointEvery: 2, pictureEvery: 4 },
+        perceptual: { steps: 4, batch: 4, width: 8, checkpointEvery: 2, pictureEvery: 4 },
+      },
+      simulate: { count: 32, steps: 3, batch: 4, rowsPerShard: 8 },
+      train: {
+        steps: 8,
+        batch: 4,
+        warmup: 2,
+        adversarialStart: 2,
+        discriminatorDepth: 1,
+        r1Every: 2,
+        window: 2,
+        stepsPerShard: 2,
+        checkpointEvery: 4,
+        pictureEvery: 8,
+      },
+      evaluate: { count: 16, batch: 8 },
+    },
+  },
+};

@@ -1,0 +1,110 @@
+/**
+ * What stands in STORE/store.json, the identity of a store: everything its rows are a function of, and nothing else
+ * (no clock, no host name, no path). It never changes once written.
+ */
+import { createHash } from "node:crypto";
+import * as z from "zod";
+import { Failure } from "./failure.ts";
+import { diffusionSettings, simulateSettings } from "./settings.ts";
+
+/** Raised when a reader of the earlier version would misread what is written now. */
+export const storeVersion = 1;
+
+const count = z.int().positive();
+const hash = z.string().min(1);
+
+const common = {
+  format: z.literal("onestep"),
+  version: z.literal(storeVersion),
+  shape: z.tuple([count, count, count]), // of a latent: [height, width, channels]
+  dtype: z.enum(["float32", "float16"]), // of the latents; noise is always float32
+  entries: z.int().nonnegative(), // planned ids: 0 to entries - 1
+  rowsPerShard: count, // shard s holds ids s * rowsPerShard up to (s + 1) * rowsPerShard, less what failed
+  classes: z.array(z.string()), // names of the labels
+  engine: z.looseObject({ device: z.string(), version: z.string() }), // what else decides the bits of a row
+};
+
+export const latentManifest = z.strictObject({
+  ...common,
+  kind: z.literal("latents"),
+  imageSize: count, // side of the cropped square, in pixels
+  encoder: z.looseObject({ kind: z.string(), hash }),
+  source: z.looseObject({ fingerprint: z.string() }), // of the listing of the images
+});
+
+export const tripleManifest = z.strictObject({
+  ...common,
+  kind: z.literal("triples"),
+  seed: z.string().regex(/^\d+$/, "expected a decimal number"), // a string, since seeds have 64 bits
+  noise: simulateSettings.shape.noise.unwrap(),
+  teacher: z.looseObject({ hash }),
+  solver: z.looseObject({ name: z.string(), steps: count }),
+  diffusion: z.looseObject(diffusionSettings.shape),
+  guidance: z.number(),
+  conditions: z.looseObject({ source: z.string() }), // where labels and captions come from, e.g. a latent store's fingerprint
+});
+
+export const manifest = z.discriminatedUnion("kind", [latentManifest, tripleManifest]);
+
+export type LatentManifest = z.infer<typeof latentManifest>;
+export type TripleManifest = z.infer<typeof tripleManifest>;
+export type Manifest = z.infer<typeof manifest>;
+/** What a caller states; format and version are filled in. */
+export type Draft<M extends Manifest> = Omit<M, "format" | "version" | "kind">;
+
+/** Validates a manifest; `place` names it in the Failure, which lists every wrong key. */
+export function parseManifest(value: unknown, place: string): Manifest {
+  const version = (value as { version?: unknown } | null)?.version;
+  if (typeof version === "number" && version > storeVersion) {
+    throw new Failure(
+      `Cannot open ${place}: it has format version ${version} and this program reads up to ${storeVersion}. Update onestep.`,
+    );
+  }
+  const parsed = manifest.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`);
+  throw new Failure(`Cannot use ${place} as a store description: ${problems.join("; ")}.`);
+}
+
+/** sha256 (hex) of the manifest in canonical JSON: two stores of one fingerprint hold the same rows. */
+export function fingerprint(value: Manifest): string {
+  return createHash("sha256")
+    .update(JSON.stringify(sorted(value)))
+    .digest("hex");
+}
+
+/** The exact text of store.json: sorted keys, the fingerprint last, so that any flipped bit shows. */
+export function manifestText(value: Manifest): string {
+  const content = { ...(sorted(value) as object), fingerprint: fingerprint(value) };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
+
+/** The keys in which two manifests differ, as "teacher.hash: a instead of b". */
+export function differences(found: unknown, expected: unknown, path = ""): string[] {
+  if (isRecord(found) && isRecord(expected)) {
+    const keys = [...new Set([...Object.keys(found), ...Object.keys(expected)])].sort();
+    return keys.flatMap((key) => differences(found[key], expected[key], path ? `${path}.${key}` : key));
+  }
+  const [has, wants] = [JSON.stringify(found), JSON.stringify(expected)];
+  return has === wants ? [] : [`${path}: ${abridged(has)} instead of ${abridged(wants)}`];
+}
+
+/** The same value with the keys of every object sorted. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, sorted(value[key])]),
+  );
+}
+
+function abridged(text: string | undefined): string {
+  if (text === undefined) return "nothing";
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}

@@ -1,0 +1,7 @@
+import type { EngineSettings } from "../../schemas/settings.ts";
+
+/** The engine's options for the settings: `auto` is the CPU until a better device has been tried. */
+export function deviceOf({ device, threads }: EngineSettings): { device: "cpu" | "webgpu" | "cuda" | "eager"; threads: number } {
+  if (device === "tensorflow") return { device: "eager", threads };
+  return { device: device === "auto" ? "cpu" : device, threads };
+}

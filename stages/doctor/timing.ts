@@ -1,0 +1,29 @@
+import { startCompute } from "../../engine/compute.ts";
+import { normals } from "../../engine/philox.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Sampler, SamplerOptions } from "../compute/sampler.ts";
+import type { Denoiser } from "../model.ts";
+
+/** Seconds a triple takes this teacher with these solver settings: the second of two timed batches. */
+export async function secondsPerTriple(
+  { description: { spec }, weights }: Denoiser,
+  { settings, signal }: { settings: Settings; signal: AbortSignal },
+): Promise<number> {
+  const { batch, ...plan } = settings.simulate;
+  const options: SamplerOptions = { spec, weights, plan, batch, engine: settings.engine };
+  const sampler = await startCompute<Sampler>({ module: new URL("../compute/sampler.ts", import.meta.url), options, signal });
+  try {
+    const inputs = {
+      rows: batch,
+      noise: normals({ seed: 0, stream: "doctor", length: batch * spec.shape.reduce((a, b) => a * b, 1) }),
+      label: new Int32Array(batch),
+      tokens: new Int32Array(batch * spec.network.captionTokens),
+    };
+    await sampler.call("sample", inputs);
+    const started = performance.now();
+    await sampler.call("sample", inputs);
+    return (performance.now() - started) / 1000 / batch;
+  } finally {
+    await sampler.close();
+  }
+}

@@ -1,0 +1,120 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { filter } from "rxjs";
+import { startCompute } from "../../engine/compute.ts";
+import { permutation } from "../../engine/philox.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Codec } from "../compute/codec.ts";
+import { iterate, through } from "../flow/mod.ts";
+import { decode, openImages } from "../ingest/mod.ts";
+import { readCodec } from "../model.ts";
+import { openLatentStore, readLatents, stacked } from "../store/latents.ts";
+import type { LatentRow } from "../store/columns.ts";
+
+/** A real image, [size, size, 3] RGB, with the condition under which its counterpart is generated. */
+export interface ReferencePicture {
+  pixels: Uint8Array;
+  label?: number;
+  caption?: string;
+}
+
+/** Real images in an order that the seed alone decides. */
+export interface Reference {
+  size: number;
+  /** How many there are at most: some may turn out not to be readable. */
+  available: number;
+  classes: string[];
+  /** How the stored images come to their size, or what else stands between them and what is compared. */
+  preparation: string;
+  /** Draws without replacement: the next `count` images, or as many as are left. */
+  draw: (count: number) => AsyncGenerator<ReferencePicture>;
+}
+
+interface ReferenceOptions {
+  path: string;
+  settings: Settings;
+  signal?: AbortSignal;
+}
+
+/** Opens a latent store that `ingest` wrote, or else a zip or folder of images. */
+export function openReference(options: ReferenceOptions): Promise<Reference> {
+  return existsSync(join(options.path, "store.json")) ? latentReference(options) : imageReference(options);
+}
+
+/** Images decoded as `ingest` does. */
+async function imageReference({ path, settings, signal }: ReferenceOptions): Promise<Reference> {
+  const { size, background, maxPixels } = settings.images;
+  const source = await openImages({ paths: [path], limits: settings.images, signal });
+  const draw = drawing({ entries: source.entries, seed: settings.seed }, async function* (chosen) {
+    const wanted = source
+      .images()
+      .pipe(through(filter(({ index }) => chosen.has(index))), decode({ size, background, maxPixels }));
+    for await (const item of iterate(wanted, { signal })) if (item.kind === "image") yield item;
+  });
+  return {
+    size,
+    available: source.entries,
+    classes: source.classes,
+    preparation: "Lanczos 3 where not of this size",
+    draw,
+  };
+}
+
+/** Latents of a store decoded by its own codec: what is lost in encoding is lost here too. */
+async function latentReference({ path, settings, signal }: ReferenceOptions): Promise<Reference> {
+  const store = await openLatentStore({ folder: path });
+  const { description, weights } = await readCodec(path);
+  const { batch } = settings.encoder;
+  const { imageSize: size, entries, classes } = store.manifest;
+
+  const draw = drawing({ entries, seed: settings.seed }, async function* (chosen) {
+    const codec = await startCompute<Codec>({
+      module: new URL("../compute/codec.ts", import.meta.url),
+      options: { description, weights, batch, engine: settings.engine },
+      signal,
+    });
+    const decoded = async function* (rows: LatentRow[]): AsyncGenerator<ReferencePicture> {
+      const pixels = await codec.call("decode", stacked(rows.map(({ latent }) => latent)));
+      for (const [i, { label, caption }] of rows.entries()) {
+        const picture = pixels.subarray(i * size * size * 3, (i + 1) * size * size * 3);
+        yield { pixels: picture, label: label ?? undefined, caption: caption ?? undefined };
+      }
+    };
+    try {
+      let rows: LatentRow[] = [];
+      for await (const row of readLatents(store)) {
+        if (chosen.has(row.index)) rows.push(row);
+        if (rows.length < batch) continue;
+        yield* decoded(rows);
+        rows = [];
+      }
+      if (rows.length > 0) yield* decoded(rows);
+    } finally {
+      await codec.close();
+    }
+  });
+  return { size, available: entries, classes, preparation: "decoded from latents", draw };
+}
+
+/**
+ * A draw over a source that can read a set of its entries, in its own order. Entries that it leaves out (rejected,
+ * quarantined) are made up for by the next ones of the draw.
+ */
+function drawing(
+  { entries, seed }: { entries: number; seed: number },
+  read: (chosen: Set<number>) => AsyncGenerator<ReferencePicture>,
+): Reference["draw"] {
+  const order = permutation({ seed, stream: "evaluate/reference", length: entries });
+  let drawn = 0;
+  return async function* (count) {
+    let made = 0;
+    while (made < count && drawn < entries) {
+      const chosen = new Set(order.subarray(drawn, drawn + count - made));
+      drawn += chosen.size;
+      for await (const picture of read(chosen)) {
+        made++;
+        yield picture;
+      }
+    }
+  };
+}

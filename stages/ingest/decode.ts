@@ -1,0 +1,73 @@
+import type { OperatorFunction } from "rxjs";
+import sharp from "sharp";
+import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
+import { stage } from "../flow/mod.ts";
+import { displayName } from "./names.ts";
+import { declaredPixels, withoutText } from "./png.ts";
+import { sniff } from "./sniff.ts";
+
+// One thread an image: the stage decodes several images at once instead. Nothing is decoded twice, so no cache.
+sharp.concurrency(1);
+sharp.cache(false);
+
+export interface DecodeOptions {
+  size: number; // side of the square, in pixels
+  background: string; // "#rrggbb" under transparent pixels
+  maxPixels: number; // width x height of the stored image
+  concurrency?: number;
+}
+
+/**
+ * Decodes files to [size, size, 3] RGB in order; what cannot be decoded becomes a Rejected. Of an animation the first
+ * frame; grey, palette, 16-bit and CMYK become 8-bit sRGB; EXIF orientation is applied; transparency is flattened.
+ * The centre square is cut out and resized: Lanczos 3 downwards, bicubic upwards; an image of the right size keeps its
+ * pixels exactly. Holds at most 32 MiB of files, and one more.
+ */
+export function decode(options: DecodeOptions): OperatorFunction<ImageFile | Rejected, ImageSample | Rejected> {
+  return stage({
+    name: "decode",
+    capacity: 32 * 2 ** 20,
+    concurrency: options.concurrency ?? 3,
+    weigh: (item: ImageFile | Rejected) => 2 ** 12 + (item.kind === "file" ? item.bytes.length : 0),
+    work: async (item): Promise<ImageSample | Rejected> => {
+      if (item.kind === "rejected") return item;
+      const { index, source, name, bytes, label, caption } = item;
+      try {
+        const pixels = await decodeImage(bytes, options);
+        const labels = { ...(label !== undefined && { label }), ...(caption !== undefined && { caption }) };
+        return { kind: "image", index, source, name, ...labels, size: options.size, pixels };
+      } catch (error) {
+        return { kind: "rejected", index, source, entry: displayName(name), reason: (error as Error).message };
+      }
+    },
+  });
+}
+
+/** One file's bytes to [size, size, 3] RGB, as `decode` does. Rejects with an Error that says what is wrong. */
+export async function decodeImage(
+  bytes: Uint8Array,
+  { size, background, maxPixels }: DecodeOptions,
+): Promise<Uint8Array> {
+  const { format, supported } = sniff(bytes);
+  if (bytes.length === 0) throw new Error("an empty file");
+  if (!supported) throw new Error(format ? `not a supported image: ${format}` : "not an image");
+  const tooLarge = new RangeError(`${format} of more than ${maxPixels} pixels (images.maxPixels)`);
+  if (format === "PNG" && declaredPixels(bytes) > maxPixels) throw tooLarge;
+  try {
+    const input = format === "PNG" ? withoutText(bytes) : bytes;
+    const pixels = await sharp(input, { limitInputPixels: maxPixels, failOn: "error" })
+      .autoOrient()
+      .resize(size, size, { fit: "cover", position: "centre", kernel: "lanczos3" })
+      .flatten({ background })
+      .toColourspace("srgb")
+      .removeAlpha()
+      .raw({ depth: "uchar" })
+      .timeout({ seconds: 60 }) // a hostile file may be slow to decode without being large
+      .toBuffer();
+    return new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length);
+  } catch (error) {
+    const message = (error as Error).message;
+    if (/pixel limit/i.test(message)) throw tooLarge;
+    throw new Error(`damaged ${format} (${message.split("\n")[0]?.replace(/:$/, "")})`);
+  }
+}

@@ -1,0 +1,52 @@
+/** Names of archive entries: labels that others chose, so never paths to write to and never printed raw. */
+
+const invisible = /[\p{C}\p{Zl}\p{Zp}\\]/gu; // control, format (direction, zero width), unassigned, line separators
+
+/** The name for people: invisible characters as `\u{...}`, at most 200 characters. */
+export function displayName(name: string): string {
+  const shown = name.replace(invisible, (c) => (c === "\\" ? "\\\\" : `\\u{${c.codePointAt(0)?.toString(16)}}`));
+  return shown.length > 200 ? `${shown.slice(0, 199)}…` : shown;
+}
+
+/** Why a name points outside its archive (absolute, a drive or scheme, `..`, a backslash), if it does. */
+export function unsafeName(name: string): string | undefined {
+  if (name.includes("\\")) return "unsafe name: it holds a backslash";
+  if (/^(\/|\w+:)/.test(name)) return "unsafe name: it is absolute";
+  if (name.split("/").includes("..")) return "unsafe name: it climbs out of its folder";
+  return undefined;
+}
+
+/** Whether the file is litter that operating systems leave behind (`__MACOSX/`, `._x`, `.DS_Store`, `Thumbs.db`...). */
+export function isLitter(name: string): boolean {
+  return /(^|\/)(__MACOSX\/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)/i.test(name);
+}
+
+/** Whether the name ends like an image's. A hint for guessing class folders only: formats are told by content. */
+export function looksLikeImage(name: string): boolean {
+  return /\.(png|jpe?g|webp|gif|tiff?|bmp|avif|heic)$/i.test(name);
+}
+
+/** Orders names by their UTF-8 bytes: the same on every machine and in every locale. */
+export function byteOrder(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const difference = rank(a.charCodeAt(i)) - rank(b.charCodeAt(i));
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+// UTF-16 and UTF-8 disagree in one place: surrogates stand for code points above U+FFFF.
+function rank(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+}
+
+/** The folder part of a name, with its slash; empty at the top. */
+export function folderOf(name: string): string {
+  return name.slice(0, name.lastIndexOf("/") + 1);
+}
+
+/** The name without its extension. */
+export function stemOf(name: string): string {
+  return name.replace(/\.[^./]*$/, "");
+}

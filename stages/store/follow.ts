@@ -1,0 +1,39 @@
+import { existsSync, type FSWatcher, watch } from "node:fs";
+import { join } from "node:path";
+import { shardPath, type Store } from "./layout.ts";
+
+/**
+ * Resolves once a shard is there. File system events wake it, and a look every `poll` milliseconds where there are none
+ * (network file systems, a folder not made yet). `onWait` is called first when it is not there. Rejects with the
+ * signal's reason when aborted.
+ */
+export async function waitForShard(
+  store: Store,
+  shard: number,
+  options: { signal?: AbortSignal; poll?: number; onWait?: (shard: number) => void } = {},
+): Promise<void> {
+  const { signal, poll = 500, onWait } = options;
+  const path = shardPath(store, shard);
+  signal?.throwIfAborted();
+  if (existsSync(path)) return;
+  onWait?.(shard);
+  await new Promise<void>((resolve, reject) => {
+    let watcher: FSWatcher | undefined;
+    const finish = (settle: () => void) => {
+      clearInterval(timer);
+      watcher?.close();
+      signal?.removeEventListener("abort", abort);
+      settle();
+    };
+    const look = () => existsSync(path) && finish(resolve);
+    const abort = () => finish(() => reject(signal?.reason));
+    const timer = setInterval(look, poll);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      watcher = watch(join(store.folder, "shards"), look).on("error", () => watcher?.close());
+    } catch {
+      // The poll alone will do.
+    }
+    look(); // it may have come before the watcher
+  });
+}

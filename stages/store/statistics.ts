@@ -1,0 +1,80 @@
+/** Per-channel statistics of latents, accumulated in float64 in row order and shard order, so they are reproducible. */
+
+/** Sums over the finite values of each channel. */
+export interface Sums {
+  count: number[];
+  sum: number[];
+  squares: number[];
+  min: (number | null)[]; // null: no value yet
+  max: (number | null)[];
+  nonFinite: number;
+}
+
+export interface Statistics {
+  /** Each of these has one number a channel. */
+  mean: number[];
+  std: number[];
+  min: number[];
+  max: number[];
+  /** Values that are NaN or infinite; the others ignore them. */
+  nonFinite: number;
+}
+
+/** Sums over latents whose last axis is the channel. */
+export function sumsOf(latents: Float32Array[], channels: number): Sums {
+  const [count, sum, squares] = [new Float64Array(channels), new Float64Array(channels), new Float64Array(channels)];
+  const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
+  let nonFinite = 0;
+  for (const latent of latents) {
+    for (let i = 0, c = 0; i < latent.length; i++, c = c + 1 === channels ? 0 : c + 1) {
+      const value = latent[i]!;
+      if (value - value !== 0) {
+        nonFinite++;
+        continue;
+      }
+      count[c]! += 1;
+      sum[c]! += value;
+      squares[c]! += value * value;
+      if (value < min[c]!) min[c] = value;
+      if (value > max[c]!) max[c] = value;
+    }
+  }
+  const orNull = (values: Float64Array) => Array.from(values, (value) => (Number.isFinite(value) ? value : null));
+  return { count: [...count], sum: [...sum], squares: [...squares], min: orNull(min), max: orNull(max), nonFinite };
+}
+
+/** The statistics of all parts together; the order of the parts decides the last bits. A channel without values is 0. */
+export function statisticsOf(parts: Sums[], channels: number): Statistics {
+  const statistics: Statistics = { mean: [], std: [], min: [], max: [], nonFinite: 0 };
+  for (const { nonFinite } of parts) statistics.nonFinite += nonFinite;
+  for (let c = 0; c < channels; c++) {
+    const total = (key: "count" | "sum" | "squares") => parts.reduce((sum, part) => sum + part[key][c]!, 0);
+    const known = (key: "min" | "max") => parts.flatMap((part) => part[key][c] ?? []);
+    const count = Math.max(1, total("count"));
+    const mean = total("sum") / count;
+    statistics.mean.push(mean);
+    statistics.std.push(Math.sqrt(Math.max(0, total("squares") / count - mean * mean)));
+    statistics.min.push(total("count") ? Math.min(...known("min")) : 0);
+    statistics.max.push(total("count") ? Math.max(...known("max")) : 0);
+  }
+  return statistics;
+}
+
+/**
+ * Latents [..., channels] scaled to zero mean and standard deviation sigmaData in every channel:
+ * (x - mean) / std * sigmaData. A constant channel is only shifted. Returns a new array.
+ */
+export function normalise(latents: Float32Array, statistics: Statistics, sigmaData: number): Float32Array {
+  const { mean, scale, channels } = affine(statistics, sigmaData);
+  return latents.map((value, i) => (value - mean[i % channels]!) * scale[i % channels]!);
+}
+
+/** The inverse of `normalise`: back to what the encoder gave and its decoder expects. */
+export function denormalise(latents: Float32Array, statistics: Statistics, sigmaData: number): Float32Array {
+  const { mean, scale, channels } = affine(statistics, sigmaData);
+  return latents.map((value, i) => value / scale[i % channels]! + mean[i % channels]!);
+}
+
+function affine({ mean, std }: Statistics, sigmaData: number): { mean: number[]; scale: number[]; channels: number } {
+  return { mean, scale: std.map((std) => (std > 0 ? sigmaData / std : 1)), channels: mean.length };
+}

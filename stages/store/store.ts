@@ -1,0 +1,109 @@
+/**
+ * A store: STORE/store.json and shards of fixed id ranges, each made whole by whoever makes it, in any order. What is
+ * missing is what has no file, so resuming needs no state and any number of processes may share the work.
+ */
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure } from "../../schemas/failure.ts";
+import {
+  differences,
+  fingerprint,
+  type Manifest,
+  manifestText,
+  parseManifest,
+  storeVersion,
+} from "../../schemas/store.ts";
+import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
+import { columnsOf } from "./columns.ts";
+import { readJournal } from "./journal.ts";
+import { journalPath, quarantinePath, shardName, shardPath, type Store } from "./layout.ts";
+
+export { idRange, type RowOf, type Store, shardName, shardPath } from "./layout.ts";
+export { readRows, readShard } from "./read.ts";
+export { writeShard } from "./write.ts";
+
+/**
+ * Creates a store, or opens the one that is there if it has the same manifest, to go on with it. Throws a Failure that
+ * lists the differing keys when another store stands in the folder.
+ */
+export async function createStore<M extends Manifest>(options: {
+  folder: string;
+  manifest: Omit<M, "format" | "version">;
+}): Promise<Store<M>> {
+  const { folder } = options;
+  const path = join(folder, "store.json");
+  const wanted = parseManifest(
+    { ...options.manifest, format: "onestep", version: storeVersion },
+    "these settings",
+  ) as M;
+  const found = await readManifest(folder);
+  if (found && fingerprint(found) !== fingerprint(wanted)) {
+    const list = differences(found, wanted).join("; ");
+    throw new Failure(
+      `Cannot go on with the store ${folder}: it was made with other settings (${list}). Choose another folder, or repeat its settings.`,
+    );
+  }
+  for (const place of ["", "shards", "quarantine"]) await removeTemporaries(join(folder, place));
+  if (!found) await writeAtomic(path, manifestText(wanted));
+  await mkdir(join(folder, "shards"), { recursive: true }); // followers watch it
+  return handle(folder, wanted);
+}
+
+/** Opens an existing store of any kind. Throws a Failure when there is none or its store.json is damaged. */
+export async function openStore(options: { folder: string }): Promise<Store> {
+  const { folder } = options;
+  const manifest = await readManifest(folder);
+  if (!manifest)
+    throw new Failure(`Cannot open the store ${folder}: it has no store.json. Name the folder that \`--out\` named.`);
+  return handle(folder, manifest);
+}
+
+/** The shards that have no file yet, ascending. */
+export async function missingShards(store: Store): Promise<number[]> {
+  const present = new Set(await namesIn(join(store.folder, "shards")));
+  const all = Array.from({ length: store.shards }, (_, shard) => shard);
+  return all.filter((shard) => !present.has(shardName(shard)));
+}
+
+/** Removes a shard, so that the command which made the store makes it again. */
+export async function discardShard(store: Store, shard: number): Promise<void> {
+  await rm(shardPath(store, shard), { force: true });
+  await rm(quarantinePath(store, shard), { force: true });
+  store.sound.delete(shard);
+}
+
+async function readManifest(folder: string): Promise<Manifest | undefined> {
+  const path = join(folder, "store.json");
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  const damaged = () => new Failure(`Cannot open the store ${folder}: store.json is damaged. Restore it from a copy.`);
+  let content: Record<string, unknown>;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw damaged();
+  }
+  const { fingerprint: _, ...rest } = content;
+  const manifest = parseManifest(rest, path);
+  if (manifestText(manifest) !== text) throw damaged();
+  return manifest;
+}
+
+async function handle<M extends Manifest>(folder: string, manifest: M): Promise<Store<M>> {
+  const store: Store<M> = {
+    folder,
+    manifest,
+    fingerprint: fingerprint(manifest),
+    columns: columnsOf(manifest),
+    shards: Math.ceil(manifest.entries / manifest.rowsPerShard),
+    journal: new Map(),
+    sound: new Set(),
+  };
+  store.journal = (await readJournal(journalPath(store))).entries;
+  return store;
+}

@@ -1,0 +1,153 @@
+import { createReporter, type Mode } from "../../bin/reporter.mts";
+import type { PipelineEvent } from "../../schemas/events.ts";
+import { bytesInWords, durationInWords, numberInWords } from "../../schemas/words.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = suite("reporter");
+
+/** A reporter with a clock that only `pass` moves. */
+function faked(mode: Mode, { colour = false, columns = 100 } = {}) {
+  let time = 0;
+  let timers: { at: number; run: () => void }[] = [];
+  const written = { out: "", err: "" };
+  const reporter = createReporter({
+    mode,
+    colour,
+    columns: () => columns,
+    out: (text) => void (written.out += text),
+    err: (text) => void (written.err += text),
+    now: () => time,
+    after: (ms, run) => void timers.push({ at: time + ms, run }),
+    memory: () => 1.2e9,
+  });
+  const pass = (ms: number) => {
+    time += ms;
+    const due = timers.filter(({ at }) => at <= time);
+    timers = timers.filter(({ at }) => at > time);
+    for (const { run } of due) run();
+  };
+  const take = () => {
+    const text = { ...written };
+    written.out = written.err = "";
+    return text;
+  };
+  return { ...reporter, pass, take };
+}
+
+const step = (done: number, values = {}, total: number | undefined = 100): PipelineEvent => ({
+  type: "progress",
+  stage: "train",
+  done,
+  total,
+  unit: "steps",
+  values,
+});
+
+test("writes a status line every five seconds and one at the end", () => {
+  const { report, pass, take } = faked("lines");
+  report(step(0));
+  assert.is(take().err, "");
+  for (let second = 1; second < 5; second++) {
+    pass(1000);
+    report(step(second * 2, { loss: 0.123456, samples: second * 64 }));
+  }
+  assert.is(take().err, "");
+  pass(1000);
+  report(step(10, { loss: 0.123456, samples: 320 }));
+  assert.is(take().err, "train  10/100 steps  10%  loss 0.1235  64 samples/s  45 s left  1.2 GB\n");
+  pass(4000);
+  report(step(18));
+  assert.is(take().err, "");
+  pass(10);
+  report(step(100));
+  assert.match(take().err, /^train {2}100\/100 steps {2}100% {2}[\d.]+ steps\/s {2}1.2 GB\n$/);
+});
+
+test("takes the rate over the last half minute, and none for what a resumed run had done before", () => {
+  const { report, pass, take } = faked("lines");
+  report(step(5000, {}, 10_000));
+  pass(5000);
+  report(step(5005, {}, 10_000));
+  assert.match(take().err, / 1 steps\/s {2}1 h 23 m left/);
+  for (let second = 1; second <= 40; second++) {
+    pass(1000);
+    report(step(5005 + 10 * second, {}, 10_000));
+  }
+  assert.match(take().err.trimEnd().split("\n").at(-1)!, / 10 steps\/s /);
+});
+
+test("redraws bars at most ten times a second and leaves finished ones standing", () => {
+  const { report, pass, take, close } = faked("bars");
+  for (let i = 0; i <= 50; i++) {
+    report(step(i));
+    pass(10);
+  }
+  const { err } = take();
+  assert.is(err.match(/train/g)!.length, 6, "half a second, six frames");
+  assert.is(err.match(/\u001b\[1A\u001b\[J/g)!.length, 5, "each but the first erases one line");
+  report(step(100));
+  assert.match(take().err, /█{20} 100\/100 steps {2}100%.*\n$/);
+  report({ type: "note", stage: "train", message: "saved" });
+  assert.equal(take(), { out: "train: saved\n", err: "" }, "nothing left to erase");
+  close();
+});
+
+test("shows every active stage, and lines no wider than the terminal", () => {
+  const { report, pass, take, close } = faked("bars", { columns: 60 });
+  report({ type: "progress", stage: "simulate", done: 10, total: 20, unit: "shards" });
+  pass(50);
+  report(step(1, { regression: 0.5, adversarial: 0.25, gradient: 1.75, perceptual: 0.3 }));
+  pass(50);
+  const rows = take().err.split("\n").filter((row) => /^\S*(simulate|train)/.test(row.replace("\u001b[1A\u001b[J", "")));
+  assert.equal(rows.map((row) => row.includes("simulate")), [true, true, false]);
+  for (const row of rows) assert.ok([...row.replace("\u001b[1A\u001b[J", "")].length <= 60, row);
+  report(step(2));
+  close();
+  assert.match(take().err, /2\/100/, "the pending frame is drawn on closing");
+  report(step(3));
+  pass(1000);
+  assert.is(take().err, "");
+});
+
+test("uses colour only when asked", () => {
+  const plain = faked("bars");
+  plain.report(step(1));
+  plain.report({ type: "warning", stage: "ingest", message: "odd" });
+  assert.not(/\u001b\[\d+m/.test(plain.take().err));
+  const coloured = faked("bars", { colour: true });
+  coloured.report({ type: "warning", stage: "ingest", message: "odd" });
+  assert.is(coloured.take().err, "\u001b[33mwarning:\u001b[0m ingest: odd\n");
+});
+
+const mixed: PipelineEvent[] = [
+  step(1, { loss: Number.NaN }),
+  { type: "note", stage: "run", message: "line\u2028two" },
+  { type: "warning", stage: "run", message: "odd" },
+  { type: "result", stage: "evaluate", values: { "frechet distance": 12.345678, samples: 2048, reference: "abc" } },
+];
+
+test("writes events as JSON, one a line, on stdout alone", () => {
+  const { report, take } = faked("json");
+  for (const event of mixed) report(event);
+  const { out, err } = take();
+  assert.is(err, "");
+  const events = out.trimEnd().split("\n").map((text) => JSON.parse(text));
+  assert.equal(events, JSON.parse(JSON.stringify(mixed)));
+});
+
+test("when quiet, prints results and warnings only", () => {
+  const { report, take } = faked("quiet");
+  for (const event of mixed) report(event);
+  assert.equal(take(), {
+    out: "evaluate\n  frechet distance  12.35\n  samples           2048\n  reference         abc\n",
+    err: "warning: run: odd\n",
+  });
+});
+
+test("writes numbers for people", () => {
+  assert.equal([0.000123456, 1234.5678, 8, -0.5, Number.NaN].map(numberInWords), ["0.0001235", "1235", "8", "-0.5", "NaN"]);
+  assert.equal([0, 0.4, 59.6, 545, 12_000].map(durationInWords), ["0 s", "under 1 s", "1 m 00 s", "9 m 05 s", "3 h 20 m"]);
+  assert.equal([0, 999, 1000, 1.25e9, 999.6e6, 314e9].map(bytesInWords), ["0 B", "999 B", "1.0 kB", "1.3 GB", "1.0 GB", "314 GB"]);
+});
+
+test.run();

@@ -1,0 +1,120 @@
+import { createEngine, type Engine } from "../../engine/engine.ts";
+import { integers, normals } from "../../engine/philox.ts";
+import { tf } from "../../engine/tfjs.ts";
+import type { FeatureNetwork } from "../../models/features/network.ts";
+import { type Comparison, compareImages } from "../../stages/evaluate/compare.ts";
+import type { Picture } from "../../stages/evaluate/describe.ts";
+import { measureLines } from "../../stages/evaluate/lines.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = suite("comparison of image sets");
+
+const SIZE = 8;
+
+/** Two features: the mean of red and of green over the image. */
+const means: FeatureNetwork = {
+  name: "channel means",
+  hash: "0123456789abcdef",
+  dimension: 2,
+  size: SIZE,
+  resizeFilter: "none",
+  parameters: { pick: { shape: [3, 2], data: Float32Array.of(1, 0, 0, 1, 0, 0) } },
+  apply: ({ pick }, images) => tf.matMul(tf.mean(images, [1, 2]), pick!),
+};
+
+let engine: Engine;
+test.before(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+});
+test.after(() => engine.dispose());
+
+/** Flat pictures whose colour runs with a seed: red around `centre`, green around 128. */
+async function* flat(options: { count: number; seed: number; centre: number; size?: number }): AsyncGenerator<Picture> {
+  const { count, seed, centre, size = SIZE } = options;
+  const draws = normals({ seed, stream: "colours", length: 2 * count });
+  for (let i = 0; i < count; i++) {
+    const colour = [centre + 10 * draws[2 * i]!, 128 + 10 * draws[2 * i + 1]!, 7].map(Math.round);
+    yield {
+      pixels: Uint8Array.from({ length: size * size * 3 }, (_, at) => colour[at % 3]!),
+      width: size,
+      height: size,
+    };
+  }
+}
+
+const compare = (generated: AsyncIterable<Picture>, reference: AsyncIterable<Picture>) =>
+  compareImages({ generated, reference, network: means, engine, batch: 7 });
+
+test("a shifted colour is found as its squared shift", async () => {
+  const result = await compare(flat({ count: 400, seed: 1, centre: 108 }), flat({ count: 400, seed: 2, centre: 128 }));
+  assert.close(result.frechetDistance, 400, 60);
+  assert.is(result.count, 400);
+  assert.is(result.features, "channel means 01234567");
+});
+
+test("the same stream twice: distance 0, precision and recall 1, no band differs", async () => {
+  const noise = async function* (): AsyncGenerator<Picture> {
+    for (let i = 0; i < 30; i++) {
+      const pixels = Uint8Array.from(integers({ seed: i, stream: "noise", length: SIZE * SIZE * 3, below: 256 }));
+      yield { pixels, width: SIZE, height: SIZE };
+    }
+  };
+  const { frechetDistance, precision, recall, bands } = await compare(noise(), noise());
+  assert.close(frechetDistance, 0, 1e-9);
+  assert.equal([precision, recall], [1, 1]);
+  assert.equal(bands, [0, 0, 0, 0, 0, 0]);
+});
+
+test("the reference's hash follows its pixels and nothing else", async () => {
+  const hash = async (seed: number, against: number) => {
+    const generated = flat({ count: 9, seed: against, centre: 100 });
+    return (await compare(generated, flat({ count: 9, seed, centre: 100 }))).reference;
+  };
+  assert.is(await hash(1, 2), await hash(1, 3));
+  assert.is.not(await hash(1, 2), await hash(4, 2));
+});
+
+test("different counts, different sizes, too few and none are refused", async () => {
+  const of = (count: number, size = SIZE) => flat({ count, seed: 1, centre: 100, size });
+  await assert.rejects(compare(of(20), of(21)), /20 generated with 21 reference/);
+  await assert.rejects(compare(of(20), of(20, 16)), /8x8 with a reference of 16x16/);
+  await assert.rejects(compare(of(2), of(2)), /from 2 images: channel means has 2 features.*at least 3/);
+  await assert.rejects(compare(of(0), of(20)), /generated images: it holds no images/);
+  const mixed = async function* () {
+    yield* of(3);
+    yield* of(1, 16);
+  };
+  await assert.rejects(compare(mixed(), of(4)), /image 3 has 16x16/);
+});
+
+test("every printed line carries counts, reference, features and filter", () => {
+  const comparison: Comparison = {
+    frechetDistance: 12.34567,
+    precision: 0.5,
+    recall: 0.25,
+    bands: [0, -1.234],
+    count: 512,
+    reference: "abcdef0123456789",
+    features: "some network 01234567",
+    resizeFilter: "none",
+  };
+  const lines = measureLines({
+    subject: "student, 1 NFE",
+    comparison,
+    preparation: "decoded",
+    evaluations: 1,
+    seconds: 0.01,
+  });
+  assert.is(lines.length, 6);
+  for (const line of lines) {
+    assert.is(line.type, "result");
+    if (line.type !== "result") continue;
+    const { samples, reference, features, resize } = line.values;
+    assert.equal(
+      [samples, reference, features, resize],
+      ["512 against 512", "abcdef012345 (decoded)", "some network 01234567", "none"],
+    );
+  }
+});
+
+test.run();

@@ -1,0 +1,124 @@
+/**
+ * Runs every test/**\/*.test.ts, each in its own process: `node test/run.mjs [PATTERN...]`.
+ * A file fails when a test of it failed, or when it crashed, hung (--limit seconds) or ran no test.
+ * Prints one line a file, the whole output of a file that failed, and last `N passed, N failed`.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const { values, positionals: patterns } = parseArgs({
+  allowPositionals: true,
+  options: {
+    folder: { type: "string", default: join(root, "test") },
+    limit: { type: "string", default: "300" }, // seconds a file may take
+    jobs: { type: "string", default: String(Math.max(1, availableParallelism() >> 1)) }, // files at a time
+  },
+});
+const limit = Number(values.limit) * 1000;
+const loader = process.features.typescript ? [] : ["--import", "tsx"];
+const reports = mkdtempSync(join(tmpdir(), "onestep-test-"));
+const running = new Set();
+const total = { passed: 0, failed: 0, skipped: 0 };
+const troubled = [];
+
+const files = readdirSync(values.folder, { recursive: true })
+  .filter((name) => name.endsWith(".test.ts"))
+  .map((name) => join(values.folder, name))
+  .filter((path) => patterns.length === 0 || patterns.some((pattern) => path.split(sep).join("/").includes(pattern)))
+  .sort();
+
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    for (const child of running) stop(child);
+    process.exit(130);
+  });
+}
+process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
+
+const queue = files.map((path, index) => ({ path, index }));
+const work = async () => {
+  for (let next = queue.shift(); next; next = queue.shift()) print(await run(next));
+};
+await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+
+if (files.length === 0) {
+  console.log(`no test file matches ${patterns.join(" ")} in ${values.folder}`);
+  total.failed++;
+}
+if (troubled.length > 0) console.log(`\nfailed: ${troubled.join(" ")}`);
+console.log(
+  `\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`,
+);
+process.exit(total.failed > 0 ? 1 : 0);
+
+/** Runs one file in a process group of its own, so that a limit reaches its children too. */
+function run({ path, index }) {
+  const report = join(reports, `${index}.json`);
+  const started = performance.now();
+  const child = spawn(process.execPath, [...loader, path], {
+    cwd: root,
+    detached: process.platform !== "win32",
+    env: { ...process.env, ONESTEP_TEST_REPORT: report, NODE_NO_WARNINGS: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  let output = "";
+  let hung = false;
+  child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
+  child.stderr.setEncoding("utf8").on("data", (text) => (output += text));
+  const timer = setTimeout(() => {
+    hung = true;
+    stop(child);
+  }, limit);
+  return new Promise((resolve) => {
+    child.on("exit", () => setTimeout(() => stop(child), 1000).unref()); // a grandchild may hold the pipes
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      running.delete(child);
+      const seconds = (performance.now() - started) / 1000;
+      resolve({ path, output, seconds, ...verdict({ report, code, signal, hung }) });
+    });
+  });
+}
+
+/** What the harness counted, corrected by what only the outside can see. */
+function verdict({ report, code, signal, hung }) {
+  let counts = { passed: 0, failed: 0, skips: [] };
+  let trouble = hung ? `hung: stopped after ${limit / 1000} s` : signal ? `killed by ${signal}` : "";
+  try {
+    counts = JSON.parse(readFileSync(report, "utf8"));
+  } catch {
+    trouble ||= `crashed or ran no test (exit code ${code})`;
+  }
+  if (!trouble && counts.failed === 0) {
+    if (code !== 0) trouble = `exit code ${code}`;
+    else if (counts.passed + counts.skips.length === 0) trouble = "ran no test";
+  }
+  return { ...counts, failed: counts.failed + (trouble ? 1 : 0), trouble };
+}
+
+function print({ path, output, seconds, passed, failed, skips, trouble }) {
+  const name = relative(root, path);
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skips.length;
+  const counts = `${passed} passed${failed > 0 ? `, ${failed} failed` : ""}`;
+  console.log(`${failed > 0 ? "FAIL" : "  ok"}  ${seconds.toFixed(1).padStart(6)} s  ${name}  ${counts}`);
+  for (const skip of skips) console.log(`                skipped "${skip.name}": ${skip.reason}`);
+  if (failed === 0) return;
+  troubled.push(name);
+  console.log(output.trimEnd().replace(/^/gm, "    | "));
+  if (trouble) console.log(`    | ${name} ${trouble}`);
+}
+
+function stop(child) {
+  try {
+    if (process.platform === "win32") child.kill("SIGKILL");
+    else process.kill(-child.pid, "SIGKILL");
+  } catch {} // already gone
+}

@@ -1,0 +1,93 @@
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { integers } from "../../engine/philox.ts";
+import { readLatestCheckpoint, writeCheckpoint } from "../../stages/checkpoint.ts";
+import { loadWeights, saveWeights } from "../../stages/weightsFile.ts";
+import { assert, suite } from "../harness.ts";
+import { freshFolder, latentOf } from "./fixture.ts";
+
+const test = suite("checkpoint");
+
+const sets = (step: number) => ({
+  student: {
+    "blocks.0/odd name": { shape: [2, 3], data: latentOf(step, 6) },
+    scale: { shape: [], data: latentOf(step, 1) },
+  },
+  ema: { scale: { shape: [1], data: latentOf(step + 1, 1) } },
+  empty: {},
+});
+
+async function written(steps: number[]): Promise<string> {
+  const folder = freshFolder();
+  for (const step of steps)
+    await writeCheckpoint({ folder, step, sets: sets(step), metadata: { seed: "7", ages: [step] } });
+  return folder;
+}
+
+test("the newest comes back whole, and only two are kept", async () => {
+  const folder = await written([0, 1000, 200_000_000]);
+  assert.is(readdirSync(folder).length, 2);
+  const latest = await readLatestCheckpoint({ folder });
+  assert.is(latest?.step, 200_000_000);
+  assert.equal(latest?.sets, sets(200_000_000));
+  assert.equal(latest?.metadata, { seed: "7", ages: [200_000_000] });
+});
+
+test("equal state gives equal files", async () => {
+  const [a, b] = [await written([5]), await written([5])];
+  assert.equal(readdirSync(a), readdirSync(b));
+  const [name = ""] = readdirSync(a);
+  assert.ok(readFileSync(join(a, name)).equals(readFileSync(join(b, name))));
+});
+
+test("a torn newest one is named and passed over", async () => {
+  const folder = await written([1, 2]);
+  const newest = join(folder, readdirSync(folder).sort()[1]!);
+  truncateSync(newest, 100);
+  const warnings: string[] = [];
+  const latest = await readLatestCheckpoint({ folder, warn: (message) => warnings.push(message) });
+  assert.is(latest?.step, 1);
+  assert.is(warnings.length, 1);
+  assert.ok(warnings[0]!.includes(newest));
+});
+
+test("any flipped bit is noticed", async () => {
+  const folder = await written([1, 2]);
+  const newest = join(folder, readdirSync(folder).sort()[1]!);
+  const bytes = readFileSync(newest);
+  for (const bit of integers({ seed: 1, stream: "bits", length: 100, below: bytes.length * 8 })) {
+    const damaged = Buffer.from(bytes);
+    damaged[bit >> 3]! ^= 1 << (bit & 7);
+    writeFileSync(newest, damaged);
+    assert.is((await readLatestCheckpoint({ folder }))?.step, 1);
+  }
+});
+
+test("a temporary file is no checkpoint, and goes with the next one", async () => {
+  const folder = await written([1]);
+  const [name = ""] = readdirSync(folder);
+  writeFileSync(join(folder, `.${name.replace("01-", "09-")}.0-1-00000000.tmp`), "torn");
+  assert.is((await readLatestCheckpoint({ folder }))?.step, 1);
+});
+
+test("without any there is nothing to resume; with none sound it is an error", async () => {
+  assert.is(await readLatestCheckpoint({ folder: freshFolder() }), undefined);
+  const folder = await written([1]);
+  truncateSync(join(folder, readdirSync(folder)[0]!), 0);
+  await assert.rejects(readLatestCheckpoint({ folder }), /all 1 checkpoints are damaged. Delete them/);
+});
+
+test("weights are saved and loaded, whole or half", async () => {
+  const path = join(freshFolder(), "deep/student.safetensors");
+  const weights = sets(3).student;
+  await saveWeights({ path, weights, metadata: { kind: "dit" } });
+  assert.equal(await loadWeights(path), { weights, metadata: { kind: "dit" } });
+  await saveWeights({ path, weights, dtype: "F16" });
+  const { weights: half } = await loadWeights(path);
+  assert.close(half.scale!.data, weights.scale.data, 2e-3);
+  await assert.rejects(loadWeights(`${path}.other`), /there is no such file/);
+  truncateSync(path, 30);
+  await assert.rejects(loadWeights(path), /Cannot load weights from .*student/);
+});
+
+test.run();

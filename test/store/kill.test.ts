@@ -1,0 +1,107 @@
+import { spawn } from "node:child_process";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { uniforms } from "../../engine/philox.ts";
+import { removeTemporaries, writeAtomic } from "../../stages/store/atomic.ts";
+import { createLatentStore } from "../../stages/store/latents.ts";
+import { readSummary, sealStore } from "../../stages/store/summary.ts";
+import { verifyStore } from "../../stages/store/verify.ts";
+import { assert, suite } from "../harness.ts";
+import { contentsOf, fill, fillShard, freshFolder, latentManifest } from "./fixture.ts";
+
+const test = suite("kill");
+const script = fileURLToPath(new URL("writer.ts", import.meta.url));
+const size = { entries: 600, rowsPerShard: 2 };
+
+/** Runs the writer; kills it `delay` ms after it is ready to write. Answers whether it finished. */
+function write(folder: string, delay?: number): Promise<boolean> {
+  const args = ["--import", "tsx", script, folder, String(size.entries), String(size.rowsPerShard)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((resolve, reject) => {
+    let output = "";
+    child.stdout.on("data", (chunk) => {
+      output += chunk;
+      if (delay !== undefined) setTimeout(() => child.kill("SIGKILL"), delay);
+    });
+    child.on("error", reject);
+    child.on("close", () => resolve(output.includes("done")));
+  });
+}
+
+test(
+  "killed at random instants and restarted, the store is byte-identical",
+  async () => {
+    const unbroken = await createLatentStore({ folder: freshFolder(), manifest: latentManifest(size) });
+    await fill(unbroken, (id) => id % 11 === 3);
+    await sealStore(unbroken);
+    const folder = freshFolder();
+    let kills = 0;
+    for (const delay of uniforms({ seed: 8, stream: "kills", length: 4 })) {
+      if (await write(folder, delay * 150)) break;
+      kills++;
+      const store = await createLatentStore({ folder, manifest: latentManifest(size) });
+      assert.equal(await verifyStore(store).then((all) => all.filter(({ file }) => file !== "journal.jsonl")), []);
+    }
+    assert.ok(kills >= 1, `no kill hit`);
+    const store = await createLatentStore({ folder, manifest: latentManifest(size) });
+    if ((await readSummary(store)) === undefined) assert.ok(await write(folder));
+    assert.equal(contentsOf(folder), contentsOf(unbroken.folder));
+  },
+  { seconds: 90 },
+);
+
+test("two processes told to make the same shards lose nothing", async () => {
+  const small = { entries: 40, rowsPerShard: 2 };
+  const folder = freshFolder();
+  const stores = await Promise.all([0, 1].map(() => createLatentStore({ folder, manifest: latentManifest(small) })));
+  await Promise.all(stores.map((store) => fill(store)));
+  await Promise.all(stores.map((store) => sealStore(store)));
+  const alone = await createLatentStore({ folder: freshFolder(), manifest: latentManifest(small) });
+  await fill(alone);
+  await sealStore(alone);
+  assert.equal(contentsOf(folder), contentsOf(alone.folder));
+});
+
+test("leftovers of dead processes go, work in progress stays", async () => {
+  const folder = freshFolder();
+  await writeAtomic(join(folder, "kept.txt"), "kept", async (scratch) => {
+    const dead = scratch.replace(`-${process.pid}-`, "-999999999-");
+    writeFileSync(dead, "torn");
+    await removeTemporaries(folder);
+    assert.equal(
+      Object.keys(contentsOf(folder)).filter((name) => name.endsWith(".tmp")),
+      [scratch.slice(folder.length + 1)],
+    );
+  });
+  assert.equal(Object.keys(contentsOf(folder)), ["kept.txt"]);
+});
+
+test("a failing write leaves nothing, and says what to do", async () => {
+  const folder = freshFolder();
+  const full = Object.assign(new Error("no space"), { code: "ENOSPC" });
+  await assert.rejects(
+    writeAtomic(join(folder, "x"), "y", () => Promise.reject(full)),
+    /Cannot write .*x: the disk is full. Free some space/,
+  );
+  assert.equal(contentsOf(folder), {});
+});
+
+if (process.getuid?.() === 0) {
+  test.skip("a read-only folder is named", "root may write everywhere");
+} else {
+  test("a read-only folder is named", async () => {
+    const folder = freshFolder();
+    mkdirSync(folder);
+    chmodSync(folder, 0o500);
+    await assert.rejects(writeAtomic(join(folder, "x"), "y"), /permission is denied/);
+  });
+}
+
+test("a store that lost its folder while it is written says so", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  rmSync(store.folder, { recursive: true });
+  await assert.rejects(fillShard(store, 0), /the folder was removed/);
+});
+
+test.run();

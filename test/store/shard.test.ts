@@ -1,0 +1,147 @@
+import { readFileSync } from "node:fs";
+import { tableFromIPC } from "apache-arrow";
+import { readParquet } from "parquet-wasm/node";
+import { crc32, crc32ByTable } from "../../stages/store/crc.ts";
+import { type Column, decodeShard, encodeShard, memoryBuffer, type Row } from "../../stages/store/shard.ts";
+import { readRows, readShard, shardPath, writeShard } from "../../stages/store/store.ts";
+import { createLatentStore } from "../../stages/store/latents.ts";
+import { createTripleStore, noiseOf } from "../../stages/store/triples.ts";
+import { fromHalf, toHalf } from "../../engine/half.ts";
+import { normals } from "../../engine/philox.ts";
+import { assert, suite } from "../harness.ts";
+import { fill, freshFolder, latentManifest, latentOf, latentRow, tripleManifest, tripleRow } from "./fixture.ts";
+
+const test = suite("shard");
+
+/** What arrow-rs, an implementation that shares nothing with ours, sees in a file. */
+function independently(path: string): Record<string, unknown[]> {
+  const table = tableFromIPC(readParquet(readFileSync(path)).intoIPCStream());
+  const names = table.schema.fields.map(({ name }) => name);
+  return Object.fromEntries(names.map((name) => [name, [...(table.getChild(name) ?? [])]]));
+}
+
+const floats = (bytes: unknown) => new Float32Array(new Uint8Array(bytes as Uint8Array).buffer);
+
+test("crc32 gives the published check value, with and without zlib", () => {
+  for (const crc of [crc32, crc32ByTable]) {
+    assert.is(crc(Buffer.from("123456789")), 0xcbf43926);
+    assert.is(crc(Buffer.from("6789"), crc(Buffer.from("12345"))), 0xcbf43926);
+  }
+});
+
+test("an independent reader sees the same latents, texts and nulls", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await fill(store);
+  const rows = await readShard(store, 1);
+  assert.equal(
+    rows,
+    Array.from({ length: 8 }, (_, i) => latentRow(8 + i)),
+  );
+  const seen = independently(shardPath(store, 1));
+  assert.equal(
+    seen.index,
+    rows.map(({ index }) => BigInt(index)),
+  );
+  for (const key of ["name", "label"] as const)
+    assert.equal(
+      seen[key],
+      rows.map((row) => row[key]),
+    );
+  const unmarked = rows.map(({ caption }) => caption?.replace(/^\uFEFF/, "") ?? null); // Arrow's decoder drops the mark
+  assert.equal(seen.caption, unmarked);
+  assert.equal(
+    seen.latent?.map(floats),
+    rows.map(({ latent }) => latent),
+  );
+});
+
+test("an independent reader sees 64-bit seeds, noise and half latents", async () => {
+  const manifest = tripleManifest({ noise: "stored", dtype: "float16" });
+  const store = await createTripleStore({ folder: freshFolder(), manifest });
+  const seeds = [2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n, 0n];
+  const rows = Array.from({ length: 8 }, (_, id) => ({ ...tripleRow(store, id), seed: seeds[id % 4] ?? 0n }));
+  await writeShard(store, { shard: 0, rows });
+  const back = await readShard(store, 0);
+  assert.equal(
+    back.map(({ seed }) => seed),
+    rows.map(({ seed }) => seed),
+  );
+  assert.equal(
+    back.map(({ noise }) => noise),
+    rows.map(({ noise }) => noise),
+  );
+  assert.equal(
+    back.map(({ latent }) => latent),
+    rows.map(({ latent }) => fromHalf(toHalf(latent))),
+  );
+  const seen = independently(shardPath(store, 0));
+  assert.equal(
+    seen.seed,
+    rows.map(({ seed }) => seed),
+  );
+  assert.equal(
+    seen.noise?.map(floats),
+    rows.map(({ noise }) => noise),
+  );
+  const halves = seen.latent?.map((bytes) => new Uint16Array(new Uint8Array(bytes as Uint8Array).buffer));
+  assert.equal(
+    halves,
+    rows.map(({ latent }) => toHalf(latent)),
+  );
+});
+
+test("a shard of several row groups comes back, whole and in part", async () => {
+  const length = 65_536;
+  const columns: Column[] = [
+    { name: "id", type: "id" },
+    { name: "x", type: "tensor", length, dtype: "float32" },
+  ];
+  const rows: Row[] = Array.from({ length: 37 }, (_, id) => ({ id, x: latentOf(id, length) }));
+  const file = memoryBuffer(encodeShard({ columns, rows, metadata: {} }));
+  assert.equal((await decodeShard({ columns, file })).rows, rows);
+  const part = await decodeShard({ columns, file, from: 14, to: 18 });
+  assert.equal(part.rows, rows.slice(14, 18));
+  assert.equal(part.damaged, []);
+});
+
+test("rows are read by position without the rest", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await fill(store);
+  assert.equal(await readRows(store, { shard: 2, from: 3, to: 5 }), [latentRow(19), latentRow(20)]);
+});
+
+test("a shard of no rows keeps its failures and stays readable to others", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await fill(store, (id) => id < 8);
+  assert.equal(await readShard(store, 0), []);
+  assert.equal(independently(shardPath(store, 0)).index, []);
+});
+
+test("the same rows give the same bytes, other rows other bytes", () => {
+  const columns: Column[] = [
+    { name: "id", type: "id" },
+    { name: "text", type: "text" },
+  ];
+  const encode = (text: string | null) =>
+    Buffer.from(encodeShard({ columns, rows: [{ id: 1, text }], metadata: { a: "b" } }));
+  assert.ok(encode("x").equals(encode("x")));
+  assert.not(encode("").equals(encode(null)));
+});
+
+test("a tensor of the wrong length is refused", () => {
+  const columns: Column[] = [{ name: "x", type: "tensor", length: 3, dtype: "float32" }];
+  const rows = [{ x: new Float32Array(2) }];
+  assert.throws(() => encodeShard({ columns, rows, metadata: {} }), /2 values in column "x": expected 3/);
+});
+
+test("the documented noise of a row", async () => {
+  const store = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
+  await fill(store);
+  const [row] = await readRows(store, { shard: 3, from: 2, to: 3 });
+  assert.is(row?.id, 26);
+  assert.is(row?.seed, 18446744073709551557n);
+  const whole = normals({ seed: 18446744073709551557n, stream: "noise", length: 27 * 24 });
+  assert.equal(row && noiseOf(row, 24), whole.slice(26 * 24));
+});
+
+test.run();

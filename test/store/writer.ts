@@ -1,0 +1,13 @@
+/** Child process of the kill test: makes what a store misses, and seals it. */
+import { createLatentStore } from "../../stages/store/latents.ts";
+import { missingShards } from "../../stages/store/store.ts";
+import { sealStore } from "../../stages/store/summary.ts";
+import { fillShard, latentManifest } from "./fixture.ts";
+
+const [folder = "", entries = "", rowsPerShard = ""] = process.argv.slice(2);
+const manifest = latentManifest({ entries: Number(entries), rowsPerShard: Number(rowsPerShard) });
+const store = await createLatentStore({ folder, manifest });
+process.stdout.write("ready\n");
+for (const shard of await missingShards(store)) await fillShard(store, shard, (id) => id % 11 === 3);
+await sealStore(store);
+process.stdout.write("done\n");
