@@ -105,7 +105,8 @@ export const commands: readonly Command[] = [
       guidance,
     },
     inherits: { teacher: model },
-    example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --solver heun --guidance 1.5 --seed 1",
+    example:
+      "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
     start: async ({ flags, positionals: _, ...rest }) =>
       (await import("../pipelines/simulate.ts")).simulate({
         teacher: flags.teacher!,

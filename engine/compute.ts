@@ -41,7 +41,9 @@ export async function startCompute<Api extends Methods>(options: {
   const { module, signal } = options;
   signal?.throwIfAborted();
   const entry = new URL("./compute-worker.mjs", import.meta.url);
-  const worker = new Worker(entry, { workerData: { module: module.href, options: options.options } });
+  // In the published package everything is built JavaScript, this file too.
+  const href = import.meta.url.endsWith(".ts") ? module.href : module.href.replace(/\.ts$/, ".js");
+  const worker = new Worker(entry, { workerData: { module: href, options: options.options } });
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (reason: unknown) => void }>();
   let counter = 0;
   let ended: { reason: unknown } | undefined;

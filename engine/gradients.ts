@@ -27,6 +27,8 @@ register("Rsqrt", (dy, x) => {
   return tf.mul(tf.mul(dy, -0.5), tf.mul(y, tf.square(y)));
 });
 register("Sqrt", (dy, x) => tf.mul(tf.mul(dy, 0.5), tf.rsqrt(x)));
+// Its own form is right, but doubles x: here the doubled factor is dy, often a single number for a whole row.
+register("Square", (dy, x) => tf.mul(tf.mul(dy, 2), x));
 
 tf.unregisterGradient("Softmax");
 tf.registerGradient({

@@ -43,6 +43,8 @@ export interface Graph {
   nameOf: (value: Value) => string;
   /** An int64 vector, the form in which ONNX wants shapes, axes and offsets. */
   integers: (values: readonly number[]) => string;
+  /** An int32 constant that operators look elements up with. */
+  indices: (shape: readonly number[], values: readonly number[]) => string;
   /** A float scalar. */
   scalar: (value: number, dtype?: DType) => Value;
   /** The node that made the value called `name`, if a node did. */
@@ -108,13 +110,16 @@ export function createGraph(): Graph {
   const integers = (values: readonly number[]): string =>
     constant(`integers ${values}`, [values.length], "int64", BigInt64Array.from(values, BigInt)).name as string;
 
+  const indices: Graph["indices"] = (shape, values) =>
+    constant(`indices ${shape}: ${values}`, [...shape], "int32", Int32Array.from(values)).name as string;
+
   const scalar: Graph["scalar"] = (value, dtype = "float32") => ({
     shape: [],
     dtype,
     constant: toStored([value], dtype),
   });
 
-  return { nodes, constants, add, nameOf, integers, scalar, producer: (name) => producers.get(name) };
+  return { nodes, constants, add, nameOf, integers, indices, scalar, producer: (name) => producers.get(name) };
 }
 
 /** The nodes and constants that `outputs` depend on, in order. */

@@ -5,13 +5,14 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import { writeSettings } from "../schemas/resolve-settings.ts";
+import type { CodecDescription } from "../schemas/model.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode.ts";
 import type { Codec } from "../stages/compute/codec.ts";
 import { batch, drain, through } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { openImages } from "../stages/ingest/images.ts";
-import { openCodec, writeCodec } from "../stages/model.ts";
+import { type Network, openCodec, writeCodec } from "../stages/model.ts";
 import { createLatentStore } from "../stages/store/latents.ts";
 import { missingShards } from "../stages/store/store.ts";
 import { sealStore, type Summary } from "../stages/store/summary.ts";
@@ -23,13 +24,15 @@ import { sealStore, type Summary } from "../stages/store/summary.ts";
 export async function ingest(options: {
   images: string[];
   out: string;
+  /** The codec to use; the one that the settings name otherwise. */
+  codec?: Network<CodecDescription>;
   settings: Settings;
   context: Context;
 }): Promise<Summary> {
   const { images, out, settings, context } = options;
   const { signal, report } = context;
   const source = await openImages({ paths: images, limits: settings.images, signal });
-  const codec = await openCodec(settings);
+  const codec = options.codec ?? (await openCodec(settings));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest });
   await writeCodec(out, codec);

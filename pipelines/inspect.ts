@@ -32,8 +32,9 @@ export async function inspect(options: {
   const { report, signal } = context;
   if (!existsSync(join(path, "store.json"))) {
     const facts = await describeRun(path);
-    if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. Name a folder that --out named.`);
-    if (rows > 0 || grid) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
+    if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
+    if (rows > 0 || grid)
+      throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
     report({ type: "result", stage: path, values: facts });
     return;
   }
@@ -44,7 +45,8 @@ export async function inspect(options: {
 
   const { classes } = store.manifest;
   const first = await firstRows(store, Math.max(rows, grid ? limit : 0));
-  if (rows > 0) report({ type: "note", stage: "rows", message: `${rowLines(first.slice(0, rows), classes).join("\n")}\n` });
+  if (rows > 0)
+    report({ type: "note", stage: "rows", message: `${rowLines(first.slice(0, rows), classes).join("\n")}\n` });
   if (!grid) return;
   const shown = first.slice(0, limit);
   const draw = options.draw ?? drawWith(store, settings, context);
@@ -56,14 +58,26 @@ export async function inspect(options: {
   report({ type: "result", stage: "grid", values: { pictures: shown.length, path: grid } });
 }
 
+/** What to inspect instead: the parts of a folder that `run` made, where it is one. */
+function remedyFor(path: string): string {
+  const parts = ["latents", "triples", "student", "teacher"].filter((name) => existsSync(join(path, name)));
+  return parts.length > 0
+    ? `It holds ${parts.join(", ")}: inspect one of these, as in ${join(path, parts[0]!)}.`
+    : "Name a folder that --out named.";
+}
+
 /** Draws through the codec beside the store. A triple's latent is in the teacher's scale, which is undone first. */
 function drawWith(store: Store, { engine }: Settings, context: Context): Draw {
   return async ({ path, latents, captions }) => {
     const { manifest, folder } = store;
     const painter = await createPainter({ codec: await readCodec(folder), engine, context });
     try {
-      const statistics = manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
-      const raw = manifest.kind === "triples" && statistics ? denormalise(latents, statistics, manifest.diffusion.sigmaData) : latents;
+      const statistics =
+        manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
+      const raw =
+        manifest.kind === "triples" && statistics
+          ? denormalise(latents, statistics, manifest.diffusion.sigmaData)
+          : latents;
       await painter.paint({ path, latents: raw, columns: 8, captions });
     } finally {
       await painter.close();

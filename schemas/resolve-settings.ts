@@ -119,7 +119,8 @@ function explain(issue: z.core.$ZodIssue, { source, values }: Layer): string {
     const group = issue.path.join(".");
     const unknown = [...issue.path, issue.keys[0]!].join(".");
     const known = expectation(issue.path);
-    return `Unknown setting "${unknown}" in ${source}: ${didYouMeanPath(unknown, group === "" ? known : `"${group}" is ${known}`)}`;
+    const remedy = group === "" ? `the settings are ${known}` : `"${group}" is ${known}`;
+    return `Unknown setting "${unknown}" in ${source}: ${didYouMeanPath(unknown, remedy)}`;
   }
   const value = issue.path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)?.[key], values);
   const place = issue.path.length === 0 ? "the settings" : issue.path.join(".");

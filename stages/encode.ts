@@ -55,8 +55,9 @@ export function encodeShards(options: {
     work: async (items): Promise<LatentShard> => {
       const images = items.filter((item) => item.kind === "image");
       const rejected = items.filter((item) => item.kind === "rejected");
-      const pixels = new Uint8Array(images.reduce((sum, image) => sum + image.pixels.length, 0));
-      images.reduce((at, image) => (pixels.set(image.pixels, at), at + image.pixels.length), 0);
+      const each = images[0]?.pixels.length ?? 0; // all are of one size
+      const pixels = new Uint8Array(images.length * each);
+      for (const [i, image] of images.entries()) pixels.set(image.pixels, i * each);
       const latents = images.length > 0 ? await compute.call("encode", pixels, [pixels.buffer]) : new Float32Array();
       const length = latents.length / images.length;
       return {

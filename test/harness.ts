@@ -124,7 +124,8 @@ async function rejects(
     result = await (typeof promise === "function" ? promise() : promise);
   } catch (error) {
     if (!(error instanceof Error)) throw asError(error);
-    if (typeof expected === "string") uvuAssert.ok(error.message.includes(expected), `"${error.message}" lacks "${expected}"`);
+    if (typeof expected === "string")
+      uvuAssert.ok(error.message.includes(expected), `"${error.message}" lacks "${expected}"`);
     else uvuAssert.match(error.message, expected);
     return error;
   }

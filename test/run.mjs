@@ -51,9 +51,7 @@ if (files.length === 0) {
   total.failed++;
 }
 if (troubled.length > 0) console.log(`\nfailed: ${troubled.join(" ")}`);
-console.log(
-  `\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`,
-);
+console.log(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`);
 process.exit(total.failed > 0 ? 1 : 0);
 
 /** Runs one file in a process group of its own, so that a limit reaches its children too. */

@@ -1,4 +1,5 @@
-import sharp, { type Sharp } from "sharp";
+import type { Sharp } from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import { ground, n, sky } from "./backdrop.ts";
 import { ink, subjectTones } from "./palette.ts";
 import { hovers, type Scene } from "./scene.ts";

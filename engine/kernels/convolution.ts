@@ -8,12 +8,30 @@ import { type Graph, size, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { arithmetic } from "./elementwise.ts";
 import { gemm } from "./matrix.ts";
-import { concat, pad, reshape, reverse, slice, transpose } from "./shape.ts";
+import { pad, reshape, transpose } from "./shape.ts";
 
 type Info = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 
 const toChannelsFirst = (graph: Graph, x: Value): Value => transpose(graph, x, [0, 3, 1, 2]);
 const toChannelsLast = (graph: Graph, x: Value): Value => transpose(graph, x, [0, 2, 3, 1]);
+
+/**
+ * A kernel [h, w, in, out] as ONNX wants it, [out, in, h, w]. Two moves of one axis each: ONNX Runtime does those at the
+ * speed of a copy, and the four axes at once ten times slower.
+ */
+function kernelFirst(graph: Graph, kernel: Value): Value {
+  const [h, w, c, m] = kernel.shape as [number, number, number, number];
+  const byOutput = transpose(graph, reshape(graph, kernel, [h * w * c, m]), [1, 0]);
+  return reshape(graph, transpose(graph, reshape(graph, byOutput, [m, h * w, c]), [0, 2, 1]), [m, c, h, w]);
+}
+
+/** A kernel [h, w, in, out] turned round and with its channels exchanged, [in, out, h, w]. */
+function turned(graph: Graph, kernel: Value): Value {
+  const [h, w, c, m] = kernel.shape as [number, number, number, number];
+  const order = graph.indices([h * w], Array.from({ length: h * w }, (_, i) => h * w - 1 - i));
+  const taps = graph.add("Gather", [reshape(graph, kernel, [h * w, c * m]), order], [h * w, c * m], kernel.dtype, { axis: 0 });
+  return reshape(graph, transpose(graph, taps, [1, 0]), [c, m, h, w]);
+}
 
 function info(input: number[], filter: number[], a: Attributes, depthwise = false): Info {
   const dilations = a.dilations ?? 1;
@@ -29,7 +47,7 @@ translate("Conv2D", ({ x, filter }, attributes, graph) => {
   const [input, kernel] = [x as Value, filter as Value];
   const i = info(input.shape, kernel.shape, attributes);
   if (isProduct(i)) return reshape(graph, gemm(graph, rows(graph, input), rows(graph, kernel)), i.outShape);
-  const y = graph.add("Conv", [toChannelsFirst(graph, input), transpose(graph, kernel, [3, 2, 0, 1])],
+  const y = graph.add("Conv", [toChannelsFirst(graph, input), kernelFirst(graph, kernel)],
     [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32",
     { strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) });
   return toChannelsLast(graph, y);
@@ -43,16 +61,15 @@ translate("Conv2DBackpropInput", ({ dy, filter }, attributes, graph) => {
   const dyFirst = toChannelsFirst(graph, gradient);
   if (i.strideHeight === 1 && i.strideWidth === 1) {
     // With stride 1 the input's gradient is the convolution of dy with the kernel turned round.
-    const turned = reverse(graph, reverse(graph, transpose(graph, kernel, [2, 3, 0, 1]), 2), 3);
     const [top, left, bottom, right] = pads(i) as [number, number, number, number];
     const [h, w] = [(i.filterHeight - 1) * i.dilationHeight, (i.filterWidth - 1) * i.dilationWidth];
     const around = { pads: [h - top, w - left, h - bottom, w - right], dilations: [i.dilationHeight, i.dilationWidth] };
-    return toChannelsLast(graph, graph.add("Conv", [dyFirst, turned], shape, "float32", around));
+    return toChannelsLast(graph, graph.add("Conv", [dyFirst, turned(graph, kernel)], shape, "float32", around));
   }
   const covered = (extent: number, stride: number, from: number, to: number, out: number): number =>
     (out - 1) * stride + extent - from - to; // rows the transposed convolution reaches; any beyond are zero
   const [top, left, bottom, right] = pads(i) as [number, number, number, number];
-  const y = graph.add("ConvTranspose", [dyFirst, transpose(graph, kernel, [3, 2, 0, 1])], shape, "float32", {
+  const y = graph.add("ConvTranspose", [dyFirst, kernelFirst(graph, kernel)], shape, "float32", {
     strides: [i.strideHeight, i.strideWidth],
     pads: pads(i),
     output_padding: [
@@ -71,25 +88,27 @@ translate("Conv2DBackpropFilter", ({ x, dy }, attributes, graph) => {
   return reshape(graph, gemm(graph, columns, rows(graph, gradient), { transA: true }), shape);
 });
 
-/** Every patch the kernel sees as a row: [b * oh * ow, kh * kw * c]. */
+/** Every patch the kernel sees as a row, [b * oh * ow, kh * kw * c]: one Gather, which copies a pixel's channels at a time. */
 function patches(graph: Graph, x: Value, i: Info): Value {
   const [top, left, bottom, right] = pads(i) as [number, number, number, number];
   const padded = pad(graph, x, [0, top, left, 0], [0, bottom, right, 0]);
-  const shape = [i.batchSize, i.outHeight, i.outWidth, i.inChannels];
-  const shifted: Value[] = [];
-  for (let row = 0; row < i.filterHeight; row++) {
-    for (let column = 0; column < i.filterWidth; column++) {
-      const begin = [row * i.dilationHeight, column * i.dilationWidth];
-      if (i.strideHeight === 1 && i.strideWidth === 1) {
-        shifted.push(slice(graph, padded, [0, begin[0] as number, begin[1] as number, 0], shape));
-        continue;
+  const [height, width] = padded.shape.slice(1, 3) as [number, number];
+  const pixels: number[] = [];
+  for (let y = 0; y < i.outHeight; y++) {
+    for (let x = 0; x < i.outWidth; x++) {
+      for (let row = 0; row < i.filterHeight; row++) {
+        for (let column = 0; column < i.filterWidth; column++) {
+          const from = (y * i.strideHeight + row * i.dilationHeight) * width;
+          pixels.push(from + x * i.strideWidth + column * i.dilationWidth);
+        }
       }
-      const end = [(begin[0] as number) + (i.outHeight - 1) * i.strideHeight + 1, (begin[1] as number) + (i.outWidth - 1) * i.strideWidth + 1];
-      const operands = [padded, graph.integers(begin), graph.integers(end), graph.integers([1, 2]), graph.integers([i.strideHeight, i.strideWidth])];
-      shifted.push(graph.add("Slice", operands, shape, x.dtype));
     }
   }
-  return rows(graph, concat(graph, shifted, 3));
+  const [places, taps] = [i.outHeight * i.outWidth, i.filterHeight * i.filterWidth];
+  const flat = reshape(graph, padded, [i.batchSize, height * width, i.inChannels]);
+  const at = graph.indices([places, taps], pixels);
+  const taken = graph.add("Gather", [flat, at], [i.batchSize, places, taps, i.inChannels], x.dtype, { axis: 1 });
+  return reshape(graph, taken, [i.batchSize * places, taps * i.inChannels]);
 }
 
 translate("DepthwiseConv2dNative", ({ x, filter }, attributes, graph) => {

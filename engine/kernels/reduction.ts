@@ -1,6 +1,6 @@
 /** Kernels that reduce axes, and softmax. */
 import { translate } from "../backend.ts";
-import type { Graph, Value } from "../graph.ts";
+import { type Graph, size, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { arithmetic, cast, elementwise } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
@@ -10,10 +10,30 @@ export function reduce(graph: Graph, op: string, x: Value, axes: number[], keepD
   const kept = x.shape.map((n, i) => (axes.includes(i) ? 1 : n));
   const shape = keepDims ? kept : x.shape.filter((_, i) => !axes.includes(i));
   if (axes.every((axis) => x.shape[axis] === 1)) return reshape(graph, x, shape);
+  const narrow = op === "ReduceMean" || op === "ReduceSum" ? narrowSum(graph, op, x, axes) : undefined;
+  if (narrow) return reshape(graph, narrow, shape);
   const flag = { keepdims: keepDims ? 1 : 0 };
   return op === "ReduceSum" // opset 17: its axes are an input, every other reduction's an attribute
     ? graph.add(op, [x, graph.integers(axes)], shape, x.dtype, flag)
     : graph.add(op, [x], shape, x.dtype, { ...flag, axes });
+}
+
+/** The widest row, in elements, that is summed as a product. */
+const NARROW = 32;
+
+/**
+ * Sums over a middle axis between many rows and few columns, such as the pixels of a colour image: as a product with a
+ * matrix of ones and zeros, because ONNX Runtime's reductions take ten times as long when what they keep is that narrow.
+ */
+function narrowSum(graph: Graph, op: string, x: Value, axes: number[]): Value | undefined {
+  const [first, last] = [Math.min(...axes), Math.max(...axes)];
+  const [length, columns] = [size(x.shape.slice(first, last + 1)), size(x.shape.slice(last + 1))];
+  if (x.dtype !== "float32" || axes.length !== last - first + 1 || columns === 1 || length * columns > NARROW) return undefined;
+  const share = op === "ReduceMean" ? 1 / length : 1;
+  const matrix = Float32Array.from({ length: length * columns * columns }, (_, i) => (i % columns === Math.floor(i / columns) % columns ? share : 0));
+  const rows = reshape(graph, x, [size(x.shape) / (length * columns), length * columns]);
+  return graph.add("MatMul", [rows, { shape: [length * columns, columns], dtype: "float32", constant: matrix }],
+    [rows.shape[0] as number, columns], "float32");
 }
 
 const REDUCTIONS = { Sum: "ReduceSum", Mean: "ReduceMean", Max: "ReduceMax", Min: "ReduceMin", Prod: "ReduceProd" };

@@ -1,4 +1,4 @@
-/** Whether a device can run a program at all, tried in a child process, since a broken driver can take a process down. */
+/** Whether a device can run a program at all: tried in a child process, since a broken driver can end the process. */
 import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import { encodeModel } from "../../engine/onnx.ts";
@@ -15,7 +15,10 @@ InferenceSession.create(Buffer.from(model, "base64"), { executionProviders: [dev
 `;
 
 /** "ready", or why the device cannot be used, in one line. */
-export async function probe(device: "webgpu" | "cuda", { signal, seconds = 20 }: { signal?: AbortSignal; seconds?: number } = {}): Promise<string> {
+export async function probe(
+  device: "webgpu" | "cuda",
+  { signal, seconds = 20 }: { signal?: AbortSignal; seconds?: number } = {},
+): Promise<string> {
   const model = encodeModel({
     inputs: [{ name: "x", shape: [4], dtype: "float32" }],
     outputs: [{ name: "y", shape: [4], dtype: "float32" }],
@@ -27,7 +30,11 @@ export async function probe(device: "webgpu" | "cuda", { signal, seconds = 20 }:
   return new Promise((resolve, reject) => {
     execFile(process.execPath, words, { signal, timeout: seconds * 1000, killSignal: "SIGKILL" }, (error, stdout) => {
       if (signal?.aborted) return reject(signal.reason);
-      const answer = stdout.trim().split("\n").at(-1)!.replace(/^\S+onnxruntime_src.* was false\. /, ""); // where in its source
+      const answer = stdout
+        .trim()
+        .split("\n")
+        .at(-1)!
+        .replace(/^\S+onnxruntime_src.* was false\. /, ""); // where in its source
       if (answer === "ready 2,4,6,8") return resolve("ready");
       if (error?.killed) return resolve(`no answer within ${seconds} s`);
       resolve(answer.slice(0, 200) || `the process ended with ${error?.signal ?? error?.code}`);

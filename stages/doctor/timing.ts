@@ -11,7 +11,11 @@ export async function secondsPerTriple(
 ): Promise<number> {
   const { batch, ...plan } = settings.simulate;
   const options: SamplerOptions = { spec, weights, plan, batch, engine: settings.engine };
-  const sampler = await startCompute<Sampler>({ module: new URL("../compute/sampler.ts", import.meta.url), options, signal });
+  const sampler = await startCompute<Sampler>({
+    module: new URL("../compute/sampler.ts", import.meta.url),
+    options,
+    signal,
+  });
   try {
     const inputs = {
       rows: batch,

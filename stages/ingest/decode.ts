@@ -1,5 +1,5 @@
 import type { OperatorFunction } from "rxjs";
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
 import { stage } from "../flow/mod.ts";
 import { displayName } from "./names.ts";

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors } from "../../engine/safetensors.ts";
+import type { CodecDescription, DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../store/atomic.ts";
 
@@ -34,28 +35,32 @@ async function describeTraining(folder: string): Promise<Facts> {
       .join("  ");
   }
   const pictures = (await namesIn(join(folder, "pictures"))).filter((name) => name.endsWith(".png"));
-  if (pictures.length > 0) facts.pictures = `${pictures.length}, the last is ${join(folder, "pictures", pictures.at(-1)!)}`;
+  if (pictures.length > 0)
+    facts.pictures = `${pictures.length}, the last is ${join(folder, "pictures", pictures.at(-1)!)}`;
   if (facts.metrics && existsSync(join(folder, "settings.yaml"))) facts.settings = join(folder, "settings.yaml");
   return facts;
 }
 
 async function describeModel(folder: string): Promise<Facts> {
-  const description = await readJson(join(folder, "model.json"));
+  const description = await readJson<DenoiserDescription | PerceptualDescription>(join(folder, "model.json"));
   if (!description) return {};
-  const { role, hash, spec } = description as { role: string; hash: string; spec?: { shape: number[]; network: Record<string, unknown> } };
-  const { kind, width, depth, heads, condition } = spec?.network ?? {};
   return {
-    role,
-    ...(spec && { network: `${kind}, width ${width}, depth ${depth}, heads ${heads}, latent ${spec.shape.join(" x ")}, condition ${condition}` }),
+    role: description.role,
+    ...(description.role !== "perceptual" && { network: networkInWords(description.spec) }),
     parameters: await parametersIn(join(folder, "weights.safetensors")),
-    weights: hash,
+    weights: description.hash,
   };
 }
 
+function networkInWords({ shape, network }: DenoiserDescription["spec"]): string {
+  const { kind, width, depth, condition } = network;
+  return `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
+}
+
 async function describeCodec(folder: string): Promise<Facts> {
-  const description = await readJson(join(folder, "codec.json"));
+  const description = await readJson<CodecDescription>(join(folder, "codec.json"));
   if (!description) return {};
-  const { kind, imageSize, shape, hash } = description as { kind: string; imageSize: number; shape: number[]; hash: string };
+  const { kind, imageSize, shape, hash } = description;
   return { codec: `${kind}, ${imageSize} px to ${shape.join(" x ")}${kind === "pixel" ? "" : `, ${hash}`}` };
 }
 
@@ -64,6 +69,6 @@ async function parametersIn(path: string): Promise<number> {
   return Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
 }
 
-async function readJson(path: string): Promise<unknown> {
+async function readJson<T>(path: string): Promise<T | undefined> {
   return existsSync(path) ? JSON.parse(await readFile(path, "utf8")) : undefined;
 }

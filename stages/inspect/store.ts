@@ -58,7 +58,9 @@ export async function firstRows(store: Store, count: number): Promise<(LatentRow
 export function rowLines(rows: readonly (LatentRow | TripleRow)[], classes: readonly string[]): string[] {
   return rows.map((row) => {
     const origin =
-      "name" in row ? [`image ${row.index}`, row.name] : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
+      "name" in row
+        ? [`image ${row.index}`, row.name]
+        : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
     return [...origin, captionOf(row, classes), ...spread(row.latent)].filter(Boolean).join("  ");
   });
 }

@@ -19,7 +19,9 @@ export function wrap(caption: string, width: number): string[] {
     if (last !== undefined && last.length + 1 + word.length <= letters) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
-  const shown = lines.slice(0, captionLines).map((line) => (line.length > letters ? `${line.slice(0, letters - 1)}…` : line));
+  const shown = lines
+    .slice(0, captionLines)
+    .map((line) => (line.length > letters ? `${line.slice(0, letters - 1)}…` : line));
   if (lines.length > captionLines) shown[captionLines - 1] = `${shown[captionLines - 1]!.slice(0, letters - 1)}…`;
   return shown;
 }
@@ -41,8 +43,9 @@ export function overlay(
     const cell = cells[row * columns];
     if (cell) words.push(textAt(cell.x - 6, cell.y + cellHeight / 2 + 4, label, "end"));
   }
-  const style = "font-family:sans-serif;font-size:11px;fill:#333333";
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" style="${style}">${words.join("")}</svg>`;
+  const size = `width="${width}" height="${height}"`;
+  const style = `style="font-family:sans-serif;font-size:11px;fill:#333333"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${style}>${words.join("")}</svg>`;
 }
 
 const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };

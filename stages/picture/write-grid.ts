@@ -1,6 +1,6 @@
 import { writeAtomic } from "../store/atomic.ts";
 import { layOut, paste, type Picture } from "./grid.ts";
-import { sharp } from "./sharp.ts";
+import { sharp } from "../../schemas/sharp.ts";
 import { captionLines, labelWidthOf, lineHeight, overlay, wrap } from "./words.ts";
 
 /**

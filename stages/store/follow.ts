@@ -1,5 +1,5 @@
 import { existsSync, type FSWatcher, watch } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { shardPath, type Store } from "./layout.ts";
 
 /**
@@ -12,11 +12,20 @@ export async function waitForShard(
   shard: number,
   options: { signal?: AbortSignal; poll?: number; onWait?: (shard: number) => void } = {},
 ): Promise<void> {
-  const { signal, poll = 500, onWait } = options;
   const path = shardPath(store, shard);
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   if (existsSync(path)) return;
-  onWait?.(shard);
+  options.onWait?.(shard);
+  await waitForFile(path, options);
+}
+
+/** Resolves once a store has been created in the folder: its store.json is there. */
+export async function waitForStore(folder: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+  await waitForFile(join(folder, "store.json"), options);
+}
+
+async function waitForFile(path: string, { signal, poll = 500 }: { signal?: AbortSignal; poll?: number }): Promise<void> {
+  signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     let watcher: FSWatcher | undefined;
     const finish = (settle: () => void) => {
@@ -30,7 +39,7 @@ export async function waitForShard(
     const timer = setInterval(look, poll);
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      watcher = watch(join(store.folder, "shards"), look).on("error", () => watcher?.close());
+      watcher = watch(dirname(path), look).on("error", () => watcher?.close());
     } catch {
       // The poll alone will do.
     }

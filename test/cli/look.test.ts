@@ -12,7 +12,7 @@ import { createLatentStore } from "../../stages/store/latents.ts";
 import { writeShard } from "../../stages/store/store.ts";
 import { sealStore } from "../../stages/store/summary.ts";
 import { writeCodec } from "../../stages/model.ts";
-import { sharp } from "../../stages/picture/sharp.ts";
+import { sharp } from "../../schemas/sharp.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("inspect and doctor");
@@ -83,8 +83,16 @@ test("tells what a store of latents holds, prints rows, and draws them as they w
   ]);
   assert.equal(results.grid, { pictures: 2, path: grid });
   const { data, info } = await sharp(grid).raw().toBuffer({ resolveWithObject: true });
-  const at = (x: number, y: number) => [...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3)];
-  assert.equal([at(3, 3), at(13, 3)], [[0, 0, 0], [128, 128, 128]]); // two 4 px pictures, twice enlarged, 2 px apart
+  const at = (x: number, y: number) => [
+    ...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3),
+  ];
+  assert.equal(
+    [at(3, 3), at(13, 3)],
+    [
+      [0, 0, 0],
+      [128, 128, 128],
+    ],
+  ); // two 4 px pictures, twice enlarged, 2 px apart
 });
 
 test("tells what is missing from an unfinished store", async () => {
@@ -115,28 +123,77 @@ test("tells from which image, teacher, solver and seed a triple came", async () 
       conditions: { source: "latents f" },
     },
   });
-  const row = (id: number) => ({ id, seed: 18446744073709551615n, imageIndex: 7, latent: new Float32Array(48).fill(id) });
+  const row = (id: number) => ({
+    id,
+    seed: 18446744073709551615n,
+    imageIndex: 7,
+    latent: new Float32Array(48).fill(id),
+  });
   await writeShard(store, { shard: 0, rows: [row(0), row(1)] });
   const { results, others, context } = listening();
   await inspect({ path, rows: 1, settings: tiny, context });
   const { teacher, solver, seed, "conditions from": source, conditions } = results[path]!;
   assert.equal([teacher, solver, source, conditions], ["abc", "heun, 18 steps, guidance 1.5", "latents f", "none"]);
   assert.is(seed, "18446744073709551615");
-  assert.equal(others, [{ type: "note", stage: "rows", message: "triple 0  seed 18446744073709551615  image 7  mean 0.000  std 0.000\n" }]);
+  assert.equal(others, [
+    { type: "note", stage: "rows", message: "triple 0  seed 18446744073709551615  image 7  mean 0.000  std 0.000\n" },
+  ]);
   const drawn: unknown[] = [];
-  await inspect({ path, grid: "g", limit: 1, draw: async (options) => void drawn.push(options), settings: tiny, context });
+  await inspect({
+    path,
+    grid: "g",
+    limit: 1,
+    draw: async (options) => void drawn.push(options),
+    settings: tiny,
+    context,
+  });
   assert.equal(drawn, [{ path: "g", latents: new Float32Array(48), captions: [""] }]);
+});
+
+test("draws a triple as the teacher's normalisation, undone, shows it", async () => {
+  const path = join(folder, "scaled");
+  const channels = { mean: [0, 0.2, -0.2], std: [0.25, 0.25, 0.25], min: [-1, -1, -1], max: [1, 1, 1], nonFinite: 0 };
+  const store = await createTripleStore({
+    folder: path,
+    manifest: {
+      ...common,
+      entries: 1,
+      classes: ["cat"],
+      seed: "1",
+      noise: "derived",
+      teacher: { hash: "abc", statistics: channels },
+      solver: { name: "heun", steps: 18 },
+      diffusion: { ...tiny.diffusion, sigmaData: 0.5 },
+      guidance: 1,
+      conditions: { source: "classes" },
+    },
+  });
+  await writeCodec(path, { description: { kind: "pixel", imageSize: 4, shape, hash: "pixel" }, weights: {} });
+  await writeShard(store, { shard: 0, rows: [{ id: 0, seed: 1, label: 0, latent: new Float32Array(48).fill(1) }] });
+  const grid = join(folder, "scaled.png");
+  await inspect({ path, grid, settings: tiny, context: listening().context });
+  const { data, info } = await sharp(grid).raw().toBuffer({ resolveWithObject: true });
+  const at = (3 * info.width + 3) * info.channels;
+  assert.equal([...data.subarray(at, at + 3)], [191, 217, 166]); // (1 * 0.25 / 0.5 + mean + 1) * 127.5
 });
 
 test("tells how far a run came", async () => {
   const path = join(folder, "run");
   await writeSettings(path, tiny);
   await assert.rejects(inspect({ path, settings: tiny, context: listening().context }), /neither a store nor a run/);
+  await assert.rejects(
+    inspect({ path: folder, settings: tiny, context: listening().context }),
+    /It holds latents, triples: inspect one/,
+  );
   await writeFile(join(path, "metrics.jsonl"), '{"step":10,"loss":0.5}\n{"step":20,"loss":0.25}\n');
   await writeFile(join(path, "checkpoint-00000020-0123456789abcdef.safetensors"), "");
   const { results, context } = listening();
   await inspect({ path, settings: tiny, context });
-  assert.equal(results[path], { checkpoint: "step 20", metrics: "step 20  loss 0.25", settings: join(path, "settings.yaml") });
+  assert.equal(results[path], {
+    checkpoint: "step 20",
+    metrics: "step 20  loss 0.25",
+    settings: join(path, "settings.yaml"),
+  });
   await assert.rejects(inspect({ path, rows: 1, settings: tiny, context }), /it is a run/);
 });
 
@@ -175,7 +232,13 @@ test("projects the bytes that a store then takes, within a tenth", async () => {
       conditions: { source: "none" },
     },
   });
-  const rows = Array.from({ length: 64 }, (_, id) => ({ id, seed: 1, latent: new Float32Array(1024), noise: new Float32Array(1024), caption: "a red fox in the snow at dusk" }));
+  const rows = Array.from({ length: 64 }, (_, id) => ({
+    id,
+    seed: 1,
+    latent: new Float32Array(1024),
+    noise: new Float32Array(1024),
+    caption: "a red fox in the snow at dusk",
+  }));
   await writeShard(store, { shard: 0, rows });
   const { bytes } = await sealStore(store);
   const projected = projectedBytes({ count: 64, noise: "stored", dtype: "float32" }, big);

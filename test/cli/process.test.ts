@@ -10,8 +10,16 @@ const slow = [...loader, join(root, "test/fixtures/slow-command.ts"), "wait"];
 
 const test = suite("command line process");
 
-function start(args: string[]): { child: ChildProcess; output: { out: string; err: string }; ended: Promise<unknown[]> } {
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_NO_WARNINGS: "1" } });
+function start(args: string[]): {
+  child: ChildProcess;
+  output: { out: string; err: string };
+  ended: Promise<unknown[]>;
+} {
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, NODE_NO_WARNINGS: "1" },
+  });
   const output = { out: "", err: "" };
   child.stdout!.on("data", (text) => (output.out += text));
   child.stderr!.on("data", (text) => (output.err += text));

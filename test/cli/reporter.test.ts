@@ -98,8 +98,13 @@ test("shows every active stage, and lines no wider than the terminal", () => {
   pass(50);
   report(step(1, { regression: 0.5, adversarial: 0.25, gradient: 1.75, perceptual: 0.3 }));
   pass(50);
-  const rows = take().err.split("\n").filter((row) => /^\S*(simulate|train)/.test(row.replace("\u001b[1A\u001b[J", "")));
-  assert.equal(rows.map((row) => row.includes("simulate")), [true, true, false]);
+  const rows = take()
+    .err.split("\n")
+    .filter((row) => /^\S*(simulate|train)/.test(row.replace("\u001b[1A\u001b[J", "")));
+  assert.equal(
+    rows.map((row) => row.includes("simulate")),
+    [true, true, false],
+  );
   for (const row of rows) assert.ok([...row.replace("\u001b[1A\u001b[J", "")].length <= 60, row);
   report(step(2));
   close();
@@ -131,7 +136,10 @@ test("writes events as JSON, one a line, on stdout alone", () => {
   for (const event of mixed) report(event);
   const { out, err } = take();
   assert.is(err, "");
-  const events = out.trimEnd().split("\n").map((text) => JSON.parse(text));
+  const events = out
+    .trimEnd()
+    .split("\n")
+    .map((text) => JSON.parse(text));
   assert.equal(events, JSON.parse(JSON.stringify(mixed)));
 });
 
@@ -145,9 +153,28 @@ test("when quiet, prints results and warnings only", () => {
 });
 
 test("writes numbers for people", () => {
-  assert.equal([0.000123456, 1234.5678, 8, -0.5, Number.NaN].map(numberInWords), ["0.0001235", "1235", "8", "-0.5", "NaN"]);
-  assert.equal([0, 0.4, 59.6, 545, 12_000].map(durationInWords), ["0 s", "under 1 s", "1 m 00 s", "9 m 05 s", "3 h 20 m"]);
-  assert.equal([0, 999, 1000, 1.25e9, 999.6e6, 314e9].map(bytesInWords), ["0 B", "999 B", "1.0 kB", "1.3 GB", "1.0 GB", "314 GB"]);
+  assert.equal([0.000123456, 1234.5678, 8, -0.5, Number.NaN].map(numberInWords), [
+    "0.0001235",
+    "1235",
+    "8",
+    "-0.5",
+    "NaN",
+  ]);
+  assert.equal([0, 0.4, 59.6, 545, 12_000].map(durationInWords), [
+    "0 s",
+    "under 1 s",
+    "1 m 00 s",
+    "9 m 05 s",
+    "3 h 20 m",
+  ]);
+  assert.equal([0, 999, 1000, 1.25e9, 999.6e6, 314e9].map(bytesInWords), [
+    "0 B",
+    "999 B",
+    "1.0 kB",
+    "1.3 GB",
+    "1.0 GB",
+    "314 GB",
+  ]);
 });
 
 test.run();

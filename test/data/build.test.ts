@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import StreamZip from "node-stream-zip";
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import { parseCaption } from "../../data/scenes/attributes.ts";
 import { writeSceneZip } from "../../data/scenes/build.ts";
 import { assert, suite } from "../harness.ts";

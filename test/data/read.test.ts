@@ -1,4 +1,4 @@
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import { attributeNames, phrase } from "../../data/scenes/attributes.ts";
 import { scenePixels } from "../../data/scenes/draw.ts";
 import { captionObedience, readAttributes } from "../../data/scenes/read.ts";

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import { integers } from "../../engine/philox.ts";
 import { encodeSafetensors } from "../../engine/safetensors.ts";
 import { hashWeights } from "../../engine/weights.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import StreamZip from "node-stream-zip";
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import { createEngine } from "../../engine/engine.ts";
 import { normals } from "../../engine/philox.ts";
 import { encodeSafetensors, readSafetensors } from "../../engine/safetensors.ts";

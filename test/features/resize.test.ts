@@ -1,4 +1,4 @@
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import { integers, normals } from "../../engine/philox.ts";
 import { planResize } from "../../models/features/resize.ts";
 import { assert, suite } from "../harness.ts";

@@ -1,5 +1,5 @@
 /** Decoding, against pictures whose samples are written by our own PNG encoder or known in closed form. */
-import sharp from "sharp";
+import { sharp } from "../../schemas/sharp.ts";
 import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
 import { drain, pull } from "../../stages/flow/mod.ts";
 import { decode, decodeImage } from "../../stages/ingest/mod.ts";

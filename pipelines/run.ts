@@ -1,0 +1,124 @@
+/** images | ingest | simulate | train, each stage at work on what the one before has already written */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { writeSceneZip } from "../data/scenes/build.ts";
+import type { Context } from "../schemas/events.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
+import { packageRoot } from "../schemas/package.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { measureEventLoop } from "../stages/event-loop.ts";
+import { type Codec, readCodec } from "../stages/model.ts";
+import { paintPairs } from "../stages/pairs.ts";
+import { waitForStore } from "../stages/store/follow.ts";
+import { together } from "../stages/together.ts";
+import { evaluate } from "./evaluate.ts";
+import { ingest } from "./ingest.ts";
+import { pretrain } from "./pretrain.ts";
+import { simulate } from "./simulate.ts";
+import { train } from "./train.ts";
+
+/** Pictures of the built-in set the demo draws and ingests: each of its 2880 scenes once. */
+const DEMO_PICTURES = 2880;
+
+/**
+ * The whole job in one folder: OUT/latents, OUT/triples, OUT/student and OUT/samples.png. With a teacher given, ingest,
+ * simulation and training overlap from the start; without one, the networks are pretrained on the images first. Without
+ * images it is the demo: the built-in set and the bundled teacher. Any part that is there already is not made again.
+ */
+export async function run(options: {
+  images: string[];
+  out?: string;
+  teacher?: string;
+  settings: Settings;
+  context: Context;
+}): Promise<void> {
+  const { context } = options;
+  const isDemo = options.images.length === 0;
+  if (!isDemo && !options.out) throw badUsage("Cannot run without a place for the results: add --out RUN");
+  const out = options.out ?? "data/runs/demo";
+  const at = (name: string): string => join(out, name);
+  const loop = measureEventLoop();
+
+  const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
+  const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
+  const prepared = isDemo
+    ? { teacher: options.teacher ?? bundled("teacher"), settings: withPerceptual(options.settings, bundled("perceptual")) }
+    : options.teacher
+      ? { teacher: options.teacher, settings: options.settings }
+      : await pretrainAll({ images, at, settings: options.settings, context });
+  const { teacher, settings } = prepared;
+  const codec: Codec = await readCodec(teacher);
+
+  await together(context, [
+    (inner) => ingest({ images, out: at("latents"), codec, settings, context: inner }),
+    async (inner) => {
+      await waitForStore(at("latents"), inner);
+      await simulate({ teacher, conditions: at("latents"), out: at("triples"), settings, context: inner });
+    },
+    async (inner) => {
+      await waitForStore(at("triples"), inner);
+      await train({ store: at("triples"), teacher, out: at("student"), settings, context: inner });
+    },
+  ]);
+
+  await paintPairs({ path: at("samples.png"), store: at("triples"), model: at("student"), settings, context });
+  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
+  await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
+  for (const message of nextSteps(at("student"))) context.report({ type: "note", stage: "next", message });
+}
+
+async function drawScenes(path: string, { signal, report }: Context): Promise<string> {
+  if (existsSync(path)) return path;
+  await writeSceneZip({
+    ...{ path, count: DEMO_PICTURES, seed: 0, signal },
+    onProgress: ({ done, count }) => report({ type: "progress", stage: "draw", done, total: count, unit: "pictures" }),
+  });
+  return path;
+}
+
+/** Autoencoder (where the settings ask for one and name none), perceptual network and teacher, one after the other. */
+async function pretrainAll(options: {
+  images: string[];
+  at: (name: string) => string;
+  settings: Settings;
+  context: Context;
+}): Promise<{ teacher: string; settings: Settings }> {
+  const { images, at, context } = options;
+  let settings = options.settings;
+  if (settings.encoder.kind === "autoencoder" && !settings.encoder.path) {
+    const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
+    await ingest({ images, out: at("pixels"), settings: pixels, context });
+    await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), settings, context });
+    settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
+  }
+  await ingest({ images, out: at("latents"), settings, context });
+  if (!settings.train.perceptual && settings.network.condition !== "none") {
+    await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
+    settings = withPerceptual(settings, at("perceptual"));
+  }
+  await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
+  return { teacher: at("teacher"), settings };
+}
+
+/** Measures where the images are enough for it; too few are no reason to fail a run whose work is done. */
+async function measure(options: Parameters<typeof evaluate>[0]): Promise<void> {
+  try {
+    await evaluate(options);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    options.context.report({ type: "warning", stage: "evaluate", message: error.message });
+  }
+}
+
+function withPerceptual(settings: Settings, perceptual: string): Settings {
+  return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
+}
+
+function nextSteps(student: string): string[] {
+  return [
+    `More pictures, one network call each: pipeline sample --model ${student} --count 64 --out grid.png --seed 1`,
+    "The triples behind it, as pictures: pipeline inspect data/runs/demo/triples --grid triples.png",
+    "Your own images: pipeline run photos.zip --preset fashion --out runs/photos",
+  ];
+}

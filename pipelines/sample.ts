@@ -1,0 +1,52 @@
+/** model | samples | picture grid */
+import type { Context } from "../schemas/events.ts";
+import { writeSettingsBeside } from "../schemas/resolve-settings.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { type Generated, openGenerator } from "../stages/generator.ts";
+import { writeGrid } from "../stages/picture/write-grid.ts";
+
+/**
+ * Draws `count` samples of a model, a run folder, into a PNG grid at `out`, with what they show: a class a row where
+ * the classes divide the count, else the class or caption under each. Reports evaluations and seconds an image.
+ */
+export async function sample(options: {
+  model: string;
+  count: number;
+  out: string;
+  settings: Settings;
+  context: Context;
+}): Promise<void> {
+  const { model, count, out, settings, context } = options;
+  const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch) });
+  const { kind, nfe, description } = generator;
+  const { spec } = description;
+  const classes = spec.network.condition === "class" ? spec.classes : [];
+  const { columns, labels } = gridOf(count, classes.length);
+  const pictures: Generated[] = [];
+  const start = performance.now();
+  try {
+    for await (const picture of generator.sample({ seed: settings.seed, count, ...(labels && { labels }) })) {
+      pictures.push(picture);
+      context.report({ type: "progress", stage: "sample", done: pictures.length, total: count, unit: "images" });
+    }
+  } finally {
+    await generator.close();
+  }
+  const seconds = (performance.now() - start) / 1000 / count;
+
+  const shows = pictures.map(({ label, caption }) => caption ?? (label === null ? "" : (classes[label] as string)));
+  const words = labels ? { rowLabels: [...classes] } : { captions: shows };
+  const isSmall = (pictures[0] as Generated).width < 48;
+  await writeGrid({ path: out, images: pictures, columns, scale: isSmall ? 2 : 1, ...(shows.some(Boolean) && words) });
+  await writeSettingsBeside(out, settings);
+  context.report({ type: "result", stage: "sample", values: { out, images: count, model: kind, evaluations: nfe, "seconds per image": seconds } });
+}
+
+/** A square, or a row for each class where `count` fills such rows and they are no longer than 24. */
+function gridOf(count: number, classes: number): { columns: number; labels?: number[] } {
+  const perClass = count / classes;
+  if (classes > 1 && Number.isInteger(perClass) && perClass > 1 && perClass <= 24) {
+    return { columns: perClass, labels: Array.from({ length: count }, (_, i) => Math.floor(i / perClass)) };
+  }
+  return { columns: Math.ceil(Math.sqrt(count)) };
+}

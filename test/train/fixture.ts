@@ -1,0 +1,67 @@
+/** A tiny job: coloured squares in two class folders, and the `tiny` preset. */
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sharp } from "../../schemas/sharp.ts";
+import { integers } from "../../engine/philox.ts";
+import type { Context, PipelineEvent } from "../../schemas/events.ts";
+import { presets } from "../../schemas/presets.ts";
+import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+
+/** Settings of the tiny preset, with changes. */
+export function tinySettings(changes: { train?: Partial<Settings["train"]>; simulate?: Partial<Settings["simulate"]> } = {}): Settings {
+  const tiny = presets.tiny?.settings ?? {};
+  return settingsSchema.parse({
+    ...tiny,
+    train: { ...tiny.train, ...changes.train },
+    simulate: { ...tiny.simulate, ...changes.simulate },
+    engine: { threads: 1 },
+  });
+}
+
+/** A context that keeps its events, and a way to stop it. */
+export function recordingContext(): { context: Context; events: PipelineEvent[]; stop: (reason: unknown) => void } {
+  const controller = new AbortController();
+  const events: PipelineEvent[] = [];
+  const context = { signal: controller.signal, report: (event: PipelineEvent) => void events.push(event) };
+  return { context, events, stop: (reason) => controller.abort(reason) };
+}
+
+/** Runs `body` in a folder of its own, removed afterwards. */
+export async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "onestep-train-"));
+  try {
+    await body(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Writes 24 pictures of 16 px: squares on a plain ground, warm colours in one class, cold ones in the other. */
+export async function writeSquares(folder: string): Promise<string> {
+  const images = join(folder, "images");
+  for (let i = 0; i < 24; i++) {
+    const [x, y, tone] = integers({ seed: 3, stream: "squares", offset: 3 * i, length: 3, below: 8 });
+    const warm = i % 2 === 0;
+    const pixels = new Uint8Array(16 * 16 * 3);
+    for (let p = 0; p < 256; p++) {
+      const inside = p % 16 >= x! && p % 16 < x! + 8 && p >= 16 * y! && p < 16 * (y! + 8);
+      pixels.set(inside ? (warm ? [250, 20 * tone!, 30] : [30, 20 * tone!, 250]) : [200, 200, 200], 3 * p);
+    }
+    const home = join(images, warm ? "warm" : "cold");
+    await mkdir(home, { recursive: true });
+    await sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } }).png().toFile(join(home, `${i}.png`));
+  }
+  return images;
+}
+
+/** Every file below a folder with its bytes in hex, but those that `ignore` matches. */
+export async function contents(folder: string, ignore = /^$/): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    const name = path.slice(folder.length + 1);
+    if (entry.isFile() && !ignore.test(name)) files[name] = (await readFile(path)).toString("hex");
+  }
+  return files;
+}
