@@ -2,7 +2,7 @@
  * A TensorFlow.js backend that computes nothing: each kernel adds a node to the current graph. Running a function of
  * tensors on it, gradients included, leaves the function's whole arithmetic as one graph.
  */
-import { createGraph, type DType, type Graph, toStored, type Value, type Values } from "./graph.ts";
+import { createGraph, type DType, type Graph, size, toStored, type Value, type Values } from "./graph.ts";
 import { tf, type Tensor } from "./tfjs.ts";
 
 export const BACKEND = "onestep-trace";
@@ -20,12 +20,11 @@ class TraceBackend extends tf.KernelBackend {
   readonly values = new tf.DataStorage<Value>(this as never, tf.engine());
 
   override write(values: unknown, shape: number[], dtype: tf.DataType): object {
-    return this.store({ shape: [...shape], dtype: dtype as DType, constant: toStored(values as Float32Array, dtype as DType) });
+    return this.store(literal(values as Float32Array, shape, dtype as DType));
   }
 
   override move(dataId: object, values: unknown, shape: number[], dtype: tf.DataType): void {
-    const constant = toStored(values as Float32Array, dtype as DType);
-    this.values.set(dataId, { shape: [...shape], dtype: dtype as DType, constant });
+    this.values.set(dataId, literal(values as Float32Array, shape, dtype as DType));
   }
 
   store(value: Value): object {
@@ -36,8 +35,10 @@ class TraceBackend extends tf.KernelBackend {
 
   /** Only constants have elements while a function is being traced. */
   override readSync(dataId: object): Exclude<Values, BigInt64Array> {
-    const { constant } = this.values.get(dataId);
+    const { constant, broadcastOf, shape } = this.values.get(dataId);
     if (constant && !(constant instanceof BigInt64Array)) return constant;
+    const repeated = broadcastOf?.constant;
+    if (repeated?.length === 1) return toStored(new Array(size(shape)).fill(Number(repeated[0])), broadcastOf?.dtype as DType) as Float32Array;
     throw new Error(
       "Cannot read a tensor's elements inside a compiled function: they do not exist yet. Return the tensor as an " +
         "output, or express the decision with tf.where.",
@@ -71,6 +72,14 @@ class TraceBackend extends tf.KernelBackend {
   override memory(): { unreliable: boolean } {
     return { unreliable: true };
   }
+}
+
+/** A value with the given elements. One number many times over, as tf.ones makes it, stays one number. */
+function literal(values: ArrayLike<number>, shape: number[], dtype: DType): Value {
+  const first = values[0] as number;
+  const uniform = values.length > 1 && Array.prototype.every.call(values, (value) => Object.is(value, first));
+  const constant = toStored(uniform ? [first] : values, dtype);
+  return uniform ? { shape: [...shape], dtype, broadcastOf: { shape: [], dtype, constant } } : { shape: [...shape], dtype, constant };
 }
 
 const backend = new TraceBackend();
@@ -122,6 +131,7 @@ export interface Attributes {
   start: number;
   stop: number;
   step: number;
+  epsilon: number;
 }
 
 /** What a kernel's translation receives and returns: values, not tensors. */
@@ -156,7 +166,7 @@ export function translate(kernelName: string, translation: Translation): void {
 function withShape(value: Value, shape: number[]): Value {
   return value.shape.length === shape.length && value.shape.every((n, i) => n === shape[i])
     ? value
-    : value.constant
+    : value.constant || size(value.broadcastOf?.shape ?? [0]) === 1
       ? { ...value, shape, name: undefined }
       : graph().add("Reshape", [value, graph().integers(shape)], shape, value.dtype);
 }

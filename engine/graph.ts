@@ -11,7 +11,7 @@ export type Attribute = number | string | readonly number[] | { float: number };
 export interface Node {
   op: string;
   inputs: string[];
-  output: string;
+  outputs: string[];
   attributes: Record<string, Attribute>;
 }
 
@@ -39,6 +39,8 @@ export interface Graph {
   constants: Constant[];
   /** Adds a node with one output. A node equal to an earlier one is not added again. */
   add: (op: string, inputs: (Value | string)[], shape: number[], dtype: DType, attributes?: Node["attributes"]) => Value;
+  /** Adds a node with several outputs. */
+  addMany: (op: string, inputs: (Value | string)[], outputs: Pick<Value, "shape" | "dtype">[], attributes?: Node["attributes"]) => Value[];
   /** The name of a value, after recording whatever makes its elements. */
   nameOf: (value: Value) => string;
   /** An int64 vector, the form in which ONNX wants shapes, axes and offsets. */
@@ -66,16 +68,16 @@ export function toStored(values: ArrayLike<number>, dtype: DType): Values {
 export function createGraph(): Graph {
   const nodes: Node[] = [];
   const constants: Constant[] = [];
-  const known = new Map<string, Value>(); // node key -> its output, so that equal nodes are shared
+  const known = new Map<string, Value[]>(); // node key -> its outputs, so that equal nodes are shared
   const producers = new Map<string, { node: Node; inputs: (Value | string)[] }>();
   let counter = 0;
 
   const constant = (key: string, shape: number[], dtype: DType, data: Values): Value => {
-    const shared = known.get(key);
+    const shared = known.get(key)?.[0];
     if (shared) return shared;
     const value: Value = { shape, dtype, name: `c${counter++}` };
     constants.push({ name: value.name as string, shape, dtype, data });
-    known.set(key, value);
+    known.set(key, [value]);
     return value;
   };
 
@@ -93,19 +95,21 @@ export function createGraph(): Graph {
     return value.name;
   };
 
-  const add: Graph["add"] = (op, inputs, shape, dtype, attributes = {}) => {
+  const addMany: Graph["addMany"] = (op, inputs, outputs, attributes = {}) => {
     const names = inputs.map((input) => (typeof input === "string" ? input : nameOf(input)));
     const key = `${op}(${names.join()})${JSON.stringify(attributes)}`;
     const shared = known.get(key);
-    if (shared) return { ...shared, shape };
-    const output = `v${counter++}`;
-    const node = { op, inputs: names, output, attributes };
+    if (shared) return outputs.map(({ shape }, i) => ({ ...(shared[i] as Value), shape }));
+    const values = outputs.map(({ shape, dtype }): Value => ({ shape, dtype, name: `v${counter++}` }));
+    const node = { op, inputs: names, outputs: values.map(({ name }) => name as string), attributes };
     nodes.push(node);
-    producers.set(output, { node, inputs });
-    const value: Value = { shape, dtype, name: output };
-    known.set(key, value);
-    return value;
+    for (const output of node.outputs) producers.set(output, { node, inputs });
+    known.set(key, values);
+    return values;
   };
+
+  const add: Graph["add"] = (op, inputs, shape, dtype, attributes) =>
+    addMany(op, inputs, [{ shape, dtype }], attributes)[0] as Value;
 
   const integers = (values: readonly number[]): string =>
     constant(`integers ${values}`, [values.length], "int64", BigInt64Array.from(values, BigInt)).name as string;
@@ -119,7 +123,7 @@ export function createGraph(): Graph {
     constant: toStored([value], dtype),
   });
 
-  return { nodes, constants, add, nameOf, integers, indices, scalar, producer: (name) => producers.get(name) };
+  return { nodes, constants, add, addMany, nameOf, integers, indices, scalar, producer: (name) => producers.get(name) };
 }
 
 /** The nodes and constants that `outputs` depend on, in order. */
@@ -127,7 +131,7 @@ export function reachable(graph: Graph, outputs: string[]): { nodes: Node[]; con
   const needed = new Set(outputs);
   const nodes: Node[] = [];
   for (const node of [...graph.nodes].reverse()) {
-    if (!needed.has(node.output)) continue;
+    if (!node.outputs.some((output) => needed.has(output))) continue;
     for (const input of node.inputs) needed.add(input);
     nodes.push(node);
   }

@@ -31,7 +31,7 @@ function encodeNode(node: Node): Buffer {
   const domain = MICROSOFT.has(node.op) ? [text(7, "com.microsoft")] : [];
   return Buffer.concat([
     ...node.inputs.map((name) => text(1, name)),
-    text(2, node.output),
+    ...node.outputs.map((name) => text(2, name)),
     text(4, node.op),
     ...Object.entries(node.attributes).map(([name, value]) => message(5, encodeAttribute(name, value))),
     ...domain,

@@ -1,19 +1,61 @@
-/** Operations with a cheaper gradient than TensorFlow.js derives for their parts, exact to any order. */
+/**
+ * Operations with a cheaper form or gradient than TensorFlow.js makes of their parts. Each gradient is itself a function
+ * of the saved input, so it can be differentiated again.
+ */
+import { BACKEND } from "./backend.ts";
 import { tf, type Tensor } from "./tfjs.ts";
 
+/** `value` as a function of one tensor whose gradient, given dy and x, is `gradient`. */
+const differentiable = (value: (x: Tensor) => Tensor, gradient: (dy: Tensor, x: Tensor) => Tensor) =>
+  tf.customGrad((...given) => {
+    const [x, save] = given as unknown as [Tensor, tf.GradSaveFunc];
+    save([x]);
+    return { value: value(x), gradFunc: (dy, saved) => gradient(dy, (saved as Tensor[])[0] as Tensor) };
+  }) as (x: Tensor) => Tensor;
+
 /**
- * x * sigmoid(slope * x): SiLU with slope 1 (also called swish), GELU's sigmoid form with slope 1.702 (Hendrycks &
- * Gimpel 2016). With s the sigmoid, the derivative is s (1 + slope x (1 - s)): two passes fewer than the product rule.
+ * x * sigmoid(slope * x): SiLU with slope 1, GELU's sigmoid form with slope 1.702 (Hendrycks & Gimpel 2016, section 2).
+ * With s the sigmoid, its derivative is s (1 + slope x (1 - s)), two passes fewer than the product rule takes.
  */
-export const swish = (x: Tensor, slope = 1): Tensor => tf.customGrad((...given) => {
-  const [input, save] = given as unknown as [Tensor, tf.GradSaveFunc];
-  save([input]);
-  return {
-    value: tf.mul(input, tf.sigmoid(tf.mul(input, slope))),
-    gradFunc: (dy, saved) => {
-      const h = tf.mul((saved as Tensor[])[0] as Tensor, slope);
-      const s = tf.sigmoid(h);
-      return tf.mul(dy, tf.mul(s, tf.add(tf.mul(h, tf.sub(1, s)), 1)));
+export function swish(x: Tensor, slope = 1): Tensor {
+  const value = (t: Tensor): Tensor => tf.mul(t, tf.sigmoid(tf.mul(t, slope)));
+  return differentiable(value, (dy, t) => {
+    const scaled = tf.mul(t, slope);
+    const s = tf.sigmoid(scaled);
+    return tf.mul(dy, tf.mul(s, tf.add(tf.mul(scaled, tf.sub(1, s)), 1)));
+  })(x);
+}
+
+/** The kernel that answers a normalised tensor and the inverse standard deviation of its rows. */
+export const LAYER_NORM = "OnestepLayerNorm";
+
+/** x [..., n] with the mean and variance of each row along its last axis made 0 and 1 (Ba et al. 2016), without affine part. */
+export function layerNorm(x: Tensor, epsilon = 1e-5): Tensor {
+  return differentiable(
+    (t) => normalise(t, epsilon)[0],
+    (dy, t) => {
+      const y = layerNorm(t, epsilon);
+      const along = tf.mul(y, tf.mean(tf.mul(dy, y), -1, true));
+      return tf.mul(tf.sub(tf.sub(dy, tf.mean(dy, -1, true)), along), inverseDeviation(t, epsilon));
     },
-  };
-})(x);
+  )(x);
+}
+
+/** 1 / sqrt(variance + epsilon) of each row of x [..., n], [..., 1]. Its gradient is -y / (n deviation^2), y the normalised row. */
+function inverseDeviation(x: Tensor, epsilon: number): Tensor {
+  return differentiable(
+    (t) => normalise(t, epsilon)[1],
+    (dy, t) => {
+      const slope = tf.mul(tf.mul(dy, tf.square(inverseDeviation(t, epsilon))), -1 / (t.shape.at(-1) as number));
+      return tf.mul(layerNorm(t, epsilon), slope);
+    },
+  )(x);
+}
+
+/** The normalised rows and their inverse deviations: one kernel where programs are traced, elsewhere its definition. */
+function normalise(x: Tensor, epsilon: number): [Tensor, Tensor] {
+  if (tf.getBackend() === BACKEND) return tf.engine().runKernel(LAYER_NORM, { x }, { epsilon }) as unknown as [Tensor, Tensor];
+  const centred = tf.sub(x, tf.mean(x, -1, true));
+  const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
+  return [tf.mul(centred, inverse), inverse];
+}

@@ -5,6 +5,7 @@ import "./kernels/reduction.ts";
 import "./kernels/matrix.ts";
 import "./kernels/convolution.ts";
 import "./kernels/indexing.ts";
+import "./kernels/normalisation.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
 import { reachable } from "./graph.ts";
@@ -56,7 +57,7 @@ export function traceProgram<S extends Sets>(spec: ProgramSpec<S>): Trace {
   const ports: Port[] = [];
   const expose = (name: string, value: ReturnType<typeof valueOf>): string => {
     const port = `out/${name}`;
-    graph.nodes.push({ op: "Identity", inputs: [graph.nameOf(value)], output: port, attributes: {} });
+    graph.nodes.push({ op: "Identity", inputs: [graph.nameOf(value)], outputs: [port], attributes: {} });
     ports.push({ name: port, shape: value.shape, dtype: value.dtype });
     return port;
   };

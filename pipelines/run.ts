@@ -62,7 +62,7 @@ export async function run(options: {
     },
   ]);
 
-  await paintPairs({ path: at("samples.png"), store: at("triples"), model: at("student"), settings, context });
+  await paintPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
   context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
   for (const message of nextSteps(at("student"))) context.report({ type: "note", stage: "next", message });

@@ -1,53 +1,45 @@
-/** The picture that says it all: the teacher's result of many evaluations above the student's of one, noise by noise. */
+/** The picture that says it all: the teacher's many evaluations above the student's one, for the same noise and condition. */
 import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { openGenerator } from "./generator.ts";
-import { readDenoiser } from "./model.ts";
-import { createPainter } from "./painter.ts";
-import { readCodec } from "./model.ts";
+import { type Generated, type Generator, openGenerator } from "./generator.ts";
 import type { Picture } from "./picture/grid.ts";
 import { writeGrid } from "./picture/write-grid.ts";
-import { stacked } from "./store/latents.ts";
-import { openTripleStore, readTriples } from "./store/triples.ts";
 
 const COLUMNS = 8;
+const ROWS = 3;
 
-/** Paints the first rows of a triple store and what the student makes of the same noise and conditions. */
+/** Paints samples of a teacher and, below each, its student's. Their noise was in no triple that the student learned from. */
 export async function paintPairs(options: {
   path: string;
-  store: string;
-  model: string;
+  teacher: string;
+  student: string;
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const { path, model, settings, context } = options;
-  const store = await openTripleStore({ folder: options.store });
-  const rows = (await readTriples(store, 0)).slice(0, 3 * COLUMNS);
-  const { spec, statistics, classes } = { ...(await readDenoiser(model)).description, classes: store.manifest.classes };
-  const painter = await createPainter({ codec: await readCodec(model), spec, statistics, engine: settings.engine, context });
-  const generator = await openGenerator({ path: model, settings, context });
+  const { path, settings, context } = options;
+  const open = (model: string): Promise<Generator> => openGenerator({ path: model, settings, context, batch: COLUMNS });
+  const [teacher, student] = await Promise.all([open(options.teacher), open(options.student)]);
   try {
-    const above = await painter.decode(stacked(rows.map(({ latent }) => latent)));
-    const below: Picture[] = [];
-    const labels = Int32Array.from(rows, ({ label }) => label ?? -1);
-    const captions = rows.map(({ caption }) => caption ?? null);
-    const size = settings.images.size;
-    const asked = { seed: Number(store.manifest.seed), start: 0, count: rows.length, labels, captions };
-    for await (const { pixels } of generator.sample(asked)) below.push({ pixels, width: size, height: size });
+    const draw = { seed: settings.seed, count: COLUMNS * ROWS };
+    const [above, below] = [await collect(teacher.sample(draw)), await collect(student.sample(draw))];
+    const { classes } = teacher.description.spec;
     const images: Picture[] = [];
     const words: string[] = [];
-    for (let at = 0; at < rows.length; at += COLUMNS) {
-      const end = Math.min(at + COLUMNS, rows.length);
-      images.push(...above.slice(at, end), ...below.slice(at, end));
-      const said = rows.slice(at, end).map(({ caption, label }) => caption ?? classes[label ?? -1] ?? "");
-      words.push(...said.map(() => ""), ...said);
+    for (let at = 0; at < draw.count; at += COLUMNS) {
+      const [over, under] = [above, below].map((row) => row.slice(at, at + COLUMNS)) as [Generated[], Generated[]];
+      images.push(...over, ...under);
+      words.push(...over.map(() => ""), ...under.map(({ label, caption }) => caption ?? classes[label ?? -1] ?? ""));
     }
-    const rowLabels = Array.from({ length: Math.ceil(images.length / COLUMNS) }, (_, i) =>
-      i % 2 === 0 ? `teacher, ${store.manifest.solver.steps} steps` : "student, 1 call",
-    );
+    const names = [`teacher, ${teacher.nfe} calls`, "student, 1 call"];
+    const rowLabels = Array.from({ length: 2 * ROWS }, (_, i) => names[i % 2] as string);
     await writeGrid({ path, images, columns: COLUMNS, captions: words, rowLabels, scale: 2 });
   } finally {
-    await generator.close();
-    await painter.close();
+    await Promise.all([teacher.close(), student.close()]);
   }
+}
+
+async function collect(samples: AsyncIterable<Generated>): Promise<Generated[]> {
+  const all: Generated[] = [];
+  for await (const sample of samples) all.push(sample);
+  return all;
 }
