@@ -1,8 +1,9 @@
 /** The command line: reads it, resolves the settings, runs the command's pipeline, and says how it ended. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { computeWorkers } from "../engine/compute.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
-import { badUsage, Failure } from "../schemas/failure.ts";
+import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { commandNamed, readArguments, type Request } from "./arguments.mts";
 import { type Command, commands, commonFlags } from "./commands.mts";
@@ -23,7 +24,10 @@ export interface Outside {
 export async function main(args: readonly string[], table: readonly Command[] = commands): Promise<void> {
   const controller = new AbortController();
   const interrupt = () => {
-    if (controller.signal.aborted) process.exit(130);
+    if (controller.signal.aborted) {
+      if (computeWorkers() > 0) process.kill(process.pid, "SIGKILL"); // a worker in native code cannot be ended otherwise
+      process.exit(130);
+    }
     process.stderr.write("\nStopping cleanly; once more to stop at once.\n");
     controller.abort();
   };
@@ -129,7 +133,7 @@ async function settingsOf({ command, flags, repeated, positionals }: Request): P
 
 /** Prints a failure's sentence alone, or the stack of what nobody foresaw; answers the exit code. */
 function explain(error: unknown, err: (text: string) => void): number {
-  if (error instanceof Failure) {
+  if (isFailure(error)) {
     err(`${error.message}\n`);
     return error.exitCode;
   }

@@ -180,6 +180,7 @@ export const commands: readonly Command[] = [
     positionals: [],
     flags: {
       model: { value: "RUN", about: "the run to measure", required: true },
+      teacher: { value: "RUN", about: "measure this teacher too, on the same noise and conditions" },
       reference: { value: "PATH", about: "latent store, zip or folder to compare with", required: true },
       count: { value: "N", about: "samples compared with as many reference images", sets: "evaluate.count" },
     },
@@ -188,6 +189,7 @@ export const commands: readonly Command[] = [
     start: async ({ flags, positionals: _, ...rest }) =>
       (await import("../pipelines/evaluate.ts")).evaluate({
         model: flags.model!,
+        teacher: flags.teacher,
         reference: flags.reference!,
         ...rest,
       }),

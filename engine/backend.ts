@@ -89,6 +89,7 @@ tf.registerBackend(BACKEND, () => backend, 0);
 /** The attributes of TensorFlow.js kernels, by the names tfjs-core gives them. A kernel has the few that concern it. */
 export interface Attributes {
   axis: number;
+  reductionIndices: number[] | undefined;
   keepDims: boolean;
   dim: number;
   dims: number[];
@@ -188,8 +189,8 @@ export function valueOf(tensor: Tensor): Value {
   return withShape(backend.values.get(tensor.dataId), tensor.shape);
 }
 
-/** Runs `body` on the recording backend and returns the graph it recorded with the body's result. */
-export function record<T>(body: () => T): { graph: Graph; result: T } {
+/** Runs the body of the program `name` on the recording backend and returns the graph it recorded with the body's result. */
+export function record<T>(name: string, body: () => T): { graph: Graph; result: T } {
   const previous = tf.engine().backendName;
   const recording = createGraph();
   current = recording;
@@ -197,6 +198,14 @@ export function record<T>(body: () => T): { graph: Graph; result: T } {
   tf.engine().startScope("trace");
   try {
     return { graph: recording, result: body() };
+  } catch (error) {
+    const [, kernel] = /^Kernel '(\w+)' not registered/.exec((error as Error).message) ?? [];
+    if (!kernel) throw error;
+    throw new Error(
+      `Cannot compile program "${name}": TensorFlow.js's kernel "${kernel}" has no translation. Write it with other ` +
+        "operations, or translate it in engine/kernels.",
+      { cause: error },
+    );
   } finally {
     tf.engine().endScope();
     current = undefined;

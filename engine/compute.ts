@@ -29,6 +29,11 @@ export interface CallMessage {
 
 export type ReplyMessage = { id: number; result: unknown } | { id: number; error: unknown; details: object };
 
+let alive = 0;
+
+/** How many compute workers there are in this process. Ending it while one runs native code aborts with a stack dump. */
+export const computeWorkers = (): number => alive;
+
 /**
  * Starts `module` (a URL, as from `new URL("./trainer.ts", import.meta.url)`) with `options` in a worker thread.
  * Aborting `signal` ends the worker; whatever waits on it is rejected with the signal's reason.
@@ -55,7 +60,8 @@ export async function startCompute<Api extends Methods>(options: {
     waiting.clear();
   };
   // A thread ended inside ONNX Runtime takes the process with it: the worker leaves by itself after the call under way.
-  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+  alive++;
+  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve())).then(() => void alive--);
   const leave = (): void => worker.postMessage({ id: -1, method: LEAVE, argument: undefined } satisfies CallMessage);
   const abort = (): void => {
     end(signal?.reason);

@@ -1,13 +1,31 @@
-/** Runs a program directly on TensorFlow.js's CPU backend: the reference the compiled form is tested against. */
+/** Runs a program directly on a TensorFlow.js backend: "cpu" is the reference the compiled form is tested against. */
 import type { InputArray, ProgramSpec, Sets, Tensors } from "./program.ts";
 import { tf } from "./tfjs.ts";
+
+/** Loads the user's own tfjs-node, which registers the backend "tensorflow"; throws an Error that says how to install it. */
+export async function loadTensorflow(): Promise<void> {
+  const problems: string[] = [];
+  for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
+    try {
+      await import(name);
+      return;
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+  throw new Error(
+    `Cannot use device "tensorflow": neither package of TensorFlow for Node loads (${problems.join("; ")}). ` +
+      "Install one with `npm install @tensorflow/tfjs-node`, or use another device.",
+  );
+}
 
 /** Same contract as a compiled program's `run`. */
 export async function runEagerly<S extends Sets>(
   spec: ProgramSpec<S>,
   inputs: Record<string, InputArray>,
+  backend: "cpu" | "tensorflow",
 ): Promise<Record<string, InputArray>> {
-  await tf.setBackend("cpu");
+  await tf.setBackend(backend);
   const results: Record<string, InputArray> = {};
   tf.tidy(() => {
     const sets = Object.fromEntries(

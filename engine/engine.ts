@@ -4,7 +4,7 @@
  */
 import { type InputArray, type ProgramSpec, type Sets, traceProgram } from "./program.ts";
 import { createSession, type Device, ort } from "./session.ts";
-import { runEagerly } from "./eager.ts";
+import { loadTensorflow, runEagerly } from "./eager.ts";
 import { type ConstantSet, createVariables, type VariableSet } from "./variables.ts";
 import type { Weights } from "./weights.ts";
 
@@ -17,7 +17,7 @@ export interface Program {
 }
 
 export interface Engine {
-  device: Device | "eager";
+  device: Device | EagerDevice;
   /** A named set of variables, which programs read and update. */
   variables: (name: string, weights: Weights) => VariableSet;
   /** Frozen weights, baked into the programs that use them. */
@@ -26,19 +26,27 @@ export interface Engine {
   dispose: () => Promise<void>;
 }
 
+/** Devices that run the functions of a program as they are, one operation at a time. */
+export type EagerDevice = "eager" | "tensorflow";
+
 /**
  * An engine on a device. "eager" runs the same functions directly on TensorFlow.js's CPU backend, slowly: for debugging
- * and as the reference in tests. `threads` 0 means one a core.
+ * and as the reference in tests. "tensorflow" runs them on the user's own tfjs-node or tfjs-node-gpu. `threads` 0 means
+ * one a core.
  */
-export async function createEngine(options: { device?: Device | "eager"; threads?: number } = {}): Promise<Engine> {
+export async function createEngine(options: { device?: Device | EagerDevice; threads?: number } = {}): Promise<Engine> {
   const { device = "cpu", threads = 0 } = options;
+  if (device === "tensorflow") await loadTensorflow();
   const sessions: ort.InferenceSession[] = [];
   return {
     device,
     variables: createVariables,
     constants: (name, weights) => ({ kind: "constants", name, weights }),
     compile: async (spec) => {
-      if (device === "eager") return { name: spec.name, nodes: 0, run: (inputs) => runEagerly(spec, inputs) };
+      if (device === "eager" || device === "tensorflow") {
+        const backend = device === "eager" ? "cpu" : device;
+        return { name: spec.name, nodes: 0, run: (inputs) => runEagerly(spec, inputs, backend) };
+      }
       const { program, session } = await compileProgram(spec, { device, threads });
       sessions.push(session);
       return program;

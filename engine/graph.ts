@@ -64,6 +64,9 @@ export function toStored(values: ArrayLike<number>, dtype: DType): Values {
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }
 
+/** Constants up to this size are compared by content, so that equal ones are one. */
+const SHARED_BYTES = 65536;
+
 /** An empty graph. */
 export function createGraph(): Graph {
   const nodes: Node[] = [];
@@ -89,8 +92,9 @@ export function createGraph(): Graph {
       return value.name;
     }
     const data = value.constant as Values;
-    const key =
-      data.length === 1 ? `constant ${value.dtype} ${value.shape} ${data[0]} ${Object.is(data[0], -0)}` : `constant #${counter}`;
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const content = bytes.length <= SHARED_BYTES ? bytes.toString("latin1") : `#${counter}`;
+    const key = `constant ${value.dtype} ${value.shape} ${content}`;
     value.name = constant(key, value.shape, value.dtype, data).name as string;
     return value.name;
   };

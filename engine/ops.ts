@@ -26,6 +26,12 @@ export function swish(x: Tensor, slope = 1): Tensor {
   })(x);
 }
 
+/** log(softmax(x)) along the last axis. tf.logSoftmax has the same value, but its second derivative is wrong by half. */
+export function logSoftmax(x: Tensor): Tensor {
+  const shifted = tf.sub(x, tf.max(x, -1, true));
+  return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true)));
+}
+
 /** The kernel that answers a normalised tensor and the inverse standard deviation of its rows. */
 export const LAYER_NORM = "OnestepLayerNorm";
 

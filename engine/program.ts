@@ -40,7 +40,7 @@ export interface Trace {
 
 /** Traces a program into an ONNX model. Inputs and variables that nothing depends on are left out of it. */
 export function traceProgram<S extends Sets>(spec: ProgramSpec<S>): Trace {
-  const { graph, result } = record(() => {
+  const { graph, result } = record(spec.name, () => {
     const sets = Object.fromEntries(Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set)]));
     const inputs = Object.fromEntries(
       Object.entries(spec.inputs).map(([name, { shape, dtype }]) => [name, placeholder(`in/${name}`, shape, dtype ?? "float32")]),

@@ -32,9 +32,8 @@ export function initDit(config: DitConfig, seed: number): Weights {
   const init = createInitialiser(seed);
   const { width, depth, patch } = config;
   const [height, breadth, channels] = config.shape;
-  const tokens = (height / patch) * (breadth / patch);
   init.linear("patch", patch * patch * channels, width);
-  init.normal("position", [tokens, width], 0.1);
+  init.positions("position", { height: height / patch, width: breadth / patch, channels: width });
   initNoiseEmbedding(init, width);
   for (let i = 0; i < depth; i++) initBlock(init, `blocks.${i}`, width);
   init.linear("final.modulation", width, 2 * width, { gain: 0 });

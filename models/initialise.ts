@@ -13,6 +13,8 @@ export interface Initialiser {
   normal: (name: string, shape: number[], std: number) => void;
   /** A constant tensor under `name`. */
   constant: (name: string, shape: number[], value?: number) => void;
+  /** Sines and cosines of row and column, [height * width, channels], std 0.7: positions that attention can tell apart. */
+  positions: (name: string, shape: { height: number; width: number; channels: number }) => void;
   /** `name.kernel` [inputs, outputs] with std gain / sqrt(inputs) and a zero `name.bias`; gain 0 starts it silent. */
   linear: (name: string, inputs: number, outputs: number, options?: { gain?: number; bias?: boolean }) => void;
   /** `name.kernel` [side, side, inputs, outputs] with std gain / sqrt(fan-in) and a zero `name.bias`. */
@@ -39,6 +41,18 @@ export function createInitialiser(seed: number): Initialiser {
   const constant: Initialiser["constant"] = (name, shape, value = 0) => {
     weights[name] = { shape, data: new Float32Array(product(shape)).fill(value) };
   };
+  const positions: Initialiser["positions"] = (name, { height, width, channels }) => {
+    const data = new Float32Array(height * width * channels);
+    const quarter = Math.ceil(channels / 4);
+    for (let at = 0; at < data.length; at++) {
+      const channel = at % channels;
+      const token = Math.floor(at / channels);
+      const place = channel < 2 * quarter ? Math.floor(token / width) : token % width;
+      const frequency = 100 ** (-(channel % quarter) / quarter); // the longest wave spans a grid of a hundred
+      data[at] = Math.floor(channel / quarter) % 2 === 0 ? Math.sin(place * frequency) : Math.cos(place * frequency);
+    }
+    weights[name] = { shape: [height * width, channels], data };
+  };
   const affine = (name: string, shape: number[], gain: number, bias: boolean): void => {
     const outputs = shape.at(-1) as number;
     normal(`${name}.kernel`, shape, gain / Math.sqrt(product(shape) / outputs));
@@ -48,6 +62,7 @@ export function createInitialiser(seed: number): Initialiser {
     weights,
     normal,
     constant,
+    positions,
     linear: (name, inputs, outputs, options = {}) =>
       affine(name, [inputs, outputs], options.gain ?? 1, options.bias ?? true),
     conv: (name, side, inputs, outputs, options = {}) =>

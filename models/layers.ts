@@ -3,7 +3,10 @@
  * Tensors are [batch, height, width, channels] or [batch, tokens, width]; a layer called `name` owns `name.kernel`,
  * `name.bias` and so on. Only operations with correct second derivatives are used (R1 differentiates twice).
  */
+import { layerNorm, swish } from "../engine/ops.ts";
 import { tf, type Tensor } from "../engine/tfjs.ts";
+
+export { layerNorm };
 
 /** Parameters of a network inside a traced function, by the names `init` gave them. */
 export type Parameters = Record<string, Tensor>;
@@ -34,31 +37,31 @@ export function conv(parameters: Parameters, name: string, x: Tensor, options: {
   return bias ? tf.add(y, bias) : y;
 }
 
-/** Normalises the last axis to mean 0 and variance 1; no affine part (adaLN supplies it). */
-export function layerNorm(x: Tensor, epsilon = 1e-5): Tensor {
-  const centred = tf.sub(x, tf.mean(x, -1, true));
-  const variance = tf.mean(tf.square(centred), -1, true);
-  return tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon)));
-}
-
-/** Group normalisation (Wu & He 2018) of x [b, h, w, c] with `name.scale` and `name.bias` [c]. */
+/**
+ * Group normalisation (Wu & He 2018) of x [b, h, w, c] with `name.scale` and `name.bias` [c]. Statistics are taken by
+ * channel first and then by group, and scale joins the inverse deviation: every pass over x runs along whole rows of channels.
+ */
 export function groupNorm(parameters: Parameters, name: string, x: Tensor, groups: number, epsilon = 1e-5): Tensor {
   const [b, h, w, c] = x.shape as [number, number, number, number];
-  const grouped = tf.reshape(x, [b, h * w, groups, c / groups]);
-  const centred = tf.sub(grouped, tf.mean(grouped, [1, 3], true));
-  const variance = tf.mean(tf.square(centred), [1, 3], true);
-  const normal = tf.reshape(tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))), [b, h, w, c]);
-  return tf.add(tf.mul(normal, parameter(parameters, `${name}.scale`)), parameter(parameters, `${name}.bias`));
+  const pixels = tf.reshape(x, [b, h * w, c]);
+  const byGroup = (t: Tensor): Tensor => {
+    const mean = tf.mean(tf.reshape(tf.mean(t, 1), [b, groups, c / groups]), 2, true);
+    return tf.reshape(tf.mul(mean, tf.ones([1, 1, c / groups])), [b, 1, c]);
+  };
+  const centred = tf.sub(pixels, byGroup(pixels));
+  const inverse = tf.rsqrt(tf.add(byGroup(tf.square(centred)), epsilon));
+  const scaled = tf.mul(centred, tf.mul(inverse, parameter(parameters, `${name}.scale`)));
+  return tf.reshape(tf.add(scaled, parameter(parameters, `${name}.bias`)), [b, h, w, c]);
 }
 
 /** x * sigmoid(x), also called swish. */
 export function silu(x: Tensor): Tensor {
-  return tf.mul(x, tf.sigmoid(x));
+  return swish(x);
 }
 
 /** GELU in its sigmoid form, x * sigmoid(1.702 x) (Hendrycks & Gimpel 2016, section 2). */
 export function gelu(x: Tensor): Tensor {
-  return tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)));
+  return swish(x, 1.702);
 }
 
 /**

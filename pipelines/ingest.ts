@@ -31,7 +31,8 @@ export async function ingest(options: {
 }): Promise<Summary> {
   const { images, out, settings, context } = options;
   const { signal, report } = context;
-  const source = await openImages({ paths: images, limits: settings.images, signal });
+  // Shuffled, since simulation and training begin while the first images are all there is.
+  const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal });
   const codec = options.codec ?? (await openCodec(settings));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest });

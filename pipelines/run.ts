@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSceneZip } from "../data/scenes/build.ts";
 import type { Context } from "../schemas/events.ts";
-import { badUsage, Failure } from "../schemas/failure.ts";
+import { badUsage, isFailure } from "../schemas/failure.ts";
 import { packageRoot } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/event-loop.ts";
@@ -106,7 +106,7 @@ async function measure(options: Parameters<typeof evaluate>[0]): Promise<void> {
   try {
     await evaluate(options);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    if (!isFailure(error)) throw error;
     options.context.report({ type: "warning", stage: "evaluate", message: error.message });
   }
 }

@@ -17,3 +17,8 @@ export class Failure extends Error {
 export function badUsage(message: string): Failure {
   return new Failure(message, { exitCode: 2 });
 }
+
+/** Whether an error is a failure a user can act on, also where it crossed from a worker thread and lost its class. */
+export function isFailure(error: unknown): error is Failure {
+  return error instanceof Error && error.name === "Failure";
+}

@@ -14,10 +14,11 @@ export const presets: Record<string, Preset> = {
     settings: {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },
-      network: { kind: "dit", condition: "caption" },
-      simulate: { count: 4096, steps: 12, guidance: 2, rowsPerShard: 256 },
-      train: { steps: 800, batch: 32, adversarialStart: 200 },
-      evaluate: { count: 512 },
+      network: { kind: "dit", condition: "caption", vocabulary: 128, captionTokens: 16 },
+      pretrain: { teacher: { steps: 4500 }, perceptual: { steps: 1500, batch: 32 } },
+      simulate: { count: 2048, steps: 12, guidance: 1.5, rowsPerShard: 128, batch: 32 },
+      train: { steps: 600, batch: 32, learningRate: 5e-4, ema: 0.99, adversarialStart: 300, stepsPerShard: 16 },
+      evaluate: { count: 256, features: "builtin" },
     },
   },
   fashion: {
@@ -26,9 +27,9 @@ export const presets: Record<string, Preset> = {
       images: { size: 28 },
       encoder: { kind: "pixel" },
       network: { kind: "dit", patch: 4, condition: "class" },
-      pretrain: { teacher: { steps: 8600, batch: 64 } },
-      simulate: { count: 20_000, steps: 18 },
-      train: { steps: 8000, batch: 64 },
+      pretrain: { teacher: { steps: 4500, batch: 64 }, perceptual: { steps: 1200 } },
+      simulate: { count: 10_000, steps: 18, rowsPerShard: 256 },
+      train: { steps: 2000, batch: 64, learningRate: 5e-4, ema: 0.995, adversarialStart: 800, scales: [1, 7] },
     },
   },
   cifar: {

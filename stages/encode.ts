@@ -31,7 +31,7 @@ export function latentManifestOf(options: {
     classes: source.classes,
     imageSize: size,
     encoder: { kind, hash, background },
-    source: { fingerprint: source.fingerprint, parts: source.parts },
+    source: { fingerprint: source.fingerprint, parts: source.parts, shuffle: settings.seed },
     engine: { device: settings.engine.device, version },
   };
 }

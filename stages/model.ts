@@ -45,8 +45,8 @@ export async function readPerceptual(folder: string): Promise<Perceptual> {
 }
 
 /** Writes a codec into a folder, so that what the folder holds can be decoded from the folder alone. */
-export async function writeCodec(folder: string, codec: Codec): Promise<void> {
-  await writeAtomic(join(folder, "codec.safetensors"), encodeSafetensors({ tensors: codec.weights, dtype: "F32" }));
+export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F16" = "F32"): Promise<void> {
+  await writeAtomic(join(folder, "codec.safetensors"), encodeSafetensors({ tensors: codec.weights, dtype }));
   await writeAtomic(join(folder, "codec.json"), `${JSON.stringify(codec.description, null, 2)}\n`);
 }
 

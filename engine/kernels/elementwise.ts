@@ -119,19 +119,11 @@ translate("Step", ({ x }, { alpha }, graph) => {
   const slope = alpha ?? 0;
   return slope === 0 ? ones : elementwise(graph, "Where", [positive, graph.scalar(1), graph.scalar(slope)], "float32");
 });
-translate("Select", ({ condition, t, e }, _, graph) => {
-  const chosen = condition as Value;
-  const whole = (t as Value).shape;
-  const rank1 = chosen.shape.length === 1 && whole.length > 1; // a vector of conditions chooses whole rows
-  const aligned = rank1
-    ? graph.add("Reshape", [chosen, graph.integers([whole[0] as number, ...whole.slice(1).map(() => 1)])],
-        [whole[0] as number, ...whole.slice(1).map(() => 1)], "bool")
-    : chosen;
-  return elementwise(graph, "Where", [aligned, t as Value, e as Value], (t as Value).dtype);
-});
+translate("Select", ({ condition, t, e }, _, graph) =>
+  elementwise(graph, "Where", [condition as Value, t as Value, e as Value], (t as Value).dtype),
+);
 
 translate("Identity", ({ x }) => x as Value);
 translate("Fill", (_, { shape, value, dtype }, graph) => spread(graph.scalar(value, dtype ?? "float32"), shape));
 translate("ZerosLike", ({ x }, _, graph) => spread(graph.scalar(0, (x as Value).dtype), (x as Value).shape));
 translate("OnesLike", ({ x }, _, graph) => spread(graph.scalar(1, (x as Value).dtype), (x as Value).shape));
-translate("BroadcastTo", ({ x }, { shape }) => spread(x as Value, shape));

@@ -4,10 +4,23 @@ import { type Graph, size, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { reshape, transpose } from "./shape.ts";
 
-/** a [m, k] times b [k, n], either given transposed: one Gemm, which transposes as it packs. */
+/**
+ * a [m, k] times b [k, n], either given transposed: one Gemm, which transposes as it packs.
+ *
+ * Between threads ONNX Runtime divides the longer side of the result, and where that is its columns, their number decides
+ * how it cuts a sum of more than 128 terms: the last bits would depend on the threads. There the transposed product is taken.
+ */
 export function gemm(graph: Graph, a: Value, b: Value, options: { transA?: boolean; transB?: boolean } = {}): Value {
   const { transA = false, transB = false } = options;
-  const shape = [a.shape[transA ? 1 : 0] as number, b.shape[transB ? 0 : 1] as number];
+  const [m, k] = (transA ? [a.shape[1], a.shape[0]] : a.shape) as [number, number];
+  const n = b.shape[transB ? 0 : 1] as number;
+  if (transA || n <= m || k <= 128) return product(graph, a, b, [m, n], transA, transB);
+  const turned = product(graph, b, a, [n, m], !transB, true);
+  // As matrices of a batch of one: ONNX Runtime would merge a plain transpose into the product and undo the exchange.
+  return reshape(graph, transpose(graph, reshape(graph, turned, [1, n, m]), [0, 2, 1]), [m, n]);
+}
+
+function product(graph: Graph, a: Value, b: Value, shape: number[], transA: boolean, transB: boolean): Value {
   if (!transA && !transB) return graph.add("MatMul", [a, b], shape, a.dtype);
   return graph.add("Gemm", [a, b], shape, a.dtype, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
 }

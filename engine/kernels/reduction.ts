@@ -2,7 +2,7 @@
 import { translate } from "../backend.ts";
 import { type Graph, size, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
-import { arithmetic, cast, elementwise } from "./elementwise.ts";
+import { cast } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 
 /** Reduces `axes` of x with an ONNX operator. */
@@ -38,10 +38,11 @@ function narrowSum(graph: Graph, op: string, x: Value, axes: number[]): Value | 
 
 const REDUCTIONS = { Sum: "ReduceSum", Mean: "ReduceMean", Max: "ReduceMax", Min: "ReduceMin", Prod: "ReduceProd" };
 for (const [kernel, op] of Object.entries(REDUCTIONS)) {
-  translate(kernel, ({ x }, { axis, keepDims }, graph) => {
+  translate(kernel, ({ x }, { axis, reductionIndices, keepDims }, graph) => {
     const input = x as Value;
     const numeric = input.dtype === "bool" ? cast(graph, input, "int32") : input;
-    return reduce(graph, op, numeric, tf.util.parseAxisParam(axis, input.shape), Boolean(keepDims));
+    const axes = tf.util.parseAxisParam(reductionIndices ?? axis, input.shape); // Max alone has its own word for them
+    return reduce(graph, op, numeric, axes, Boolean(keepDims));
   });
 }
 for (const [kernel, op] of Object.entries({ All: "ReduceMin", Any: "ReduceMax" })) {
@@ -64,17 +65,7 @@ translate("Cumsum", ({ x }, { axis, exclusive, reverse }, graph) => {
   const flags = { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 };
   return graph.add("CumSum", [input, at], input.shape, input.dtype, flags);
 });
-for (const [kernel, op] of Object.entries({ Softmax: "Softmax", LogSoftmax: "LogSoftmax" })) {
-  translate(kernel, ({ logits }, { dim, axis }, graph) => {
-    const input = logits as Value;
-    return graph.add(op, [input], input.shape, input.dtype, { axis: (dim ?? axis ?? -1) as number });
-  });
-}
-translate("LogSumExp", ({ x }, { axis, keepDims }, graph) => {
-  const input = x as Value;
-  const axes = tf.util.parseAxisParam(axis, input.shape);
-  const top = reduce(graph, "ReduceMax", input, axes, true);
-  const sum = reduce(graph, "ReduceSum", elementwise(graph, "Exp", [arithmetic(graph, "Sub", input, top)], "float32"), axes, true);
-  const result = arithmetic(graph, "Add", elementwise(graph, "Log", [sum], "float32"), top);
-  return keepDims ? result : reshape(graph, result, input.shape.filter((_, i) => !axes.includes(i)));
+translate("Softmax", ({ logits }, { dim }, graph) => {
+  const input = logits as Value;
+  return graph.add("Softmax", [input], input.shape, input.dtype, { axis: dim });
 });

@@ -22,7 +22,7 @@ export async function probe(
   const model = encodeModel({
     inputs: [{ name: "x", shape: [4], dtype: "float32" }],
     outputs: [{ name: "y", shape: [4], dtype: "float32" }],
-    nodes: [{ op: "Add", inputs: ["x", "x"], output: "y", attributes: {} }],
+    nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"], attributes: {} }],
     constants: [],
   });
   const runtime = createRequire(import.meta.url).resolve("onnxruntime-node");

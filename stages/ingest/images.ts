@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
+import { permutation } from "../../engine/philox.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { CaptionProblem, ImageFile, Rejected } from "../../schemas/images.ts";
 import type { ImageSettings } from "../../schemas/settings.ts";
@@ -38,9 +39,10 @@ export interface ImageSource {
 export async function openImages(options: {
   paths: string[];
   limits: ImageSettings;
+  shuffle?: number;
   signal?: AbortSignal;
 }): Promise<ImageSource> {
-  const { paths, limits, signal } = options;
+  const { paths, limits, shuffle, signal } = options;
   const listed: Listed[] = [];
   const problems: CaptionProblem[] = [];
   const hash = createHash("sha256");
@@ -55,7 +57,7 @@ export async function openImages(options: {
     if (found.files.length === 0) throw new Failure(`Cannot ingest "${path}": it holds no files that could be images`);
     problems.push(...found.problems);
     litter += found.litter;
-    listed.push(found);
+    listed.push(shuffle === undefined ? found : { ...found, files: shuffled(found.files, shuffle) });
   }
   const files = listed.flatMap((source) => source.files);
   const bytes = files.reduce((sum, { size, reason }) => sum + (reason ? 0 : size), 0);
@@ -146,6 +148,10 @@ async function describe(archive: Archive): Promise<Listed> {
     labels: classFolders(images),
     ...(await readCaptions(archive, images)),
   };
+}
+
+function shuffled(files: Entry[], seed: number): Entry[] {
+  return Array.from(permutation({ seed, stream: "listing", length: files.length }), (i) => files[i] as Entry);
 }
 
 async function load(reader: Reader, file: Entry): Promise<Uint8Array | Error> {

@@ -1,0 +1,65 @@
+/** Compute workers: calls, errors, ends, and the thread that waits for them. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { startCompute } from "../../engine/compute.ts";
+import { assert, suite } from "../harness.ts";
+import type { Calculator } from "./calculator.ts";
+
+const test = suite("compute");
+const module = new URL("./calculator.ts", import.meta.url);
+const start = (options: object = {}, signal?: AbortSignal) =>
+  startCompute<Calculator>({ module, options, ...(signal && { signal }) });
+
+test("calls are answered in order, buffers are copied or moved, errors keep what they carry", async () => {
+  const compute = await start();
+  const values = Float32Array.of(1, 2);
+  assert.equal(await compute.call("double", values), Float32Array.of(2, 4));
+  assert.is(values.length, 2, "copied");
+  await compute.call("double", values, [values.buffer as ArrayBuffer]);
+  assert.is(values.length, 0, "moved");
+  assert.equal(await Promise.all([0, 1, 2, 3].map(() => compute.call("count", undefined))), [0, 1, 2, 3]);
+  const error = await assert.rejects(compute.call("fail", 3), "asked to fail");
+  assert.is((error as Error & { exitCode: number }).exitCode, 3);
+  assert.is(error.name, "Failure");
+  assert.is(await compute.call("count", undefined), 4, "it goes on after an error");
+  await compute.close();
+  await assert.rejects(compute.call("count", undefined), /calculator.*closed/);
+});
+
+test("a module that does not start rejects with its own error", async () => {
+  await assert.rejects(start({ broken: true }), "cannot start: broken was asked for");
+});
+
+test("closing a busy worker rejects what waits and ends after the call under way", async () => {
+  const compute = await start();
+  const busy = compute.call("work", 3);
+  const queued = compute.call("work", 1e6); // never begun
+  const outcomes = Promise.allSettled([busy, queued]);
+  await compute.close();
+  for (const outcome of await outcomes) assert.match(String((outcome as PromiseRejectedResult).reason), /closed/);
+});
+
+test("aborting rejects with the signal's reason, before and during a call", async () => {
+  const reason = new Error("stopped by hand");
+  await assert.rejects(start({}, AbortSignal.abort(reason)), "stopped by hand");
+  const controller = new AbortController();
+  const compute = await start({}, controller.signal);
+  const call = compute.call("work", 3);
+  controller.abort(reason);
+  assert.is(await assert.rejects(call), reason);
+  await compute.close();
+});
+
+test("the calling thread stays free while a worker computes", async () => {
+  const compute = await start();
+  await compute.call("work", 1);
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  await compute.call("work", 20);
+  delay.disable();
+  assert.ok(delay.count > 5, `the worker was busy for ${delay.count} ticks`);
+  const p99 = delay.percentile(99) / 1e6;
+  assert.ok(p99 < 50, `event-loop delay p99 ${p99.toFixed(1)} ms`);
+  await compute.close();
+});
+
+test.run();
