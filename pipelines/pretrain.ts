@@ -17,7 +17,7 @@ import type { PerceptualTrainer } from "../stages/compute/perceptual-trainer.ts"
 import type { TeacherTrainer } from "../stages/compute/teacher-trainer.ts";
 import { createConditions } from "../stages/conditions.ts";
 import { createPainter } from "../stages/painter.ts";
-import { readCodec, writeCodec, writeModel } from "../stages/model.ts";
+import { readCodec, readDenoiser, writeCodec, writeModel } from "../stages/model.ts";
 import { latentBatches, openLatentStore, readLatents } from "../stages/store/latents.ts";
 import type { Store } from "../stages/store/store.ts";
 import { readSummary, type Summary } from "../stages/store/summary.ts";
@@ -75,11 +75,12 @@ async function pretrainTeacher(job: Job): Promise<void> {
     },
     weights,
   });
+  const start = optimiser.from ? await startFrom(optimiser.from, spec) : undefined;
   await writeCodec(out, codec);
 
   await withTrainer<TeacherTrainer, void>({
     module: new URL("../stages/compute/teacher-trainer.ts", import.meta.url),
-    options: { spec, settings: optimiser, engine, seed, plan: settings.simulate },
+    options: { spec, settings: optimiser, engine, seed, start, plan: settings.simulate },
     context,
     use: async (trainer) => {
       const painter = await createPainter({ codec, statistics: summary.statistics, spec, engine, context });
@@ -92,7 +93,7 @@ async function pretrainTeacher(job: Job): Promise<void> {
           name: "teacher",
           folder: out,
           schedule: optimiser,
-          identity: identityOf({ spec, optimiser, seed, data: summary.contents }),
+          identity: identityOf({ spec, optimiser, seed, start: start && hashWeights(start), data: summary.contents }),
           trainer: callsOf(trainer),
           context,
           batches: (fromStep) => teacherBatches({ job, optimiser, conditions, fromStep }),
@@ -108,6 +109,13 @@ async function pretrainTeacher(job: Job): Promise<void> {
       }
     },
   });
+}
+
+/** The weights of an earlier teacher, which must be the same network and read the same latents and conditions. */
+async function startFrom(folder: string, spec: DenoiserSpec): Promise<Weights> {
+  const { description, weights } = await readDenoiser(folder);
+  if (JSON.stringify(description.spec) === JSON.stringify(spec)) return weights;
+  throw new Failure(`Cannot start from the teacher ${folder}: its network, latents or classes are others (pretrain.teacher.from)`);
 }
 
 async function* teacherBatches(options: {

@@ -15,7 +15,7 @@ export const presets: Record<string, Preset> = {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },
       network: { kind: "dit", condition: "caption", vocabulary: 128, captionTokens: 16 },
-      pretrain: { teacher: { steps: 4500 }, perceptual: { steps: 1500, batch: 32 } },
+      pretrain: { teacher: { steps: 4500 }, perceptual: { steps: 3000 } },
       simulate: { count: 2048, steps: 12, guidance: 1.5, rowsPerShard: 128, batch: 32 },
       train: { steps: 600, batch: 32, learningRate: 5e-4, ema: 0.99, adversarialStart: 300, stepsPerShard: 16 },
       evaluate: { count: 256, features: "builtin" },
@@ -29,7 +29,7 @@ export const presets: Record<string, Preset> = {
       network: { kind: "dit", patch: 4, condition: "class" },
       pretrain: { teacher: { steps: 4500, batch: 64 }, perceptual: { steps: 1200 } },
       simulate: { count: 10_000, steps: 18, rowsPerShard: 256 },
-      train: { steps: 2000, batch: 64, learningRate: 5e-4, ema: 0.995, adversarialStart: 800, scales: [1, 7] },
+      train: { steps: 1500, batch: 64, learningRate: 5e-4, ema: 0.995, adversarialStart: 600, scales: [1, 7] },
     },
   },
   cifar: {

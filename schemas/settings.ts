@@ -66,7 +66,12 @@ export const optimiserSettings = z.strictObject({
 });
 
 export const pretrainSettings = z.strictObject({
-  teacher: optimiserSettings.extend({ dropCondition: fraction.default(0.1) }).prefault({}),
+  teacher: optimiserSettings
+    .extend({
+      dropCondition: fraction.default(0.1), // share of samples that train the unconditional prediction of guidance
+      from: z.string().optional(), // RUN of an earlier teacher of the same shape, whose weights to start from
+    })
+    .prefault({}),
   autoencoder: optimiserSettings
     .extend({
       channels: count.default(4), // latent channels

@@ -5,6 +5,7 @@
 import { createEngine } from "../../engine/engine.ts";
 import { normals, uniforms } from "../../engine/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { Weights } from "../../engine/weights.ts";
 import { denoise } from "../../models/denoise.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../../models/denoiser.ts";
 import { createParameterisation, type Preconditioning, trainingNoiseLevels } from "../../models/parameterisation.ts";
@@ -18,6 +19,8 @@ export interface TeacherTrainerOptions {
   settings: Settings["pretrain"]["teacher"];
   engine: EngineSettings;
   seed: number;
+  /** Weights to start from; fresh ones otherwise. */
+  start?: Weights;
   /** How the pictures on the way are sampled. */
   plan: SamplerPlan;
 }
@@ -32,7 +35,7 @@ export interface TeacherBatch {
 }
 
 /** The worker's methods; see engine/compute.ts. */
-export async function create({ spec, settings, engine: where, seed, plan }: TeacherTrainerOptions) {
+export async function create({ spec, settings, engine: where, seed, start, plan }: TeacherTrainerOptions) {
   const engine = await createEngine(deviceOf(where));
   const parameterisation = createParameterisation(spec.diffusion);
   const { batch } = settings;
@@ -42,7 +45,7 @@ export async function create({ spec, settings, engine: where, seed, plan }: Teac
   const training = await createTraining({
     engine,
     name: "teacher step",
-    weights: initDenoiser(spec, seed),
+    weights: start ?? initDenoiser(spec, seed),
     optimiser: settings,
     inputs: {
       ...{ clean: image, noise: image, sigma: perSample, weight: perSample },
