@@ -25,6 +25,12 @@ export interface Reporter {
 const frame = 100; // ms between two redraws of the bars
 const pause = 5000; // ms between two status lines of a stage
 
+/** A measured figure on one line, with all it depends on. */
+function sentence({ subject, measure, value, ...rest }: Record<string, number | string>): string {
+  const terms = Object.entries(rest).map(([name, text]) => `${name} ${text}`);
+  return `${subject}: ${measure} ${value}  (${terms.join("; ")})`;
+}
+
 export function createReporter({
   mode,
   out,
@@ -103,7 +109,7 @@ export function createReporter({
           ? undefined
           : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
       }
-      say(out, [paint(1, event.stage), ...table(event.values)].join("\n"));
+      say(out, "measure" in event.values ? sentence(event.values) : [paint(1, event.stage), ...table(event.values)].join("\n"));
     },
     close: () => {
       if (pending) draw();

@@ -65,7 +65,7 @@ export async function run(options: {
   await paintPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
   context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
-  for (const message of nextSteps(at("student"))) context.report({ type: "note", stage: "next", message });
+  for (const message of nextSteps(out)) context.report({ type: "note", stage: "next", message });
 }
 
 async function drawScenes(path: string, { signal, report }: Context): Promise<string> {
@@ -115,10 +115,10 @@ function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
 }
 
-function nextSteps(student: string): string[] {
+function nextSteps(out: string): string[] {
   return [
-    `More pictures, one network call each: pipeline sample --model ${student} --count 64 --out grid.png --seed 1`,
-    "The triples behind it, as pictures: pipeline inspect data/runs/demo/triples --grid triples.png",
-    "Your own images: pipeline run photos.zip --preset fashion --out runs/photos",
+    `More pictures, one network call each: bin/pipeline sample --model ${join(out, "student")} --count 64 --out grid.png --seed 1`,
+    `The triples behind it, as pictures: bin/pipeline inspect ${join(out, "triples")} --rows 5 --grid triples.png`,
+    "Your own images: bin/pipeline run photos.zip --preset fashion --out runs/photos",
   ];
 }

@@ -23,19 +23,20 @@ export async function paintPairs(options: {
     const draw = { seed: settings.seed, count: COLUMNS * ROWS };
     const [above, below] = [await collect(teacher.sample(draw)), await collect(student.sample(draw))];
     const { classes } = teacher.description.spec;
-    const images: Picture[] = [];
-    const words: string[] = [];
-    for (let at = 0; at < draw.count; at += COLUMNS) {
-      const [over, under] = [above, below].map((row) => row.slice(at, at + COLUMNS)) as [Generated[], Generated[]];
-      images.push(...over, ...under);
-      words.push(...over.map(() => ""), ...under.map(({ label, caption }) => caption ?? classes[label ?? -1] ?? ""));
-    }
-    const names = [`teacher, ${teacher.nfe} calls`, "student, 1 call"];
-    const rowLabels = Array.from({ length: 2 * ROWS }, (_, i) => names[i % 2] as string);
-    await writeGrid({ path, images, columns: COLUMNS, captions: words, rowLabels, scale: 2 });
+    const images = above.map((picture, i) => stack(picture, below[i] as Picture));
+    const captions = above.map(({ label, caption }) => caption ?? classes[label ?? -1] ?? "");
+    const rowLabels = new Array<string>(ROWS).fill(`${teacher.nfe} calls over ${student.nfe}`);
+    await writeGrid({ path, images, columns: COLUMNS, captions, rowLabels, scale: 2 });
   } finally {
     await Promise.all([teacher.close(), student.close()]);
   }
+}
+
+/** One picture above another of the same size, a white line between them. */
+function stack(above: Picture, below: Picture): Picture {
+  const { width, height } = above;
+  const line = new Uint8Array(width * 3).fill(255);
+  return { width, height: 2 * height + 1, pixels: Buffer.concat([above.pixels, line, below.pixels]) };
 }
 
 async function collect(samples: AsyncIterable<Generated>): Promise<Generated[]> {
