@@ -1,0 +1,92 @@
+/** latents | teacher trainer | RUN: denoising score matching with pictures on the way */
+import { normals } from "../engine/philox.ts";
+import { hashWeights, type Weights } from "../engine/weights.ts";
+import type { DenoiserSpec } from "../models/denoiser.ts";
+import { createTokenizer, learnTokenizer } from "../models/tokenizer.ts";
+import { Failure } from "../schemas/failure.ts";
+import type { OptimiserSettings } from "../schemas/settings.ts";
+import type { TeacherTrainer } from "../stages/compute/teacher-trainer.ts";
+import { createConditions } from "../stages/conditions.ts";
+import { readCodec, readDenoiser, writeCodec, writeModel } from "../stages/model.ts";
+import { createPainter } from "../stages/painter.ts";
+import { captionsOf, type Job, scaledBatches, withTrainer } from "../stages/pretraining.ts";
+import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
+
+/** Trains the teacher; see stages/compute/teacher-trainer.ts. */
+export async function pretrainTeacher(job: Job): Promise<void> {
+  const { store, summary, data, out, settings, context } = job;
+  const { network, diffusion, seed, engine } = settings;
+  const codec = await readCodec(data);
+  const captions = network.condition === "caption" ? await captionsOf(store) : [];
+  const tokenizer = captions.length > 0 ? learnTokenizer({ captions, vocabulary: network.vocabulary }) : undefined;
+  const { classes, shape } = store.manifest;
+  if (network.condition === "class" && classes.length === 0) {
+    throw new Failure(`Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`);
+  }
+  const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
+  const conditions = createConditions({ spec, tokenizer });
+  const optimiser = settings.pretrain.teacher;
+  const describe = (weights: Weights) => ({
+    description: {
+      ...{ format: "onestep-model", version: 1, role: "teacher" } as const,
+      ...{ hash: hashWeights(weights), spec, statistics: summary.statistics, tokenizer },
+      captions: distinct(captions, 4096),
+    },
+    weights,
+  });
+  const start = optimiser.from ? await startFrom(optimiser.from, spec) : undefined;
+  await writeCodec(out, codec);
+
+  await withTrainer<TeacherTrainer, void>({
+    module: new URL("../stages/compute/teacher-trainer.ts", import.meta.url),
+    options: { spec, settings: optimiser, engine, seed, start, plan: settings.simulate },
+    context,
+    use: async (trainer) => {
+      const painter = await createPainter({ codec, statistics: summary.statistics, spec, engine, context });
+      try {
+        const rows = 64;
+        const chosen = conditions.spread(rows, captions, seed);
+        const length = shape[0] * shape[1] * shape[2];
+        const noise = normals({ seed, stream: "pictures", length: rows * length });
+        const sets = await trainingLoop({
+          name: "teacher",
+          folder: out,
+          schedule: optimiser,
+          identity: identityOf({ spec, optimiser, seed, start: start && hashWeights(start), data: summary.contents }),
+          trainer: callsOf(trainer),
+          context,
+          batches: (fromStep) => teacherBatches({ job, optimiser, conditions, fromStep }),
+          picture: async (step) => {
+            if (step === 0) return;
+            const latents = await trainer.call("sample", { noise, rows, ...conditions.inputs(chosen) });
+            await painter.paint({ path: pictureAt(out, step), latents, columns: 8 });
+          },
+        });
+        await writeModel(out, describe(sets.average as Weights));
+      } finally {
+        await painter.close();
+      }
+    },
+  });
+}
+
+/** The weights of an earlier teacher, which must be the same network and read the same latents and conditions. */
+async function startFrom(folder: string, spec: DenoiserSpec): Promise<Weights> {
+  const { description, weights } = await readDenoiser(folder);
+  if (JSON.stringify(description.spec) === JSON.stringify(spec)) return weights;
+  throw new Failure(`Cannot start from the teacher ${folder}: its network, latents or classes are others (pretrain.teacher.from)`);
+}
+
+async function* teacherBatches(options: {
+  job: Job;
+  optimiser: OptimiserSettings;
+  conditions: ReturnType<typeof createConditions>;
+  fromStep: number;
+}): AsyncGenerator<{ step: number; latent: Float32Array; label?: Int32Array; tokens?: Int32Array }> {
+  const { job, optimiser, conditions, fromStep } = options;
+  for await (const { step, latent, label, caption } of scaledBatches(job, optimiser, fromStep)) {
+    yield { step, latent, ...conditions.inputs({ label, caption }) };
+  }
+}
+
+const distinct = (values: string[], limit: number): string[] => [...new Set(values)].slice(0, limit);
