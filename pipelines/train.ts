@@ -68,7 +68,11 @@ export async function train(options: {
       name: "train",
       folder: out,
       schedule: settings.train,
-      identity: identityOf({ settings: settings.train, seed, store: store.fingerprint, perceptual: perceptual?.description.hash }),
+      identity: identityOf({
+        settings: { ...settings.train, perceptual: perceptual?.description.hash },
+        seed,
+        store: store.fingerprint,
+      }),
       trainer: callsOf(trainer),
       context,
       batches,

@@ -103,8 +103,14 @@ export function callsOf<Batch>(
   };
 }
 
+/** Settings that say when something is written, or where something lies whose hash counts instead. */
+const INCIDENTAL = new Set(["checkpointEvery", "pictureEvery", "from"]);
+
 /** What a run is a function of, as one hash. */
-export const identityOf = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+export function identityOf(value: unknown): string {
+  const text = JSON.stringify(value, (key, part) => (INCIDENTAL.has(key) ? undefined : part));
+  return createHash("sha256").update(text).digest("hex");
+}
 
 /** RUN/pictures/0001000.png */
 export const pictureAt = (folder: string, step: number): string =>

@@ -177,4 +177,11 @@ test("writes numbers for people", () => {
   ]);
 });
 
+test("writes a measured figure on one line with what it depends on", () => {
+  const { report, take } = faked("lines");
+  const values = { subject: "student, 1 NFE", measure: "recall (k=3)", value: 0.5, samples: "80 against 80", resize: "none" };
+  report({ type: "result", stage: "evaluate", values });
+  assert.is(take().out, "student, 1 NFE: recall (k=3) 0.5  (samples 80 against 80; resize none)\n");
+});
+
 test.run();
