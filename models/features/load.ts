@@ -4,13 +4,14 @@ import { fileURLToPath } from "node:url";
 import { decodeSafetensors } from "../../engine/safetensors.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { packageRoot } from "../../schemas/package.ts";
 import { BUILTIN_SIZE, builtin } from "./builtin.ts";
 import { mobilenet, mobilenetLayers } from "./mobilenet.ts";
 import type { Architecture, FeatureNetwork } from "./network.ts";
 import { RESIZE_FILTER } from "./resize.ts";
 import { resnet20 } from "./resnet20.ts";
 
-const root = new URL("../../", import.meta.url);
+const root = packageRoot();
 const builtinPath = fileURLToPath(new URL("data/demo/features.safetensors", root));
 const publishedFolder = fileURLToPath(new URL("../shared/data/features/", root));
 
