@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type * as z from "zod";
-import { encodeSafetensors, readSafetensors } from "../engine/safetensors.ts";
 import { hashWeights, type Weights } from "../engine/weights.ts";
 import { latentShape } from "../models/autoencoder.ts";
 import { findTaesd, loadTaesd } from "../models/taesd.ts";
@@ -18,6 +17,7 @@ import {
 } from "../schemas/model.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { writeAtomic } from "./store/atomic.ts";
+import { loadWeights, saveWeights } from "./weights-file.ts";
 
 export interface Network<D> {
   description: D;
@@ -30,7 +30,7 @@ export type Perceptual = Network<PerceptualDescription>;
 
 /** Writes a denoiser or perceptual network: weights first, so that a description never stands without them. */
 export async function writeModel(folder: string, model: Denoiser | Perceptual, dtype: "F32" | "F16" = "F32"): Promise<void> {
-  await writeAtomic(join(folder, "weights.safetensors"), encodeSafetensors({ tensors: model.weights, dtype }));
+  await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
   await writeAtomic(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`);
 }
 
@@ -46,7 +46,7 @@ export async function readPerceptual(folder: string): Promise<Perceptual> {
 
 /** Writes a codec into a folder, so that what the folder holds can be decoded from the folder alone. */
 export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F16" = "F32"): Promise<void> {
-  await writeAtomic(join(folder, "codec.safetensors"), encodeSafetensors({ tensors: codec.weights, dtype }));
+  await saveWeights({ path: join(folder, "codec.safetensors"), weights: codec.weights, dtype });
   await writeAtomic(join(folder, "codec.json"), `${JSON.stringify(codec.description, null, 2)}\n`);
 }
 
@@ -102,9 +102,11 @@ async function readNetwork<D extends { hash: string }>(
     const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
     throw new Failure(`Cannot use ${path}: ${problems.slice(0, 3).join("; ")}. Name a folder that ${maker} made.`);
   }
-  const weights = parsed.data.hash === "pixel" ? {} : (await readSafetensors(join(folder, `${weightsName}.safetensors`))).tensors;
-  if (parsed.data.hash !== "pixel" && hashWeights(weights) !== parsed.data.hash) {
-    throw new Failure(`Cannot trust ${join(folder, weightsName)}.safetensors: its hash is not the one ${name}.json records. Make the folder anew.`);
+  if (parsed.data.hash === "pixel") return { description: parsed.data, weights: {} }; // nothing to load
+  const file = join(folder, `${weightsName}.safetensors`);
+  const { weights } = await loadWeights(file);
+  if (hashWeights(weights) !== parsed.data.hash) {
+    throw new Failure(`Cannot trust ${file}: its hash is not the one ${name}.json records. Make the folder anew.`);
   }
   return { description: parsed.data, weights };
 }

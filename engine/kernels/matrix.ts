@@ -43,11 +43,3 @@ translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
 translate("Einsum", () => {
   throw new Error("Cannot compile tf.einsum: it has no translation. Write it with tf.matMul and tf.transpose.");
 });
-
-/** The last two axes of x exchanged. */
-export function swapLast(graph: Graph, x: Value): Value {
-  const perm = x.shape.map((_, i) => i);
-  const last = perm.length - 1;
-  [perm[last], perm[last - 1]] = [last - 1, last];
-  return transpose(graph, x, perm);
-}
