@@ -26,14 +26,6 @@ export async function pretrainTeacher(job: Job): Promise<void> {
   const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
   const conditions = createConditions({ spec, tokenizer });
   const optimiser = settings.pretrain.teacher;
-  const describe = (weights: Weights) => ({
-    description: {
-      ...{ format: "onestep-model", version: 1, role: "teacher" } as const,
-      ...{ hash: hashWeights(weights), spec, statistics: summary.statistics, tokenizer },
-      captions: distinct(captions, 4096),
-    },
-    weights,
-  });
   const start = optimiser.from ? await startFrom(optimiser.from, spec) : undefined;
   await writeCodec(out, codec);
 
@@ -62,7 +54,15 @@ export async function pretrainTeacher(job: Job): Promise<void> {
             await painter.paint({ path: pictureAt(out, step), latents, columns: 8 });
           },
         });
-        await writeModel(out, describe(sets.average as Weights));
+        const weights = sets.average as Weights;
+        await writeModel(out, {
+          description: {
+            ...({ format: "onestep-model", version: 1, role: "teacher" } as const),
+            ...{ hash: hashWeights(weights), spec, statistics: summary.statistics, tokenizer },
+            captions: distinct(captions, 4096),
+          },
+          weights,
+        });
       } finally {
         await painter.close();
       }

@@ -2,15 +2,14 @@
 import { join } from "node:path";
 import { startCompute } from "../engine/compute.ts";
 import { hashWeights, type Weights } from "../engine/weights.ts";
-import type { TokenizerData } from "../models/tokenizer.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
 import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
-import { createConditions } from "../stages/conditions.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
+import { conditionsOf } from "../stages/row-conditions.ts";
 import { readTriples, openTripleStore, tripleBatches } from "../stages/store/triples.ts";
 import { waitForShard } from "../stages/store/follow.ts";
 import { stacked } from "../stages/store/latents.ts";
@@ -33,8 +32,7 @@ export async function train(options: {
   const teacher = await readDenoiser(options.teacher);
   const codec = await readCodec(options.teacher);
   const store = await openTripleStore({ folder: options.store });
-  const { spec, statistics, captions } = teacher.description;
-  const tokenizer = teacher.description.tokenizer as TokenizerData | undefined;
+  const { spec, statistics } = teacher.description;
   if (store.manifest.teacher.hash !== teacher.description.hash) {
     throw new Failure(`Cannot train on ${options.store}: another teacher than ${options.teacher} made it. Name the run that simulate was given.`);
   }
@@ -46,7 +44,7 @@ export async function train(options: {
   }
   await writeSettings(out, settings);
   await writeCodec(out, codec);
-  const conditions = createConditions({ spec, tokenizer });
+  const conditions = conditionsOf(teacher.description);
 
   const trainer = await startCompute<StudentTrainer>({
     module: new URL("../stages/compute/student-trainer.ts", import.meta.url),
@@ -87,7 +85,7 @@ export async function train(options: {
     });
     const weights = sets.average as Weights;
     const student: Denoiser = {
-      description: { ...teacher.description, role: "student", hash: hashWeights(weights), captions },
+      description: { ...teacher.description, role: "student", hash: hashWeights(weights) },
       weights,
     };
     await writeModel(out, student);

@@ -5,7 +5,8 @@ import { frechetDistance } from "../../models/metrics/frechet.ts";
 import { precisionRecall } from "../../models/metrics/neighbours.ts";
 import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { createDescriber, type ImageSet, type Picture } from "./describe.ts";
+import type { Picture } from "../picture/grid.ts";
+import { createDescriber, type ImageSet } from "./describe.ts";
 
 /** How far a set of generated images is from a reference, and the space in which that was measured. */
 export interface Comparison {

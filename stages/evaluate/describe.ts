@@ -4,13 +4,7 @@ import type { FeatureNetwork } from "../../models/features/network.ts";
 import { planResize } from "../../models/features/resize.ts";
 import { runningBandEnergy } from "../../models/metrics/bands.ts";
 import { Failure } from "../../schemas/failure.ts";
-
-/** A decoded image: RGB bytes [height, width, 3]. */
-export interface Picture {
-  pixels: Uint8Array;
-  width: number;
-  height: number;
-}
+import type { Picture } from "../picture/grid.ts";
 
 /** All that a comparison needs to know of a set of images. */
 export interface ImageSet {

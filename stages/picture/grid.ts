@@ -1,7 +1,7 @@
 /** Many small pictures as one: where each goes, and the pixels of the sheet without its words. */
 import { Failure } from "../../schemas/failure.ts";
 
-/** RGB bytes, row by row: [height, width, 3]. */
+/** A decoded image: RGB bytes, row by row [height, width, 3]. */
 export interface Picture {
   pixels: Uint8Array;
   width: number;

@@ -3,7 +3,7 @@ import { integers, normals } from "../../engine/philox.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { FeatureNetwork } from "../../models/features/network.ts";
 import { type Comparison, compareImages } from "../../stages/evaluate/compare.ts";
-import type { Picture } from "../../stages/evaluate/describe.ts";
+import type { Picture } from "../../stages/picture/grid.ts";
 import { measureLines } from "../../stages/evaluate/lines.ts";
 import { assert, suite } from "../harness.ts";
 
