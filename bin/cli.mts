@@ -87,7 +87,8 @@ async function perform({ command, positionals, flags }: Request, settings: Setti
   const report = (event: PipelineEvent) => reporter.report(event);
   const context: Context = { signal: outside.signal, report };
   try {
-    await command.start({ positionals, flags, settings, context });
+    const { withDevice } = await import("../stages/doctor/choose.ts");
+    await command.start({ positionals, flags, settings: await withDevice(settings, context), context });
   } finally {
     reporter.close();
   }

@@ -44,7 +44,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   set: { value: "PATH=VALUE", about: "one setting, over everything else, as in train.batch=32", many: true },
   seed: { value: "S", about: "of everything random", sets: "seed" },
   device: { value: "NAME", about: "auto, cpu, webgpu, cuda or tensorflow", sets: "engine.device" },
-  threads: { value: "N", about: "of each engine; 0 is one for each core", sets: "engine.threads" },
+  threads: { value: "N", about: "of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
   json: { about: "print one JSON event a line instead of bars and words" },
   quiet: { about: "print results and warnings only" },
   help: { about: "print this" },
@@ -221,10 +221,33 @@ export const commands: readonly Command[] = [
       teacher: { value: "RUN", about: "time this teacher to project hours" },
       count,
       steps,
+      profile: { value: "STEP", about: "instead: the hottest nodes of dit, dit6, dit-large, unet, autoencoder, sample-1, sample, sample-256" },
+      runs: { value: "N", about: "profile: how often the step runs; 5 unless told", whole: true },
+      rows: { value: "N", about: "profile: how many kinds of nodes to print; 25 unless told", whole: true },
     },
     inherits: { teacher: model },
     example: "pipeline doctor --count 100000",
+    start: async ({ flags, positionals: _, ...rest }) => {
+      const { doctor, doctorProfile } = await import("../pipelines/doctor.ts");
+      if (flags.profile === undefined) return doctor({ teacher: flags.teacher, ...rest });
+      return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
+    },
+  },
+  {
+    name: "bench",
+    summary: "measure this machine: training steps, sampling and the store, on every device present",
+    positionals: [],
+    flags: {
+      only: { value: "A,B", about: "of dit, dit6, dit-large, unet, autoencoder, sample-1, sample, sample-256, store" },
+      seconds: { value: "N", about: "for each figure; 5 unless told", whole: true },
+    },
+    example: "pipeline bench --only dit,unet,store --seconds 10",
     start: async ({ flags, positionals: _, ...rest }) =>
-      (await import("../pipelines/doctor.ts")).doctor({ teacher: flags.teacher, ...rest }),
+      (await import("../pipelines/bench.ts")).bench({
+        only: flags.only?.split(","),
+        device: flags.device,
+        seconds: Number(flags.seconds ?? 5),
+        ...rest,
+      }),
   },
 ];

@@ -2,24 +2,41 @@
  * A TensorFlow.js backend that computes nothing: each kernel adds a node to the current graph. Running a function of
  * tensors on it, gradients included, leaves the function's whole arithmetic as one graph.
  */
+import type { Attributes } from "./attributes.ts";
+import { placeOf, readingOf, reasonOf, refusal, WRITTEN } from "./errors.ts";
 import { createGraph, type DType, type Graph, size, toStored, type Value, type Values } from "./graph.ts";
 import { tf, type Tensor } from "./tfjs.ts";
 
+export type { Attributes } from "./attributes.ts";
+
 export const BACKEND = "onestep-trace";
 
-/** The graph being recorded. Tracing is synchronous, so there is at most one. */
-let current: Graph | undefined;
+interface Recording {
+  program: string;
+  graph: Graph;
+  /** The first read that was asked for as a promise: nothing is thrown where nobody may wait for it. */
+  failure?: Error;
+}
+
+/** What is being recorded. Tracing is synchronous, so there is at most one. */
+let current: Recording | undefined;
 
 /** The graph being recorded; throws outside of a trace. */
 export function graph(): Graph {
   if (!current) throw new Error(`Cannot record an operation: no trace is running on backend "${BACKEND}"`);
-  return current;
+  return current.graph;
+}
+
+/** The error of an operation that cannot be recorded, naming it, the line of the caller's code and what to do. */
+export function refuse(problem: string, remedy: string): Error {
+  return refusal({ program: current?.program ?? "", stack: new Error().stack ?? "", problem, remedy });
 }
 
 class TraceBackend extends tf.KernelBackend {
   readonly values = new tf.DataStorage<Value>(this as never, tf.engine());
 
   override write(values: unknown, shape: number[], dtype: tf.DataType): object {
+    if (dtype === "string" || dtype === "complex64") throw refuse(WRITTEN[dtype].problem, WRITTEN[dtype].remedy);
     return this.store(literal(values as Float32Array, shape, dtype as DType));
   }
 
@@ -33,20 +50,32 @@ class TraceBackend extends tf.KernelBackend {
     return dataId;
   }
 
-  /** Only constants have elements while a function is being traced. */
-  override readSync(dataId: object): Exclude<Values, BigInt64Array> {
+  /** The elements of a constant: nothing else has any while a function is being traced. */
+  constant(dataId: object): Exclude<Values, BigInt64Array> | undefined {
     const { constant, broadcastOf, shape } = this.values.get(dataId);
     if (constant && !(constant instanceof BigInt64Array)) return constant;
     const repeated = broadcastOf?.constant;
     if (repeated?.length === 1) return toStored(new Array(size(shape)).fill(Number(repeated[0])), broadcastOf?.dtype as DType) as Float32Array;
-    throw new Error(
-      "Cannot read a tensor's elements inside a compiled function: they do not exist yet. Return the tensor as an " +
-        "output, or express the decision with tf.where.",
-    );
+    return undefined;
   }
 
-  override async read(dataId: object): Promise<never> {
-    return this.readSync(dataId) as never;
+  unreadable(): Error {
+    const { problem, remedy } = readingOf(placeOf(new Error().stack ?? "").operation);
+    return refuse(problem, remedy);
+  }
+
+  override readSync(dataId: object): Exclude<Values, BigInt64Array> {
+    const constant = this.constant(dataId);
+    if (!constant) throw this.unreadable();
+    return constant;
+  }
+
+  override read(dataId: object): Promise<Exclude<Values, BigInt64Array>> {
+    const constant = this.constant(dataId);
+    if (constant) return Promise.resolve(constant);
+    if (!current) return Promise.reject(this.unreadable());
+    current.failure ??= this.unreadable();
+    return new Promise(() => {}); // record() reports it
   }
 
   /** Values are not counted: a kernel may record several, which TensorFlow.js would take for a leak. */
@@ -86,55 +115,6 @@ const backend = new TraceBackend();
 tf.env().set("IS_TEST", true); // keeps the CPU backend from printing an advertisement for tfjs-node
 tf.registerBackend(BACKEND, () => backend, 0);
 
-/** The attributes of TensorFlow.js kernels, by the names tfjs-core gives them. A kernel has the few that concern it. */
-export interface Attributes {
-  axis: number;
-  reductionIndices: number[] | undefined;
-  keepDims: boolean;
-  dim: number;
-  dims: number[];
-  exclusive: boolean;
-  reverse: boolean;
-  shape: number[];
-  value: number;
-  dtype: DType;
-  alpha: number | undefined;
-  clipValueMin: number;
-  clipValueMax: number;
-  perm: number[];
-  begin: number[];
-  end: number[];
-  size: number[];
-  strides: number[] & [number, number];
-  beginMask: number;
-  endMask: number;
-  ellipsisMask: number;
-  newAxisMask: number;
-  shrinkAxisMask: number;
-  numOrSizeSplits: number | number[];
-  paddings: [number, number][];
-  constantValue: number;
-  mode: string;
-  reps: number[];
-  transposeA: boolean;
-  transposeB: boolean;
-  pad: "same" | "valid" | number;
-  dilations: [number, number] | undefined;
-  dimRoundingMode: "floor" | "round" | "ceil";
-  inputShape: number[];
-  filterShape: number[];
-  filterSize: [number, number];
-  batchDims: number | undefined;
-  numSegments: number;
-  depth: number;
-  onValue: number;
-  offValue: number;
-  start: number;
-  stop: number;
-  step: number;
-  epsilon: number;
-}
-
 /** What a kernel's translation receives and returns: values, not tensors. */
 export type Translation = (inputs: Record<string, Value>, attributes: Attributes, graph: Graph) => Value | Value[];
 
@@ -152,13 +132,31 @@ export function translate(kernelName: string, translation: Translation): void {
       for (const [name, info] of Object.entries(inputs)) {
         if (info) values[name] = withShape(backend.values.get((info as tf.TensorInfo).dataId), (info as tf.TensorInfo).shape);
       }
-      const result = translation(values, (attrs ?? {}) as never, graph());
+      const attributes = (attrs ?? {}) as unknown as Attributes;
+      if (attributes.dataFormat === "NCHW") throw refuse('asks for dataFormat "NCHW"', 'transpose to "NHWC", which programs are recorded in');
+      const result = translation(values, attributes, graph());
       const toInfo = (value: Value): tf.TensorInfo => ({
         dataId: backend.store(value),
         shape: value.shape,
         dtype: value.dtype as tf.DataType,
       });
       return Array.isArray(result) ? result.map(toInfo) : toInfo(result);
+    },
+  });
+}
+
+/** A kernel in terms of other operations: tensors in, a tensor out. Inputs that were not given are undefined. */
+export type Parts = (inputs: Record<string, Tensor>, attributes: Attributes) => Tensor;
+
+/** Registers the translation of a kernel by its parts: what they record. */
+export function translateByParts(kernelName: string, parts: Parts): void {
+  translated.add(kernelName);
+  tf.registerKernel({
+    kernelName,
+    backendName: BACKEND,
+    kernelFunc: ({ inputs, attrs }) => {
+      const { dataId, shape, dtype } = parts(inputs as Record<string, Tensor>, (attrs ?? {}) as never);
+      return { dataId, shape, dtype }; // a tensor of its own, should the parts have returned an input
     },
   });
 }
@@ -189,26 +187,32 @@ export function valueOf(tensor: Tensor): Value {
   return withShape(backend.values.get(tensor.dataId), tensor.shape);
 }
 
+/** Frames an error needs to reach the caller's code through TensorFlow.js's. */
+const DEEP = 200;
+
 /** Runs the body of the program `name` on the recording backend and returns the graph it recorded with the body's result. */
 export function record<T>(name: string, body: () => T): { graph: Graph; result: T } {
   const previous = tf.engine().backendName;
-  const recording = createGraph();
+  const recording: Recording = { program: name, graph: createGraph() };
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = DEEP;
   current = recording;
   tf.setBackend(BACKEND);
   tf.engine().startScope("trace");
   try {
-    return { graph: recording, result: body() };
+    const result = body();
+    if (recording.failure) throw recording.failure;
+    return { graph: recording.graph, result };
   } catch (error) {
-    const [, kernel] = /^Kernel '(\w+)' not registered/.exec((error as Error).message) ?? [];
+    if (recording.failure) throw recording.failure;
+    const { message, stack = "" } = error as Error;
+    const [, kernel] = /^Kernel '(\w+)' not registered/.exec(message) ?? [];
     if (!kernel) throw error;
-    throw new Error(
-      `Cannot compile program "${name}": TensorFlow.js's kernel "${kernel}" has no translation. Write it with other ` +
-        "operations, or translate it in engine/kernels.",
-      { cause: error },
-    );
+    throw refusal({ program: name, stack, ...reasonOf(kernel), cause: error });
   } finally {
     tf.engine().endScope();
     current = undefined;
+    Error.stackTraceLimit = limit;
     if (previous) tf.setBackend(previous);
   }
 }

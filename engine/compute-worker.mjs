@@ -8,17 +8,40 @@ const api = create(workerData.options);
 let last = api.catch(() => {}); // one call at a time, in order; a failed start is reported by the first call
 
 let leaving = false; // calls that waited behind the one under way are not begun
+const cancelled = new Set();
 parentPort.on("message", ({ id, method, argument }) => {
+  if (method === "cancel") return cancelled.add(id);
   leaving ||= method === "leave";
   last = last.then(async () => {
     if (leaving) return parentPort.close();
+    if (cancelled.delete(id)) return parentPort.postMessage({ id, result: undefined });
     try {
       const methods = await api;
       const result = method === "" ? undefined : await methods[method](argument);
-      parentPort.postMessage({ id, result });
+      parentPort.postMessage({ id, result }, [...buffersOf(result)]);
     } catch (error) {
-      // Structured cloning keeps an error's message and stack only; what else it carries goes beside it.
-      parentPort.postMessage({ id, error, details: { name: error?.name, ...error } });
+      reject(id, error);
     }
+    cancelled.delete(id); // it came too late
   });
 });
+
+/** Structured cloning keeps an error's message and stack only; what else it carries goes beside it, if it can go at all. */
+function reject(id, error) {
+  try {
+    parentPort.postMessage({ id, error, details: { name: error?.name, ...error } });
+  } catch {
+    parentPort.postMessage({ id, error: new Error(String(error?.message ?? error)), details: { name: error?.name } });
+  }
+}
+
+/** The buffers of the typed arrays in a result that fill theirs: they are moved to the caller, not copied. */
+function buffersOf(value, found = new Set()) {
+  if (ArrayBuffer.isView(value)) {
+    const { buffer, byteLength } = value;
+    if (buffer instanceof ArrayBuffer && byteLength > 0 && byteLength === buffer.byteLength) found.add(buffer);
+  } else if (typeof value === "object" && value !== null) {
+    for (const part of Object.values(value)) buffersOf(part, found);
+  }
+  return found;
+}

@@ -1,103 +1,200 @@
 /**
  * Runs a compute module in a worker thread, because ONNX Runtime's `run()` blocks the thread that calls it. The module
  * exports `create(options)`, which returns an object of async functions; the caller gets an object of the same shape.
- * Buffers in arguments and results are copied, or moved where `transfer` says so.
+ * Buffers in arguments are copied, or moved where `transfer` says so; those in results are moved, so a method hands
+ * over what it returns.
  */
 import { Worker } from "node:worker_threads";
 
 // biome-ignore lint/suspicious/noExplicitAny: the methods of a compute module are whatever it declares
 export type Methods = Record<string, (argument: any) => Promise<unknown>>;
 
+export interface CallOptions {
+  /** Buffers to move instead of copying, once the call is sent. Until then the caller must leave them alone. */
+  transfer?: ArrayBuffer[];
+  /** Gives up this one call: it is rejected with the signal's reason, and not begun where it has not been yet. */
+  signal?: AbortSignal;
+}
+
 export interface Compute<Api extends Methods> {
+  /** Calls are run one at a time, in order. At most `inFlight` are with the worker; others wait here, unsent. */
   call: <K extends keyof Api>(
     method: K,
     argument: Parameters<Api[K]>[0],
-    transfer?: ArrayBuffer[],
+    options?: CallOptions,
   ) => Promise<Awaited<ReturnType<Api[K]>>>;
   /** Ends the worker and resolves when it has ended. Calls under way are rejected. */
   close: () => Promise<void>;
 }
 
-/** The method of a message that asks the worker to leave. */
+export interface ComputeOptions {
+  /** What the worker is for, as errors name it: "teacher sampler". */
+  name: string;
+  /** As from `new URL("./trainer.ts", import.meta.url)`. */
+  module: URL;
+  /** The argument of the module's `create`. */
+  options: unknown;
+  /** Aborting it ends the worker; whatever waits on it is rejected with the signal's reason. */
+  signal?: AbortSignal;
+  /** Calls sent and not yet answered: 2 lets the worker go on without a pause, and holds the arguments of one more call. */
+  inFlight?: number;
+  /** Limit of the worker's JavaScript heap, which holds no tensors; Node's own otherwise. */
+  heapMegabytes?: number;
+}
+
+/** A failure of the worker as such, where an error of a method arrives as the method threw it. */
+export interface ComputeError extends Error {
+  name: "ComputeError";
+  /** `memory`: it ran out of memory. `ended`: it crashed, left, or could not be loaded. */
+  kind: "memory" | "ended";
+}
+
+/** Methods of messages that call none of the module's: wait for `create`; leave; do not begin the call of that id. */
+const START = "";
 const LEAVE = "leave";
+const CANCEL = "cancel";
 
 export interface CallMessage {
   id: number;
   method: string;
-  argument: unknown;
+  argument?: unknown;
 }
 
 export type ReplyMessage = { id: number; result: unknown } | { id: number; error: unknown; details: object };
+
+interface Call extends CallMessage {
+  transfer: ArrayBuffer[];
+  resolve: (value: never) => void;
+  reject: (reason: unknown) => void;
+}
 
 let alive = 0;
 
 /** How many compute workers there are in this process. Ending it while one runs native code aborts with a stack dump. */
 export const computeWorkers = (): number => alive;
 
-/**
- * Starts `module` (a URL, as from `new URL("./trainer.ts", import.meta.url)`) with `options` in a worker thread.
- * Aborting `signal` ends the worker; whatever waits on it is rejected with the signal's reason.
- */
-export async function startCompute<Api extends Methods>(options: {
-  module: URL;
-  options: unknown;
-  signal?: AbortSignal;
-}): Promise<Compute<Api>> {
-  const { module, signal } = options;
+/** Starts a compute module in a worker thread. Throws what its `create` throws, or a {@link ComputeError}. */
+export async function startCompute<Api extends Methods>(options: ComputeOptions): Promise<Compute<Api>> {
+  const { name, module, signal, inFlight = 2, heapMegabytes } = options;
   signal?.throwIfAborted();
   const entry = new URL("./compute-worker.mjs", import.meta.url);
   // In the published package everything is built JavaScript, this file too.
   const href = import.meta.url.endsWith(".ts") ? module.href : module.href.replace(/\.ts$/, ".js");
-  const worker = new Worker(entry, { workerData: { module: href, options: options.options } });
-  const waiting = new Map<number, { resolve: (value: never) => void; reject: (reason: unknown) => void }>();
+  const worker = new Worker(entry, {
+    workerData: { module: href, options: options.options },
+    ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
+  });
+  const waiting: Call[] = [];
+  const sent = new Map<number, Call>();
   let counter = 0;
+  let started = false;
   let ended: { reason: unknown } | undefined;
 
   const end = (reason: unknown): void => {
     ended ??= { reason };
     signal?.removeEventListener("abort", abort);
-    for (const { reject } of waiting.values()) reject(ended.reason);
-    waiting.clear();
+    for (const { reject } of [...sent.values(), ...waiting.splice(0)]) reject(ended.reason);
+    sent.clear();
   };
   // A thread ended inside ONNX Runtime takes the process with it: the worker leaves by itself after the call under way.
   alive++;
   const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve())).then(() => void alive--);
-  const leave = (): void => worker.postMessage({ id: -1, method: LEAVE, argument: undefined } satisfies CallMessage);
+  const tell = (id: number, method: string): void => worker.postMessage({ id, method } satisfies CallMessage);
   const abort = (): void => {
     end(signal?.reason);
-    leave();
+    tell(-1, LEAVE);
   };
   signal?.addEventListener("abort", abort, { once: true });
-  worker.on("message", (reply: ReplyMessage) => {
-    const call = waiting.get(reply.id);
-    waiting.delete(reply.id);
-    if ("error" in reply) call?.reject(Object.assign(Object(reply.error), reply.details));
-    else call?.resolve(reply.result as never);
-  });
-  worker.on("error", end);
-  worker.on("exit", (code) => end(new Error(`Compute worker for ${module.pathname} ended with code ${code}`)));
 
-  const request = (method: string, argument: unknown, transfer: ArrayBuffer[] = []): Promise<never> =>
+  const send = (): void => {
+    while (sent.size < inFlight && waiting.length > 0) {
+      const { id, method, argument, transfer, ...call } = waiting.shift() as Call;
+      try {
+        worker.postMessage({ id, method, argument } satisfies CallMessage, transfer);
+        sent.set(id, { id, method, transfer: [], ...call }); // the argument is the worker's now
+      } catch (error) {
+        call.reject(error); // it cannot be copied
+      }
+    }
+  };
+  const when = (call?: Call): string => {
+    if (!call) return "between calls";
+    return call.method === START ? "on starting" : `during "${call.method}"`;
+  };
+  const outOfMemory = (call: Call | undefined, cause: Error): ComputeError => {
+    const size = /requested buffer of size (\d+)/.exec(cause.message)?.[1];
+    const detail = size ? `, asking for ${size} bytes` : "";
+    return computeError("memory", `Compute worker "${name}" ran out of memory ${when(call)}${detail}`, cause);
+  };
+  worker.on("message", (reply: ReplyMessage) => {
+    const call = sent.get(reply.id);
+    sent.delete(reply.id);
+    send();
+    if (!("error" in reply)) return call?.resolve(reply.result as never);
+    const error = Object.assign(Object(reply.error), reply.details) as Error;
+    call?.reject(isMemoryError(error) ? outOfMemory(call, error) : error);
+  });
+
+  worker.on("error", (cause: NodeJS.ErrnoException) => {
+    const [call] = sent.values();
+    if (isMemoryError(cause)) end(outOfMemory(call, cause));
+    else if (!started) end(computeError("ended", `Cannot start compute worker "${name}" from ${module.pathname}: ${cause.message}`, cause));
+    else end(computeError("ended", `Compute worker "${name}" crashed ${when(call)}: ${cause.message}`, cause));
+  });
+  worker.on("messageerror", (cause) => {
+    end(computeError("ended", `Cannot take an answer of compute worker "${name}": ${cause.message}`, cause));
+  });
+  worker.on("exit", (code) => {
+    const [call] = sent.values();
+    end(computeError("ended", `Compute worker "${name}" ended with code ${code} ${when(call)}`));
+  });
+
+  const request = (method: string, argument: unknown, { transfer = [], signal: given }: CallOptions = {}): Promise<never> =>
     new Promise((resolve, reject) => {
       if (ended) return reject(ended.reason);
+      if (given?.aborted) return reject(given.reason);
       const id = counter++;
-      waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, method, argument } satisfies CallMessage, transfer);
+      const cancel = (): void => {
+        const at = waiting.findIndex((call) => call.id === id);
+        if (at >= 0) waiting.splice(at, 1);
+        else tell(id, CANCEL);
+        reject(given?.reason);
+      };
+      const settled = <T>(settle: (value: T) => void) => (value: T): void => {
+        given?.removeEventListener("abort", cancel);
+        settle(value);
+      };
+      given?.addEventListener("abort", cancel, { once: true });
+      waiting.push({ id, method, argument, transfer, resolve: settled(resolve), reject: settled(reject) });
+      send();
     });
 
   const compute: Compute<Api> = {
-    call: (method, argument, transfer) => request(method as string, argument, transfer),
+    call: (method, argument, callOptions) => request(method as string, argument, callOptions),
     close: async () => {
-      end(new Error(`Compute worker for ${module.pathname} was closed`));
-      leave();
+      end(new Error(`Compute worker "${name}" was closed`));
+      tell(-1, LEAVE);
       await exited;
     },
   };
   try {
-    await request("", undefined); // resolves when the module's `create` has
+    await request(START, undefined); // resolves when the module's `create` has
+    started = true;
   } catch (error) {
     await compute.close();
     throw error;
   }
   return compute;
+}
+
+function computeError(kind: ComputeError["kind"], message: string, cause?: unknown): ComputeError {
+  return Object.assign(new Error(message, { cause }), { name: "ComputeError" as const, kind });
+}
+
+/** Whether an error says that memory ran out: V8's heap, an ArrayBuffer, or an allocation of ONNX Runtime on any device. */
+function isMemoryError({ code, message }: NodeJS.ErrnoException): boolean {
+  return (
+    code === "ERR_WORKER_OUT_OF_MEMORY" ||
+    /failed to allocate memory|bad_alloc|out of memory|array buffer allocation failed/i.test(message)
+  );
 }

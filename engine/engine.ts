@@ -2,96 +2,129 @@
  * The engine: TensorFlow.js programs, compiled to ONNX Runtime. A program is traced once for its shapes; running it
  * feeds inputs and variables, returns outputs, and leaves new variable values in place.
  */
-import { type InputArray, type ProgramSpec, type Sets, traceProgram } from "./program.ts";
-import { createSession, type Device, ort } from "./session.ts";
-import { loadTensorflow, runEagerly } from "./eager.ts";
-import { type ConstantSet, createVariables, type VariableSet } from "./variables.ts";
+import { cacheFolder, openCache } from "./cache.ts";
+import { createEagerVariables, disposeEagerVariables, eagerProgram, loadTensorflow } from "./eager.ts";
+import { compileProgram } from "./executable.ts";
+import { createMemory } from "./memory.ts";
+import type { Precision } from "./precision.ts";
+import type { Program, ProgramSpec, Sets } from "./program.ts";
+import type { Device, ort } from "./session.ts";
+import { type ConstantSet, createOrder, createVariables, freeSlots, type Slot, type VariableSet } from "./variables.ts";
 import type { Weights } from "./weights.ts";
 
-export interface Program {
-  name: string;
-  /** Nodes of the traced graph. */
-  nodes: number;
-  /** Runs once. Inputs by name, as flat arrays of the declared shapes; outputs likewise. */
-  run: (inputs: Record<string, InputArray>) => Promise<Record<string, InputArray>>;
-}
+export type { Program } from "./program.ts";
 
 export interface Engine {
   device: Device | EagerDevice;
-  /** A named set of variables, which programs read and update. */
+  precision: Precision;
+  /** A named set of variables, which programs read and update. It stays on the device between runs. */
   variables: (name: string, weights: Weights) => VariableSet;
-  /** Frozen weights, baked into the programs that use them. */
+  /** Frozen weights, baked into the programs that use them or, on WebGPU, shared between them. */
   constants: (name: string, weights: Weights) => ConstantSet;
+  /** Traces a program for its shapes and makes it ready to run. */
   compile: <S extends Sets>(spec: ProgramSpec<S>) => Promise<Program>;
+  /**
+   * The same program, over the same sets, run as it is written on TensorFlow.js's CPU backend: values can be printed
+   * and break points set in it. Variables are read from the device and loaded back, so do not let its runs overlap others.
+   */
+  eager: <S extends Sets>(spec: ProgramSpec<S>) => Program;
+  /** Releases programs and variables. */
   dispose: () => Promise<void>;
 }
 
 /** Devices that run the functions of a program as they are, one operation at a time. */
 export type EagerDevice = "eager" | "tensorflow";
 
+export interface EngineOptions {
+  device?: Device | EagerDevice;
+  /** Threads inside one operator; 0 for one a core. */
+  threads?: number;
+  /**
+   * "half": products of float16 operands with float32 sums, on the GPU devices; variables stay float32. Products that the
+   * device gets wrong are taken in float32, which the program's `notes` say. Scale losses against underflow.
+   */
+  precision?: Precision;
+  /** The start of a file's path: writes a profile of each program there when the engine is disposed of. */
+  profile?: string;
+  /** The folder optimised graphs are kept in; false keeps none. Unless given, `cacheFolder()` of cache.ts. */
+  cache?: string | false;
+}
+
 /**
  * An engine on a device. "eager" runs the same functions directly on TensorFlow.js's CPU backend, slowly: for debugging
- * and as the reference in tests. "tensorflow" runs them on the user's own tfjs-node or tfjs-node-gpu. `threads` 0 means
- * one a core.
+ * and as the reference in tests. "tensorflow" runs them on the user's own tfjs-node or tfjs-node-gpu. Throws an Error
+ * that says what to install where the device is absent.
  */
-export async function createEngine(options: { device?: Device | EagerDevice; threads?: number } = {}): Promise<Engine> {
-  const { device = "cpu", threads = 0 } = options;
-  if (device === "tensorflow") await loadTensorflow();
+export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  const { device = "cpu", precision = "single" } = options;
+  if (precision === "half" && device !== "webgpu" && device !== "cuda") {
+    throw new Error(
+      `Cannot use precision "half" on device "${device}": it has no products of float16 operands. ` +
+        'Use precision "single", or device "webgpu" or "cuda".',
+    );
+  }
+  return device === "eager" || device === "tensorflow" ? eagerEngine(device) : compiledEngine(device, options);
+}
+
+async function compiledEngine(device: Device, options: EngineOptions): Promise<Engine> {
+  const { threads = 0, precision = "single", profile, cache: folder = cacheFolder() } = options;
+  const memory = await createMemory(device);
+  const inOrder = createOrder();
+  const cache = folder ? openCache({ folder }) : undefined;
   const sessions: ort.InferenceSession[] = [];
+  const sets: VariableSet[] = [];
+  const frozen = new Map<ConstantSet, Record<string, Slot>>();
+  let compiled = 0;
   return {
     device,
-    variables: createVariables,
-    constants: (name, weights) => ({ kind: "constants", name, weights }),
+    precision,
+    variables: (name, weights) => {
+      const set = createVariables(name, weights, { memory, inOrder });
+      sets.push(set);
+      return set;
+    },
+    constants,
     compile: async (spec) => {
-      if (device === "eager" || device === "tensorflow") {
-        const backend = device === "eager" ? "cpu" : device;
-        return { name: spec.name, nodes: 0, run: (inputs) => runEagerly(spec, inputs, backend) };
-      }
-      const { program, session } = await compileProgram(spec, { device, threads });
-      sessions.push(session);
-      return program;
+      const path = profile === undefined ? undefined : `${profile}-${compiled++}`;
+      const session = { device, threads, profile: path, cache };
+      const made = await compileProgram(spec, { session, precision, memory, inOrder, frozen });
+      sessions.push(made.session);
+      return made.program;
     },
-    dispose: async () => {
-      for (const session of sessions.splice(0)) await session.release();
-    },
+    eager: (spec) => eagerProgram(spec, { device: "eager", backend: "cpu", inOrder: (task) => task() }),
+    dispose: () =>
+      inOrder(async () => {
+        for (const set of sets.splice(0)) freeSlots(set.variables, memory);
+        for (const slots of frozen.values()) freeSlots(slots, memory);
+        frozen.clear();
+        for (const session of sessions.splice(0)) await session.release();
+        await memory.dispose();
+      }),
   };
 }
 
-async function compileProgram<S extends Sets>(
-  spec: ProgramSpec<S>,
-  options: { device: Device; threads: number },
-): Promise<{ program: Program; session: ort.InferenceSession }> {
-  const trace = traceProgram(spec);
-  const session = await createSession(trace.model, options);
-
-  const run: Program["run"] = async (inputs) => {
-    const feeds: Record<string, ort.Tensor> = {};
-    for (const name of trace.inputs) {
-      const { shape, dtype = "float32" } = spec.inputs[name] as { shape: number[]; dtype?: "float32" | "int32" };
-      const data = inputs[name];
-      if (!data) throw new Error(`Cannot run program "${spec.name}": input "${name}" of shape [${shape}] is missing`);
-      if (data.length !== shape.reduce((a, b) => a * b, 1)) {
-        throw new Error(`Cannot run program "${spec.name}": input "${name}" of shape [${shape}] got ${data.length} elements`);
-      }
-      feeds[`in/${name}`] = new ort.Tensor(dtype, data as never, shape);
-    }
-    for (const { port, set, key } of trace.reads) {
-      const variable = set.variables[key] as { shape: number[]; data: Float32Array };
-      feeds[port] = new ort.Tensor("float32", variable.data, variable.shape);
-    }
-    const fetches: Record<string, ort.Tensor | null> = {};
-    for (const { name } of trace.outputs) fetches[name] = null;
-    for (const { port, set, key, shape } of trace.writes) {
-      fetches[port] = new ort.Tensor("float32", (set.variables[key] as { spare: Float32Array }).spare, shape);
-    }
-    const results = await session.run(feeds, fetches);
-    for (const { set, key } of trace.writes) {
-      const variable = set.variables[key] as { data: Float32Array; spare: Float32Array };
-      [variable.data, variable.spare] = [variable.spare, variable.data];
-    }
-    return Object.fromEntries(
-      trace.outputs.map(({ name }) => [name.slice("out/".length), (results[name] as ort.Tensor).data as InputArray]),
-    );
+async function eagerEngine(device: EagerDevice): Promise<Engine> {
+  if (device === "tensorflow") await loadTensorflow();
+  const backend = device === "eager" ? "cpu" : device;
+  const inOrder = createOrder();
+  const sets: VariableSet[] = [];
+  const program: Engine["eager"] = (spec) => eagerProgram(spec, { device, backend, inOrder });
+  return {
+    device,
+    precision: "single",
+    variables: (name, weights) => {
+      const set = createEagerVariables(name, weights, { device, backend, inOrder });
+      sets.push(set);
+      return set;
+    },
+    constants,
+    compile: async (spec) => program(spec),
+    eager: program,
+    dispose: () =>
+      inOrder(async () => {
+        for (const set of sets.splice(0)) disposeEagerVariables(set);
+      }),
   };
-  return { program: { name: spec.name, nodes: trace.nodes, run }, session };
 }
+
+const constants: Engine["constants"] = (name, weights) => ({ kind: "constants", name, weights });

@@ -9,7 +9,8 @@ const ELEMENT: Record<DType, number> = { float32: 1, int32: 6, int64: 7, bool: 9
 
 export interface Port {
   name: string;
-  shape: readonly number[];
+  /** Undefined: any. */
+  shape: readonly number[] | undefined;
   dtype: DType;
 }
 
@@ -59,8 +60,8 @@ function encodeTensor({ name, shape, dtype, data }: Constant): Buffer {
 }
 
 function encodePort({ name, shape, dtype }: Port): Buffer {
-  const dimensions = Buffer.concat(shape.map((n) => message(1, integer(1, n))));
-  const tensor = Buffer.concat([integer(1, ELEMENT[dtype]), message(2, dimensions)]);
+  const dimensions = shape && message(2, Buffer.concat(shape.map((n) => message(1, integer(1, n)))));
+  const tensor = Buffer.concat([integer(1, ELEMENT[dtype]), ...(dimensions ? [dimensions] : [])]);
   return Buffer.concat([text(1, name), message(2, message(1, tensor))]);
 }
 

@@ -15,21 +15,15 @@ const differentiable = (value: (x: Tensor) => Tensor, gradient: (dy: Tensor, x: 
 
 /**
  * x * sigmoid(slope * x): SiLU with slope 1, GELU's sigmoid form with slope 1.702 (Hendrycks & Gimpel 2016, section 2).
- * With s the sigmoid, its derivative is s (1 + slope x (1 - s)), two passes fewer than the product rule takes.
+ * With s the sigmoid and y the value, its derivative is s + slope y (1 - s), three passes fewer than the product rule takes.
  */
 export function swish(x: Tensor, slope = 1): Tensor {
   const value = (t: Tensor): Tensor => tf.mul(t, tf.sigmoid(tf.mul(t, slope)));
   return differentiable(value, (dy, t) => {
     const scaled = tf.mul(t, slope);
     const s = tf.sigmoid(scaled);
-    return tf.mul(dy, tf.mul(s, tf.add(tf.mul(scaled, tf.sub(1, s)), 1)));
+    return tf.mul(dy, tf.add(s, tf.mul(tf.mul(scaled, s), tf.sub(1, s))));
   })(x);
-}
-
-/** log(softmax(x)) along the last axis. tf.logSoftmax has the same value, but its second derivative is wrong by half. */
-export function logSoftmax(x: Tensor): Tensor {
-  const shifted = tf.sub(x, tf.max(x, -1, true));
-  return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true)));
 }
 
 /** The kernel that answers a normalised tensor and the inverse standard deviation of its rows. */

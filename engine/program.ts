@@ -4,12 +4,18 @@ import "./kernels/shape.ts";
 import "./kernels/reduction.ts";
 import "./kernels/matrix.ts";
 import "./kernels/convolution.ts";
+import "./kernels/depthwise.ts";
+import "./kernels/pooling.ts";
+import "./kernels/resizing.ts";
 import "./kernels/indexing.ts";
 import "./kernels/normalisation.ts";
+import "./composed.ts";
+import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
-import { reachable } from "./graph.ts";
+import { type Node, reachable } from "./graph.ts";
 import { encodeModel, type Port } from "./onnx.ts";
+import { halveProducts, type Product, productOf } from "./precision.ts";
 import type { Tensor } from "./tfjs.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
 
@@ -28,24 +34,60 @@ export interface ProgramSpec<S extends Sets = Sets> {
   ) => { outputs: Tensors; updates?: { [K in keyof S]?: Tensors } };
 }
 
+export interface Program {
+  name: string;
+  /** Nodes of the traced graph; 0 where none is made. */
+  nodes: number;
+  /** What the user should know of how it was compiled: products that could not be taken in half precision, say. */
+  notes: readonly string[];
+  /**
+   * Runs once. Inputs by name, as flat arrays of the declared shapes; outputs likewise. Of the outputs only those named
+   * in `outputs` are brought back from the device, all unless told. Runs of one engine happen in the order of the calls.
+   */
+  run: (inputs: Record<string, InputArray>, options?: { outputs?: readonly string[] }) => Promise<Record<string, InputArray>>;
+}
+
 export interface Trace {
   model: Uint8Array;
   inputs: string[];
   /** Variables the model reads: port name -> where its value lives. */
-  reads: { port: string; set: VariableSet; key: string }[];
-  writes: { port: string; set: VariableSet; key: string; shape: number[] }[];
+  reads: { port: string; set: VariableSet | ConstantSet; key: string; shape: readonly number[] }[];
+  writes: { port: string; set: VariableSet; key: string }[];
   outputs: Port[];
   nodes: number;
+  /** The kinds of products in the model, each once. */
+  products: () => Product[];
+  /** The model with the kinds of products of these keys in float16 (see precision.ts). */
+  halved: (keys: ReadonlySet<string>) => Uint8Array;
 }
 
-/** Traces a program into an ONNX model. Inputs and variables that nothing depends on are left out of it. */
-export function traceProgram<S extends Sets>(spec: ProgramSpec<S>): Trace {
+/** Frozen weights of fewer elements stay constants where others are shared: their arithmetic is folded. */
+const SHARED_ELEMENTS = 1024;
+
+/**
+ * Traces a program into an ONNX model. Inputs and variables that nothing depends on are left out of it. With `shared`,
+ * frozen weights are inputs too, which the programs of a device share; else they are constants of the model.
+ */
+export function traceProgram<S extends Sets>(spec: ProgramSpec<S>, { shared = false }: { shared?: boolean } = {}): Trace {
+  for (const [name, { shape, dtype = "float32" }] of Object.entries(spec.inputs)) {
+    if (dtype === "float32" || dtype === "int32") continue;
+    throw new Error(
+      `Cannot compile program "${spec.name}": input "${name}" of shape [${shape}] has dtype "${dtype}", which no device takes. ` +
+        "Declare it float32 or int32, and cast it in the function.",
+    );
+  }
+  const isPort = (set: VariableSet | ConstantSet, key: string): boolean =>
+    set.kind === "variables" || (shared && (set.weights[key]?.data.length ?? 0) >= SHARED_ELEMENTS);
   const { graph, result } = record(spec.name, () => {
-    const sets = Object.fromEntries(Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set)]));
+    const sets = Object.fromEntries(Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set, isPort)]));
     const inputs = Object.fromEntries(
       Object.entries(spec.inputs).map(([name, { shape, dtype }]) => [name, placeholder(`in/${name}`, shape, dtype ?? "float32")]),
     );
-    const { outputs, updates = {} } = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
+    const made = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
+    if ((made as unknown) instanceof Promise) {
+      throw new Error(`Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; make it a plain function.`);
+    }
+    const { outputs, updates = {} } = made;
     return {
       outputs: Object.entries(outputs).map(([name, tensor]) => ({ name, value: valueOf(tensor) })),
       updates: Object.entries(updates).flatMap(([set, tensors]) =>
@@ -55,23 +97,18 @@ export function traceProgram<S extends Sets>(spec: ProgramSpec<S>): Trace {
   });
 
   const ports: Port[] = [];
-  const expose = (name: string, value: ReturnType<typeof valueOf>): string => {
-    const port = `out/${name}`;
-    graph.nodes.push({ op: "Identity", inputs: [graph.nameOf(value)], outputs: [port], attributes: {} });
-    ports.push({ name: port, shape: value.shape, dtype: value.dtype });
+  const expose = (name: string, value: ReturnType<typeof valueOf>): Port => {
+    const port = { name: `out/${name}`, shape: value.shape, dtype: value.dtype };
+    graph.nodes.push({ op: "Identity", inputs: [graph.nameOf(value)], outputs: [port.name], attributes: {} });
+    ports.push(port);
     return port;
   };
-  for (const { name, value } of result.outputs) expose(name, value);
-  const outputs = [...ports];
+  // Updates first: a run that leaves outputs out then asks for a beginning of the list, see executable.ts.
   const writes = result.updates.map(({ set, key, value }) => {
-    const target = spec.sets[set];
-    const variable = target?.kind === "variables" ? target.variables[key] : undefined;
-    if (!variable) throw new Error(`Cannot compile program "${spec.name}": it updates "${set}/${key}", which is not a variable`);
-    if (String(variable.shape) !== String(value.shape)) {
-      throw new Error(`Cannot compile program "${spec.name}": it updates "${set}/${key}" of shape [${variable.shape}] with shape [${value.shape}]`);
-    }
-    return { port: expose(`${set}/${key}`, value), set: target as VariableSet, key, shape: value.shape };
+    checkUpdate(spec, set, key, value.shape);
+    return { port: expose(`${set}/${key}`, value).name, set: spec.sets[set] as VariableSet, key };
   });
+  const outputs = result.outputs.map(({ name, value }) => expose(name, value));
 
   const { nodes, constants } = reachable(graph, ports.map(({ name }) => name));
   const used = new Set(nodes.flatMap((node) => node.inputs));
@@ -79,23 +116,53 @@ export function traceProgram<S extends Sets>(spec: ProgramSpec<S>): Trace {
     .map(([name, { shape, dtype }]): Port => ({ name: `in/${name}`, shape, dtype: dtype ?? "float32" }))
     .filter(({ name }) => used.has(name));
   const reads = Object.entries(spec.sets).flatMap(([name, set]) =>
-    set.kind === "constants"
-      ? []
-      : Object.keys(set.variables)
-          .map((key) => ({ port: `${name}/${key}`, set, key }))
-          .filter(({ port }) => used.has(port)),
+    Object.entries(set.kind === "variables" ? set.variables : set.weights)
+      .map(([key, { shape }]) => ({ port: `${name}/${key}`, set, key, shape }))
+      .filter(({ port, key }) => isPort(set, key) && used.has(port)),
   );
-  const variablePorts = reads.map(({ port, set, key }): Port => ({ name: port, shape: set.variables[key]?.shape ?? [], dtype: "float32" }));
-  const model = encodeModel({ inputs: [...inputs, ...variablePorts], outputs: ports, nodes, constants });
-  return { model, inputs: inputs.map(({ name }) => name.slice("in/".length)), reads, writes, outputs, nodes: nodes.length };
+  const readPorts = reads.map(({ port, shape }): Port => ({ name: port, shape, dtype: "float32" }));
+  const encode = (encoded: Node[]): Uint8Array =>
+    encodeModel({ inputs: [...inputs, ...readPorts], outputs: ports, nodes: encoded, constants });
+  const kind = (node: Node): Product | undefined => productOf(node, graph);
+  return {
+    model: encode(nodes),
+    inputs: inputs.map(({ name }) => name.slice("in/".length)),
+    ...{ reads, writes, outputs, nodes: nodes.length },
+    products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
+    halved: (keys) => encode(halveProducts(nodes, (node) => keys.has(kind(node)?.key ?? ""))),
+  };
 }
 
-function setTensors(name: string, set: VariableSet | ConstantSet): Tensors {
-  const tensors: Tensors = {};
-  if (set.kind === "constants") {
-    for (const [key, { shape, data }] of Object.entries(set.weights)) tensors[key] = constantTensor(data, shape, "float32");
-  } else {
-    for (const [key, { shape }] of Object.entries(set.variables)) tensors[key] = placeholder(`${name}/${key}`, shape, "float32");
+/** What a program declares, whatever its sets are called. */
+export type Declared = Pick<ProgramSpec, "name" | "sets" | "inputs">;
+
+/** Throws unless the program may give the variable a value of the shape. */
+export function checkUpdate(spec: Declared, set: string, key: string, shape: readonly number[]): void {
+  const target = spec.sets[set];
+  const variable = target?.kind === "variables" ? target.variables[key] : undefined;
+  if (!variable) throw new Error(`Cannot compile program "${spec.name}": it updates "${set}/${key}", which is not a variable`);
+  if (String(variable.shape) !== String(shape)) {
+    throw new Error(`Cannot compile program "${spec.name}": it updates "${set}/${key}" of shape [${variable.shape}] with shape [${shape}]`);
   }
-  return tensors;
+}
+
+/** The elements given for an input of a program; throws, naming both, unless they are of its type and number. */
+export function checkInput(spec: Declared, name: string, data: InputArray | undefined): InputArray {
+  const { shape, dtype = "float32" } = spec.inputs[name] as ProgramSpec["inputs"][string];
+  const place = `Cannot run program "${spec.name}": input "${name}" of shape [${shape}]`;
+  if (!data) throw new Error(`${place} is missing`);
+  if (data.length !== shape.reduce((a, b) => a * b, 1)) throw new Error(`${place} got ${data.length} elements`);
+  const wanted = dtype === "int32" ? Int32Array : Float32Array;
+  if (data instanceof wanted) return data;
+  throw new Error(`${place} is ${dtype} and got ${(data as object).constructor.name}. Give it as ${wanted.name}.`);
+}
+
+function setTensors(name: string, set: VariableSet | ConstantSet, isPort: (set: VariableSet | ConstantSet, key: string) => boolean): Tensors {
+  const entries = set.kind === "variables" ? Object.keys(set.variables) : Object.keys(set.weights);
+  const tensor = (key: string): Tensor => {
+    if (set.kind === "variables") return placeholder(`${name}/${key}`, set.variables[key]?.shape ?? [], "float32");
+    const { shape, data } = set.weights[key] as { shape: number[]; data: Float32Array };
+    return isPort(set, key) ? placeholder(`${name}/${key}`, shape, "float32") : constantTensor(data, shape, "float32");
+  };
+  return Object.fromEntries(entries.map((key) => [key, tensor(key)]));
 }

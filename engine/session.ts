@@ -1,5 +1,6 @@
 /** ONNX Runtime sessions: how a model's bytes become something that runs on a device. */
 import * as ort from "onnxruntime-node";
+import type { GraphCache } from "./cache.ts";
 
 export type Device = "cpu" | "webgpu" | "cuda";
 
@@ -7,29 +8,65 @@ export interface SessionOptions {
   device: Device;
   /** Threads inside one operator; 0 for one a core. */
   threads: number;
+  /** Named in errors. */
+  program?: string;
+  /** Where to write ONNX Runtime's profile when the session is released: the start of a file's path (see profile.ts). */
+  profile?: string;
   /** Outputs that stay on the device between runs. */
   resident?: string[];
+  /** Where optimised graphs are kept. */
+  cache?: GraphCache;
 }
 
-/** A session for the model, or an error that says which device refused it. */
+/** A session for the model, or an error that says which device refused it and what to do. */
 export async function createSession(model: Uint8Array, options: SessionOptions): Promise<ort.InferenceSession> {
-  const { device, threads, resident = [] } = options;
-  const onGpu = device === "webgpu";
-  try {
-    return await ort.InferenceSession.create(model, {
+  const { device, threads, program, profile, resident = [], cache } = options;
+  const onGpu = device === "webgpu" && resident.length > 0;
+  const create = (bytes: Uint8Array, { saveTo, isOptimised = false }: { saveTo?: string; isOptimised?: boolean } = {}) =>
+    ort.InferenceSession.create(bytes, {
       executionProviders: [device],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: "sequential",
-      graphOptimizationLevel: "all",
-      logSeverityLevel: 3,
+      enableMemPattern: false, // its plan takes one more block, as large as all activations together, and no less time
+      graphOptimizationLevel: isOptimised ? "disabled" : "all",
+      logSeverityLevel: LOG_FATAL, // whatever goes wrong is thrown too
+      ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+      ...(saveTo !== undefined && { optimizedModelFilePath: saveTo }),
       // Denormals slow a CPU tenfold and carry nothing. Idle threads must not spin: another engine wants the core.
-      extra: { session: { set_denormal_as_zero: "1", intra_op: { allow_spinning: "0" } } },
+      extra: {
+        session: {
+          set_denormal_as_zero: "1",
+          intra_op: { allow_spinning: "0" },
+          ...(saveTo !== undefined && { save_model_format: "ORT" }),
+        },
+        // Its SkipLayerNormalization on WebGPU leaves out the inverse deviations that layerNorm's gradient reads (1.30.0).
+        ...(device === "webgpu" && { optimization: { disable_specified_optimizers: "SkipLayerNormFusion" } }),
+      },
       ...(onGpu ? { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, "gpu-buffer" as const])) } : {}),
     });
+  try {
+    return cache ? await cache.session(model, { device, create }) : await create(model);
   } catch (error) {
-    throw new Error(`Cannot create an ONNX Runtime session on device "${device}": ${(error as Error).message}`, { cause: error });
+    const what = program === undefined ? "use" : `compile program "${program}" on`;
+    const message = (error as Error).message.replace(/^\/\S+ .*? was false\. /, "").trim(); // where in ONNX Runtime's source
+    throw new Error(`Cannot ${what} device "${device}": ${message.replace(/\.$/, "")}.${remedy(device, message)}`, { cause: error });
   }
+}
+
+const LOG_FATAL = 4;
+
+function remedy(device: Device, message: string): string {
+  if (device === "webgpu" && /adapter/i.test(message)) {
+    return ' It needs the driver of a GPU for Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows); install one, or use device "cpu".';
+  }
+  if (device === "cuda" && /Cuda|shared library|provider/i.test(message)) {
+    return (
+      " It needs an NVIDIA driver, CUDA 12, cuDNN 9 and ONNX Runtime's CUDA files: run " +
+      '`npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12`, or use device "cpu" or "webgpu".'
+    );
+  }
+  return device === "cpu" ? "" : ' Device "cpu" runs every program.';
 }
 
 export { ort };

@@ -1,22 +1,23 @@
 /**
- * Named sets of variables. Each variable owns two buffers: a program reads one and writes the other, then they change
- * places, so that a step allocates nothing. (Writing in place is not safe: operators may read after they write.)
+ * Named sets of variables, and where a device keeps them. On the CPU each variable owns two buffers: a program reads one
+ * and writes the other, then they change places, so that a step allocates nothing. (Writing in place is not safe:
+ * operators may read after they write.) On WebGPU the value stays in a buffer of the device; the runtime makes a new one
+ * for each update and the old one is freed.
  */
+import type { ort } from "./session.ts";
 import type { Weights } from "./weights.ts";
 
 export interface Variable {
-  shape: number[];
-  /** What programs read. */
-  data: Float32Array;
-  /** What the next update is written to. */
-  spare: Float32Array;
+  readonly shape: readonly number[];
 }
 
 export interface VariableSet {
   readonly kind: "variables";
   readonly name: string;
-  readonly variables: Record<string, Variable>;
-  /** A copy of every value. */
+  /** The device of the engine that holds the values; only its programs can use the set. */
+  readonly device: string;
+  readonly variables: Readonly<Record<string, Variable>>;
+  /** A copy of every value, after the runs and loads asked for before. */
   read: () => Promise<Weights>;
   /** Replaces every value; names and shapes must be the set's own. */
   load: (weights: Weights) => Promise<void>;
@@ -28,27 +29,107 @@ export interface ConstantSet {
   readonly weights: Weights;
 }
 
-/** A set of variables that starts with a copy of `weights`. */
-export function createVariables(name: string, weights: Weights): VariableSet {
-  const variables: Record<string, Variable> = {};
+/** How a device keeps tensors between runs. */
+export interface Memory {
+  readonly device: string;
+  /** Whether tensors live in buffers that JavaScript cannot read. */
+  readonly isSeparate: boolean;
+  /** A tensor on the device of these elements, which from then on are the memory's own. */
+  upload: (data: Float32Array, shape: readonly number[]) => Promise<ort.Tensor>;
+  /** A copy of the tensor's elements. */
+  download: (tensor: ort.Tensor) => Promise<Float32Array | Int32Array>;
+  /** A buffer for the next value of a variable; undefined where the runtime makes one in each run. */
+  spare: (shape: readonly number[]) => ort.Tensor | undefined;
+  free: (tensor: ort.Tensor) => void;
+  dispose: () => Promise<void>;
+}
+
+/** A variable or shared constant as a session sees it. */
+export interface Slot extends Variable {
+  /** The first value, until it is uploaded. */
+  initial?: Float32Array;
+  value?: ort.Tensor;
+  spare?: ort.Tensor;
+}
+
+/** Runs tasks one after the other, in the order in which they were asked for. */
+export type InOrder = <T>(task: () => Promise<T>) => Promise<T>;
+
+/** A queue. A task that fails does not keep the next from starting. */
+export function createOrder(): InOrder {
+  let last: Promise<unknown> = Promise.resolve();
+  return (task) => {
+    const next = last.then(task);
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+/** The present value of a slot, on the device. */
+export async function present(slot: Slot, memory: Memory): Promise<ort.Tensor> {
+  if (!slot.value) {
+    slot.value = await memory.upload(slot.initial as Float32Array, slot.shape);
+    slot.initial = undefined;
+  }
+  return slot.value;
+}
+
+/** Takes what a run wrote as the slot's value. */
+export function advance(slot: Slot, written: ort.Tensor, memory: Memory): void {
+  const old = slot.value as ort.Tensor;
+  slot.value = written;
+  if (slot.spare) slot.spare = old;
+  else memory.free(old);
+}
+
+/** Frees what slots hold on the device. */
+export function freeSlots(slots: Readonly<Record<string, Slot>>, memory: Memory): void {
+  for (const slot of Object.values(slots)) {
+    if (slot.value) memory.free(slot.value);
+    slot.value = undefined;
+  }
+}
+
+/** A set of variables in a device's memory that starts with a copy of `weights`. */
+export function createVariables(name: string, weights: Weights, options: { memory: Memory; inOrder: InOrder }): VariableSet {
+  const { memory, inOrder } = options;
+  const variables: Record<string, Slot> = {};
   for (const [key, { shape, data }] of Object.entries(weights)) {
-    variables[key] = { shape: [...shape], data: Float32Array.from(data), spare: new Float32Array(data.length) };
+    variables[key] = { shape: [...shape], initial: data.slice() };
   }
   return {
     kind: "variables",
     name,
+    device: memory.device,
     variables,
-    read: async () =>
-      Object.fromEntries(Object.entries(variables).map(([key, v]) => [key, { shape: [...v.shape], data: v.data.slice() }])),
-    load: async (values) => {
-      for (const [key, variable] of Object.entries(variables)) {
-        const value = values[key];
-        if (!value) throw new Error(`Cannot load variables "${name}": "${key}" is missing`);
-        if (value.data.length !== variable.data.length) {
-          throw new Error(`Cannot load variable "${name}/${key}" of shape [${variable.shape}] from shape [${value.shape}]`);
+    read: () =>
+      inOrder(async () => {
+        const values: Weights = {};
+        for (const [key, slot] of Object.entries(variables)) {
+          values[key] = { shape: [...slot.shape], data: (await memory.download(await present(slot, memory))) as Float32Array };
         }
-        variable.data.set(value.data);
-      }
-    },
+        return values;
+      }),
+    load: (values) =>
+      inOrder(async () => {
+        checkValues(name, variables, values);
+        for (const [key, slot] of Object.entries(variables)) {
+          const old = slot.value;
+          slot.value = await memory.upload((values[key] as { data: Float32Array }).data.slice(), slot.shape);
+          slot.initial = undefined;
+          if (old) memory.free(old);
+        }
+      }),
   };
+}
+
+/** Throws unless `values` holds every variable of the set `name` in its shape. */
+export function checkValues(name: string, variables: Readonly<Record<string, Variable>>, values: Weights): void {
+  for (const [key, { shape }] of Object.entries(variables)) {
+    const value = values[key];
+    if (!value) throw new Error(`Cannot load variables "${name}": "${key}" is missing`);
+    if (value.data.length !== shape.reduce((a, b) => a * b, 1)) {
+      throw new Error(`Cannot load variable "${name}/${key}" of shape [${shape}] from shape [${value.shape}]`);
+    }
+  }
 }

@@ -97,8 +97,12 @@ export function lossAndGradients(
   let metrics: Parameters = {};
   const { value, grads } = tf.valueAndGrads((...values: Tensor[]) => {
     const result = loss(Object.fromEntries(names.map((name, i) => [name, values[i] as Tensor])));
-    metrics = Object.fromEntries(Object.entries(result.metrics).map(([name, tensor]) => [name, tf.keep(tensor)]));
+    metrics = Object.fromEntries(Object.entries(result.metrics).map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
     return result.loss as tf.Scalar;
   })(names.map((name) => parameters[name] as Tensor));
+  for (const [name, kept] of Object.entries(metrics)) {
+    metrics[name] = tf.clone(kept); // belongs to the caller's scope, as the gradients do
+    kept.dispose();
+  }
   return { loss: value, metrics, gradients: Object.fromEntries(names.map((name, i) => [name, grads[i] as Tensor])) };
 }

@@ -8,6 +8,7 @@ import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
 import { probe } from "../stages/doctor/probe.ts";
+import { reportProfile } from "../stages/doctor/profile.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";
 import { secondsPerTriple } from "../stages/doctor/timing.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
@@ -59,6 +60,18 @@ export async function doctor(options: { teacher?: string; settings: Settings; co
     if (!(error instanceof Failure)) throw error;
     report({ type: "warning", stage: "simulation", message: `no projection: ${error.message}` });
   }
+}
+
+/** Reports where the time of one of the bench's programs goes on the settings' device. */
+export async function doctorProfile(options: {
+  step: string;
+  runs: number;
+  rows: number;
+  settings: Settings;
+  context: Context;
+}): Promise<void> {
+  const { settings, ...rest } = options;
+  await reportProfile({ ...rest, engine: settings.engine });
 }
 
 /** Reports bytes and time of `simulate.count` triples. */

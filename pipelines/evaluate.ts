@@ -1,5 +1,4 @@
 /** `pipeline evaluate`: a model's images and real ones, side by side in one feature space. */
-import { startCompute } from "../engine/compute.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -9,6 +8,7 @@ import { type Measures, measureLines } from "../stages/evaluate/lines.ts";
 import { isSceneCaption } from "../stages/evaluate/obedience.ts";
 import { openReference } from "../stages/evaluate/reference.ts";
 import { openGenerator } from "../stages/generator.ts";
+import { startWorker } from "../stages/worker.ts";
 
 /**
  * Measures `evaluate.count` images of a model, and of its teacher where given, against as many of the reference,
@@ -27,8 +27,10 @@ export async function evaluate(options: {
   const { signal, report } = context;
   const { count, features, batch } = settings.evaluate;
   const reference = await openReference({ path: options.reference, settings, signal });
-  const measurer = await startCompute<Measurer>({
+  const measurer = await startWorker<Measurer>({
+    name: "measurer",
     module: new URL("../stages/compute/measurer.ts", import.meta.url),
+    remedy: "lower evaluate.batch",
     options: { features, imageSize: reference.size, batch, engine: settings.engine },
     signal,
   });
@@ -48,7 +50,7 @@ export async function evaluate(options: {
       }
       const copy = pixels.slice(); // a view would be sent with the whole batch behind it
       const scene = isSceneCaption(caption) ? { scene: caption } : {};
-      await measurer.call("add", { set, pixels: copy, ...scene }, [copy.buffer]);
+      await measurer.call("add", { set, pixels: copy, ...scene }, { transfer: [copy.buffer] });
       report({ type: "progress", stage: `evaluate ${set}`, done: ++done, total: count, unit: "images" });
       asked = performance.now();
     }

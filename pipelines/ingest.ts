@@ -1,6 +1,5 @@
 /** images | decode | encode | latent store */
 import { filter } from "rxjs";
-import { startCompute } from "../engine/compute.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -16,6 +15,8 @@ import { type Network, openCodec, writeCodec } from "../stages/model.ts";
 import { createLatentStore } from "../stages/store/latents.ts";
 import { missingShards } from "../stages/store/store.ts";
 import { sealStore, type Summary } from "../stages/store/summary.ts";
+import { withThreads } from "../stages/threads.ts";
+import { startWorker } from "../stages/worker.ts";
 
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result
@@ -26,6 +27,8 @@ export async function ingest(options: {
   out: string;
   /** The codec to use; the one that the settings name otherwise. */
   codec?: Network<CodecDescription>;
+  /** Of the encoder's engine; the settings' otherwise. */
+  threads?: number;
   settings: Settings;
   context: Context;
 }): Promise<Summary> {
@@ -47,9 +50,11 @@ export async function ingest(options: {
     const { rowsPerShard } = store.manifest;
     const wanted = new Set(missing);
     const first = missing[0] as number;
-    const compute = await startCompute<Codec>({
+    const compute = await startWorker<Codec>({
+      name: "image encoder",
       module: new URL("../stages/compute/codec.ts", import.meta.url),
-      options: { ...codec, batch: settings.encoder.batch, engine: settings.engine },
+      remedy: "lower encoder.batch or encoder.rowsPerShard",
+      options: { ...codec, batch: settings.encoder.batch, engine: withThreads(settings.engine, options.threads) },
       signal,
     });
     try {

@@ -20,6 +20,7 @@ export async function pretrainAutoencoder(job: Job): Promise<void> {
   const optimiser = settings.pretrain.autoencoder;
   const config = autoencoderConfig(optimiser);
   await withTrainer<AutoencoderTrainer, void>({
+    what: "autoencoder",
     module: new URL("../stages/compute/autoencoder-trainer.ts", import.meta.url),
     options: { config, imageSize, settings: optimiser, engine, seed },
     context,

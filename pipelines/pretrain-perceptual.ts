@@ -20,6 +20,7 @@ export async function pretrainPerceptual(job: Job): Promise<void> {
   }
   const config = perceptualConfig({ shape, width: optimiser.width, sigmaData: diffusion.sigmaData, classes: classes.length, words });
   await withTrainer<PerceptualTrainer, void>({
+    what: "perceptual",
     module: new URL("../stages/compute/perceptual-trainer.ts", import.meta.url),
     options: { config, settings: optimiser, engine, seed },
     context,

@@ -30,6 +30,7 @@ export async function pretrainTeacher(job: Job): Promise<void> {
   await writeCodec(out, codec);
 
   await withTrainer<TeacherTrainer, void>({
+    what: "teacher",
     module: new URL("../stages/compute/teacher-trainer.ts", import.meta.url),
     options: { spec, settings: optimiser, engine, seed, start, plan: settings.simulate },
     context,

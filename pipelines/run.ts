@@ -11,6 +11,7 @@ import { measureEventLoop } from "../stages/event-loop.ts";
 import { type Codec, readCodec } from "../stages/model.ts";
 import { paintPairs } from "../stages/pairs.ts";
 import { waitForStore } from "../stages/store/follow.ts";
+import { divideThreads } from "../stages/threads.ts";
 import { together } from "../stages/together.ts";
 import { evaluate } from "./evaluate.ts";
 import { ingest } from "./ingest.ts";
@@ -50,15 +51,20 @@ export async function run(options: {
   const { teacher, settings } = prepared;
   const codec: Codec = await readCodec(teacher);
 
+  const threads = divideThreads(settings, { encodes: codec.description.kind !== "pixel" });
   await together(context, [
-    (inner) => ingest({ images, out: at("latents"), codec, settings, context: inner }),
+    async (inner) => {
+      await ingest({ images, out: at("latents"), codec, threads: threads.ingest, settings, context: inner });
+      threads.ended("ingest");
+    },
     async (inner) => {
       await waitForStore(at("latents"), inner);
-      await simulate({ teacher, conditions: at("latents"), out: at("triples"), settings, context: inner });
+      await simulate({ teacher, conditions: at("latents"), out: at("triples"), threads: threads.simulate, settings, context: inner });
+      threads.ended("simulate");
     },
     async (inner) => {
       await waitForStore(at("triples"), inner);
-      await train({ store: at("triples"), teacher, out: at("student"), settings, context: inner });
+      await train({ store: at("triples"), teacher, out: at("student"), threads: threads.train, settings, context: inner });
     },
   ]);
 

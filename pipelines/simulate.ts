@@ -1,5 +1,4 @@
 /** planned shards | conditions | teacher's ODE | triple store */
-import { startCompute } from "../engine/compute.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -13,6 +12,8 @@ import { conditionShards, simulateShards, tripleManifestOf, writeTripleShards } 
 import { idRange, missingShards } from "../stages/store/store.ts";
 import { sealStore, type Summary } from "../stages/store/summary.ts";
 import { createTripleStore } from "../stages/store/triples.ts";
+import { withThreads } from "../stages/threads.ts";
+import { startWorker } from "../stages/worker.ts";
 
 /**
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent
@@ -24,6 +25,8 @@ export async function simulate(options: {
   teacher: string;
   conditions?: string;
   out: string;
+  /** Of the sampler's engine; the settings' otherwise. */
+  threads?: number;
   settings: Settings;
   context: Context;
 }): Promise<Summary> {
@@ -52,9 +55,11 @@ export async function simulate(options: {
     const { entries, rowsPerShard } = store.manifest;
     const rows = missing.map((shard) => idRange(store.manifest, shard)).reduce((sum, { from, to }) => sum + to - from, 0);
     const batch = Math.min(settings.simulate.batch, rowsPerShard, entries);
-    const sampler: SamplerOptions = { spec, weights, plan: settings.simulate, batch, engine: settings.engine };
-    const compute = await startCompute<Sampler>({
+    const sampler: SamplerOptions = { spec, weights, plan: settings.simulate, batch, engine: withThreads(settings.engine, options.threads ?? settings.simulate.threads) };
+    const compute = await startWorker<Sampler>({
+      name: "teacher sampler",
       module: new URL("../stages/compute/sampler.ts", import.meta.url),
+      remedy: "lower simulate.batch",
       options: sampler,
       signal,
     });

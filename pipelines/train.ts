@@ -1,6 +1,5 @@
 /** triples | shuffled batches | student trainer | run folder */
 import { join } from "node:path";
-import { startCompute } from "../engine/compute.ts";
 import { hashWeights, type Weights } from "../engine/weights.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
@@ -14,6 +13,8 @@ import { readTriples, openTripleStore, tripleBatches } from "../stages/store/tri
 import { waitForShard } from "../stages/store/follow.ts";
 import { stacked } from "../stages/store/latents.ts";
 import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
+import { type Share, startGrowing, withThreads } from "../stages/threads.ts";
+import { startWorker } from "../stages/worker.ts";
 
 /**
  * Trains a one-step student on a store that is finished or still being written: which rows a step sees does not depend
@@ -24,11 +25,14 @@ export async function train(options: {
   store: string;
   teacher: string;
   out: string;
+  /** Of the trainer's engine, asked before each step; the settings' otherwise. */
+  threads?: Share;
   settings: Settings;
   context: Context;
 }): Promise<Denoiser> {
   const { out, settings, context } = options;
   const { seed, engine } = settings;
+  const { threads = () => settings.train.threads || engine.threads } = options;
   const teacher = await readDenoiser(options.teacher);
   const codec = await readCodec(options.teacher);
   const store = await openTripleStore({ folder: options.store });
@@ -46,15 +50,25 @@ export async function train(options: {
   await writeCodec(out, codec);
   const conditions = conditionsOf(teacher.description);
 
-  const trainer = await startCompute<StudentTrainer>({
-    module: new URL("../stages/compute/student-trainer.ts", import.meta.url),
-    options: {
-      ...{ spec, teacher: teacher.weights, settings: settings.train, engine, seed },
-      ...(perceptual && { perceptual: { config: perceptual.description.config, weights: perceptual.weights } }),
-    },
-    signal: context.signal,
+  const painter = await createPainter({ codec, statistics, spec, engine: withThreads(engine, threads()), context });
+  const trainer = await startGrowing<StudentTrainer>({
+    threads,
+    start: (count) =>
+      startWorker<StudentTrainer>({
+        name: "student trainer",
+        module: new URL("../stages/compute/student-trainer.ts", import.meta.url),
+        remedy: "lower train.batch",
+        options: {
+          ...{ spec, teacher: teacher.weights, settings: settings.train, engine: withThreads(engine, count), seed },
+          ...(perceptual && { perceptual: { config: perceptual.description.config, weights: perceptual.weights } }),
+        },
+        signal: context.signal,
+      }),
+    onGrown: (count) => context.report({ type: "note", stage: "train", message: `goes on with ${count} threads, which others have left` }),
+  }).catch(async (error) => {
+    await painter.close();
+    throw error;
   });
-  const painter = await createPainter({ codec, statistics, spec, engine, context });
   try {
     const batches = async function* (fromStep: number) {
       const order = { ...settings.train, seed, fromStep, toStep: settings.train.steps, signal: context.signal };

@@ -53,6 +53,7 @@ export const diffusionSettings = z.strictObject({
 export const optimiserSettings = z.strictObject({
   steps: count.default(8000),
   batch: count.default(64),
+  accumulate: count.default(1), // micro-batches a batch is taken in, to save memory: a divisor of batch
   learningRate: rate.default(1e-3),
   warmup: z.int().nonnegative().default(200),
   decay: fraction.default(0.3), // last share of the steps over which the rate falls linearly to zero (0: constant)
@@ -93,6 +94,7 @@ export const simulateSettings = z.strictObject({
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
+  threads: z.int().nonnegative().default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 
 export const trainSettings = optimiserSettings.extend({
@@ -112,6 +114,7 @@ export const trainSettings = optimiserSettings.extend({
   window: count.default(4), // shards from which one block of batches is shuffled
   firstShards: count.default(1), // shards that must exist before step 0
   stepsPerShard: rate.default(8), // every so many steps one further shard may be drawn from
+  threads: z.int().nonnegative().default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
 });
 
 export const evaluateSettings = z.strictObject({
@@ -122,7 +125,8 @@ export const evaluateSettings = z.strictObject({
 
 export const engineSettings = z.strictObject({
   device: z.enum(["auto", "cpu", "webgpu", "cuda", "tensorflow"]).default("cpu"),
-  threads: z.int().nonnegative().default(0), // per engine; 0: one for each core
+  precision: z.enum(["single", "half"]).default("single"), // half: float16 products on webgpu and cuda, where they are right
+  threads: z.int().nonnegative().default(0), // `run` divides them among its engines; 0: one for each core
 });
 
 export const settingsSchema = z.strictObject({

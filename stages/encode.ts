@@ -58,7 +58,7 @@ export function encodeShards(options: {
       const each = images[0]?.pixels.length ?? 0; // all are of one size
       const pixels = new Uint8Array(images.length * each);
       for (const [i, image] of images.entries()) pixels.set(image.pixels, i * each);
-      const latents = images.length > 0 ? await compute.call("encode", pixels, [pixels.buffer]) : new Float32Array();
+      const latents = images.length > 0 ? await compute.call("encode", pixels, { transfer: [pixels.buffer] }) : new Float32Array();
       const length = latents.length / images.length;
       return {
         shard: Math.floor((items[0] as { index: number }).index / rowsPerShard),

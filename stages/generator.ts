@@ -1,5 +1,4 @@
 /** A teacher or student of a run folder as a generator of pictures. */
-import { startCompute } from "../engine/compute.ts";
 import { normals } from "../engine/philox.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
@@ -12,6 +11,7 @@ import { readCodec, readDenoiser } from "./model.ts";
 import { createPainter } from "./painter.ts";
 import type { Picture } from "./picture/grid.ts";
 import { conditionsOf } from "./row-conditions.ts";
+import { startWorker } from "./worker.ts";
 
 /** Which samples: number `start` and the `count - 1` after it, each a function of the seed, its number and condition. */
 export interface Draw {
@@ -65,8 +65,10 @@ export async function openGenerator(options: {
   const { condition } = spec.network;
   const length = spec.shape.reduce((product, side) => product * side, 1);
   const sampler: SamplerOptions = { spec, weights, plan, batch, engine };
-  const compute = await startCompute<Sampler>({
+  const compute = await startWorker<Sampler>({
+    name: "sampler",
     module: new URL("./compute/sampler.ts", import.meta.url),
+    remedy: "lower simulate.batch",
     options: sampler,
     signal: context.signal,
   });

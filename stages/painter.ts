@@ -1,5 +1,4 @@
 /** Turns normalised latents into picture grids: undoes the normalisation, decodes in a worker, writes a PNG. */
-import { startCompute } from "../engine/compute.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
 import type { Context } from "../schemas/events.ts";
 import type { EngineSettings } from "../schemas/settings.ts";
@@ -8,6 +7,7 @@ import type { Codec } from "./model.ts";
 import type { Picture } from "./picture/grid.ts";
 import { writeGrid } from "./picture/write-grid.ts";
 import { denormalise, type Statistics } from "./store/statistics.ts";
+import { startWorker } from "./worker.ts";
 
 export interface Painter {
   /** Images of latents [rows * h * w * c]. */
@@ -25,8 +25,10 @@ export async function createPainter(options: {
   statistics?: Statistics;
 }): Promise<Painter> {
   const { codec, engine, context, spec, statistics } = options;
-  const compute = await startCompute<CodecApi>({
+  const compute = await startWorker<CodecApi>({
+    name: "image decoder",
     module: new URL("./compute/codec.ts", import.meta.url),
+    remedy: "lower images.size",
     options: { ...codec, batch: 16, engine },
     signal: context.signal,
   });

@@ -1,11 +1,12 @@
 /** What the pretrainings share: the job, its batches in training order, and the trainer's worker. */
-import { type Compute, type Methods, startCompute } from "../engine/compute.ts";
+import type { Compute, Methods } from "../engine/compute.ts";
 import type { Context } from "../schemas/events.ts";
 import type { OptimiserSettings, Settings } from "../schemas/settings.ts";
 import type { LatentManifest } from "../schemas/store.ts";
 import { latentBatches, readLatents } from "./store/latents.ts";
 import type { Store } from "./store/store.ts";
 import type { Summary } from "./store/summary.ts";
+import { startWorker } from "./worker.ts";
 
 /** A finished latent store to train on, and where the result goes. */
 export interface Job {
@@ -34,13 +35,21 @@ export function orderOf(settings: Settings, optimiser: OptimiserSettings) {
 
 /** Runs `use` with a trainer in a worker, which is closed afterwards. */
 export async function withTrainer<Api extends Methods, R>(options: {
+  /** What is trained, as settings.pretrain names it. */
+  what: keyof Settings["pretrain"];
   module: URL;
   options: unknown;
   context: Context;
   use: (trainer: Compute<Api>) => Promise<R>;
 }): Promise<R> {
-  const { module, options: forwarded, context, use } = options;
-  const trainer = await startCompute<Api>({ module, options: forwarded, signal: context.signal });
+  const { what, module, options: forwarded, context, use } = options;
+  const trainer = await startWorker<Api>({
+    name: `${what} trainer`,
+    module,
+    remedy: `lower pretrain.${what}.batch`,
+    options: forwarded,
+    signal: context.signal,
+  });
   try {
     return await use(trainer);
   } finally {

@@ -103,8 +103,8 @@ export function callsOf<Batch>(
   };
 }
 
-/** Settings that say when something is written, or where something lies whose hash counts instead. */
-const INCIDENTAL = new Set(["checkpointEvery", "pictureEvery", "from"]);
+/** Settings that say when something is written, with how many threads, or where something lies whose hash counts instead. */
+const INCIDENTAL = new Set(["checkpointEvery", "pictureEvery", "threads", "from"]);
 
 /** What a run is a function of, as one hash. */
 export function identityOf(value: unknown): string {

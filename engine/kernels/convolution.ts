@@ -1,14 +1,15 @@
 /**
- * Convolutions and pooling. TensorFlow.js is channels-last and ONNX channels-first, so each Conv stands between two
+ * Convolutions. TensorFlow.js is channels-last and ONNX channels-first, so each Conv stands between two
  * transposes, which ONNX Runtime moves and cancels where it can. A 1x1 convolution is a matrix product. The weight
  * gradient is the product of patches with the output gradient: as a convolution with a huge kernel it is 2.3 times slower.
  */
 import { type Attributes, translate } from "../backend.ts";
 import { type Graph, size, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
-import { arithmetic } from "./elementwise.ts";
+import { reach } from "../windows.ts";
 import { gemm } from "./matrix.ts";
 import { pad, reshape, transpose } from "./shape.ts";
+import * as winograd from "./winograd.ts";
 
 type Info = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 
@@ -37,10 +38,23 @@ function info(input: number[], filter: number[], a: Attributes, depthwise = fals
   return tf.backend_util.computeConv2DInfo(input as never, filter as never, a.strides, dilations, a.pad, a.dimRoundingMode, depthwise);
 }
 
-const pads = ({ padInfo: p }: Info): number[] => [p.top, p.left, p.bottom, p.right];
+function pads(i: Info): number[] {
+  const { top, left, bottom, right } = reach(i);
+  return [top, left, bottom, right];
+}
 const isProduct = (i: Info): boolean =>
   i.filterHeight === 1 && i.filterWidth === 1 && i.strideHeight === 1 && i.strideWidth === 1 && pads(i).every((n) => n === 0);
 const rows = (graph: Graph, x: Value): Value => reshape(graph, x, [size(x.shape) / (x.shape.at(-1) as number), x.shape.at(-1) as number]);
+
+/** The convolution `i` as winograd.ts describes it, where that algorithm applies and pays. */
+function winogradWindow(i: Info): winograd.Window | undefined {
+  const [top, left, bottom, right] = pads(i) as [number, number, number, number];
+  const unit = [i.strideHeight, i.strideWidth, i.dilationHeight, i.dilationWidth].every((n) => n === 1);
+  const near = [top, left, bottom, right].every((n) => n >= 0 && n <= 2);
+  const window = { batch: i.batchSize, height: i.outHeight, width: i.outWidth, top, left };
+  const applies = i.filterHeight === 3 && i.filterWidth === 3 && unit && near;
+  return applies && winograd.pays(window, i.inChannels, i.outChannels) ? window : undefined;
+}
 
 /** Below this many pixels ONNX Runtime's Conv divides a single image so that its last bits depend on the threads. */
 const DIVIDED = 4096;
@@ -48,7 +62,8 @@ const DIVIDED = 4096;
 /** The convolution that `i` describes; its kernel as [out, in, h, w] or as the matrix [h * w * in, out]. */
 function convolve(graph: Graph, x: Value, i: Info, kernel: { first: () => Value; matrix: () => Value }): Value {
   if (isProduct(i)) return reshape(graph, gemm(graph, rows(graph, x), kernel.matrix()), i.outShape);
-  if (i.batchSize === 1 && i.outHeight * i.outWidth <= DIVIDED) {
+  const narrow = Math.min(i.inChannels, i.outChannels) < 16;
+  if (narrow || (i.batchSize === 1 && i.outHeight * i.outWidth <= DIVIDED)) {
     return reshape(graph, gemm(graph, patches(graph, x, i), kernel.matrix()), i.outShape);
   }
   const attributes = { strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) };
@@ -59,6 +74,8 @@ function convolve(graph: Graph, x: Value, i: Info, kernel: { first: () => Value;
 translate("Conv2D", ({ x, filter }, attributes, graph) => {
   const kernel = filter as Value;
   const i = info((x as Value).shape, kernel.shape, attributes);
+  const window = winogradWindow(i);
+  if (window) return winograd.convolution(graph, x as Value, kernel, window);
   return convolve(graph, x as Value, i, {
     first: () => kernelFirst(graph, kernel),
     matrix: () => rows(graph, kernel),
@@ -76,6 +93,8 @@ translate("Conv2DBackpropInput", ({ dy, filter }, attributes, graph) => {
     const [h, w] = [(height - 1) * i.dilationHeight, (width - 1) * i.dilationWidth];
     const around = [[0, 0], [h - top, h - bottom], [w - left, w - right], [0, 0]];
     const turned = info(gradient.shape, [height, width, outputs, inputs], { ...attributes, pad: around as never });
+    const window = winogradWindow(turned);
+    if (window) return winograd.inputGradient(graph, gradient, kernel, window);
     return convolve(graph, gradient, turned, {
       first: () => reshape(graph, transpose(graph, opposite(graph, kernel), [1, 0]), [inputs, outputs, height, width]),
       matrix: () => {
@@ -103,6 +122,8 @@ translate("Conv2DBackpropFilter", ({ x, dy }, attributes, graph) => {
   const [input, gradient] = [x as Value, dy as Value];
   const shape = attributes.filterShape;
   const i = info(input.shape, shape, attributes);
+  const window = winogradWindow(i);
+  if (window) return winograd.kernelGradient(graph, input, gradient, window);
   const columns = isProduct(i) ? rows(graph, input) : patches(graph, input, i);
   return reshape(graph, gemm(graph, columns, rows(graph, gradient), { transA: true }), shape);
 });
@@ -139,32 +160,4 @@ translate("DepthwiseConv2dNative", ({ x, filter }, attributes, graph) => {
     [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32",
     { group: c, strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) });
   return toChannelsLast(graph, y);
-});
-
-function pooling(x: Value, a: Attributes): Info {
-  return tf.backend_util.computePool2DInfo(x.shape as never, a.filterSize, a.strides, 1, a.pad, a.dimRoundingMode) as Info;
-}
-for (const [kernel, op] of Object.entries({ AvgPool: "AveragePool", MaxPool: "MaxPool" })) {
-  translate(kernel, ({ x }, attributes, graph) => {
-    const i = pooling(x as Value, attributes);
-    const y = graph.add(op, [toChannelsFirst(graph, x as Value)], [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32", {
-      kernel_shape: [i.filterHeight, i.filterWidth],
-      strides: [i.strideHeight, i.strideWidth],
-      pads: pads(i),
-    });
-    return toChannelsLast(graph, y);
-  });
-}
-translate("AvgPoolGrad", ({ dy, input }, attributes, graph) => {
-  const i = pooling(input as Value, attributes);
-  const exact = i.strideHeight === i.filterHeight && i.strideWidth === i.filterWidth && pads(i).every((n) => n === 0);
-  if (!exact || i.inHeight % i.filterHeight || i.inWidth % i.filterWidth) {
-    throw new Error("Cannot compile the gradient of tf.avgPool: it is translated for windows that tile the image exactly. " +
-      "Choose strides equal to the window, which must divide the image.");
-  }
-  const [b, h, w, c] = (dy as Value).shape as [number, number, number, number];
-  const share = arithmetic(graph, "Mul", dy as Value, graph.scalar(1 / (i.filterHeight * i.filterWidth)));
-  const split = reshape(graph, share, [b, h, 1, w, 1, c]);
-  const whole = [b, h, i.filterHeight, w, i.filterWidth, c];
-  return reshape(graph, graph.add("Expand", [split, graph.integers(whole)], whole, "float32"), i.inShape);
 });

@@ -62,6 +62,38 @@ for (const [kernel, op] of Object.entries({ Maximum: "Max", Minimum: "Min", Pow:
   translate(kernel, ({ a, b }, _, graph) => elementwise(graph, op, [a as Value, b as Value], (a as Value).dtype));
 }
 
+/** tfjs answers int32 for every dtype. ONNX divides integers towards zero: one less where a remainder of the other sign is left. */
+translate("FloorDiv", (inputs, _, graph) => {
+  const [a, b] = [inputs.a as Value, inputs.b as Value];
+  const quotient = elementwise(graph, "Div", [a, b], a.dtype);
+  if (a.dtype === "float32") return cast(graph, elementwise(graph, "Floor", [quotient], "float32"), "int32");
+  const sign = (x: Value): Value => elementwise(graph, "Sign", [x], a.dtype);
+  const signs = elementwise(graph, "Mul", [sign(elementwise(graph, "Mod", [a, b], a.dtype, { fmod: 1 })), sign(b)], a.dtype);
+  const opposite = elementwise(graph, "Less", [signs, graph.scalar(0, a.dtype)], "bool");
+  return elementwise(graph, "Sub", [quotient, cast(graph, opposite, a.dtype)], a.dtype);
+});
+/** The remainder with the sign of the divisor, by the steps of tfjs: % where the signs agree, else (% + b) % b. */
+translate("Mod", (inputs, _, graph) => {
+  const [a, b] = [inputs.a as Value, inputs.b as Value];
+  const rest = (x: Value): Value => elementwise(graph, "Mod", [x, b], a.dtype, { fmod: 1 });
+  const negative = (x: Value): Value => elementwise(graph, "Less", [x, graph.scalar(0, a.dtype)], "bool");
+  const agree = elementwise(graph, "Equal", [negative(a), negative(b)], "bool");
+  return elementwise(graph, "Where", [agree, rest(a), rest(arithmetic(graph, "Add", rest(a), b))], a.dtype);
+});
+/** The angle of (b, a) from the arc tangent of the smaller over the larger coordinate, which is never above 1. */
+translate("Atan2", (inputs, _, graph) => {
+  const [a, b] = [inputs.a as Value, inputs.b as Value];
+  const of = (op: string, ...operands: Value[]): Value => elementwise(graph, op, operands, "float32");
+  const is = (op: string, x: Value, y: Value): Value => elementwise(graph, op, [x, y], "bool");
+  const number = (value: number): Value => graph.scalar(value);
+  const [y, x] = [of("Abs", a), of("Abs", b)];
+  const larger = of("Max", x, y);
+  const acute = of("Atan", of("Div", of("Min", x, y), of("Where", is("Equal", larger, number(0)), number(1), larger)));
+  const steep = of("Where", is("Greater", y, x), of("Sub", number(Math.PI / 2), acute), acute);
+  const wide = of("Where", is("Less", b, number(0)), of("Sub", number(Math.PI), steep), steep);
+  return of("Where", is("Less", a, number(0)), of("Neg", wide), wide);
+});
+
 const COMPARISONS = {
   Equal: "Equal",
   Greater: "Greater",
@@ -78,10 +110,16 @@ translate("NotEqual", ({ a, b }, _, graph) =>
   elementwise(graph, "Not", [elementwise(graph, "Equal", [a as Value, b as Value], "bool")], "bool"),
 );
 translate("LogicalNot", ({ x }, _, graph) => elementwise(graph, "Not", [x as Value], "bool"));
+translate("IsNan", ({ x }, _, graph) => elementwise(graph, "IsNaN", [x as Value], "bool"));
+translate("IsInf", ({ x }, _, graph) => elementwise(graph, "IsInf", [x as Value], "bool"));
+translate("IsFinite", ({ x }, _, graph) => {
+  const [nan, infinite] = ["IsNaN", "IsInf"].map((op) => elementwise(graph, op, [x as Value], "bool"));
+  return elementwise(graph, "Not", [elementwise(graph, "Or", [nan as Value, infinite as Value], "bool")], "bool");
+});
 
 const UNARY = [
   ["Neg", "Exp", "Log", "Tanh", "Sqrt", "Sigmoid", "Relu", "Abs", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh"],
-  ["Erf", "Softplus", "Reciprocal", "Sign", "Floor", "Ceil", "Round"],
+  ["Asinh", "Acosh", "Atanh", "Erf", "Softplus", "Reciprocal", "Sign", "Floor", "Ceil", "Round"],
 ].flat();
 for (const op of UNARY) translate(op, ({ x }, _, graph) => elementwise(graph, op, [x as Value], (x as Value).dtype));
 
@@ -91,6 +129,15 @@ translate("Rsqrt", ({ x }, _, graph) =>
 translate("LeakyRelu", ({ x }, { alpha }, graph) =>
   elementwise(graph, "LeakyRelu", [x as Value], "float32", { alpha: { float: alpha ?? 0.2 } }),
 );
+translate("Prelu", ({ x, alpha }, _, graph) => {
+  const [input, slope] = [x as Value, alpha as Value];
+  const negative = elementwise(graph, "Less", [input, graph.scalar(0)], "bool");
+  return elementwise(graph, "Where", [negative, arithmetic(graph, "Mul", input, slope), input], "float32");
+});
+// The constants of tfjs-core's selu_util.ts (Klambauer et al. 2017).
+const SCALE = 1.0507009873554805;
+const SELU = { alpha: { float: 1.7580993408473768 / SCALE }, gamma: { float: SCALE } };
+translate("Selu", ({ x }, _, graph) => elementwise(graph, "Selu", [x as Value], "float32", SELU));
 translate("Elu", ({ x }, _, graph) => elementwise(graph, "Elu", [x as Value], "float32"));
 translate("Expm1", ({ x }, _, graph) =>
   arithmetic(graph, "Sub", elementwise(graph, "Exp", [x as Value], "float32"), graph.scalar(1)),

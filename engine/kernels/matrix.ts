@@ -14,11 +14,19 @@ export function gemm(graph: Graph, a: Value, b: Value, options: { transA?: boole
   const { transA = false, transB = false } = options;
   const [m, k] = (transA ? [a.shape[1], a.shape[0]] : a.shape) as [number, number];
   const n = b.shape[transB ? 0 : 1] as number;
+  if (transA && !transB && n < NARROW && m > n) return turn(graph, product(graph, b, a, [n, m], true, false));
   if (transA || n <= m || k <= 128) return product(graph, a, b, [m, n], transA, transB);
-  const turned = product(graph, b, a, [n, m], !transB, true);
-  // As matrices of a batch of one: ONNX Runtime would merge a plain transpose into the product and undo the exchange.
-  return reshape(graph, transpose(graph, reshape(graph, turned, [1, n, m]), [0, 2, 1]), [m, n]);
+  return turn(graph, product(graph, b, a, [n, m], !transB, true));
 }
+
+/** A matrix transposed. As one of a batch of one: ONNX Runtime would merge a plain transpose into the product and undo the exchange. */
+function turn(graph: Graph, matrix: Value): Value {
+  const [rows, columns] = matrix.shape as [number, number];
+  return reshape(graph, transpose(graph, reshape(graph, matrix, [1, rows, columns]), [0, 2, 1]), [columns, rows]);
+}
+
+/** ONNX Runtime computes sixteen columns at a time or more: with fewer, the product is taken the other way round. */
+const NARROW = 16;
 
 function product(graph: Graph, a: Value, b: Value, shape: number[], transA: boolean, transB: boolean): Value {
   if (!transA && !transB) return graph.add("MatMul", [a, b], shape, a.dtype);
@@ -36,9 +44,21 @@ translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
     const flat = (value: Value): Value => reshape(graph, value, value.shape.slice(-2));
     return reshape(graph, gemm(graph, flat(a), flat(b), { transA, transB }), shape);
   }
+  const k = a.shape.at(transA ? -2 : -1) as number;
+  // As in `gemm`: fewer matrices than threads are divided between them.
+  if (transA || n <= m || k <= 128 || size(batch) >= MANY) return batchProduct(graph, a, b, shape, transA, transB);
+  const turned = batchProduct(graph, b, a, [...batch, n, m], !transB, true);
+  const axes = batch.map((_, axis) => axis);
+  return transpose(graph, turned, [...axes, batch.length + 1, batch.length]);
+});
+
+/** As many matrices as an engine may have threads. */
+const MANY = 64;
+
+function batchProduct(graph: Graph, a: Value, b: Value, shape: number[], transA: boolean, transB: boolean): Value {
   if (!transA && !transB) return graph.add("MatMul", [a, b], shape, a.dtype);
   return graph.add("FusedMatMul", [a, b], shape, a.dtype, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
-});
+}
 
 translate("Einsum", () => {
   throw new Error("Cannot compile tf.einsum: it has no translation. Write it with tf.matMul and tf.transpose.");

@@ -70,12 +70,16 @@ translate("Slice", ({ x }, { begin, size: wanted }, graph) => {
   const [start, shape] = tf.slice_util.parseSliceParams(x as never, begin, wanted);
   return slice(graph, x as Value, start as number[], shape as number[]);
 });
+/** Where a Slice that runs backward ends to include the first element. */
+const BEFORE = -(2 ** 31);
 translate("StridedSlice", ({ x }, attributes, graph) => {
   const input = x as Value;
   const a = attributes;
   const info = tf.slice_util.sliceInfo(input.shape, a.begin, a.end, a.strides, a.beginMask, a.endMask, a.ellipsisMask, a.newAxisMask, a.shrinkAxisMask);
   const axes = graph.integers(input.shape.map((_, i) => i));
-  const operands = [input, graph.integers(info.begin), graph.integers(info.end), axes, graph.integers(info.strides)];
+  // Backward past the first element tfjs writes -1, which to ONNX is the last one.
+  const ends = info.end.map((end, i) => ((info.strides[i] as number) < 0 && end < 0 ? BEFORE : end));
+  const operands = [input, graph.integers(info.begin), graph.integers(ends), axes, graph.integers(info.strides)];
   return reshape(graph, graph.add("Slice", operands, info.finalShapeSparse, input.dtype), info.finalShape);
 });
 translate("Concat", (inputs, { axis }, graph) =>
@@ -111,16 +115,10 @@ translate("Unpack", ({ value }, { axis }, graph) => {
 translate("PadV2", ({ x }, { paddings, constantValue }, graph) => {
   return pad(graph, x as Value, paddings.map((p) => p[0]), paddings.map((p) => p[1]), constantValue);
 });
-translate("MirrorPad", ({ x }, { paddings, mode }, graph) => {
-  if (mode !== "reflect") throw new Error(`Cannot compile tf.mirrorPad with mode "${mode}": only "reflect" has a translation`);
-  const input = x as Value;
-  const shape = input.shape.map((n, i) => n + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
-  const pads = graph.integers([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
-  return graph.add("Pad", [input, pads], shape, input.dtype, { mode: "reflect" });
-});
 translate("Tile", ({ x }, { reps }, graph) => {
   const input = x as Value;
   const shape = input.shape.map((n, i) => n * (reps[i] as number));
+  if (input.shape.every((n, i) => n === 1 || reps[i] === 1)) return spread(input, shape);
   return graph.add("Tile", [input, graph.integers(reps)], shape, input.dtype);
 });
 translate("Reverse", ({ x }, { dims }, graph) => {
@@ -130,7 +128,6 @@ translate("Reverse", ({ x }, { dims }, graph) => {
 
 /** `x` with the order along one axis turned round. */
 export function reverse(graph: Graph, x: Value, axis: number): Value {
-  const [last, beyond] = [-1, -(2 ** 31)]; // from the last element back past the first
-  const operands = [x, graph.integers([last]), graph.integers([beyond]), graph.integers([axis]), graph.integers([-1])];
+  const operands = [x, graph.integers([-1]), graph.integers([BEFORE]), graph.integers([axis]), graph.integers([-1])];
   return graph.add("Slice", operands, x.shape, x.dtype);
 }

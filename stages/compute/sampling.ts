@@ -4,7 +4,7 @@
  */
 import type { Engine } from "../../engine/engine.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { ConstantSet, VariableSet } from "../../engine/variables.ts";
+import { type ConstantSet, createOrder, type VariableSet } from "../../engine/variables.ts";
 import { tensors } from "../../models/arithmetic.ts";
 import { denoise } from "../../models/denoise.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
@@ -49,17 +49,15 @@ export async function createSampling({ engine, spec, network: set, plan, batch }
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
   const isGuided = plan.guidance !== 1 && spec.network.condition !== "none";
 
+  // What a stage hands to the next stays on the device: a whole trajectory is one upload and one read.
+  const blank = { shape: [batch, ...spec.shape], data: new Float32Array(batch * rowSize) };
+  const state = engine.variables("trajectory", { x: blank, memory: blank });
   const program = await engine.compile({
     name: "sampler stage",
-    sets: { network: set },
-    inputs: {
-      x: { shape: [batch, ...spec.shape] },
-      memory: { shape: [batch, ...spec.shape] },
-      coefficients: { shape: [COEFFICIENTS] },
-      ...conditionInputs(spec, batch),
-    },
-    run: ({ network }, inputs) => {
-      const { x, memory, coefficients, ...given } = inputs as Record<"x" | "memory" | "coefficients", Tensor>;
+    sets: { network: set, state },
+    inputs: { coefficients: { shape: [COEFFICIENTS] }, ...conditionInputs(spec, batch) },
+    run: ({ network, state: { x, memory } }, inputs) => {
+      const { coefficients, ...given } = inputs as { coefficients: Tensor };
       const stage = readCoefficients(coefficients);
       const conditions = given as Record<string, Tensor>;
       const held = (keep?: Tensor, copies = 1): Tensor | undefined =>
@@ -73,8 +71,8 @@ export async function createSampling({ engine, spec, network: set, plan, batch }
             network: ({ keep, ...at }) => applyNetwork(spec, network, { ...at, condition: held(keep, 2) }),
           })
         : (at: { x: Tensor; noiseLevel: Tensor }) => applyNetwork(spec, network, { ...at, condition: held() });
-      const denoised = denoise({ x, coefficients: stage, network: raw });
-      return { outputs: advance({ stage, x, memory, denoised }, tensors) };
+      const denoised = denoise({ x: x as Tensor, coefficients: stage, network: raw });
+      return { outputs: {}, updates: { state: advance({ stage, x: x as Tensor, memory: memory as Tensor, denoised }, tensors) } };
     },
   });
 
@@ -88,27 +86,26 @@ export async function createSampling({ engine, spec, network: set, plan, batch }
       whole.set(part);
       return whole;
     };
-    let x: Float32Array = Float32Array.from(take(inputs.noise, rowSize), (n) => n * (sigmas[0] as number));
-    let memory: Float32Array = x;
+    const start = { ...blank, data: Float32Array.from(take(inputs.noise, rowSize), (n) => n * (sigmas[0] as number)) };
+    await state.load({ x: start, memory: start });
     const conditions = {
       keep: new Float32Array(batch).fill(1),
       ...(inputs.label && { label: take(inputs.label, 1) }),
       ...(inputs.tokens && { tokens: take(inputs.tokens, spec.network.captionTokens) }),
     };
-    for (const stage of coefficients) {
-      const next = await program.run({ x, memory, coefficients: stage, ...conditions });
-      x = next.x as Float32Array;
-      memory = next.memory as Float32Array;
-    }
-    return x.subarray(0, rows * rowSize);
+    for (const stage of coefficients) await program.run({ coefficients: stage, ...conditions });
+    const { x } = await state.read();
+    return (x as { data: Float32Array }).data.subarray(0, rows * rowSize);
   }
 
+  const inOrder = createOrder(); // they share the trajectory
   return {
-    sample: async (inputs) => {
-      const latents = new Float32Array(inputs.rows * rowSize);
-      for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from), from * rowSize);
-      return latents;
-    },
+    sample: (inputs) =>
+      inOrder(async () => {
+        const latents = new Float32Array(inputs.rows * rowSize);
+        for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from), from * rowSize);
+        return latents;
+      }),
     evaluations: coefficients.length,
   };
 }

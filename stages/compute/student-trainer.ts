@@ -46,7 +46,7 @@ export interface StudentBatch {
 export async function create(options: StudentTrainerOptions) {
   const { spec, teacher, perceptual, settings, seed } = options;
   const engine = await createEngine(deviceOf(options.engine));
-  const { batch, adversarialStart, adversarialWeight, r1Every } = settings;
+  const { batch, accumulate, adversarialStart, adversarialWeight, r1Every } = settings;
   const isAdversarial = adversarialWeight > 0 && adversarialStart < settings.steps;
 
   const student = createTrained(engine, "student", teacher);
@@ -79,6 +79,8 @@ export async function create(options: StudentTrainerOptions) {
       others: { features, ...(adversarial && { judge: discriminator.network }) },
       inputs: { ...pairs, draws: { shape: [batch, DRAW_SIZE] } },
       optimiser: settings,
+      batch,
+      accumulate,
       loss: (parameters, inputs, { features: read, judge }) => {
         const { noise, latent, draws, ...given } = inputs as Record<"noise" | "latent" | "draws", Tensor>;
         const fake = generate(spec, parameters, noise, given);
@@ -111,6 +113,8 @@ export async function create(options: StudentTrainerOptions) {
       trained: discriminator,
       inputs: { ...pairs, fake: image, mask: { shape: [batch] } },
       optimiser: judging,
+      batch,
+      accumulate, // a mismatched row takes its latent from its own micro-batch
       loss: (parameters, inputs) => {
         const { noise, latent, fake, mask, ...given } = inputs as Record<"noise" | "latent" | "fake" | "mask", Tensor>;
         const condition = embedConditions(spec, parameters, given);

@@ -54,7 +54,7 @@ export async function create({ spec, settings, engine: where, seed, start, plan 
     },
     loss: (parameters, inputs) => {
       const { clean, noise, sigma, weight, ...rest } = inputs as Record<string, Tensor> & Preconditioning<Tensor>;
-      const spread = (perSampleValue?: Tensor): Tensor => tf.reshape(perSampleValue as Tensor, [batch, 1, 1, 1]);
+      const spread = (perSampleValue?: Tensor): Tensor => tf.reshape(perSampleValue as Tensor, [-1, 1, 1, 1]);
       const condition = embedConditions(spec, parameters, rest as never);
       const denoised = denoise({
         x: tf.add(clean as Tensor, tf.mul(noise as Tensor, spread(sigma))),

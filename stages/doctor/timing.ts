@@ -1,8 +1,8 @@
-import { startCompute } from "../../engine/compute.ts";
 import { normals } from "../../engine/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Sampler, SamplerOptions } from "../compute/sampler.ts";
 import type { Denoiser } from "../model.ts";
+import { startWorker } from "../worker.ts";
 
 /** Seconds a triple takes this teacher with these solver settings: the second of two timed batches. */
 export async function secondsPerTriple(
@@ -11,8 +11,10 @@ export async function secondsPerTriple(
 ): Promise<number> {
   const { batch, ...plan } = settings.simulate;
   const options: SamplerOptions = { spec, weights, plan, batch, engine: settings.engine };
-  const sampler = await startCompute<Sampler>({
+  const sampler = await startWorker<Sampler>({
+    name: "teacher sampler",
     module: new URL("../compute/sampler.ts", import.meta.url),
+    remedy: "lower simulate.batch",
     options,
     signal,
   });

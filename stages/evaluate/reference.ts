@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { filter } from "rxjs";
-import { startCompute } from "../../engine/compute.ts";
 import { permutation } from "../../engine/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Codec } from "../compute/codec.ts";
@@ -10,6 +9,7 @@ import { decode, openImages } from "../ingest/mod.ts";
 import { readCodec } from "../model.ts";
 import { openLatentStore, readLatents, stacked } from "../store/latents.ts";
 import type { LatentRow } from "../store/columns.ts";
+import { startWorker } from "../worker.ts";
 
 /** A real image, [size, size, 3] RGB, with the condition under which its counterpart is generated. */
 export interface ReferencePicture {
@@ -68,8 +68,10 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
   const { imageSize: size, entries, classes } = store.manifest;
 
   const draw = drawing({ entries, seed: settings.seed }, async function* (chosen) {
-    const codec = await startCompute<Codec>({
+    const codec = await startWorker<Codec>({
+      name: "image decoder",
       module: new URL("../compute/codec.ts", import.meta.url),
+      remedy: "lower encoder.batch",
       options: { description, weights, batch, engine: settings.engine },
       signal,
     });

@@ -58,7 +58,7 @@ export async function examineShard(store: Store, shard: number): Promise<{ rows:
     const { metadata } = decoded;
     if (metadata.fingerprint !== store.fingerprint) return broken("it belongs to another store");
     if (metadata.shard !== String(shard)) return broken(`it is shard ${metadata.shard} under another name`);
-    if (!recorded && !isCanonical(store, shard, bytes, decoded)) return broken("its bytes are not what its rows give");
+    if (!recorded && !(await isCanonical(store, shard, bytes, decoded))) return broken("its bytes are not what its rows give");
     store.sound.add(shard);
   }
   return { rows: decoded.rows };
@@ -74,9 +74,9 @@ async function isRecorded(store: Store, shard: number, bytes: Uint8Array): Promi
 }
 
 /** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */
-function isCanonical(store: Store, shard: number, bytes: Uint8Array, { rows, metadata }: DecodedShard): boolean {
+async function isCanonical(store: Store, shard: number, bytes: Uint8Array, { rows, metadata }: DecodedShard): Promise<boolean> {
   try {
-    return Buffer.from(shardBytes(store, shard, rows, JSON.parse(metadata.failed ?? ""))).equals(bytes);
+    return Buffer.from(await shardBytes(store, shard, rows, JSON.parse(metadata.failed ?? ""))).equals(bytes);
   } catch {
     return false; // the failures are no JSON any more
   }

@@ -4,6 +4,7 @@
  * flipped bit in plain data, so every row carries the CRC-32 of its stored values.
  */
 import { open } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import {
   type AsyncBuffer,
   type FileMetaData,
@@ -11,9 +12,10 @@ import {
   parquetReadObjects,
   type SchemaElement,
 } from "hyparquet";
-import { ByteWriter, parquetWrite } from "hyparquet-writer";
+import { ByteWriter, parquetWrite, type Writer } from "hyparquet-writer";
 import { fromHalf, toHalf } from "../../engine/half.ts";
 import { crc32 } from "./crc.ts";
+import { inTurns } from "./turns.ts";
 
 export type Column =
   | { name: string; type: "id" } // non-negative safe integer, INT64
@@ -37,19 +39,24 @@ export interface DecodedShard {
 const checksum = "crc32";
 const groupBytes = 4 * 2 ** 20;
 
-/** The bytes of a shard. Throws a RangeError when a tensor has the wrong length. */
-export function encodeShard(options: { columns: Column[]; rows: Row[]; metadata: Record<string, string> }): Uint8Array {
+/**
+ * The bytes of a shard, made a few milliseconds at a time, since this is the control thread. Throws a RangeError when a
+ * tensor has the wrong length.
+ */
+export async function encodeShard(options: { columns: Column[]; rows: Row[]; metadata: Record<string, string> }): Promise<Uint8Array> {
   const { columns, metadata } = options;
-  const rows = options.rows.map((row) => toStored(columns, row));
   const rowBytes = columns.reduce((sum, column) => sum + (column.type === "tensor" ? tensorBytes(column) : 16), 16);
-  const writer = new ByteWriter(4096 + rowBytes * rows.length);
+  const rows = await inTurns(options.rows, rowBytes, (row) => toStored(columns, row));
+  const checksums = await inTurns(rows, rowBytes, (row) => checksumOf(columns, row));
+  const writer: Writer = new ByteWriter(4096 + rowBytes * rows.length);
+  writer.flush = () => setImmediate(); // awaited after each row group
   const plain = { encoding: "PLAIN", statistics: false } as const;
-  parquetWrite({
+  await parquetWrite({
     writer,
     schema: schemaOf(columns),
     columnData: [
       ...columns.map(({ name }) => ({ name, data: rows.map((row) => row[name]), ...plain })),
-      { name: checksum, data: rows.map((row) => checksumOf(columns, row)), ...plain },
+      { name: checksum, data: checksums, ...plain },
     ],
     codec: "UNCOMPRESSED",
     statistics: false,

@@ -20,12 +20,12 @@ export interface Statistics {
   nonFinite: number;
 }
 
-/** Sums over latents whose last axis is the channel. */
-export function sumsOf(latents: Float32Array[], channels: number): Sums {
+/** Sums over latents whose last axis is the channel, added one after the other. */
+export function createSums(channels: number): { add: (latent: Float32Array) => void; result: () => Sums } {
   const [count, sum, squares] = [new Float64Array(channels), new Float64Array(channels), new Float64Array(channels)];
   const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
   let nonFinite = 0;
-  for (const latent of latents) {
+  const add = (latent: Float32Array): void => {
     for (let i = 0, c = 0; i < latent.length; i++, c = c + 1 === channels ? 0 : c + 1) {
       const value = latent[i]!;
       if (value - value !== 0) {
@@ -38,9 +38,12 @@ export function sumsOf(latents: Float32Array[], channels: number): Sums {
       if (value < min[c]!) min[c] = value;
       if (value > max[c]!) max[c] = value;
     }
-  }
+  };
   const orNull = (values: Float64Array) => Array.from(values, (value) => (Number.isFinite(value) ? value : null));
-  return { count: [...count], sum: [...sum], squares: [...squares], min: orNull(min), max: orNull(max), nonFinite };
+  return {
+    add,
+    result: () => ({ count: [...count], sum: [...sum], squares: [...squares], min: orNull(min), max: orNull(max), nonFinite }),
+  };
 }
 
 /** The statistics of all parts together; the order of the parts decides the last bits. A channel without values is 0. */

@@ -10,7 +10,8 @@ import { sha256 } from "./hash.ts";
 import { type FailedRow, journalLine } from "./journal.ts";
 import { idRange, journalPath, quarantinePath, quarantineText, type RowOf, shardPath, type Store } from "./layout.ts";
 import { encodeShard, type Row } from "./shard.ts";
-import { sumsOf } from "./statistics.ts";
+import { createSums } from "./statistics.ts";
+import { inTurns } from "./turns.ts";
 
 /**
  * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
@@ -28,7 +29,7 @@ export async function writeShard<M extends Manifest>(
       `Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`,
     );
   }
-  const bytes = shardBytes(store, shard, rows, failed);
+  const bytes = await shardBytes(store, shard, rows, failed);
   const entry = { shard, rows: rows.length, bytes: bytes.length, sha256: await sha256(bytes), failed };
   const quarantine = quarantinePath(store, shard);
   if (failed.length > 0) await writeAtomic(quarantine, quarantineText(failed));
@@ -38,8 +39,8 @@ export async function writeShard<M extends Manifest>(
 }
 
 /** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */
-export function shardBytes(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Uint8Array {
-  return encodeShard({ columns: store.columns, rows, metadata: shardMetadata(store, shard, rows, failed) });
+export async function shardBytes(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Promise<Uint8Array> {
+  return encodeShard({ columns: store.columns, rows, metadata: await shardMetadata(store, shard, rows, failed) });
 }
 
 function checkIds(store: Store, shard: number, rows: Row[], failed: FailedRow[]): void {
@@ -59,11 +60,12 @@ function checkIds(store: Store, shard: number, rows: Row[], failed: FailedRow[])
   }
 }
 
-function shardMetadata(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Record<string, string> {
+async function shardMetadata(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Promise<Record<string, string>> {
   const { kind, shape, dtype } = store.manifest;
   const { from, to } = idRange(store.manifest, shard);
   const round = (values: Float32Array) => (dtype === "float16" ? fromHalf(toHalf(values)) : values);
-  const latents = rows.map(({ latent }) => round(latent as Float32Array));
+  const sums = createSums(shape[2]);
+  await inTurns(rows, 4 * shape[0] * shape[1] * shape[2], ({ latent }) => sums.add(round(latent as Float32Array)));
   const metadata = {
     format: "onestep",
     version: String(storeVersion),
@@ -75,7 +77,7 @@ function shardMetadata(store: Store, shard: number, rows: Row[], failed: FailedR
     dtype,
     byteOrder: "little-endian",
     failed: JSON.stringify(failed),
-    sums: JSON.stringify(sumsOf(latents, shape[2])),
+    sums: JSON.stringify(sums.result()),
   };
   return { ...metadata, crc32: String(crc32(Buffer.from(JSON.stringify(metadata)))) };
 }

@@ -1,24 +1,19 @@
 /**
  * Prints what one training step costs: wall time and processor time, medians in ms. THREADS (1), STEPS (12) and
- * ONLY (all of dit, dit6, unet, autoencoder) come from the environment.
+ * ONLY (dit,dit6,unet,autoencoder, of the names in stages/bench/programs.ts) come from the environment.
  */
-import { createEngine, type Engine } from "../../engine/engine.ts";
-import { autoencoderStep, ditStep, type Step, unetStep } from "./programs.ts";
+import { createEngine } from "../../engine/engine.ts";
+import { benchProgram } from "../../stages/bench/programs.ts";
 
-const { THREADS = "1", STEPS = "12", ONLY } = process.env;
-const programs: Record<string, (engine: Engine) => Promise<Step>> = {
-  dit: (engine) => ditStep(engine),
-  dit6: (engine) => ditStep(engine, { depth: 6 }),
-  unet: unetStep,
-  autoencoder: (engine) => autoencoderStep(engine),
-};
+const { THREADS = "1", STEPS = "12", ONLY = "dit,dit6,unet,autoencoder" } = process.env;
 
 const median = (values: number[]): string => (values.sort((a, b) => a - b)[values.length >> 1] as number).toFixed(1);
 
-for (const name of ONLY?.split(",") ?? Object.keys(programs)) {
+for (const name of ONLY.split(",")) {
+  const program = benchProgram(name);
   const engine = await createEngine({ device: "cpu", threads: Number(THREADS) });
   const begin = performance.now();
-  const step = await (programs[name] as (engine: Engine) => Promise<Step>)(engine);
+  const step = await program.start(engine);
   const compiled = performance.now() - begin;
   const wall: number[] = [];
   const processor: number[] = [];

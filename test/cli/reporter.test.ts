@@ -114,6 +114,27 @@ test("shows every active stage, and lines no wider than the terminal", () => {
   assert.is(take().err, "");
 });
 
+test("prints a table under its names: words to the left, numbers to the right", () => {
+  const rows = [
+    { "ms a step": 12.3456, calls: 4, op: "Conv", shapes: "[1,2] -> [1]" },
+    { "ms a step": 0.5, calls: 12, op: "LayerNormalization", shapes: "" },
+  ];
+  const { report, take } = faked("quiet");
+  report({ type: "table", stage: "hottest nodes", rows });
+  const expected = [
+    "hottest nodes",
+    "  ms a step  calls  op                  shapes",
+    "      12.35      4  Conv                [1,2] -> [1]",
+    "        0.5     12  LayerNormalization",
+  ];
+  assert.equal(take(), { out: `${expected.join("\n")}\n`, err: "" });
+  report({ type: "table", stage: "nothing", rows: [] });
+  assert.is(take().out, "nothing\n");
+  const json = faked("json");
+  json.report({ type: "table", stage: "hottest nodes", rows });
+  assert.equal(JSON.parse(json.take().out), { type: "table", stage: "hottest nodes", rows });
+});
+
 test("uses colour only when asked", () => {
   const plain = faked("bars");
   plain.report(step(1));

@@ -7,14 +7,14 @@ import type { Calculator } from "./calculator.ts";
 const test = suite("compute");
 const module = new URL("./calculator.ts", import.meta.url);
 const start = (options: object = {}, signal?: AbortSignal) =>
-  startCompute<Calculator>({ module, options, ...(signal && { signal }) });
+  startCompute<Calculator>({ name: "calculator", module, options, ...(signal && { signal }) });
 
 test("calls are answered in order, buffers are copied or moved, errors keep what they carry", async () => {
   const compute = await start();
   const values = Float32Array.of(1, 2);
   assert.equal(await compute.call("double", values), Float32Array.of(2, 4));
   assert.is(values.length, 2, "copied");
-  await compute.call("double", values, [values.buffer as ArrayBuffer]);
+  await compute.call("double", values, { transfer: [values.buffer as ArrayBuffer] });
   assert.is(values.length, 0, "moved");
   assert.equal(await Promise.all([0, 1, 2, 3].map(() => compute.call("count", undefined))), [0, 1, 2, 3]);
   const error = await assert.rejects(compute.call("fail", 3), "asked to fail");

@@ -1,6 +1,6 @@
 /** First and second derivatives against central differences of the same formulas written in float64. */
 import { createEngine } from "../../engine/engine.ts";
-import { layerNorm, logSoftmax, swish } from "../../engine/ops.ts";
+import { layerNorm, swish } from "../../engine/ops.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { groupNorm, selfAttention } from "../../models/layers.ts";
 import { assert, suite } from "../harness.ts";
@@ -54,6 +54,41 @@ function attend(v: Vector): Vector {
   });
 }
 
+/** erf by its power series, exact to double precision for |x| <= 2. */
+function erf(x: number): number {
+  let [sum, term] = [x, x];
+  for (let n = 1; n < 60; n++) sum += (term *= (-x * x) / n) / (2 * n + 1);
+  return (2 / Math.sqrt(Math.PI)) * sum;
+}
+
+/** Windows over the rows and columns of an image [h, w]: elements under each, those outside left out. */
+const windows = (v: Vector, [h, w]: [number, number], [size, stride, before, out]: [number, number, number, number]): Vector[] =>
+  Array.from({ length: out * out }, (_, place) => {
+    const [top, left] = [Math.floor(place / out) * stride - before, (place % out) * stride - before];
+    return v.filter((_x, i) => {
+      const [y, x] = [Math.floor(i / w) - top, (i % w) - left];
+      return i < h * w && y >= 0 && y < size && x >= 0 && x < size;
+    });
+  });
+
+/** A line resized to `to` points by its neighbours' shares, with the points at the centres of their cells. */
+const resized = (v: Vector, to: number): Vector =>
+  Array.from({ length: to }, (_, i) => {
+    const at = Math.min(Math.max(((i + 0.5) * v.length) / to - 0.5, 0), v.length - 1);
+    const [low, high] = [Math.floor(at), Math.ceil(at)];
+    return v[low]! + (v[high]! - v[low]!) * (at - low);
+  });
+const image = (x: Tensor): tf.Tensor4D => tf.reshape(x, [1, 1, -1, 1]) as tf.Tensor4D;
+const TAPS = [0.5, -1, 2];
+const taps = (): tf.Tensor4D => tf.tensor4d(TAPS, [1, 3, 1, 1]);
+/** The line convolved with TAPS, `dilation` apart, where they fit. */
+const convolved = (v: Vector, dilation: number): Vector =>
+  Array.from({ length: v.length - 2 * dilation }, (_, i) => TAPS.reduce((sum, w, k) => sum + w * v[i + k * dilation]!, 0));
+const total = (v: Vector): number => v.reduce((a, b) => a + b, 0);
+const squares = (v: Vector): Vector => v.map((x) => x * x);
+const products = (v: Vector): Vector => v.map((_, i) => v.slice(0, i + 1).reduce((a, b) => a * b, 1));
+const INDICES = [3, 0, 3];
+
 interface Formula {
   tensor: (x: Tensor) => Tensor;
   exact: (v: Vector) => Vector;
@@ -84,7 +119,50 @@ const formulas: Record<string, Formula> = {
   where: each((x) => tf.where(tf.greater(x, 0), tf.sin(x), tf.square(x)), (x) => (x > 0 ? Math.sin(x) : x * x)),
   maximum: each((x) => tf.square(tf.maximum(x, 0.3)), (x) => Math.max(x, 0.3) ** 2),
   softmax: { tensor: (x) => tf.softmax(x), exact: byRow(4, softmax) },
-  logSoftmax: { tensor: logSoftmax, exact: byRow(4, (v) => softmax(v).map(Math.log)) },
+  "tf.logSoftmax": { tensor: (x) => tf.logSoftmax(x), exact: byRow(4, (v) => softmax(v).map(Math.log)) },
+  erf: each(tf.erf, erf),
+  "scaled elu": each(tf.selu, (x) => 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x))),
+  prelu: each((x) => tf.square(tf.prelu(x, tf.scalar(0.3))), (x) => (x > 0 ? x : 0.3 * x) ** 2),
+  pow: each((x) => tf.pow(x, tf.sin(x)), (x) => x ** Math.sin(x), [0.5, 2]),
+  atan2: each((x) => tf.atan2(tf.sin(x), tf.sub(x, 3)), (x) => Math.atan2(Math.sin(x), x - 3)),
+  clip: each((x) => tf.square(tf.clipByValue(x, -0.7, 1.1)), (x) => Math.min(Math.max(x, -0.7), 1.1) ** 2),
+  relu6: each((x) => tf.square(tf.relu6(tf.mul(x, 4))), (x) => Math.min(Math.max(4 * x, 0), 6) ** 2),
+  cumsum: { tensor: (x) => tf.square(tf.cumsum(x, 1)), exact: byRow(4, (v) => squares(v.map((_, i) => total(v.slice(0, i + 1))))) },
+  cumprod: { tensor: (x) => tf.cumprod(x, 1), exact: byRow(4, products) },
+  "cumprod past a zero": { tensor: (x) => tf.cumprod(tf.mul(x, [1, 0, 1, 1]), 1), exact: byRow(4, (v) => products(v.map((x, i) => (i === 1 ? 0 : x)))) },
+  prod: { tensor: (x) => tf.prod(x, 1), exact: byRow(4, (v) => [products(v)[3]!]) },
+  einsum: { // the Gram matrix of the rows
+    tensor: (x) => tf.einsum("ik,jk->ij", x, x),
+    exact: (v) => [0, 1, 2].flatMap((i) => [0, 1, 2].map((j) => total([0, 1, 2, 3].map((k) => v[4 * i + k]! * v[4 * j + k]!)))),
+  },
+  matMul: {
+    tensor: (x) => tf.matMul(x, x, true),
+    exact: (v) => [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].map((j) => total([0, 1, 2].map((k) => v[4 * k + i]! * v[4 * k + j]!)))),
+  },
+  gather: { tensor: (x) => tf.square(tf.gather(x, tf.tensor1d(INDICES, "int32"), 1)), exact: byRow(4, (v) => squares(INDICES.map((i) => v[i]!))) },
+  "avgPool, overlapping, with padding": {
+    tensor: (x) => tf.square(tf.avgPool(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, 3, 2, 1, "floor")),
+    exact: (v) => squares(windows(v, [4, 4], [3, 2, 1, 2]).map(mean)),
+    shape: [4, 4],
+  },
+  "maxPool, overlapping, with padding": {
+    tensor: (x) => tf.square(tf.maxPool(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, 3, 2, 1, "floor")),
+    exact: (v) => squares(windows(v, [4, 4], [3, 2, 1, 2]).map((u) => Math.max(...u))),
+    shape: [4, 4],
+  },
+  "resizeBilinear by centres": { tensor: (x) => tf.square(tf.image.resizeBilinear(image(x), [1, 9], false, true)), exact: (v) => squares(resized(v, 9)), shape: [5] },
+  "resizeNearestNeighbor": {
+    tensor: (x) => tf.square(tf.image.resizeNearestNeighbor(image(x), [1, 9])),
+    exact: (v) => squares(Array.from({ length: 9 }, (_, i) => v[Math.floor((i * 5) / 9)]!)),
+    shape: [5],
+  },
+  "conv2d, dilated": { tensor: (x) => tf.square(tf.conv2d(image(x), taps(), 1, "valid", "NHWC", [1, 2])), exact: (v) => squares(convolved(v, 2)), shape: [8] },
+  "conv2d, the kernel": { // as a function of its kernel: the input stays
+    tensor: (x) => tf.square(tf.conv2d(tf.tensor4d([0.3, 1, -2, 0.5, 1.5], [1, 1, 5, 1]), tf.reshape(x, [1, 3, 1, 1]) as tf.Tensor4D, 1, "valid")),
+    exact: (v) => squares([0, 1, 2].map((i) => total(v.map((w, k) => w * [0.3, 1, -2, 0.5, 1.5][i + k]!)))),
+    shape: [3],
+  },
+  "depthwiseConv2d, dilated": { tensor: (x) => tf.square(tf.depthwiseConv2d(image(x), taps(), 1, "valid", "NHWC", [1, 3])), exact: (v) => squares(convolved(v, 3)), shape: [9] },
   max: { tensor: (x) => tf.square(tf.max(x, 1)), exact: byRow(4, (v) => [Math.max(...v) ** 2]) },
   layerNorm: { tensor: (x) => layerNorm(x), exact: byRow(4, standardise) },
   groupNorm: {

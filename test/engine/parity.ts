@@ -56,5 +56,5 @@ export function worst(actual: Record<string, number[]>, expected: Record<string,
 
 /** Both engines, made once for a file. */
 export async function engines(): Promise<{ eager: Engine; compiled: Engine }> {
-  return { eager: await createEngine({ device: "eager" }), compiled: await createEngine({ device: "cpu", threads: 1 }) };
+  return { eager: await createEngine({ device: "eager" }), compiled: await createEngine({ device: (process.env.ONESTEP_PARITY_DEVICE ?? "cpu") as "cpu", threads: 1 }) };
 }

@@ -1,0 +1,65 @@
+/** What the kernels of TensorFlow.js are told beside their inputs. */
+import type { DType } from "./graph.ts";
+
+/** The attributes of TensorFlow.js kernels, by the names tfjs-core gives them. A kernel has the few that concern it. */
+export interface Attributes {
+  axis: number;
+  reductionIndices: number[] | undefined;
+  keepDims: boolean;
+  dim: number;
+  dims: number[];
+  exclusive: boolean;
+  reverse: boolean;
+  shape: number[];
+  value: number;
+  dtype: DType;
+  alpha: number | undefined;
+  clipValueMin: number;
+  clipValueMax: number;
+  perm: number[];
+  begin: number[];
+  end: number[];
+  size: number[];
+  strides: number[] & [number, number];
+  beginMask: number;
+  endMask: number;
+  ellipsisMask: number;
+  newAxisMask: number;
+  shrinkAxisMask: number;
+  numOrSizeSplits: number | number[];
+  paddings: [number, number][];
+  constantValue: number;
+  mode: string;
+  reps: number[];
+  transposeA: boolean;
+  transposeB: boolean;
+  pad: "same" | "valid" | number;
+  dilations: [number, number] | undefined;
+  dimRoundingMode: "floor" | "round" | "ceil";
+  inputShape: number[];
+  filterShape: number[];
+  filterSize: [number, number];
+  alignCorners: boolean;
+  halfPixelCenters: boolean;
+  blockShape: number[];
+  crops: [number, number][];
+  blockSize: number;
+  dataFormat: string;
+  includeBatchInIndex: boolean;
+  equation: string;
+  activation: string | undefined;
+  leakyreluAlpha: number | undefined;
+  varianceEpsilon: number | undefined;
+  depthRadius: number;
+  bias: number;
+  beta: number;
+  batchDims: number | undefined;
+  numSegments: number;
+  depth: number;
+  onValue: number;
+  offValue: number;
+  start: number;
+  stop: number;
+  step: number;
+  epsilon: number;
+}

@@ -1,0 +1,102 @@
+/** A traced program on a device: feeds inputs and variables, takes outputs, and puts new values of variables in place. */
+import { checkInput, type Declared, type InputArray, type Program, type ProgramSpec, type Sets, type Trace, traceProgram } from "./program.ts";
+import { type Precision, soundInHalf } from "./precision.ts";
+import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
+import { advance, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
+
+/** What an engine's programs have in common. */
+export interface Surroundings {
+  session: Omit<SessionOptions, "resident">;
+  precision: Precision;
+  memory: Memory;
+  inOrder: InOrder;
+  /** The frozen weights that programs share, by set. */
+  frozen: Map<ConstantSet, Record<string, Slot>>;
+}
+
+/** Compiles a program for the device. Whoever calls releases the session. */
+export async function compileProgram<S extends Sets>(
+  spec: ProgramSpec<S>,
+  { session: options, precision, memory, inOrder, frozen }: Surroundings,
+): Promise<{ program: Program; session: ort.InferenceSession }> {
+  const { device } = options;
+  checkSets(spec, device);
+  const trace = traceProgram(spec, { shared: memory.isSeparate });
+  // Where memory is the device's own every run fetches all outputs there and copies what is wanted: the Node binding of
+  // 1.30 never unbinds an output, and mixes up the results of runs that fetch different ones.
+  const stays = ({ dtype }: { dtype: string }): boolean => memory.isSeparate && (dtype === "float32" || dtype === "int32");
+  const resident = [...trace.writes.map(({ port }) => port), ...trace.outputs.filter(stays).map(({ name }) => name)];
+  const { model, notes } = precision === "half" ? await inHalf(trace, { device, program: spec.name }) : { model: trace.model, notes: [] };
+  const session = await createSession(model, { ...options, program: spec.name, resident });
+  const slotOf = (set: VariableSet | ConstantSet, key: string): Slot => {
+    if (set.kind === "variables") return set.variables[key] as Slot;
+    const slots = frozen.get(set) ?? {};
+    frozen.set(set, slots);
+    const { shape, data } = set.weights[key] as { shape: number[]; data: Float32Array };
+    slots[key] ??= { shape, initial: data };
+    return slots[key];
+  };
+  const reads = trace.reads.map(({ port, set, key }) => ({ port, slot: slotOf(set, key) }));
+  const writes = trace.writes.map(({ port, set, key }) => ({ port, slot: slotOf(set, key) }));
+  const names = trace.outputs.map(({ name }) => name.slice("out/".length));
+  const given = trace.inputs; // what a run needs of the trace: the rest, the model too, is let go
+
+  const execute = async (inputs: Record<string, InputArray>, wanted: readonly string[]): Promise<Record<string, InputArray>> => {
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const name of given) {
+      const { shape, dtype = "float32" } = spec.inputs[name] as ProgramSpec["inputs"][string];
+      feeds[`in/${name}`] = new ort.Tensor(dtype, checkInput(spec, name, inputs[name]) as never, shape);
+    }
+    for (const { port, slot } of reads) feeds[port] = slot.value ?? (await present(slot, memory));
+    for (const { slot } of writes) {
+      if (!slot.value) await present(slot, memory);
+      slot.spare ??= memory.spare(slot.shape);
+    }
+    const fetches: Record<string, ort.Tensor | null> = {};
+    for (const { port, slot } of writes) fetches[port] = slot.spare ?? null;
+    for (const name of memory.isSeparate ? names : wanted) fetches[`out/${name}`] = null;
+    if (Object.keys(fetches).length === 0) return {};
+    // By position: the binding gives the results of a part of the outputs the names of the first outputs.
+    const results = Object.values(await session.run(feeds, fetches));
+    const fetched = new Map(session.outputNames.filter((name) => name in fetches).map((name, i) => [name, results[i] as ort.Tensor]));
+    for (const { port, slot } of writes) advance(slot, slot.spare ?? (fetched.get(port) as ort.Tensor), memory);
+    const outputs: Record<string, InputArray> = {};
+    for (const name of wanted) {
+      const tensor = fetched.get(`out/${name}`) as ort.Tensor;
+      outputs[name] = (tensor.location === "cpu" ? tensor.data : await memory.download(tensor)) as InputArray;
+    }
+    for (const name of names) {
+      const tensor = fetched.get(`out/${name}`);
+      if (tensor && tensor.location !== "cpu") memory.free(tensor);
+    }
+    return outputs;
+  };
+  const run: Program["run"] = (inputs, { outputs: wanted = names } = {}) => {
+    const unknown = wanted.find((name) => !names.includes(name));
+    if (unknown === undefined) return inOrder(() => execute(inputs, wanted));
+    return Promise.reject(new Error(`Cannot run program "${spec.name}": it has no output "${unknown}", only ${names.join(", ")}`));
+  };
+  return { program: { name: spec.name, nodes: trace.nodes, notes, run }, session };
+}
+
+/** The model in half precision where the device does it right, and a note of where it does not. */
+async function inHalf(trace: Trace, { device, program }: { device: Device; program: string }): Promise<{ model: Uint8Array; notes: string[] }> {
+  const products = trace.products();
+  const { sound, reason } = await soundInHalf(products, device);
+  if (sound.size === products.length) return { model: trace.halved(sound), notes: [] };
+  const note =
+    `Program "${program}" takes ${products.length - sound.size} of its ${products.length} kinds of products in float32 for all of ` +
+    `precision "half": device "${device}" failed their test in float16 (${reason}).`;
+  return { model: trace.halved(sound), notes: [note] };
+}
+
+/** Throws unless the program's variables live on the device. */
+export function checkSets(spec: Declared, device: string): void {
+  for (const set of Object.values(spec.sets)) {
+    if (set.kind === "constants" || set.device === device) continue;
+    throw new Error(
+      `Cannot compile program "${spec.name}" on device "${device}": variables "${set.name}" live on device "${set.device}". ` +
+        "Make them with the same engine, or copy them with read and load.",
+    );
+  }
+}

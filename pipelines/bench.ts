@@ -1,0 +1,109 @@
+/** Measures the user's machine: every device present, training steps, sampling, and the store. */
+import { availableParallelism, cpus, totalmem } from "node:os";
+import type { EagerDevice } from "../engine/engine.ts";
+import type { Device } from "../engine/session.ts";
+import type { Context } from "../schemas/events.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
+import { didYouMean } from "../schemas/nearest.ts";
+import { version } from "../schemas/package.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { bytesInWords } from "../schemas/words.ts";
+import { type BenchProgram, benchPrograms } from "../stages/bench/programs.ts";
+import { timeStore } from "../stages/bench/store.ts";
+import { timeProgram } from "../stages/bench/time.ts";
+import { probe } from "../stages/doctor/probe.ts";
+import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
+
+/** What is measured where nothing is named. */
+const USUAL = ["dit", "unet", "sample-1", "sample", "sample-256", "store"];
+
+/**
+ * Prints one table of programs (steps or images a second on each device) and one of the store in the current folder.
+ * `only` names what to measure, `device` the one device to measure on; `seconds` is the time for each figure.
+ * Throws a usage Failure for an unknown name, and a Failure where the named device cannot be used.
+ */
+export async function bench(options: {
+  only?: readonly string[];
+  device?: string;
+  seconds: number;
+  settings: Settings;
+  context: Context;
+  programs?: Readonly<Record<string, BenchProgram>>;
+  /** Rows of a shard of the measured store. */
+  rows?: number;
+}): Promise<void> {
+  const { only = USUAL, seconds, settings, context, programs = benchPrograms, rows } = options;
+  const { signal, report } = context;
+  const known = [...Object.keys(programs), "store"];
+  for (const name of only) {
+    if (!known.includes(name)) throw badUsage(`Cannot measure "${name}": ${didYouMean(name, known, `expected some of ${known.join(",")}`)}`);
+  }
+  const chosen = only.filter((name) => name !== "store");
+  const { threads } = settings.engine;
+  report({ type: "result", stage: "machine", values: machine(threads) });
+
+  const lines: Record<string, number | string>[] = [];
+  const devices = chosen.length > 0 ? await usableDevices(options) : [];
+  const measured = { done: 0, total: chosen.length * devices.length };
+  for (const device of devices) {
+    for (const name of chosen) {
+      const program = programs[name] as BenchProgram;
+      try {
+        const { median, fastest, starting, runs } = await timeProgram({ program, device, threads, seconds, signal });
+        const rate = (1000 * program.amount) / median;
+        lines.push({ program: name, device, "ms a run": median, fastest, "a second": rate, unit: program.unit, runs, "starting, s": starting });
+      } catch (error) {
+        signal.throwIfAborted();
+        report({ type: "warning", stage: "bench", message: `${name} does not run on ${device}: ${(error as Error).message}` });
+      }
+      measured.done++;
+      report({ type: "progress", stage: "bench", ...measured, unit: "figures" });
+    }
+  }
+  if (lines.length > 0) report({ type: "table", stage: "programs", rows: lines });
+  if (only.includes("store")) {
+    const timings = await timeStore({ folder: ".", seconds, signal, ...(rows && { rows }) });
+    const table = timings.map(({ what, megabytesPerSecond, rowsPerSecond }) => ({
+      ...{ store: what, "MB/s": megabytesPerSecond, "rows/s": rowsPerSecond },
+    }));
+    report({ type: "table", stage: "store", rows: table });
+  }
+}
+
+function machine(threads: number): Record<string, string | number> {
+  const model = cpus()[0]?.model.trim() ?? "unknown";
+  return {
+    processor: `${model}, ${availableParallelism()} cores`,
+    threads: threads === 0 ? "one a core" : threads,
+    memory: bytesInWords(totalmem()),
+    system: `${process.platform} ${process.arch}`,
+    onestep: version(),
+    node: process.versions.node,
+    "onnx runtime": packageVersion("onnxruntime-node") ?? "not installed",
+  };
+}
+
+/** The devices that answer, or the named one alone. */
+async function usableDevices(options: { device?: string; context: Context }): Promise<(Device | EagerDevice)[]> {
+  const { device, context } = options;
+  const { signal, report } = context;
+  const answers = {
+    cpu: async () => "ready",
+    webgpu: () => probe("webgpu", { signal }),
+    cuda: async () => (hasCudaProvider() ? probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)"),
+    tensorflow: async () =>
+      ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].some(packageVersion) ? "ready" : "not installed (optional peer @tensorflow/tfjs-node-gpu)",
+  };
+  if (device !== undefined && device !== "auto") {
+    const answer = await answers[device as keyof typeof answers]();
+    if (answer !== "ready") throw new Failure(`Cannot measure on device "${device}": ${answer}; choose another --device, or leave it out for those present`);
+    return [device as keyof typeof answers];
+  }
+  const usable: (keyof typeof answers)[] = [];
+  for (const [name, ask] of Object.entries(answers) as [keyof typeof answers, () => Promise<string>][]) {
+    const answer = await ask();
+    if (answer === "ready") usable.push(name);
+    else report({ type: "note", stage: "bench", message: `without ${name}: ${answer}` });
+  }
+  return usable;
+}

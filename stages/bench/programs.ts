@@ -1,0 +1,158 @@
+/** The programs that are timed and profiled: each compiles on an engine and answers a function that runs it once. */
+import type { Engine } from "../../engine/engine.ts";
+import { normals } from "../../engine/philox.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { Weights } from "../../engine/weights.ts";
+import { autoencoderLoss, initAutoencoder, latentShape } from "../../models/autoencoder.ts";
+import { initDenoiser } from "../../models/denoiser.ts";
+import { applyDit, initDit } from "../../models/dit.ts";
+import { createInitialiser } from "../../models/initialise.ts";
+import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
+import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
+import { badUsage } from "../../schemas/failure.ts";
+import { didYouMean } from "../../schemas/nearest.ts";
+import { createSampling } from "../compute/sampling.ts";
+import { createTraining } from "../compute/training.ts";
+
+/** Runs once and answers the numbers among the outputs: a training step's loss and metrics. */
+export type Step = (step: number) => Promise<Record<string, number>>;
+
+export interface BenchProgram {
+  about: string;
+  /** What one run makes, for rates: training steps or images. */
+  unit: "steps" | "images";
+  /** Units of one run. */
+  amount: number;
+  start: (engine: Engine) => Promise<Step>;
+}
+
+const OPTIMISER: OptimiserSettings = optimiserSettings.parse({ steps: 1000, learningRate: 1e-3, warmup: 1, decay: 0, beta2: 0.999 });
+
+async function training(options: {
+  engine: Engine;
+  weights: Weights;
+  shapes: Record<string, number[]>;
+  loss: (parameters: Parameters, inputs: Record<string, Tensor>) => { loss: Tensor; metrics: Parameters };
+}): Promise<Step> {
+  const { engine, weights, shapes, loss } = options;
+  const inputs = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
+  const feeds = Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      return [name, normals({ seed: 1, stream: name, length: shape.reduce((a, b) => a * b, 1) })];
+    }),
+  );
+  const { step } = await createTraining({ engine, name: "step", weights, inputs, loss, optimiser: OPTIMISER });
+  return (index) => step(index, feeds);
+}
+
+const meanSquare = (a: Tensor, b: Tensor) => ({ loss: tf.mean(tf.square(tf.sub(a, b))), metrics: {} });
+
+/**
+ * DiT, by default of width 128 on 64 tokens of 16 numbers, batch 64: the shape of peers/dit_step.py. `side` is that of
+ * the latent; a token covers 2 x 2 of it.
+ */
+export function ditStep(engine: Engine, { depth = 4, batch = 64, width = 128, heads = 4, side = 16 } = {}): Promise<Step> {
+  const config = { shape: [side, side, 4], patch: 2, width, depth, heads } as const;
+  const shape = [batch, side, side, 4];
+  return training({
+    engine,
+    weights: initDit(config, 0),
+    shapes: { x: shape, noiseLevel: [batch], condition: [batch, width], target: shape },
+    loss: (parameters, { x, noiseLevel, condition, target }) =>
+      meanSquare(
+        applyDit(config, parameters, { x, noiseLevel, condition } as Parameters & { x: Tensor; noiseLevel: Tensor }),
+        target as Tensor,
+      ),
+  });
+}
+
+/** U-Net of 64 and 128 channels at 16 and 8 px, batch 32: the network of peers/unet_step.py. */
+export function unetStep(engine: Engine): Promise<Step> {
+  const init = createInitialiser(0);
+  const blocks = { down1: [64, 64], down2: [64, 128], middle: [128, 128], up2: [256, 128], up1: [192, 64] };
+  init.conv("head", 3, 4, 64);
+  init.conv("tail", 3, 64, 4);
+  for (const [name, [from, to]] of Object.entries(blocks) as [string, [number, number]][]) {
+    init.norm(`${name}.norm1`, from);
+    init.norm(`${name}.norm2`, to);
+    init.conv(`${name}.conv1`, 3, from, to);
+    init.conv(`${name}.conv2`, 3, to, to);
+    if (from !== to) init.linear(`${name}.skip`, from, to);
+  }
+  const block = (p: Parameters, name: string, x: Tensor): Tensor => {
+    const first = conv(p, `${name}.conv1`, silu(groupNorm(p, `${name}.norm1`, x, 8)));
+    const second = conv(p, `${name}.conv2`, silu(groupNorm(p, `${name}.norm2`, first, 8)));
+    return tf.add(second, p[`${name}.skip.kernel`] ? linear(p, `${name}.skip`, x) : x);
+  };
+  return training({
+    engine,
+    weights: init.weights,
+    shapes: { x: [32, 16, 16, 4], target: [32, 16, 16, 4] },
+    loss: (p, { x, target }) => {
+      const h1 = block(p, "down1", conv(p, "head", x as Tensor));
+      const h2 = block(p, "down2", downsample(h1));
+      const u2 = block(p, "up2", tf.concat([block(p, "middle", h2), h2], 3));
+      return meanSquare(conv(p, "tail", block(p, "up1", tf.concat([upsample(u2), h1], 3))), target as Tensor);
+    },
+  });
+}
+
+/** The default autoencoder on images of 64 px, batch 16. */
+export function autoencoderStep(engine: Engine, batch = 16): Promise<Step> {
+  const config = { channels: 4, downsample: 4, width: 48, limit: 3, noise: 0.1, perceptualWeight: 1, boundWeight: 0.01 };
+  return training({
+    engine,
+    weights: initAutoencoder(config, 0),
+    shapes: { images: [batch, 64, 64, 3], noise: [batch, ...latentShape(config, 64)] },
+    loss: (parameters, inputs) => autoencoderLoss({ config, parameters, ...(inputs as { images: Tensor; noise: Tensor }) }),
+  });
+}
+
+/** One evaluation of a class-conditional DiT of {@link ditStep}'s shape, as a one-step student samples: `batch` images a run. */
+export async function ditSample(engine: Engine, { batch = 16, depth = 4, width = 128, side = 16 } = {}): Promise<Step> {
+  const spec = {
+    shape: [side, side, 4] as [number, number, number],
+    network: networkSettings.parse({ width, depth }),
+    diffusion: diffusionSettings.parse({}),
+    classes: Array.from({ length: 10 }, (_, index) => String(index)),
+    vocabulary: 0,
+  };
+  const network = engine.constants("network", initDenoiser(spec, 0));
+  const { sample } = await createSampling({ engine, spec, network, plan: { solver: "euler", steps: 1, guidance: 1 }, batch });
+  const noise = normals({ seed: 1, stream: "noise", length: batch * side * side * 4 });
+  const label = Int32Array.from({ length: batch }, (_, row) => row % 10);
+  return async () => {
+    await sample({ noise, rows: batch, label });
+    return {};
+  };
+}
+
+const step = (about: string, start: BenchProgram["start"]): BenchProgram => ({ about, unit: "steps", amount: 1, start });
+const sampling = (batch: number): BenchProgram => ({
+  about: `one-step sampling with the DiT, batch ${batch}`,
+  unit: "images",
+  amount: batch,
+  start: (engine) => ditSample(engine, { batch }),
+});
+
+/** Every program that can be timed or profiled, by name. */
+export const benchPrograms: Readonly<Record<string, BenchProgram>> = {
+  dit: step("DiT training step: width 128, depth 4, 64 tokens, batch 64", ditStep),
+  dit6: step("the same with depth 6", (engine) => ditStep(engine, { depth: 6 })),
+  "dit-large": step("DiT training step: width 384, depth 12, 256 tokens, batch 8", (engine) =>
+    ditStep(engine, { width: 384, depth: 12, heads: 6, side: 32, batch: 8 }),
+  ),
+  unet: step("U-Net training step: 64 and 128 channels at 16 and 8 px, batch 32", unetStep),
+  autoencoder: step("autoencoder training step: 64 px, batch 16", autoencoderStep),
+  "sample-1": sampling(1),
+  sample: sampling(16),
+  "sample-256": sampling(256),
+};
+
+/** The program of that name, or a usage failure that suggests the nearest. */
+export function benchProgram(name: string, programs = benchPrograms): BenchProgram {
+  const program = Object.hasOwn(programs, name) ? programs[name] : undefined;
+  if (program) return program;
+  const names = Object.keys(programs);
+  throw badUsage(`Unknown step "${name}": ${didYouMean(name, names, `the steps are ${names.join(", ")}`)}`);
+}

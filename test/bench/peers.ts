@@ -1,0 +1,79 @@
+/**
+ * Times our programs and PyTorch's side by side: both processes stay alive and take turns of a few steps, so that
+ * whatever else the machine does meets both. Prints medians, their ratio (below 1: we are faster) and peak memory.
+ *
+ *   node --import tsx test/bench/peers.ts [PYTHON ...]      e.g. /tmp/torch/bin/python /usr/bin/python3
+ *
+ * Environment: THREADS (1), ROUNDS (12), ONLY (all of programs.ts), COMPILE=1 adds torch.compile.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { NAMES } from "./peers/programs.ts";
+
+const { THREADS = "1", ROUNDS = "12", ONLY, COMPILE } = process.env;
+
+interface Side {
+  version: string;
+  times: number[];
+  ask: (line: string) => Promise<unknown>;
+  close: () => void;
+}
+
+/** Starts one side; `undefined`, with its complaint, where it cannot run. */
+async function start(command: string[], environment: Record<string, string>, note: string): Promise<Side | undefined> {
+  const child = spawn(command[0] as string, command.slice(1), {
+    env: { ...process.env, THREADS, ...environment },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let complaint = "";
+  child.stderr.on("data", (data) => (complaint += data));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = new Promise<never>((_, reject) => {
+    child.on("error", reject);
+    child.on("exit", () => reject(new Error(complaint.trim().split("\n").at(-1))));
+  });
+  ended.catch(() => {});
+  const read = async (): Promise<unknown> => JSON.parse((await Promise.race([lines.next(), ended])).value as string);
+  try {
+    const { version } = (await read()) as { version: string };
+    const ask: Side["ask"] = (line) => {
+      child.stdin.write(`${line}\n`);
+      return read();
+    };
+    return { version: version + note, times: [], ask, close: () => child.kill("SIGKILL") };
+  } catch (error) {
+    console.log(`  ${command.join(" ")}${note}: cannot run (${(error as Error).message})`);
+    child.kill("SIGKILL");
+    return undefined;
+  }
+}
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+const path = (name: string): string => new URL(`peers/${name}`, import.meta.url).pathname;
+
+const pythons = process.argv.slice(2).length > 0 ? process.argv.slice(2) : ["python3"];
+for (const name of ONLY?.split(",") ?? NAMES) {
+  const ours = await start([process.execPath, "--import", "tsx", path("ours.ts"), name], {}, "");
+  const modes = COMPILE === "1" ? ["0", "1"] : ["0"];
+  const peers: Side[] = [];
+  for (const python of pythons) {
+    for (const mode of modes) {
+      const peer = await start([python, path("peers.py"), name], { COMPILE: mode }, mode === "1" ? " compiled" : "");
+      if (peer) peers.push(peer);
+    }
+  }
+  const sides = [ours, ...peers].filter((side) => side !== undefined);
+  for (let round = -1; round < Number(ROUNDS); round++) {
+    for (const side of sides) {
+      const times = (await side.ask(name === "dit-large" ? "1" : "3")) as number[];
+      if (round >= 0) side.times.push(...times); // the first round warms up
+    }
+  }
+  for (const side of sides) {
+    const [time, least, memory] = [median(side.times), Math.min(...side.times), (await side.ask("memory")) as number];
+    const ratio = side === ours || !ours ? "" : `, ours / theirs ${(median(ours.times) / time).toFixed(2)}, of the fastest ${(Math.min(...ours.times) / least).toFixed(2)}`;
+    console.log(`${name.padEnd(12)} ${side.version.padEnd(28)} median ${time.toFixed(1)} ms, fastest ${least.toFixed(1)} ms, peak ${memory.toFixed(0)} MB${ratio}`);
+    side.close();
+  }
+}
+process.exit();

@@ -1,0 +1,42 @@
+/** Device "webgpu" on a driver without a GPU, in a process of its own: a driver's fault ends the process it is in. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { assert, suite } from "../harness.ts";
+import { findDriver, NO_DRIVER, withDriver } from "./software-gpu.ts";
+import { checks } from "./webgpu-checks.ts";
+
+const test = suite("webgpu");
+const driver = findDriver();
+const script = fileURLToPath(new URL("./webgpu-checks.ts", import.meta.url));
+
+/** What each check answered, of one process for all; those after one that ended the process are missing. */
+const answers = driver === undefined ? undefined : run(driver);
+
+async function run(icd: string): Promise<{ errors: Map<string, string | undefined>; stderr: string }> {
+  const child = promisify(execFile)(process.execPath, [...process.execArgv, script], { env: withDriver(icd) });
+  const { stdout, stderr } = await child.catch((error) => error as { stdout: string; stderr: string });
+  const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
+  const found = lines.map((line) => JSON.parse(line) as { name: string; error?: string });
+  return { errors: new Map(found.map(({ name, error }) => [name, error])), stderr };
+}
+
+for (const name of Object.keys(checks)) {
+  if (!answers) {
+    test.skip(name, NO_DRIVER);
+    continue;
+  }
+  const check = async (): Promise<void> => {
+    const { errors, stderr } = await answers;
+    assert.ok(errors.has(name), `the process ended without an answer: ${stderr}`);
+    assert.is(errors.get(name), undefined);
+  };
+  test(name, check, { seconds: 240 });
+}
+
+test("the driver named in the environment comes first", () => {
+  assert.is(findDriver({ VK_ICD_FILENAMES: "/one.json" }), "/one.json");
+  assert.is(findDriver({ VK_DRIVER_FILES: "/two.json", VK_ICD_FILENAMES: "/one.json" }), "/two.json");
+});
+
+test.run();

@@ -1,0 +1,134 @@
+/** Whole training programs, compiled, against the same functions run one operation at a time on TensorFlow.js's CPU backend. */
+import { normals } from "../../engine/philox.ts";
+import { type Tensor, tf } from "../../engine/tfjs.ts";
+import { createEngine } from "../../engine/engine.ts";
+import type { Weights } from "../../engine/weights.ts";
+import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
+import { adamStep, RATE_INPUTS, rateInputs } from "../../models/optimiser.ts";
+import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { create as createStudent } from "../../stages/compute/student-trainer.ts";
+import { create as createTeacher } from "../../stages/compute/teacher-trainer.ts";
+import { assert, suite } from "../harness.ts";
+import { perturbed } from "../models/parameters.ts";
+
+const test = suite("training programs");
+
+const BATCH = 2;
+const SHAPE = [8, 8, 4] as const;
+const tensor = (stream: string): Float32Array => normals({ seed: 5, stream, length: BATCH * 256 });
+
+/** Wide enough for the U-Net's convolutions to take Winograd's algorithm. */
+function job(kind: "dit" | "unet"): { spec: DenoiserSpec; settings: Settings } {
+  const network = { kind, condition: "class", width: 32, depth: kind === "dit" ? 2 : 1, heads: 2, multipliers: [1, 2] };
+  const settings = settingsSchema.parse({
+    network,
+    pretrain: { teacher: { batch: BATCH, warmup: 1 } },
+    train: { batch: BATCH, warmup: 1, adversarialStart: 0, r1Every: 1, discriminatorDepth: 2, scales: [1, 2] },
+  });
+  return { spec: { ...settings, shape: [...SHAPE], classes: ["a", "b", "c"], vocabulary: 0 } as DenoiserSpec, settings };
+}
+
+const DEVICES = ["eager", "cpu"] as const;
+const engine = (device: (typeof DEVICES)[number]) => ({ device, threads: 1 }) as never;
+
+const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+/**
+ * The largest difference of any variable, relative to its largest element, or to a thousandth of its set's where that is
+ * more: the gradient of a single bias may be next to nothing, a sum of large terms of either sign.
+ */
+function furthest(actual: Record<string, Weights>, expected: Record<string, Weights>): { error: number; at: string } {
+  let found = { error: 0, at: "" };
+  for (const [set, weights] of Object.entries(expected)) {
+    const least = 1e-3 * Math.max(...Object.values(weights).map(({ data }) => largest(data)));
+    for (const [name, { data }] of Object.entries(weights)) {
+      const scale = Math.max(largest(data), least);
+      const difference = data.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[set]![name]!.data[i]!)), 0);
+      if (!(difference / scale <= found.error)) found = { error: difference / scale, at: `${set} ${name}` };
+    }
+  }
+  return found;
+}
+
+/**
+ * State in the midst of a training. In the first step Adam divides each gradient by its own size, so that of an element
+ * that happens to be nearly zero only rounding errors would be compared.
+ */
+function midway(state: Record<string, Weights>): Record<string, Weights> {
+  const filled = Object.entries(state).map(([set, weights]) => {
+    if (!/second$/i.test(set)) return [set, weights];
+    const positive = Object.entries(weights).map(([name, { shape, data }]) => {
+      const draws = normals({ seed: 9, stream: name, length: data.length });
+      return [name, { shape, data: draws.map((value) => 1e-3 * (1 + Math.abs(value))) }];
+    });
+    return [set, Object.fromEntries(positive)];
+  });
+  return Object.fromEntries(filled);
+}
+
+for (const kind of ["dit", "unet"] as const) {
+  const { spec, settings } = job(kind);
+  const weights = perturbed(initDenoiser(spec, 1), 0.02);
+
+  test(`${kind}: a teacher's step`, async () => {
+    const after = [];
+    for (const device of DEVICES) {
+      const plan = { solver: "euler", steps: 1, guidance: 1 } as const;
+      const trainer = await createTeacher({ spec, settings: settings.pretrain.teacher, engine: engine(device), seed: 1, start: weights, plan });
+      await trainer.load(midway(await trainer.save()));
+      await trainer.step({ step: 0, latent: tensor("clean"), label: Int32Array.of(1, 2) });
+      after.push(await trainer.save());
+    }
+    const { error, at } = furthest(after[1]!, after[0]!);
+    if (process.env.VERBOSE) console.log(kind, error, at);
+    assert.ok(error <= 1e-5, `${at} is off by ${error}`);
+  }, { seconds: 120 });
+
+  test(`${kind}: a student's step: generator, discriminator and R1`, async () => {
+    const after = [];
+    for (const device of DEVICES) {
+      const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine(device), seed: 1 });
+      await trainer.load(midway(await trainer.save()));
+      const metrics = await trainer.step({ step: 0, noise: tensor("noise"), latent: tensor("clean"), label: Int32Array.of(1, 2) });
+      assert.ok("r1" in metrics && "d_loss" in metrics, "all three updates ran");
+      after.push(await trainer.save());
+    }
+    const { error, at } = furthest(after[1]!, after[0]!);
+    if (process.env.VERBOSE) console.log(kind, error, at);
+    assert.ok(error <= 1e-5, `${at} is off by ${error}`);
+  }, { seconds: 120 });
+}
+
+test("100 steps of AdamW on a well-conditioned problem stay together", async () => {
+  const shape = { x: [16, 8], y: [16, 6] };
+  const start: Weights = Object.fromEntries(
+    Object.entries({ a: [8, 16], b: [16, 6] }).map(([name, dims]) => [name, { shape: dims, data: normals({ seed: 2, stream: name, length: dims[0]! * dims[1]! }).map((v) => 0.3 * v) }]),
+  );
+  const config = { beta1: 0.9, beta2: 0.999, weightDecay: 0.01, clip: 1, learningRate: 1e-2, warmup: 1, decay: 0, steps: 100 };
+  const ends: Weights[] = [];
+  for (const device of DEVICES) {
+    const made = await createEngine({ device, threads: 1 });
+    const zeros = Object.fromEntries(Object.entries(start).map(([name, { shape: dims, data }]) => [name, { shape: dims, data: new Float32Array(data.length) }]));
+    const sets = { network: made.variables("network", start), first: made.variables("first", zeros), second: made.variables("second", zeros) };
+    const program = await made.compile({
+      name: "step",
+      sets,
+      inputs: { x: { shape: shape.x }, y: { shape: shape.y }, ...RATE_INPUTS },
+      run: ({ network, first, second }, { x, y, ...rates }) => {
+        const loss = (a: Tensor, b: Tensor): Tensor => tf.mean(tf.square(tf.sub(tf.matMul(tf.tanh(tf.matMul(x!, a)), b), y!)));
+        const { value, grads } = tf.valueAndGrads(loss as never)([network.a!, network.b!]);
+        const next = adamStep({ state: { parameters: network, first, second }, gradients: { a: grads[0]!, b: grads[1]! }, rates: rates as never, config });
+        return { outputs: { loss: value }, updates: { network: next.parameters, first: next.first, second: next.second } };
+      },
+    });
+    const feeds = { x: normals({ seed: 2, stream: "x", length: 128 }), y: normals({ seed: 2, stream: "y", length: 96 }) };
+    for (let step = 0; step < 100; step++) await program.run({ ...feeds, ...rateInputs(step, config) });
+    ends.push(await sets.network.read());
+    await made.dispose();
+  }
+  const { error, at } = furthest({ network: ends[1]! }, { network: ends[0]! });
+  if (process.env.VERBOSE) console.log(error, at);
+  assert.ok(error <= 1e-3, `${at} is off by ${error}`);
+});
+
+test.run();
