@@ -4,7 +4,7 @@
  */
 import type { Attributes } from "./attributes.ts";
 import { placeOf, readingOf, reasonOf, refusal, WRITTEN } from "./errors.ts";
-import { createGraph, type DType, type Graph, size, toStored, type Value, type Values } from "./graph.ts";
+import { createGraph, type DType, type Graph, size, toStored, type Traits, type Value, type Values } from "./graph.ts";
 import { tf, type Tensor } from "./tfjs.ts";
 
 export type { Attributes } from "./attributes.ts";
@@ -191,9 +191,9 @@ export function valueOf(tensor: Tensor): Value {
 const DEEP = 200;
 
 /** Runs the body of the program `name` on the recording backend and returns the graph it recorded with the body's result. */
-export function record<T>(name: string, body: () => T): { graph: Graph; result: T } {
+export function record<T>(name: string, body: () => T, traits: Traits = { fusesProducts: true }): { graph: Graph; result: T } {
   const previous = tf.engine().backendName;
-  const recording: Recording = { program: name, graph: createGraph() };
+  const recording: Recording = { program: name, graph: createGraph(traits) };
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = DEEP;
   current = recording;

@@ -21,7 +21,7 @@ export async function compileProgram<S extends Sets>(
 ): Promise<{ program: Program; session: ort.InferenceSession }> {
   const { device } = options;
   checkSets(spec, device);
-  const trace = traceProgram(spec, { shared: memory.isSeparate });
+  const trace = traceProgram(spec, { shared: memory.isSeparate, fusesProducts: device !== "webgpu" });
   // Where memory is the device's own every run fetches all outputs there and copies what is wanted: the Node binding of
   // 1.30 never unbinds an output, and mixes up the results of runs that fetch different ones.
   const stays = ({ dtype }: { dtype: string }): boolean => memory.isSeparate && (dtype === "float32" || dtype === "int32");

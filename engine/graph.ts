@@ -34,7 +34,13 @@ export interface Constant {
   data: Values;
 }
 
-export interface Graph {
+/** What the operators of a device can do. */
+export interface Traits {
+  /** Products that transpose their operands as they read them: WebGPU lacks FusedMatMul, which would run on the CPU. */
+  fusesProducts: boolean;
+}
+
+export interface Graph extends Traits {
   nodes: Node[];
   constants: Constant[];
   /** Adds a node with one output. A node equal to an earlier one is not added again. */
@@ -67,8 +73,8 @@ export function toStored(values: ArrayLike<number>, dtype: DType): Values {
 /** Constants up to this size are compared by content, so that equal ones are one. */
 const SHARED_BYTES = 65536;
 
-/** An empty graph. */
-export function createGraph(): Graph {
+/** An empty graph for a device with these traits. */
+export function createGraph(traits: Traits): Graph {
   const nodes: Node[] = [];
   const constants: Constant[] = [];
   const known = new Map<string, Value[]>(); // node key -> its outputs, so that equal nodes are shared
@@ -127,7 +133,7 @@ export function createGraph(): Graph {
     constant: toStored([value], dtype),
   });
 
-  return { nodes, constants, add, addMany, nameOf, integers, indices, scalar, producer: (name) => producers.get(name) };
+  return { ...traits, nodes, constants, add, addMany, nameOf, integers, indices, scalar, producer: (name) => producers.get(name) };
 }
 
 /** The nodes and constants that `outputs` depend on, in order. */

@@ -13,7 +13,7 @@ import "./composed.ts";
 import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
-import { type Node, reachable } from "./graph.ts";
+import { type Node, reachable, type Traits } from "./graph.ts";
 import { encodeModel, type Port } from "./onnx.ts";
 import { halveProducts, type Product, productOf } from "./precision.ts";
 import type { Tensor } from "./tfjs.ts";
@@ -68,7 +68,10 @@ const SHARED_ELEMENTS = 1024;
  * Traces a program into an ONNX model. Inputs and variables that nothing depends on are left out of it. With `shared`,
  * frozen weights are inputs too, which the programs of a device share; else they are constants of the model.
  */
-export function traceProgram<S extends Sets>(spec: ProgramSpec<S>, { shared = false }: { shared?: boolean } = {}): Trace {
+export function traceProgram<S extends Sets>(
+  spec: ProgramSpec<S>,
+  { shared = false, fusesProducts = true }: { shared?: boolean } & Partial<Traits> = {},
+): Trace {
   for (const [name, { shape, dtype = "float32" }] of Object.entries(spec.inputs)) {
     if (dtype === "float32" || dtype === "int32") continue;
     throw new Error(
@@ -94,7 +97,7 @@ export function traceProgram<S extends Sets>(spec: ProgramSpec<S>, { shared = fa
         Object.entries(tensors as Tensors).map(([key, tensor]) => ({ set, key, value: valueOf(tensor) })),
       ),
     };
-  });
+  }, { fusesProducts });
 
   const ports: Port[] = [];
   const expose = (name: string, value: ReturnType<typeof valueOf>): Port => {

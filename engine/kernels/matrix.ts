@@ -47,19 +47,21 @@ translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
   const k = a.shape.at(transA ? -2 : -1) as number;
   // As in `gemm`: fewer matrices than threads are divided between them.
   if (transA || n <= m || k <= 128 || size(batch) >= MANY) return batchProduct(graph, a, b, shape, transA, transB);
-  const turned = batchProduct(graph, b, a, [...batch, n, m], !transB, true);
-  const axes = batch.map((_, axis) => axis);
-  return transpose(graph, turned, [...axes, batch.length + 1, batch.length]);
+  return turned(graph, batchProduct(graph, b, a, [...batch, n, m], !transB, true));
 });
+
+/** Each matrix [..., m, n] transposed. */
+function turned(graph: Graph, x: Value): Value {
+  const rank = x.shape.length;
+  return transpose(graph, x, x.shape.map((_, axis) => (axis < rank - 2 ? axis : axis === rank - 2 ? rank - 1 : rank - 2)));
+}
 
 /** As many matrices as an engine may have threads. */
 const MANY = 64;
 
-function batchProduct(graph: Graph, a: Value, b: Value, shape: number[], transA: boolean, transB: boolean): Value {
+/** Products of matrices a [..., m, k] and b [..., k, n], either given transposed. */
+export function batchProduct(graph: Graph, a: Value, b: Value, shape: number[], transA: boolean, transB: boolean): Value {
   if (!transA && !transB) return graph.add("MatMul", [a, b], shape, a.dtype);
+  if (!graph.fusesProducts) return batchProduct(graph, transA ? turned(graph, a) : a, transB ? turned(graph, b) : b, shape, false, false);
   return graph.add("FusedMatMul", [a, b], shape, a.dtype, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
 }
-
-translate("Einsum", () => {
-  throw new Error("Cannot compile tf.einsum: it has no translation. Write it with tf.matMul and tf.transpose.");
-});

@@ -7,6 +7,7 @@
  * matrix product along contiguous channels. Gradients use the same three matrices, transposed.
  */
 import { type Graph, size, type Value } from "../graph.ts";
+import { batchProduct } from "./matrix.ts";
 import { pad, reshape, slice, transpose } from "./shape.ts";
 
 const [OUT, TAPS] = [4, 3];
@@ -108,7 +109,7 @@ export function convolution(graph: Graph, x: Value, kernel: Value, window: Windo
   const [inputs, outputs] = kernel.shape.slice(2) as [number, number];
   const d = inputSquares(graph, x, window);
   const k = reshape(graph, apply(graph, KERNEL, reshape(graph, kernel, [TAPS * TAPS, inputs, outputs])), [IN * IN, inputs, outputs]);
-  const product = graph.add("MatMul", [d, k], [IN * IN, d.shape[1] as number, outputs], "float32");
+  const product = batchProduct(graph, d, k, [IN * IN, d.shape[1] as number, outputs], false, false);
   return assemble(graph, apply(graph, OUTPUT, product), window);
 }
 
@@ -117,7 +118,7 @@ export function inputGradient(graph: Graph, dy: Value, kernel: Value, window: Wi
   const [inputs, outputs] = kernel.shape.slice(2) as [number, number];
   const d = inputSquares(graph, dy, window);
   const k = apply(graph, TURNED, reshape(graph, kernel, [TAPS * TAPS, inputs, outputs]));
-  const product = graph.add("FusedMatMul", [d, k], [IN * IN, d.shape[1] as number, inputs], "float32", { transB: 1 });
+  const product = batchProduct(graph, d, k, [IN * IN, d.shape[1] as number, inputs], false, true);
   return assemble(graph, apply(graph, OUTPUT, product), window);
 }
 
@@ -129,6 +130,6 @@ export function kernelGradient(graph: Graph, x: Value, dy: Value, window: Window
   const whole = pad(graph, dy, [0, 0, 0, 0], [0, rows * OUT - window.height, columns * OUT - window.width, 0]);
   const split = transpose(graph, reshape(graph, whole, [batch, rows, OUT, columns, OUT, outputs]), [2, 4, 0, 1, 3, 5]);
   const m = apply(graph, OUTPUT_BACK, reshape(graph, split, [OUT * OUT, batch * rows * columns, outputs]));
-  const product = graph.add("FusedMatMul", [d, m], [IN * IN, inputs, outputs], "float32", { transA: 1 });
+  const product = batchProduct(graph, d, m, [IN * IN, inputs, outputs], true, false);
   return reshape(graph, apply(graph, KERNEL_BACK, product), [TAPS, TAPS, inputs, outputs]);
 }
