@@ -33,11 +33,13 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
       logSeverityLevel: LOG_FATAL, // whatever goes wrong is thrown too
       ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
       ...(saveTo !== undefined && { optimizedModelFilePath: saveTo }),
-      // Denormals slow a CPU tenfold and carry nothing. Idle threads must not spin: another engine wants the core.
+      // Denormals slow a CPU tenfold and carry nothing. Threads spin for no longer than the next operator takes to begin:
+      // other engines want the cores.
       extra: {
         session: {
           set_denormal_as_zero: "1",
-          intra_op: { allow_spinning: "0" },
+          intra_op: { allow_spinning: "1", spin_duration_us: "20" },
+          force_spinning_stop: "1",
           ...(saveTo !== undefined && { save_model_format: "ORT" }),
         },
         // Its SkipLayerNormalization on WebGPU leaves out the inverse deviations that layerNorm's gradient reads (1.30.0).
