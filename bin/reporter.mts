@@ -109,7 +109,8 @@ export function createReporter({
           ? undefined
           : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
       }
-      say(out, "measure" in event.values ? sentence(event.values) : [paint(1, event.stage), ...table(event.values)].join("\n"));
+      if (event.type === "table") return say(out, [paint(1, event.stage), ...columnsOf(event.rows)].join("\n"));
+      say(out, "measure" in event.values ? sentence(event.values) : [paint(1, event.stage), ...pairs(event.values)].join("\n"));
     },
     close: () => {
       if (pending) draw();
@@ -118,9 +119,23 @@ export function createReporter({
   };
 }
 
-function table(values: Record<string, number | string>): string[] {
+/** Names and their values, one a line. */
+function pairs(values: Record<string, number | string>): string[] {
   const width = Math.max(0, ...Object.keys(values).map((name) => name.length));
   return Object.entries(values).map(
     ([name, value]) => `  ${name.padEnd(width)}  ${typeof value === "number" ? numberInWords(value) : value}`,
   );
+}
+
+/** Rows under a line of names: words to the left, numbers to the right of their column. */
+function columnsOf(rows: Record<string, number | string>[]): string[] {
+  const names = Object.keys(rows[0] ?? {});
+  const cell = (value: number | string): string => (typeof value === "number" ? numberInWords(value) : value);
+  const columns = names.map((name) => {
+    const cells = [name, ...rows.map((row) => cell(row[name] ?? ""))];
+    const width = Math.max(...cells.map(({ length }) => length));
+    const right = rows.every((row) => typeof row[name] === "number");
+    return cells.map((text) => (right ? text.padStart(width) : text.padEnd(width)));
+  });
+  return columns[0]?.map((_, line) => `  ${columns.map((cells) => cells[line]).join("  ")}`.trimEnd()) ?? [];
 }

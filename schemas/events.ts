@@ -3,7 +3,8 @@ export type PipelineEvent =
   | { type: "progress"; stage: string; done: number; total?: number; unit: string; values?: Record<string, number> }
   | { type: "note"; stage: string; message: string }
   | { type: "warning"; stage: string; message: string }
-  | { type: "result"; stage: string; values: Record<string, number | string> };
+  | { type: "result"; stage: string; values: Record<string, number | string> }
+  | { type: "table"; stage: string; rows: Record<string, number | string>[] }; // every row has the same keys
 
 /** Handed to every pipeline: how to stop it, and where its events go. */
 export interface Context {
