@@ -120,8 +120,9 @@ async function settingsOf({ command, flags, repeated, positionals }: Request): P
   const builtIn = command.name === "run" && positionals.length === 0 && !("config" in flags);
   const preset = flags.preset ?? (builtIn ? "demo" : undefined);
   if (preset !== undefined) layers.push(presetLayer(preset));
-  for (const [flag, sections] of Object.entries(command.inherits ?? {})) {
-    const recorded = flags[flag] === undefined ? undefined : join(flags[flag], "settings.yaml");
+  for (const [name, sections] of Object.entries(command.inherits ?? {})) {
+    const folder = flags[name] ?? positionals[command.positionals.findIndex((positional) => positional.name === name)];
+    const recorded = folder === undefined ? undefined : join(folder, "settings.yaml");
     if (recorded && existsSync(recorded)) layers.push(await fileLayer(recorded, sections));
   }
   if (flags.config !== undefined) layers.push(await fileLayer(flags.config));

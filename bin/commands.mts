@@ -1,5 +1,6 @@
 /** Every command as data: parsing, `--help`, suggestions and dispatch all come from this table. */
 import type { Context } from "../schemas/events.ts";
+import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 
 export interface Flag {
@@ -32,7 +33,7 @@ export interface Command {
   summary: string;
   positionals: readonly Positional[];
   flags: Readonly<Record<string, Flag>>;
-  /** Folders whose recorded settings.yaml decides these groups, below --config and --set. */
+  /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
   inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
   example: string;
   start: (input: Input) => Promise<unknown>;
@@ -58,6 +59,17 @@ const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulat
 const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };
 const solver: Flag = { value: "NAME", about: "euler, heun, ddim or dpm++2m", sets: "simulate.solver" };
 const model = ["images", "encoder", "network", "diffusion"] as const;
+const everything = [...model, "seed", "pretrain", "simulate", "train", "evaluate", "engine"] as const;
+const workFlags: Readonly<Record<string, Flag>> = {
+  part: { value: "I/N", about: "make only every N-th shard, from the I-th on: processes share the work" },
+  shards: { value: "A-B", about: "make only these shards" },
+  repair: { about: "verify the store first, and make damaged shards again" },
+  retry: { about: "try the rows that failed in finished shards again" },
+};
+
+function workOf({ part, shards, repair, retry }: Input["flags"]) {
+  return { part, shards, repair: repair !== undefined, retry: retry !== undefined };
+}
 
 export const commands: readonly Command[] = [
   {
@@ -68,10 +80,11 @@ export const commands: readonly Command[] = [
       out: out("LATENTS", "folder of the latent store"),
       size,
       encoder: { value: "KIND", about: "pixel, autoencoder or taesd", sets: "encoder.kind" },
+      ...workFlags,
     },
     example: "pipeline ingest photos.zip --size 32 --out latents",
     start: async ({ positionals, flags, ...rest }) =>
-      (await import("../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, ...rest }),
+      (await import("../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, work: workOf(flags), ...rest }),
   },
   {
     name: "pretrain",
@@ -103,6 +116,7 @@ export const commands: readonly Command[] = [
       steps,
       solver,
       guidance,
+      ...workFlags,
     },
     inherits: { teacher: model },
     example:
@@ -112,6 +126,59 @@ export const commands: readonly Command[] = [
         teacher: flags.teacher!,
         conditions: flags.conditions,
         out: flags.out!,
+        work: workOf(flags),
+        ...rest,
+      }),
+  },
+  {
+    name: "verify",
+    summary: "check every byte of a store, and name what is damaged",
+    positionals: [{ name: "STORE", about: "a latent or triple store, finished or not" }],
+    flags: { repair: { about: "write journal, quarantine and summary anew where the shards are sound" } },
+    example: "pipeline verify triples",
+    start: async ({ positionals, flags, context }) =>
+      (await import("../pipelines/verify.ts")).verify({
+        path: positionals[0]!,
+        repair: flags.repair !== undefined,
+        context,
+      }),
+  },
+  {
+    name: "merge",
+    summary: "put the shards of stores made apart into one",
+    positionals: [{ name: "STORES", about: "stores of the same settings, each with some of the shards", many: true }],
+    flags: { out: out("STORE", "folder of the whole store") },
+    example: "pipeline merge triples-a triples-b --out triples",
+    start: async ({ positionals, flags, context }) =>
+      (await import("../pipelines/merge.ts")).merge({ stores: positionals, out: flags.out!, context }),
+  },
+  {
+    name: "reprocess",
+    summary: "make a store anew with other settings, redoing only what they change",
+    positionals: [
+      { name: "STORE", about: "the store to start from; it is only read" },
+      { name: "IMAGES", about: "of a latent store, where they must be encoded again", many: true, optional: true },
+    ],
+    flags: {
+      to: { value: "NEW", about: "folder of the new store", required: true },
+      teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated" },
+      conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added" },
+      "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
+      count,
+      steps,
+      solver,
+      guidance,
+    },
+    inherits: { STORE: everything },
+    example: "pipeline reprocess triples --to halves --set simulate.dtype=float16",
+    start: async ({ positionals, flags, ...rest }) =>
+      (await import("../pipelines/reprocess.ts")).reprocess({
+        path: positionals[0]!,
+        images: positionals.slice(1),
+        to: flags.to!,
+        teacher: flags.teacher,
+        conditions: flags.conditions,
+        dryRun: flags["dry-run"] !== undefined,
         ...rest,
       }),
   },
@@ -196,20 +263,52 @@ export const commands: readonly Command[] = [
   },
   {
     name: "inspect",
-    summary: "show what a store or run holds",
+    summary: "show what a store or run holds: facts, rows, pictures, SQL, provenance, differences, a report",
     positionals: [{ name: "PATH", about: "a latent store, triple store or run" }],
     flags: {
+      quick: { about: "read the ends of the shards alone: no duplicates, no worst rows" },
       rows: { value: "N", about: "print the first N rows", whole: true },
-      grid: { value: "FILE.png", about: "draw the first rows as a picture grid" },
-      limit: { value: "N", about: "pictures in the grid; 64 unless told", whole: true },
+      grid: { value: "FILE.png", about: "draw rows: of a triple the noise beside the image" },
+      where: { value: "CONDITION", about: "the rows to print, draw or report, as in \"label = 3 and caption like '%cat%'\"" },
+      limit: { value: "N", about: "pictures in the grid or report; 64 or 200 unless told", whole: true },
+      sql: { value: "SELECT", about: "ask DuckDB (npm install @duckdb/node-api); the rows are the view triples or latents" },
+      why: { value: "ID", about: "what made this row: image, condition, teacher, solver, seed, versions" },
+      redo: { value: "ID", about: "compute this triple again and print the largest difference" },
+      teacher: { value: "RUN", about: "why, redo: the teacher; looked for beside the store otherwise" },
+      conditions: { value: "LATENTS", about: "why: the store that lent the conditions; looked for beside the store otherwise" },
+      diff: { value: "STORE", about: "compare settings, rows and channels with another store" },
+      html: { value: "FILE.html", about: "write a report as one page that needs nothing else" },
+      serve: { about: "serve the report to this machine; rows are decoded when looked at" },
+      port: { value: "N", about: "serve: the port; any free one unless told", whole: true },
     },
-    example: "pipeline inspect triples --rows 5 --grid triples.png",
-    start: async ({ positionals, flags, ...rest }) =>
-      (await import("../pipelines/inspect.ts")).inspect({
+    example: "pipeline inspect triples --grid triples.png --where label=3 --limit 16",
+    start: async ({ positionals, flags, ...rest }) => {
+      const { rowId, inspect } = await import("../pipelines/inspect.ts");
+      const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, serve, port } = flags;
+      const whole = (text?: string) => (text === undefined ? undefined : Number(text));
+      if (port !== undefined && serve === undefined) throw badUsage("Cannot use --port alone: it is that of --serve, so add it");
+      return inspect({
         path: positionals[0]!,
-        grid: flags.grid,
-        rows: Number(flags.rows ?? 0),
-        limit: Number(flags.limit ?? 64),
+        ...{ quick: quick !== undefined, rows: whole(rows), limit: whole(limit), why: rowId(why), redo: rowId(redo) },
+        ...{ grid, where, sql, teacher, conditions, diff, html, serve: serve === undefined ? undefined : Number(port ?? 0) },
+        ...rest,
+      });
+    },
+  },
+  {
+    name: "export",
+    summary: "write a store as files that other tools load",
+    positionals: [{ name: "STORE", about: "a finished latent or triple store" }],
+    flags: {
+      format: { value: "FORMAT", about: "arrow, npy, safetensors, webdataset or parquet-list", required: true },
+      out: out("FOLDER", "where the files go; the same command goes on after a stop"),
+    },
+    example: "pipeline export triples --format npy --out triples-npy",
+    start: async ({ positionals, flags, settings: _, ...rest }) =>
+      (await import("../pipelines/export.ts")).exportStore({
+        path: positionals[0]!,
+        format: flags.format!,
+        out: flags.out!,
         ...rest,
       }),
   },

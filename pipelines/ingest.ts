@@ -1,26 +1,28 @@
 /** images | decode | encode | latent store */
-import { filter } from "rxjs";
 import type { Context } from "../schemas/events.ts";
-import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
-import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { CodecDescription } from "../schemas/model.ts";
 import type { Settings } from "../schemas/settings.ts";
+import type { LatentManifest } from "../schemas/store.ts";
+import { latentSettings, writeCompanions } from "../stages/companions.ts";
 import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode.ts";
 import type { Codec } from "../stages/compute/codec.ts";
-import { batch, drain, through } from "../stages/flow/mod.ts";
+import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
-import { openImages } from "../stages/ingest/images.ts";
-import { type Network, openCodec, writeCodec } from "../stages/model.ts";
+import { type ImageSource, openImages } from "../stages/ingest/images.ts";
+import { type Network, openCodec } from "../stages/model.ts";
 import { createLatentStore } from "../stages/store/latents.ts";
-import { missingShards } from "../stages/store/store.ts";
-import { sealStore, type Summary } from "../stages/store/summary.ts";
+import type { Summary } from "../stages/store/summary.ts";
+import { readFailures, type Store } from "../stages/store/store.ts";
+import { finishWork, planWork, type Work } from "../stages/store/work.ts";
 import { withThreads } from "../stages/threads.ts";
 import { startWorker } from "../stages/worker.ts";
 
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result
- * is the same. What cannot be decoded stands in OUT/quarantine with its reason. Throws a Failure when nothing could be.
+ * is the same, also where several processes make a share each. What cannot be decoded stands in OUT/quarantine with its
+ * reason. `repair` makes damaged shards again, `retry` those with images that failed and decode now. Answers undefined
+ * when shards are left to other shares. Throws a Failure when nothing could be decoded.
  */
 export async function ingest(options: {
   images: string[];
@@ -29,27 +31,27 @@ export async function ingest(options: {
   codec?: Network<CodecDescription>;
   /** Of the encoder's engine; the settings' otherwise. */
   threads?: number;
+  work?: Work;
   settings: Settings;
   context: Context;
-}): Promise<Summary> {
-  const { images, out, settings, context } = options;
+}): Promise<Summary | undefined> {
+  const { images, out, work = {}, settings, context } = options;
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
   const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal });
   const codec = options.codec ?? (await openCodec(settings));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
-  const store = await createLatentStore({ folder: out, manifest });
-  await writeCodec(out, codec);
-  await writeSettings(out, settings);
+  const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
+  await writeCompanions({ folder: out, codec, settings: latentSettings(settings) });
   for (const { source: place, entry, reason } of source.problems.slice(0, 20)) {
     report({ type: "warning", stage: "ingest", message: `${place}: ${entry}: ${reason}` });
   }
 
-  const missing = await missingShards(store);
-  if (missing.length > 0) {
-    const { rowsPerShard } = store.manifest;
-    const wanted = new Set(missing);
-    const first = missing[0] as number;
+  const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "ingest" });
+  const { rowsPerShard } = store.manifest;
+  const wanted = new Set(shards);
+  for (const shard of await stillFailing({ store, source, retried, settings, signal })) wanted.delete(shard);
+  if (wanted.size > 0) {
     const compute = await startWorker<Codec>({
       name: "image encoder",
       module: new URL("../stages/compute/codec.ts", import.meta.url),
@@ -59,10 +61,9 @@ export async function ingest(options: {
     });
     try {
       await drain(
-        source.images({ from: first * rowsPerShard }).pipe(
+        source.images({ wants: (position) => wanted.has(Math.floor(position / rowsPerShard)) }).pipe(
           decode({ ...settings.images, concurrency: 3 }),
           batch(rowsPerShard),
-          through(filter((_, i) => wanted.has(first + i))),
           encodeShards({ compute, rowsPerShard }),
           writeLatentShards({ store, report }),
         ),
@@ -73,9 +74,28 @@ export async function ingest(options: {
     }
   }
 
-  const summary = await sealStore(store);
-  if (summary.rows === 0) throw new Failure(`Cannot use ${images.join(", ")}: all ${summary.rejected} entries were rejected; see ${out}/quarantine`);
-  const { rows, rejected, shards, bytes } = summary;
-  report({ type: "result", stage: "ingest", values: { out, rows, rejected, shards, bytes, classes: source.classes.length, captions: source.captioned } });
+  const summary = await finishWork(store, { ...work, report, repaired, stage: "ingest" });
+  if (!summary) return undefined;
+  const { rows, rejected, bytes } = summary;
+  report({ type: "result", stage: "ingest", values: { out, rows, rejected, shards: summary.shards, bytes, classes: source.classes.length, captions: source.captioned } });
   return summary;
+}
+
+/** Of shards to be tried again, those none of whose failed images can be decoded now. Reads those images alone. */
+async function stillFailing({ store, source, retried, settings, signal }: {
+  store: Store<LatentManifest>;
+  source: ImageSource;
+  retried: Set<number>;
+  settings: Settings;
+  signal: AbortSignal;
+}): Promise<Set<number>> {
+  const failing = new Set(retried);
+  if (failing.size === 0) return failing;
+  const ids = new Set<number>();
+  for (const shard of retried) for (const { id } of await readFailures(store, shard)) ids.add(id);
+  const again = source.images({ wants: (position) => ids.has(position) }).pipe(decode({ ...settings.images, concurrency: 3 }));
+  for await (const { kind, index } of iterate(again, { signal })) {
+    if (kind === "image") failing.delete(Math.floor(index / store.manifest.rowsPerShard));
+  }
+  return failing;
 }

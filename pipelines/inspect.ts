@@ -1,61 +1,201 @@
-/** Looks into a store or run: facts | rows | picture grid */
+/** Looks into a store or run: facts | rows | pictures | SQL | provenance | differences | report */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
+import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { diffStores } from "../stages/inspect/diff.ts";
+import { healthOf } from "../stages/inspect/health.ts";
+import { redoRow, whyRow } from "../stages/inspect/provenance.ts";
+import { writeReport } from "../stages/inspect/report/report.ts";
+import { serveReport } from "../stages/inspect/report/serve.ts";
+import { captionOf, idOf, type Selected, selectRows } from "../stages/inspect/rows.ts";
 import { describeRun } from "../stages/inspect/run.ts";
-import { captionOf, describeStore, firstRows, rowLines } from "../stages/inspect/store.ts";
-import { readCodec } from "../stages/model.ts";
-import { createPainter } from "../stages/painter.ts";
-import { denormalise, type Statistics } from "../stages/store/statistics.ts";
+import { answerSql } from "../stages/inspect/sql.ts";
+import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/store.ts";
+import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
+import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
+import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
+import { writeGrid } from "../stages/picture/write-grid.ts";
+import { statisticsOf } from "../stages/store/statistics.ts";
 import { openStore, type Store } from "../stages/store/store.ts";
-import { stacked } from "../stages/store/latents.ts";
 
-/** Turns latents of a store, one after the other, into a picture grid at `path`. */
-export type Draw = (options: { path: string; latents: Float32Array; captions: string[] }) => Promise<void>;
-
-/**
- * Reports what a store or run holds; of a store also its first `rows` rows, and its first `limit` latents as the PNG
- * `grid`, drawn by the codec that the store holds unless `draw` is given. Throws a usage failure for any other folder.
- */
-export async function inspect(options: {
-  path: string;
+/** What to show besides, or instead of, the facts. */
+export interface Looks {
+  /** The first so many rows, one a line. */
   rows?: number;
+  /** Path of a PNG: rows as pictures; of a triple the noise beside the image. */
   grid?: string;
+  /** Which rows to print, draw or put into the report; see stages/inspect/where.ts. */
+  where?: string;
+  /** How many pictures; 64 unless told, 200 in a report. */
   limit?: number;
-  draw?: Draw;
-  settings: Settings;
-  context: Context;
-}): Promise<void> {
-  const { path, rows = 0, grid, limit = 64, settings, context } = options;
-  const { report, signal } = context;
-  if (!existsSync(join(path, "store.json"))) {
-    const facts = await describeRun(path);
-    if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
-    if (rows > 0 || grid)
-      throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
-    report({ type: "result", stage: path, values: facts });
-    return;
-  }
-  const store = await openStore({ folder: path });
-  const { facts, channels } = await describeStore(store, signal);
-  report({ type: "result", stage: path, values: facts });
-  if (channels) report({ type: "result", stage: "latents", values: channels });
+  /** Read the ends of the shards alone: no duplicates, no worst rows. */
+  quick?: boolean;
+  sql?: string;
+  /** Id of a row to explain. */
+  why?: number;
+  /** Id of a triple to compute again. */
+  redo?: number;
+  /** Folders in which `why` and `redo` look up the teacher and the images; else those beside the store. */
+  teacher?: string;
+  conditions?: string;
+  /** Another store to compare with. */
+  diff?: string;
+  /** Path of a page to write. */
+  html?: string;
+  /** Serve the page on this loopback port until the context's signal aborts; 0 for any. */
+  serve?: number;
+}
 
+/** Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder. */
+export async function inspect(options: Looks & { path: string; settings: Settings; context: Context }): Promise<void> {
+  const { path, settings, context, ...looks } = options;
+  const { report, signal } = context;
+  checkLooks(looks);
+  if (!existsSync(join(path, "store.json"))) return inspectRun(path, looks, context);
+  const store = await openStore({ folder: path });
+  const where = looks.where === undefined ? undefined : parseWhere(looks.where, columnsToFilter(store.manifest));
+  if (looks.sql !== undefined) {
+    const rows = await answerSql(store, looks.sql, signal);
+    return report(rows.length > 0 ? { type: "table", stage: "sql", rows } : { type: "note", stage: "sql", message: "no row" });
+  }
+  const { teacher, conditions } = looks;
+  if (looks.why !== undefined) {
+    const values = await whyRow({ store, id: looks.why, teacher, conditions });
+    return report({ type: "result", stage: `row ${looks.why}`, values });
+  }
+  if (looks.redo !== undefined) {
+    const values = await redoRow({ store, id: looks.redo, teacher, engine: settings.engine, version: version(), context });
+    return report({ type: "result", stage: "redo", values });
+  }
+  if (looks.diff !== undefined) return compare(store, looks.diff, context);
+  if (looks.serve !== undefined) return serveReport({ store, port: looks.serve, engine: settings.engine, context });
+  if (looks.html !== undefined) {
+    const survey = await surveyed(store, context);
+    const values = await writeReport({
+      store,
+      survey,
+      path: looks.html,
+      where,
+      limit: looks.limit ?? 200,
+      engine: settings.engine,
+      context,
+    });
+    return report({ type: "result", stage: "report", values });
+  }
+
+  const seen = looks.quick ? await surveyShards(store, signal) : await surveyed(store, context);
+  report({ type: "result", stage: path, values: await factsOf(store, seen) });
+  if ("sums" in seen) {
+    const latent = statisticsOf(seen.sums, store.manifest.shape[2]);
+    if (seen.sums.length > 0) report({ type: "table", stage: "channels", rows: channelTable({ latent }) });
+  } else if (seen.rows > 0) {
+    report({
+      type: "table",
+      stage: "channels",
+      rows: channelTable({ latent: seen.latent.statistics, noise: seen.noise?.statistics }),
+    });
+    report({ type: "table", stage: "outliers", rows: outlierTable(seen) });
+    const hints = healthOf(store.manifest, seen);
+    const values = Object.keys(hints).length > 0 ? hints : { all: "nothing unusual was seen" };
+    report({ type: "result", stage: "health", values });
+  }
+  if (looks.rows || looks.grid) await show(store, { ...looks, where }, settings, context);
+}
+
+/** Throws a usage failure for looks that exclude each other, or that would do nothing. */
+function checkLooks(looks: Looks): void {
+  const instead = (["sql", "why", "redo", "diff", "html", "serve"] as const).filter((name) => looks[name] !== undefined);
+  const [first, second] = instead;
+  if (second) throw badUsage(`Cannot use --${first} and --${second} at once: each is a look of its own`);
+  const shows = looks.rows || looks.grid;
+  if (first && shows)
+    throw badUsage(`Cannot use --${first} and --${looks.rows ? "rows" : "grid"} at once: each is a look of its own`);
+  const idle = (["where", "limit"] as const).find((name) => looks[name] !== undefined);
+  if (idle && !looks.grid && first !== "html" && !(idle === "where" && shows)) {
+    throw badUsage(
+      `Cannot use --${idle} alone: it chooses rows for ${idle === "where" ? "--rows, --grid or --html" : "--grid or --html"}, so add one of these`,
+    );
+  }
+}
+
+/** The id of a row as it was typed. Throws a usage failure for anything but a whole number. */
+export function rowId(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw badUsage(`Cannot look up row "${text}": expected its id, a whole number from 0 on`);
+}
+
+async function inspectRun(path: string, { rows, grid, ...looks }: Looks, { report }: Context): Promise<void> {
+  const facts = await describeRun(path);
+  if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
+  const other = Object.entries(looks).find(([name, value]) => value !== undefined && !["limit", "quick"].includes(name));
+  if (rows || grid || other)
+    throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
+  report({ type: "result", stage: path, values: facts });
+}
+
+/** Prints rows, and draws them. */
+async function show(
+  store: Store,
+  looks: Omit<Looks, "where"> & { where?: Condition },
+  { engine }: Settings,
+  context: Context,
+): Promise<void> {
+  const { rows = 0, grid, limit = 64 } = looks;
+  const { report, signal } = context;
   const { classes } = store.manifest;
-  const first = await firstRows(store, Math.max(rows, grid ? limit : 0));
-  if (rows > 0)
-    report({ type: "note", stage: "rows", message: `${rowLines(first.slice(0, rows), classes).join("\n")}\n` });
+  const selected: Selected[] = [];
+  for await (const each of selectRows(store, { where: looks.where, limit: Math.max(rows, grid ? limit : 0), signal }))
+    selected.push(each);
+  if (selected.length === 0)
+    return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
+  const lines = selected.slice(0, rows).map(({ row }) => rowLine(row, classes));
+  if (rows > 0) report({ type: "note", stage: "rows", message: `${lines.join("\n")}\n` });
   if (!grid) return;
-  const shown = first.slice(0, limit);
-  const draw = options.draw ?? drawWith(store, settings, context);
-  await draw({
-    path: grid,
-    latents: stacked(shown.map(({ latent }) => latent)),
-    captions: shown.map((row) => captionOf(row, classes)),
-  });
+  const shown = selected.slice(0, limit).map(({ row }) => row);
+  const viewer = await openViewer(store, engine, context);
+  try {
+    const views = await viewer.view(shown);
+    const size = views[0]!.image.width;
+    const captions = shown.map((row) =>
+      store.manifest.kind === "triples"
+        ? [`${idOf(row)}`, captionOf(row, classes)].filter(Boolean).join(" ")
+        : captionOf(row, classes),
+    );
+    await writeGrid({ path: grid, images: views.map(sideBySide), columns: 8, captions, scale: size < 48 ? 2 : 1 });
+  } finally {
+    await viewer.close();
+  }
   report({ type: "result", stage: "grid", values: { pictures: shown.length, path: grid } });
+}
+
+async function compare(store: Store, other: string, { report, signal }: Context): Promise<void> {
+  const onRow = (done: number) => report({ type: "progress", stage: "compare", done, unit: "rows" });
+  const { settings, rows, examples, channels } = await diffStores(store, await openStore({ folder: other }), { signal, onRow });
+  if (settings.length > 0) report({ type: "table", stage: "settings", rows: settings });
+  else report({ type: "note", stage: "settings", message: "the same" });
+  const { onlyA, onlyB, same, differing, conditions, latents, noises, largest } = rows;
+  const values = {
+    "only in A": onlyA,
+    "only in B": onlyB,
+    same,
+    differing,
+    "of another condition": conditions,
+    "of another latent": latents,
+    "of another seed": noises,
+  };
+  report({ type: "result", stage: "rows", values: { ...values, "largest latent difference": largest } });
+  if (examples.length > 0) report({ type: "table", stage: "first rows that differ", rows: examples });
+  report({ type: "table", stage: "channels", rows: channels });
+}
+
+/** Surveys a store, telling how far it is. */
+async function surveyed(store: Store, { signal, report }: Context): Promise<Survey> {
+  const onShard = (done: number, total: number) => report({ type: "progress", stage: "read", done, total, unit: "shards" });
+  return surveyStore(store, { signal, onShard });
 }
 
 /** What to inspect instead: the parts of a folder that `run` made, where it is one. */
@@ -64,23 +204,4 @@ function remedyFor(path: string): string {
   return parts.length > 0
     ? `It holds ${parts.join(", ")}: inspect one of these, as in ${join(path, parts[0]!)}.`
     : "Name a folder that --out named.";
-}
-
-/** Draws through the codec beside the store. A triple's latent is in the teacher's scale, which is undone first. */
-function drawWith(store: Store, { engine }: Settings, context: Context): Draw {
-  return async ({ path, latents, captions }) => {
-    const { manifest, folder } = store;
-    const painter = await createPainter({ codec: await readCodec(folder), engine, context });
-    try {
-      const statistics =
-        manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
-      const raw =
-        manifest.kind === "triples" && statistics
-          ? denormalise(latents, statistics, manifest.diffusion.sigmaData)
-          : latents;
-      await painter.paint({ path, latents: raw, columns: 8, captions });
-    } finally {
-      await painter.close();
-    }
-  };
 }

@@ -82,11 +82,16 @@ export async function writeSettingsBeside(output: string, settings: Settings): P
   return path;
 }
 
+/** The text of `settings.yaml`. */
+export function settingsText(settings: object): string {
+  return stringify(settings, { flowCollectionPadding: false });
+}
+
 async function writeSettingsFile(path: string, settings: Settings): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, "w");
   try {
-    await file.writeFile(stringify(settings, { flowCollectionPadding: false }));
+    await file.writeFile(settingsText(settings));
     await file.sync();
   } finally {
     await file.close();

@@ -7,7 +7,7 @@ import * as z from "zod";
 import { Failure } from "./failure.ts";
 import { diffusionSettings, simulateSettings } from "./settings.ts";
 
-/** Raised when a reader of the earlier version would misread what is written now. */
+/** Raised, with an entry in `upgrades`, when a reader of the earlier version would misread what is written now. */
 export const storeVersion = 1;
 
 const count = z.int().positive();
@@ -52,6 +52,21 @@ export type Manifest = z.infer<typeof manifest>;
 /** What a caller states; format and version are filled in. */
 export type Draft<M extends Manifest> = Omit<M, "format" | "version" | "kind">;
 
+/**
+ * How a description of an older version reads in the version after it, by the older version's number. There is none yet:
+ * version 1 is the first. What an upgrade cannot tell from the description alone is for `pipeline reprocess` to redo.
+ */
+export const upgrades: Record<number, (content: Record<string, unknown>) => Record<string, unknown>> = {};
+
+/** A description of any earlier version as one of today's. Throws a Failure when there is no way. */
+export function upgradedManifest(content: Record<string, unknown>, place: string): Record<string, unknown> {
+  const { version } = content;
+  if (typeof version !== "number" || version >= storeVersion) return content;
+  const upgrade = Object.hasOwn(upgrades, version) ? upgrades[version] : undefined;
+  if (upgrade) return upgradedManifest({ ...upgrade(content), version: version + 1 }, place);
+  throw new Failure(`Cannot open ${place}: it has format version ${version}, which this program does not know. Its versions are 1 to ${storeVersion}.`);
+}
+
 /** Validates a manifest; `place` names it in the Failure, which lists every wrong key. */
 export function parseManifest(value: unknown, place: string): Manifest {
   const version = (value as { version?: unknown } | null)?.version;
@@ -67,26 +82,36 @@ export function parseManifest(value: unknown, place: string): Manifest {
 }
 
 /** sha256 (hex) of the manifest in canonical JSON: two stores of one fingerprint hold the same rows. */
-export function fingerprint(value: Manifest): string {
+export function fingerprint(value: object): string {
   return createHash("sha256")
     .update(JSON.stringify(sorted(value)))
     .digest("hex");
 }
 
 /** The exact text of store.json: sorted keys, the fingerprint last, so that any flipped bit shows. */
-export function manifestText(value: Manifest): string {
+export function manifestText(value: object): string {
   const content = { ...(sorted(value) as object), fingerprint: fingerprint(value) };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
 /** The keys in which two manifests differ, as "teacher.hash: a instead of b". */
-export function differences(found: unknown, expected: unknown, path = ""): string[] {
+export function differences(found: unknown, expected: unknown): string[] {
+  return differingKeys(found, expected).map(
+    ({ key, found, expected }) => `${key}: ${abridged(JSON.stringify(found))} instead of ${abridged(JSON.stringify(expected))}`,
+  );
+}
+
+/** The keys in which two manifests differ, as paths, and what stands there in either. */
+export function differingKeys(
+  found: unknown,
+  expected: unknown,
+  path = "",
+): { key: string; found: unknown; expected: unknown }[] {
   if (isRecord(found) && isRecord(expected)) {
     const keys = [...new Set([...Object.keys(found), ...Object.keys(expected)])].sort();
-    return keys.flatMap((key) => differences(found[key], expected[key], path ? `${path}.${key}` : key));
+    return keys.flatMap((key) => differingKeys(found[key], expected[key], path ? `${path}.${key}` : key));
   }
-  const [has, wants] = [JSON.stringify(found), JSON.stringify(expected)];
-  return has === wants ? [] : [`${path}: ${abridged(has)} instead of ${abridged(wants)}`];
+  return JSON.stringify(found) === JSON.stringify(expected) ? [] : [{ key: path, found, expected }];
 }
 
 /** The same value with the keys of every object sorted. */

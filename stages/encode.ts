@@ -32,7 +32,7 @@ export function latentManifestOf(options: {
     imageSize: size,
     encoder: { kind, hash, background },
     source: { fingerprint: source.fingerprint, parts: source.parts, shuffle: settings.seed },
-    engine: { device: settings.engine.device, version },
+    engine: { device: settings.engine.device, precision: settings.engine.precision, version },
   };
 }
 

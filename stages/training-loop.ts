@@ -56,8 +56,11 @@ export async function trainingLoop<Batch extends { step: number }>(options: {
   };
   if (start === 0) await picture?.(0);
   let lines = "";
+  const began = performance.now();
+  let [asked, waited] = [began, 0];
   for await (const item of options.batches(start)) {
     context.signal.throwIfAborted();
+    if (item.step > start) waited += performance.now() - asked; // the first batch reads a whole window
     const values = await trainer.step(item);
     const done = item.step + 1;
     const bad = Object.entries(values).find(([, value]) => !Number.isFinite(value));
@@ -73,8 +76,13 @@ export async function trainingLoop<Batch extends { step: number }>(options: {
       lines = "";
     }
     if (done % pictureEvery === 0 || done === steps) await picture?.(done);
-    if (done === steps) return save(done);
+    if (done === steps) {
+      const share = (100 * waited) / (performance.now() - began);
+      context.report({ type: "note", stage: name, message: `waited for data during ${share.toFixed(2)} % of the time` });
+      return save(done);
+    }
     if (done % checkpointEvery === 0) await save(done);
+    asked = performance.now();
   }
   throw new Failure(`Cannot finish training ${folder}: the batches ended before step ${steps}`);
 }

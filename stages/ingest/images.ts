@@ -27,8 +27,11 @@ export interface ImageSource {
   fingerprint: string;
   /** The sources in order, and how many of the entries each has. */
   parts: { source: string; entries: number }[];
-  /** The files from position `from` (0) on, one at a time; those that cannot be read as Rejected. Closes by itself. */
-  images(options?: { from?: number }): Flow<ImageFile | Rejected>;
+  /**
+   * The files at the positions that `wants` (all), one at a time; those that cannot be read as Rejected. The others are
+   * not read. Closes by itself.
+   */
+  images(options?: { wants?: (position: number) => boolean }): Flow<ImageFile | Rejected>;
 }
 
 /**
@@ -76,17 +79,20 @@ export async function openImages(options: {
     litter,
     fingerprint: hash.digest("hex"),
     parts: listed.map(({ archive, files }) => ({ source: archive.source, entries: files.length })),
-    images: ({ from = 0 } = {}) =>
+    images: ({ wants = () => true } = {}) =>
       pull(async function* () {
         let first = 0; // position of the source's first file
         for (const { archive, files, labels, captions } of listed) {
-          const start = Math.max(0, from - first);
-          const reader = start < files.length ? await archive.open() : undefined;
+          const start = first;
+          const wanted = [...files.keys()].filter((i) => wants(start + i));
+          first += files.length;
+          if (wanted.length === 0) continue;
+          const reader = await archive.open();
           try {
-            for (let i = start; reader && i < files.length; i++) {
+            for (const i of wanted) {
               const file = files[i] as Entry;
               const bytes = await load(reader, file);
-              const place = { index: first + i, source: archive.source };
+              const place = { index: start + i, source: archive.source };
               const label = labelOf.get(labels?.get(file) ?? "");
               const caption = captions.get(file);
               yield bytes instanceof Error
@@ -101,9 +107,8 @@ export async function openImages(options: {
                   };
             }
           } finally {
-            await reader?.close();
+            await reader.close();
           }
-          first += files.length;
         }
       }),
   };

@@ -1,40 +1,25 @@
-import { parquetReadObjects } from "hyparquet";
-import { namesIn } from "../store/atomic.ts";
-import { openBuffer } from "../store/shard.ts";
-import { shardName, shardPath, type Store } from "../store/store.ts";
-import { join } from "node:path";
+import type { StoreRow } from "./rows.ts";
+import { createTally, type Tally } from "./tally.ts";
 
+/** The conditions of a store's rows, counted. */
 export interface Balance {
   rows: number;
   labels: Map<number, number>; // rows of each class
   captioned: number; // rows with a caption
-  captions: number; // distinct ones
+  captions: Tally; // distinct ones
 }
 
-/** Counts the conditions of the shards that are there, reading their label and caption columns alone. */
-export async function balanceOf(store: Store, signal: AbortSignal): Promise<Balance> {
-  const present = new Set(await namesIn(join(store.folder, "shards")));
-  const balance: Balance = { rows: 0, labels: new Map(), captioned: 0, captions: 0 };
-  const captions = new Set<string>();
-  for (let shard = 0; shard < store.shards; shard++) {
-    if (!present.has(shardName(shard))) continue;
-    signal.throwIfAborted();
-    const file = await openBuffer(shardPath(store, shard));
-    try {
-      for (const { label, caption } of await parquetReadObjects({ file, columns: ["label", "caption"] })) {
-        balance.rows++;
-        if (typeof label === "number") balance.labels.set(label, (balance.labels.get(label) ?? 0) + 1);
-        if (typeof caption === "string") {
-          balance.captioned++;
-          captions.add(caption);
-        }
-      }
-    } finally {
-      await file.close();
-    }
-  }
-  balance.captions = captions.size;
-  return balance;
+export function createBalance(): Balance {
+  return { rows: 0, labels: new Map(), captioned: 0, captions: createTally(2 ** 17) };
+}
+
+/** Counts one row. */
+export function countCondition(balance: Balance, { label, caption }: Pick<StoreRow, "label" | "caption">, id: number): void {
+  balance.rows++;
+  if (typeof label === "number") balance.labels.set(label, (balance.labels.get(label) ?? 0) + 1);
+  if (typeof caption !== "string") return;
+  balance.captioned++;
+  balance.captions.add(caption, id);
 }
 
 /** The balance in words: how many classes, and the rows of the fewest and the most frequent. */
@@ -48,6 +33,7 @@ export function inWords({ rows, labels, captioned, captions }: Balance, classes:
     const unlabelled = rows - counts.reduce((sum, [, count]) => sum + count, 0);
     if (unlabelled > 0) words.push(`${unlabelled} without a class`);
   }
-  if (captioned > 0) words.push(`${captioned} captions, ${captions} distinct`);
+  const { distinct, estimated } = captions.counts();
+  if (captioned > 0) words.push(`${captioned} captions, ${estimated ? "about " : ""}${distinct} distinct`);
   return words.join("; ") || "none";
 }

@@ -1,81 +1,120 @@
-/** What a store holds, in words: the facts of its manifest, its journal and its shards' conditions. */
-import { join } from "node:path";
-import { bytesInWords } from "../../schemas/words.ts";
+/** What a store holds, in words and tables. */
+import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { Manifest } from "../../schemas/store.ts";
-import { namesIn } from "../store/atomic.ts";
-import type { LatentRow, TripleRow } from "../store/columns.ts";
-import { readRows, shardName, type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
-import { balanceOf, inWords } from "./balance.ts";
+import type { Statistics } from "../store/statistics.ts";
+import { inWords } from "./balance.ts";
+import { captionOf, idOf, type StoreRow } from "./rows.ts";
+import type { Spread } from "./spread.ts";
+import type { Outlier, Survey } from "./survey.ts";
 
-/** The store's summary by name, and per-channel statistics of its latents where it is finished. */
-export async function describeStore(
-  store: Store,
-  signal: AbortSignal,
-): Promise<{ facts: Record<string, string | number>; channels?: Record<string, string> }> {
-  const { manifest, journal } = store;
-  const present = await presentShards(store);
-  const entries = present.flatMap((shard) => journal.get(shard)?.at(-1) ?? []);
+export type Facts = Record<string, string | number>;
+
+/** The facts of a store by name: the manifest's and, unless only the shards' ends were read, those of its rows. */
+export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejected"> & Partial<Survey>): Promise<Facts> {
+  const { manifest } = store;
+  const { shards, rejected, conditions } = seen;
+  const here = shards.filter(({ state }) => state !== "missing");
+  const total = (key: "rows" | "bytes") => here.reduce((sum, facts) => sum + facts[key], 0);
   const summary = await readSummary(store);
-  const rejected = entries.flatMap(({ failed }) => failed);
-  const reasons = new Set(rejected.map(({ reason }) => reason));
-  const facts = {
+  const reasons = rejected.reasons
+    .slice(0, 3)
+    .map(([reason]) => reason)
+    .join("; ");
+  return {
     kind: manifest.kind,
     finished: summary ? "yes" : "no: repeat the command that made it",
-    rows: `${entries.reduce((sum, { rows }) => sum + rows, 0)} of ${manifest.entries} planned`,
-    shards: `${present.length} of ${store.shards}, ${manifest.rowsPerShard} rows each`,
-    size: bytesInWords(entries.reduce((sum, { bytes }) => sum + bytes, 0)),
-    rejected: rejected.length === 0 ? 0 : `${rejected.length} (${[...reasons].slice(0, 3).join("; ")})`,
+    rows: `${total("rows")} of ${manifest.entries} planned`,
+    shards: `${here.length} of ${store.shards}, ${manifest.rowsPerShard} rows each`,
+    size: bytesInWords(total("bytes")),
+    rejected: rejected.count === 0 ? 0 : `${rejected.count} (${reasons})`,
     latent: `${manifest.shape.join(" x ")} ${manifest.dtype}`,
-    conditions: inWords(await balanceOf(store, signal), manifest.classes),
+    ...(conditions && { conditions: inWords(conditions, manifest.classes) }),
     ...origin(manifest),
     engine: Object.values(manifest.engine).join(" "),
     fingerprint: store.fingerprint,
     ...(summary && { contents: summary.contents }),
+    ...(seen.duplicates && {
+      duplicates: `${seen.duplicates.estimated ? "about " : ""}${seen.duplicates.repeated} rows repeat an earlier latent`,
+    }),
+    ...(seen.latent && { "not finite": shareOf(seen.latent) }),
   };
-  if (!summary) return { facts };
-  const { mean, std, min, max, nonFinite } = summary.statistics;
-  const channels = Object.fromEntries(
-    mean.map((_, c) => [
-      `channel ${c}`,
-      `mean ${fixed(mean[c]!)}  std ${fixed(std[c]!)}  min ${fixed(min[c]!)}  max ${fixed(max[c]!)}`,
-    ]),
-  );
-  return { facts, channels: { ...channels, "not finite": `${nonFinite} values` } };
 }
 
-/** The first rows that are there, in order. */
-export async function firstRows(store: Store, count: number): Promise<(LatentRow | TripleRow)[]> {
-  const rows: (LatentRow | TripleRow)[] = [];
-  for (const shard of await presentShards(store)) {
-    if (rows.length >= count) break;
-    rows.push(...(await readRows(store, { shard, from: 0, to: count - rows.length })));
-  }
+/** Per-channel statistics as a table; of many channels the first and what the others span. */
+export function channelTable({ latent, noise }: { latent: Statistics; noise?: Statistics }, most = 8): Facts[] {
+  const channels = latent.mean.length;
+  const shown = channels <= most ? channels : most - 2;
+  const line = (name: string, { mean, std, min, max }: Statistics, from: number, to: number): Facts => {
+    const [m, s] = [mean.slice(from, to), std.slice(from, to)];
+    const span = (values: number[]) =>
+      values.length === 1 ? fixed(values[0]!) : `${fixed(Math.min(...values))} to ${fixed(Math.max(...values))}`;
+    return {
+      channel: name,
+      mean: span(m),
+      std: span(s),
+      min: fixed(Math.min(...min.slice(from, to))),
+      max: fixed(Math.max(...max.slice(from, to))),
+    };
+  };
+  const rows = Array.from({ length: shown }, (_, c) => line(`latent ${c}`, latent, c, c + 1));
+  if (shown < channels) rows.push(line(`latent ${shown} to ${channels - 1}`, latent, shown, channels));
+  if (noise) rows.push(line(channels > 1 ? "noise, each" : "noise", noise, 0, channels));
   return rows;
 }
 
-/** One line a row: where it comes from, its condition, and what its latent looks like in numbers. */
-export function rowLines(rows: readonly (LatentRow | TripleRow)[], classes: readonly string[]): string[] {
-  return rows.map((row) => {
-    const origin =
-      "name" in row
-        ? [`image ${row.index}`, row.name]
-        : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
-    return [...origin, captionOf(row, classes), ...spread(row.latent)].filter(Boolean).join("  ");
+/** The rows that stand out, as a table. */
+export function outlierTable({ farthest, peaks }: Pick<Survey, "farthest" | "peaks">): Facts[] {
+  const line = (kind: string, { id, distance, peak }: Outlier): Facts => ({
+    "worst rows": kind,
+    id,
+    "rms z": fixed(distance),
+    "largest |z|": fixed(peak),
   });
+  return [
+    ...farthest.slice(0, 3).map((row) => line("farthest from the mean", row)),
+    ...peaks.slice(0, 3).map((row) => line("largest value", row)),
+  ];
 }
 
-/** The class name or caption of a row; empty for neither. */
-export function captionOf({ label, caption }: LatentRow | TripleRow, classes: readonly string[]): string {
-  return caption ?? (typeof label === "number" && label >= 0 ? (classes[label] ?? `class ${label}`) : "");
+/** One line a row: where it comes from, its condition, and what its latent looks like in numbers. */
+export function rowLine(row: StoreRow, classes: readonly string[]): string {
+  const origin =
+    "name" in row
+      ? [`image ${row.index}`, row.name]
+      : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
+  const { mean, std } = momentsOf(row.latent);
+  return [...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  ");
 }
 
-async function presentShards(store: Store): Promise<number[]> {
-  const present = new Set(await namesIn(join(store.folder, "shards")));
-  return Array.from({ length: store.shards }, (_, shard) => shard).filter((shard) => present.has(shardName(shard)));
+/** What a row is a function of: its condition, noise, teacher and versions; of an image, its place and encoder. */
+export function rowFacts(manifest: Manifest, row: StoreRow, place: { shard: number; position: number }): Facts {
+  const { mean, std } = momentsOf(row.latent);
+  const [min, max] = [row.latent.reduce((a, b) => Math.min(a, b)), row.latent.reduce((a, b) => Math.max(a, b))];
+  const { label, caption } = row;
+  const triple = manifest.kind === "triples" && "seed" in row;
+  return {
+    id: idOf(row),
+    shard: `${place.shard}, row ${place.position} of it`,
+    ...("name" in row && { image: row.name }),
+    ...(triple && row.imageIndex != null && { image: `${row.imageIndex} of ${manifest.conditions.source}` }),
+    ...(typeof label === "number" && {
+      class: manifest.classes[label] === undefined ? label : `${manifest.classes[label]} (${label})`,
+    }),
+    ...(typeof caption === "string" && { caption }),
+    ...origin(manifest),
+    ...(triple && { noise: `${manifest.noise}; seed ${row.seed}, stream "noise", offset ${row.id * row.latent.length}` }),
+    ...(triple && { diffusion: manifest.diffusion.parameterisation }),
+    engine: Object.entries(manifest.engine)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(", "),
+    format: `${manifest.format} version ${manifest.version}`,
+    latent: `mean ${fixed(mean)}, std ${fixed(std)}, min ${fixed(min)}, max ${fixed(max)}`,
+  };
 }
 
-function origin(manifest: Manifest): Record<string, string | number> {
+function origin(manifest: Manifest): Facts {
   if (manifest.kind === "latents") {
     const { imageSize, encoder, source } = manifest;
     return { images: `${imageSize} px, listing ${source.fingerprint}`, encoder: `${encoder.kind} ${encoder.hash}` };
@@ -90,10 +129,16 @@ function origin(manifest: Manifest): Record<string, string | number> {
   };
 }
 
-function spread(latent: Float32Array): string[] {
-  const mean = latent.reduce((sum, value) => sum + value, 0) / latent.length;
-  const variance = latent.reduce((sum, value) => sum + (value - mean) ** 2, 0) / latent.length;
-  return [`mean ${fixed(mean)}`, `std ${fixed(Math.sqrt(variance))}`];
+function momentsOf(values: Float32Array): { mean: number; std: number } {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+  return { mean, std: Math.sqrt(variance) };
+}
+
+function shareOf({ values, statistics: { nonFinite } }: Spread): string {
+  return nonFinite === 0
+    ? "no value of the latents"
+    : `${nonFinite} values of the latents (${numberInWords((100 * nonFinite) / values)} %)`;
 }
 
 const optional = (name: string, value: unknown): string[] => (value == null ? [] : [`${name} ${value}`]);

@@ -1,5 +1,6 @@
 /** Files that appear whole or not at all: temporary name, write, fsync, rename, fsync of the folder. */
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -20,9 +21,25 @@ export async function writeAtomic(
   content: Uint8Array | string,
   ready?: (temporaryPath: string) => Promise<void>,
 ): Promise<void> {
+  try {
+    for (let attempt = 1; !(await written(path, content, ready)); attempt++) {
+      if (attempt === ATTEMPTS) throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
+    }
+  } catch (error) {
+    throw writeFailure(path, error);
+  }
+}
+
+const ATTEMPTS = 5;
+const inFlight = new Set<string>(); // temporary files of this process
+
+/** One attempt; false when another process, sealing the store, took the temporary file for an abandoned one. */
+async function written(path: string, content: Uint8Array | string, ready?: (temporaryPath: string) => Promise<void>): Promise<boolean> {
   const folder = dirname(path);
   const token = randomBytes(4).toString("hex");
-  const scratch = join(folder, `.${basename(path)}.${host}-${process.pid}-${token}.tmp`);
+  const name = `.${basename(path)}.${host}-${process.pid}-${token}.tmp`;
+  const scratch = join(folder, name);
+  inFlight.add(name);
   try {
     await mkdir(folder, { recursive: true });
     const file = await open(scratch, "wx");
@@ -33,11 +50,15 @@ export async function writeAtomic(
       await file.close();
     }
     await ready?.(scratch);
+    if (!existsSync(scratch) && existsSync(folder)) return false;
     await rename(scratch, path);
     await syncFolder(folder);
+    return true;
   } catch (error) {
     await rm(scratch, { force: true }).catch(() => {});
-    throw writeFailure(path, error);
+    throw error;
+  } finally {
+    inFlight.delete(name);
   }
 }
 
@@ -59,12 +80,16 @@ export async function appendLine(path: string, line: string): Promise<void> {
   }
 }
 
-/** Removes the temporary files that killed processes of this machine left in a folder; with `all`, every one. */
+/**
+ * Removes the temporary files that killed processes of this machine left in a folder; with `all`, every one that is not
+ * this process's own work in progress (another process at work writes its file again).
+ */
 export async function removeTemporaries(folder: string, options: { all?: boolean } = {}): Promise<void> {
   for (const name of await namesIn(folder)) {
     const match = temporary.exec(name);
     if (!match) continue;
-    const abandoned = match[1] === host && !isAlive(Number(match[2]));
+    if (inFlight.has(name)) continue;
+    const abandoned = match[1] === host && (Number(match[2]) === process.pid || !isAlive(Number(match[2])));
     if (options.all || abandoned) await rm(join(folder, name), { force: true });
   }
 }

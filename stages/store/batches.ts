@@ -3,6 +3,7 @@ import { Failure } from "../../schemas/failure.ts";
 import { waitForShard } from "./follow.ts";
 import { type Block, blocksOf, type OrderSettings, rowOrder } from "./order.ts";
 import { readShard, type RowOf, type Store } from "./store.ts";
+import { checkBooks } from "./verify.ts";
 
 export interface BatchOptions extends OrderSettings {
   /** First step wanted: a run resumes here with what it would have seen. */
@@ -23,7 +24,8 @@ interface Loaded<R> {
 
 /**
  * Batches of rows in training order, waiting for shards that are not there yet. Holds at most two windows of shards:
- * the current block's and the next one's, read ahead. Throws a Failure on a damaged shard before a row of it is given.
+ * the current block's and the next one's, read ahead. Throws a Failure on a damaged shard before a row of it is given,
+ * and on damage to any other file of the store before the first row.
  */
 export async function* rowBatches<M extends Manifest>(
   store: Store<M>,
@@ -60,6 +62,7 @@ export async function* rowBatches<M extends Manifest>(
 
   try {
     if (fromStep >= toStep) return;
+    await checkBooks(store);
     let current = await load(fromStep * batch);
     let next = loadAfter(current);
     for (let step = fromStep; step < toStep; step++) {

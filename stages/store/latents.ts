@@ -1,6 +1,7 @@
 /** The latent store: encoded images with their names, labels and captions. */
 import type { Draft, LatentManifest } from "../../schemas/store.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
 import type { LatentRow } from "./columns.ts";
 import { normalise, type Statistics } from "./statistics.ts";
@@ -20,9 +21,11 @@ export interface LatentBatch {
 export function createLatentStore(options: {
   folder: string;
   manifest: Draft<LatentManifest>;
+  /** Write a damaged store.json anew. */
+  repair?: boolean;
 }): Promise<Store<LatentManifest>> {
-  const { folder, manifest } = options;
-  return createStore<LatentManifest>({ folder, manifest: { ...manifest, kind: "latents" } });
+  const { manifest, ...rest } = options;
+  return createStore<LatentManifest>({ ...rest, manifest: { ...manifest, kind: "latents" } });
 }
 
 /** Opens a latent store; throws a Failure when the folder holds none. */
@@ -39,11 +42,17 @@ export async function* readLatents(store: Store<LatentManifest>): AsyncGenerator
   for (let shard = 0; shard < store.shards; shard++) yield* await readShard(store, shard);
 }
 
-/** Batches in training order; normalised to `scale.sigmaData` by `scale.statistics` where given, else raw. */
-export async function* latentBatches(
-  store: Store<LatentManifest>,
-  options: BatchOptions & { scale?: { statistics: Statistics; sigmaData: number } },
-): AsyncGenerator<LatentBatch> {
+type LatentOptions = BatchOptions & { scale?: { statistics: Statistics; sigmaData: number } };
+
+/**
+ * Batches in training order, each made while the one before is at work; normalised to `scale.sigmaData` by
+ * `scale.statistics` where given, else raw.
+ */
+export function latentBatches(store: Store<LatentManifest>, options: LatentOptions): AsyncGenerator<LatentBatch> {
+  return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
+}
+
+async function* batchesOf(store: Store<LatentManifest>, options: LatentOptions): AsyncGenerator<LatentBatch> {
   const { scale } = options;
   for await (const { step, rows } of rowBatches(store, options)) {
     const latent = stacked(rows.map((row) => row.latent));

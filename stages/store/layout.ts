@@ -8,7 +8,7 @@ import type { Column } from "./shard.ts";
 export interface Store<M extends Manifest = Manifest> {
   folder: string;
   manifest: M;
-  /** sha256 of the manifest: what the rows are a function of. */
+  /** sha256 of the manifest as store.json has it: what the rows are a function of. */
   fingerprint: string;
   columns: Column[];
   /** How many shards the finished store has. */

@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { Failure } from "../../schemas/failure.ts";
 import type { Manifest } from "../../schemas/store.ts";
 import { sha256 } from "./hash.ts";
-import { readJournal } from "./journal.ts";
-import { journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
-import { type DecodedShard, decodeShard, memoryBuffer, openBuffer, type Row } from "./shard.ts";
+import { type FailedRow, readJournal } from "./journal.ts";
+import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
+import { type DecodedShard, decodeShard, memoryBuffer, openBuffer, readShardMetadata, type Row } from "./shard.ts";
 import { shardBytes } from "./write.ts";
 
 /**
@@ -15,6 +15,19 @@ export async function readShard<M extends Manifest>(store: Store<M>, shard: numb
   const { rows, problem } = await examineShard(store, shard);
   if (problem) throw damage(store, shard, problem);
   return rows as RowOf<M>[];
+}
+
+/** The bytes of a shard, checked like its rows. */
+export async function readRawShard(store: Store, shard: number): Promise<Uint8Array> {
+  const { bytes, problem } = await examineShard(store, shard);
+  if (problem) throw damage(store, shard, problem);
+  return bytes;
+}
+
+/** The failed rows of a shard, read from its end alone: not checked. */
+export async function readFailures(store: Store, shard: number): Promise<FailedRow[]> {
+  const { failed = "[]" } = await readShardMetadata(shardPath(store, shard));
+  return JSON.parse(failed);
 }
 
 /** Rows of a shard by position, without reading the rest: for looking, not for training. Checks these rows alone. */
@@ -39,11 +52,11 @@ export async function readRows<M extends Manifest>(
 }
 
 /** Reads and checks a shard; `problem` says what is wrong with it. Throws only when the file is missing. */
-export async function examineShard(store: Store, shard: number): Promise<{ rows: Row[]; problem?: string }> {
+export async function examineShard(store: Store, shard: number): Promise<{ rows: Row[]; bytes: Uint8Array; problem?: string }> {
   const bytes = await readFile(shardPath(store, shard)).catch((error) => {
     throw missing(store, shard, error);
   });
-  const broken = (problem: string) => ({ rows: [], problem });
+  const broken = (problem: string) => ({ rows: [], bytes, problem });
   const recorded = store.sound.has(shard) || (await isRecorded(store, shard, bytes));
   const decoded = await decodeShard({ columns: store.columns, file: memoryBuffer(bytes) }).catch(
     (error: Error) => error,
@@ -61,7 +74,7 @@ export async function examineShard(store: Store, shard: number): Promise<{ rows:
     if (!recorded && !(await isCanonical(store, shard, bytes, decoded))) return broken("its bytes are not what its rows give");
     store.sound.add(shard);
   }
-  return { rows: decoded.rows };
+  return { rows: decoded.rows, bytes };
 }
 
 /** Whether the journal has the hash of these bytes; undefined when it has no line for the shard. */
@@ -94,13 +107,19 @@ function rowProblem(store: Store, { rows, damaged }: DecodedShard, offset = 0): 
 
 function damage(store: Store, shard: number, problem: string): Failure {
   return new Failure(
-    `Cannot use shard ${shard} of ${store.folder}: ${problem}. Delete ${shardPath(store, shard)} and repeat the command that made the store: it remakes this shard alone.`,
+    `Cannot use shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: ${problem}. Repeat the command that made the store with --repair: it remakes this shard alone.`,
   );
+}
+
+/** The ids of a shard, for messages: "rows 24 to 31". */
+export function idsInWords(store: Store, shard: number): string {
+  const { from, to } = idRange(store.manifest, shard);
+  return `rows ${from} to ${to - 1}`;
 }
 
 function missing(store: Store, shard: number, error: unknown): unknown {
   if ((error as NodeJS.ErrnoException).code !== "ENOENT") return error;
   return new Failure(
-    `Cannot read shard ${shard} of ${store.folder}: it is not there. Repeat the command that made the store: it makes what is missing.`,
+    `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. Repeat the command that made the store: it makes what is missing.`,
   );
 }

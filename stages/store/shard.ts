@@ -4,17 +4,18 @@
  * flipped bit in plain data, so every row carries the CRC-32 of its stored values.
  */
 import { open } from "node:fs/promises";
-import { setImmediate } from "node:timers/promises";
 import {
   type AsyncBuffer,
   type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
+  type RowGroup,
   type SchemaElement,
 } from "hyparquet";
-import { ByteWriter, parquetWrite, type Writer } from "hyparquet-writer";
+import { ByteWriter } from "hyparquet-writer";
 import { fromHalf, toHalf } from "../../engine/half.ts";
 import { crc32 } from "./crc.ts";
+import { writeParquet } from "./parquet.ts";
 import { inTurns } from "./turns.ts";
 
 export type Column =
@@ -48,26 +49,35 @@ export async function encodeShard(options: { columns: Column[]; rows: Row[]; met
   const rowBytes = columns.reduce((sum, column) => sum + (column.type === "tensor" ? tensorBytes(column) : 16), 16);
   const rows = await inTurns(options.rows, rowBytes, (row) => toStored(columns, row));
   const checksums = await inTurns(rows, rowBytes, (row) => checksumOf(columns, row));
-  const writer: Writer = new ByteWriter(4096 + rowBytes * rows.length);
-  writer.flush = () => setImmediate(); // awaited after each row group
-  const plain = { encoding: "PLAIN", statistics: false } as const;
-  await parquetWrite({
-    writer,
-    schema: schemaOf(columns),
-    columnData: [
-      ...columns.map(({ name }) => ({ name, data: rows.map((row) => row[name]), ...plain })),
-      { name: checksum, data: checksums, ...plain },
+  const writer = writerOf(4096 + rowBytes * rows.length);
+  await writeParquet({
+    ...{ writer, name: "onestep", metadata, createdBy: "onestep" },
+    columns: [
+      ...columns.map((column) => ({ element: elementOf(column), values: rows.map((row) => row[column.name]) })),
+      { element: checksumElement, values: checksums },
     ],
-    codec: "UNCOMPRESSED",
-    statistics: false,
-    rowGroupSize: rowsPerGroup(rowBytes),
-    pageSize: 2 ** 30, // one page a column and row group
-    kvMetadata: Object.entries(metadata).map(([key, value]) => ({ key, value })),
-    createdBy: "onestep",
+    rows: rows.length,
+    rowsPerGroup: rowsPerGroup(rowBytes),
   });
   const bytes = writer.getBytes();
   if (rows.length === 0) mendEmptyList(bytes);
   return bytes;
+}
+
+let spare: ArrayBuffer | undefined; // of an earlier shard: fresh memory costs as much as filling it
+
+function writerOf(size: number): ByteWriter {
+  if (spare === undefined || spare.byteLength < size) return new ByteWriter(size);
+  const writer = new ByteWriter(0);
+  writer.buffer = spare;
+  writer.view = new DataView(spare);
+  spare = undefined;
+  return writer;
+}
+
+/** Says that nobody reads the bytes of an encoded shard any more: the next one may take their place. */
+export function recycle(bytes: Uint8Array): void {
+  spare = bytes.buffer as ArrayBuffer;
 }
 
 /** Decodes rows `from` (inclusive) to `to` (exclusive), all by default. Throws what hyparquet throws on a damaged file. */
@@ -81,16 +91,53 @@ export async function decodeShard(options: {
   const parquet = await parquetMetadataAsync(file);
   const count = Number(parquet.num_rows);
   const end = Math.min(to, count);
-  const stored =
-    from < end
-      ? ((await parquetReadObjects({ file, metadata: parquet, rowStart: from, rowEnd: end, parsers })) as Stored[])
-      : [];
+  const stored = from < end ? await readStored({ columns, file, parquet, from, end }) : [];
   const damaged: number[] = [];
   const rows = stored.map((row, i) => {
     if (checksumOf(columns, row) !== row[checksum]) damaged.push(i);
     return fromStored(columns, row);
   });
   return { rows, metadata: metadataOf(parquet), damaged };
+}
+
+/** The rows of a range as they are stored; tensors are views into as few buffers as there are row groups. */
+async function readStored({ columns, file, parquet, from, end }: {
+  columns: Column[];
+  file: AsyncBuffer;
+  parquet: FileMetaData;
+  from: number;
+  end: number;
+}): Promise<Stored[]> {
+  const tensors = columns.filter((column) => column.type === "tensor");
+  const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), checksum];
+  const range = { rowStart: from, rowEnd: end };
+  const stored = (await parquetReadObjects({ file, metadata: parquet, columns: names, ...range, parsers })) as Stored[];
+  let start = 0; // of the row group
+  for (const group of parquet.row_groups) {
+    const rows = Number(group.num_rows);
+    const [first, last] = [Math.max(from, start), Math.min(end, start + rows)];
+    for (const column of first < last ? tensors : []) {
+      const at = tensorsAt(column, group, rows);
+      const width = tensorBytes(column);
+      const bytes = new Uint8Array(await file.slice(at + (first - start) * width, at + (last - start) * width));
+      if (bytes.length !== (last - first) * width) throw new Error(`it ends within column ${column.name}`);
+      for (let row = first; row < last; row++) {
+        stored[row - from]![column.name] = bytes.subarray((row - first) * width, (row - first + 1) * width);
+      }
+    }
+    start += rows;
+  }
+  return stored;
+}
+
+/** Where the first tensor of a row group's column lies: its one plain page ends with the column's bytes. */
+function tensorsAt(column: TensorColumn, group: RowGroup, rows: number): number {
+  const chunk = group.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === column.name)?.meta_data;
+  const bytes = rows * tensorBytes(column);
+  if (chunk?.codec !== "UNCOMPRESSED" || Number(chunk.total_compressed_size) < bytes) {
+    throw new Error(`column ${column.name} is not as it was written`);
+  }
+  return Number(chunk.data_page_offset) + Number(chunk.total_compressed_size) - bytes;
 }
 
 /** The key-value metadata of a shard file, without reading its rows. */
@@ -134,13 +181,7 @@ export function memoryBuffer(bytes: Uint8Array): AsyncBuffer {
 // TextDecoder, hyparquet's default, would drop a byte order mark.
 const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => (bytes ? Buffer.from(bytes).toString() : bytes) };
 
-function schemaOf(columns: Column[]): SchemaElement[] {
-  return [
-    { name: "onestep", num_children: columns.length + 1 },
-    ...columns.map(elementOf),
-    { name: checksum, type: "INT32", converted_type: "UINT_32", repetition_type: "REQUIRED" },
-  ];
-}
+const checksumElement: SchemaElement = { name: checksum, type: "INT32", converted_type: "UINT_32", repetition_type: "REQUIRED" };
 
 function elementOf(column: Column): SchemaElement {
   const { name } = column;
@@ -197,13 +238,12 @@ function tensorToBytes(column: TensorColumn, value: Row[string]): Uint8Array {
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
-/** Copies: the blob lies unaligned in a larger buffer. */
-function tensorFromBytes(column: TensorColumn, bytes: Uint8Array): Float32Array {
-  const copy = new Uint8Array(bytes).buffer;
-  return column.dtype === "float16" ? fromHalf(new Uint16Array(copy)) : new Float32Array(copy);
+/** A view where the values are float32: the bytes of a row group's column start aligned. */
+function tensorFromBytes({ dtype, length }: TensorColumn, { buffer, byteOffset }: Uint8Array): Float32Array {
+  return dtype === "float16" ? fromHalf(new Uint16Array(buffer, byteOffset, length)) : new Float32Array(buffer, byteOffset, length);
 }
 
-const scratch = new DataView(new ArrayBuffer(8));
+let scratch = Buffer.alloc(4096);
 
 /**
  * CRC-32 over the columns in order, little-endian: ids and seeds 8 bytes, numbers 4, tensors their blob, texts a 4-byte
@@ -211,23 +251,28 @@ const scratch = new DataView(new ArrayBuffer(8));
  */
 function checksumOf(columns: Column[], row: Stored): number {
   let crc = 0;
+  let at = 0; // what is gathered in scratch: one long stretch is checked faster than many short ones
   for (const { name, type } of columns) {
     const value = row[name];
+    if (at + 16 > scratch.length) scratch = Buffer.concat([scratch], 2 * scratch.length);
     if (type === "tensor") {
+      if (at > 0) crc = crc32(scratch.subarray(0, at), crc);
       crc = crc32(value as Uint8Array, crc);
+      at = 0;
     } else if (type === "id" || type === "uint64") {
-      scratch.setBigUint64(0, BigInt.asUintN(64, value as bigint), true);
-      crc = crc32(new Uint8Array(scratch.buffer), crc);
+      at = scratch.writeBigUInt64LE(BigInt.asUintN(64, value as bigint), at);
+    } else if (value === null || value === undefined) {
+      at = scratch.writeUInt8(0, at);
     } else {
-      const absent = value === null || value === undefined;
-      const text = type === "text" && !absent ? Buffer.from(value as string) : undefined;
-      scratch.setUint8(0, absent ? 0 : 1);
-      if (!absent) scratch.setInt32(1, text?.length ?? (value as number), true);
-      crc = crc32(new Uint8Array(scratch.buffer, 0, absent ? 1 : 5), crc);
-      if (text) crc = crc32(text, crc);
+      at = scratch.writeUInt8(1, at);
+      const length = type === "text" ? Buffer.byteLength(value as string) : undefined;
+      at = scratch.writeInt32LE(length ?? (value as number), at);
+      if (length === undefined) continue;
+      if (at + length > scratch.length) scratch = Buffer.concat([scratch], 2 * (at + length));
+      at += scratch.write(value as string, at);
     }
   }
-  return crc;
+  return at > 0 ? crc32(scratch.subarray(0, at), crc) : crc;
 }
 
 /**

@@ -26,17 +26,21 @@ export function createSums(channels: number): { add: (latent: Float32Array) => v
   const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
   let nonFinite = 0;
   const add = (latent: Float32Array): void => {
-    for (let i = 0, c = 0; i < latent.length; i++, c = c + 1 === channels ? 0 : c + 1) {
-      const value = latent[i]!;
-      if (value - value !== 0) {
-        nonFinite++;
-        continue;
+    for (let c = 0; c < channels; c++) { // a channel at a time: its sums stay in registers
+      let [n, s, q, low, high] = [count[c]!, sum[c]!, squares[c]!, min[c]!, max[c]!];
+      for (let i = c; i < latent.length; i += channels) {
+        const value = latent[i]!;
+        if (value - value !== 0) {
+          nonFinite++;
+          continue;
+        }
+        n++;
+        s += value;
+        q += value * value;
+        if (value < low) low = value;
+        if (value > high) high = value;
       }
-      count[c]! += 1;
-      sum[c]! += value;
-      squares[c]! += value * value;
-      if (value < min[c]!) min[c] = value;
-      if (value > max[c]!) max[c] = value;
+      [count[c], sum[c], squares[c], min[c], max[c]] = [n, s, q, low, high];
     }
   };
   const orNull = (values: Float64Array) => Array.from(values, (value) => (Number.isFinite(value) ? value : null));

@@ -8,7 +8,7 @@ import { readShardMetadata } from "./shard.ts";
 import { type Statistics, statisticsOf, type Sums } from "./statistics.ts";
 import { sha256, textHash } from "./hash.ts";
 import { journalPath, shardPath, type Store } from "./layout.ts";
-import { examineShard } from "./read.ts";
+import { examineShard, idsInWords } from "./read.ts";
 import { missingShards } from "./store.ts";
 
 export interface Summary {
@@ -64,7 +64,7 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
     // Not JSON: reported below, like any other damage.
   }
   throw new Failure(
-    `Cannot use ${summaryPath(store)}: it is damaged. Delete it and repeat the command that made the store: it is written anew.`,
+    `Cannot use ${summaryPath(store)}: it is damaged. Run pipeline verify ${store.folder} --repair: it is written anew from the shards.`,
   );
 }
 
@@ -116,7 +116,7 @@ async function describe(
   if (entry?.bytes !== size) {
     const { rows, problem } = await examineShard(store, shard);
     if (problem) {
-      const cause = `shard ${shard} is damaged: ${problem}. Delete ${path} and repeat the command that made the store`;
+      const cause = `shard ${shard} (${idsInWords(store, shard)}) is damaged: ${problem}. Repeat the command that made the store with --repair`;
       throw new Failure(`Cannot finish the store ${store.folder}, ${cause}.`);
     }
     const { failed = "[]" } = await readShardMetadata(path);

@@ -2,6 +2,7 @@
 import { normals } from "../../engine/philox.ts";
 import type { Draft, TripleManifest } from "../../schemas/store.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
 import type { TripleRow } from "./columns.ts";
 import { stacked } from "./latents.ts";
@@ -23,9 +24,11 @@ export interface TripleBatch {
 export function createTripleStore(options: {
   folder: string;
   manifest: Draft<TripleManifest>;
+  /** Write a damaged store.json anew. */
+  repair?: boolean;
 }): Promise<Store<TripleManifest>> {
-  const { folder, manifest } = options;
-  return createStore<TripleManifest>({ folder, manifest: { ...manifest, kind: "triples" } });
+  const { manifest, ...rest } = options;
+  return createStore<TripleManifest>({ ...rest, manifest: { ...manifest, kind: "triples" } });
 }
 
 /** Opens a triple store; throws a Failure when the folder holds none. */
@@ -51,8 +54,12 @@ export async function readTriples(
   return rows.map((row) => ({ ...row, noise: row.noise ?? noiseOf(row, row.latent.length) }));
 }
 
-/** Batches in training order. */
-export async function* tripleBatches(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
+/** Batches in training order, each made while the one before is at work. */
+export function tripleBatches(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
+  return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
+}
+
+async function* batchesOf(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
   for await (const { step, rows } of rowBatches(store, options)) {
     yield {
       step,

@@ -7,20 +7,21 @@ import { type Manifest, storeVersion } from "../../schemas/store.ts";
 import { appendLine, writeAtomic } from "./atomic.ts";
 import { crc32 } from "./crc.ts";
 import { sha256 } from "./hash.ts";
-import { type FailedRow, journalLine } from "./journal.ts";
+import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { idRange, journalPath, quarantinePath, quarantineText, type RowOf, shardPath, type Store } from "./layout.ts";
-import { encodeShard, type Row } from "./shard.ts";
+import { encodeShard, recycle, type Row } from "./shard.ts";
 import { createSums } from "./statistics.ts";
 import { inTurns } from "./turns.ts";
 
 /**
  * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
- * complete or not at all; what failed also goes to quarantine/000042.jsonl. Throws when an id is neither or twice there.
+ * complete or not at all; what failed also goes to quarantine/000042.jsonl. Answers its journal entry. Throws when an id
+ * is neither or twice there.
  */
 export async function writeShard<M extends Manifest>(
   store: Store<M>,
   options: { shard: number; rows: RowOf<M>[]; failed?: FailedRow[] },
-): Promise<void> {
+): Promise<JournalEntry> {
   const { shard, failed = [] } = options;
   const rows: Row[] = options.rows;
   checkIds(store, shard, rows, failed);
@@ -30,12 +31,25 @@ export async function writeShard<M extends Manifest>(
     );
   }
   const bytes = await shardBytes(store, shard, rows, failed);
-  const entry = { shard, rows: rows.length, bytes: bytes.length, sha256: await sha256(bytes), failed };
+  const entry = await copyShard(store, { shard, bytes, failed });
+  recycle(bytes);
+  return entry;
+}
+
+/** Puts the bytes of a whole shard in its place, with its journal line and quarantine. */
+export async function copyShard(
+  store: Store,
+  { shard, bytes, failed }: { shard: number; bytes: Uint8Array; failed: FailedRow[] },
+): Promise<JournalEntry> {
+  const { from, to } = idRange(store.manifest, shard);
+  const rows = to - from - failed.length;
+  const entry = { shard, rows, bytes: bytes.length, sha256: await sha256(bytes), failed };
   const quarantine = quarantinePath(store, shard);
   if (failed.length > 0) await writeAtomic(quarantine, quarantineText(failed));
   else await rm(quarantine, { force: true });
   await writeAtomic(shardPath(store, shard), bytes, () => appendLine(journalPath(store), journalLine(entry)));
   store.sound.delete(shard);
+  return entry;
 }
 
 /** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */

@@ -42,10 +42,10 @@ function zip(files: Files): string {
   return path;
 }
 
-async function readAll(paths: string[], options: { from?: number } = {}) {
+async function readAll(paths: string[], { from = 0 } = {}) {
   const source = await openImages({ paths, limits });
   const samples: (ImageSample | Rejected)[] = [];
-  const flow = source.images(options).pipe(decode({ ...limits, size: 16 }), failIfAllRejected(source));
+  const flow = source.images({ wants: (position) => position >= from }).pipe(decode({ ...limits, size: 16 }), failIfAllRejected(source));
   await drain(flow, { sink: (sample) => void samples.push(sample) });
   return { source, samples };
 }

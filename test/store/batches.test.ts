@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ahead } from "../../stages/store/ahead.ts";
 import { rowBatches } from "../../stages/store/batches.ts";
 import { createLatentStore, latentBatches, openLatentStore } from "../../stages/store/latents.ts";
 import { shardPath } from "../../stages/store/store.ts";
@@ -135,6 +137,31 @@ test("waiting ends when aborted, and when the consumer leaves", async () => {
   const batches = tripleBatches(store, { ...order, window: 1, stepsPerShard: 1 });
   assert.is((await batches.next()).value?.step, 0); // the next block waits for shards that never come
   await batches.return(undefined);
+});
+
+test("the next batch is made while the one before is at work, and leaving ends it", async () => {
+  const made: number[] = [];
+  let left = false;
+  const numbers = async function* (signal: AbortSignal) {
+    try {
+      for (let i = 0; i < 4; i++) {
+        if (i === 3) await once(signal, "abort"); // an item that never comes
+        made.push(i);
+        yield i;
+      }
+    } finally {
+      left = true;
+    }
+  };
+  const items = ahead(numbers);
+  assert.is((await items.next()).value, 0);
+  assert.equal(made, [0]); // the consumer has the thread first
+  await sleep(5);
+  assert.equal(made, [0, 1]);
+  assert.equal([(await items.next()).value, (await items.next()).value], [1, 2]);
+  await sleep(5);
+  await items.return(undefined);
+  assert.ok(left);
 });
 
 test("an error while reading ahead is reported when its block is due, not before", async () => {

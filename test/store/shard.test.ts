@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { tableFromIPC } from "apache-arrow";
+import { parquetMetadata, parquetReadObjects } from "hyparquet";
+import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import { readParquet } from "parquet-wasm/node";
 import { crc32, crc32ByTable } from "../../stages/store/crc.ts";
 import { type Column, decodeShard, encodeShard, memoryBuffer, type Row } from "../../stages/store/shard.ts";
@@ -145,10 +147,67 @@ test("the same rows give the same bytes, other rows other bytes", async () => {
   assert.not((await encode("")).equals(await encode(null)));
 });
 
+test("a shard's bytes are what hyparquet-writer itself writes of the same rows", async () => {
+  const columns: Column[] = [
+    { name: "id", type: "id" },
+    { name: "label", type: "int32" },
+    { name: "text", type: "text" },
+    { name: "x", type: "tensor", length: 200_000, dtype: "float32" },
+  ];
+  const values = latentOf(3, 12 * 200_000);
+  const rows = Array.from({ length: 12 }, (_, id) => ({
+    ...{ id, label: id % 4 === 1 ? null : id, text: id % 3 === 0 ? null : `text ${id}` },
+    x: values.subarray(id * 200_000, (id + 1) * 200_000),
+  }));
+  const ours = await encodeShard({ columns, rows, metadata: { a: "b", c: "d" } });
+  const writer = new ByteWriter();
+  const element = (name: string, type: "INT32" | "INT64", repetition_type: "REQUIRED" | "OPTIONAL") => ({ name, type, repetition_type });
+  const checksums = parquetMetadata(ours.buffer.slice(ours.byteOffset, ours.byteOffset + ours.length) as ArrayBuffer);
+  assert.is(checksums.row_groups.length, 3); // of 5, 5 and 2 rows
+  return decodeShard({ columns, file: memoryBuffer(ours) }).then(async ({ damaged }) => {
+    assert.equal(damaged, []);
+    const crcs = (await parquetReadObjects({ file: memoryBuffer(ours), columns: ["crc32"] })).map(({ crc32 }) => crc32);
+    const column = (name: string, data: unknown[]) => ({ name, data: data as never, encoding: "PLAIN" as const, statistics: false });
+    parquetWrite({
+      writer,
+      schema: [
+        { name: "onestep", num_children: 5 },
+        element("id", "INT64", "REQUIRED"),
+        element("label", "INT32", "OPTIONAL"),
+        { name: "text", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
+        { name: "x", type: "FIXED_LEN_BYTE_ARRAY", type_length: 800_000, repetition_type: "REQUIRED" },
+        { ...element("crc32", "INT32", "REQUIRED"), converted_type: "UINT_32" },
+      ],
+      columnData: [
+        column("id", rows.map(({ id }) => BigInt(id))),
+        column("label", rows.map(({ label }) => label)),
+        column("text", rows.map(({ text }) => text)),
+        column("x", rows.map(({ x }) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength))),
+        column("crc32", crcs),
+      ],
+      ...{ codec: "UNCOMPRESSED", statistics: false, rowGroupSize: 5, pageSize: 2 ** 30, createdBy: "onestep" },
+      kvMetadata: [{ key: "a", value: "b" }, { key: "c", value: "d" }],
+    });
+    assert.ok(Buffer.from(ours).equals(writer.getBytes()));
+  });
+});
+
 test("a tensor of the wrong length is refused", async () => {
   const columns: Column[] = [{ name: "x", type: "tensor", length: 3, dtype: "float32" }];
   const rows = [{ x: new Float32Array(2) }];
   await assert.rejects(encodeShard({ columns, rows, metadata: {} }), /2 values in column "x": expected 3/);
+});
+
+test("the test vectors of schemas/README.md hold", () => {
+  const text = readFileSync(new URL("../../schemas/README.md", import.meta.url), "utf8");
+  const vectors = [...text.matchAll(/^ +seed (\d+), offset (\d+): ([0-9a-f ]+)$/gm)];
+  assert.ok(vectors.length >= 3);
+  for (const [, seed, offset, words] of vectors) {
+    const expected = words!.trim().split(" ");
+    const noise = normals({ seed: BigInt(seed!), stream: "noise", offset: Number(offset), length: expected.length });
+    const bits = Array.from(new Uint32Array(noise.buffer, noise.byteOffset, noise.length), (word) => word.toString(16).padStart(8, "0"));
+    assert.equal(bits, expected, `seed ${seed}, offset ${offset}`);
+  }
 });
 
 test("the documented noise of a row", async () => {

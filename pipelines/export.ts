@@ -1,0 +1,33 @@
+/** finished store | columns | files of another format */
+import type { Context } from "../schemas/events.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
+import { didYouMean } from "../schemas/nearest.ts";
+import { shardFormats } from "../stages/export/formats.ts";
+import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
+import { openStore } from "../stages/store/store.ts";
+import { readSummary } from "../stages/store/summary.ts";
+
+/**
+ * Writes a finished store as files that other tools load, one shard in memory; noise is written out where the store
+ * derives it. Goes on where an earlier run of the same export stopped. Throws a Failure on a damaged shard, when the store
+ * is not finished, or when another export stands at `out`.
+ */
+export async function exportStore(options: { path: string; format: string; out: string; context: Context }): Promise<void> {
+  const { path, format, out, context } = options;
+  const { signal, report } = context;
+  const shardFormat = Object.hasOwn(shardFormats, format) ? shardFormats[format] : undefined;
+  const formats = ["npy", ...Object.keys(shardFormats)];
+  if (!shardFormat && format !== "npy")
+    throw badUsage(`Cannot export as "${format}": ${didYouMean(format, formats, `expected ${formats.join(", ")}`)}`);
+  const store = await openStore({ folder: path });
+  const summary = await readSummary(store);
+  if (!summary) throw new Failure(`Cannot export ${path}: it is not finished. Repeat the command that made it, then export.`);
+  const { rows, contents } = summary;
+  await claimFolder(out, { format, contents, rows, manifest: store.manifest });
+  const onShard = (done: number) => report({ type: "progress", stage: "export", done, total: store.shards, unit: "shards" });
+  const common = { store, out, signal, onShard };
+  const files = shardFormat
+    ? await writeShardFiles({ ...common, format: shardFormat })
+    : await writeNpyFiles({ ...common, rows });
+  report({ type: "result", stage: "export", values: { out, format, rows, "files written": files } });
+}

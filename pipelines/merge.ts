@@ -1,0 +1,21 @@
+/** stores made apart | checked shards | one store */
+import type { Context } from "../schemas/events.ts";
+import { mergeStores } from "../stages/store/merge.ts";
+import { missingShards } from "../stages/store/store.ts";
+import { sealStore, type Summary } from "../stages/store/summary.ts";
+
+/**
+ * Copies the shards of stores of the same settings into one at `out`, and finishes it when all are there. Throws a
+ * Failure when the stores do not belong together or have different shards of one number.
+ */
+export async function merge(options: { stores: string[]; out: string; context: Context }): Promise<Summary | undefined> {
+  const { stores, out, context } = options;
+  const { signal, report } = context;
+  const onShard = (done: number, total: number) => report({ type: "progress", stage: "merge", done, total, unit: "shards" });
+  const { store, copied, shared } = await mergeStores({ from: stores, to: out, signal, onShard });
+  const missing = (await missingShards(store)).length;
+  const summary = missing === 0 ? await sealStore(store) : undefined;
+  if (missing > 0) report({ type: "note", stage: "merge", message: `${missing} of ${store.shards} shards are still to be made` });
+  report({ type: "result", stage: "merge", values: { out, copied, "in several": shared, missing, of: store.shards } });
+  return summary;
+}

@@ -1,0 +1,188 @@
+/** A store | what the new settings leave as it is, and the rest made anew | another store */
+import { resolve } from "node:path";
+import type { Context } from "../schemas/events.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
+import { version } from "../schemas/package.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { differingKeys, type LatentManifest, type TripleManifest } from "../schemas/store.ts";
+import { bytesInWords, durationInWords } from "../schemas/words.ts";
+import { latentSettings, tripleSettings, writeCompanions } from "../stages/companions.ts";
+import { projectedBytes } from "../stages/doctor/projection.ts";
+import { secondsPerTriple } from "../stages/doctor/timing.ts";
+import { writeLatentShards } from "../stages/encode.ts";
+import { fillTriples } from "../stages/fill-triples.ts";
+import { drain, pull, stage } from "../stages/flow/mod.ts";
+import { openImages } from "../stages/ingest/images.ts";
+import { openCodec, readCodec, readDenoiser } from "../stages/model.ts";
+import { storedConditions } from "../stages/reprocess/conditions.ts";
+import { keeper } from "../stages/reprocess/kept.ts";
+import { planTriples } from "../stages/reprocess/plan.ts";
+import { takeLatents } from "../stages/reprocess/latents.ts";
+import { openRowConditions } from "../stages/row-conditions.ts";
+import { tripleManifestOf } from "../stages/simulate.ts";
+import { createLatentStore } from "../stages/store/latents.ts";
+import { missingShards, openStore, readShard, type Store } from "../stages/store/store.ts";
+import { sealStore, type Summary } from "../stages/store/summary.ts";
+import { createTripleStore } from "../stages/store/triples.ts";
+import { ingest } from "./ingest.ts";
+
+interface Request {
+  /** The store to start from; it is only read. */
+  path: string;
+  to: string;
+  /** RUN that made the triples, or another; needed where rows must be simulated. */
+  teacher?: string;
+  /** Latent store that lends the conditions; needed where triples are added or their conditions change. */
+  conditions?: string;
+  /** The images of a latent store; needed where they must be encoded again. */
+  images?: string[];
+  /** Only say what would be done. */
+  dryRun?: boolean;
+  /** All settings that the new store is to have. */
+  settings: Settings;
+  context: Context;
+}
+
+/**
+ * Makes at `to` the store that a fresh run with these settings would make, byte by byte, taking over from another store
+ * what the settings leave as it is. Says first what that is. Goes on where an earlier run stopped. Throws a Failure that
+ * names what is needed and was not given.
+ */
+export async function reprocess(options: Request): Promise<Summary | undefined> {
+  const { path, to } = options;
+  if (resolve(path) === resolve(to)) throw badUsage(`Cannot reprocess ${path} into itself: name another folder with --to`);
+  const store = await openStore({ folder: path });
+  return store.manifest.kind === "triples"
+    ? reprocessTriples(store as Store<TripleManifest>, options)
+    : reprocessLatents(store as Store<LatentManifest>, options);
+}
+
+async function reprocessTriples(from: Store<TripleManifest>, options: Request): Promise<Summary | undefined> {
+  const { path, to, dryRun, settings, context } = options;
+  const { report } = context;
+  const teacher = options.teacher === undefined ? undefined : await readDenoiser(options.teacher);
+  const { source } = from.manifest.conditions;
+  const fromTeacher = source === "none" || source === "classes" || source === "captions";
+  const given =
+    teacher && (options.conditions !== undefined || fromTeacher)
+      ? await openRowConditions({ teacher: teacher.description, latents: options.conditions, seed: settings.seed })
+      : undefined;
+  const identity = given?.identity ?? from.manifest.conditions;
+  const fresh = teacher ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() }) : draftOf(from, settings);
+  const wantedOf = (made: string): TripleManifest => ({
+    ...from.manifest,
+    ...fresh,
+    engine: { ...fresh.engine, version: made },
+  });
+
+  const present = new Set(Array.from({ length: from.shards }, (_, shard) => shard));
+  for (const shard of await missingShards(from)) present.delete(shard);
+  const plan = (wanted: TripleManifest) =>
+    planTriples({ from, present, to: wanted, batch: { from: Number(from.manifest.engine.batch), to: settings.simulate.batch } });
+  // Rows that are only rewritten keep the version that made them.
+  let manifest = wantedOf(from.manifest.engine.version);
+  if (plan(manifest).simulated > 0) manifest = wantedOf(version());
+  const { changed, obstacles, fits, simulated } = plan(manifest);
+  const conditionsChanged = changed.some((key) => key.startsWith("conditions"));
+
+  const { entries, rowsPerShard, noise, dtype, shape } = manifest;
+  report({
+    type: "result",
+    stage: "plan",
+    values: {
+      ...{ from: path, to, changed: changed.join(", ") || "nothing" },
+      "rows taken over": `${conditionsChanged ? "at most " : ""}${entries - simulated}`,
+      "rows simulated": `${simulated}${obstacles.length > 0 ? ` (${obstacles.join(", ")})` : ""}`,
+      ...{ shards: Math.ceil(entries / rowsPerShard), "to write": `about ${bytesInWords(projectedBytes({ count: entries, noise, dtype }, shape))}` },
+      time: durationInWords(await estimate()),
+    },
+  });
+  if (simulated > 0 && !teacher) {
+    throw new Failure(`Cannot make ${simulated} rows of ${to} from ${path} alone: they must be simulated. Name the RUN of the teacher with --teacher.`);
+  }
+  if (dryRun) return undefined;
+
+  const store = await createTripleStore({ folder: to, manifest });
+  const recorded = tripleSettings(settings, teacher?.description.spec ?? settings);
+  await writeCompanions({ folder: to, codec: await readCodec(options.teacher ?? path), settings: recorded });
+  const figures = await fillTriples({
+    ...{ store, settings, context },
+    shards: await missingShards(store),
+    conditions: given ?? storedConditions(from, fits),
+    keep: keeper({ from, to: store, present, fits, keepFailures: !conditionsChanged }),
+    teacher: async () => {
+      if (teacher) return teacher;
+      throw new Failure(`Cannot simulate rows of ${to} without a teacher: name its RUN with --teacher`);
+    },
+  });
+  return finish(store, figures, context);
+
+  /** Seconds that reading the first shard and timing the teacher promise. */
+  async function estimate(): Promise<number> {
+    const [first] = present;
+    const started = performance.now();
+    if (first !== undefined) await readShard(from, first);
+    const perRow = (performance.now() - started) / 1000 / from.manifest.rowsPerShard;
+    const perTriple = teacher && simulated > 0 ? await secondsPerTriple(teacher, { settings, signal: context.signal }) : 0;
+    return 2 * perRow * (entries - simulated) + perTriple * simulated;
+  }
+}
+
+/** The description of a triple store with other simulation settings, all else as it is. */
+function draftOf({ manifest }: Store<TripleManifest>, settings: Settings) {
+  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
+  return {
+    ...{ entries: count, rowsPerShard, noise, dtype, guidance, seed: String(settings.seed) },
+    solver: { ...manifest.solver, name: solver, steps },
+    engine: { ...manifest.engine, device: settings.engine.device, batch },
+  };
+}
+
+async function reprocessLatents(from: Store<LatentManifest>, options: Request): Promise<Summary | undefined> {
+  const { path, to, images = [], dryRun, settings, context } = options;
+  const codec = await openCodec(settings);
+  const { manifest } = from;
+  const wanted: LatentManifest = {
+    ...manifest,
+    ...{ shape: codec.description.shape, rowsPerShard: settings.encoder.rowsPerShard, imageSize: settings.images.size },
+    encoder: { kind: codec.description.kind, hash: codec.description.hash, background: settings.images.background },
+    source: { ...manifest.source, shuffle: settings.seed },
+    engine: { ...manifest.engine, device: settings.engine.device },
+  };
+  const changed = differingKeys(manifest, wanted).map(({ key }) => key);
+  // A network's last bits may depend on a row's place in its batch; pixels do not.
+  const kept = codec.description.kind === "pixel" && changed.every((key) => key === "rowsPerShard");
+  context.report({
+    type: "result",
+    stage: "plan",
+    values: {
+      ...{ from: path, to, changed: changed.join(", ") || "nothing" },
+      ...{ "rows taken over": kept ? manifest.entries : 0, "images encoded": kept ? 0 : manifest.entries },
+      "to write": `about ${bytesInWords(projectedBytes({ count: manifest.entries, noise: "derived", dtype: "float32" }, wanted.shape))}`,
+    },
+  });
+  if (!kept && images.length === 0) {
+    throw new Failure(`Cannot make ${to} from ${path} alone: its images must be encoded again (${changed.join(", ")}). Name the images after the store.`);
+  }
+  if (kept) {
+    if (dryRun) return undefined;
+    const store = await createLatentStore({ folder: to, manifest: wanted });
+    await writeCompanions({ folder: to, codec, settings: latentSettings(settings) });
+    const missing = await missingShards(store);
+    const take = stage({ name: "take over", capacity: 1, work: takeLatents({ from, to: store }) });
+    await drain(pull(() => missing).pipe(take, writeLatentShards({ store, report: context.report })), context);
+    return finish(store, {}, context);
+  }
+  const listing = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal: context.signal });
+  if (listing.fingerprint !== manifest.source.fingerprint) {
+    throw new Failure(`Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. For other images use pipeline ingest.`);
+  }
+  return dryRun ? undefined : ingest({ images, out: to, codec, settings, context });
+}
+
+async function finish(store: Store, figures: Record<string, number>, { report }: Context): Promise<Summary> {
+  const summary = await sealStore(store);
+  const { rows, rejected, shards, bytes } = summary;
+  report({ type: "result", stage: "reprocess", values: { to: store.folder, rows, rejected, shards, bytes, ...figures } });
+  return summary;
+}

@@ -1,0 +1,76 @@
+/** The rows of a shard turned into columns, as the exports write them. */
+import { toHalf } from "../../engine/half.ts";
+import type { Manifest } from "../../schemas/store.ts";
+import type { LatentRow, TripleRow } from "../store/columns.ts";
+import { noiseOf } from "../store/triples.ts";
+
+/** One column of several rows. Whole numbers have -1 where there is none; texts have null. */
+export type ExportColumn =
+  | { name: string; type: "int64"; values: BigInt64Array }
+  | { name: string; type: "uint64"; values: BigUint64Array }
+  | { name: string; type: "int32"; values: Int32Array }
+  | { name: string; type: "text"; values: (string | null)[] }
+  | { name: string; type: "float32"; values: Float32Array; shape: readonly number[] }
+  | { name: string; type: "float16"; values: Uint16Array; shape: readonly number[] };
+
+export type TensorColumn = ExportColumn & { type: "float32" | "float16" };
+
+/** Bytes of a value. */
+export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2 } as const;
+
+/**
+ * id, (of triples) seed, imageIndex and noise, (of latents) name, label, caption and latent. Noise is always there,
+ * derived where it is not stored; tensors lie row after row, each [height, width, channels].
+ */
+export function columnsToExport(
+  { kind, shape, dtype }: Pick<Manifest, "kind" | "shape" | "dtype">,
+  rows: readonly (LatentRow | TripleRow)[],
+): ExportColumn[] {
+  const length = shape[0] * shape[1] * shape[2];
+  const int32 = (name: string, of: (row: LatentRow | TripleRow) => number | null | undefined): ExportColumn => ({
+    name,
+    type: "int32",
+    values: Int32Array.from(rows, (row) => of(row) ?? -1),
+  });
+  const tensor = (of: (row: LatentRow | TripleRow) => Float32Array): Float32Array => {
+    const values = new Float32Array(rows.length * length);
+    for (const [i, row] of rows.entries()) values.set(of(row), i * length);
+    return values;
+  };
+  const latents = tensor(({ latent }) => latent);
+  const latent: ExportColumn =
+    dtype === "float16"
+      ? { name: "latent", type: "float16", values: toHalf(latents), shape }
+      : { name: "latent", type: "float32", values: latents, shape };
+  const id: ExportColumn = {
+    name: "id",
+    type: "int64",
+    values: BigInt64Array.from(rows, (row) => BigInt("seed" in row ? row.id : row.index)),
+  };
+  const condition: ExportColumn[] = [
+    int32("label", ({ label }) => label),
+    { name: "caption", type: "text", values: rows.map(({ caption }) => caption ?? null) },
+  ];
+  if (kind === "latents") {
+    return [id, { name: "name", type: "text", values: (rows as LatentRow[]).map(({ name }) => name) }, ...condition, latent];
+  }
+  const triples = rows as TripleRow[];
+  return [
+    id,
+    { name: "seed", type: "uint64", values: BigUint64Array.from(triples, ({ seed }) => BigInt(seed)) },
+    int32("imageIndex", (row) => (row as TripleRow).imageIndex),
+    ...condition,
+    {
+      name: "noise",
+      type: "float32",
+      values: tensor((row) => (row as TripleRow).noise ?? noiseOf(row as TripleRow, length)),
+      shape,
+    },
+    latent,
+  ];
+}
+
+/** The bytes of a column's values, little-endian. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}

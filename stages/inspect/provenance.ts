@@ -1,0 +1,175 @@
+/** From a row back to all it is a function of, and from there to the row again. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { fromHalf, toHalf } from "../../engine/half.ts";
+import type { Context } from "../../schemas/events.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { Sampler, SamplerOptions } from "../compute/sampler.ts";
+import type { SamplerPlan } from "../compute/sampling.ts";
+import { type Denoiser, readDenoiser } from "../model.ts";
+import { conditionsOf } from "../row-conditions.ts";
+import { namesIn } from "../store/atomic.ts";
+import { textHash } from "../store/hash.ts";
+import { idRange, openStore, readShard, type Store } from "../store/store.ts";
+import { noiseOf } from "../store/triples.ts";
+import { largestDifference } from "./diff.ts";
+import { rowOfId } from "./rows.ts";
+import { type Facts, rowFacts } from "./store.ts";
+import { startWorker } from "../worker.ts";
+
+/**
+ * What made a row: its image (looked up in the latent store `conditions`, or in one beside the triples), condition,
+ * teacher, solver, guidance, seed and versions. Throws a Failure when there is no such row, with the reason.
+ */
+export async function whyRow(options: { store: Store; id: number; conditions?: string; teacher?: string }): Promise<Facts> {
+  const { store, id } = options;
+  const { row, shard, position } = await rowOfId(store, id);
+  const facts = rowFacts(store.manifest, row, { shard, position });
+  if (store.manifest.kind === "latents") return { ...facts, "images from": sourceInWords(store.manifest) };
+  const teacher =
+    options.teacher ?? (await beside(store.folder, (folder) => isTeacher(folder, store.manifest as TripleManifest)));
+  if (teacher) facts["teacher in"] = teacher;
+  if (!("seed" in row) || row.imageIndex == null) return facts;
+  const latents = await conditionStore(store as Store<TripleManifest>, options.conditions);
+  if (!latents) return { ...facts, image: `${facts.image}; name that latent store with --conditions to see its file` };
+  const image = (await rowOfId(latents, row.imageIndex)).row;
+  return {
+    ...facts,
+    image: `${"name" in image ? image.name : row.imageIndex} (${row.imageIndex} of ${latents.folder})`,
+    "images from": sourceInWords(latents.manifest),
+    encoder: `${latents.manifest.encoder.kind} ${latents.manifest.encoder.hash}`,
+  };
+}
+
+/**
+ * Computes a triple again, in the same place of a batch of the same size, where bits may depend on both. Answers the
+ * largest difference to what is stored: 0 on the same kind of device with the same version. Throws a Failure when
+ * `teacher` (or what stands beside the store) is not the one that made it.
+ */
+export async function redoRow(options: {
+  store: Store;
+  id: number;
+  teacher?: string;
+  engine: EngineSettings;
+  version: string;
+  context: Context;
+}): Promise<Facts> {
+  const { id, engine, version, context } = options;
+  if (options.store.manifest.kind !== "triples") {
+    throw badUsage(
+      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ingest alone makes them again. Name a store of triples.`,
+    );
+  }
+  const store = options.store as Store<TripleManifest>;
+  const { manifest } = store;
+  const { row, shard } = await rowOfId(store, id);
+  const { description, weights } = await teacherOf(store, options.teacher);
+  const { device, batch: recorded, version: made } = manifest.engine as TripleManifest["engine"] & { batch?: number };
+  if (device !== engine.device || (made !== undefined && made !== version)) {
+    const message = `the store was made on ${device} with version ${made}, and this is ${engine.device} with version ${version}: small differences are no fault`;
+    context.report({ type: "warning", stage: "redo", message });
+  }
+
+  const length = row.latent.length;
+  const { from, to } = idRange(manifest, shard);
+  const batch = Math.min(recorded ?? 1, manifest.rowsPerShard, manifest.entries);
+  const start = id - ((id - from) % batch);
+  const count = Math.min(batch, to - start);
+  const neighbours = new Map((await readShard(store, shard)).map((each) => [each.id, each]));
+  const ids = Array.from({ length: count }, (_, i) => start + i);
+  const noise = new Float32Array(count * length);
+  for (const [i, each] of ids.entries()) noise.set(noiseOf({ seed: BigInt(manifest.seed), id: each }, length), i * length);
+  const { inputs } = conditionsOf(description);
+  const label = Int32Array.from(ids, (each) => neighbours.get(each)?.label ?? -1); // a rejected neighbour's is not stored
+  const caption = ids.map((each) => neighbours.get(each)?.caption ?? null);
+
+  const { name: solver, steps } = manifest.solver;
+  const plan = { solver, steps, guidance: manifest.guidance } as SamplerPlan;
+  const sampler: SamplerOptions = { spec: description.spec, weights, plan, batch, engine };
+  const compute = await startWorker<Sampler>({
+    name: "teacher sampler",
+    module: new URL("../compute/sampler.ts", import.meta.url),
+    remedy: "free some memory",
+    options: sampler,
+    signal: context.signal,
+  });
+  try {
+    const latents = await compute.call("sample", { noise, rows: count, ...inputs({ label, caption }) });
+    const made = latents.slice((id - start) * length, (id - start + 1) * length);
+    const again = manifest.dtype === "float16" ? fromHalf(toHalf(made)) : made;
+    const difference = largestDifference(again, row.latent);
+    return {
+      id,
+      place: `row ${id - start} of a batch of ${batch}`,
+      evaluations: await compute.call("evaluations", undefined as never),
+      device: engine.device,
+      "largest difference": difference,
+      verdict: difference === 0 ? "the same to the last bit" : "not the same bits",
+    };
+  } finally {
+    await compute.close();
+  }
+}
+
+async function teacherOf(store: Store<TripleManifest>, named?: string): Promise<Denoiser> {
+  const { manifest } = store;
+  const folder = named ?? (await beside(store.folder, (candidate) => isTeacher(candidate, manifest)));
+  if (!folder)
+    throw badUsage(
+      `Cannot redo a row of ${store.folder}: no teacher ${manifest.teacher.hash.slice(0, 12)} stands beside it. Name its RUN with --teacher.`,
+    );
+  const teacher = await readDenoiser(folder);
+  const same = teacher.description.hash === manifest.teacher.hash;
+  const { description } = manifest.teacher;
+  if (same && (description === undefined || description === textHash(JSON.stringify(teacher.description)))) return teacher;
+  throw new Failure(
+    `Cannot redo a row of ${store.folder} with ${folder}: it holds ${same ? "the same weights under another description" : `the weights ${teacher.description.hash.slice(0, 12)}`}, and the store was made by ${manifest.teacher.hash.slice(0, 12)}. Name that one with --teacher.`,
+  );
+}
+
+async function isTeacher(folder: string, { teacher }: TripleManifest): Promise<boolean> {
+  const path = join(folder, "model.json");
+  if (!existsSync(path)) return false;
+  const text = await readFile(path, "utf8");
+  return text.includes(`"${teacher.hash}"`) && text.includes(`"teacher"`);
+}
+
+async function conditionStore(
+  { folder, manifest }: Store<TripleManifest>,
+  named?: string,
+): Promise<Store<LatentManifest> | undefined> {
+  const wanted = manifest.conditions.source;
+  const isWanted = async (candidate: string) => {
+    const path = join(candidate, "store.json");
+    return (
+      existsSync(path) &&
+      (await readFile(path, "utf8")).includes(`"${wanted}"`) &&
+      (await openStore({ folder: candidate })).fingerprint === wanted
+    );
+  };
+  const found = named ?? (await beside(folder, isWanted));
+  if (!found) return undefined;
+  if (await isWanted(found)) return (await openStore({ folder: found })) as Store<LatentManifest>;
+  throw badUsage(
+    `Cannot look up the image in ${found}: the conditions came from the latent store ${wanted.slice(0, 12)}, and it is another.`,
+  );
+}
+
+/** The folder beside this one that fits, as `run` lays them out. */
+async function beside(folder: string, fits: (candidate: string) => Promise<boolean>): Promise<string | undefined> {
+  const parent = dirname(resolve(folder));
+  for (const name of await namesIn(parent)) {
+    const candidate = join(parent, name);
+    if (candidate !== resolve(folder) && (await fits(candidate).catch(() => false))) return candidate;
+  }
+  return undefined;
+}
+
+function sourceInWords({ source, imageSize }: LatentManifest): string {
+  const parts = (source.parts as { source: string; entries: number }[] | undefined) ?? [];
+  const places = parts.map(({ source: place, entries }) => `${place} (${entries} entries)`).join(", ");
+  return `${places || "unnamed archives"}, cropped to ${imageSize} px; listing ${source.fingerprint}`;
+}

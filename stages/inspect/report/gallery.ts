@@ -1,0 +1,54 @@
+/** Rows as the report's gallery shows them. */
+import type { Manifest } from "../../../schemas/store.ts";
+import { sharp } from "../../../schemas/sharp.ts";
+import type { Picture } from "../../picture/grid.ts";
+import { idOf, type Selected } from "../rows.ts";
+import { type Facts, rowFacts } from "../store.ts";
+import type { View } from "../viewer.ts";
+
+export interface GalleryRow {
+  id: number;
+  label: number | null;
+  class: string | null;
+  caption: string | null;
+  name: string | null;
+  facts: Facts;
+  /** Where the pictures are: data URLs, or paths on the server. */
+  image: string;
+  noise?: string;
+}
+
+const largest = 256; // pixels of a side
+
+/** A row without its pictures. */
+export function describeRow(manifest: Manifest, { row, shard, position }: Selected): Omit<GalleryRow, "image" | "noise"> {
+  const { label = null, caption = null } = row;
+  return {
+    id: idOf(row),
+    label,
+    class: manifest.classes[label ?? -1] ?? null,
+    caption,
+    name: "name" in row ? row.name : null,
+    facts: rowFacts(manifest, row, { shard, position }),
+  };
+}
+
+/** Its pictures as data URLs. */
+export async function picturesOf({ image, noise }: View): Promise<Pick<GalleryRow, "image" | "noise">> {
+  const [picture, grain] = [await pngOf(image), noise && (await webpOf(noise))];
+  return {
+    image: `data:image/png;base64,${picture.toString("base64")}`,
+    ...(grain && { noise: `data:image/webp;base64,${grain.toString("base64")}` }),
+  };
+}
+
+const raw = ({ pixels, width, height }: Picture) =>
+  sharp(pixels, { raw: { width, height, channels: 3 } }).resize({
+    width: largest,
+    height: largest,
+    fit: "inside",
+    withoutEnlargement: true,
+  });
+
+const pngOf = (picture: Picture): Promise<Buffer> => raw(picture).png().toBuffer();
+const webpOf = (picture: Picture): Promise<Buffer> => raw(picture).webp({ quality: 70 }).toBuffer(); // noise hardly compresses without loss

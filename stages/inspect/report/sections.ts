@@ -1,0 +1,139 @@
+/** The report's sections as HTML: what the survey of a store says, for a page that is written or served. */
+import type { Manifest } from "../../../schemas/store.ts";
+import { bytesInWords, numberInWords } from "../../../schemas/words.ts";
+import { healthOf } from "../health.ts";
+import type { Facts } from "../store.ts";
+import type { Outlier, ShardFacts, Survey } from "../survey.ts";
+import { channelChart, driftChart, histogramChart, short } from "./charts.ts";
+
+/** Everything above and below the gallery. */
+export interface Sections {
+  overview: string;
+  channels: string;
+  shards: string;
+  quarantine: string;
+}
+
+const mostClasses = 40;
+const mostShards = 2000;
+
+export function sectionsOf(manifest: Manifest, facts: Facts, survey: Survey): Sections {
+  return {
+    overview: overview(manifest, facts, survey),
+    channels: channels(survey),
+    shards: shards(survey.shards),
+    quarantine: quarantine(survey),
+  };
+}
+
+export function escaped(text: unknown): string {
+  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+  return String(text).replace(/[&<>"']/g, (letter) => entities[letter]!);
+}
+
+/** Facts by name, but those that the figures above them tell. */
+function factList(facts: Facts): string {
+  const told = ["kind", "rows", "shards", "size", "rejected", "latent", "duplicates", "not finite"];
+  return `<dl>${Object.entries(facts)
+    .filter(([name]) => !told.includes(name))
+    .map(([name, value]) => `<dt>${escaped(name)}</dt><dd>${escaped(value)}</dd>`)
+    .join("")}</dl>`;
+}
+
+function overview(manifest: Manifest, facts: Facts, survey: Survey): string {
+  const hints = Object.entries(healthOf(manifest, survey)).map(
+    ([about, hint]) => `<li><b>${escaped(about)}</b>: ${escaped(hint)}</li>`,
+  );
+  const here = survey.shards.filter(({ state }) => state !== "missing").length;
+  const figures = [
+    [whole(survey.rows), `rows of ${whole(manifest.entries)} planned`],
+    [`${here} / ${survey.shards.length}`, "shards"],
+    [bytesInWords(survey.bytes), "on disk"],
+    [manifest.shape.join("\u00d7"), `${manifest.dtype} latents`],
+    [whole(survey.duplicates.repeated), "repeated latents"],
+    [whole(survey.latent.statistics.nonFinite), "values not finite"],
+    [whole(survey.rejected.count), "rejected"],
+  ];
+  const list = figures.map(([value, name]) => `<li><b>${value}</b><span>${name}</span></li>`).join("");
+  const health = hints.length > 0 ? hints.join("") : '<li class="well">Nothing unusual was seen.</li>';
+  return `<ul class="figures">${list}</ul><h3>Health</h3><ul class="health">${health}</ul>${factList(facts)}${balance(manifest, survey)}${outliers(survey)}`;
+}
+
+function balance({ classes }: Manifest, { conditions: { labels } }: Survey): string {
+  if (labels.size === 0) return "";
+  const counts = [...labels].sort((a, b) => a[0] - b[0]);
+  const most = Math.max(...counts.map(([, count]) => count));
+  const shown = counts.length <= mostClasses ? counts : [...counts].sort((a, b) => b[1] - a[1]).slice(0, mostClasses);
+  const bars = shown.map(
+    ([label, count]) =>
+      `<span>${escaped(classes[label] ?? `class ${label}`)}</span><i style="width:${((100 * count) / most).toFixed(1)}%"></i><span>${whole(count)}</span>`,
+  );
+  const rest =
+    counts.length > shown.length ? `<p class="soft">The ${shown.length} most frequent of ${counts.length} classes.</p>` : "";
+  return `<h3>Classes</h3><div class="bars">${bars.join("")}</div>${rest}`;
+}
+
+function outliers({ farthest, peaks }: Survey): string {
+  const line = (kind: string, { id, distance, peak }: Outlier) =>
+    `<tr><td>${kind}</td><td class="number"><button type="button" class="link" data-row="${id}">${id}</button></td><td class="number">${short(distance)}</td><td class="number">${short(peak)}</td></tr>`;
+  const lines = [
+    ...farthest.slice(0, 5).map((row) => line("farthest from the mean", row)),
+    ...peaks.slice(0, 5).map((row) => line("largest value", row)),
+  ];
+  if (lines.length === 0) return "";
+  return `<h3>Rows that stand out</h3><p class="soft">In standard deviations of each channel: over all its values (root mean square, 1 is usual), and of its largest value.</p>${table(["kind", "row#", "rms z#", "largest |z|#"], lines, "Rows that stand out")}`;
+}
+
+function channels({ latent, noise, rows }: Survey): string {
+  if (rows === 0) return "<p>No row is there yet.</p>";
+  const charts = (kind: string, { statistics, histograms }: Survey["latent"], curve: boolean) =>
+    histograms
+      .map((histogram, c) =>
+        histogramChart({ title: `${kind} ${c}`, histogram, mean: statistics.mean[c]!, std: statistics.std[c]!, curve }),
+      )
+      .join("");
+  const { mean, std, min, max } = latent.statistics;
+  const lines = mean.map(
+    (_, c) =>
+      `<tr><td class="number">${c}</td>${[mean, std, min, max].map((values) => `<td class="number">${short(values[c]!)}</td>`).join("")}</tr>`,
+  );
+  const noises = noise
+    ? `<h3>Noise</h3><p class="soft">The curve is the unit normal${noise.mismatched > 0 ? "" : "; what was looked at is what the seed gives"}.</p><div class="charts">${charts("noise", noise, true)}</div>`
+    : "";
+  return `<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>${noises}<h3>In numbers</h3>${table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers")}`;
+}
+
+function shards(all: readonly ShardFacts[]): string {
+  const lines = all.slice(0, mostShards).map(({ shard, state, rows, bytes, failed, mean, std, problem }) => {
+    const cells =
+      state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
+    const told = problem ? `: ${escaped(problem)}` : "";
+    return `<tr><td class="number">${shard}</td><td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map((cell) => `<td class="number">${cell}</td>`).join("")}</tr>`;
+  });
+  const rest =
+    all.length > mostShards ? `<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : "";
+  return `${driftChart(all)}<h3>One by one</h3>${table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards")}${rest}`;
+}
+
+function quarantine({ rejected: { count, reasons, first } }: Survey): string {
+  if (count === 0) return "<p>Nothing was rejected.</p>";
+  const grouped = reasons.map(
+    ([reason, times]) => `<tr><td class="number">${whole(times)}</td><td class="wrap">${escaped(reason)}</td></tr>`,
+  );
+  const lines = first.map(
+    ({ id, name, shard, reason }) =>
+      `<tr><td class="number">${id}</td><td class="number">${shard}</td><td>${escaped(name ?? "")}</td><td class="wrap">${escaped(reason)}</td></tr>`,
+  );
+  const rest = count > first.length ? `<p class="soft">The first ${whole(first.length)} of ${whole(count)}.</p>` : "";
+  return `<h3>Reasons</h3>${table(["rows#", "reason"], grouped, "Reasons")}<h3>One by one</h3>${table(["id#", "shard#", "name", "reason"], lines, "Rejected entries")}${rest}`;
+}
+
+/** A table that scrolls, also by keyboard; a name that ends in # heads a column of numbers. */
+function table(names: string[], lines: string[], label: string): string {
+  const heads = names.map((name) =>
+    name.endsWith("#") ? `<th scope="col" class="number">${name.slice(0, -1)}</th>` : `<th scope="col">${name}</th>`,
+  );
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${heads.join("")}</tr></thead><tbody>${lines.join("")}</tbody></table></div>`;
+}
+
+const whole = (value: number): string => (Number.isInteger(value) ? value.toLocaleString("en-US") : numberInWords(value));

@@ -1,0 +1,172 @@
+/** One pass over a store: all that can be told of its rows, in memory that does not grow with their number. */
+import { stat } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
+import type { FailedRow } from "../store/journal.ts";
+import { examineShard } from "../store/read.ts";
+import { readShardMetadata } from "../store/shard.ts";
+import { statisticsOf, type Sums } from "../store/statistics.ts";
+import { idRange, shardPath, type Store } from "../store/store.ts";
+import { type Balance, countCondition, createBalance } from "./balance.ts";
+import { idOf, presentShards, type StoreRow } from "./rows.ts";
+import { createHistograms, createNoise, type Spread } from "./spread.ts";
+import { createTally, type Tally } from "./tally.ts";
+
+/** A row in standard deviations from the store's mean. */
+export interface Outlier {
+  id: number;
+  /** Root mean square over its values: 1 for a usual row. */
+  distance: number;
+  /** The largest of its values. */
+  peak: number;
+}
+
+export interface ShardFacts {
+  shard: number;
+  state: "sound" | "damaged" | "missing";
+  rows: number;
+  bytes: number;
+  failed: number;
+  /** Of its latents, over all channels. */
+  mean: number;
+  std: number;
+  problem?: string;
+}
+
+export interface Survey {
+  rows: number;
+  bytes: number;
+  shards: ShardFacts[];
+  /** How many rows were rejected, their reasons by frequency, and the first of them. */
+  rejected: { count: number; reasons: [string, number][]; first: (FailedRow & { shard: number })[] };
+  conditions: Balance;
+  latent: Spread;
+  /** Of triples: all that is stored, or a sample of what is derived. */
+  noise?: Spread & { mismatched: number };
+  duplicates: ReturnType<Tally["counts"]>;
+  /** Farthest from the mean, and with the largest single value; the worst first. */
+  farthest: Outlier[];
+  peaks: Outlier[];
+}
+
+const mostReasons = 1000;
+const kept = 6; // outliers of each kind
+const piece = 2 ** 19; // values between two breaths of the control thread
+
+/** What is known from the ends of the shards alone, without reading a row: cheap for any size. */
+export async function surveyShards(
+  store: Store,
+  signal: AbortSignal,
+): Promise<{ shards: ShardFacts[]; sums: Sums[]; rejected: Survey["rejected"] }> {
+  const { manifest } = store;
+  const present = new Set(await presentShards(store));
+  const sums: Sums[] = [];
+  const shards: ShardFacts[] = [];
+  const reasons = new Map<string, number>();
+  const first: Survey["rejected"]["first"] = [];
+  for (let shard = 0; shard < store.shards; shard++) {
+    const facts: ShardFacts = { shard, state: "missing", rows: 0, bytes: 0, failed: 0, mean: 0, std: 0 };
+    shards.push(facts);
+    if (!present.has(shard)) continue;
+    signal.throwIfAborted();
+    facts.bytes = (await stat(shardPath(store, shard))).size;
+    try {
+      const metadata = await readShardMetadata(shardPath(store, shard));
+      const failures = JSON.parse(metadata.failed ?? "") as FailedRow[];
+      const part = JSON.parse(metadata.sums ?? "") as Sums;
+      const { from, to } = idRange(manifest, shard);
+      sums.push(part);
+      Object.assign(facts, { state: "sound", rows: to - from - failures.length, failed: failures.length, ...overall(part) });
+      for (const failure of failures) {
+        const reason = reasons.has(failure.reason) || reasons.size < mostReasons ? failure.reason : "other reasons";
+        reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+        if (first.length < 500) first.push({ shard, ...failure });
+      }
+    } catch (error) {
+      Object.assign(facts, { state: "damaged", problem: `it is not a readable Parquet file (${(error as Error).message})` });
+    }
+  }
+  const count = [...reasons.values()].reduce((sum, each) => sum + each, 0);
+  return { shards, sums, rejected: { count, reasons: [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 50), first } };
+}
+
+/**
+ * Reads every row once, one shard in memory, and checks it on the way; a damaged shard is told of and left out.
+ * `onShard` hears how many shards are done.
+ */
+export async function surveyStore(
+  store: Store,
+  options: { signal: AbortSignal; onShard?: (done: number, of: number) => void },
+): Promise<Survey> {
+  const { signal, onShard } = options;
+  const { manifest } = store;
+  const channels = manifest.shape[2];
+  const { shards, sums, rejected } = await surveyShards(store, signal);
+  const statistics = statisticsOf(sums, channels);
+  const here = shards.filter(({ state }) => state !== "missing");
+
+  const conditions = createBalance();
+  const latents = createTally();
+  const latent = createHistograms(statistics);
+  const worst = { farthest: createTop("distance"), peaks: createTop("peak") };
+  const noise =
+    manifest.kind === "triples"
+      ? createNoise(
+          manifest,
+          here.reduce((sum, { rows }) => sum + rows, 0),
+        )
+      : undefined;
+  let values = 0;
+  for (const [done, facts] of here.entries()) {
+    signal.throwIfAborted();
+    const { rows, problem } = await examineShard(store, facts.shard);
+    if (problem) Object.assign(facts, { state: "damaged", problem });
+    for (const row of rows as StoreRow[]) {
+      const id = idOf(row);
+      countCondition(conditions, row, id);
+      latents.add(new Uint8Array(row.latent.buffer, row.latent.byteOffset, row.latent.byteLength), id);
+      const outlier = { id, ...latent.add(row.latent) };
+      worst.farthest.add(outlier);
+      worst.peaks.add(outlier);
+      if ("seed" in row) noise?.add(row);
+      if (values % piece > (values += row.latent.length) % piece) await setImmediate();
+    }
+    onShard?.(done + 1, here.length);
+  }
+  return {
+    rows: here.reduce((sum, { rows, state }) => sum + (state === "sound" ? rows : 0), 0),
+    bytes: here.reduce((sum, { bytes }) => sum + bytes, 0),
+    ...{ shards, rejected, conditions },
+    latent: { statistics, values, histograms: latent.histograms },
+    ...(noise && { noise: noise.spread() }),
+    duplicates: latents.counts(),
+    farthest: worst.farthest.list,
+    peaks: worst.peaks.list,
+  };
+}
+
+/** The shards that a gallery leaves out. */
+export function damagedShards({ shards }: Pick<Survey, "shards">): ReadonlySet<number> {
+  return new Set(shards.flatMap(({ state, shard }) => (state === "damaged" ? [shard] : [])));
+}
+
+/** The rows with the largest figure of a kind, the largest first. */
+function createTop(figure: "distance" | "peak") {
+  const list: Outlier[] = [];
+  return {
+    list,
+    add: (outlier: Outlier) => {
+      if (list.length === kept && outlier[figure] <= list[kept - 1]![figure]) return;
+      const at = list.findIndex((other) => other[figure] < outlier[figure]);
+      list.splice(at < 0 ? list.length : at, 0, outlier);
+      list.length = Math.min(list.length, kept);
+    },
+  };
+}
+
+/** Mean and standard deviation over all channels together. */
+function overall({ count, sum, squares }: Sums): { mean: number; std: number } {
+  const total = (values: number[]) => values.reduce((all, value) => all + value, 0);
+  const n = Math.max(1, total(count));
+  const mean = total(sum) / n;
+  return { mean, std: Math.sqrt(Math.max(0, total(squares) / n - mean * mean)) };
+}

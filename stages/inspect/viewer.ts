@@ -1,0 +1,69 @@
+/** Rows of a store as pictures: the noise, and what the codec beside the store makes of the latent. */
+import type { Context } from "../../schemas/events.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
+import { readCodec } from "../model.ts";
+import { createPainter } from "../painter.ts";
+import type { Picture } from "../picture/grid.ts";
+import { stacked } from "../store/latents.ts";
+import { denormalise, type Statistics } from "../store/statistics.ts";
+import type { Store } from "../store/store.ts";
+import { noiseOf } from "../store/triples.ts";
+import type { StoreRow } from "./rows.ts";
+
+export interface View {
+  image: Picture;
+  /** Of a triple, as large as the image: the first three channels as red, green and blue. */
+  noise?: Picture;
+}
+
+export interface Viewer {
+  view: (rows: readonly StoreRow[]) => Promise<View[]>;
+  close: () => Promise<void>;
+}
+
+/** Opens the codec of a store. A triple's latent is in the teacher's scale, which is undone first. */
+export async function openViewer(store: Store, engine: EngineSettings, context: Context): Promise<Viewer> {
+  const { manifest, folder } = store;
+  const painter = await createPainter({ codec: await readCodec(folder), engine, context });
+  const statistics = manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
+  return {
+    view: async (rows) => {
+      const latents = stacked(rows.map(({ latent }) => latent));
+      const raw =
+        manifest.kind === "triples" && statistics ? denormalise(latents, statistics, manifest.diffusion.sigmaData) : latents;
+      const images = await painter.decode(raw);
+      return images.map((image, i) => {
+        const row = rows[i]!;
+        if (!("seed" in row)) return { image };
+        return { image, noise: noisePicture(row.noise ?? noiseOf(row, row.latent.length), manifest.shape, image) };
+      });
+    },
+    close: painter.close,
+  };
+}
+
+/** The pictures of a row beside each other with a white line between, as one. */
+export function sideBySide({ image, noise }: View): Picture {
+  if (!noise) return image;
+  const { height } = image;
+  const width = noise.width + 1 + image.width;
+  const pixels = new Uint8Array(width * height * 3).fill(255);
+  for (let y = 0; y < height; y++) {
+    pixels.set(noise.pixels.subarray(y * noise.width * 3, (y + 1) * noise.width * 3), y * width * 3);
+    pixels.set(image.pixels.subarray(y * image.width * 3, (y + 1) * image.width * 3), (y * width + noise.width + 1) * 3);
+  }
+  return { pixels, width, height };
+}
+
+/** Unit noise [h, w, c] in grey or colours, three standard deviations to either end, as squares that fill `like`. */
+function noisePicture(noise: Float32Array, [height, width, channels]: readonly [number, number, number], like: Picture): Picture {
+  const pixels = new Uint8ClampedArray(like.width * like.height * 3);
+  for (let y = 0, at = 0; y < like.height; y++) {
+    const row = Math.floor((y * height) / like.height) * width;
+    for (let x = 0; x < like.width; x++) {
+      const from = (row + Math.floor((x * width) / like.width)) * channels;
+      for (let c = 0; c < 3; c++) pixels[at++] = 127.5 + (noise[from + (channels < 3 ? 0 : c)]! * 127.5) / 3;
+    }
+  }
+  return { pixels: new Uint8Array(pixels.buffer), width: like.width, height: like.height };
+}

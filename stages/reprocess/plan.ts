@@ -1,0 +1,54 @@
+/** What of a triple store a store of other settings may take over, row by row, and what must be simulated for it. */
+import { differingKeys, type TripleManifest } from "../../schemas/store.ts";
+import { batchOf } from "../fill-triples.ts";
+import { idRange, type Store } from "../store/store.ts";
+
+/** What rows do not depend on. All else that differs means that every row is simulated again. */
+const HARMLESS = ["entries", "rowsPerShard", "noise", "dtype", "conditions", "format", "version", "kind", "engine.batch"];
+
+export interface TriplePlan {
+  /** Keys that differ between the two stores. */
+  changed: string[];
+  /** Why no row can be taken over; empty when rows can. */
+  obstacles: string[];
+  /** Whether a row's latent may be taken over, if it is there and its condition is the same. */
+  fits: (id: number) => boolean;
+  /** Rows to simulate, before conditions are compared. */
+  simulated: number;
+}
+
+/**
+ * Plans a store `to` made from a store `from`. A row is taken over where its last bits would be the same: same teacher,
+ * solver, guidance, seed and engine, a latent stored at least as exactly, and the same place in a batch of the same size.
+ */
+export function planTriples(options: {
+  from: Store<TripleManifest>;
+  present: Set<number>;
+  to: TripleManifest;
+  batch: { from: number; to: number };
+}): TriplePlan {
+  const { from, present, to } = options;
+  const changed = differingKeys(from.manifest, to).map(({ key }) => key);
+  const batches = { from: batchOf(from.manifest, options.batch.from), to: batchOf(to, options.batch.to) };
+  const obstacles = changed.filter((key) => !HARMLESS.some((harmless) => key === harmless || key.startsWith(`${harmless}.`)));
+  if (from.manifest.dtype === "float16" && to.dtype === "float32") obstacles.push("dtype");
+  if (batches.from !== batches.to) obstacles.push("simulate.batch");
+  const place = (id: number, { rowsPerShard }: TripleManifest) => (id % rowsPerShard) % batches.to;
+  const fits = (id: number): boolean =>
+    obstacles.length === 0 &&
+    id < from.manifest.entries &&
+    present.has(Math.floor(id / from.manifest.rowsPerShard)) &&
+    place(id, from.manifest) === place(id, to);
+
+  let simulated = 0;
+  for (let shard = 0; shard * to.rowsPerShard < to.entries; shard++) {
+    const range = idRange(to, shard);
+    for (let start = range.from; start < range.to; start += batches.to) {
+      const end = Math.min(start + batches.to, range.to);
+      let all = true;
+      for (let id = start; id < end; id++) all &&= fits(id);
+      if (!all) simulated += end - start;
+    }
+  }
+  return { changed, obstacles, fits, simulated };
+}

@@ -1,0 +1,60 @@
+/**
+ * STORE/checksums.json: the sha256 of the files that stand beside the shards and say how to read them (codec, settings),
+ * its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
+ */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAtomic } from "./atomic.ts";
+import { textHash } from "./hash.ts";
+
+/** What may stand beside the shards. */
+export const companions = ["codec.json", "codec.safetensors", "settings.yaml"] as const;
+
+/** Records the hashes of the companions that are in a store's folder. */
+export async function writeChecksums(folder: string): Promise<void> {
+  await writeAtomic(join(folder, "checksums.json"), checksumsText(await hashesOf(folder)));
+}
+
+/**
+ * What is wrong with the companions of a folder: each file with its problem, nothing when all is well. Undefined when
+ * nothing is recorded: there are none, or they are still being written.
+ */
+export async function examineCompanions(folder: string): Promise<{ file: string; problem: string }[] | undefined> {
+  const text = await readFile(join(folder, "checksums.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  let recorded: Record<string, string>;
+  try {
+    const { sha256: _, ...hashes } = JSON.parse(text) as Record<string, string>;
+    recorded = hashes;
+  } catch {
+    recorded = {};
+  }
+  if (checksumsText(recorded) !== text) return [{ file: "checksums.json", problem: "it is damaged" }];
+  const found = await hashesOf(folder);
+  const names = [...new Set([...Object.keys(recorded), ...Object.keys(found)])].sort();
+  return names.flatMap((file) => {
+    if (found[file] === recorded[file]) return [];
+    const missing = found[file] === undefined;
+    return [{ file, problem: missing ? "it is missing" : "its sha256 is not the one in checksums.json" }];
+  });
+}
+
+async function hashesOf(folder: string): Promise<Record<string, string>> {
+  const hashes: Record<string, string> = {};
+  for (const name of companions) {
+    try {
+      hashes[name] = createHash("sha256").update(await readFile(join(folder, name))).digest("hex");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+  return hashes;
+}
+
+function checksumsText(hashes: Record<string, string>): string {
+  return `${JSON.stringify({ ...hashes, sha256: textHash(JSON.stringify(hashes)) }, null, 2)}\n`;
+}

@@ -1,0 +1,55 @@
+/** A job small enough to be done dozens of times: images of three classes, an untrained teacher, and every command. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { integers } from "../../engine/philox.ts";
+import { ingest } from "../../pipelines/ingest.ts";
+import { reprocess } from "../../pipelines/reprocess.ts";
+import { run } from "../../pipelines/run.ts";
+import { simulate } from "../../pipelines/simulate.ts";
+import { train } from "../../pipelines/train.ts";
+import type { Context } from "../../schemas/events.ts";
+import { presets } from "../../schemas/presets.ts";
+import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { encodePng } from "../fixtures/png.ts";
+import { CLASSES, contextOf, freshFolder, SIZE, settingsOf, writeRun } from "../simulate/fixture.ts";
+
+export interface Job {
+  images: string;
+  teacher: string;
+  /** Triples to train on. */
+  triples: string;
+}
+
+export const settings: Settings = settingsSchema.parse({
+  ...settingsOf({ count: 60, rowsPerShard: 3, batch: 3, steps: 2 }),
+  encoder: { rowsPerShard: 3 },
+  train: { ...presets.tiny?.settings.train, steps: 12, batch: 4, warmup: 0, checkpointEvery: 2, pictureEvery: 6 },
+  evaluate: { count: 8 },
+});
+
+/** What reprocess is asked for: nothing that needs the teacher. */
+const halved: Settings = { ...settings, simulate: { ...settings.simulate, noise: "stored", dtype: "float16" } };
+
+/** The commands under test, each into a folder of its own. */
+export const commands: Record<string, (job: Job, out: string, context: Context) => Promise<unknown>> = {
+  ingest: ({ images }, out, context) => ingest({ images: [images], out, settings, context }),
+  simulate: ({ teacher }, out, context) => simulate({ teacher, out, settings, context }),
+  train: ({ triples, teacher }, out, context) => train({ store: triples, teacher, out, settings, context }),
+  reprocess: ({ triples }, out, context) => reprocess({ path: triples, to: out, settings: halved, context }),
+  run: ({ images, teacher }, out, context) => run({ images: [images], teacher, out, settings, context }),
+};
+
+/** Draws the images and makes the teacher and its triples. */
+export async function prepareJob(): Promise<Job> {
+  const images = freshFolder();
+  for (let i = 0; i < 60; i++) {
+    const folder = join(images, CLASSES[i % 3] as string);
+    mkdirSync(folder, { recursive: true });
+    const length = 3 * SIZE * SIZE;
+    const samples = integers({ seed: 4, stream: "images", offset: i * length, length, below: 256 });
+    writeFileSync(join(folder, `${i}.png`), i === 17 ? "torn" : encodePng({ width: SIZE, height: SIZE, samples }));
+  }
+  const job = { images, teacher: await writeRun(), triples: freshFolder() };
+  await simulate({ teacher: job.teacher, out: job.triples, settings, context: contextOf() });
+  return job;
+}

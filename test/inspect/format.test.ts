@@ -1,0 +1,153 @@
+/** schemas/README.md says what is written, and the Python reader beside it reads it by that page alone. */
+import { createHash } from "node:crypto";
+import { cp, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { normals } from "../../engine/philox.ts";
+import { blocksOf, rowOrder } from "../../stages/store/order.ts";
+import { columnsOf } from "../../stages/store/columns.ts";
+import { readShardMetadata } from "../../stages/store/shard.ts";
+import { readShard, shardPath, type Store } from "../../stages/store/store.ts";
+import { noiseOf, readTriples } from "../../stages/store/triples.ts";
+import type { TripleManifest } from "../../schemas/store.ts";
+import { pythonHas, runPython, withoutPython } from "../export/python.ts";
+import { assert, suite } from "../harness.ts";
+import { freshFolder, images, length, triples } from "./fixture.ts";
+
+const test = suite("format");
+const schemas = fileURLToPath(new URL("../../schemas/", import.meta.url));
+const page = await readFile(join(schemas, "README.md"), "utf8");
+const bits = (values: Float32Array) =>
+  Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), (word) => word.toString(16).padStart(8, "0")).join(
+    " ",
+  );
+
+test("the page's test vectors of noise hold", () => {
+  const vectors = [...page.matchAll(/^ {4}seed (\d+), offset (\d+): ([0-9a-f ]+)$/gm)];
+  assert.is(vectors.length, 3);
+  for (const [, seed, offset, words] of vectors) {
+    assert.is(
+      bits(normals({ seed: BigInt(seed!), stream: "noise", offset: Number(offset), length: words!.split(" ").length })),
+      words,
+    );
+  }
+  const [, seed, count, digest] = /seed (\d+), offset 0, (\d+) values: sha256 ([0-9a-f]{64})/.exec(page)!;
+  const many = normals({ seed: BigInt(seed!), stream: "noise", length: Number(count) });
+  assert.is(createHash("sha256").update(new Uint8Array(many.buffer)).digest("hex"), digest);
+  assert.equal(noiseOf({ seed: 3, id: 2 }, 24), normals({ seed: 3, stream: "noise", offset: 48, length: 24 }));
+});
+
+test("the page's training order is the one that is trained in", () => {
+  const blocks = [...page.matchAll(/^ {4}(\d+): ([\d ]+); ([\d ]+)$/gm)];
+  assert.is(blocks.length, 6);
+  const blockAt = blocksOf({ seed: 1, batch: 4, shards: 4, rowsPerShard: 2, window: 2, firstShards: 2, stepsPerShard: 1 });
+  let position = 0;
+  for (const [, index, shards, rows] of blocks) {
+    const block = blockAt(position);
+    assert.equal(
+      [String(block.index), block.shards.join(" "), [...rowOrder(1, block, block.length)].join(" ")],
+      [index, shards, rows],
+    );
+    position += block.length;
+  }
+});
+
+test("the page names every column and every key of a shard, in order", async () => {
+  for (const store of [
+    await triples({ manifest: { noise: "stored" }, change: (row) => ({ ...row, noise: noiseOf(row, length) }) }),
+    await images(),
+  ]) {
+    const shards = page.slice(page.indexOf("## Shards"), page.indexOf("## journal"));
+    let from = 0;
+    for (const { name } of [...columnsOf(store.manifest), { name: "crc32" }]) {
+      assert.ok(shards.indexOf(`| \`${name}\` |`, from) >= from, name);
+      from = shards.indexOf(`| \`${name}\` |`, from);
+    }
+    const keys = Object.keys(await readShardMetadata(shardPath(store, 0)));
+    const told = [...shards.slice(shards.indexOf("**Key-value metadata**")).matchAll(/`(\w+)`/g)].map(([, key]) => key!);
+    assert.equal(keys, [...new Set(told.filter((key) => keys.includes(key)))]);
+    for (const key of Object.keys(store.manifest)) assert.match(page, `\`${key}\``);
+  }
+});
+
+const packages = ["numpy", "pyarrow"];
+if (!pythonHas(...packages)) test.skip("read_store.py reads and verifies stores", withoutPython(...packages));
+else {
+  const script = `
+import hashlib, json, sys
+sys.path.insert(0, sys.argv[1])
+from read_store import read
+digest = lambda tensor: hashlib.sha256(tensor.tobytes()).hexdigest()
+print(json.dumps([{**row, **{k: str(row[k]) for k in ("seed",) if k in row}, **{k: digest(row[k]) for k in ("latent", "noise") if k in row}} for row in read(sys.argv[2])]))`;
+  const digest = (values: Float32Array) =>
+    createHash("sha256")
+      .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+      .digest("hex");
+
+  test(
+    "read_store.py reads what we wrote: stored and derived noise, halves, texts, nulls, 64-bit seeds",
+    async () => {
+      const seed = 18446744073709551557n;
+      const change: NonNullable<Parameters<typeof triples>[0]>["change"] = (row) =>
+        row.id === 11
+          ? 'torn "quotes" \u2028 и др.'
+          : { ...row, seed, label: row.id % 4 === 3 ? null : row.label, caption: row.id % 5 === 4 ? null : row.caption };
+      const derived = await triples({ manifest: { seed: String(seed) }, change });
+      const stored = await triples({
+        manifest: { seed: String(seed), noise: "stored", guidance: 1e-7 },
+        change: (row) => {
+          const changed = change(row);
+          return typeof changed === "string" ? changed : { ...changed, noise: noiseOf(changed, length) };
+        },
+      });
+      const seen: unknown[] = [];
+      for (const store of [derived, stored] as Store<TripleManifest>[]) {
+        const rows = runPython(script, schemas, store.folder) as Record<string, unknown>[];
+        const ours = (await Promise.all([0, 1, 2, 3, 4].map((shard) => readTriples(store, shard)))).flat();
+        assert.equal(
+          rows,
+          ours.map(({ latent, noise, seed, ...row }) => ({
+            ...row,
+            seed: String(seed),
+            latent: digest(latent),
+            noise: digest(noise),
+          })),
+        );
+        seen.push(rows.map(({ noise }) => noise));
+      }
+      assert.equal(seen[0], seen[1]);
+      const half = await triples({ manifest: { dtype: "float16" }, entries: 8 });
+      assert.is((runPython(script, schemas, half.folder) as unknown[]).length, 8);
+      const latents = await images();
+      const rows = runPython(script, schemas, latents.folder) as Record<string, unknown>[];
+      const ours = (await Promise.all([0, 1, 2].map((shard) => readShard(latents, shard)))).flat();
+      assert.equal(
+        rows,
+        ours.map((row) => ({ ...row, latent: digest(row.latent) })),
+      );
+    },
+    { seconds: 60 },
+  );
+
+  test(
+    "read_store.py refuses a flipped bit wherever it is",
+    async () => {
+      const store = await triples({ entries: 16 });
+      for (const [file, at] of [
+        ["store.json", 300],
+        ["shards/000001.parquet", 2500],
+        ["journal.jsonl", 60],
+      ] as const) {
+        const copy = freshFolder();
+        await cp(store.folder, copy, { recursive: true });
+        const bytes = await readFile(join(copy, file));
+        bytes[at]! ^= 1;
+        await writeFile(join(copy, file), bytes);
+        assert.throws(() => runPython(script, schemas, copy), /Cannot trust|not in journal/, file);
+      }
+    },
+    { seconds: 60 },
+  );
+}
+
+test.run();
