@@ -9,7 +9,7 @@ import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { bytesInWords } from "../schemas/words.ts";
 import { type BenchProgram, benchPrograms } from "../stages/bench/programs.ts";
-import { timeStore } from "../stages/bench/store.ts";
+import { timeStoreAndBare } from "../stages/bench/store.ts";
 import { timeProgram } from "../stages/bench/time.ts";
 import { probe } from "../stages/doctor/probe.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
@@ -18,7 +18,7 @@ import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
 const USUAL = ["dit", "unet", "sample-1", "sample", "sample-256", "store"];
 
 /**
- * Prints one table of programs (steps or images a second on each device) and one of the store in the current folder.
+ * Prints one table of programs (steps or images a second on each device) and one of the store against bare hyparquet.
  * `only` names what to measure, `device` the one device to measure on; `seconds` is the time for each figure.
  * Throws a usage Failure for an unknown name, and a Failure where the named device cannot be used.
  */
@@ -62,9 +62,9 @@ export async function bench(options: {
   }
   if (lines.length > 0) report({ type: "table", stage: "programs", rows: lines });
   if (only.includes("store")) {
-    const timings = await timeStore({ folder: ".", seconds, signal, ...(rows && { rows }) });
-    const table = timings.map(({ what, megabytesPerSecond, rowsPerSecond }) => ({
-      ...{ store: what, "MB/s": megabytesPerSecond, "rows/s": rowsPerSecond },
+    const { write, firstRead, read } = await timeStoreAndBare({ rows, signal });
+    const table = Object.entries({ write, "first read, every sha256": firstRead, "shuffled batches": read }).map(([what, { store, bare }]) => ({
+      ...{ store: what, "MB/s": store.median, "bare hyparquet, MB/s": bare.median, ratio: store.median / bare.median },
     }));
     report({ type: "table", stage: "store", rows: table });
   }

@@ -1,64 +1,199 @@
-/** Times writing and reading a triple store in a temporary folder. */
-import { mkdtemp, rm, stat } from "node:fs/promises";
+/** Times the store against bare hyparquet(-writer) doing the same job without checks, in the same run. */
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, open, readFile, rm, statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parquetReadObjects } from "hyparquet";
+import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import { normals } from "../../engine/philox.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/store.ts";
+import { rowBatches } from "../store/batches.ts";
 import type { TripleRow } from "../store/columns.ts";
-import { readShard, shardPath, writeShard } from "../store/store.ts";
+import { stacked } from "../store/latents.ts";
+import { blocksOf, rowOrder } from "../store/order.ts";
+import { memoryBuffer } from "../store/shard.ts";
+import { type Store, writeShard } from "../store/store.ts";
 import { createTripleStore } from "../store/triples.ts";
-import { repeat, summary } from "./time.ts";
 
-/** Written in turn, so that the disk needs room for no more than these. */
-const SHARDS = 64;
-
-export interface StoreTiming {
-  what: "write" | "read";
-  megabytesPerSecond: number;
-  rowsPerSecond: number;
+/** One side's figures, in megabytes of tensors a second: the median of the rounds and the fastest. */
+export interface Rate {
+  median: number;
+  fastest: number;
 }
 
-/**
- * Writes shards of `rows` triples of 16 x 16 x 4 float32 (2 MB for 512) as simulation does, checksums, journal and fsync
- * included, and reads them as training does, without the noise, which is computed. They lie in `folder`, which decides
- * the disk, and are removed afterwards. Reading follows writing: the files are in the system's cache.
- */
-export async function timeStore(options: {
+export interface Comparison {
+  write: { store: Rate; bare: Rate };
+  /** Every byte's sha256 checked, as on the first reading of a shard. */
+  firstRead: { store: Rate; bare: Rate };
+  /** As in all later epochs: the rows' checksums only. */
+  read: { store: Rate; bare: Rate };
   folder: string;
+  megabytes: number;
+}
+
+const SHAPE: [number, number, number] = [64, 64, 4]; // 16,384 values
+const LENGTH = 64 * 64 * 4;
+const ORDER = { seed: 1, batch: 64, window: 4, firstShards: Infinity, stepsPerShard: 1 };
+
+/**
+ * Writes and reads `shards` shards of `rows` rows of 16,384 floats in `rounds` rounds, the store's way and the bare way
+ * in turn, in a temporary folder in memory where the system has one (a disk would hide the software). Bare is: Parquet of
+ * the same columns, less the checksum, to a file; and the same shuffled batches from such files.
+ */
+export async function timeStoreAndBare(options: {
+  shards?: number;
   rows?: number;
-  seconds: number;
-  signal: AbortSignal;
-}): Promise<StoreTiming[]> {
-  const { rows = 512, seconds, signal } = options;
-  const folder = await mkdtemp(join(options.folder, ".onestep-bench-"));
+  rounds?: number;
+  folder?: string;
+  signal?: AbortSignal;
+} = {}): Promise<Comparison> {
+  const { shards = 8, rows = 256, rounds = 5, signal } = options;
+  const folder = await mkdtemp(join(options.folder ?? (await memoryFolder(3 * shards * rows * LENGTH * 4)), "onestep-bench-"));
   try {
-    const length = 16 * 16 * 4;
-    const latents = normals({ seed: 1, stream: "latents", length: rows * length });
-    const store = await createTripleStore({ folder, manifest: manifestOf(rows) });
+    const values = normals({ seed: 1, stream: "bench", length: rows * LENGTH });
     const rowsOf = (shard: number): TripleRow[] =>
-      Array.from({ length: rows }, (_, row) => {
-        const latent = latents.subarray(row * length, (row + 1) * length);
-        return { id: shard * rows + row, seed: 0n, imageIndex: row, label: row % 10, caption: null, latent };
+      Array.from({ length: rows }, (_, i) => {
+        const latent = values.subarray(i * LENGTH, (i + 1) * LENGTH);
+        return { id: shard * rows + i, seed: 5n, imageIndex: i, label: i % 10, caption: `caption ${i}`, latent };
       });
-    const write = (run: number) => writeShard(store, { shard: run % SHARDS, rows: rowsOf(run % SHARDS) });
-    const writing = await repeat({ work: write, seconds, least: 3, signal });
-    const written = Math.min(SHARDS - 1, writing.length);
-    const read = (run: number) => readShard(store, 1 + (run % written));
-    const reading = await repeat({ work: read, seconds, least: 3, signal });
-    const { size } = await stat(shardPath(store, 1));
-    const rates = (what: "write" | "read", times: number[]): StoreTiming => {
-      const { median } = summary(times);
-      return { what, megabytesPerSecond: size / 1e3 / median, rowsPerSecond: (1000 * rows) / median };
+    const megabytes = (shards * rows * LENGTH * 4) / 1e6;
+    const manifest = manifestOf(shards, rows);
+    const store = await createTripleStore({ folder: join(folder, "store"), manifest });
+    await mkdir(join(folder, "bare"));
+    const steps = Math.floor((shards * rows) / ORDER.batch);
+
+    const jobs = {
+      "write/bare": () => each(shards, (shard) => writeBare(bareOf(folder, shard), rowsOf(shard))),
+      "write/store": () => each(shards, (shard) => writeShard(store, { shard, rows: rowsOf(shard) })),
+      "read/bare": () => touch(bareBatches({ folder, shards, rows, steps })),
+      "firstRead/store": () => {
+        store.sound.clear();
+        return touch(storeBatches(store, steps));
+      },
+      "read/store": () => touch(storeBatches(store, steps)),
     };
-    return [rates("write", writing), rates("read", reading)];
+    const seconds = new Map(Object.keys(jobs).map((name) => [name, [] as number[]]));
+    let expected: string | undefined;
+    for (let round = -1; round < rounds; round++) { // the first warms up
+      for (const [name, job] of Object.entries(jobs)) {
+        signal?.throwIfAborted();
+        const started = performance.now();
+        const seen = await job();
+        if (round >= 0) seconds.get(name)?.push((performance.now() - started) / 1000);
+        if (!seen) continue;
+        expected ??= seen;
+        if (seen !== expected) throw new Error(`${name} gave other batches than bare hyparquet`);
+      }
+    }
+    const rate = (name: string): Rate => {
+      const sorted = [...(seconds.get(name) as number[])].sort((a, b) => a - b);
+      return { median: megabytes / (sorted[sorted.length >> 1] as number), fastest: megabytes / (sorted[0] as number) };
+    };
+    return {
+      write: { store: rate("write/store"), bare: rate("write/bare") },
+      firstRead: { store: rate("firstRead/store"), bare: rate("read/bare") },
+      read: { store: rate("read/store"), bare: rate("read/bare") },
+      ...{ folder, megabytes },
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function manifestOf(rows: number): Draft<TripleManifest> {
+/** A folder in memory with room for `bytes`, or one on the disk. */
+async function memoryFolder(bytes: number): Promise<string> {
+  const found = await statfs("/dev/shm").catch(() => undefined);
+  return found && found.bavail * found.bsize > bytes ? "/dev/shm" : tmpdir();
+}
+
+async function each(shards: number, work: (shard: number) => Promise<unknown>): Promise<undefined> {
+  for (let shard = 0; shard < shards; shard++) await work(shard);
+}
+
+/** Reads all batches, looks at one value of each row, and answers a digest of what it saw. */
+async function touch(batches: AsyncIterable<Float32Array>): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const batch of batches) {
+    hash.update(Float32Array.from({ length: batch.length / LENGTH }, (_, row) => batch[row * LENGTH + 7] as number));
+  }
+  return hash.digest("hex");
+}
+
+async function* storeBatches(store: Store<TripleManifest>, toStep: number): AsyncGenerator<Float32Array> {
+  for await (const { rows } of rowBatches(store, { ...ORDER, toStep })) yield stacked(rows.map(({ latent }) => latent));
+}
+
+/** The same batches as plainly as hyparquet gives them. */
+async function* bareBatches({ folder, shards, rows, steps }: {
+  folder: string;
+  shards: number;
+  rows: number;
+  steps: number;
+}): AsyncGenerator<Float32Array> {
+  const blockAt = blocksOf({ ...ORDER, shards, rowsPerShard: rows });
+  let end = 0;
+  let latents: Float32Array[] = [];
+  for (let step = 0; step < steps; step++) {
+    const batch: Float32Array[] = [];
+    for (let position = step * ORDER.batch; batch.length < ORDER.batch; position++) {
+      const block = blockAt(position);
+      if (position >= end) {
+        const read: Float32Array[] = [];
+        for (const shard of block.shards) {
+          const file = memoryBuffer(await readFile(bareOf(folder, shard)));
+          for (const row of await parquetReadObjects({ file })) {
+            const bytes = row.latent as Uint8Array;
+            read.push(new Float32Array(new Uint8Array(bytes).buffer)); // a copy: the blob is not aligned
+          }
+        }
+        latents = Array.from(rowOrder(ORDER.seed, block, read.length), (row) => read[row] as Float32Array);
+        end = block.start + block.length;
+      }
+      batch.push(latents[position - block.start] as Float32Array);
+    }
+    yield stacked(batch);
+  }
+}
+
+async function writeBare(path: string, rows: TripleRow[]): Promise<void> {
+  const writer = new ByteWriter();
+  const text = { type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" } as const;
+  parquetWrite({
+    writer,
+    schema: [
+      { name: "bare", num_children: 6 },
+      { name: "id", type: "INT64", repetition_type: "REQUIRED" },
+      { name: "seed", type: "INT64", converted_type: "UINT_64", repetition_type: "REQUIRED" },
+      { name: "imageIndex", type: "INT32", repetition_type: "OPTIONAL" },
+      { name: "label", type: "INT32", repetition_type: "OPTIONAL" },
+      { name: "caption", ...text },
+      { name: "latent", type: "FIXED_LEN_BYTE_ARRAY", type_length: LENGTH * 4, repetition_type: "REQUIRED" },
+    ],
+    columnData: [
+      { name: "id", data: rows.map(({ id }) => BigInt(id)), encoding: "PLAIN" },
+      { name: "seed", data: rows.map(({ seed }) => BigInt(seed)), encoding: "PLAIN" },
+      { name: "imageIndex", data: rows.map(({ imageIndex }) => imageIndex), encoding: "PLAIN" },
+      { name: "label", data: rows.map(({ label }) => label), encoding: "PLAIN" },
+      { name: "caption", data: rows.map(({ caption }) => caption), encoding: "PLAIN" },
+      { name: "latent", data: rows.map(({ latent }) => new Uint8Array(latent.buffer, latent.byteOffset, latent.byteLength)), encoding: "PLAIN", statistics: false },
+    ],
+    codec: "UNCOMPRESSED",
+    statistics: false,
+    rowGroupSize: 64, // 4 MB
+  });
+  const file = await open(path, "w");
+  await file.writeFile(writer.getBytes());
+  await file.close();
+}
+
+function bareOf(folder: string, shard: number): string {
+  return join(folder, "bare", `${shard}.parquet`);
+}
+
+function manifestOf(shards: number, rows: number): Draft<TripleManifest> {
   return {
-    ...{ shape: [16, 16, 4], dtype: "float32", entries: rows * SHARDS, rowsPerShard: rows, classes: [], seed: "0", noise: "derived" },
+    ...{ shape: SHAPE, dtype: "float32", entries: shards * rows, rowsPerShard: rows, classes: [], seed: "5", noise: "derived" },
     ...{ teacher: { hash: "bench" }, solver: { name: "heun", steps: 18 }, guidance: 1, diffusion: diffusionSettings.parse({}) },
     ...{ conditions: { source: "bench" }, engine: { device: "cpu", version: "bench" } },
   };

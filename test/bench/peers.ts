@@ -8,6 +8,7 @@
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { NAMES } from "./peers/programs.ts";
 
 const { THREADS = "1", ROUNDS = "12", ONLY, COMPILE } = process.env;
@@ -48,6 +49,9 @@ async function start(command: string[], environment: Record<string, string>, not
   }
 }
 
+/** Milliseconds: how long a side works at a time, and rests before. */
+const [TURN, PAUSE] = [300, 300];
+
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 const path = (name: string): string => new URL(`peers/${name}`, import.meta.url).pathname;
 
@@ -65,8 +69,12 @@ for (const name of ONLY?.split(",") ?? NAMES) {
   const sides = [ours, ...peers].filter((side) => side !== undefined);
   for (let round = -1; round < Number(ROUNDS); round++) {
     for (const side of sides) {
-      const times = (await side.ask(name === "dit-large" ? "1" : "3")) as number[];
+      await setTimeout(PAUSE); // the other side's threads may still be spinning
+      const usual = side.times[0] ?? 100;
+      const steps = Math.max(2, Math.min(40, Math.round(TURN / usual)));
+      const [, ...times] = (await side.ask(String(steps))) as number[]; // the first finds cold caches
       if (round >= 0) side.times.push(...times); // the first round warms up
+      else side.times = times.slice(-1);
     }
   }
   for (const side of sides) {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { normals } from "../../engine/philox.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
-import { type Comparison, timeStoreAndBare } from "../../stages/bench/store-and-bare.ts";
+import { type Comparison, timeStoreAndBare } from "../../stages/bench/store.ts";
 import { rowBatches } from "../../stages/store/batches.ts";
 import { writeShard } from "../../stages/store/store.ts";
 import { sealStore } from "../../stages/store/summary.ts";

@@ -28,7 +28,7 @@ test("steps, sampling and the store are measured, and what does not run is a war
     ["step", "cpu", "steps"],
     ["sample", "cpu", "images"],
   ]);
-  assert.equal(tables[1]?.rows.map(({ store }) => store), ["write", "read"]);
+  assert.equal(tables[1]?.rows.map(({ store }) => store), ["write", "first read, every sha256", "shuffled batches"]);
   for (const row of tables.flatMap(({ rows }) => rows)) {
     for (const value of Object.values(row)) if (typeof value === "number") assert.ok(value > 0 && Number.isFinite(value), JSON.stringify(row));
   }
