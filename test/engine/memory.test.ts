@@ -13,14 +13,14 @@ const test = suite("memory");
 setFlagsFromString("--expose-gc"); // residentGrowth collects before it looks
 globalThis.gc = runInNewContext("gc");
 
-test("400 steps: resident memory grows by less than a leaked input would make it", async () => {
+test("1,600 steps: resident memory does not grow", async () => {
   const engine = await createEngine({ device: "cpu", threads: 1, cache: false });
-  const step = await ditStep(engine, { depth: 1, batch: 4, width: 32 });
+  const step = await ditStep(engine, { depth: 1, batch: 8, width: 32 });
   const { numTensors } = tf.memory();
-  const { slope } = await residentGrowth({ steps: 400, warmup: 200, run: step });
+  const { slope } = await residentGrowth({ steps: 1600, warmup: 400, run: step });
   assert.is(tf.memory().numTensors, numTensors);
-  // A leaked set of this network's variables is 150 kB, a leaked input 4 kB a step.
-  assert.ok(slope < 3000, `${slope.toFixed(0)} bytes a step`);
+  // A leaked set of this network's variables is 150 kB a step; memory going back to the system is about -9 kB.
+  assert.ok(slope < 4000, `${slope.toFixed(0)} bytes a step`);
   await engine.dispose();
 });
 
