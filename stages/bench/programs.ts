@@ -66,34 +66,45 @@ export function ditStep(engine: Engine, { depth = 4, batch = 64, width = 128, he
   });
 }
 
-/** U-Net of 64 and 128 channels at 16 and 8 px, batch 32: the network of peers/unet_step.py. */
-export function unetStep(engine: Engine): Promise<Step> {
+/** A small U-Net of 64 and 128 channels at 16 and 8 px; convolutions inside its blocks have no bias. */
+export function smallUnet(): { weights: Weights; apply: (parameters: Parameters, x: Tensor) => Tensor } {
   const init = createInitialiser(0);
   const blocks = { down1: [64, 64], down2: [64, 128], middle: [128, 128], up2: [256, 128], up1: [192, 64] };
   init.conv("head", 3, 4, 64);
   init.conv("tail", 3, 64, 4);
-  for (const [name, [from, to]] of Object.entries(blocks) as [string, [number, number]][]) {
+  const bare = Object.entries(blocks).flatMap(([name, sides]) => {
+    const [from, to] = sides as [number, number];
     init.norm(`${name}.norm1`, from);
     init.norm(`${name}.norm2`, to);
     init.conv(`${name}.conv1`, 3, from, to);
     init.conv(`${name}.conv2`, 3, to, to);
     if (from !== to) init.linear(`${name}.skip`, from, to);
-  }
+    return [`${name}.conv1.bias`, `${name}.conv2.bias`, `${name}.skip.bias`];
+  });
   const block = (p: Parameters, name: string, x: Tensor): Tensor => {
     const first = conv(p, `${name}.conv1`, silu(groupNorm(p, `${name}.norm1`, x, 8)));
     const second = conv(p, `${name}.conv2`, silu(groupNorm(p, `${name}.norm2`, first, 8)));
     return tf.add(second, p[`${name}.skip.kernel`] ? linear(p, `${name}.skip`, x) : x);
   };
-  return training({
-    engine,
-    weights: init.weights,
-    shapes: { x: [32, 16, 16, 4], target: [32, 16, 16, 4] },
-    loss: (p, { x, target }) => {
-      const h1 = block(p, "down1", conv(p, "head", x as Tensor));
+  return {
+    weights: Object.fromEntries(Object.entries(init.weights).filter(([name]) => !bare.includes(name))),
+    apply: (p, x) => {
+      const h1 = block(p, "down1", conv(p, "head", x));
       const h2 = block(p, "down2", downsample(h1));
       const u2 = block(p, "up2", tf.concat([block(p, "middle", h2), h2], 3));
-      return meanSquare(conv(p, "tail", block(p, "up1", tf.concat([upsample(u2), h1], 3))), target as Tensor);
+      return conv(p, "tail", block(p, "up1", tf.concat([upsample(u2), h1], 3)));
     },
+  };
+}
+
+/** The small U-Net, batch 32. */
+export function unetStep(engine: Engine): Promise<Step> {
+  const { weights, apply } = smallUnet();
+  return training({
+    engine,
+    weights,
+    shapes: { x: [32, 16, 16, 4], target: [32, 16, 16, 4] },
+    loss: (p, { x, target }) => meanSquare(apply(p, x as Tensor), target as Tensor),
   });
 }
 

@@ -61,7 +61,7 @@ export async function writeReport(options: {
     ? "The first rows that fit, and those that stand out."
     : every === 1
       ? "Every row."
-      : `Every ${every}th row, and those that stand out.`;
+      : `One row in ${every}, and those that stand out.`;
   const html = pageOf({
     name: basename(resolve(store.folder)),
     manifest,

@@ -5,8 +5,8 @@ import type { ProgramSpec, Tensors } from "../../../engine/program.ts";
 import { tf, type Tensor } from "../../../engine/tfjs.ts";
 import { type Weights, zerosLike } from "../../../engine/weights.ts";
 import { decode, encode, initAutoencoder } from "../../../models/autoencoder.ts";
-import { createInitialiser } from "../../../models/initialise.ts";
-import { conv, downsample, gelu, groupNorm, layerNorm, linear, type Parameters, selfAttention, silu, upsample } from "../../../models/layers.ts";
+import { gelu, layerNorm, linear, type Parameters, selfAttention } from "../../../models/layers.ts";
+import { smallUnet } from "../../../stages/bench/programs.ts";
 
 export type Step = () => Promise<unknown>;
 
@@ -117,35 +117,12 @@ async function ditForward(engine: Engine, shape: DitShape): Promise<Step> {
   return () => run(feeds);
 }
 
-/** U-Net of 64 and 128 channels at 16 and 8 px. */
 function unet(engine: Engine): Promise<Step> {
-  const init = createInitialiser(0);
-  const blocks = { down1: [64, 64], down2: [64, 128], middle: [128, 128], up2: [256, 128], up1: [192, 64] };
-  init.conv("head", 3, 4, 64);
-  init.conv("tail", 3, 64, 4);
-  const bare = Object.entries(blocks).flatMap(([name, sides]) => {
-    const [from, to] = sides as [number, number];
-    init.norm(`${name}.norm1`, from);
-    init.norm(`${name}.norm2`, to);
-    init.conv(`${name}.conv1`, 3, from, to);
-    init.conv(`${name}.conv2`, 3, to, to);
-    if (from !== to) init.linear(`${name}.skip`, from, to);
-    return [`${name}.conv1.bias`, `${name}.conv2.bias`, `${name}.skip.bias`];
-  });
-  const block = (p: Parameters, name: string, x: Tensor): Tensor => {
-    const first = conv(p, `${name}.conv1`, silu(groupNorm(p, `${name}.norm1`, x, 8)));
-    const second = conv(p, `${name}.conv2`, silu(groupNorm(p, `${name}.norm2`, first, 8)));
-    return tf.add(second, p[`${name}.skip.kernel`] ? linear(p, `${name}.skip`, x) : x);
-  };
+  const { weights, apply } = smallUnet();
   return train(engine, {
-    weights: Object.fromEntries(Object.entries(init.weights).filter(([name]) => !bare.includes(name))),
+    weights,
     shapes: { x: [32, 16, 16, 4], target: [32, 16, 16, 4] },
-    loss: (p, { x, target }) => {
-      const h1 = block(p, "down1", conv(p, "head", x as Tensor));
-      const h2 = block(p, "down2", downsample(h1));
-      const u2 = block(p, "up2", tf.concat([block(p, "middle", h2), h2], 3));
-      return meanSquare(conv(p, "tail", block(p, "up1", tf.concat([upsample(u2), h1], 3))), target as Tensor);
-    },
+    loss: (p, { x, target }) => meanSquare(apply(p, x as Tensor), target as Tensor),
     adam: false,
   });
 }
