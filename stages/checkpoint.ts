@@ -2,13 +2,13 @@
  * Checkpoints: RUN/checkpoint-00001000-<hash>.safetensors, all sets of weights of one step. The name carries the first
  * 16 digits of the file's sha256, so one rename publishes content and hash together, and any flipped bit shows.
  */
-import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeSafetensors, encodeSafetensors } from "../engine/safetensors.ts";
 import type { Weights } from "../engine/weights.ts";
 import { Failure } from "../schemas/failure.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "./store/atomic.ts";
+import { sha256 } from "./store/hash.ts";
 
 export interface Checkpoint {
   path: string;
@@ -38,10 +38,10 @@ export async function writeCheckpoint(options: {
   }
   const described = { step: String(step), sets: JSON.stringify(Object.keys(sets)), metadata: JSON.stringify(metadata) };
   const bytes = encodeSafetensors({ tensors, metadata: described });
-  const hash = sha256(bytes);
+  const hash = await sha256(bytes);
   const path = join(folder, `checkpoint-${String(step).padStart(8, "0")}-${hash.slice(0, 16)}.safetensors`);
   await writeAtomic(path, bytes, async (temporary) => {
-    if (sha256(await readFile(temporary)) === hash) return;
+    if ((await sha256(await readFile(temporary))) === hash) return;
     throw new Failure(
       `Cannot keep the checkpoint of step ${step} in ${folder}: the disk gives back other bytes. Choose another disk.`,
     );
@@ -64,7 +64,7 @@ export async function readLatestCheckpoint(options: {
   for (const { name, hash, step } of found) {
     const path = join(folder, name);
     const bytes = await readFile(path);
-    if (sha256(bytes).startsWith(hash)) return decode(path, step, bytes);
+    if ((await sha256(bytes)).startsWith(hash)) return decode(path, step, bytes);
     warn?.(`passed over the damaged checkpoint ${path}: its content does not have the hash in its name`);
   }
   if (found.length === 0) return undefined;
@@ -90,8 +90,4 @@ async function newestFirst(folder: string): Promise<{ name: string; step: number
     return step && hash ? [{ name, step: Number(step), hash }] : [];
   });
   return checkpoints.sort((a, b) => b.step - a.step);
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

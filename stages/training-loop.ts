@@ -2,7 +2,6 @@
  * The loop every training shares: batches in, steps in a worker, metrics, pictures and checkpoints on the way, exact
  * resume. Step k sees batch k whatever was killed before it, so a resumed run is the unbroken one.
  */
-import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Compute } from "../engine/compute.ts";
@@ -11,6 +10,7 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { writeAtomic } from "./store/atomic.ts";
+import { textHash } from "./store/hash.ts";
 
 /** What the loop needs of a trainer, wherever it runs. */
 export interface Trainer<Batch> {
@@ -116,8 +116,7 @@ const INCIDENTAL = new Set(["checkpointEvery", "pictureEvery", "threads", "from"
 
 /** What a run is a function of, as one hash. */
 export function identityOf(value: unknown): string {
-  const text = JSON.stringify(value, (key, part) => (INCIDENTAL.has(key) ? undefined : part));
-  return createHash("sha256").update(text).digest("hex");
+  return textHash(JSON.stringify(value, (key, part) => (INCIDENTAL.has(key) ? undefined : part)));
 }
 
 /** RUN/pictures/0001000.png */

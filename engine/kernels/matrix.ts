@@ -14,15 +14,15 @@ export function gemm(graph: Graph, a: Value, b: Value, options: { transA?: boole
   const { transA = false, transB = false } = options;
   const [m, k] = (transA ? [a.shape[1], a.shape[0]] : a.shape) as [number, number];
   const n = b.shape[transB ? 0 : 1] as number;
-  if (transA && !transB && n < NARROW && m > n) return turn(graph, product(graph, b, a, [n, m], true, false));
+  if (transA && !transB && n < NARROW && m > n) return turnedAlone(graph, product(graph, b, a, [n, m], true, false));
   if (transA || n <= m || k <= 128) return product(graph, a, b, [m, n], transA, transB);
-  return turn(graph, product(graph, b, a, [n, m], !transB, true));
+  return turnedAlone(graph, product(graph, b, a, [n, m], !transB, true));
 }
 
 /** A matrix transposed. As one of a batch of one: ONNX Runtime would merge a plain transpose into the product and undo the exchange. */
-function turn(graph: Graph, matrix: Value): Value {
+function turnedAlone(graph: Graph, matrix: Value): Value {
   const [rows, columns] = matrix.shape as [number, number];
-  return reshape(graph, transpose(graph, reshape(graph, matrix, [1, rows, columns]), [0, 2, 1]), [columns, rows]);
+  return reshape(graph, turned(graph, reshape(graph, matrix, [1, rows, columns])), [columns, rows]);
 }
 
 /** ONNX Runtime computes sixteen columns at a time or more: with fewer, the product is taken the other way round. */

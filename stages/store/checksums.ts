@@ -2,11 +2,10 @@
  * STORE/checksums.json: the sha256 of the files that stand beside the shards and say how to read them (codec, settings),
  * its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
  */
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomic } from "./atomic.ts";
-import { textHash } from "./hash.ts";
+import { sha256, textHash } from "./hash.ts";
 
 /** What may stand beside the shards. */
 export const companions = ["codec.json", "codec.safetensors", "settings.yaml"] as const;
@@ -47,7 +46,7 @@ async function hashesOf(folder: string): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
   for (const name of companions) {
     try {
-      hashes[name] = createHash("sha256").update(await readFile(join(folder, name))).digest("hex");
+      hashes[name] = await sha256(await readFile(join(folder, name)));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }

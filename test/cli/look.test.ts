@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { doctor } from "../../pipelines/doctor.ts";
 import { inspect } from "../../pipelines/inspect.ts";
-import type { PipelineEvent } from "../../schemas/events.ts";
 import { fileLayer, presetLayer, resolveSettings, writeSettings } from "../../schemas/resolve-settings.ts";
 import { presets } from "../../schemas/presets.ts";
 import { projectedBytes } from "../../stages/doctor/projection.ts";
@@ -14,6 +13,7 @@ import { sealStore } from "../../stages/store/summary.ts";
 import { writeCodec } from "../../stages/model.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { assert, suite } from "../harness.ts";
+import { listening } from "../inspect/fixture.ts";
 
 const test = suite("inspect and doctor");
 const tiny = resolveSettings([presetLayer("tiny")]);
@@ -24,19 +24,6 @@ test.before(async () => {
   folder = await mkdtemp(join(tmpdir(), "onestep-look-"));
 });
 test.after(() => rm(folder, { recursive: true }));
-
-/** A context that keeps results by stage, and everything else in order. */
-function listening() {
-  const results: Record<string, Record<string, number | string>> = {};
-  const tables: Record<string, Record<string, number | string>[]> = {};
-  const others: PipelineEvent[] = [];
-  const report = (event: PipelineEvent) => {
-    if (event.type === "result") results[event.stage] = event.values;
-    else if (event.type === "table") tables[event.stage] = event.rows;
-    else if (event.type !== "progress") others.push(event);
-  };
-  return { results, tables, others, context: { report, signal: new AbortController().signal } };
-}
 
 /** Three 4 px images as a pixel-space store: black, middle grey, white. */
 async function latentStore(path: string, shards = [0, 1]) {
