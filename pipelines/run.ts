@@ -64,7 +64,7 @@ export async function run(options: {
     },
     async (inner) => {
       await waitForStore(at("triples"), inner);
-      await train({ store: at("triples"), teacher, out: at("student"), threads: threads.train, settings, context: inner });
+      await train({ store: at("triples"), teacher, out: at("student"), threads: threads.train, settings: withImages(settings, at("latents")), context: inner });
     },
   ]);
 
@@ -119,6 +119,10 @@ async function measure(options: Parameters<typeof evaluate>[0]): Promise<void> {
 
 function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
+}
+
+function withImages(settings: Settings, images: string): Settings {
+  return { ...settings, train: { ...settings.train, images: settings.train.images ?? images } };
 }
 
 function nextSteps(out: string): string[] {

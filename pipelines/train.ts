@@ -8,10 +8,13 @@ import type { Settings } from "../schemas/settings.ts";
 import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
-import { conditionsOf } from "../stages/row-conditions.ts";
-import { readTriples, openTripleStore, tripleBatches } from "../stages/store/triples.ts";
+import { createWatch, imageRows, sampleEvenly, teacherRows } from "../stages/run-state/watch.ts";
+import { checkClasses, conditionsOf } from "../stages/row-conditions.ts";
+import { openTripleStore, readTriples } from "../stages/store/triples.ts";
 import { waitForShard } from "../stages/store/follow.ts";
-import { stacked } from "../stages/store/latents.ts";
+import { textHash } from "../stages/store/hash.ts";
+import { openLatentStore, stacked } from "../stages/store/latents.ts";
+import { studentBatches } from "../stages/student-batches.ts";
 import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
 import { type Share, startGrowing, withThreads } from "../stages/threads.ts";
 import { startWorker } from "../stages/worker.ts";
@@ -46,6 +49,7 @@ export async function train(options: {
       `Cannot compare latents of shape ${spec.shape} with ${settings.train.perceptual}: it was trained on shape ${perceptual.description.config.shape} (train.perceptual)`,
     );
   }
+  const images = settings.train.images ? await openImages(settings.train.images, teacher.description) : undefined;
   await writeSettings(out, settings);
   await writeCodec(out, codec);
   const conditions = conditionsOf(teacher.description);
@@ -69,35 +73,43 @@ export async function train(options: {
     await painter.close();
     throw error;
   });
+  const { distanceEvery, distanceCount, distanceFeatures, keep, patience } = settings.train;
+  const watch = createWatch({
+    ...{ settings: settings.train, spec, conditions, painter, imageSize: codec.description.imageSize, seed, context },
+    engine: withThreads(engine, threads()),
+    reference: () => (images ? imageRows(images.store, teacher.description) : teacherRows(store, distanceCount, context)),
+  });
+  const measuring = {
+    ...{ every: distanceEvery, keep, patience },
+    identity: textHash(JSON.stringify([distanceCount, distanceFeatures, images?.store.fingerprint ?? store.fingerprint])),
+    measure: async () => ({ ...(await watch.measure((inputs) => trainer.call("sample", inputs))) }),
+  };
   try {
-    const batches = async function* (fromStep: number) {
-      const order = { ...settings.train, seed, fromStep, toStep: settings.train.steps, signal: context.signal };
-      for await (const { step, noise, latent, label, caption } of tripleBatches(store, order)) {
-        yield { step, noise, latent, ...conditions.inputs({ label, caption }) };
-      }
-    };
+    const batches = (fromStep: number) =>
+      studentBatches({ triples: store, images, conditions, settings: settings.train, seed, fromStep, signal: context.signal });
     const sets = await trainingLoop({
       name: "train",
       folder: out,
       schedule: settings.train,
       identity: identityOf({
-        settings: { ...settings.train, perceptual: perceptual?.description.hash },
+        settings: { ...settings.train, perceptual: perceptual?.description.hash, images: images?.store.fingerprint },
         seed,
         store: store.fingerprint,
       }),
       trainer: callsOf(trainer),
       context,
       batches,
+      ...(distanceEvery > 0 && { measuring }),
       picture: async (step) => {
         await waitForShard(store, 0, context);
         const rows = (await readTriples(store, 0)).slice(0, PICTURED);
         const noise = stacked(rows.map((row) => row.noise));
         const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
-        const made = await trainer.call("sample", { noise, rows: rows.length, ...conditions.inputs(batch) });
+        const made = await sampleEvenly((inputs) => trainer.call("sample", inputs), { noise, rows: rows.length, ...conditions.inputs(batch) });
         await painter.paint({ path: pictureAt(out, step), columns: COLUMNS, latents: pairedRows(rows.map((row) => row.latent), made) });
       },
     });
-    const weights = sets.average as Weights;
+    const weights = (keep === "best" ? sets.best : undefined) ?? (sets.average as Weights);
     const student: Denoiser = {
       description: { ...teacher.description, role: "student", hash: hashWeights(weights) },
       weights,
@@ -106,9 +118,20 @@ export async function train(options: {
     context.report({ type: "result", stage: "train", values: { out, pictures: join(out, "pictures") } });
     return student;
   } finally {
+    await watch.close();
     await painter.close();
     await trainer.close();
   }
+}
+
+/** Latents of the real images, as the teacher takes them. Throws a Failure where they are of another shape or other classes. */
+async function openImages(folder: string, { spec, statistics }: Denoiser["description"]) {
+  const store = await openLatentStore({ folder });
+  if (String(store.manifest.shape) !== String(spec.shape)) {
+    throw new Failure(`Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ${spec.shape}. Name the store it was trained on (train.images).`);
+  }
+  if (spec.network.condition === "class") checkClasses(store, spec.classes);
+  return { store, statistics, sigmaData: spec.diffusion.sigmaData };
 }
 
 const COLUMNS = 8;

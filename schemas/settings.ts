@@ -101,12 +101,17 @@ export const trainSettings = optimiserSettings.extend({
   learningRate: rate.default(2e-4),
   ema: fraction.default(0.998),
   perceptualWeight: z.number().nonnegative().default(1), // E-LatentLPIPS
-  pixelWeight: z.number().nonnegative().default(0.1), // plain latent difference, pseudo-Huber
+  augment: z.boolean().default(true), // E-LatentLPIPS: both latents under the same random transform; false: LatentLPIPS
+  pixelWeight: z.number().nonnegative().default(0.1), // plain latent difference
+  pixelLoss: z.enum(["huber", "squared"]).default("huber"),
   perceptual: z.string().optional(), // RUN of `pretrain perceptual`; without it the frozen teacher's features serve
+  images: z.string().optional(), // latent store of the real images: the discriminator sees them too (imageShare)
+  imageShare: fraction.default(0.5), // share of the discriminator's real rows that are such images, without their noise
   adversarialWeight: z.number().nonnegative().default(0.05),
   adversarialStart: z.int().nonnegative().default(500), // steps of regression alone before the discriminator joins
   discriminatorRate: rate.default(2e-4),
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
+  noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
   scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: z.number().nonnegative().default(1e-3),
@@ -115,10 +120,17 @@ export const trainSettings = optimiserSettings.extend({
   firstShards: count.default(1), // shards that must exist before step 0
   stepsPerShard: rate.default(8), // every so many steps one further shard may be drawn from
   threads: z.int().nonnegative().default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
+  distanceEvery: z.int().nonnegative().default(1000), // steps between online Fréchet distances, in metrics.jsonl; 0: none
+  distanceCount: count.default(1024), // samples of each, whose noise and conditions are always the same
+  distanceFeatures: z.string().default("auto"), // as evaluate.features; more than 128 are seen along 128 random directions
+  keep: z.enum(["best", "last"]).default("best"), // best: the student is the moving average of the least online distance
+  patience: z.int().nonnegative().default(0), // distances in a row without a lesser one after which training ends; 0: never
 });
 
 export const evaluateSettings = z.strictObject({
-  count: count.default(2048), // samples compared with as many reference images
+  count: count.default(2048), // samples of each model; their conditions are those of the reference's images in turn
+  reference: z.enum(["whole", "draw"]).default("whole"), // compare with all images, or with `count` of them
+  seeds: count.default(1), // repetitions with other samples (seed, seed + 1, ...), whose spread is printed; 3 for results
   features: z.string().default("auto"), // built-in, or the path of a feature network's safetensors
   batch: count.default(64),
 });

@@ -128,11 +128,12 @@ async function countRows(
   return to - from - (JSON.parse(failed) as unknown[]).length;
 }
 
-function checkClasses({ folder, manifest }: Store<LatentManifest>, classes: readonly string[]): void {
+/** Throws a Failure where the classes of a latent store are not the teacher's. */
+export function checkClasses({ folder, manifest }: Store<LatentManifest>, classes: readonly string[]): void {
   if (JSON.stringify(manifest.classes) === JSON.stringify(classes)) return;
   const named = (names: readonly string[]): string => (names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : ""));
   throw new Failure(
-    `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). Leave out --conditions to use the teacher's own.`,
+    `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). Name the store the teacher was trained on, or none to use the teacher's own.`,
   );
 }
 

@@ -7,12 +7,11 @@ import { createEngine } from "../../engine/engine.ts";
 import type { InputArray, Tensors } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
+import { generatorLoss, mismatchMask } from "../../models/adversarial.ts";
 import { numbers } from "../../models/arithmetic.ts";
 import { augmentationDraws, DRAW_SIZE } from "../../models/augment.ts";
 import { denoise } from "../../models/denoise.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
-import { applyDiscriminator, initDiscriminator } from "../../models/discriminator.ts";
 import { eLatentLpips, featureDistance } from "../../models/elatentlpips.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { averageDecay, rateInputs } from "../../models/optimiser.ts";
@@ -22,7 +21,8 @@ import { teacherFeatures } from "../../models/teacher-features.ts";
 import type { EngineSettings, TrainSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 import { createSampling, type SamplerInputs, type Sampling } from "./sampling.ts";
-import { compileStep, createTrained, savedState, scalars, type Sets } from "./training.ts";
+import { createJudge, type Judge, ofReal } from "./judge.ts";
+import { compileStep, createTrained, savedState, scalars, type Sets, type Step } from "./training.ts";
 
 export interface StudentTrainerOptions {
   spec: DenoiserSpec;
@@ -40,22 +40,19 @@ export interface StudentBatch {
   latent: Float32Array;
   label?: Int32Array;
   tokens?: Int32Array;
+  /** Real images' latents [rows, h, w, c] with their conditions: the discriminator's real rows after the teacher's. */
+  image?: { latent: Float32Array; label?: Int32Array; tokens?: Int32Array };
 }
 
 /** The worker's methods; see engine/compute.ts. */
 export async function create(options: StudentTrainerOptions) {
   const { spec, teacher, perceptual, settings, seed } = options;
   const engine = await createEngine(deviceOf(options.engine));
-  const { batch, accumulate, adversarialStart, adversarialWeight, r1Every } = settings;
+  const { batch, accumulate, adversarialStart, adversarialWeight, noiseCondition } = settings;
   const isAdversarial = adversarialWeight > 0 && adversarialStart < settings.steps;
 
   const student = createTrained(engine, "student", teacher);
-  const config = { spec, depth: settings.discriminatorDepth, scales: settings.scales };
-  const discriminator = createTrained(
-    engine,
-    "discriminator",
-    isAdversarial ? initDiscriminator({ config, teacherWeights: teacher, seed }) : {},
-  );
+  const judge = isAdversarial ? createJudge({ engine, spec, teacher, settings, seed }) : undefined;
   const features = perceptual
     ? engine.constants("perceptual", perceptual.weights)
     : engine.constants("teacher", teacher);
@@ -63,151 +60,98 @@ export async function create(options: StudentTrainerOptions) {
   const image = { shape: [batch, ...spec.shape] };
   const pairs = { noise: image, latent: image, ...conditionInputs(spec, batch) };
 
-  /** E-LatentLPIPS (or the frozen teacher's features) plus pseudo-Huber of generated against the teacher's latents. */
-  const regression = (fake: Tensor, real: Tensor, draws: Tensor, read: Tensors): { perceptual: Tensor; pixel: Tensor } => ({
-    perceptual: perceptual
-      ? eLatentLpips({ config: perceptual.config, parameters: read, a: fake, b: real, draws })
-      : featureDistance({ features: (latents) => teacherFeatures(spec, read, latents), a: fake, b: real, draws }),
-    pixel: pseudoHuber(fake, real),
+  /** E-LatentLPIPS (or the frozen teacher's features) and the plain difference of generated and the teacher's latents. */
+  const regression = (fake: Tensor, real: Tensor, read: Tensors, draws?: Tensor): Parameters => ({
+    ...(settings.perceptualWeight > 0 && {
+      perceptual: perceptual
+        ? eLatentLpips({ config: perceptual.config, parameters: read, a: fake, b: real, draws })
+        : featureDistance({ features: (latents) => teacherFeatures(spec, read, latents), a: fake, b: real, draws }),
+    }),
+    pixel: settings.pixelLoss === "squared" ? tf.mean(tf.squaredDifference(fake, real)) : pseudoHuber(fake, real),
   });
-
-  const compileGenerator = (adversarial: boolean) =>
+  const weights = { perceptual: settings.perceptualWeight, pixel: settings.pixelWeight, adversarial: adversarialWeight };
+  /** The student's update, by regression alone or against the discriminator as well. */
+  const compileUpdate = (against?: Judge) =>
     compileStep({
       engine,
-      name: adversarial ? "generator step" : "regression step",
+      name: against ? "generator step" : "regression step",
       trained: student,
-      others: { features, ...(adversarial && { judge: discriminator.network }) },
-      inputs: { ...pairs, draws: { shape: [batch, DRAW_SIZE] } },
+      others: { features, ...(against && { judge: against.network }) },
+      inputs: {
+        ...pairs,
+        ...(settings.augment && { draws: { shape: [batch, DRAW_SIZE] } }),
+        ...(against && { paired: { shape: [batch] } }),
+      },
       optimiser: settings,
       batch,
       accumulate,
-      loss: (parameters, inputs, { features: read, judge }) => {
-        const { noise, latent, draws, ...given } = inputs as Record<"noise" | "latent" | "draws", Tensor>;
+      loss: (parameters, inputs, { features: read, judge: judging }) => {
+        const { noise, latent, draws, paired, ...given } = inputs as Record<"noise" | "latent" | "draws" | "paired", Tensor>;
         const fake = generate(spec, parameters, noise, given);
-        const distance = regression(fake, latent, draws, read as Tensors);
-        const terms = [tf.mul(distance.perceptual, settings.perceptualWeight), tf.mul(distance.pixel, settings.pixelWeight)];
-        const metrics: Parameters = { fake, ...distance };
-        if (adversarial) {
-          const condition = embedConditions(spec, judge as Parameters, given);
-          const fooled = generatorLoss(applyDiscriminator(config, judge as Parameters, { x: fake, z: noise, condition }));
-          terms.push(tf.mul(fooled, adversarialWeight));
-          metrics.adversarial = fooled;
-        }
-        return { loss: tf.addN(terms), metrics };
+        const losses = regression(fake, latent, read as Tensors, draws);
+        if (against) losses.adversarial = generatorLoss(against.logits(judging as Parameters, { x: fake, noise, paired, given }));
+        const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weights[name as keyof typeof weights]));
+        return { loss: tf.addN(terms), metrics: { fake, ...losses } };
       },
     });
 
-  // Lazy regularisation adds one update in r1Every: rate and betas shrink accordingly (Karras et al. 2020, appendix B).
-  const share = r1Every / (r1Every + 1);
-  const judging = {
-    ...settings,
-    learningRate: settings.discriminatorRate * share,
-    beta1: 0,
-    beta2: 0.99 ** share,
-    weightDecay: 0,
-  };
-  const compileDiscriminator = () =>
-    compileStep({
-      engine,
-      name: "discriminator step",
-      trained: discriminator,
-      inputs: { ...pairs, fake: image, mask: { shape: [batch] } },
-      optimiser: judging,
-      batch,
-      accumulate, // a mismatched row takes its latent from its own micro-batch
-      loss: (parameters, inputs) => {
-        const { noise, latent, fake, mask, ...given } = inputs as Record<"noise" | "latent" | "fake" | "mask", Tensor>;
-        const condition = embedConditions(spec, parameters, given);
-        const judge = (x: Tensor): Tensor[] => applyDiscriminator(config, parameters, { x, z: noise, condition });
-        const real = judge(latent);
-        const mixed = judge(mixAndMatch({ generated: fake, real: latent, mask }));
-        const mean = (logits: Tensor[]): Tensor => tf.div(tf.addN(logits.map((logit) => tf.mean(logit))), logits.length);
-        return {
-          loss: discriminatorLoss({ real, fake: mixed }),
-          metrics: { real: mean(real), mixed: mean(mixed) },
-        };
-      },
-    });
-  const compileR1 = () =>
-    compileStep({
-      engine,
-      name: "R1 step",
-      trained: discriminator,
-      inputs: { noise: { shape: [1, ...spec.shape] }, latent: { shape: [1, ...spec.shape] }, ...conditionInputs(spec, 1) },
-      optimiser: judging,
-      loss: (parameters, inputs) => {
-        const { noise, latent, ...given } = inputs as Record<"noise" | "latent", Tensor>;
-        const condition = embedConditions(spec, parameters, given);
-        const penalty = r1Penalty({
-          x: latent,
-          discriminate: (x) => applyDiscriminator(config, parameters, { x, z: noise, condition }),
-        });
-        // The penalty does not depend on every parameter (the last biases); tf.grads wants each of them in the loss.
-        const nothing = tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
-        return { loss: tf.add(tf.mul(penalty, (settings.r1Weight / 2) * r1Every), nothing), metrics: { penalty } };
-      },
-    });
-
-  const compiled = new Map<string, ReturnType<typeof compileGenerator>>();
-  const once = (name: string, compile: () => ReturnType<typeof compileGenerator>): ReturnType<typeof compileGenerator> => {
-    if (!compiled.has(name)) compiled.set(name, compile());
-    return compiled.get(name) as ReturnType<typeof compileGenerator>;
-  };
-  let sampling: Promise<Sampling> | undefined;
-
-  /** The discriminator's update and, every r1Every steps, its penalty. */
-  async function judgeStep(inputs: Record<string, InputArray>, step: number): Promise<Record<string, number>> {
-    const since = step - adversarialStart;
-    const isLazy = settings.r1Weight > 0 && since % r1Every === 0;
-    const updates = since + Math.ceil(since / r1Every); // R1 updates so far counted in
-    const decay = averageDecay(step, settings.ema);
-    const update = await once("discriminator", compileDiscriminator);
-    const judged = await update({ ...inputs, decay, ...rateInputs(step, judging, updates) });
-    const metrics: Record<string, number> = {};
-    for (const [name, value] of Object.entries(scalars(judged))) metrics[`d_${name}`] = value;
-    if (isLazy) {
-      const penalise = await once("r1", compileR1);
-      const one = Object.fromEntries(
-        Object.entries(inputs).map(([name, values]) => [name, values.subarray(0, values.length / batch)]),
-      );
-      const outputs = await penalise({ ...one, decay, ...rateInputs(step, judging, updates + 1) });
-      metrics.r1 = scalars(outputs).penalty as number;
-    }
-    return metrics;
-  }
+  let regressing: Promise<Step> | undefined;
+  let playing: Promise<Step> | undefined;
+  let averaged: Promise<Sampling> | undefined;
+  let raw: Promise<Sampling> | undefined;
 
   return {
-    step: async ({ step, noise, latent, label, tokens }: StudentBatch): Promise<Record<string, number>> => {
+    step: async ({ step, noise, latent, label, tokens, image: real }: StudentBatch): Promise<Record<string, number>> => {
       const [height, width] = spec.shape;
-      const adversarial = isAdversarial && step >= adversarialStart;
-      const inputs: Record<string, InputArray> = {
-        ...{ noise, latent, keep: new Float32Array(batch).fill(1) },
-        ...(label && { label }),
-        ...(tokens && { tokens }),
-      };
-      const update = await once(adversarial ? "adversarial" : "regression", () => compileGenerator(adversarial));
+      const against = step >= adversarialStart ? judge : undefined;
+      const given: Conditioning = { ...(label && { label }), ...(tokens && { tokens }), keep: new Float32Array(batch).fill(1) };
+      const imageCount = real ? real.latent.length / (latent.length / batch) : 0;
+      const paired = Float32Array.from({ length: batch }, (_, row) => (noiseCondition && row < batch - imageCount ? 1 : 0));
+      const update = await (against ? (playing ??= compileUpdate(against)) : (regressing ??= compileUpdate()));
       const outputs = await update({
-        ...inputs,
-        draws: augmentationDraws({ seed, step, batch, height, width }),
+        ...{ noise, latent, ...given },
+        ...(against && { paired }),
+        ...(settings.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
         decay: averageDecay(step, settings.ema),
         ...rateInputs(step, settings),
       });
       const metrics = scalars(outputs);
-      if (!adversarial) return metrics;
-      const mask = mismatchMask({ seed, step, batch, share: settings.mismatch });
-      return { ...metrics, ...(await judgeStep({ ...inputs, fake: outputs.fake as Float32Array, mask }, step)) };
+      if (!against) return metrics;
+      const seen = Object.entries(given).map(([name, values]) => [ofReal(name), withLast(values, real?.[name as "label"])]);
+      const judged = {
+        ...{ ...given, ...(Object.fromEntries(seen) as Conditioning), noise, paired },
+        ...{ latent: withLast(latent, real?.latent), fake: outputs.fake as Float32Array },
+        mask: mismatchMask({ seed, step, batch, share: settings.mismatch }),
+      };
+      return { ...metrics, ...(await against.step(judged, step)) };
     },
     /** One-step latents from the moving average. */
     sample: async (inputs: SamplerInputs): Promise<Float32Array> => {
-      const plan = { solver: "euler", steps: 1, guidance: 1 } as const;
-      sampling ??= createSampling({ engine, spec, network: student.average, plan, batch: inputs.rows });
-      return (await sampling).sample(inputs);
+      averaged ??= createSampling({ engine, spec, network: student.average, plan: ONE_STEP, batch: inputs.rows });
+      return (await averaged).sample(inputs);
+    },
+    /** One-step latents from the student as it is. */
+    sampleRaw: async (inputs: SamplerInputs): Promise<Float32Array> => {
+      raw ??= createSampling({ engine, spec, network: student.network, plan: ONE_STEP, batch: inputs.rows });
+      return (await raw).sample(inputs);
     },
     ...savedState({
       ...student,
-      ...(isAdversarial && { judge: discriminator.network, judgeFirst: discriminator.first, judgeSecond: discriminator.second }),
+      ...(judge && { judge: judge.network, judgeFirst: judge.first, judgeSecond: judge.second }),
     }),
   };
+}
+
+const ONE_STEP = { solver: "euler", steps: 1, guidance: 1 } as const;
+
+type Conditioning = Record<string, InputArray>;
+
+/** `values` with its end overwritten by `last`. */
+function withLast<T extends InputArray>(values: T, last?: T): T {
+  if (!last || last.length === 0) return values;
+  const whole = values.slice() as T;
+  whole.set(last, whole.length - last.length);
+  return whole;
 }
 
 /** The student: one evaluation of the denoiser at sigmaMax, noise [b, h, w, c] -> clean latents. */

@@ -19,7 +19,7 @@ test("an overlapped run gives the student, store and pictures of one stage after
     await ingest({ images: [images], out: at("latents"), settings, context });
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-    const withPerceptual = tinySettings({ train: { steps: 12, stepsPerShard: 1, perceptual: at("perceptual") } });
+    const withPerceptual = tinySettings({ train: { steps: 12, stepsPerShard: 1, perceptual: at("perceptual"), images: at("latents") } });
     await simulate({ teacher: at("teacher"), conditions: at("latents"), out: at("triples"), settings: withPerceptual, context });
     await train({ store: at("triples"), teacher: at("teacher"), out: at("student"), settings: withPerceptual, context });
 
@@ -44,7 +44,8 @@ test("training stopped at any step and started again ends with the bits of an un
     await ingest({ images: [images], out: at("latents"), settings, context });
     await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
     await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
-    const request = { store: at("triples"), teacher: at("teacher"), settings };
+    const withImages = { ...settings, train: { ...settings.train, images: at("latents") } };
+    const request = { store: at("triples"), teacher: at("teacher"), settings: withImages };
     await train({ ...request, out: at("whole"), context });
 
     for (const last of [1, 4, 7]) {

@@ -1,0 +1,158 @@
+/**
+ * The discriminator in training: Diffusion2GAN's (Kang et al. 2024; METHODS 1.4), started from the teacher, with lazy
+ * single-sample R1. Its real rows are the teacher's latents, seen with their noise, and after them real images, without.
+ */
+import type { Engine } from "../../engine/engine.ts";
+import type { InputArray, ProgramSpec } from "../../engine/program.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { Weights } from "../../engine/weights.ts";
+import { discriminatorLoss, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
+import { conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
+import { applyDiscriminator, initDiscriminator } from "../../models/discriminator.ts";
+import type { Parameters } from "../../models/layers.ts";
+import { averageDecay, rateInputs } from "../../models/optimiser.ts";
+import type { TrainSettings } from "../../schemas/settings.ts";
+import { compileStep, createTrained, scalars, type Step, type Trained } from "./training.ts";
+
+/** What is judged: latents x [batch, h, w, c], their noise, and `paired` [batch], 1 where the noise may be seen. */
+export interface Judged {
+  x: Tensor;
+  noise: Tensor;
+  paired: Tensor;
+  given: Record<string, Tensor>;
+}
+
+export interface Judge extends Pick<Trained, "network" | "first" | "second"> {
+  /** Logits of every head by these parameters of the network. */
+  logits: (parameters: Parameters, judged: Judged) => Tensor[];
+  /** The discriminator's update and, every r1Every steps, its penalty on one row: the rows in turn. */
+  step: (inputs: Record<string, InputArray>, step: number) => Promise<Record<string, number>>;
+}
+
+/** The name of a condition input that belongs to the real rows. */
+export const ofReal = (name: string): string => `real.${name}`;
+
+export function createJudge(options: {
+  engine: Engine;
+  spec: DenoiserSpec;
+  teacher: Weights;
+  settings: TrainSettings;
+  seed: number;
+}): Judge {
+  const { engine, spec, teacher, settings, seed } = options;
+  const { batch, accumulate, adversarialStart, r1Every } = settings;
+  const config = { spec, depth: settings.discriminatorDepth, scales: settings.scales };
+  const discriminator = createTrained(engine, "discriminator", initDiscriminator({ config, teacherWeights: teacher, seed }));
+  const rowsOf = (rows: number) => ({ shape: [rows, ...spec.shape] });
+
+  const logits: Judge["logits"] = (parameters, { x, noise, paired, given }) =>
+    applyDiscriminator(config, parameters, {
+      ...{ x, condition: embedConditions(spec, parameters, given) },
+      z: tf.mul(noise, tf.reshape(paired, [-1, 1, 1, 1])),
+    });
+
+  // Lazy regularisation adds one update in r1Every: rate and betas shrink accordingly (Karras et al. 2020, appendix B).
+  const share = r1Every / (r1Every + 1);
+  const judging = {
+    ...settings,
+    learningRate: settings.discriminatorRate * share,
+    beta1: 0,
+    beta2: 0.99 ** share,
+    weightDecay: 0,
+  };
+  const inputsOf = (rows: number): ProgramSpec["inputs"] => ({
+    ...{ noise: rowsOf(rows), latent: rowsOf(rows), paired: { shape: [rows] } },
+    ...conditionInputs(spec, rows),
+  });
+  /** A real image has its own condition. */
+  const realConditions = Object.fromEntries(Object.entries(conditionInputs(spec, batch)).map(([name, input]) => [ofReal(name), input]));
+
+  const compileUpdate = () =>
+    compileStep({
+      engine,
+      name: "discriminator step",
+      trained: discriminator,
+      inputs: { ...inputsOf(batch), ...realConditions, fake: rowsOf(batch), mask: { shape: [batch] } },
+      optimiser: judging,
+      batch,
+      accumulate, // a mismatched row takes its latent from its own micro-batch
+      loss: (parameters, inputs) => {
+        const { noise, latent, fake, mask, paired, ...rest } = inputs as Record<"noise" | "latent" | "fake" | "mask" | "paired", Tensor>;
+        const { real: ofReal, given } = conditionsApart(rest);
+        const real = logits(parameters, { x: latent, noise, paired, given: ofReal });
+        const mixed = logits(parameters, { x: mixAndMatch({ generated: fake, real: latent, mask }), noise, paired, given });
+        return { loss: discriminatorLoss({ real, fake: mixed }), metrics: judgements({ real, mixed, mask }) };
+      },
+    });
+  const compileR1 = () =>
+    compileStep({
+      engine,
+      name: "R1 step",
+      trained: discriminator,
+      inputs: inputsOf(1),
+      optimiser: judging,
+      loss: (parameters, inputs) => {
+        const { noise, latent, paired, ...given } = inputs as Record<"noise" | "latent" | "paired", Tensor>;
+        const penalty = r1Penalty({ x: latent, discriminate: (x) => logits(parameters, { x, noise, paired, given }) });
+        // The penalty does not depend on every parameter (the last biases); tf.grads wants each of them in the loss.
+        const nothing = tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
+        return { loss: tf.add(tf.mul(penalty, (settings.r1Weight / 2) * r1Every), nothing), metrics: { penalty } };
+      },
+    });
+
+  let updating: Promise<Step> | undefined;
+  let penalising: Promise<Step> | undefined;
+  const step: Judge["step"] = async (inputs, at) => {
+    const since = at - adversarialStart;
+    const isLazy = settings.r1Weight > 0 && since % r1Every === 0;
+    const updates = since + Math.ceil(since / r1Every); // R1 updates so far counted in
+    const decay = averageDecay(at, settings.ema);
+    const update = await (updating ??= compileUpdate());
+    const judged = await update({ ...inputs, decay, ...rateInputs(at, judging, updates) });
+    const metrics: Record<string, number> = {};
+    for (const [name, value] of Object.entries(scalars(judged))) metrics[`d_${name}`] = value;
+    if (isLazy) {
+      const penalise = await (penalising ??= compileR1());
+      const row = (since / r1Every) % batch;
+      const one = (name: string): InputArray => {
+        const values = inputs[name] as InputArray;
+        return values.subarray((row * values.length) / batch, ((row + 1) * values.length) / batch);
+      };
+      const conditions = Object.keys(conditionInputs(spec, 1)).map((name) => [name, one(ofReal(name))]);
+      const read = { ...Object.fromEntries(conditions), noise: one("noise"), latent: one("latent"), paired: one("paired") };
+      const outputs = await penalise({ ...read, decay, ...rateInputs(at, judging, updates + 1) });
+      metrics.r1 = scalars(outputs).penalty as number;
+    }
+    return metrics;
+  };
+
+  const { network, first, second } = discriminator;
+  return { network, first, second, logits, step };
+}
+
+/** Divides the discriminator's condition inputs into those of the real rows and those of the generated ones. */
+function conditionsApart(inputs: Record<string, Tensor>): { real: Record<string, Tensor>; given: Record<string, Tensor> } {
+  const [real, given]: Record<string, Tensor>[] = [{}, {}];
+  for (const [name, tensor] of Object.entries(inputs)) {
+    if (name.startsWith(ofReal(""))) real![name.slice(ofReal("").length)] = tensor;
+    else given![name] = tensor;
+  }
+  return { real: real!, given: given! };
+}
+
+/**
+ * What the discriminator thinks, means over heads: logits of real latents, of generated ones and of mismatched ones, and the
+ * share of rows it tells right (the mean logit of a row above 0 for real, below for the others).
+ */
+function judgements({ real, mixed, mask }: { real: Tensor[]; mixed: Tensor[]; mask: Tensor }): Parameters {
+  const ofRows = (logits: Tensor[]): Tensor => tf.div(tf.addN(logits.map((logit) => tf.mean(logit, 1))), logits.length);
+  const [realRows, mixedRows] = [ofRows(real), ofRows(mixed)];
+  const over = (rows: Tensor, chosen: Tensor): Tensor => tf.div(tf.sum(tf.mul(rows, chosen)), tf.maximum(tf.sum(chosen), 1));
+  const right = (rows: Tensor): Tensor => tf.mean(tf.cast(tf.greater(rows, 0), "float32"));
+  return {
+    real: tf.mean(realRows),
+    fake: over(mixedRows, tf.sub(1, mask)),
+    mismatched: over(mixedRows, mask),
+    accuracy: tf.div(tf.add(right(realRows), right(tf.neg(mixedRows))), 2),
+  };
+}

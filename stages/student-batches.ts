@@ -1,0 +1,47 @@
+/** What each step of the student's training is given: triples and, once the discriminator plays, real images. */
+import type { TrainSettings } from "../schemas/settings.ts";
+import type { LatentManifest, TripleManifest } from "../schemas/store.ts";
+import type { StudentBatch } from "./compute/student-trainer.ts";
+import type { Conditions } from "./conditions.ts";
+import { latentBatches } from "./store/latents.ts";
+import type { Statistics } from "./store/statistics.ts";
+import type { Store } from "./store/store.ts";
+import { tripleBatches } from "./store/triples.ts";
+
+/** Rows of the discriminator's batch whose real latent is an image's; the rest are the teacher's. */
+export const imageRows = ({ batch, images, imageShare }: TrainSettings): number => (images === undefined ? 0 : Math.round(batch * imageShare));
+
+/**
+ * Batches from a step on, a pure function of the step. Images come in an order of their own, from the finished store: the
+ * first one is waited for at `adversarialStart`.
+ */
+export async function* studentBatches(options: {
+  triples: Store<TripleManifest>;
+  /** The images' latents, and how the teacher normalises them. */
+  images?: { store: Store<LatentManifest>; statistics: Statistics; sigmaData: number };
+  conditions: Conditions;
+  settings: TrainSettings;
+  seed: number;
+  fromStep: number;
+  signal: AbortSignal;
+}): AsyncGenerator<StudentBatch> {
+  const { triples, images, conditions, settings, seed, fromStep, signal } = options;
+  const order = { ...settings, seed, fromStep, toStep: settings.steps, signal };
+  const rows = imageRows(settings);
+  const real =
+    images && rows > 0
+      ? latentBatches(images.store, {
+          ...{ ...order, batch: rows, fromStep: Math.max(fromStep, settings.adversarialStart) },
+          ...{ firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1, scale: images },
+        })
+      : undefined;
+  try {
+    for await (const { step, noise, latent, ...given } of tripleBatches(triples, order)) {
+      const batch = { step, noise, latent, ...conditions.inputs(given) };
+      const image = step >= settings.adversarialStart ? await real?.next() : undefined;
+      yield image?.value ? { ...batch, image: { latent: image.value.latent, ...conditions.inputs(image.value) } } : batch;
+    }
+  } finally {
+    await real?.return(undefined);
+  }
+}
