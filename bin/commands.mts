@@ -2,6 +2,7 @@
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { studies } from "../stages/study/studies.ts";
 
 export interface Flag {
   value?: string; // what stands for the value in the help; a flag without one is a switch
@@ -223,6 +224,34 @@ export const commands: readonly Command[] = [
       }),
   },
   {
+    name: "study",
+    summary: "train variants of the method with several seeds, and compare them in one table",
+    positionals: [{ name: "NAME", about: "which question", choices: studies.map(({ name }) => name) }],
+    flags: {
+      store: { value: "STORE", about: "store of `simulate`", required: true },
+      teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+      reference: { value: "LATENTS", about: "latent store, zip or folder of the real images to compare with", required: true },
+      out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
+      seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
+      only: { value: "A,B", about: "these of its variants" },
+      steps: { value: "N", about: "training steps of a run", sets: "train.steps" },
+      count: { value: "N", about: "samples measured of each student", sets: "evaluate.count" },
+    },
+    inherits: { teacher: model },
+    example: "pipeline study regression --store triples --teacher teacher --reference latents --out studies/regression",
+    start: async ({ positionals, flags, ...rest }) =>
+      (await import("../pipelines/study.ts")).study({
+        name: positionals[0]!,
+        store: flags.store!,
+        teacher: flags.teacher!,
+        reference: flags.reference!,
+        out: flags.out!,
+        seeds: Number(flags.seeds ?? 3),
+        only: flags.only?.split(","),
+        ...rest,
+      }),
+  },
+  {
     name: "sample",
     summary: "draw pictures with one network call each",
     positionals: [],
@@ -249,15 +278,22 @@ export const commands: readonly Command[] = [
       model: { value: "RUN", about: "the run to measure", required: true },
       teacher: { value: "RUN", about: "measure this teacher too, on the same noise and conditions" },
       reference: { value: "PATH", about: "latent store, zip or folder to compare with", required: true },
-      count: { value: "N", about: "samples compared with as many reference images", sets: "evaluate.count" },
+      count: { value: "N", about: "samples of each model, compared with the whole reference", sets: "evaluate.count" },
+      seeds: { value: "N", about: "repetitions with other samples, for mean and spread; 3 for results", sets: "evaluate.seeds" },
+      out: { value: "FILE.json", about: "write all figures, by seed, with the settings and hashes they depend on" },
+      curve: { value: "2,4,8,16,35", about: "the teacher's distance against these numbers of evaluations; an SVG beside --out" },
+      neighbours: { value: "FILE.png", about: "draw 32 samples, below each its nearest images of the reference" },
     },
     inherits: { model },
-    example: "pipeline evaluate --model student --reference latents --count 2048",
+    example: "pipeline evaluate --model student --teacher teacher --reference latents --count 10000 --seeds 3 --out results.json",
     start: async ({ flags, positionals: _, ...rest }) =>
       (await import("../pipelines/evaluate.ts")).evaluate({
         model: flags.model!,
         teacher: flags.teacher,
         reference: flags.reference!,
+        out: flags.out,
+        curve: flags.curve,
+        neighbours: flags.neighbours,
         ...rest,
       }),
   },

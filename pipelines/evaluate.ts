@@ -1,142 +1,113 @@
 /** `pipeline evaluate`: a model's images and real ones, side by side in one feature space. */
 import type { Context } from "../schemas/events.ts";
-import { Failure } from "../schemas/failure.ts";
+import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
-import type { Measurer } from "../stages/compute/measurer.ts";
-import { requireEnough } from "../stages/evaluate/compare.ts";
-import { type Measures, measureLines } from "../stages/evaluate/lines.ts";
-import { isSceneCaption } from "../stages/evaluate/obedience.ts";
-import { openReference } from "../stages/evaluate/reference.ts";
-import { openGenerator } from "../stages/generator.ts";
-import { startWorker } from "../stages/worker.ts";
+import { type CurvePlan, type CurvePoint, drawCurve, planCurve } from "../stages/evaluate/curve.ts";
+import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
+import { measureLines, measureTable, speedTable } from "../stages/evaluate/lines.ts";
+import { figure, type Measures } from "../stages/evaluate/measures.ts";
+import { paintNeighbours } from "../stages/evaluate/neighbours.ts";
+import { writeRecord } from "../stages/evaluate/record.ts";
+import { measureSpeed } from "../stages/evaluate/speed.ts";
+import { writeAtomic } from "../stages/store/atomic.ts";
 
 /**
- * Measures `evaluate.count` images of a model, and of its teacher where given, against as many of the reference,
- * generated under the conditions of those very images. Where the reference has twice as many, a second draw of it shows
- * what a perfect model would get. Reports a result line for each figure and answers them all. Throws a Failure when the
- * images are too few for the feature network, or not of the model's size.
+ * Measures `evaluate.count` images of a model, and of its teacher where given, against the reference, generated under
+ * the conditions of its images in turn, from the same noise. Beside them a floor (half of the reference against the other
+ * half) and a ceiling (decoded noise). Reports a result line for each figure, at last a table of all, and answers them.
+ *
+ * `out` is a JSON file of everything; `curve` lists evaluations at which to measure the teacher, drawn as an SVG beside
+ * it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too few for
+ * the feature network or not of the model's size, and, before anything is measured, where the request is wrong.
  */
 export async function evaluate(options: {
   model: string;
   teacher?: string;
   reference: string;
+  out?: string;
+  curve?: string;
+  neighbours?: string;
   settings: Settings;
   context: Context;
 }): Promise<Measures[]> {
-  const { model, teacher, settings, context } = options;
-  const { signal, report } = context;
-  const { count, features, batch } = settings.evaluate;
-  const reference = await openReference({ path: options.reference, settings, signal });
-  const measurer = await startWorker<Measurer>({
-    name: "measurer",
-    module: new URL("../stages/compute/measurer.ts", import.meta.url),
-    remedy: "lower evaluate.batch",
-    options: { features, imageSize: reference.size, batch, engine: settings.engine },
-    signal,
-  });
+  const { model, teacher, out, settings, context } = options;
+  const { report } = context;
+  const plans = options.curve === undefined ? [] : planCurve(options.curve);
+  if (plans.length > 0 && (teacher === undefined || out === undefined)) {
+    throw badUsage("Cannot draw a curve without a teacher and a place for it: add --teacher RUN and --out FILE.json");
+  }
+  const evaluation = await openEvaluation({ reference: options.reference, settings, context });
   const measured: Measures[] = [];
+  const more: Record<string, unknown> = {};
 
-  /** Streams pictures into a set; answers how many there were and the seconds that making one took. */
-  async function gather(set: string, pictures: AsyncIterable<Gathered>): Promise<{ done: number; seconds: number }> {
-    let [done, seconds, asked] = [0, 0, performance.now()];
-    for await (const { pixels, caption } of pictures) {
-      seconds += (performance.now() - asked) / 1000;
-      if (pixels.length !== reference.size ** 2 * 3) {
-        const side = Math.sqrt(pixels.length / 3);
-        throw new Failure(
-          `Cannot compare images of ${side} px with ${options.reference} at ${reference.size} px: give images, or latents ` +
-            `ingested at images.size ${side}`,
-        );
-      }
-      const copy = pixels.slice(); // a view would be sent with the whole batch behind it
-      const scene = isSceneCaption(caption) ? { scene: caption } : {};
-      await measurer.call("add", { set, pixels: copy, ...scene }, { transfer: [copy.buffer] });
-      report({ type: "progress", stage: `evaluate ${set}`, done: ++done, total: count, unit: "images" });
-      asked = performance.now();
-    }
-    return { done, seconds: seconds / done };
+  /** Keeps what was found, in the file too: a later part that fails takes nothing with it. */
+  async function record(): Promise<void> {
+    if (out !== undefined) await writeRecord({ path: out, settings, evaluation, measures: measured, more });
   }
 
-  async function conclude(sets: { generated: string; reference: string }, figures: Omit<Measures, "comparison">) {
-    const comparison = await measurer.call("compare", sets);
-    const obedience = sets.reference === "reference" ? await measurer.call("obedience", sets.generated) : undefined;
-    const measures = { comparison, obedience, ...figures };
+  async function conclude(measures: Measures): Promise<Measures> {
     for (const line of measureLines(measures)) report(line);
     measured.push(measures);
-  }
-
-  async function measureModel(set: "model" | "teacher", path: string, conditions: Conditions): Promise<string> {
-    const generator = await openGenerator({ path, settings, context });
-    const subject = `${generator.kind}, ${generator.nfe} NFE`;
-    try {
-      const images = generator.sample({ seed: settings.seed, start: 0, count, ...conditions });
-      const { seconds } = await gather(set, withCaptions(images, conditions.captions));
-      const { preparation } = reference;
-      await conclude(
-        { generated: set, reference: "reference" },
-        { subject, preparation, evaluations: generator.nfe, seconds },
-      );
-    } finally {
-      await generator.close();
-    }
-    return subject;
+    await record();
+    return measures;
   }
 
   try {
-    requireEnough({ count, network: await measurer.call("network", undefined) });
-    const conditions: Conditions = { labels: new Int32Array(count).fill(-1), captions: new Array(count).fill(null) };
-    const { done } = await gather("reference", noting(reference.draw(count), conditions));
-    if (done < count) {
-      throw new Failure(
-        `Cannot compare ${count} images with ${options.reference}: it holds ${done}; lower evaluate.count to that`,
-      );
+    const floor = await evaluation.floor();
+    if (floor) await conclude(floor);
+    else report({ type: "note", stage: "evaluate", message: noFloor(evaluation) });
+    await conclude(await evaluation.ceiling(model));
+    const own = await conclude(await evaluation.measure({ name: "model", path: model }));
+    if (options.neighbours !== undefined) {
+      const found = await evaluation.neighbours({ name: "model", path: model, count: 32 });
+      await paintNeighbours({ path: options.neighbours, ...found, images: evaluation.images() });
+      report({ type: "note", stage: "evaluate", message: `Samples above their nearest images: ${options.neighbours}` });
     }
-    const subject = await measureModel("model", model, conditions);
-    if (teacher) {
-      const against = await measureModel("teacher", teacher, conditions);
-      await conclude(
-        { generated: "model", reference: "teacher" },
-        { subject: `${subject}, against the ${against}`, preparation: "generated from the same noise" },
-      );
+    const theirs = teacher === undefined ? undefined : await conclude(await evaluation.measure({ name: "teacher", path: teacher }));
+    if (theirs) {
+      const subject = `${own.subject}, against the ${theirs.subject}`;
+      await conclude(await evaluation.against({ name: "model", other: "teacher", subject }));
     }
-    const again = "reference again";
-    if (reference.available >= 2 * count && (await gather(again, reference.draw(count))).done === count) {
-      await conclude(
-        { generated: again, reference: "reference" },
-        { subject: "another draw of the reference", preparation: reference.preparation },
-      );
+    if (theirs && teacher !== undefined && out !== undefined && plans.length > 0) {
+      const points: CurvePoint[] = [];
+      for (const plan of plans) {
+        points.push({ ...plan, distance: await curveDistance({ plan, teacher, theirs, evaluation, settings }) });
+        more.curve = points;
+        await record();
+        const student = measured.find(({ role }) => role === "student");
+        await writeAtomic(out.replace(/(\.json)?$/, "-curve.svg"), drawCurve({ points, ...(student && { student }) }));
+      }
     }
+    if (settings.evaluate.speed) {
+      const models = { [own.subject]: model, ...(theirs && teacher !== undefined && { [theirs.subject]: teacher }) };
+      await evaluation.rest();
+      const speed = await measureSpeed({ models, settings, context });
+      more.speed = speed;
+      await record();
+      report(speedTable(speed));
+    }
+    report(measureTable(measured));
     return measured;
   } finally {
-    await measurer.close();
+    await evaluation.close();
   }
 }
 
-interface Gathered {
-  pixels: Uint8Array;
-  caption?: string | null;
+/** The teacher's distance by a plan; what was measured of it already is not sampled again. */
+async function curveDistance(options: {
+  plan: CurvePlan;
+  teacher: string;
+  theirs: Measures;
+  evaluation: Evaluation;
+  settings: Settings;
+}) {
+  const { plan, teacher, theirs, evaluation, settings } = options;
+  const { solver, steps } = plan;
+  const isMeasured = settings.simulate.solver === solver && theirs.evaluations === plan.evaluations;
+  const measures = isMeasured ? theirs : await evaluation.measure({ name: "curve", path: teacher, simulate: { solver, steps }, only: "distance" });
+  return figure(measures, "frechetDistance")!;
 }
 
-/** Of image i of the reference, and so of image i of every model. */
-interface Conditions {
-  labels: Int32Array; // -1: none
-  captions: (string | null)[];
-}
-
-/** Notes the conditions of real images as they pass. */
-async function* noting(
-  pictures: AsyncIterable<Gathered & { label?: number }>,
-  { labels, captions }: Conditions,
-): AsyncGenerator<Gathered> {
-  let i = 0;
-  for await (const { pixels, label, caption } of pictures) {
-    labels[i] = label ?? -1;
-    captions[i++] = caption ?? null;
-    yield { pixels, caption };
-  }
-}
-
-async function* withCaptions(images: AsyncIterable<Gathered>, captions: (string | null)[]): AsyncGenerator<Gathered> {
-  let i = 0;
-  for await (const { pixels } of images) yield { pixels, caption: captions[i++] };
+function noFloor({ network, reference }: Evaluation): string {
+  return `no floor: half of ${reference.count} images is not more than the ${network.dimension} features of ${network.name}`;
 }

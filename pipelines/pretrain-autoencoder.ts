@@ -7,7 +7,8 @@ import { readCodec, writeCodec } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
 import { type Job, orderOf, withTrainer } from "../stages/pretraining.ts";
 import { latentBatches } from "../stages/store/latents.ts";
-import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
+import { pictureAt } from "../stages/run-state/chronicle.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
 
 /** Trains our own autoencoder on a store of pixels. */
 export async function pretrainAutoencoder(job: Job): Promise<void> {

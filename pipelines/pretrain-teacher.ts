@@ -5,12 +5,15 @@ import type { DenoiserSpec } from "../models/denoiser.ts";
 import { createTokenizer, learnTokenizer } from "../models/tokenizer.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
+import type { SamplerInputs } from "../stages/compute/sampling.ts";
 import type { TeacherTrainer } from "../stages/compute/teacher-trainer.ts";
 import { createConditions } from "../stages/conditions.ts";
 import { readCodec, readDenoiser, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
 import { captionsOf, type Job, scaledBatches, withTrainer } from "../stages/pretraining.ts";
-import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
+import { pictureAt } from "../stages/run-state/chronicle.ts";
+import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly } from "../stages/run-state/watch.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
 
 /** Trains the teacher; see stages/compute/teacher-trainer.ts. */
 export async function pretrainTeacher(job: Job): Promise<void> {
@@ -41,6 +44,11 @@ export async function pretrainTeacher(job: Job): Promise<void> {
         const chosen = conditions.spread(rows, captions, seed);
         const length = shape[0] * shape[1] * shape[2];
         const noise = normals({ seed, stream: "pictures", length: rows * length });
+        const sample = (inputs: SamplerInputs) => sampleEvenly((part) => trainer.call("sample", part), inputs);
+        const watch = createWatch({
+          ...{ settings: optimiser, spec, conditions, painter, imageSize: codec.description.imageSize, seed, engine, context },
+          reference: () => imageRows(store, { statistics: summary.statistics, spec }, context),
+        });
         const sets = await trainingLoop({
           name: "teacher",
           folder: out,
@@ -51,11 +59,14 @@ export async function pretrainTeacher(job: Job): Promise<void> {
           batches: (fromStep) => teacherBatches({ job, optimiser, conditions, fromStep }),
           picture: async (step) => {
             if (step === 0) return;
-            const latents = await trainer.call("sample", { noise, rows, ...conditions.inputs(chosen) });
+            const latents = await sample({ noise, rows, ...conditions.inputs(chosen) });
             await painter.paint({ path: pictureAt(out, step), latents, columns: 8 });
           },
-        });
-        const weights = sets.average as Weights;
+          ...(optimiser.distanceEvery > 0 && {
+            measuring: measuringOf({ settings: optimiser, watch, sample, reference: summary.contents }),
+          }),
+        }).finally(watch.close);
+        const weights = keptOf(sets, optimiser);
         await writeModel(out, {
           description: {
             ...({ format: "onestep-model", version: 1, role: "teacher" } as const),

@@ -1,27 +1,29 @@
 /** triples | shuffled batches | student trainer | run folder */
 import { join } from "node:path";
-import { hashWeights, type Weights } from "../engine/weights.ts";
+import { hashWeights } from "../engine/weights.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
+import type { SamplerInputs } from "../stages/compute/sampling.ts";
 import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
-import { createWatch, imageRows, sampleEvenly, teacherRows } from "../stages/run-state/watch.ts";
+import { pictureAt } from "../stages/run-state/chronicle.ts";
+import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly, teacherRows } from "../stages/run-state/watch.ts";
 import { checkClasses, conditionsOf } from "../stages/row-conditions.ts";
 import { openTripleStore, readTriples } from "../stages/store/triples.ts";
 import { waitForShard } from "../stages/store/follow.ts";
-import { textHash } from "../stages/store/hash.ts";
 import { openLatentStore, stacked } from "../stages/store/latents.ts";
 import { studentBatches } from "../stages/student-batches.ts";
-import { callsOf, identityOf, pictureAt, trainingLoop } from "../stages/training-loop.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
 import { type Share, startGrowing, withThreads } from "../stages/threads.ts";
 import { startWorker } from "../stages/worker.ts";
 
 /**
  * Trains a one-step student on a store that is finished or still being written: which rows a step sees does not depend
- * on it. Resumes exactly. The pictures show the teacher's latents of the store's first rows above the student's.
+ * on it. Resumes exactly. The pictures show the teacher's latents of the store's first rows above the student's
+ * and its moving average's. The student written is the moving average of the least online distance (`train.keep`).
  * Throws a Failure when store and teacher do not belong together.
  */
 export async function train(options: {
@@ -73,17 +75,13 @@ export async function train(options: {
     await painter.close();
     throw error;
   });
-  const { distanceEvery, distanceCount, distanceFeatures, keep, patience } = settings.train;
+  const sample = (inputs: SamplerInputs) => sampleEvenly((part) => trainer.call("sample", part), inputs);
   const watch = createWatch({
     ...{ settings: settings.train, spec, conditions, painter, imageSize: codec.description.imageSize, seed, context },
     engine: withThreads(engine, threads()),
-    reference: () => (images ? imageRows(images.store, teacher.description) : teacherRows(store, distanceCount, context)),
+    reference: () => (images ? imageRows(images.store, teacher.description, context) : teacherRows(store, settings.train.distanceCount, context)),
   });
-  const measuring = {
-    ...{ every: distanceEvery, keep, patience },
-    identity: textHash(JSON.stringify([distanceCount, distanceFeatures, images?.store.fingerprint ?? store.fingerprint])),
-    measure: async () => ({ ...(await watch.measure((inputs) => trainer.call("sample", inputs))) }),
-  };
+  const measuring = measuringOf({ settings: settings.train, watch, sample, reference: (images?.store ?? store).fingerprint });
   try {
     const batches = (fromStep: number) =>
       studentBatches({ triples: store, images, conditions, settings: settings.train, seed, fromStep, signal: context.signal });
@@ -99,17 +97,19 @@ export async function train(options: {
       trainer: callsOf(trainer),
       context,
       batches,
-      ...(distanceEvery > 0 && { measuring }),
+      ...(settings.train.distanceEvery > 0 && { measuring }),
       picture: async (step) => {
         await waitForShard(store, 0, context);
         const rows = (await readTriples(store, 0)).slice(0, PICTURED);
         const noise = stacked(rows.map((row) => row.noise));
         const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
-        const made = await sampleEvenly((inputs) => trainer.call("sample", inputs), { noise, rows: rows.length, ...conditions.inputs(batch) });
-        await painter.paint({ path: pictureAt(out, step), columns: COLUMNS, latents: pairedRows(rows.map((row) => row.latent), made) });
+        const inputs = { noise, rows: rows.length, ...conditions.inputs(batch) };
+        const raw = await sampleEvenly((part) => trainer.call("sampleRaw", part), inputs);
+        const average = await sample(inputs);
+        await painter.paint({ path: pictureAt(out, step), ...sideBySide(rows.map((row) => row.latent), { raw, average }) });
       },
     });
-    const weights = (keep === "best" ? sets.best : undefined) ?? (sets.average as Weights);
+    const weights = keptOf(sets, settings.train);
     const student: Denoiser = {
       description: { ...teacher.description, role: "student", hash: hashWeights(weights) },
       weights,
@@ -134,16 +134,20 @@ async function openImages(folder: string, { spec, statistics }: Denoiser["descri
   return { store, statistics, sigmaData: spec.diffusion.sigmaData };
 }
 
-const COLUMNS = 8;
+const COLUMNS = 16;
 const PICTURED = 32;
 
-/** Rows of a grid in pairs: the teacher's above, the student's of the same noise and condition below. */
-function pairedRows(teacher: Float32Array[], student: Float32Array): Float32Array {
+/** Lines of a grid in threes: the teacher's, and below of the same noise and condition the student's and its moving average's. */
+function sideBySide(teacher: Float32Array[], { raw, average }: { raw: Float32Array; average: Float32Array }) {
   const length = teacher[0]?.length ?? 0;
-  const made = teacher.map((_, i) => student.subarray(i * length, (i + 1) * length));
+  const rowsOf = (latents: Float32Array) => teacher.map((_, i) => latents.subarray(i * length, (i + 1) * length));
+  const [student, steady] = [rowsOf(raw), rowsOf(average)];
+  const columns = Math.min(COLUMNS, teacher.length);
   const lines: Float32Array[] = [];
-  for (let at = 0; at < teacher.length; at += COLUMNS) {
-    lines.push(...teacher.slice(at, at + COLUMNS), ...made.slice(at, at + COLUMNS));
+  const rowLabels: string[] = [];
+  for (let at = 0; at + columns <= teacher.length; at += columns) {
+    for (const rows of [teacher, student, steady]) lines.push(...rows.slice(at, at + columns));
+    rowLabels.push("teacher", "student", "average");
   }
-  return stacked(lines);
+  return { latents: stacked(lines), columns, rowLabels };
 }

@@ -77,6 +77,8 @@ export const presets: Record<string, Preset> = {
         stepsPerShard: 2,
         checkpointEvery: 4,
         pictureEvery: 8,
+        distanceEvery: 4,
+        distanceCount: 64,
       },
       evaluate: { count: 16, batch: 8 },
     },

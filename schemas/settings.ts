@@ -66,11 +66,21 @@ export const optimiserSettings = z.strictObject({
   pictureEvery: count.default(1000), // steps
 });
 
+/** Of an online Fréchet distance, and what is done about it; `distanceEvery` stands beside. */
+const watchSettings = {
+  distanceCount: count.default(1024), // samples of each, whose noise and conditions are always the same
+  distanceFeatures: z.string().default("auto"), // as evaluate.features; more than 128 are seen along 128 random directions
+  keep: z.enum(["best", "last"]).default("best"), // best: what is written is the moving average of the least online distance
+  patience: z.int().nonnegative().default(0), // distances in a row without a lesser one after which training ends; 0: never
+};
+
 export const pretrainSettings = z.strictObject({
   teacher: optimiserSettings
     .extend({
       dropCondition: fraction.default(0.1), // share of samples that train the unconditional prediction of guidance
       from: z.string().optional(), // RUN of an earlier teacher of the same shape, whose weights to start from
+      distanceEvery: z.int().nonnegative().default(0), // steps between online Fréchet distances of samples made as simulate.*; 0: none
+      ...watchSettings,
     })
     .prefault({}),
   autoencoder: optimiserSettings
@@ -120,17 +130,15 @@ export const trainSettings = optimiserSettings.extend({
   firstShards: count.default(1), // shards that must exist before step 0
   stepsPerShard: rate.default(8), // every so many steps one further shard may be drawn from
   threads: z.int().nonnegative().default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
-  distanceEvery: z.int().nonnegative().default(1000), // steps between online Fréchet distances, in metrics.jsonl; 0: none
-  distanceCount: count.default(1024), // samples of each, whose noise and conditions are always the same
-  distanceFeatures: z.string().default("auto"), // as evaluate.features; more than 128 are seen along 128 random directions
-  keep: z.enum(["best", "last"]).default("best"), // best: the student is the moving average of the least online distance
-  patience: z.int().nonnegative().default(0), // distances in a row without a lesser one after which training ends; 0: never
+  distanceEvery: z.int().nonnegative().default(250), // steps between online Fréchet distances, in metrics.jsonl; 0: none
+  ...watchSettings,
 });
 
 export const evaluateSettings = z.strictObject({
   count: count.default(2048), // samples of each model; their conditions are those of the reference's images in turn
   reference: z.enum(["whole", "draw"]).default("whole"), // compare with all images, or with `count` of them
   seeds: count.default(1), // repetitions with other samples (seed, seed + 1, ...), whose spread is printed; 3 for results
+  speed: z.boolean().default(true), // time the models too: milliseconds an image, images a second
   features: z.string().default("auto"), // built-in, or the path of a feature network's safetensors
   batch: count.default(64),
 });

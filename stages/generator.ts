@@ -72,7 +72,7 @@ export async function openGenerator(options: {
     options: sampler,
     signal: context.signal,
   });
-  const painter = await createPainter({ codec, engine, context, spec, statistics }).catch(async (error) => {
+  const painter = await createPainter({ codec, engine, context, spec, statistics, batch: Math.min(batch, 16) }).catch(async (error) => {
     await compute.close();
     throw error;
   });

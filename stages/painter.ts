@@ -12,7 +12,7 @@ import { startWorker } from "./worker.ts";
 export interface Painter {
   /** Images of latents [rows * h * w * c]. */
   decode: (latents: Float32Array) => Promise<Picture[]>;
-  paint: (options: { path: string; latents: Float32Array; columns: number; captions?: string[] }) => Promise<void>;
+  paint: (options: { path: string; latents: Float32Array; columns: number; captions?: string[]; rowLabels?: string[] }) => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -23,13 +23,15 @@ export async function createPainter(options: {
   context: Context;
   spec?: DenoiserSpec;
   statistics?: Statistics;
+  /** Latents decoded at once; 16 unless given. */
+  batch?: number;
 }): Promise<Painter> {
-  const { codec, engine, context, spec, statistics } = options;
+  const { codec, engine, context, spec, statistics, batch = 16 } = options;
   const compute = await startWorker<CodecApi>({
     name: "image decoder",
     module: new URL("./compute/codec.ts", import.meta.url),
     remedy: "lower images.size",
-    options: { ...codec, batch: 16, engine },
+    options: { ...codec, batch, engine },
     signal: context.signal,
   });
   const size = codec.description.imageSize;
@@ -45,8 +47,8 @@ export async function createPainter(options: {
   };
   return {
     decode,
-    paint: async ({ path, latents, columns, captions }) => {
-      await writeGrid({ path, images: await decode(latents), columns, ...(captions && { captions }), scale: size < 48 ? 2 : 1 });
+    paint: async ({ path, latents, ...words }) => {
+      await writeGrid({ path, images: await decode(latents), ...words, scale: size < 48 ? 2 : 1 });
     },
     close: compute.close,
   };

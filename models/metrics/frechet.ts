@@ -1,3 +1,4 @@
+import { addDots } from "./dots.ts";
 import { symmetricEigenvalues } from "./eigenvalues.ts";
 import type { Gaussian } from "./statistics.ts";
 
@@ -23,7 +24,9 @@ export function frechetDistance(
   }
   if (!Number.isFinite(distance)) throw new RangeError("the features hold NaN or infinity");
   const { factor, rank } = semidefiniteFactor(first.covariance, size);
-  const roots = symmetricEigenvalues(congruence(factor, second.covariance, size, rank), rank);
+  if (rank === 0) return Math.max(distance, 0);
+  const transposed = Float64Array.from({ length: rank * size }, (_, at) => factor[(at % size) * rank + Math.floor(at / size)]!);
+  const roots = symmetricEigenvalues(congruence(transposed, second.covariance, size, rank), rank);
   for (const root of roots) distance -= 2 * Math.sqrt(Math.max(root, 0));
   return Math.max(distance, 0);
 }
@@ -58,20 +61,11 @@ export function semidefiniteFactor(matrix: Float64Array, size: number): { factor
   return { factor, rank };
 }
 
-/** F' S F [rank, rank], lower triangle only, for F [size, rank] and symmetric S [size, size]. */
-function congruence(factor: Float64Array, matrix: Float64Array, size: number, rank: number): Float64Array {
+/** F' S F [rank, rank], lower triangle only, for F' [rank, size] and symmetric S [size, size]. */
+function congruence(transposed: Float64Array, matrix: Float64Array, size: number, rank: number): Float64Array {
+  const half = new Float64Array(rank * size); // F' S
+  addDots({ a: transposed, b: matrix, depth: size, target: half });
   const result = new Float64Array(rank * rank);
-  const product = new Float64Array(rank); // one row of S F
-  for (let i = 0; i < size; i++) {
-    product.fill(0);
-    for (let k = 0; k < size; k++) {
-      const weight = matrix[i * size + k]!;
-      for (let j = 0, at = k * rank; j < rank; j++, at++) product[j]! += weight * factor[at]!;
-    }
-    for (let row = 0; row < rank; row++) {
-      const weight = factor[i * rank + row]!;
-      for (let j = 0, at = row * rank; j <= row; j++, at++) result[at]! += weight * product[j]!;
-    }
-  }
+  addDots({ a: half, b: transposed, depth: size, target: result, lower: true });
   return result;
 }

@@ -1,3 +1,5 @@
+import { addDots } from "./dots.ts";
+
 /** A Gaussian fitted to feature vectors: `covariance` is [dimension, dimension], row-major. */
 export interface Gaussian {
   count: number;
@@ -17,7 +19,7 @@ export function runningStatistics(dimension: number): {
   // Sums are taken around the first batch's mean: raw second moments would cancel where the mean is large.
   let shift: Float64Array | undefined;
   const sum = new Float64Array(dimension);
-  const products = new Float64Array(dimension * dimension); // lower triangle
+  const products = new Float64Array(dimension * dimension); // of which the lower triangle is read
 
   return {
     add(features) {
@@ -25,21 +27,15 @@ export function runningStatistics(dimension: number): {
       if (!Number.isInteger(rows)) throw new RangeError(`${features.length} values are not rows of ${dimension}`);
       if (rows === 0) return;
       shift ??= columnMeans(features, dimension);
-      const centred = Float64Array.from(features);
+      const columns = new Float64Array(features.length); // centred, [dimension, rows]
       for (let row = 0, at = 0; row < rows; row++) {
         for (let i = 0; i < dimension; i++, at++) {
-          centred[at]! -= shift[i]!;
-          sum[i]! += centred[at]!;
+          const value = features[at]! - shift[i]!;
+          columns[i * rows + row] = value;
+          sum[i]! += value;
         }
       }
-      for (let i = 0; i < dimension; i++) {
-        const target = products.subarray(i * dimension, i * dimension + i + 1);
-        for (let row = 0; row < rows; row++) {
-          const start = row * dimension;
-          const factor = centred[start + i]!;
-          for (let j = 0; j <= i; j++) target[j]! += factor * centred[start + j]!;
-        }
-      }
+      addDots({ a: columns, b: columns, depth: rows, target: products, lower: true });
       count += rows;
     },
 

@@ -18,7 +18,7 @@ export interface ReferencePicture {
   caption?: string;
 }
 
-/** Real images in an order that the seed alone decides. */
+/** Real images: all of them, or some in an order that the seed alone decides. */
 export interface Reference {
   size: number;
   /** How many there are at most: some may turn out not to be readable. */
@@ -26,6 +26,8 @@ export interface Reference {
   classes: string[];
   /** How the stored images come to their size, or what else stands between them and what is compared. */
   preparation: string;
+  /** Every image, in the source's own order: the same one each time. */
+  all: () => AsyncGenerator<ReferencePicture>;
   /** Draws without replacement: the next `count` images, or as many as are left. */
   draw: (count: number) => AsyncGenerator<ReferencePicture>;
 }
@@ -45,18 +47,19 @@ export function openReference(options: ReferenceOptions): Promise<Reference> {
 async function imageReference({ path, settings, signal }: ReferenceOptions): Promise<Reference> {
   const { size, background, maxPixels } = settings.images;
   const source = await openImages({ paths: [path], limits: settings.images, signal });
-  const draw = drawing({ entries: source.entries, seed: settings.seed }, async function* (chosen) {
+  const read = async function* (isChosen: Choice) {
     const wanted = source
       .images()
-      .pipe(through(filter(({ index }) => chosen.has(index))), decode({ size, background, maxPixels }));
+      .pipe(through(filter(({ index }) => isChosen(index))), decode({ size, background, maxPixels }));
     for await (const item of iterate(wanted, { signal })) if (item.kind === "image") yield item;
-  });
+  };
   return {
     size,
     available: source.entries,
     classes: source.classes,
     preparation: "Lanczos 3 where not of this size",
-    draw,
+    all: () => read(() => true),
+    draw: drawing({ entries: source.entries, seed: settings.seed }, read),
   };
 }
 
@@ -67,7 +70,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
   const { batch } = settings.encoder;
   const { imageSize: size, entries, classes } = store.manifest;
 
-  const draw = drawing({ entries, seed: settings.seed }, async function* (chosen) {
+  const read = async function* (isChosen: Choice) {
     const codec = await startWorker<Codec>({
       name: "image decoder",
       module: new URL("../compute/codec.ts", import.meta.url),
@@ -85,7 +88,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
     try {
       let rows: LatentRow[] = [];
       for await (const row of readLatents(store)) {
-        if (chosen.has(row.index)) rows.push(row);
+        if (isChosen(row.index)) rows.push(row);
         if (rows.length < batch) continue;
         yield* decoded(rows);
         rows = [];
@@ -94,9 +97,13 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
     } finally {
       await codec.close();
     }
-  });
-  return { size, available: entries, classes, preparation: "decoded from latents", draw };
+  };
+  const draw = drawing({ entries, seed: settings.seed }, read);
+  return { size, available: entries, classes, preparation: "decoded from latents", all: () => read(() => true), draw };
 }
+
+/** Whether the image of this index is wanted. */
+type Choice = (index: number) => boolean;
 
 /**
  * A draw over a source that can read a set of its entries, in its own order. Entries that it leaves out (rejected,
@@ -104,7 +111,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
  */
 function drawing(
   { entries, seed }: { entries: number; seed: number },
-  read: (chosen: Set<number>) => AsyncGenerator<ReferencePicture>,
+  read: (isChosen: Choice) => AsyncGenerator<ReferencePicture>,
 ): Reference["draw"] {
   const order = permutation({ seed, stream: "evaluate/reference", length: entries });
   let drawn = 0;
@@ -113,7 +120,7 @@ function drawing(
     while (made < count && drawn < entries) {
       const chosen = new Set(order.subarray(drawn, drawn + count - made));
       drawn += chosen.size;
-      for await (const picture of read(chosen)) {
+      for await (const picture of read((index) => chosen.has(index))) {
         made++;
         yield picture;
       }

@@ -2,7 +2,7 @@ import { createEngine, type Engine } from "../../engine/engine.ts";
 import { integers, normals } from "../../engine/philox.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { FeatureNetwork } from "../../models/features/network.ts";
-import { type Comparison, compareImages } from "../../stages/evaluate/compare.ts";
+import { type Comparison, compareImages, duplicateShare, fewestImages } from "../../stages/evaluate/compare.ts";
 import type { Picture } from "../../stages/picture/grid.ts";
 import { measureLines } from "../../stages/evaluate/lines.ts";
 import { assert, suite } from "../harness.ts";
@@ -74,11 +74,28 @@ test("the reference's hash follows its pixels and nothing else", async () => {
   assert.is.not(await hash(1, 2), await hash(4, 2));
 });
 
-test("different counts, different sizes, too few and none are refused", async () => {
+test("counts may differ: a shift is found from 100 against 400 too", async () => {
+  const result = await compare(flat({ count: 100, seed: 1, centre: 108 }), flat({ count: 400, seed: 2, centre: 128 }));
+  assert.close(result.frechetDistance, 400, 90);
+  assert.equal([result.count, result.references], [100, 400]);
+});
+
+test("the least number of images is the first power of two above the dimension", () => {
+  assert.equal([1, 2, 63, 64, 1280, 2047, 2048].map(fewestImages), [2, 4, 64, 128, 2048, 2048, 4096]);
+});
+
+test("duplicates: copies are found, independent images give about one in a hundred", () => {
+  const spread = (count: number, scale: number) => Float64Array.from({ length: count }, (_, i) => ((i + 0.5) / count) * scale);
+  assert.is(duplicateShare(spread(1000, 1), spread(1000, 1)), 0.01);
+  assert.is(duplicateShare(new Float64Array(50), spread(1000, 1)), 1);
+  assert.is(duplicateShare(spread(50, 1).map((value) => value + 1), spread(1000, 1)), 0);
+});
+
+test("different sizes, too few and none are refused", async () => {
   const of = (count: number, size = SIZE) => flat({ count, seed: 1, centre: 100, size });
-  await assert.rejects(compare(of(20), of(21)), /20 generated with 21 reference/);
   await assert.rejects(compare(of(20), of(20, 16)), /8x8 with a reference of 16x16/);
-  await assert.rejects(compare(of(2), of(2)), /from 2 images: channel means has 2 features.*at least 3/);
+  await assert.rejects(compare(of(2), of(2)), /from 2 images: channel means has 2 features.*at least 4/);
+  await assert.rejects(compare(of(20), of(2)), /from 2 images of the reference: .*give more images/);
   await assert.rejects(compare(of(0), of(20)), /generated images: it holds no images/);
   const mixed = async function* () {
     yield* of(3);
@@ -90,29 +107,36 @@ test("different counts, different sizes, too few and none are refused", async ()
 test("every printed line carries counts, reference, features and filter", () => {
   const comparison: Comparison = {
     frechetDistance: 12.34567,
+    kernelDistance: 0.001,
     precision: 0.5,
     recall: 0.25,
+    duplicates: 0.01,
     bands: [0, -1.234],
     count: 512,
+    references: 600,
     reference: "abcdef0123456789",
     features: "some network 01234567",
     resizeFilter: "none",
   };
   const lines = measureLines({
     subject: "student, 1 NFE",
-    comparison,
+    role: "student",
     preparation: "decoded",
     evaluations: 1,
-    seconds: 0.01,
+    seeds: [
+      { seed: 0, ...comparison, seconds: 0.01 },
+      { seed: 1, ...comparison, frechetDistance: 14.34567, seconds: 0.01 },
+    ],
   });
-  assert.is(lines.length, 6);
+  assert.is(lines.length, 7);
+  assert.is(lines[0]!.type === "result" && lines[0]!.values.value, "13.35 ± 1.4");
   for (const line of lines) {
     assert.is(line.type, "result");
     if (line.type !== "result") continue;
     const { samples, reference, features, resize } = line.values;
     assert.equal(
       [samples, reference, features, resize],
-      ["512 against 512", "abcdef012345 (decoded)", "some network 01234567", "none"],
+      ["512 against 600", "abcdef012345 (decoded)", "some network 01234567", "none"],
     );
   }
 });

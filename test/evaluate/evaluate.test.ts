@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sharp } from "../../schemas/sharp.ts";
@@ -10,13 +10,18 @@ import { initBuiltin } from "../../models/features/builtin.ts";
 import { evaluate } from "../../pipelines/evaluate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
+import type { CurvePoint } from "../../stages/evaluate/curve.ts";
+import { inTurn } from "../../stages/evaluate/evaluation.ts";
+import { type SeedMeasures, summarise, type Summary } from "../../stages/evaluate/measures.ts";
+import type { Speed } from "../../stages/evaluate/speed.ts";
 import { openCodec, writeCodec, writeModel } from "../../stages/model.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("evaluate");
 
 const SIZE = 8;
-const COUNT = 80; // the least for 64 features
+const COUNT = 128; // the least for 64 features
+const IMAGES = 2 * COUNT;
 
 let folder: string;
 let features: string;
@@ -24,7 +29,7 @@ const settingsOf = (count: number) =>
   settingsSchema.parse({
     images: { size: SIZE },
     network: { kind: "dit", patch: 4, width: 16, depth: 1, heads: 2, condition: "class" },
-    evaluate: { count, batch: 16, features },
+    evaluate: { count, batch: 16, features, speed: false },
     simulate: { steps: 2, solver: "euler", batch: 16 },
     engine: { threads: 1 },
   });
@@ -34,9 +39,11 @@ test.before(async () => {
   features = join(folder, "features.safetensors");
   await writeFile(features, encodeSafetensors({ tensors: initBuiltin({ targets: 2 }, 1) }));
   await mkdir(join(folder, "images"));
-  for (let i = 0; i < 2 * COUNT; i++) {
+  for (let i = 0; i < IMAGES; i++) {
     const raw = { width: SIZE, height: SIZE, channels: 3 } as const;
-    const pixels = Uint8Array.from(integers({ seed: i, stream: "noise", length: SIZE * SIZE * 3, below: 256 }));
+    const colour = integers({ seed: i, stream: "colour", length: 3, below: 192 });
+    const noise = integers({ seed: i, stream: "noise", length: SIZE * SIZE * 3, below: 64 });
+    const pixels = Uint8Array.from(noise, (value, at) => value + colour[at % 3]!);
     await sharp(pixels, { raw }).png().toFile(join(folder, "images", `${i}.png`));
   }
   await mkdir(join(folder, "model"));
@@ -56,32 +63,99 @@ test.before(async () => {
 });
 test.after(() => rm(folder, { recursive: true }));
 
-async function run(count: number) {
+interface Options {
+  out?: string;
+  teacher?: string;
+  curve?: string;
+  neighbours?: string;
+  seeds?: number;
+  speed?: boolean;
+  reference?: "whole" | "draw";
+}
+
+async function run(count: number, options: Options = {}) {
   const events: PipelineEvent[] = [];
   const context = { signal: new AbortController().signal, report: (event: PipelineEvent) => void events.push(event) };
-  const measures = await evaluate({ model: join(folder, "model"), reference: join(folder, "images"), settings: settingsOf(count), context });
+  const { seeds = 1, reference = "whole", speed = false, ...rest } = options;
+  const base = settingsOf(count);
+  const settings = { ...base, evaluate: { ...base.evaluate, seeds, reference, speed } };
+  const measures = await evaluate({ model: join(folder, "model"), reference: join(folder, "images"), settings, context, ...rest });
   return { measures, events };
 }
 
-test("an untrained student is far from the data, another draw of the data near; every figure is a line", async () => {
-  const { measures, events } = await run(COUNT);
-  assert.equal(measures.map(({ subject }) => subject), ["student, 1 NFE", "another draw of the reference"]);
-  const [student, again] = measures as [(typeof measures)[0], (typeof measures)[0]];
-  assert.is(student.evaluations, 1);
-  assert.ok(student.seconds! > 0);
-  assert.ok(student.comparison.frechetDistance > again.comparison.frechetDistance);
-  assert.is(student.comparison.reference, again.comparison.reference);
-  assert.is(student.comparison.resizeFilter, "bicubic, antialiased (a=-0.5)");
-  const lines = events.filter(({ type }) => type === "result");
-  assert.is(lines.length, 6 + 4);
-}, { seconds: 60 });
+let alone: SeedMeasures; // the student's figures of the plain command
 
-test("too few images are refused before any is generated", async () => {
-  await assert.rejects(run(COUNT - 1), /from 79 images: built-in attribute classifier has 64 features.*at least 80/);
+test("an untrained student is far from the data, real images are near, noise is measured too; every figure is a line", async () => {
+  const { measures, events } = await run(COUNT);
+  assert.equal(measures.map(({ role }) => role), ["floor", "ceiling", "student"]);
+  const [floor, ceiling, student] = measures.map(({ seeds }) => seeds[0]!) as [SeedMeasures, SeedMeasures, SeedMeasures];
+  alone = student;
+  assert.ok(student.frechetDistance > floor.frechetDistance);
+  assert.equal([floor.count, floor.references, student.count, student.references], [IMAGES / 2, IMAGES / 2, COUNT, IMAGES]);
+  assert.is(student.reference, ceiling.reference);
+  assert.is(student.resizeFilter, "bicubic, antialiased (a=-0.5)");
+  const lines = events.filter(({ type }) => type === "result");
+  assert.is(lines.length, 5 + 6 + 8);
+  assert.is(events.filter(({ type }) => type === "table").length, 1);
+}, { seconds: 180 });
+
+test("seeds, teacher, curve, neighbours and speed at once: all in the record, the first seed as it was alone", async () => {
+  const [out, neighbours, model] = [join(folder, "results.json"), join(folder, "neighbours.png"), join(folder, "model")];
+  const { measures, events } = await run(COUNT, { seeds: 2, teacher: model, out, curve: "4,1,4", neighbours, speed: true });
+  const record = JSON.parse(await readFile(out, "utf8")) as {
+    subjects: { role: string; figures: Record<string, Summary>; seeds: SeedMeasures[] }[];
+    reference: { hash: string };
+    curve: CurvePoint[];
+    speed: Record<string, Speed>;
+  };
+  assert.equal(record.subjects.map(({ role }) => role), ["floor", "ceiling", "student", "student", "pair"]);
+  const student = record.subjects[2]!;
+  assert.equal(student.seeds.map(({ seed }) => seed), [0, 1]);
+  const [first, second] = student.seeds.map(({ frechetDistance }) => frechetDistance) as [number, number];
+  assert.is(first, alone.frechetDistance);
+  assert.is.not(first, second);
+  assert.close(student.figures.frechetDistance!.mean, (first + second) / 2, 1e-12);
+  assert.close(student.figures.frechetDistance!.spread!, Math.abs(first - second) / Math.SQRT2, 1e-12);
+  assert.close(record.subjects[4]!.figures.frechetDistance!.mean, 0, 1e-9); // a model is no distance from itself
+  assert.is(record.reference.hash, measures[2]!.seeds[0]!.reference);
+
+  assert.equal(record.curve.map(({ evaluations, solver, steps }) => [evaluations, solver, steps]), [[1, "heun", 1], [4, "dpm++2m", 4]]);
+  assert.ok(record.curve.every(({ distance }) => distance.mean > 0));
+  assert.match(await readFile(join(folder, "results-curve.svg"), "utf8"), /^<svg/);
+  const { width, height } = await sharp(neighbours).metadata();
+  assert.ok(width! > 16 * SIZE && height! > 8 * SIZE);
+  assert.ok(events.some((event) => event.type === "note" && event.message.includes(neighbours)));
+  const speeds = Object.values(record.speed);
+  assert.ok(speeds.length > 0 && speeds.every(({ millisecondsAnImage, imagesASecond }) => millisecondsAnImage > 0 && imagesASecond > 0));
+}, { seconds: 240 });
+
+test("a draw compares with as many images, and says when there are not", async () => {
+  const { measures } = await run(COUNT, { reference: "draw" });
+  assert.equal(measures.map(({ role }) => role), ["ceiling", "student"]); // halves of 64 have no floor in 64 features
+  assert.equal(measures.at(-1)!.seeds.map(({ count, references }) => [count, references]), [[COUNT, COUNT]]);
+  await assert.rejects(run(IMAGES + 1, { reference: "draw" }), new RegExp(`Cannot compare ${IMAGES + 1} images with .*: it holds ${IMAGES}`));
+}, { seconds: 180 });
+
+test("wrong requests are refused before anything is measured", async () => {
+  await assert.rejects(run(COUNT, { curve: "2,4" }), /without a teacher and a place for it/);
+  for (const curve of ["", "2,x", "0", "1.5"]) {
+    await assert.rejects(run(COUNT, { curve, teacher: "t", out: "o.json" }), /whole numbers of evaluations above 0/);
+  }
 });
 
-test("a reference that is too small is refused", async () => {
-  await assert.rejects(run(2 * COUNT + 1), /Cannot compare 161 images with .*: it holds 160/);
+test("conditions: everyone's turn comes equally often, and what is left over is spread", () => {
+  assert.equal(inTurn(4, 2), [0, 1, 0, 1]);
+  assert.equal(inTurn(3, 9), [0, 3, 6]);
+  assert.equal(inTurn(6, 4), [0, 1, 2, 3, 0, 2]);
+});
+
+test("the mean and its spread are those of the definition", () => {
+  assert.equal(summarise([3]), { mean: 3, count: 1 });
+  assert.equal(summarise([1, 2, 3, 6]), { mean: 3, spread: Math.sqrt((4 + 1 + 0 + 9) / 3), count: 4 });
+});
+
+test("too few images are refused before any is generated", async () => {
+  await assert.rejects(run(COUNT - 1), /from 127 images: built-in attribute classifier has 64 features.*at least 128/);
 });
 
 test.run();

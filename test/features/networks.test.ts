@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,7 +43,28 @@ function channelsLast({ shape, data }: { shape: number[]; data: Float32Array }):
 
 const largest = (values: Float32Array) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
+/** Made by vectors.py: 64 features of two pictures each. */
+const vectors = JSON.parse(readFileSync(new URL("./vectors.json", import.meta.url), "utf8")) as Record<"resnet20" | "builtin", number[][]>;
+
+/** The pictures of vectors.py: [2, size, size, 3]. */
+function formulaPictures(size: number): Float32Array {
+  return Float32Array.from({ length: 2 * size * size * 3 }, (_, at) => {
+    const [c, x, y, i] = [at % 3, Math.floor(at / 3) % size, Math.floor(at / 3 / size) % size, Math.floor(at / 3 / size / size)];
+    return (x * (7 + 3 * i) + y * (13 - 2 * i) + Math.floor((x * y * (i + 1)) / 5) + c * 41 + i * 59) % 256;
+  });
+}
+
+test("the built-in network meets its vectors by PyTorch", async () => {
+  const network = await loadFeatureNetwork({ path: "builtin", imageSize: 64 });
+  assert.close(await features(network, formulaPictures(64)), vectors.builtin.flat(), 1e-5);
+});
+
 if (present) {
+  test("ResNet-20 meets its vectors by PyTorch", async () => {
+    const network = await loadFeatureNetwork({ path: "auto", imageSize: 32 });
+    assert.close(await features(network, formulaPictures(32)), vectors.resnet20.flat(), 1e-5);
+  });
+
   test("MobileNetV2 meets its parity vectors", async () => {
     const { tensors } = await readSafetensors(join(shared, "features/mobilenet-v2/parity.safetensors"));
     const network = await loadFeatureNetwork({ path: "auto", imageSize: 64 });

@@ -55,13 +55,16 @@ export async function writeSquares(folder: string): Promise<string> {
   return images;
 }
 
-/** Every file below a folder with its bytes in hex, but those that `ignore` matches. */
+/** What a training writes that tells the time. */
+const CLOCKS = /run\.html$|tensorboard/;
+
+/** Every file below a folder with its bytes in hex, but those that tell the time and those that `ignore` matches. */
 export async function contents(folder: string, ignore = /^$/): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath ?? entry.path, entry.name);
     const name = path.slice(folder.length + 1);
-    if (entry.isFile() && !ignore.test(name)) files[name] = (await readFile(path)).toString("hex");
+    if (entry.isFile() && !ignore.test(name) && !CLOCKS.test(name)) files[name] = (await readFile(path)).toString("hex");
   }
   return files;
 }

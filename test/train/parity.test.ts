@@ -28,6 +28,8 @@ function job(kind: "dit" | "unet"): { spec: DenoiserSpec; settings: Settings } {
   return { spec: { ...settings, shape: [...SHAPE], classes: ["a", "b", "c"], vocabulary: 0 } as DenoiserSpec, settings };
 }
 
+const batch = { step: 0, noise: tensor("noise"), latent: tensor("clean"), label: Int32Array.of(1, 2) };
+
 const DEVICES = ["eager", "cpu"] as const;
 const engine = (device: (typeof DEVICES)[number]) => ({ device, threads: 1 }) as never;
 
@@ -89,7 +91,7 @@ for (const kind of ["dit", "unet"] as const) {
     for (const device of DEVICES) {
       const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine(device), seed: 1 });
       await trainer.load(midway(await trainer.save()));
-      const metrics = await trainer.step({ step: 0, noise: tensor("noise"), latent: tensor("clean"), label: Int32Array.of(1, 2) });
+      const metrics = await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
       assert.ok("r1" in metrics && "d_loss" in metrics, "all three updates ran");
       after.push(await trainer.save());
     }
@@ -98,6 +100,31 @@ for (const kind of ["dit", "unet"] as const) {
     assert.ok(error <= 1e-5, `${at} is off by ${error}`);
   }, { seconds: 120 });
 }
+
+test("the discriminator sees a real image in the last row's place, with its own class and without any noise", async () => {
+  const { spec, settings } = job("dit");
+  const weights = perturbed(initDenoiser(spec, 1), 0.02);
+  /** Mean logit of the real rows, by a discriminator all of whose layers are at work. */
+  const real = async (changes: Partial<Parameters<Awaited<ReturnType<typeof createStudent>>["step"]>[0]>): Promise<number> => {
+    const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine("cpu"), seed: 1 });
+    const state = await trainer.save();
+    await trainer.load({ ...state, judge: perturbed(state.judge!, 0.1) });
+    const { d_real } = await trainer.step({ ...batch, ...changes });
+    return d_real!;
+  };
+  const replaced = (values: Float32Array, stream: string): Float32Array => Float32Array.from([...values.subarray(0, 256), ...tensor(stream).subarray(256)]);
+  const image = (stream: string, label: number) => ({ latent: tensor(stream).subarray(0, 256), label: Int32Array.of(label) });
+  const [otherNoise, otherLatent] = [replaced(batch.noise, "other"), replaced(batch.latent, "other")];
+
+  const pairs = await real({});
+  assert.not.equal(await real({ noise: otherNoise }), pairs);
+  assert.not.equal(await real({ latent: otherLatent }), pairs);
+
+  const seen = await real({ image: image("image", 0) });
+  assert.is(await real({ image: image("image", 0), noise: otherNoise, latent: otherLatent }), seen);
+  assert.not.equal(await real({ image: image("image", 1) }), seen);
+  assert.not.equal(await real({ image: image("another", 0) }), seen);
+}, { seconds: 120 });
 
 test("100 steps of AdamW on a well-conditioned problem stay together", async () => {
   const shape = { x: [16, 8], y: [16, 6] };

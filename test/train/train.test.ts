@@ -63,6 +63,7 @@ test("training stopped at any step and started again ends with the bits of an un
     }
     await train({ ...request, out: at("broken"), context });
     const [whole, broken] = [await contents(at("whole")), await contents(at("broken"))];
+    assert.ok(whole["distance.svg"] && whole["metrics.jsonl"], "the distance was measured");
     assert.equal(Object.keys(broken).sort(), Object.keys(whole).sort());
     for (const [name, bytes] of Object.entries(whole)) assert.ok(broken[name] === bytes, `${name} differs`);
   }), { seconds: 240 });
@@ -70,7 +71,9 @@ test("training stopped at any step and started again ends with the bits of an un
 test("a teacher's training resumes exactly, and refuses a checkpoint of other data", () =>
   inFolder(async (folder) => {
     const images = await writeSquares(folder);
-    const settings = tinySettings();
+    const tiny = tinySettings();
+    const watched = { ...tiny.pretrain.teacher, distanceEvery: 2, distanceCount: 64 };
+    const settings = { ...tiny, pretrain: { ...tiny.pretrain, teacher: watched } };
     const at = (name: string): string => join(folder, name);
     const { context } = recordingContext();
     await ingest({ images: [images], out: at("latents"), settings, context });

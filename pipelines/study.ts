@@ -1,0 +1,153 @@
+/** variants x seeds | train | measure | table: which part of the method does how much, one command a question */
+import { join } from "node:path";
+import type { Context, PipelineEvent } from "../schemas/events.ts";
+import { Failure, isFailure } from "../schemas/failure.ts";
+import { writeSettings } from "../schemas/resolve-settings.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { durationInWords, numberInWords } from "../schemas/words.ts";
+import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
+import { measureBaselines, readBaselines } from "../stages/study/baselines.ts";
+import { openGround } from "../stages/study/ground.ts";
+import { type Job, planStudy, studyNamed } from "../stages/study/plan.ts";
+import { writeReport } from "../stages/study/report.ts";
+import { appendResult, appendTime, type Figures, figuresOf, readResults, readTimes, type Result } from "../stages/study/results.ts";
+import type { Study } from "../stages/study/studies.ts";
+import { type Findings, samplesOf, tableRows, verdict } from "../stages/study/summary.ts";
+import { secondsLeft, secondsOf } from "../stages/study/times.ts";
+import { train } from "./train.ts";
+
+/**
+ * Trains every variant of a study with every seed (0 to `seeds - 1`, added to the settings' own) on one store, and measures
+ * each student against one reference, the teacher once. All variants of a seed come before the next seed. In `out`:
+ * VARIANT/SEED, an ordinary run of `train`; results.jsonl, a line for each that is measured; baselines.json, the teacher's
+ * figures and those of real images; study.md and study.svg, what they say so far; times.jsonl, the seconds.
+ *
+ * Finished runs are not made again and a stopped one goes on; what was measured otherwise (another reference or `evaluate`
+ * settings) is measured anew. A run that fails is named and passed over. Throws a Failure where a finished run was trained
+ * with other settings or data, and at the end where runs failed.
+ */
+export async function study(options: {
+  name: string;
+  store: string;
+  teacher: string;
+  reference: string;
+  out: string;
+  seeds: number;
+  /** The variants wanted; all without it. */
+  only?: readonly string[];
+  settings: Settings;
+  context: Context;
+  /** The studies there are, where not the built-in ones. */
+  studies?: readonly Study[];
+}): Promise<Result[]> {
+  const { store, teacher, out, seeds, only, settings, context } = options;
+  const asked = studyNamed(options.name, options.studies);
+  const ground = await openGround(options);
+  const { images } = ground;
+  const jobs = planStudy({ study: asked, settings, seeds, ...(only && { only }), ...(images !== undefined && { images }) });
+  await checkFolder(out, asked);
+  await writeSettings(out, settings);
+  const { steps, batch, learningRate } = settings.train;
+  const facts = { training: `${steps} steps of ${batch}, learning rate ${learningRate}`, store, teacher };
+  const say = (message: string): void => context.report({ type: "note", stage: "study", message });
+  const failed: string[] = [];
+  let evaluation: Evaluation | undefined;
+
+  const evaluating = async (): Promise<Evaluation> => (evaluation ??= await openEvaluation(options));
+
+  /** The results of these jobs that were measured alike, and what to compare them with. */
+  async function findings(): Promise<Findings> {
+    const found = await readResults(out);
+    const results = jobs.flatMap((job) => lastOf(job, found) ?? []).filter(({ measurement }) => measurement === ground.measurement);
+    const baselines = await readBaselines(out, ground);
+    return { study: asked, results, ...(baselines && { baselines }) };
+  }
+
+  async function timesLeft(done: readonly Result[]): Promise<string> {
+    const rest = secondsLeft({ jobs: jobs.map(placeOf), done, times: await readTimes(out) });
+    return rest > 0 ? `, about ${durationInWords(rest)} left` : "";
+  }
+
+  /** Trains and measures what is not done yet; answers the figures, if there are new ones. */
+  async function make(job: Job): Promise<Figures | undefined> {
+    const [run, folder, training] = [nameOf(job), join(out, nameOf(job)), ground.trainingOf(job)];
+    const found = lastOf(job, await readResults(out));
+    if (found && found.training !== training) {
+      const remedy = "Choose another --out, or repeat its settings";
+      throw new Failure(`Cannot go on with the study ${out}: ${run} was trained with other data or settings. ${remedy}.`);
+    }
+    if (found?.measurement === ground.measurement) return undefined;
+    await timed(out, job, "train", () => train({ store, teacher, out: folder, settings: job.settings, context: within(context, run) }));
+    const figures = await timed(out, job, "measure", async () => figuresOf(await (await evaluating()).measure({ name: "student", path: folder })));
+    await appendResult(out, { study: asked.name, ...placeOf(job), run, training, measurement: ground.measurement, figures });
+    return figures;
+  }
+
+  async function measureTeacher(): Promise<void> {
+    if (await readBaselines(out, ground)) return;
+    await measureBaselines({ folder: out, teacher, ground, evaluation: await evaluating() });
+  }
+
+  const already = (await findings()).results;
+  say(`${asked.name}: ${jobs.length} runs of ${steps} steps, ${already.length} done${await timesLeft(already)}`);
+  try {
+    for (const job of jobs) {
+      context.signal.throwIfAborted();
+      if (job.seed > 0) await measureTeacher();
+      try {
+        const figures = await make(job);
+        if (!figures) continue;
+        const found = await findings();
+        const { results } = found;
+        const spent = durationInWords(secondsOf(placeOf(job), await readTimes(out)));
+        const distance = numberInWords(Number(figures.frechetDistance.mean.toPrecision(4)));
+        say(`${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs done${await timesLeft(results)}`);
+        await writeReport({ folder: out, facts, ...found });
+      } catch (error) {
+        context.signal.throwIfAborted();
+        if (!isFailure(error) || error.exitCode === 2 || lastOf(job, await readResults(out))) throw error;
+        failed.push(nameOf(job));
+        context.report({ type: "warning", stage: "study", message: `${nameOf(job)} failed and is passed over: ${error.message}` });
+      }
+    }
+    if (failed.length < jobs.length) await measureTeacher();
+  } finally {
+    await evaluation?.close();
+  }
+
+  const found = await findings();
+  const report = await writeReport({ folder: out, facts, ...found });
+  if (found.results.length > 0) context.report({ type: "table", stage: "study", rows: tableRows(found) });
+  const { order, pairs } = verdict(samplesOf(found));
+  for (const sentence of [...order, ...pairs.slice(0, asked.variants.length - 1)]) say(sentence); // neighbours; the report has every pair
+  context.report({ type: "result", stage: "study", values: { runs: found.results.length, report } });
+  if (failed.length > 0) throw new Failure(`Cannot finish the study ${out}: ${failed.join(", ")} failed. The same command tries them again.`);
+  return [...found.results];
+}
+
+const placeOf = ({ variant, seed }: Job): { variant: string; seed: number } => ({ variant: variant.name, seed });
+const nameOf = ({ variant, seed }: Job): string => `${variant.name}/${seed}`;
+
+function lastOf({ variant, seed }: Job, results: readonly Result[]): Result | undefined {
+  return results.filter((result) => result.variant === variant.name && result.seed === seed).at(-1);
+}
+
+async function checkFolder(out: string, { name }: Study): Promise<void> {
+  const other = (await readResults(out)).find((result) => result.study !== name);
+  if (other) throw new Failure(`Cannot put the study "${name}" into ${out}: it holds the study "${other.study}". Choose another --out.`);
+}
+
+/** The context of one run: its bars and words carry the run's name, and what it prints of results is the study's to say. */
+function within({ signal, report }: Context, name: string): Context {
+  const renamed = (event: PipelineEvent): PipelineEvent => (event.stage === "train" ? { ...event, stage: name } : event);
+  return { signal, report: (event) => (event.type === "result" || event.type === "table" ? undefined : report(renamed(event))) };
+}
+
+async function timed<T>(out: string, job: Job, part: "train" | "measure", work: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  try {
+    return await work();
+  } finally {
+    await appendTime(out, { ...placeOf(job), part, seconds: Number(((performance.now() - began) / 1000).toFixed(1)) });
+  }
+}

@@ -1,0 +1,224 @@
+/** An open evaluation: the reference's features once, then any number of models measured against them. */
+import { normals } from "../../engine/philox.ts";
+import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Measurer } from "../compute/measurer.ts";
+import { type Generator, openGenerator } from "../generator.ts";
+import type { Picture } from "../picture/grid.ts";
+import { startWorker } from "../worker.ts";
+import { type Comparison, requireEnough } from "./compare.ts";
+import { conditionName, createGatherer, type Gathered } from "./gather.ts";
+import type { Measures } from "./measures.ts";
+import { openReference, type Reference } from "./reference.ts";
+
+export interface Evaluation {
+  reference: Pick<Reference, "size" | "preparation"> & { path: string; count: number };
+  network: { name: string; hash: string; dimension: number; size: number; resizeFilter: string };
+  /** Feature distance of two real images of the same condition, where there are two of any. */
+  diversity: number | undefined;
+  /**
+   * Samples a model and compares it with the reference, once a seed. `name` is that of its sets, for `against` and
+   * `nearest`; `simulate` overrides how a teacher samples; `only: "distance"` leaves the rest out.
+   */
+  measure: (options: { name: string; path: string; simulate?: Partial<Settings["simulate"]>; only?: "distance" }) => Promise<Measures>;
+  /** One measured model against another, made from the same noise and conditions. */
+  against: (options: { name: string; other: string; subject: string }) => Promise<Measures>;
+  /** Half of the reference against the other half; undefined where the halves are too small for the features. */
+  floor: () => Promise<Measures | undefined>;
+  /** Plain noise in a model's latent space, decoded: what a model that learned nothing but the decoder would get. */
+  ceiling: (path: string) => Promise<Measures>;
+  /** The first `count` samples of a measured model, and of each the three nearest images of the reference. */
+  neighbours: (options: { name: string; path: string; count: number }) => Promise<Neighbours>;
+  /** The reference's images once more, in the order of its indices. */
+  images: () => AsyncIterable<Gathered>;
+  /** Ends the model's workers, which otherwise wait for more of the same model. */
+  rest: () => Promise<void>;
+  close: () => Promise<void>;
+}
+
+export interface Neighbours {
+  samples: Picture[];
+  nearest: { index: Int32Array; distance: Float64Array }; // [count * 3], nearest first
+}
+
+/**
+ * Reads the reference (`evaluate.reference`: all of it, or `evaluate.count` images) and measures its features. Throws a
+ * Failure where there are fewer images than the feature network needs.
+ */
+export async function openEvaluation(options: { reference: string; settings: Settings; context: Context }): Promise<Evaluation> {
+  const { settings, context } = options;
+  const { count, features, batch } = settings.evaluate;
+  const seeds = Array.from({ length: settings.evaluate.seeds }, (_, i) => settings.seed + i);
+  const reference = await openReference({ path: options.reference, settings, signal: context.signal });
+  const measurer = await startWorker<Measurer>({
+    name: "measurer",
+    module: new URL("../compute/measurer.ts", import.meta.url),
+    remedy: "lower evaluate.batch",
+    options: { features, imageSize: reference.size, batch, engine: settings.engine },
+    signal: context.signal,
+  });
+  const generators = createGenerators(context);
+  const gather = createGatherer({ measurer, reference: { path: options.reference, size: reference.size }, batch, report: context.report });
+  const isWhole = settings.evaluate.reference === "whole";
+  const setOf = (name: string, seed: number) => `${name} of seed ${seed}`;
+
+  async function comparisons(make: (seed: number) => Promise<Comparison>): Promise<Measures["seeds"]> {
+    const found: Measures["seeds"] = [];
+    for (const seed of seeds) found.push({ seed, ...(await make(seed)) });
+    return found;
+  }
+
+  async function start() {
+    const network = await measurer.call("network", undefined);
+    requireEnough({ count, network });
+    const conditions: Conditions = { labels: [], captions: [] };
+    const pictures = isWhole ? reference.all() : reference.draw(count);
+    const total = isWhole ? reference.available : count;
+    const { done } = await gather({ set: "reference", pictures: noting(pictures, conditions), total });
+    if (!isWhole && done < count) {
+      throw new Failure(`Cannot compare ${count} images with ${options.reference}: it holds ${done}; lower evaluate.count to that`);
+    }
+    requireEnough({ count: done, network, of: options.reference });
+    return { network, conditions: repeated(conditions, count), done, diversity: await measurer.call("diversity", "reference") };
+  }
+
+  const { network, conditions, done, diversity } = await start().catch(async (error) => {
+    await measurer.close();
+    throw error;
+  });
+
+  /** Samples of one seed, compared. The set of the last run under that name is forgotten. */
+  async function compareSamples(generator: Generator, name: string, seed: number, only?: "distance") {
+    const set = setOf(name, seed);
+    await measurer.call("forget", set);
+    const images = generator.sample({ seed, start: 0, count, ...conditions });
+    const { seconds } = await gather({ set, pictures: under(images, conditions), total: count });
+    const sets = { generated: set, reference: "reference" };
+    if (only === "distance") return { frechetDistance: await measurer.call("distance", sets), seconds };
+    const comparison = await measurer.call("compare", sets);
+    const [spread, obedience] = [await measurer.call("diversity", set), await measurer.call("obedience", set)];
+    return { ...comparison, seconds, ...(spread !== undefined && { diversity: spread }), ...(obedience && { obedience }) };
+  }
+
+  const { preparation } = reference;
+  return {
+    reference: { path: options.reference, count: done, size: reference.size, preparation },
+    network,
+    diversity,
+    measure: async ({ name, path, simulate, only }) => {
+      const generator = await generators.open({ ...settings, simulate: { ...settings.simulate, ...simulate } }, path);
+      const measured: Measures["seeds"] = [];
+      for (const seed of seeds) measured.push({ seed, ...(await compareSamples(generator, name, seed, only)) });
+      const { kind, nfe: evaluations, description } = generator;
+      return { subject: `${kind}, ${evaluations} NFE`, role: kind, path, hash: description.hash, preparation, evaluations, seeds: measured };
+    },
+    against: async ({ name, other, subject }) => ({
+      ...{ subject, role: "pair", preparation: "generated from the same noise" },
+      seeds: await comparisons((seed) => measurer.call("compare", { generated: setOf(name, seed), reference: setOf(other, seed) })),
+    }),
+    floor: async () => {
+      if (Math.floor(done / 2) <= network.dimension) return undefined;
+      const seeds = await comparisons((seed) => measurer.call("compareHalves", { set: "reference", seed }));
+      return { subject: "floor: real against other real images", role: "floor", preparation, seeds };
+    },
+    ceiling: async (path) => {
+      const generator = await generators.open(settings, path);
+      const [set, seed] = ["noise", settings.seed];
+      await gather({ set, pictures: decodedNoise(generator, { seed, count, batch }), total: count });
+      const comparison = await measurer.call("compare", { generated: set, reference: "reference" });
+      await measurer.call("forget", set);
+      return { subject: "ceiling: decoded noise", role: "ceiling", preparation, seeds: [{ seed, ...comparison }] };
+    },
+    neighbours: async ({ name, path, count: wanted }) => {
+      const count = Math.min(wanted, settings.evaluate.count);
+      const nearest = await measurer.call("nearest", { generated: setOf(name, seeds[0]!), reference: "reference", count });
+      const generator = await generators.open(settings, path);
+      const samples: Picture[] = [];
+      for await (const picture of generator.sample({ seed: seeds[0]!, count, ...conditions })) samples.push(picture);
+      return { samples, nearest };
+    },
+    images: async function* () {
+      if (isWhole) return yield* reference.all();
+      const again = await openReference({ path: options.reference, settings, signal: context.signal });
+      yield* again.draw(count);
+    },
+    rest: generators.close,
+    close: async () => {
+      await Promise.all([generators.close(), measurer.close()]);
+    },
+  };
+}
+
+/** Generators one at a time: asked for the same model twice in a row, it is the same one. */
+function createGenerators(context: Context) {
+  let held: { key: string; generator: Generator } | undefined;
+  const close = async (): Promise<void> => {
+    await held?.generator.close();
+    held = undefined;
+  };
+  return {
+    open: async (settings: Settings, path: string): Promise<Generator> => {
+      const key = JSON.stringify([path, settings.simulate]);
+      if (held?.key === key) return held.generator;
+      await close();
+      const generator = await openGenerator({ path, settings, context });
+      held = { key, generator };
+      return generator;
+    },
+    close,
+  };
+}
+
+/** Of image i of every model. */
+interface Conditions {
+  labels: number[]; // -1: none
+  captions: (string | null)[];
+}
+
+/** Notes the conditions of real images as they pass. */
+async function* noting(
+  pictures: AsyncIterable<Gathered & { label?: number }>,
+  { labels, captions }: Conditions,
+): AsyncGenerator<Gathered> {
+  for await (const { pixels, label = -1, caption = null } of pictures) {
+    labels.push(label);
+    captions.push(caption);
+    yield { pixels, caption, condition: conditionName({ label, caption }) };
+  }
+}
+
+/** Images generated under these conditions. */
+async function* under(images: AsyncIterable<Gathered>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
+  let i = 0;
+  for await (const { pixels } of images) {
+    const [label, caption] = [labels[i]!, captions[i++]!];
+    yield { pixels, caption, condition: conditionName({ label, caption }) };
+  }
+}
+
+/** `count` conditions from the given ones; see `inTurn`. */
+function repeated({ labels, captions }: Conditions, count: number): Conditions {
+  const turns = inTurn(count, labels.length);
+  return { labels: turns.map((i) => labels[i]!), captions: turns.map((i) => captions[i]!) };
+}
+
+/**
+ * `count` indices below `length`: all of them in turn, as often as they fit, and the rest spread evenly over the whole,
+ * because stores made of class folders hold one class after the other.
+ */
+export function inTurn(count: number, length: number): number[] {
+  const whole = count - (count % length);
+  return Array.from({ length: count }, (_, i) => (i < whole ? i % length : Math.floor(((i - whole) * length) / (count - whole))));
+}
+
+/** Pictures of latents that are standard normal in the model's own scale, so of the data's mean and deviation. */
+async function* decodedNoise(generator: Generator, { seed, count, batch }: { seed: number; count: number; batch: number }) {
+  const { spec } = generator.description;
+  const length = spec.shape.reduce((product, side) => product * side, 1);
+  for (let from = 0; from < count; from += batch) {
+    const rows = Math.min(batch, count - from);
+    const noise = normals({ seed, stream: "evaluate/noise", offset: from * length, length: rows * length });
+    yield* await generator.decode(noise.map((value) => value * spec.diffusion.sigmaData));
+  }
+}

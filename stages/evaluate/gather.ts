@@ -1,0 +1,65 @@
+/** Streams pictures into a set of the measurer. */
+import type { Compute } from "../../engine/compute.ts";
+import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { Measurer } from "../compute/measurer.ts";
+import { isSceneCaption } from "./obedience.ts";
+
+export interface Gathered {
+  pixels: Uint8Array; // [size, size, 3]
+  caption?: string | null;
+  condition?: string;
+}
+
+type Gatherer = (options: { set: string; pictures: AsyncIterable<Gathered>; total: number }) => Promise<{ done: number; seconds: number }>;
+
+/**
+ * Answers how many pictures there were and the seconds that making one took. While a batch is being measured the next
+ * is made; no more than two are held. Throws a Failure where a picture is not of the reference's size.
+ */
+export function createGatherer(options: {
+  measurer: Compute<Measurer>;
+  reference: { path: string; size: number };
+  batch: number;
+  report: Context["report"];
+}): Gatherer {
+  const { measurer, reference, batch, report } = options;
+  const length = reference.size ** 2 * 3;
+  return async ({ set, pictures, total }) => {
+    let [done, seconds, asked] = [0, 0, performance.now()];
+    let held: Gathered[] = [];
+    let sent: Promise<unknown> = Promise.resolve();
+    const send = async (): Promise<void> => {
+      const pixels = new Uint8Array(held.length * length);
+      for (const [i, picture] of held.entries()) pixels.set(picture.pixels, i * length);
+      const scenes = held.map(({ caption }) => (isSceneCaption(caption) ? caption : undefined));
+      const conditions = held.map(({ condition = "" }) => condition);
+      held = [];
+      await sent;
+      sent = measurer.call("addAll", { set, pixels, scenes, conditions }, { transfer: [pixels.buffer] });
+      sent.catch(() => {}); // awaited before the next one, and at the end
+    };
+    for await (const picture of pictures) {
+      seconds += (performance.now() - asked) / 1000;
+      if (picture.pixels.length !== length) {
+        const side = Math.sqrt(picture.pixels.length / 3);
+        throw new Failure(
+          `Cannot compare images of ${side} px with ${reference.path} at ${reference.size} px: give images, or latents ` +
+            `ingested at images.size ${side}`,
+        );
+      }
+      held.push(picture);
+      report({ type: "progress", stage: `evaluate ${set}`, done: ++done, total, unit: "images" });
+      if (held.length === batch) await send();
+      asked = performance.now();
+    }
+    if (held.length > 0) await send();
+    await sent;
+    return { done, seconds: seconds / done };
+  };
+}
+
+/** What two pictures must share to count as answers to the same request; "" where there was none. */
+export function conditionName({ label, caption }: { label: number; caption: string | null }): string {
+  return caption ?? (label >= 0 ? `class ${label}` : "");
+}

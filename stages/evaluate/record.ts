@@ -1,0 +1,32 @@
+/** The evaluation as a file: all that is needed to repeat its figures, and the figures of every seed. */
+import type { Settings } from "../../schemas/settings.ts";
+import { writeAtomic } from "../store/atomic.ts";
+import type { Evaluation } from "./evaluation.ts";
+import { type Measures, summaries } from "./measures.ts";
+
+/**
+ * Writes `path` as JSON: settings, the reference and feature network by hash, each subject with its figures by seed, mean
+ * and sample standard deviation. `more` is whatever else was measured (speed, curve, neighbours).
+ */
+export async function writeRecord(options: {
+  path: string;
+  settings: Settings;
+  evaluation: Pick<Evaluation, "reference" | "network" | "diversity">;
+  measures: readonly Measures[];
+  more: Record<string, unknown>;
+}): Promise<void> {
+  const { path, settings, evaluation, measures, more } = options;
+  const { seed, evaluate, simulate, engine } = settings;
+  const { path: source, count, size, preparation } = evaluation.reference;
+  const { solver, steps, guidance, batch } = simulate;
+  const record = {
+    format: "onestep-evaluation",
+    version: 1,
+    settings: { seed, evaluate, simulate: { solver, steps, guidance, batch }, engine },
+    reference: { path: source, hash: measures[0]?.seeds[0]?.reference, count, size, preparation, diversity: evaluation.diversity },
+    features: evaluation.network,
+    subjects: measures.map(({ seeds, ...of }) => ({ ...of, figures: summaries({ seeds }), seeds })),
+    ...more,
+  };
+  await writeAtomic(path, `${JSON.stringify(record, null, 2)}\n`);
+}

@@ -1,0 +1,192 @@
+/**
+ * Charts as self-contained SVG: for files, for the README and inside pages. Every colour is of middling lightness on a
+ * transparent ground, so that one picture is legible on a light and on a dark page.
+ */
+import { numberInWords } from "../../schemas/words.ts";
+import { type Axis, axisOf } from "./ticks.ts";
+
+/** A value with the ends of its error bar, where it has one. */
+export interface ChartPoint {
+  x: number;
+  y: number;
+  low?: number;
+  high?: number;
+}
+
+interface AxisWords {
+  label: string;
+  /** Logarithmic: values that are not positive are left out. */
+  log?: boolean;
+}
+
+const [width, height] = [720, 420];
+const [left, right, floor] = [72, 700, 366];
+const ink = "#747c86"; // contrast of 4:1 on white and on #0d1117
+const faint = `stroke="${ink}" stroke-opacity="0.3"`;
+const colours = ["#2f81d8", "#d1701a", "#2f9e5b", "#c2529b", "#8f6fd6", "#a08410", "#cf4b45", "#1d96a3"];
+/** Points of a series up to which each has a dot and an error bar of its own; more make a line in a band. */
+const FEW = 40;
+
+/**
+ * Series of points joined by lines, in the order given; `lines` are values to compare with, drawn across. Points and
+ * lines that are not finite, or not positive on a logarithmic axis, are left out. Answers an SVG document.
+ */
+export function lineChart(options: {
+  title: string;
+  x: AxisWords;
+  y: AxisWords;
+  series: readonly { name: string; points: readonly ChartPoint[] }[];
+  lines?: readonly { name: string; y: number }[];
+}): string {
+  const { title, x, y } = options;
+  const series = options.series.map(({ name, points }) => ({
+    name,
+    points: points.filter((point) => shown(point.x, x.log) && shown(point.y, y.log)).map((point) => bounded(point, y.log)),
+  }));
+  const lines = (options.lines ?? []).filter((line) => shown(line.y, y.log));
+  const all = series.flatMap(({ points }) => points);
+  const across = axisOf(all.map((point) => point.x), { log: x.log, tight: true });
+  const upright = axisOf([...all.flatMap((point) => [point.y, point.low, point.high]), ...lines.map((line) => line.y)], { log: y.log });
+  const named = legend(series.length > 1 ? series.map(({ name }) => name) : []);
+  const top = named.bottom + 12;
+  const place = { x: (value: number) => left + 8 + across.at(value) * (right - left - 16), y: placing(upright, top) };
+
+  const drawn = series.map(({ points }, i) => drawSeries(points, colours[i % colours.length] as string, place));
+  const compared = lines.map((line) => {
+    const at = n(place.y(line.y));
+    const words = text(right - 4, place.y(line.y) - 5, `${line.name}: ${numberInWords(line.y)}`, { anchor: "end" });
+    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" stroke="${ink}" stroke-width="1.5" stroke-dasharray="6 4"/>${words}`;
+  });
+  const ticks = across.ticks.map((tick) => {
+    const mark = `<line x1="${n(place.x(tick))}" x2="${n(place.x(tick))}" y1="${floor}" y2="${floor + 5}" ${faint}/>`;
+    return mark + text(place.x(tick), floor + 18, numbered(tick), { anchor: "middle" });
+  });
+  const none = all.length === 0 ? text((left + right) / 2, (top + floor) / 2, "no values yet", { anchor: "middle" }) : "";
+  const axes = [grid({ axis: upright, place: place.y, words: y }), ...ticks, text((left + right) / 2, floor + 40, x.label, { anchor: "middle" })];
+  return svg({ title, content: [named.content, ...axes, ...compared, ...drawn, none] });
+}
+
+/** A bar a name, in the order given, with its value above it and its error bar over it. Answers an SVG document. */
+export function barChart(options: {
+  title: string;
+  y: AxisWords;
+  bars: readonly { name: string; y: number; low?: number; high?: number }[];
+}): string {
+  const { title, y } = options;
+  const bars = options.bars.filter((bar) => shown(bar.y, y.log)).map((bar) => ({ name: bar.name, ...bounded({ x: 0, ...bar }, y.log) }));
+  const axis = axisOf(bars.flatMap(({ y, low, high }) => [y, low, high]), { log: y.log, fromZero: true });
+  const top = 52;
+  const placed = placing(axis, top);
+  const step = (right - left) / Math.max(1, bars.length);
+  const thick = Math.min(64, step * 0.66);
+  const zero = y.log ? floor : placed(0);
+  const drawn = bars.map(({ name, y: value, low, high }, i) => {
+    const x = left + (i + 0.5) * step;
+    const at = placed(value);
+    const box = `y="${n(Math.min(at, zero))}" height="${n(Math.max(1, Math.abs(zero - at)))}"`;
+    const column = `<rect x="${n(x - thick / 2)}" width="${n(thick)}" ${box} fill="${colours[0]}" fill-opacity="0.8"/>`;
+    const whisker = low < high ? errorBar({ x, low: placed(low), high: placed(high), colour: ink }) : "";
+    const figure = text(x, Math.min(at, placed(high)) - 6, numbered(value), { anchor: "middle", strong: true });
+    const words = broken(name, Math.max(6, Math.floor(step / 6.4))).map((line, k) => text(x, floor + 16 + 13 * k, line, { anchor: "middle" }));
+    return `<g><title>${escaped(name)}: ${numberInWords(value)}</title>${column}${whisker}${figure}${words.join("")}</g>`;
+  });
+  return svg({ title, content: [grid({ axis, place: placed, words: y }), ...drawn] });
+}
+
+/** One series: a band or error bars, the line, and a dot a point where there are few. */
+function drawSeries(
+  points: readonly Required<ChartPoint>[],
+  colour: string,
+  place: { x: (value: number) => number; y: (value: number) => number },
+): string {
+  const at = (x: number, y: number) => `${n(place.x(x))},${n(place.y(y))}`;
+  const few = points.length <= FEW;
+  const spread = points.some(({ low, high }) => low < high);
+  const edge = [...points.map(({ x, high }) => at(x, high)), ...points.map(({ x, low }) => at(x, low)).reverse()];
+  const band = spread && !few ? `<polygon points="${edge.join(" ")}" fill="${colour}" fill-opacity="0.2"/>` : "";
+  const path = points.map(({ x, y }) => at(x, y)).join(" ");
+  const line = `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>`;
+  const dots = points.map(({ x, y, low, high }) => {
+    const bar = low < high ? errorBar({ x: place.x(x), low: place.y(low), high: place.y(high), colour }) : "";
+    const words = `<title>${numberInWords(x)}: ${numberInWords(y)}</title>`;
+    return `${bar}<circle cx="${n(place.x(x))}" cy="${n(place.y(y))}" r="3" fill="${colour}">${words}</circle>`;
+  });
+  return `${band}${points.length > 1 ? line : ""}${few ? dots.join("") : ""}`;
+}
+
+function errorBar({ x, low, high, colour }: { x: number; low: number; high: number; colour: string }): string {
+  const cap = (y: number) => `M${n(x - 5)} ${n(y)}H${n(x + 5)}`;
+  return `<path d="M${n(x)} ${n(low)}V${n(high)}${cap(low)}${cap(high)}" fill="none" stroke="${colour}" stroke-width="1.5"/>`;
+}
+
+/** The upright axis: a line across at every tick, and what it measures, written along it. */
+function grid({ axis, place, words }: { axis: Axis; place: (value: number) => number; words: AxisWords }): string {
+  const lines = axis.ticks.map((tick) => {
+    const at = n(place(tick));
+    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${faint}/>${text(left - 8, place(tick) + 4, numbered(tick), { anchor: "end" })}`;
+  });
+  const middle = (floor + 52) / 2;
+  const label = `<text x="16" y="${middle}" transform="rotate(-90 16 ${middle})" text-anchor="middle">${escaped(words.label)}</text>`;
+  return `${lines.join("")}<line x1="${left}" x2="${right}" y1="${floor}" y2="${floor}" stroke="${ink}"/>${label}`;
+}
+
+/** Names beside their colours, in as many rows as they need under the title. */
+function legend(names: readonly string[]): { content: string; bottom: number } {
+  let [x, y] = [left, 50];
+  const entries = names.map((name, i) => {
+    const wide = 26 + name.length * 6.6;
+    if (x > left && x + wide > right) [x, y] = [left, y + 18];
+    const mark = `<rect x="${n(x)}" y="${y - 8}" width="14" height="4" rx="2" fill="${colours[i % colours.length]}"/>`;
+    const entry = mark + text(x + 19, y - 2, name);
+    x += wide + 10;
+    return entry;
+  });
+  return { content: entries.join(""), bottom: names.length > 0 ? y : 40 };
+}
+
+function svg({ title, content }: { title: string; content: readonly string[] }): string {
+  const style = `font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="12" fill="${ink}"`;
+  const heading = `<text x="${left}" y="24" font-size="15" font-weight="600">${escaped(title)}</text>`;
+  const size = `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="${escaped(title)}" ${style}>${heading}${content.join("")}</svg>\n`;
+}
+
+const placing = ({ at }: Axis, top: number) => (value: number): number => floor - at(value) * (floor - top);
+
+const shown = (value: number, log = false): boolean => Number.isFinite(value) && (!log || value > 0);
+
+/** A point whose error bar has both ends, within what the axis can show. */
+function bounded({ x, y, low = y, high = y }: ChartPoint, log = false): Required<ChartPoint> {
+  return { x, y, low: shown(low, log) ? low : y, high: shown(high, log) ? high : y };
+}
+
+/** A name in at most three lines of so many letters. */
+function broken(name: string, letters: number): string[] {
+  const lines: string[] = [];
+  for (const word of name.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= letters) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.slice(0, 3).map((line) => (line.length > letters + 2 ? `${line.slice(0, letters + 1)}…` : line));
+}
+
+/** Three digits, thousands as k and millions as M. */
+function numbered(value: number): string {
+  const size = Math.abs(value);
+  const [scaled, unit] = size >= 1e6 ? [value / 1e6, "M"] : size >= 1e4 ? [value / 1e3, "k"] : [value, ""];
+  if (size > 0 && size < 1e-3) return value.toExponential(1).replace(".0", "").replace("-", "\u2212");
+  return `${Number(scaled.toPrecision(size >= 1e3 && size < 1e4 ? 4 : 3))}${unit}`.replace("-", "\u2212");
+}
+
+function text(x: number, y: number, words: string, { anchor = "start", strong = false } = {}): string {
+  const how = anchor === "start" ? "" : ` text-anchor="${anchor}"`;
+  return `<text x="${n(x)}" y="${n(y)}"${how}${strong ? ' font-weight="600"' : ""}>${escaped(words)}</text>`;
+}
+
+const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+
+/** Words as they may stand in SVG and HTML. */
+export const escaped = (words: string): string => words.replace(/\p{Cc}/gu, " ").replace(/[&<>"]/g, (letter) => entities[letter] as string);
+
+const n = (value: number): string => String(Math.round(value * 10) / 10);

@@ -1,0 +1,52 @@
+/** What all runs of a study stand on: triples, teacher, images and the reference, and the hashes that say which they are. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Failure } from "../../schemas/failure.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { readDenoiser, readPerceptual } from "../model.ts";
+import { openLatentStore } from "../store/latents.ts";
+import { openTripleStore } from "../store/triples.ts";
+import { identityOf } from "../training-loop.ts";
+import type { Job } from "./plan.ts";
+
+export interface Ground {
+  /** Latent store of the real images; the reference where the settings name none and it is one of the teacher's shape. */
+  images?: string;
+  /** How the triples were made, and so how the teacher is measured. */
+  simulate: Pick<Settings["simulate"], "solver" | "steps" | "guidance">;
+  /** Hash of all that a training is a function of. */
+  trainingOf: (job: Job) => string;
+  /** Hash of all that a measurement of a trained run is a function of, and of the teacher's. */
+  measurement: string;
+  baseline: string;
+}
+
+/** Throws a Failure where store and teacher do not belong together. */
+export async function openGround(options: { store: string; teacher: string; reference: string; settings: Settings }): Promise<Ground> {
+  const { store, teacher, reference, settings } = options;
+  const triples = await openTripleStore({ folder: store });
+  const { description } = await readDenoiser(teacher);
+  const { manifest } = triples;
+  if (manifest.teacher.hash !== description.hash) {
+    throw new Failure(`Cannot study on ${store}: another teacher than ${teacher} made it. Name the run that simulate was given.`);
+  }
+  const latents = existsSync(join(reference, "store.json")) ? await openLatentStore({ folder: reference }) : undefined;
+  const isAlike = latents !== undefined && String(latents.manifest.shape) === String(description.spec.shape);
+  const images = settings.train.images ?? (isAlike ? reference : undefined);
+  const hashes = {
+    perceptual: settings.train.perceptual && (await readPerceptual(settings.train.perceptual)).description.hash,
+    images: images && (await openLatentStore({ folder: images })).fingerprint,
+  };
+  const { keep, patience, distanceEvery, distanceCount, distanceFeatures } = settings.train; // they choose which step is the student
+  const chosen = JSON.stringify({ keep, patience, distanceEvery, distanceCount, distanceFeatures });
+  const measured = { reference: latents?.fingerprint ?? reference, evaluate: settings.evaluate, seed: settings.seed };
+  const simulate = { solver: manifest.solver.name as Settings["simulate"]["solver"], steps: manifest.solver.steps, guidance: manifest.guidance };
+  return {
+    ...(images !== undefined && { images }),
+    simulate,
+    trainingOf: ({ settings: { train, seed } }) =>
+      identityOf({ store: triples.fingerprint, teacher: description.hash, train: { ...train, ...hashes }, seed }),
+    measurement: identityOf({ ...measured, chosen }),
+    baseline: identityOf({ ...measured, teacher: description.hash, simulate }),
+  };
+}

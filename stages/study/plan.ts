@@ -1,0 +1,77 @@
+/** From a study, settings and a number of seeds to the list of its runs. */
+import { isDeepStrictEqual } from "node:util";
+import { badUsage } from "../../schemas/failure.ts";
+import { didYouMean } from "../../schemas/nearest.ts";
+import { resolveSettings } from "../../schemas/resolve-settings.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { type Study, studies, type Variant } from "./studies.ts";
+
+/** One training of one variant. */
+export interface Job {
+  variant: Variant;
+  /** 0, 1, ...: added to the settings' seed. */
+  seed: number;
+  settings: Settings;
+}
+
+/** The study of that name. Throws a usage failure that suggests the nearest. */
+export function studyNamed(name: string, known: readonly Study[] = studies): Study {
+  const study = known.find((candidate) => candidate.name === name);
+  if (study) return study;
+  const names = known.map((candidate) => candidate.name);
+  throw badUsage(`Unknown study "${name}": ${didYouMean(name, names, `the studies are ${names.join(", ")}`)}`);
+}
+
+/**
+ * Every run of a study, all variants of the first seed before the second: a part of the list is a comparison already.
+ * `images` is the latent store of the real images, if there is one: variants that need it are left out without; `only`
+ * names the variants wanted. Throws a usage failure for an unknown name, and where the settings make two variants the same.
+ */
+export function planStudy(options: {
+  study: Study;
+  settings: Settings;
+  seeds: number;
+  only?: readonly string[];
+  images?: string;
+}): Job[] {
+  const { study, settings, seeds, images } = options;
+  const names = study.variants.map(({ name }) => name);
+  const { only = names } = options;
+  const unknown = only.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw badUsage(`Cannot study "${unknown}" in ${study.name}: ${didYouMean(unknown, names, `its variants are ${names.join(", ")}`)}`);
+  }
+  const base = { ...settings, train: { ...settings.train, images: settings.train.images ?? images } };
+  const variants = study.variants
+    .filter(({ name, needsImages }) => only.includes(name) && (!needsImages || base.train.images !== undefined))
+    .map((variant) => ({ variant, settings: settingsOf(variant, base) }));
+  checkDistinct(variants);
+  return Array.from({ length: seeds }, (_, seed) =>
+    variants.map(({ variant, settings: own }) => ({ variant, seed, settings: { ...own, seed: settings.seed + seed } })),
+  ).flat();
+}
+
+function settingsOf({ name, changes }: Variant, base: Settings): Settings {
+  const settings = resolveSettings([
+    { source: "the settings", values: base },
+    { source: `variant ${name}`, values: changes },
+  ]);
+  const { adversarialWeight, adversarialStart, steps } = settings.train;
+  if (adversarialWeight > 0 && adversarialStart >= steps) {
+    throw badUsage(
+      `Cannot study "${name}" in ${steps} steps: its discriminator joins at step ${adversarialStart}; ` +
+        "lower train.adversarialStart or give more --steps",
+    );
+  }
+  return settings;
+}
+
+function checkDistinct(variants: readonly { variant: Variant; settings: Settings }[]): void {
+  for (const [i, one] of variants.entries()) {
+    const twin = variants.slice(0, i).find(({ settings }) => isDeepStrictEqual(settings, one.settings));
+    if (!twin) continue;
+    const what = Object.keys(twin.variant.changes.train ?? {}).filter((key) => !(key in (one.variant.changes.train ?? {})));
+    const remedy = what.map((key) => `train.${key}`).join(" or ") || "one of them";
+    throw badUsage(`Cannot compare "${one.variant.name}" with "${twin.variant.name}": these settings make them the same; change ${remedy}`);
+  }
+}

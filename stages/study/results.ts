@@ -1,0 +1,80 @@
+/**
+ * FOLDER/results.jsonl: a line for every finished run, appended when it has been measured. It holds nothing of the clock,
+ * so that a study gives the same file however often it was stopped. FOLDER/times.jsonl has the durations.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { type Measures, type SeedMeasures, summaries } from "../evaluate/measures.ts";
+import { appendLine } from "../store/atomic.ts";
+
+const summarySchema = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
+
+/** What was measured of one run; every figure with its mean and spread over the seeds of the samples (`evaluate.seeds`). */
+export const figuresSchema = z.object({
+  frechetDistance: summarySchema,
+  precision: summarySchema,
+  recall: summarySchema,
+  duplicates: summarySchema.optional(),
+  diversity: summarySchema.optional(),
+  captionsObeyed: summarySchema.optional(),
+  /** How many samples a seed, and how many images of the reference with the sha256 of their pixels. */
+  samples: z.number(),
+  images: z.number(),
+  reference: z.string(),
+  features: z.string(),
+});
+export type Figures = z.infer<typeof figuresSchema>;
+
+/** The figures of one evaluated run, without those that tell of time. */
+export function figuresOf(measures: Measures): Figures {
+  const { seconds: _, ...means } = summaries(measures);
+  const [{ count, references, reference, features }] = measures.seeds as [SeedMeasures];
+  return figuresSchema.parse({ ...means, samples: count, images: references, reference, features });
+}
+
+const resultSchema = z.object({
+  study: z.string(),
+  variant: z.string(),
+  seed: z.number(),
+  /** The run's folder, below the study's. */
+  run: z.string(),
+  /** Hashes of all that the training, and the measurement, is a function of. */
+  training: z.string(),
+  measurement: z.string(),
+  figures: figuresSchema,
+});
+export type Result = z.infer<typeof resultSchema>;
+
+const timeSchema = z.object({ variant: z.string(), seed: z.number(), part: z.enum(["train", "measure"]), seconds: z.number() });
+export type Time = z.infer<typeof timeSchema>;
+
+const resultsPath = (folder: string): string => join(folder, "results.jsonl");
+const timesPath = (folder: string): string => join(folder, "times.jsonl");
+
+export const appendResult = (folder: string, result: Result): Promise<void> => appendLine(resultsPath(folder), JSON.stringify(result));
+export const appendTime = (folder: string, time: Time): Promise<void> => appendLine(timesPath(folder), JSON.stringify(time));
+
+/** The results of a study's folder in the order of their making; a line that a kill cut short counts for nothing. */
+export const readResults = (folder: string): Promise<Result[]> => readLines(resultsPath(folder), resultSchema);
+/** How long each stretch of work took: a run that was stopped has several. */
+export const readTimes = (folder: string): Promise<Time[]> => readLines(timesPath(folder), timeSchema);
+
+async function readLines<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  return text.split("\n").flatMap((line) => {
+    const { data } = schema.safeParse(parsed(line));
+    return data === undefined ? [] : [data];
+  });
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

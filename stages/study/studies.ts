@@ -1,0 +1,109 @@
+/** Studies as data: each trains the same student several times, and its variants say what differs. Add one here. */
+import type { Preset } from "../../schemas/presets.ts";
+
+export interface Variant {
+  /** Names its folder, too. */
+  name: string;
+  about: string;
+  /** The Fréchet distance that the paper prints for it; what it was measured on is in the study's `source`. */
+  published?: number;
+  /** Over the settings of the command line. */
+  changes: Preset["settings"];
+  /** Only where the reference is a latent store, whose images the discriminator then sees. */
+  needsImages?: boolean;
+}
+
+export interface Study {
+  name: string;
+  about: string;
+  /** Where the published numbers come from. */
+  source?: string;
+  variants: readonly Variant[];
+}
+
+const poster = "Kang et al. 2024 (Diffusion2GAN, poster): FID on zero-shot COCO-2014, Stable Diffusion 1.5";
+
+/** Regression alone. */
+const alone = { adversarialWeight: 0, imageShare: 0 };
+
+/** Parts of the discriminator, each as it is when left out. */
+const leftOut = { noiseCondition: false, r1Weight: 0, scales: [1], mismatch: 0, imageShare: 0 };
+
+/** The discriminator with these of its parts, as the settings of the command line have them, and without the others. */
+function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes"] {
+  return { train: Object.fromEntries(Object.entries(leftOut).filter(([part]) => !parts.includes(part as keyof typeof leftOut))) };
+}
+
+/** The discriminator at a weight, with this share of images among its real rows. */
+function balance(adversarialWeight: number, imageShare: number): Variant {
+  const about = `weight ${adversarialWeight}, ${imageShare * 100} % of the real rows are images`;
+  return { name: `${adversarialWeight}-${imageShare}`, about, changes: { train: { adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
+}
+
+export const studies: readonly Study[] = [
+  {
+    name: "regression",
+    about: "the loss between student and teacher alone, without a discriminator",
+    source: poster,
+    variants: [
+      {
+        name: "squared",
+        about: "squared error of the latents",
+        published: 110.55,
+        changes: { train: { ...alone, perceptualWeight: 0, pixelWeight: 1, pixelLoss: "squared" } },
+      },
+      {
+        name: "huber",
+        about: "pseudo-Huber of the latents",
+        published: 87.6,
+        changes: { train: { ...alone, perceptualWeight: 0, pixelWeight: 1, pixelLoss: "huber" } },
+      },
+      {
+        name: "perceptual",
+        about: "LatentLPIPS: features of the latents as they are",
+        published: 67.17,
+        changes: { train: { ...alone, perceptualWeight: 1, pixelWeight: 0, augment: false } },
+      },
+      {
+        name: "ensemble",
+        about: "E-LatentLPIPS: features under random transforms",
+        published: 22.95,
+        changes: { train: { ...alone, perceptualWeight: 1, pixelWeight: 0, augment: true } },
+      },
+    ],
+  },
+  {
+    name: "discriminator",
+    about: "the discriminator built up part by part over the regression of the settings",
+    source: poster,
+    variants: [
+      { name: "none", about: "regression alone", published: 14.72, changes: { train: alone } },
+      { name: "diffusion", about: "a discriminator that starts as the teacher", published: 12.04, changes: discriminatorWith() },
+      { name: "noise", about: "+ it sees the triple's noise", published: 11.97, changes: discriminatorWith("noiseCondition") },
+      { name: "r1", about: "+ R1 on a single sample", published: 10.6, changes: discriminatorWith("noiseCondition", "r1Weight") },
+      {
+        name: "multi-scale",
+        about: "+ inputs and outputs at several scales",
+        published: 9.58,
+        changes: discriminatorWith("noiseCondition", "r1Weight", "scales"),
+      },
+      {
+        name: "mix-and-match",
+        about: "+ real latents of other conditions among the fakes",
+        published: 9.45,
+        changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch"),
+      },
+      {
+        name: "real-images",
+        about: "+ real images among the real latents (ours)",
+        changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch", "imageShare"),
+        needsImages: true,
+      },
+    ],
+  },
+  {
+    name: "balance",
+    about: "how much the discriminator weighs, and what it takes for real: the teacher's latents or images",
+    variants: [balance(0.05, 0), balance(0.5, 0), balance(0.05, 0.5), balance(0.2, 0.5), balance(0.5, 0.5), balance(1, 0.5), balance(0.5, 1)],
+  },
+];
