@@ -41,7 +41,7 @@ export interface Command {
 }
 
 export const commonFlags: Readonly<Record<string, Flag>> = {
-  preset: { value: "NAME", about: "start from a built-in set of settings: demo, fashion, cifar, photos, tiny" },
+  preset: { value: "NAME", about: "start from a built-in set of settings: demo, tiny, small, base, smoke" },
   config: { value: "FILE.yaml", about: "settings from a file, over the preset" },
   set: { value: "PATH=VALUE", about: "one setting, over everything else, as in train.batch=32", many: true },
   seed: { value: "S", about: "of everything random", sets: "seed" },
@@ -214,7 +214,7 @@ export const commands: readonly Command[] = [
       count,
     },
     inherits: { teacher: model },
-    example: "pipeline run photos.zip --preset fashion --out runs/photos",
+    example: "pipeline run photos.zip --preset tiny --out runs/photos",
     start: async ({ positionals, flags, ...rest }) =>
       (await import("../pipelines/run.ts")).run({
         images: positionals,

@@ -24,10 +24,19 @@ export interface DiscriminatorConfig {
 }
 
 /**
- * The noise level the trunk is told, relative to sigmaData: latents here are clean, but at its very lowest levels the
- * teacher was hardly trained.
+ * The noise level the trunk is told of clean latents, relative to sigmaData: at its very lowest levels the teacher was
+ * hardly trained.
  */
 const RELATIVE_SIGMA = 0.1;
+
+/** Noise that the latents are judged under, as in LADD (METHODS 9.9): unit normals [b, h, w, c], and their levels [b]. */
+export interface Disturbance {
+  noise: Tensor;
+  sigma: Tensor;
+  /** Coefficients of the teacher's parameterisation at these levels. */
+  cIn: Tensor;
+  cNoise: Tensor;
+}
 
 /** Parameters of the discriminator that start silent: the noise's and the resized copies' ways in. */
 const inputLayer = (scale: number): string => `discriminator.scales.${scale}`;
@@ -134,18 +143,26 @@ function trunkOf(config: DiscriminatorConfig, teacher: Weights): Weights {
 /**
  * Logits of real (positive) against generated (negative): one tensor [b, positions] a head. x is a clean latent
  * [b, h, w, c] of standard deviation sigmaData, z its noise N(0, 1) [b, h, w, c], condition [b, width] as
- * `embedConditions` makes it from these same parameters.
+ * `embedConditions` makes it from these same parameters. With a disturbance the trunk sees x + sigma noise, and is told so.
  */
 export function applyDiscriminator(
   config: DiscriminatorConfig,
   parameters: Parameters,
-  { x, z, condition }: { x: Tensor; z: Tensor; condition?: Tensor },
+  { x, z, condition, disturbance }: { x: Tensor; z: Tensor; condition?: Tensor; disturbance?: Disturbance },
 ): Tensor[] {
-  const { diffusion, network } = config.spec;
-  const sigma = RELATIVE_SIGMA * diffusion.sigmaData;
-  const { cIn, cNoise } = createParameterisation(diffusion).precondition(sigma, numbers);
-  const inputs = { x: tf.mul(x, cIn), z, condition, noiseLevel: tf.fill([x.shape[0] as number], cNoise) as Tensor };
+  const { network } = config.spec;
+  const inputs = { z, condition, ...(disturbance ? disturbed(x, disturbance) : clean(config, x)) };
   return network.kind === "dit" ? ditLogits(config, parameters, inputs) : unetLogits(config, parameters, inputs);
+}
+
+function clean({ spec: { diffusion } }: DiscriminatorConfig, x: Tensor): Pick<TrunkInputs, "x" | "noiseLevel"> {
+  const { cIn, cNoise } = createParameterisation(diffusion).precondition(RELATIVE_SIGMA * diffusion.sigmaData, numbers);
+  return { x: tf.mul(x, cIn), noiseLevel: tf.fill([x.shape[0] as number], cNoise) as Tensor };
+}
+
+function disturbed(x: Tensor, { noise, sigma, cIn, cNoise }: Disturbance): Pick<TrunkInputs, "x" | "noiseLevel"> {
+  const spread = (perSample: Tensor): Tensor => tf.reshape(perSample, [-1, 1, 1, 1]);
+  return { x: tf.mul(tf.add(x, tf.mul(noise, spread(sigma))), spread(cIn)), noiseLevel: cNoise };
 }
 
 interface TrunkInputs {

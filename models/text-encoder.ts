@@ -68,7 +68,8 @@ export function applyTextEncoder(
     x = tf.add(x, linear(parameters, `${name}.down`, gelu(linear(parameters, `${name}.up`, layerNorm(x)))));
   }
   const normal = layerNorm(x);
-  const weights = tf.reshape(tf.div(mask, tf.sum(mask, 1, true)), [b, 1, length]); // every caption has its end piece
+  // Every caption has its end piece; a row of padding alone, read with keep 0, must not divide by zero.
+  const weights = tf.reshape(tf.div(mask, tf.maximum(tf.sum(mask, 1, true), 1)), [b, 1, length]);
   const mean = tf.reshape(tf.matMul(weights as never, normal as never), [b, -1]) as Tensor;
   const pooled = linear(parameters, "text.out", mean);
   return {

@@ -129,6 +129,6 @@ function nextSteps(out: string): string[] {
   return [
     `More pictures, one network call each: bin/pipeline sample --model ${join(out, "student")} --count 64 --out grid.png --seed 1`,
     `The triples behind it, as pictures: bin/pipeline inspect ${join(out, "triples")} --rows 5 --grid triples.png`,
-    "Your own images: bin/pipeline run photos.zip --preset fashion --out runs/photos",
+    "Your own images: bin/pipeline run photos.zip --preset tiny --out runs/photos",
   ];
 }

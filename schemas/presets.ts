@@ -21,29 +21,18 @@ export const presets: Record<string, Preset> = {
       evaluate: { count: 256, features: "builtin" },
     },
   },
-  fashion: {
-    about: "28 px greyscale or small colour images with class folders, in pixel space",
+  tiny: {
+    about: "28 or 32 px images with class folders, in pixel space",
     settings: {
       images: { size: 28 },
       encoder: { kind: "pixel" },
       network: { kind: "dit", patch: 4, condition: "class" },
-      pretrain: { teacher: { steps: 4500, batch: 64 }, perceptual: { steps: 1200 } },
+      pretrain: { teacher: { steps: 7000, batch: 64 }, perceptual: { steps: 1200 } },
       simulate: { count: 10_000, steps: 18, rowsPerShard: 256 },
-      train: { steps: 1500, batch: 64, learningRate: 5e-4, ema: 0.995, adversarialStart: 600, scales: [1, 7] },
+      train: { steps: 3000, batch: 64, learningRate: 5e-4, adversarialStart: 800, scales: [1, 7] },
     },
   },
-  cifar: {
-    about: "32 px photographs with class folders, in pixel space",
-    settings: {
-      images: { size: 32 },
-      encoder: { kind: "pixel" },
-      network: { kind: "unet", width: 96, multipliers: [1, 2, 2], attentionLevels: [1], condition: "class" },
-      pretrain: { teacher: { steps: 40_000, batch: 64 } },
-      simulate: { count: 50_000, steps: 18 },
-      train: { steps: 20_000, batch: 64 },
-    },
-  },
-  photos: {
+  small: {
     about: "64 px photographs through a TAESD-layout autoencoder (--set encoder.path=FOLDER), any condition",
     settings: {
       images: { size: 64 },
@@ -54,7 +43,18 @@ export const presets: Record<string, Preset> = {
       train: { steps: 10_000, pixelWeight: 2 }, // at 0.1 the colours of 32-channel latents drift
     },
   },
-  tiny: {
+  base: {
+    about: "64 px images with captions through an autoencoder of their own",
+    settings: {
+      images: { size: 64 },
+      encoder: { kind: "autoencoder" },
+      network: { kind: "dit", condition: "caption", vocabulary: 128, captionTokens: 16 },
+      pretrain: { autoencoder: { steps: 3000, batch: 16 }, teacher: { steps: 7500 }, perceptual: { steps: 3000 } },
+      simulate: { count: 6144, steps: 18, guidance: 1.5, rowsPerShard: 256 },
+      train: { steps: 2500, batch: 32, learningRate: 5e-4, adversarialStart: 600 },
+    },
+  },
+  smoke: {
     about: "everything at its smallest: proves that a set-up works, in seconds",
     settings: {
       images: { size: 16 },

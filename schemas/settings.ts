@@ -122,6 +122,7 @@ export const trainSettings = optimiserSettings.extend({
   discriminatorRate: rate.default(2e-4),
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
   noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
+  discriminatorNoise: z.tuple([z.number().nonnegative(), z.number().nonnegative()]).default([0.1, 1]), // levels at which it sees latents, over sigmaData; [0, 0]: clean
   scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: z.number().nonnegative().default(1e-3),

@@ -8,10 +8,11 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { discriminatorLoss, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
 import { conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
-import { applyDiscriminator, initDiscriminator } from "../../models/discriminator.ts";
+import { applyDiscriminator, type Disturbance, initDiscriminator } from "../../models/discriminator.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { averageDecay, rateInputs } from "../../models/optimiser.ts";
 import type { TrainSettings } from "../../schemas/settings.ts";
+import { disturbanceInputs, disturbanceOf } from "./disturbance.ts";
 import { compileStep, createTrained, scalars, type Step, type Trained } from "./training.ts";
 
 /** What is judged: latents x [batch, h, w, c], their noise, and `paired` [batch], 1 where the noise may be seen. */
@@ -19,6 +20,8 @@ export interface Judged {
   x: Tensor;
   noise: Tensor;
   paired: Tensor;
+  /** What `disturbances` draws, where the discriminator sees latents under noise. */
+  disturbance?: Disturbance;
   given: Record<string, Tensor>;
 }
 
@@ -45,9 +48,9 @@ export function createJudge(options: {
   const discriminator = createTrained(engine, "discriminator", initDiscriminator({ config, teacherWeights: teacher, seed }));
   const rowsOf = (rows: number) => ({ shape: [rows, ...spec.shape] });
 
-  const logits: Judge["logits"] = (parameters, { x, noise, paired, given }) =>
+  const logits: Judge["logits"] = (parameters, { x, noise, paired, given, disturbance }) =>
     applyDiscriminator(config, parameters, {
-      ...{ x, condition: embedConditions(spec, parameters, given) },
+      ...{ x, disturbance, condition: embedConditions(spec, parameters, given) },
       z: tf.mul(noise, tf.reshape(paired, [-1, 1, 1, 1])),
     });
 
@@ -56,12 +59,13 @@ export function createJudge(options: {
   const judging = {
     ...settings,
     learningRate: settings.discriminatorRate * share,
-    beta1: 0,
+    beta1: 0.5, // without momentum every step has the size of the rate, and the logits swung from step to step
     beta2: 0.99 ** share,
     weightDecay: 0,
   };
   const inputsOf = (rows: number): ProgramSpec["inputs"] => ({
     ...{ noise: rowsOf(rows), latent: rowsOf(rows), paired: { shape: [rows] } },
+    ...disturbanceInputs(settings, spec, rows),
     ...conditionInputs(spec, rows),
   });
   /** A real image has its own condition. */
@@ -78,9 +82,11 @@ export function createJudge(options: {
       accumulate, // a mismatched row takes its latent from its own micro-batch
       loss: (parameters, inputs) => {
         const { noise, latent, fake, mask, paired, ...rest } = inputs as Record<"noise" | "latent" | "fake" | "mask" | "paired", Tensor>;
-        const { real: ofReal, given } = conditionsApart(rest);
-        const real = logits(parameters, { x: latent, noise, paired, given: ofReal });
-        const mixed = logits(parameters, { x: mixAndMatch({ generated: fake, real: latent, mask }), noise, paired, given });
+        const { disturbance, others } = disturbanceOf(rest);
+        const { real: ofReal, given } = conditionsApart(others);
+        const seen = { noise, paired, disturbance };
+        const real = logits(parameters, { ...seen, x: latent, given: ofReal });
+        const mixed = logits(parameters, { ...seen, x: mixAndMatch({ generated: fake, real: latent, mask }), given });
         return { loss: discriminatorLoss({ real, fake: mixed }), metrics: judgements({ real, mixed, mask }) };
       },
     });
@@ -92,8 +98,9 @@ export function createJudge(options: {
       inputs: inputsOf(1),
       optimiser: judging,
       loss: (parameters, inputs) => {
-        const { noise, latent, paired, ...given } = inputs as Record<"noise" | "latent" | "paired", Tensor>;
-        const penalty = r1Penalty({ x: latent, discriminate: (x) => logits(parameters, { x, noise, paired, given }) });
+        const { noise, latent, paired, ...rest } = inputs as Record<"noise" | "latent" | "paired", Tensor>;
+        const { disturbance, others: given } = disturbanceOf(rest);
+        const penalty = r1Penalty({ x: latent, discriminate: (x) => logits(parameters, { x, noise, paired, disturbance, given }) });
         // The penalty does not depend on every parameter (the last biases); tf.grads wants each of them in the loss.
         const nothing = tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
         return { loss: tf.add(tf.mul(penalty, (settings.r1Weight / 2) * r1Every), nothing), metrics: { penalty } };
@@ -119,7 +126,8 @@ export function createJudge(options: {
         return values.subarray((row * values.length) / batch, ((row + 1) * values.length) / batch);
       };
       const conditions = Object.keys(conditionInputs(spec, 1)).map((name) => [name, one(ofReal(name))]);
-      const read = { ...Object.fromEntries(conditions), noise: one("noise"), latent: one("latent"), paired: one("paired") };
+      const others = ["noise", "latent", "paired", ...Object.keys(disturbanceInputs(settings, spec, 1))].map((name) => [name, one(name)]);
+      const read = Object.fromEntries([...conditions, ...others]);
       const outputs = await penalise({ ...read, decay, ...rateInputs(at, judging, updates + 1) });
       metrics.r1 = scalars(outputs).penalty as number;
     }

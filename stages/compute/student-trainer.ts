@@ -21,6 +21,7 @@ import { teacherFeatures } from "../../models/teacher-features.ts";
 import type { EngineSettings, TrainSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 import { createSampling, type SamplerInputs, type Sampling } from "./sampling.ts";
+import { disturbanceInputs, disturbanceOf, disturbances } from "./disturbance.ts";
 import { createJudge, type Judge, ofReal } from "./judge.ts";
 import { compileStep, createTrained, savedState, scalars, type Sets, type Step } from "./training.ts";
 
@@ -80,16 +81,19 @@ export async function create(options: StudentTrainerOptions) {
       inputs: {
         ...pairs,
         ...(settings.augment && { draws: { shape: [batch, DRAW_SIZE] } }),
-        ...(against && { paired: { shape: [batch] } }),
+        ...(against && { paired: { shape: [batch] }, ...disturbanceInputs(settings, spec, batch) }),
       },
       optimiser: settings,
       batch,
       accumulate,
       loss: (parameters, inputs, { features: read, judge: judging }) => {
-        const { noise, latent, draws, paired, ...given } = inputs as Record<"noise" | "latent" | "draws" | "paired", Tensor>;
+        const { noise, latent, draws, paired, ...rest } = inputs as Record<"noise" | "latent" | "draws" | "paired", Tensor>;
+        const { disturbance, others: given } = disturbanceOf(rest);
         const fake = generate(spec, parameters, noise, given);
         const losses = regression(fake, latent, read as Tensors, draws);
-        if (against) losses.adversarial = generatorLoss(against.logits(judging as Parameters, { x: fake, noise, paired, given }));
+        if (against) {
+          losses.adversarial = generatorLoss(against.logits(judging as Parameters, { x: fake, noise, paired, disturbance, given }));
+        }
         const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weights[name as keyof typeof weights]));
         return { loss: tf.addN(terms), metrics: { fake, ...losses } };
       },
@@ -107,10 +111,11 @@ export async function create(options: StudentTrainerOptions) {
       const given: Conditioning = { ...(label && { label }), ...(tokens && { tokens }), keep: new Float32Array(batch).fill(1) };
       const imageCount = real ? real.latent.length / (latent.length / batch) : 0;
       const paired = Float32Array.from({ length: batch }, (_, row) => (noiseCondition && row < batch - imageCount ? 1 : 0));
+      const disturbance = against ? disturbances({ settings, spec, seed, step }) : {};
       const update = await (against ? (playing ??= compileUpdate(against)) : (regressing ??= compileUpdate()));
       const outputs = await update({
         ...{ noise, latent, ...given },
-        ...(against && { paired }),
+        ...(against && { paired, ...disturbance }),
         ...(settings.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
         decay: averageDecay(step, settings.ema),
         ...rateInputs(step, settings),
@@ -119,7 +124,7 @@ export async function create(options: StudentTrainerOptions) {
       if (!against) return metrics;
       const seen = Object.entries(given).map(([name, values]) => [ofReal(name), withLast(values, real?.[name as "label"])]);
       const judged = {
-        ...{ ...given, ...(Object.fromEntries(seen) as Conditioning), noise, paired },
+        ...{ ...given, ...(Object.fromEntries(seen) as Conditioning), ...disturbance, noise, paired },
         ...{ latent: withLast(latent, real?.latent), fake: outputs.fake as Float32Array },
         mask: mismatchMask({ seed, step, batch, share: settings.mismatch }),
       };

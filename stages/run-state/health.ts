@@ -12,7 +12,7 @@ export interface Finding {
 
 /** What is wrong at the end of a history; nothing where it is too short to say. A pure function of it. */
 export function findingsOf(history: readonly Line[]): Finding[] {
-  const rules = [saturated, collapsed, exploding("norm"), exploding("d_norm"), drifting, stalled];
+  const rules = [saturated, swinging, collapsed, exploding("norm"), exploding("d_norm"), drifting, stalled];
   return rules.flatMap((rule) => rule(history) ?? []);
 }
 
@@ -31,6 +31,24 @@ const saturated: Rule = (history) => {
     name: "discriminator saturated",
     seen: `the discriminator is right in ${percent(mean(accuracy))} of cases (mean logits ${real} for real, ${fake} for generated)`,
     remedy: "half of train.discriminatorRate, ten times train.r1Weight, a later train.adversarialStart, or more train.mismatch",
+  };
+};
+
+/**
+ * It takes everything for real, then everything for generated: the middle between its mean logits moves further than they
+ * are apart. Each of its updates overshoots, and it learns nothing else.
+ */
+const swinging: Rule = (history) => {
+  const recent = history.slice(-2 * VERDICTS).filter((line) => line.d_real !== undefined && line.d_fake !== undefined).slice(-VERDICTS);
+  if (recent.length < VERDICTS) return undefined;
+  const middles = recent.map(({ d_real, d_fake }) => ((d_real as number) + (d_fake as number)) / 2);
+  const apart = mean(recent.map(({ d_real, d_fake }) => ((d_real as number) - (d_fake as number)) / 2));
+  const swing = Math.sqrt(mean(middles.map((middle) => (middle - mean(middles)) ** 2)));
+  if (swing < 0.2 || swing < apart) return undefined;
+  return {
+    name: "discriminator swinging",
+    seen: `the discriminator's logits swing together by ${numberInWords(swing)} from line to line, and are ${numberInWords(2 * apart)} apart`,
+    remedy: "half of train.discriminatorRate: its updates overshoot",
   };
 };
 

@@ -27,7 +27,7 @@ const poster = "Kang et al. 2024 (Diffusion2GAN, poster): FID on zero-shot COCO-
 const alone = { adversarialWeight: 0, imageShare: 0 };
 
 /** Parts of the discriminator, each as it is when left out. */
-const leftOut = { noiseCondition: false, r1Weight: 0, scales: [1], mismatch: 0, imageShare: 0 };
+const leftOut = { noiseCondition: false, r1Weight: 0, scales: [1], mismatch: 0, discriminatorNoise: [0, 0] as [number, number], imageShare: 0 };
 
 /** The discriminator with these of its parts, as the settings of the command line have them, and without the others. */
 function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes"] {
@@ -37,7 +37,7 @@ function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes
 /** The discriminator at a weight, with this share of images among its real rows. */
 function balance(adversarialWeight: number, imageShare: number): Variant {
   const about = `weight ${adversarialWeight}, ${imageShare * 100} % of the real rows are images`;
-  return { name: `${adversarialWeight}-${imageShare}`, about, changes: { train: { adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
+  return { name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`, about, changes: { train: { adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
 }
 
 export const studies: readonly Study[] = [
@@ -94,9 +94,14 @@ export const studies: readonly Study[] = [
         changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch"),
       },
       {
+        name: "noised",
+        about: "+ it sees latents under noise (LADD's, not in the paper)",
+        changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch", "discriminatorNoise"),
+      },
+      {
         name: "real-images",
-        about: "+ real images among the real latents (ours)",
-        changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch", "imageShare"),
+        about: "+ real images among the real latents (D2O's, not in the paper)",
+        changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch", "discriminatorNoise", "imageShare"),
         needsImages: true,
       },
     ],

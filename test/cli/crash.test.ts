@@ -41,7 +41,7 @@ test("a worker that fails ends the whole run with its name and code 1; the same 
     const at = (name: string): string => join(folder, name);
     const teacher = await writeRun({ condition: "none" });
     const settings = [`images.size=${SIZE}`, "evaluate.count=8", "simulate.rowsPerShard=4", "encoder.rowsPerShard=8", "train.perceptualWeight=0", "train.steps=6", "train.stepsPerShard=1"];
-    const words = ["run", images, "--preset", "tiny", "--threads", "2", "--teacher", teacher, "--quiet"];
+    const words = ["run", images, "--preset", "smoke", "--threads", "2", "--teacher", teacher, "--quiet"];
     for (const setting of settings) words.push("--set", setting);
     for (const [fault, says, plain] of faults) {
       const out = at(basename(fault.module));

@@ -16,7 +16,7 @@ import { assert, suite } from "../harness.ts";
 import { listening } from "../inspect/fixture.ts";
 
 const test = suite("inspect and doctor");
-const tiny = resolveSettings([presetLayer("tiny")]);
+const tiny = resolveSettings([presetLayer("smoke")]);
 const shape: [number, number, number] = [4, 4, 3];
 const common = { shape, dtype: "float32" as const, rowsPerShard: 2, engine: { device: "cpu", version: "0" } };
 let folder = "";
@@ -187,7 +187,7 @@ test("doctor tries the devices and projects the disk, and says why when it canno
   assert.is(results.simulation!.latent, "16 x 16 x 3 float32");
   assert.match(String(results.simulation!.time), /^unknown/);
   const { others, results: photos, context: second } = listening();
-  await doctor({ settings: resolveSettings([presetLayer("photos")]), context: second });
+  await doctor({ settings: resolveSettings([presetLayer("small")]), context: second });
   assert.is(photos.simulation, undefined);
   assert.match((others[0] as { message: string }).message, /^no projection: .*encoder.path/);
 });

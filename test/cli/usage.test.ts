@@ -141,7 +141,7 @@ test("lets a later source win: preset, recorded run, file, then flags", async ()
   await writeFile(join(teacher, "settings.yaml"), "network: {width: 77, heads: 7, depth: 7}\nsimulate: {count: 77}\n");
   const config = join(folder, "mine.yaml");
   await writeFile(config, "network:\n  heads: 8\n  depth: 8\nsimulate: {steps: 9}\n");
-  const base = `simulate --teacher ${teacher} --out x --preset tiny`;
+  const base = `simulate --teacher ${teacher} --out x --preset smoke`;
   const settings = await settingsFrom(
     `${base} --config ${config} --set network.depth=9 --set simulate.steps=10 --seed 5`,
   );
@@ -186,7 +186,7 @@ test("names the file and line of broken YAML, and takes an empty file", async ()
 test("uses the demo preset for a bare run only", async () => {
   assert.is((await settingsFrom("run")).encoder.kind, "autoencoder");
   assert.is((await settingsFrom("run a.zip --out b")).encoder.kind, "pixel");
-  assert.is((await settingsFrom("run --preset tiny")).images.size, 16);
+  assert.is((await settingsFrom("run --preset smoke")).images.size, 16);
 });
 
 /** A table with one command that does what it is told. */

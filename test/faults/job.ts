@@ -23,7 +23,7 @@ export interface Job {
 export const settings: Settings = settingsSchema.parse({
   ...settingsOf({ count: 60, rowsPerShard: 3, batch: 3, steps: 2 }),
   encoder: { rowsPerShard: 3 },
-  train: { ...presets.tiny?.settings.train, steps: 12, batch: 4, warmup: 0, checkpointEvery: 2, pictureEvery: 6 },
+  train: { ...presets.smoke?.settings.train, steps: 12, batch: 4, warmup: 0, checkpointEvery: 2, pictureEvery: 6 },
   evaluate: { count: 8 },
 });
 

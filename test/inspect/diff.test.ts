@@ -28,7 +28,7 @@ test("tells rows of one store alone, other conditions, other latents, other seed
     },
   });
   const { results, tables, context } = listening();
-  await inspect({ path: a.folder, diff: b.folder, settings: resolveSettings([presetLayer("tiny")]), context });
+  await inspect({ path: a.folder, diff: b.folder, settings: resolveSettings([presetLayer("smoke")]), context });
   assert.equal(tables.settings, [
     { setting: "guidance", A: "1.5", B: "3" },
     { setting: "seed", A: '"7"', B: '"8"' },

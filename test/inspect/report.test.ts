@@ -12,7 +12,7 @@ import { openBrowser, openPage, until } from "./browser.ts";
 import { captions, freshFolder, images, listening, triples } from "./fixture.ts";
 
 const test = suite("report");
-const settings = resolveSettings([presetLayer("tiny")]);
+const settings = resolveSettings([presetLayer("smoke")]);
 const screenshots = process.env.ONESTEP_SCREENSHOTS;
 let browser: Browser | undefined;
 let store: Store;

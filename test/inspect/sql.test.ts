@@ -25,7 +25,7 @@ else {
   test("counts, joins the classes, and shows seeds exactly and tensors as their size", async () => {
     const { tables, context } = listening();
     const sql = "select class, count(*) as rows from triples join classes using (label) group by class order by class";
-    await inspect({ path: store.folder, sql, settings: resolveSettings([presetLayer("tiny")]), context });
+    await inspect({ path: store.folder, sql, settings: resolveSettings([presetLayer("smoke")]), context });
     assert.equal(tables.sql, [
       { class: "cat", rows: 14 },
       { class: "dog", rows: 13 },

@@ -12,7 +12,7 @@ import { assert, suite } from "../harness.ts";
 import { healthyRow, images, length, listening, triples } from "./fixture.ts";
 
 const test = suite("survey");
-const settings = resolveSettings([presetLayer("tiny")]);
+const settings = resolveSettings([presetLayer("smoke")]);
 const survey = (store: Store) => surveyStore(store, { signal: new AbortController().signal });
 const hintsOf = async (store: Store) => healthOf(store.manifest, await survey(store));
 

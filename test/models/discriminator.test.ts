@@ -4,6 +4,7 @@ import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty 
 import { type DenoiserSpec, embedConditions, initDenoiser } from "../../models/denoiser.ts";
 import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from "../../models/discriminator.ts";
 import type { Parameters } from "../../models/layers.ts";
+import { createParameterisation, noiseLevels } from "../../models/parameterisation.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";
@@ -121,6 +122,27 @@ for (const kind of ["dit", "unet"] as const) {
 function fourthOrder(f: (h: number) => number, h: number): number {
   return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
 }
+
+test("under noise it judges the noisy latent at its level: none is the clean latent, a known sum the same sum given outright", () => {
+  const config = create("dit");
+  const parameters = toParameters(perturbed(start(config).weights, 0.05));
+  const { sigmaData } = config.spec.diffusion;
+  const condition = embedConditions(config.spec, parameters, label([0, 1, 2]))!;
+  const [x, z] = [latents("x"), latents("z")];
+  const judged = (of: Tensor, sigmas: number[], disturbing: Tensor) => {
+    const { sigma, cIn, cNoise } = noiseLevels(createParameterisation(config.spec.diffusion), sigmas);
+    const disturbance = { noise: disturbing, sigma: tf.tensor1d(sigma), cIn: tf.tensor1d(cIn), cNoise: tf.tensor1d(cNoise) };
+    return applyDiscriminator(config, parameters, { x: of, z, condition, disturbance });
+  };
+  const told = 0.1 * sigmaData; // what the trunk is told of clean latents
+  assert.ok(largest(judged(x, [told, told, told], tf.zerosLike(x)), applyDiscriminator(config, parameters, { x, z, condition })) < 1e-6);
+
+  const sigmas = [0.1, 0.3, 0.5];
+  const draws = latents("disturbance");
+  const sum = tf.add(x, tf.mul(draws, tf.tensor4d(sigmas, [3, 1, 1, 1])));
+  assert.ok(largest(judged(x, sigmas, draws), judged(sum, sigmas, tf.zerosLike(x))) < 1e-5);
+  assert.ok(largest(judged(x, sigmas, draws), judged(x, [0.1, 0.3, 0.4], draws)) > 1e-3);
+});
 
 test("captions condition it through the teacher's text encoder", () => {
   const config = create("dit", "caption");

@@ -51,6 +51,12 @@ test("padding does not change a caption: a longer encoder agrees", () => {
   assert.close(long.pooled.dataSync(), short.pooled.dataSync(), 1e-5);
 });
 
+test("a row of padding alone, read without its caption, is the null vector", () => {
+  const tokens = tf.zeros([1, config.length], "int32") as never;
+  const { pooled } = applyTextEncoder(config, toParameters(weights), { tokens, keep: tf.tensor1d([0]) });
+  assert.close(pooled.dataSync(), weights["text.null"]!.data, 1e-6);
+});
+
 test("word order and words matter", () => {
   const { pooled } = encode(["red fox", "fox red", "golden fox"]);
   const [a, b, c] = tf.split(pooled, 3) as [typeof pooled, typeof pooled, typeof pooled];

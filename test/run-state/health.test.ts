@@ -40,6 +40,17 @@ test("a discriminator that is always right is saturated; one that was so for a m
   assert.equal(names(judged((i) => (i < 30 ? 1 : 0.6))), [], "it has recovered");
 });
 
+test("a discriminator whose logits swing together from step to step is named; one that is right, or in doubt, is not", () => {
+  const judged = (of: (i: number, z: number) => [number, number]) =>
+    findingsOf(history(40, (i, z) => ({ d_real: of(i, z)[0], d_fake: of(i, z)[1], d_accuracy: 0.7 })));
+  // As seen in a training on Fashion-MNIST with a rate of 2e-4 and no momentum.
+  const [finding] = judged((i) => (i % 2 === 0 ? [0.75, -0.1] : [-0.35, -0.78]));
+  assert.is(finding?.name, "discriminator swinging");
+  assert.match(finding!.remedy, /discriminatorRate/);
+  assert.equal(judged((_, z) => [0.5 + 0.1 * z, -0.4 + 0.1 * z]), []);
+  assert.equal(judged((_, z) => [0.05 * z, 0.04 * z]), []);
+});
+
 test("samples that become alike have collapsed; blurred beginnings and one bad measurement have not", () => {
   const spread = (values: number[]) => names(measured("diversity", values));
   assert.equal(spread([0.8, 0.9, 0.9, 0.6, 0.55]), ["collapse of diversity"]);

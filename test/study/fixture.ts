@@ -40,7 +40,7 @@ export async function layGround(): Promise<Ground> {
   const settings = settingsSchema.parse({
     ...base,
     train: {
-      ...{ ...presets.tiny?.settings.train, steps: 6, checkpointEvery: 2, pictureEvery: 100 },
+      ...{ ...presets.smoke?.settings.train, steps: 6, checkpointEvery: 2, pictureEvery: 100 },
       ...{ perceptualWeight: 0, adversarialWeight: 0, distanceEvery: 0 },
     },
     evaluate: { count: IMAGES, batch: 32, features },

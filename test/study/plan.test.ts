@@ -18,24 +18,25 @@ test("all variants of a seed come before the next seed, each with a seed of its 
 });
 
 test("the discriminator is built up one part a variant, as the settings have it", () => {
-  const own = settingsSchema.parse({ train: { r1Weight: 0.5, scales: [1, 4], mismatch: 0.3, imageShare: 0.6 } });
+  const own = settingsSchema.parse({ train: { r1Weight: 0.5, scales: [1, 4], mismatch: 0.3, discriminatorNoise: [0.1, 2], imageShare: 0.6 } });
   const jobs = planStudy({ study: studyNamed("discriminator"), settings: own, seeds: 1, images: "latents" });
   const parts = jobs.map(({ settings: { train } }) => {
-    const { adversarialWeight, noiseCondition, r1Weight, scales, mismatch, imageShare } = train;
-    return [adversarialWeight > 0, noiseCondition, r1Weight, scales.length, mismatch, imageShare];
+    const { adversarialWeight, noiseCondition, r1Weight, scales, mismatch, discriminatorNoise, imageShare } = train;
+    return [adversarialWeight > 0, noiseCondition, r1Weight, scales.length, mismatch, discriminatorNoise[1], imageShare];
   });
   assert.equal(parts.slice(1), [
-    [true, false, 0, 1, 0, 0],
-    [true, true, 0, 1, 0, 0],
-    [true, true, 0.5, 1, 0, 0],
-    [true, true, 0.5, 2, 0, 0],
-    [true, true, 0.5, 2, 0.3, 0],
-    [true, true, 0.5, 2, 0.3, 0.6],
+    [true, false, 0, 1, 0, 0, 0],
+    [true, true, 0, 1, 0, 0, 0],
+    [true, true, 0.5, 1, 0, 0, 0],
+    [true, true, 0.5, 2, 0, 0, 0],
+    [true, true, 0.5, 2, 0.3, 0, 0],
+    [true, true, 0.5, 2, 0.3, 2, 0],
+    [true, true, 0.5, 2, 0.3, 2, 0.6],
   ]);
   assert.is(parts[0]?.[0], false);
   assert.ok(jobs.every((job) => job.settings.train.images === "latents"));
   const without = planStudy({ study: studyNamed("discriminator"), settings: own, seeds: 1 });
-  assert.is(without.length, 6); // no images, no variant that needs them
+  assert.is(without.length, 7); // no images, no variant that needs them
 });
 
 test("every study has distinct variants and settings that the schema takes", () => {

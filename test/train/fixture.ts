@@ -1,4 +1,4 @@
-/** A tiny job: coloured squares in two class folders, and the `tiny` preset. */
+/** A tiny job: coloured squares in two class folders, and the `smoke` preset. */
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,9 +8,9 @@ import type { Context, PipelineEvent } from "../../schemas/events.ts";
 import { presets } from "../../schemas/presets.ts";
 import { type Settings, settingsSchema } from "../../schemas/settings.ts";
 
-/** Settings of the tiny preset, with changes. */
+/** Settings of the smoke preset, with changes. */
 export function tinySettings(changes: { train?: Partial<Settings["train"]>; simulate?: Partial<Settings["simulate"]> } = {}): Settings {
-  const tiny = presets.tiny?.settings ?? {};
+  const tiny = presets.smoke?.settings ?? {};
   return settingsSchema.parse({
     ...tiny,
     train: { ...tiny.train, ...changes.train },

@@ -1,0 +1,45 @@
+/** The noise under which the discriminator sees latents: drawn on the host, declared and read in programs. */
+import { normals, uniforms } from "../../engine/philox.ts";
+import type { ProgramSpec } from "../../engine/program.ts";
+import type { Tensor } from "../../engine/tfjs.ts";
+import type { DenoiserSpec } from "../../models/denoiser.ts";
+import type { Disturbance } from "../../models/discriminator.ts";
+import { createParameterisation, noiseLevels } from "../../models/parameterisation.ts";
+import type { TrainSettings } from "../../schemas/settings.ts";
+
+const DISTURBANCE = "disturbance.";
+
+/** The inputs that {@link disturbances} draws; none where the discriminator sees clean latents. */
+export function disturbanceInputs({ discriminatorNoise: [, most] }: TrainSettings, { shape }: DenoiserSpec, rows: number): ProgramSpec["inputs"] {
+  if (most === 0) return {};
+  const inputs = { noise: { shape: [rows, ...shape] }, sigma: { shape: [rows] }, cIn: { shape: [rows] }, cNoise: { shape: [rows] } };
+  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [DISTURBANCE + name, input]));
+}
+
+/** Noise and its levels for a step's batch, ln sigma uniform: a pure function of (seed, step). */
+export function disturbances(options: {
+  settings: TrainSettings;
+  spec: DenoiserSpec;
+  seed: number;
+  step: number;
+}): Record<string, Float32Array> {
+  const { settings, spec, seed, step } = options;
+  const { batch, discriminatorNoise } = settings;
+  const [least, most] = discriminatorNoise;
+  if (most === 0) return {};
+  const length = batch * spec.shape[0] * spec.shape[1] * spec.shape[2];
+  const draws = uniforms({ seed, stream: "disturbance/sigma", offset: step * batch, length: batch });
+  const sigmas = Array.from(draws, (u) => spec.diffusion.sigmaData * least ** (1 - u) * most ** u);
+  const { sigma, cIn, cNoise } = noiseLevels(createParameterisation(spec.diffusion), sigmas);
+  const noise = normals({ seed, stream: "disturbance/noise", offset: step * length, length });
+  return Object.fromEntries(Object.entries({ noise, sigma, cIn, cNoise }).map(([name, values]) => [DISTURBANCE + name, values]));
+}
+
+/** The disturbance among a program's inputs, and the others. */
+export function disturbanceOf(inputs: Record<string, Tensor>): { disturbance?: Disturbance; others: Record<string, Tensor> } {
+  const isPart = ([name]: [string, Tensor]): boolean => name.startsWith(DISTURBANCE);
+  const parts = Object.entries(inputs).filter(isPart);
+  const others = Object.fromEntries(Object.entries(inputs).filter((entry) => !isPart(entry)));
+  if (parts.length === 0) return { others };
+  return { disturbance: Object.fromEntries(parts.map(([name, tensor]) => [name.slice(DISTURBANCE.length), tensor])) as never, others };
+}
