@@ -6,7 +6,7 @@ import { writeSceneZip } from "../data/scenes/build.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import { packageRoot } from "../schemas/package.ts";
-import type { Settings } from "../schemas/settings.ts";
+import { type Settings, trainSettings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/event-loop.ts";
 import { type Codec, readCodec } from "../stages/model.ts";
 import { paintPairs } from "../stages/pairs.ts";
@@ -48,7 +48,8 @@ export async function run(options: {
     : options.teacher
       ? { teacher: options.teacher, settings: options.settings }
       : await pretrainAll({ images, at, settings: options.settings, context });
-  const { teacher, settings } = prepared;
+  const { teacher } = prepared;
+  const settings = judgedByWhatThereIs(prepared.settings, context);
   const codec: Codec = await readCodec(teacher);
 
   const threads = divideThreads(settings, { encodes: codec.description.kind !== "pixel" });
@@ -119,6 +120,15 @@ async function measure(options: Parameters<typeof evaluate>[0]): Promise<void> {
 
 function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
+}
+
+/** Without a perceptual network (of images with neither classes nor captions) the discriminator starts as the teacher. */
+function judgedByWhatThereIs(settings: Settings, context: Context): Settings {
+  if (settings.train.perceptual || settings.train.discriminator === "teacher") return settings;
+  const { adversarialWeight, discriminatorRate } = trainSettings.parse({}); // a trunk wants less of both than heads do
+  const message = `no perceptual network (train.perceptual), so the discriminator starts as the teacher, at weight ${adversarialWeight}`;
+  context.report({ type: "note", stage: "train", message });
+  return { ...settings, train: { ...settings.train, discriminator: "teacher", adversarialWeight, discriminatorRate } };
 }
 
 function withImages(settings: Settings, images: string): Settings {

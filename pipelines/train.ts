@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { hashWeights } from "../engine/weights.ts";
 import type { Context } from "../schemas/events.ts";
-import { Failure } from "../schemas/failure.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
 import type { SamplerInputs } from "../stages/compute/sampling.ts";
@@ -44,6 +44,12 @@ export async function train(options: {
   const { spec, statistics } = teacher.description;
   if (store.manifest.teacher.hash !== teacher.description.hash) {
     throw new Failure(`Cannot train on ${options.store}: another teacher than ${options.teacher} made it. Name the run that simulate was given.`);
+  }
+  const { discriminator, adversarialWeight } = settings.train;
+  if (discriminator !== "teacher" && adversarialWeight > 0 && !settings.train.perceptual) {
+    throw badUsage(
+      `Cannot judge by features (train.discriminator=${discriminator}) without a perceptual network: name a run of \`pretrain perceptual\` in train.perceptual, or set train.discriminator=teacher`,
+    );
   }
   const perceptual = settings.train.perceptual ? await readPerceptual(settings.train.perceptual) : undefined;
   if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {

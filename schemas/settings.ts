@@ -119,10 +119,11 @@ export const trainSettings = optimiserSettings.extend({
   imageShare: fraction.default(0.5), // share of the discriminator's real rows that are such images, without their noise
   adversarialWeight: z.number().nonnegative().default(0.05),
   adversarialStart: z.int().nonnegative().default(500), // steps of regression alone before the discriminator joins
-  discriminatorRate: rate.default(2e-4),
+  discriminatorRate: rate.default(1e-4),
+  discriminator: z.enum(["teacher", "features", "both"]).default("teacher"), // the teacher's network, or heads over train.perceptual's features
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
   noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
-  discriminatorNoise: z.tuple([z.number().nonnegative(), z.number().nonnegative()]).default([0.1, 1]), // levels at which it sees latents, over sigmaData; [0, 0]: clean
+  discriminatorNoise: z.tuple([z.number().nonnegative(), z.number().nonnegative()]).default([0.1, 1]), // the teacher's network sees latents under noise of these levels, over sigmaData; [0, 0]: clean
   scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: z.number().nonnegative().default(1e-3),

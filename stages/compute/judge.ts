@@ -5,12 +5,15 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { InputArray, ProgramSpec } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { ConstantSet } from "../../engine/variables.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { discriminatorLoss, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
 import { conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
 import { applyDiscriminator, type Disturbance, initDiscriminator } from "../../models/discriminator.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { averageDecay, rateInputs } from "../../models/optimiser.ts";
+import type { PerceptualConfig } from "../../models/perceptual.ts";
+import { applyProjected, initProjected } from "../../models/projected.ts";
 import type { TrainSettings } from "../../schemas/settings.ts";
 import { disturbanceInputs, disturbanceOf } from "./disturbance.ts";
 import { compileStep, createTrained, scalars, type Step, type Trained } from "./training.ts";
@@ -26,8 +29,8 @@ export interface Judged {
 }
 
 export interface Judge extends Pick<Trained, "network" | "first" | "second"> {
-  /** Logits of every head by these parameters of the network. */
-  logits: (parameters: Parameters, judged: Judged) => Tensor[];
+  /** Logits of every head by these parameters of the network, and of the frozen features where heads read them. */
+  logits: (parameters: Parameters, judged: Judged, features: Parameters) => Tensor[];
   /** The discriminator's update and, every r1Every steps, its penalty on one row: the rows in turn. */
   step: (inputs: Record<string, InputArray>, step: number) => Promise<Record<string, number>>;
 }
@@ -39,20 +42,33 @@ export function createJudge(options: {
   engine: Engine;
   spec: DenoiserSpec;
   teacher: Weights;
+  /** The perceptual network, whose features heads may read. */
+  perceptual?: { config: PerceptualConfig; features: ConstantSet };
   settings: TrainSettings;
   seed: number;
 }): Judge {
-  const { engine, spec, teacher, settings, seed } = options;
+  const { engine, spec, teacher, perceptual, settings, seed } = options;
   const { batch, accumulate, adversarialStart, r1Every } = settings;
   const config = { spec, depth: settings.discriminatorDepth, scales: settings.scales };
-  const discriminator = createTrained(engine, "discriminator", initDiscriminator({ config, teacherWeights: teacher, seed }));
+  const [hasTrunk, hasFeatures] = [settings.discriminator !== "features", settings.discriminator !== "teacher"];
+  const read = hasFeatures ? perceptual : undefined;
+  const trunk = initDiscriminator({ config, teacherWeights: teacher, seed });
+  const condition = spec.network.condition === "none" ? 0 : spec.network.width;
+  const discriminator = createTrained(engine, "discriminator", {
+    ...(hasTrunk ? trunk : conditionWeights(trunk)),
+    ...(read && initProjected({ config: read.config, width: HEAD_WIDTH, condition, seed })),
+  });
+  const others = read && { features: read.features };
   const rowsOf = (rows: number) => ({ shape: [rows, ...spec.shape] });
 
-  const logits: Judge["logits"] = (parameters, { x, noise, paired, given, disturbance }) =>
-    applyDiscriminator(config, parameters, {
-      ...{ x, disturbance, condition: embedConditions(spec, parameters, given) },
-      z: tf.mul(noise, tf.reshape(paired, [-1, 1, 1, 1])),
-    });
+  const logits: Judge["logits"] = (parameters, { x, noise, paired, given, disturbance }, features) => {
+    const of = { x, condition: embedConditions(spec, parameters, given) };
+    const z = tf.mul(noise, tf.reshape(paired, [-1, 1, 1, 1]));
+    return [
+      ...(hasTrunk ? applyDiscriminator(config, parameters, { ...of, z, disturbance }) : []),
+      ...(read ? applyProjected(read.config, { heads: parameters, features }, of) : []),
+    ];
+  };
 
   // Lazy regularisation adds one update in r1Every: rate and betas shrink accordingly (Karras et al. 2020, appendix B).
   const share = r1Every / (r1Every + 1);
@@ -76,17 +92,18 @@ export function createJudge(options: {
       engine,
       name: "discriminator step",
       trained: discriminator,
+      others,
       inputs: { ...inputsOf(batch), ...realConditions, fake: rowsOf(batch), mask: { shape: [batch] } },
       optimiser: judging,
       batch,
       accumulate, // a mismatched row takes its latent from its own micro-batch
-      loss: (parameters, inputs) => {
+      loss: (parameters, inputs, { features }) => {
         const { noise, latent, fake, mask, paired, ...rest } = inputs as Record<"noise" | "latent" | "fake" | "mask" | "paired", Tensor>;
         const { disturbance, others } = disturbanceOf(rest);
         const { real: ofReal, given } = conditionsApart(others);
         const seen = { noise, paired, disturbance };
-        const real = logits(parameters, { ...seen, x: latent, given: ofReal });
-        const mixed = logits(parameters, { ...seen, x: mixAndMatch({ generated: fake, real: latent, mask }), given });
+        const real = logits(parameters, { ...seen, x: latent, given: ofReal }, features as Parameters);
+        const mixed = logits(parameters, { ...seen, x: mixAndMatch({ generated: fake, real: latent, mask }), given }, features as Parameters);
         return { loss: discriminatorLoss({ real, fake: mixed }), metrics: judgements({ real, mixed, mask }) };
       },
     });
@@ -95,12 +112,13 @@ export function createJudge(options: {
       engine,
       name: "R1 step",
       trained: discriminator,
+      others,
       inputs: inputsOf(1),
       optimiser: judging,
-      loss: (parameters, inputs) => {
+      loss: (parameters, inputs, { features }) => {
         const { noise, latent, paired, ...rest } = inputs as Record<"noise" | "latent" | "paired", Tensor>;
         const { disturbance, others: given } = disturbanceOf(rest);
-        const penalty = r1Penalty({ x: latent, discriminate: (x) => logits(parameters, { x, noise, paired, disturbance, given }) });
+        const penalty = r1Penalty({ x: latent, discriminate: (x) => logits(parameters, { x, noise, paired, disturbance, given }, features as Parameters) });
         // The penalty does not depend on every parameter (the last biases); tf.grads wants each of them in the loss.
         const nothing = tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
         return { loss: tf.add(tf.mul(penalty, (settings.r1Weight / 2) * r1Every), nothing), metrics: { penalty } };
@@ -137,6 +155,13 @@ export function createJudge(options: {
   const { network, first, second } = discriminator;
   return { network, first, second, logits, step };
 }
+
+/** Channels of the heads over frozen features. */
+const HEAD_WIDTH = 64;
+
+/** The condition embedding alone, of a discriminator that starts as the teacher. */
+const conditionWeights = (weights: Weights): Weights =>
+  Object.fromEntries(Object.entries(weights).filter(([name]) => name === "classes" || name.startsWith("text.")));
 
 /** Divides the discriminator's condition inputs into those of the real rows and those of the generated ones. */
 function conditionsApart(inputs: Record<string, Tensor>): { real: Record<string, Tensor>; given: Record<string, Tensor> } {

@@ -53,10 +53,11 @@ export async function create(options: StudentTrainerOptions) {
   const isAdversarial = adversarialWeight > 0 && adversarialStart < settings.steps;
 
   const student = createTrained(engine, "student", teacher);
-  const judge = isAdversarial ? createJudge({ engine, spec, teacher, settings, seed }) : undefined;
   const features = perceptual
     ? engine.constants("perceptual", perceptual.weights)
     : engine.constants("teacher", teacher);
+  const judged = perceptual && { config: perceptual.config, features };
+  const judge = isAdversarial ? createJudge({ engine, spec, teacher, perceptual: judged, settings, seed }) : undefined;
 
   const image = { shape: [batch, ...spec.shape] };
   const pairs = { noise: image, latent: image, ...conditionInputs(spec, batch) };
@@ -92,7 +93,8 @@ export async function create(options: StudentTrainerOptions) {
         const fake = generate(spec, parameters, noise, given);
         const losses = regression(fake, latent, read as Tensors, draws);
         if (against) {
-          losses.adversarial = generatorLoss(against.logits(judging as Parameters, { x: fake, noise, paired, disturbance, given }));
+          const logits = against.logits(judging as Parameters, { x: fake, noise, paired, disturbance, given }, read as Parameters);
+          losses.adversarial = generatorLoss(logits);
         }
         const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weights[name as keyof typeof weights]));
         return { loss: tf.addN(terms), metrics: { fake, ...losses } };
@@ -123,12 +125,12 @@ export async function create(options: StudentTrainerOptions) {
       const metrics = scalars(outputs);
       if (!against) return metrics;
       const seen = Object.entries(given).map(([name, values]) => [ofReal(name), withLast(values, real?.[name as "label"])]);
-      const judged = {
+      const shown = {
         ...{ ...given, ...(Object.fromEntries(seen) as Conditioning), ...disturbance, noise, paired },
         ...{ latent: withLast(latent, real?.latent), fake: outputs.fake as Float32Array },
         mask: mismatchMask({ seed, step, batch, share: settings.mismatch }),
       };
-      return { ...metrics, ...(await against.step(judged, step)) };
+      return { ...metrics, ...(await against.step(shown, step)) };
     },
     /** One-step latents from the moving average. */
     sample: async (inputs: SamplerInputs): Promise<Float32Array> => {
