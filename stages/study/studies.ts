@@ -31,13 +31,23 @@ const leftOut = { noiseCondition: false, r1Weight: 0, scales: [1], mismatch: 0, 
 
 /** The discriminator with these of its parts, as the settings of the command line have them, and without the others. */
 function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes"] {
-  return { train: Object.fromEntries(Object.entries(leftOut).filter(([part]) => !parts.includes(part as keyof typeof leftOut))) };
+  return { train: { ...trunk, ...left(parts) } };
 }
 
-/** The discriminator at a weight, with this share of images among its real rows. */
+/** A discriminator that starts as the teacher, at a weight and rate that it stands. */
+const trunk = { discriminator: "teacher", adversarialWeight: 0.2, discriminatorRate: 1e-4 } as const;
+
+function left(parts: (keyof typeof leftOut)[]): Partial<typeof leftOut> {
+  return Object.fromEntries(Object.entries(leftOut).filter(([part]) => !parts.includes(part as keyof typeof leftOut)));
+}
+
+/** Heads over frozen features. */
+const heads = { discriminator: "features", discriminatorRate: 2e-3 } as const;
+
+/** Such heads at a weight, with this share of images among their real rows. */
 function balance(adversarialWeight: number, imageShare: number): Variant {
   const about = `weight ${adversarialWeight}, ${imageShare * 100} % of the real rows are images`;
-  return { name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`, about, changes: { train: { adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
+  return { name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`, about, changes: { train: { ...heads, adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
 }
 
 export const studies: readonly Study[] = [
@@ -104,11 +114,17 @@ export const studies: readonly Study[] = [
         changes: discriminatorWith("noiseCondition", "r1Weight", "scales", "mismatch", "discriminatorNoise", "imageShare"),
         needsImages: true,
       },
+      {
+        name: "features",
+        about: "instead: heads over frozen features, and real images alone (Projected GAN, D2O; the presets' recipe)",
+        changes: { train: { ...heads, adversarialWeight: 8, imageShare: 1 } },
+        needsImages: true,
+      },
     ],
   },
   {
     name: "balance",
-    about: "how much the discriminator weighs, and what it takes for real: the teacher's latents or images",
-    variants: [balance(0.05, 0), balance(0.5, 0), balance(0.05, 0.5), balance(0.2, 0.5), balance(0.5, 0.5), balance(1, 0.5), balance(0.5, 1)],
+    about: "how much heads over frozen features weigh, and what they take for real: the teacher's latents or images",
+    variants: [balance(1, 0.5), balance(8, 0), balance(8, 0.5), balance(8, 1), balance(32, 1)],
   },
 ];

@@ -32,6 +32,7 @@ test("the discriminator is built up one part a variant, as the settings have it"
     [true, true, 0.5, 2, 0.3, 0, 0],
     [true, true, 0.5, 2, 0.3, 2, 0],
     [true, true, 0.5, 2, 0.3, 2, 0.6],
+    [true, true, 0.5, 2, 0.3, 2, 1],
   ]);
   assert.is(parts[0]?.[0], false);
   assert.ok(jobs.every((job) => job.settings.train.images === "latents"));
