@@ -19,7 +19,7 @@ const projected = {
 
 export const presets: Record<string, Preset> = {
   demo: {
-    about: "the built-in captioned set at 64 px through the bundled autoencoder, in about five minutes on two cores",
+    about: "the built-in captioned set at 64 px through the bundled autoencoder, in under six minutes on two cores: 1.1 times the teacher's Fréchet distance",
     settings: {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },
@@ -31,7 +31,7 @@ export const presets: Record<string, Preset> = {
     },
   },
   tiny: {
-    about: "28 or 32 px images with class folders, in pixel space",
+    about: "28 or 32 px images with class folders, in pixel space; an hour on two cores: 1.06 times the teacher's Fréchet distance on Fashion-MNIST",
     settings: {
       images: { size: 28 },
       encoder: { kind: "pixel" },
@@ -42,7 +42,7 @@ export const presets: Record<string, Preset> = {
     },
   },
   small: {
-    about: "64 px photographs through a TAESD-layout autoencoder (--set encoder.path=FOLDER), any condition",
+    about: "64 px photographs through a TAESD-layout autoencoder (--set encoder.path=FOLDER), any condition; a day on two cores, not measured",
     settings: {
       images: { size: 64 },
       encoder: { kind: "taesd" },
@@ -53,7 +53,7 @@ export const presets: Record<string, Preset> = {
     },
   },
   base: {
-    about: "64 px images with captions through an autoencoder of their own",
+    about: "64 px images with captions through an autoencoder of their own; three hours on two cores, not measured as a whole",
     settings: {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },
