@@ -40,9 +40,13 @@ function attempt(command: string, out: string, delay: number): Promise<boolean> 
   });
 }
 
-/** What must be the same: all but the grids and figures that `run` draws of the finished student, and what tells the time. */
+/**
+ * What must be the same: all but the grids and figures that `run` draws of the finished student, what tells the time, and the
+ * settings of `run`'s student, which name the folder its images lie in.
+ */
 function resultOf(out: string): Record<string, string> {
-  return Object.fromEntries(Object.entries(contentsOf(out)).filter(([name]) => !/^(samples|evaluation)|report|run\.html$|tensorboard/.test(name)));
+  const others = /^(samples|evaluation)|report|run\.html$|tensorboard|^student\/settings\.yaml$/;
+  return Object.fromEntries(Object.entries(contentsOf(out)).filter(([name]) => !others.test(name)));
 }
 
 const shares: [command: string, share: number, within: number][] = [
