@@ -1,7 +1,7 @@
 /** From the words of a command line to a request, checked against the command table. */
 import { parseArgs } from "node:util";
 import { badUsage } from "../schemas/failure.ts";
-import { didYouMean } from "../schemas/nearest.ts";
+import { didYouMean, unknownName } from "../schemas/nearest.ts";
 import { type Command, type Flag, commands, commonFlags } from "./commands.mts";
 
 export interface Request {
@@ -16,8 +16,7 @@ export interface Request {
 export function commandNamed(name: string, table: readonly Command[] = commands): Command {
   const command = table.find((candidate) => candidate.name === name);
   if (command) return command;
-  const names = table.map((candidate) => candidate.name);
-  throw badUsage(`Unknown command "${name}": ${didYouMean(name, names, `the commands are ${names.join(", ")}`)}`);
+  throw unknownName(name, { what: "command", names: table.map((candidate) => candidate.name) });
 }
 
 /** Reads a command line (without `node` and the script). Throws a usage failure at the first thing wrong with it. */

@@ -10,7 +10,7 @@ import { numbers } from "./arithmetic.ts";
 import { type DenoiserSpec, ditConfig, unetConfig } from "./denoiser.ts";
 import { applyBlock, embedCondition, embedPatches } from "./dit.ts";
 import { createInitialiser, type Initialiser } from "./initialise.ts";
-import { conv, downsample, layerNorm, linear, type Parameters, patchify, silu } from "./layers.ts";
+import { conv, downsample, layerNorm, linear, type Parameters, patchify, silu, spread } from "./layers.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { unetFeatures } from "./unet.ts";
 
@@ -161,7 +161,6 @@ function clean({ spec: { diffusion } }: DiscriminatorConfig, x: Tensor): Pick<Tr
 }
 
 function disturbed(x: Tensor, { noise, sigma, cIn, cNoise }: Disturbance): Pick<TrunkInputs, "x" | "noiseLevel"> {
-  const spread = (perSample: Tensor): Tensor => tf.reshape(perSample, [-1, 1, 1, 1]);
   return { x: tf.mul(tf.add(x, tf.mul(noise, spread(sigma))), spread(cIn)), noiseLevel: cNoise };
 }
 

@@ -18,6 +18,11 @@ export function parameter(parameters: Parameters, name: string): Tensor {
   return value;
 }
 
+/** A number a sample [b], as a factor of [b, h, w, c]. */
+export function spread(perSample: Tensor): Tensor {
+  return tf.reshape(perSample, [-1, 1, 1, 1]);
+}
+
 /** x [..., in] times `name.kernel` [in, out], plus `name.bias` [out] where there is one. */
 export function linear(parameters: Parameters, name: string, x: Tensor): Tensor {
   const kernel = parameter(parameters, `${name}.kernel`);

@@ -1,3 +1,5 @@
+import { badUsage, type Failure } from "./failure.ts";
+
 /** The candidate closest to a mistyped word, for "did you mean"; none when even the closest is a different word. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -34,4 +36,9 @@ export function editDistance(left: string, right: string): number {
 export function didYouMean(word: string, candidates: Iterable<string>, remedy: string): string {
   const suggestion = nearest(word, candidates);
   return suggestion === undefined ? remedy : `did you mean "${suggestion}"?`;
+}
+
+/** The usage failure for a name that is none of `names`: of a `what`, of which there are `whats`. */
+export function unknownName(name: string, { what, whats = `${what}s`, names }: { what: string; whats?: string; names: readonly string[] }): Failure {
+  return badUsage(`Unknown ${what} "${name}": ${didYouMean(name, names, `the ${whats} are ${names.join(", ")}`)}`);
 }

@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import { parse, stringify } from "yaml";
 import type * as z from "zod";
 import { badUsage } from "./failure.ts";
-import { didYouMean } from "./nearest.ts";
+import { didYouMean, unknownName } from "./nearest.ts";
 import { presets } from "./presets.ts";
 import { type Settings, settingsSchema } from "./settings.ts";
 import { expectation, settingPaths, wantsText } from "./settings-paths.ts";
@@ -31,10 +31,7 @@ export function resolveSettings(layers: readonly Layer[]): Settings {
 /** The layer of a named preset. */
 export function presetLayer(name: string): Layer {
   const preset = Object.hasOwn(presets, name) ? presets[name] : undefined;
-  if (preset === undefined) {
-    const names = Object.keys(presets);
-    throw badUsage(`Unknown preset "${name}": ${didYouMean(name, names, `the presets are ${names.join(", ")}`)}`);
-  }
+  if (preset === undefined) throw unknownName(name, { what: "preset", names: Object.keys(presets) });
   return { source: `preset ${name}`, values: preset.settings };
 }
 

@@ -8,9 +8,6 @@ import type { Statistics } from "./store/statistics.ts";
 import type { Store } from "./store/store.ts";
 import { tripleBatches } from "./store/triples.ts";
 
-/** Rows of the discriminator's batch whose real latent is an image's; the rest are the teacher's. */
-export const imageRows = ({ batch, images, imageShare }: TrainSettings): number => (images === undefined ? 0 : Math.round(batch * imageShare));
-
 /**
  * Batches from a step on, a pure function of the step. Images come in an order of their own, from the finished store: the
  * first one is waited for at `adversarialStart`.
@@ -27,7 +24,7 @@ export async function* studentBatches(options: {
 }): AsyncGenerator<StudentBatch> {
   const { triples, images, conditions, settings, seed, fromStep, signal } = options;
   const order = { ...settings, seed, fromStep, toStep: settings.steps, signal };
-  const rows = imageRows(settings);
+  const rows = Math.round(settings.batch * settings.imageShare); // of the discriminator's real ones; the rest are the teacher's
   const real =
     images && rows > 0
       ? latentBatches(images.store, {

@@ -9,8 +9,7 @@ import { applyDit, initDit } from "../../models/dit.ts";
 import { createInitialiser } from "../../models/initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
-import { badUsage } from "../../schemas/failure.ts";
-import { didYouMean } from "../../schemas/nearest.ts";
+import { unknownName } from "../../schemas/nearest.ts";
 import { createSampling } from "../compute/sampling.ts";
 import { createTraining } from "../compute/training.ts";
 
@@ -164,6 +163,5 @@ export const benchPrograms: Readonly<Record<string, BenchProgram>> = {
 export function benchProgram(name: string, programs = benchPrograms): BenchProgram {
   const program = Object.hasOwn(programs, name) ? programs[name] : undefined;
   if (program) return program;
-  const names = Object.keys(programs);
-  throw badUsage(`Unknown step "${name}": ${didYouMean(name, names, `the steps are ${names.join(", ")}`)}`);
+  throw unknownName(name, { what: "step", names: Object.keys(programs) });
 }

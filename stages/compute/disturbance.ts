@@ -9,9 +9,12 @@ import type { TrainSettings } from "../../schemas/settings.ts";
 
 const DISTURBANCE = "disturbance.";
 
-/** The inputs that {@link disturbances} draws; none where the discriminator sees clean latents. */
-export function disturbanceInputs({ discriminatorNoise: [, most] }: TrainSettings, { shape }: DenoiserSpec, rows: number): ProgramSpec["inputs"] {
-  if (most === 0) return {};
+/** Whether the discriminator has a part that sees latents under noise: heads over frozen features see them clean. */
+const isDisturbed = ({ discriminator, discriminatorNoise: [, most] }: TrainSettings): boolean => discriminator !== "features" && most > 0;
+
+/** The inputs that {@link disturbances} draws; none where nothing reads them. */
+export function disturbanceInputs(settings: TrainSettings, { shape }: DenoiserSpec, rows: number): ProgramSpec["inputs"] {
+  if (!isDisturbed(settings)) return {};
   const inputs = { noise: { shape: [rows, ...shape] }, sigma: { shape: [rows] }, cIn: { shape: [rows] }, cNoise: { shape: [rows] } };
   return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [DISTURBANCE + name, input]));
 }
@@ -26,7 +29,7 @@ export function disturbances(options: {
   const { settings, spec, seed, step } = options;
   const { batch, discriminatorNoise } = settings;
   const [least, most] = discriminatorNoise;
-  if (most === 0) return {};
+  if (!isDisturbed(settings)) return {};
   const length = batch * spec.shape[0] * spec.shape[1] * spec.shape[2];
   const draws = uniforms({ seed, stream: "disturbance/sigma", offset: step * batch, length: batch });
   const sigmas = Array.from(draws, (u) => spec.diffusion.sigmaData * least ** (1 - u) * most ** u);
@@ -37,9 +40,16 @@ export function disturbances(options: {
 
 /** The disturbance among a program's inputs, and the others. */
 export function disturbanceOf(inputs: Record<string, Tensor>): { disturbance?: Disturbance; others: Record<string, Tensor> } {
-  const isPart = ([name]: [string, Tensor]): boolean => name.startsWith(DISTURBANCE);
-  const parts = Object.entries(inputs).filter(isPart);
-  const others = Object.fromEntries(Object.entries(inputs).filter((entry) => !isPart(entry)));
-  if (parts.length === 0) return { others };
-  return { disturbance: Object.fromEntries(parts.map(([name, tensor]) => [name.slice(DISTURBANCE.length), tensor])) as never, others };
+  const [parts, others] = inputsApart(inputs, DISTURBANCE);
+  return { others, ...(Object.keys(parts).length > 0 && { disturbance: parts as unknown as Disturbance }) };
+}
+
+/** Inputs whose name begins with `prefix`, by the rest of it, and the others. */
+export function inputsApart(inputs: Record<string, Tensor>, prefix: string): [parts: Record<string, Tensor>, others: Record<string, Tensor>] {
+  const [parts, others]: [Record<string, Tensor>, Record<string, Tensor>] = [{}, {}];
+  for (const [name, tensor] of Object.entries(inputs)) {
+    if (name.startsWith(prefix)) parts[name.slice(prefix.length)] = tensor;
+    else others[name] = tensor;
+  }
+  return [parts, others];
 }

@@ -10,12 +10,12 @@ import type { Weights } from "../../engine/weights.ts";
 import { discriminatorLoss, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
 import { conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
 import { applyDiscriminator, type Disturbance, initDiscriminator } from "../../models/discriminator.ts";
-import type { Parameters } from "../../models/layers.ts";
+import { type Parameters, spread } from "../../models/layers.ts";
 import { averageDecay, rateInputs } from "../../models/optimiser.ts";
 import type { PerceptualConfig } from "../../models/perceptual.ts";
 import { applyProjected, initProjected } from "../../models/projected.ts";
 import type { TrainSettings } from "../../schemas/settings.ts";
-import { disturbanceInputs, disturbanceOf } from "./disturbance.ts";
+import { disturbanceInputs, disturbanceOf, inputsApart } from "./disturbance.ts";
 import { compileStep, createTrained, scalars, type Step, type Trained } from "./training.ts";
 
 /** What is judged: latents x [batch, h, w, c], their noise, and `paired` [batch], 1 where the noise may be seen. */
@@ -35,8 +35,10 @@ export interface Judge extends Pick<Trained, "network" | "first" | "second"> {
   step: (inputs: Record<string, InputArray>, step: number) => Promise<Record<string, number>>;
 }
 
+const OF_REAL = "real.";
+
 /** The name of a condition input that belongs to the real rows. */
-export const ofReal = (name: string): string => `real.${name}`;
+export const ofReal = (name: string): string => OF_REAL + name;
 
 export function createJudge(options: {
   engine: Engine;
@@ -52,10 +54,9 @@ export function createJudge(options: {
   const config = { spec, depth: settings.discriminatorDepth, scales: settings.scales };
   const [hasTrunk, hasFeatures] = [settings.discriminator !== "features", settings.discriminator !== "teacher"];
   const read = hasFeatures ? perceptual : undefined;
-  const trunk = initDiscriminator({ config, teacherWeights: teacher, seed });
   const condition = spec.network.condition === "none" ? 0 : spec.network.width;
   const discriminator = createTrained(engine, "discriminator", {
-    ...(hasTrunk ? trunk : conditionWeights(trunk)),
+    ...(hasTrunk ? initDiscriminator({ config, teacherWeights: teacher, seed }) : conditionWeights(teacher)),
     ...(read && initProjected({ config: read.config, width: HEAD_WIDTH, condition, seed })),
   });
   const others = read && { features: read.features };
@@ -63,7 +64,7 @@ export function createJudge(options: {
 
   const logits: Judge["logits"] = (parameters, { x, noise, paired, given, disturbance }, features) => {
     const of = { x, condition: embedConditions(spec, parameters, given) };
-    const z = tf.mul(noise, tf.reshape(paired, [-1, 1, 1, 1]));
+    const z = tf.mul(noise, spread(paired));
     return [
       ...(hasTrunk ? applyDiscriminator(config, parameters, { ...of, z, disturbance }) : []),
       ...(read ? applyProjected(read.config, { heads: parameters, features }, of) : []),
@@ -100,7 +101,7 @@ export function createJudge(options: {
       loss: (parameters, inputs, { features }) => {
         const { noise, latent, fake, mask, paired, ...rest } = inputs as Record<"noise" | "latent" | "fake" | "mask" | "paired", Tensor>;
         const { disturbance, others } = disturbanceOf(rest);
-        const { real: ofReal, given } = conditionsApart(others);
+        const [ofReal, given] = inputsApart(others, OF_REAL);
         const seen = { noise, paired, disturbance };
         const real = logits(parameters, { ...seen, x: latent, given: ofReal }, features as Parameters);
         const mixed = logits(parameters, { ...seen, x: mixAndMatch({ generated: fake, real: latent, mask }), given }, features as Parameters);
@@ -159,19 +160,9 @@ export function createJudge(options: {
 /** Channels of the heads over frozen features. */
 const HEAD_WIDTH = 64;
 
-/** The condition embedding alone, of a discriminator that starts as the teacher. */
+/** The teacher's condition embedding, which heads without a trunk start from too. */
 const conditionWeights = (weights: Weights): Weights =>
   Object.fromEntries(Object.entries(weights).filter(([name]) => name === "classes" || name.startsWith("text.")));
-
-/** Divides the discriminator's condition inputs into those of the real rows and those of the generated ones. */
-function conditionsApart(inputs: Record<string, Tensor>): { real: Record<string, Tensor>; given: Record<string, Tensor> } {
-  const [real, given]: Record<string, Tensor>[] = [{}, {}];
-  for (const [name, tensor] of Object.entries(inputs)) {
-    if (name.startsWith(ofReal(""))) real![name.slice(ofReal("").length)] = tensor;
-    else given![name] = tensor;
-  }
-  return { real: real!, given: given! };
-}
 
 /**
  * What the discriminator thinks, means over heads: logits of real latents, of generated ones and of mismatched ones, and the

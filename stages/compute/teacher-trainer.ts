@@ -8,6 +8,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { denoise } from "../../models/denoise.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../../models/denoiser.ts";
+import { spread } from "../../models/layers.ts";
 import { createParameterisation, type Preconditioning, trainingNoiseLevels } from "../../models/parameterisation.ts";
 import type { EngineSettings, Settings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
@@ -54,15 +55,14 @@ export async function create({ spec, settings, engine: where, seed, start, plan 
     },
     loss: (parameters, inputs) => {
       const { clean, noise, sigma, weight, ...rest } = inputs as Record<string, Tensor> & Preconditioning<Tensor>;
-      const spread = (perSampleValue?: Tensor): Tensor => tf.reshape(perSampleValue as Tensor, [-1, 1, 1, 1]);
       const condition = embedConditions(spec, parameters, rest as never);
       const denoised = denoise({
-        x: tf.add(clean as Tensor, tf.mul(noise as Tensor, spread(sigma))),
+        x: tf.add(clean as Tensor, tf.mul(noise as Tensor, spread(sigma as Tensor))),
         coefficients: rest,
         network: ({ x, noiseLevel }) => applyNetwork(spec, parameters, { x, noiseLevel, condition }),
       });
       const squared = tf.square(tf.sub(denoised, clean as Tensor));
-      return { loss: tf.mean(tf.mul(squared, spread(weight))), metrics: {} };
+      return { loss: tf.mean(tf.mul(squared, spread(weight as Tensor))), metrics: {} };
     },
   });
 

@@ -9,6 +9,7 @@ import { planResize } from "../../models/features/resize.ts";
 import { frechetDistance } from "../../models/metrics/frechet.ts";
 import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
+import { compileFeatures } from "../evaluate/describe.ts";
 import { deviceOf } from "./device.ts";
 
 export interface WatcherOptions {
@@ -31,12 +32,7 @@ export async function create({ features, imageSize, engine: where }: WatcherOpti
   const engine = await createEngine(deviceOf(where));
   const network = await loadFeatureNetwork({ path: features, imageSize });
   const { size, dimension } = network;
-  const program = await engine.compile({
-    name: "watched features",
-    sets: { network: engine.constants("network", network.parameters) },
-    inputs: { images: { shape: [BATCH, size, size, 3] } },
-    run: ({ network: parameters }, { images }) => ({ outputs: { features: network.apply(parameters, images!) } }),
-  });
+  const program = await compileFeatures({ network, engine, batch: BATCH });
   const resize = planResize({ width: imageSize, height: imageSize, size });
   const project = projection(dimension);
   let reference: Gaussian | undefined;

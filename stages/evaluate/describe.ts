@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Engine } from "../../engine/engine.ts";
+import type { Program } from "../../engine/program.ts";
 import type { FeatureNetwork } from "../../models/features/network.ts";
 import { planResize } from "../../models/features/resize.ts";
 import { runningBandEnergy } from "../../models/metrics/bands.ts";
@@ -24,6 +25,17 @@ export interface Collector {
   finish: () => Promise<ImageSet>;
 }
 
+/** A feature network as a program: `images` [batch, size, size, 3] as its resize gives them -> `features` [batch, dimension]. */
+export function compileFeatures({ network, engine, batch }: { network: FeatureNetwork; engine: Engine; batch: number }): Promise<Program> {
+  const { size, parameters, apply } = network;
+  return engine.compile({
+    name: "features",
+    sets: { network: engine.constants("network", parameters) },
+    inputs: { images: { shape: [batch, size, size, 3] } },
+    run: ({ network: read }, { images }) => ({ outputs: { features: apply(read, images!) } }),
+  });
+}
+
 /** Compiles a feature network, `batch` images a run. The result opens a collector for the set that errors call `name`. */
 export async function createDescriber({
   network,
@@ -34,13 +46,8 @@ export async function createDescriber({
   engine: Engine;
   batch: number;
 }): Promise<(name: string) => Collector> {
-  const { size, dimension, apply } = network;
-  const program = await engine.compile({
-    name: "features",
-    sets: { network: engine.constants("network", network.parameters) },
-    inputs: { images: { shape: [batch, size, size, 3] } },
-    run: ({ network: parameters }, { images }) => ({ outputs: { features: apply(parameters, images!) } }),
-  });
+  const { size, dimension } = network;
+  const program = await compileFeatures({ network, engine, batch });
 
   return (name) => {
     const input = new Float32Array(batch * size * size * 3);

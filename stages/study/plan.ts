@@ -1,7 +1,7 @@
 /** From a study, settings and a number of seeds to the list of its runs. */
 import { isDeepStrictEqual } from "node:util";
 import { badUsage } from "../../schemas/failure.ts";
-import { didYouMean } from "../../schemas/nearest.ts";
+import { didYouMean, unknownName } from "../../schemas/nearest.ts";
 import { resolveSettings } from "../../schemas/resolve-settings.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Study, studies, type Variant } from "./studies.ts";
@@ -18,8 +18,7 @@ export interface Job {
 export function studyNamed(name: string, known: readonly Study[] = studies): Study {
   const study = known.find((candidate) => candidate.name === name);
   if (study) return study;
-  const names = known.map((candidate) => candidate.name);
-  throw badUsage(`Unknown study "${name}": ${didYouMean(name, names, `the studies are ${names.join(", ")}`)}`);
+  throw unknownName(name, { what: "study", whats: "studies", names: known.map((candidate) => candidate.name) });
 }
 
 /**
