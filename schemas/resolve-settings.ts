@@ -127,7 +127,7 @@ function explain(issue: z.core.$ZodIssue, { source, values }: Layer): string {
   const value = issue.path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)?.[key], values);
   const place = issue.path.length === 0 ? "the settings" : issue.path.join(".");
   const shown = typeof value === "string" ? JSON.stringify(value) : inspect(value, { breakLength: Infinity });
-  return `Cannot set ${place} to ${shown} (${source}): expected ${expectation(issue.path)}`;
+  return `Cannot set ${place} to ${shown} (${source}): expected ${issue.code === "custom" ? issue.message : expectation(issue.path)}`;
 }
 
 /** Prefers the path that ends in the very word: `count` means `simulate.count` before anything spelt like it. */

@@ -7,6 +7,9 @@ import * as z from "zod";
 const count = z.int().positive();
 const rate = z.number().positive();
 const fraction = z.number().min(0).max(1);
+const noiseRange = z
+  .tuple([z.number().nonnegative(), z.number().nonnegative()])
+  .refine(([least, most]) => (least > 0 && least <= most) || (least === 0 && most === 0), "two levels above 0, the lesser first, or [0, 0]");
 const seed = z.int().nonnegative();
 
 export const imageSettings = z.strictObject({
@@ -123,7 +126,7 @@ export const trainSettings = optimiserSettings.extend({
   discriminator: z.enum(["teacher", "features", "both"]).default("teacher"), // the teacher's network, or heads over train.perceptual's features
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
   noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
-  discriminatorNoise: z.tuple([z.number().nonnegative(), z.number().nonnegative()]).default([0.1, 1]), // the teacher's network sees latents under noise of these levels, over sigmaData; [0, 0]: clean
+  discriminatorNoise: noiseRange.default([0.1, 1]), // the teacher's network sees latents under noise of these levels, over sigmaData; [0, 0]: clean
   scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: z.number().nonnegative().default(1e-3),
