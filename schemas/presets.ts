@@ -14,7 +14,7 @@ export interface Preset {
  */
 const projected = {
   ...({ discriminator: "features", imageShare: 1 } as const),
-  ...{ adversarialWeight: 8, discriminatorRate: 2e-3, pixelWeight: 10, learningRate: 1.5e-3, decay: 0.5 },
+  ...{ adversarialWeight: 2, discriminatorRate: 2e-3, pixelWeight: 10, learningRate: 1.5e-3, decay: 0.5 },
 };
 
 export const presets: Record<string, Preset> = {

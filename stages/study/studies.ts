@@ -115,7 +115,7 @@ export const studies: readonly Study[] = [
       {
         name: "features",
         about: "instead: heads over frozen features, and real images alone (Projected GAN, D2O; the presets' recipe)",
-        changes: { train: { ...heads, adversarialWeight: 8, imageShare: 1 } },
+        changes: { train: { ...heads, adversarialWeight: 2, imageShare: 1 } },
         needsImages: true,
       },
     ],
@@ -123,6 +123,6 @@ export const studies: readonly Study[] = [
   {
     name: "balance",
     about: "how much heads over frozen features weigh, and what they take for real: the teacher's latents or images",
-    variants: [balance(1, 0.5), balance(8, 0), balance(8, 0.5), balance(8, 1), balance(32, 1)],
+    variants: [balance(0.5, 0.5), balance(2, 0), balance(2, 0.5), balance(2, 1), balance(8, 1)],
   },
 ];

@@ -17,9 +17,33 @@ test.before(async () => {
   await tf.setBackend("cpu");
 });
 
-test("a logit for every position of every tap", () => {
+test("a logit for every position of every tap, and one for the whole of it", () => {
   const logits = applyProjected(config, { heads: heads(0), features }, { x: latents("x") });
-  assert.equal(logits.map(({ shape }) => shape), [[3, 64], [3, 16], [3, 4]]);
+  assert.equal(logits.map(({ shape }) => shape), [[3, 64], [3, 1], [3, 16], [3, 1], [3, 4], [3, 1]]);
+});
+
+test("places of a large map are judged two by two at least", () => {
+  const large = perceptualConfig({ shape: [28, 28, 1], width: 2, sigmaData: 0.5, classes: 2, words: [] });
+  const parameters = toParameters(initProjected({ config: large, width: 2, condition: 0, seed: 2 }));
+  const logits = applyProjected(large, { heads: parameters, features: toParameters(initPerceptual(large, 1)) }, { x: noise("x", [1, 28, 28, 1]) });
+  assert.equal(logits.map(({ shape }) => shape[1]), [14 * 14, 1, 14 * 14, 1, 7 * 7, 1]);
+});
+
+test("what judges the whole does not mind where things are, as long as the features stay", () => {
+  const flat = perceptualConfig({ shape: [2, 2, 2], width: 4, sigmaData: 0.5, classes: 3, words: [] });
+  const pointwise = toParameters(perturbed(initPerceptual(flat, 1), 0.05));
+  for (const [name, kernel] of Object.entries(pointwise)) {
+    if (kernel.rank !== 4) continue;
+    const centre = tf.pad(tf.ones([1, 1]), [[1, 1], [1, 1]]);
+    pointwise[name] = tf.mul(kernel, tf.reshape(centre, [3, 3, 1, 1])); // each position sees itself alone
+  }
+  const parameters = toParameters(perturbed(initProjected({ config: flat, width: 5, condition: 0, seed: 2 }), 0.05));
+  const judge = (x: Tensor) => applyProjected(flat, { heads: parameters, features: pointwise }, { x });
+  const x = noise("x", [3, 2, 2, 2]);
+  const [[places, whole], [turnedPlaces, turnedWhole]] = [judge(x), judge(tf.reverse(x, [1, 2]))] as [Tensor[], Tensor[]];
+  assert.ok(largest([whole!], [turnedWhole!]) < 1e-6);
+  assert.ok(largest([places!], [tf.reverse(turnedPlaces!, 1)]) < 1e-6);
+  assert.ok(largest([places!], [turnedPlaces!]) > 1e-4);
 });
 
 test("conditions count, and a row is judged by its own latent and condition alone", () => {
