@@ -60,7 +60,7 @@ export const presets: Record<string, Preset> = {
       network: { kind: "dit", condition: "caption", vocabulary: 128, captionTokens: 16 },
       pretrain: { autoencoder: { steps: 3000, batch: 16 }, teacher: { steps: 7500 }, perceptual: { steps: 3000 } },
       simulate: { count: 6144, steps: 18, guidance: 1.5, rowsPerShard: 256 },
-      train: { ...projected, steps: 2500, batch: 32 },
+      train: { ...projected, steps: 1600 },
     },
   },
   smoke: {
