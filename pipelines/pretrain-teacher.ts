@@ -10,7 +10,7 @@ import type { TeacherTrainer } from "../stages/compute/teacher-trainer.ts";
 import { createConditions } from "../stages/conditions.ts";
 import { readCodec, readDenoiser, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
-import { captionsOf, type Job, scaledBatches, withTrainer } from "../stages/pretraining.ts";
+import { captionsOf, type Job, representative, scaledBatches, withTrainer } from "../stages/pretraining.ts";
 import { pictureAt } from "../stages/run-state/chronicle.ts";
 import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly } from "../stages/run-state/watch.ts";
 import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
@@ -71,7 +71,7 @@ export async function pretrainTeacher(job: Job): Promise<void> {
           description: {
             ...({ format: "onestep-model", version: 1, role: "teacher" } as const),
             ...{ hash: hashWeights(weights), spec, statistics: summary.statistics, tokenizer },
-            captions: distinct(captions, 4096),
+            captions: representative(captions, 4096),
           },
           weights,
         });
@@ -100,5 +100,3 @@ async function* teacherBatches(options: {
     yield { step, latent, ...conditions.inputs({ label, caption }) };
   }
 }
-
-const distinct = (values: string[], limit: number): string[] => [...new Set(values)].slice(0, limit);

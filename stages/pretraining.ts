@@ -63,3 +63,10 @@ export async function captionsOf(store: Store<LatentManifest>): Promise<string[]
   for await (const { caption } of readLatents(store)) if (caption) captions.push(caption);
   return captions;
 }
+
+/** At most `limit` of the distinct captions, evenly from their alphabet: the first ones of a listing may name some subjects only. */
+export function representative(captions: readonly string[], limit: number): string[] {
+  const all = [...new Set(captions)].sort();
+  const count = Math.min(limit, all.length);
+  return Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)] as string);
+}
