@@ -23,8 +23,7 @@ import { startWorker } from "../stages/worker.ts";
 /**
  * Trains a one-step student on a store that is finished or still being written: which rows a step sees does not depend
  * on it. Resumes exactly. The pictures show the teacher's latents of the store's first rows above the student's
- * and its moving average's. The student written is the moving average of the least online distance (`train.keep`): to the
- * images, or to the teacher's latents where there are none or the teacher was guided.
+ * and its moving average's. The student written is the moving average of the least online distance (`train.keep`).
  * Throws a Failure when store and teacher do not belong together.
  */
 export async function train(options: {
@@ -83,14 +82,12 @@ export async function train(options: {
     throw error;
   });
   const sample = (inputs: SamplerInputs) => sampleEvenly((part) => trainer.call("sample", part), inputs);
-  // With guidance a teacher gives up likeness to the images, and a student comes nearer to them the less it has learned.
-  const watched = store.manifest.guidance === 1 ? images : undefined;
   const watch = createWatch({
     ...{ settings: settings.train, spec, conditions, painter, imageSize: codec.description.imageSize, seed, context },
     engine: withThreads(engine, threads()),
-    reference: () => (watched ? imageRows(watched.store, teacher.description, context) : teacherRows(store, settings.train.distanceCount, context)),
+    reference: () => (images ? imageRows(images.store, teacher.description, context) : teacherRows(store, settings.train.distanceCount, context)),
   });
-  const measuring = measuringOf({ settings: settings.train, watch, sample, reference: (watched?.store ?? store).fingerprint });
+  const measuring = measuringOf({ settings: settings.train, watch, sample, reference: (images?.store ?? store).fingerprint });
   try {
     const batches = (fromStep: number) =>
       studentBatches({ triples: store, images, conditions, settings: settings.train, seed, fromStep, signal: context.signal });
