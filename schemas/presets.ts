@@ -19,7 +19,7 @@ const projected = {
 
 export const presets: Record<string, Preset> = {
   demo: {
-    about: "the built-in captioned set at 64 px through the bundled autoencoder, in under six minutes on two cores: 1.1 times the teacher's Fréchet distance",
+    about: "the built-in captioned set at 64 px through the bundled autoencoder, in about six minutes on two cores: 1.05 times the teacher's Fréchet distance",
     settings: {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },
