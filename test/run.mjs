@@ -11,12 +11,14 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const cores = availableParallelism();
+const jobs = Math.min(cores, Math.max(2, cores >> 1)); // many files wait for one thread; an engine's own threads want the rest
 const { values, positionals: patterns } = parseArgs({
   allowPositionals: true,
   options: {
     folder: { type: "string", default: join(root, "test") },
     limit: { type: "string", default: "300" }, // seconds a file may take
-    jobs: { type: "string", default: String(Math.max(1, availableParallelism() >> 1)) }, // files at a time
+    jobs: { type: "string", default: String(jobs) }, // files at a time
   },
 });
 const limit = Number(values.limit) * 1000;
