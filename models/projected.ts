@@ -39,12 +39,10 @@ export function applyProjected(
   { heads, features }: { heads: Parameters; features: Parameters },
   { x, condition }: { x: Tensor; condition?: Tensor },
 ): Tensor[] {
-  return perceptualTaps(config, features, x).flatMap((tap, stage) => {
-    return [
-      applyHead(heads, placesHead(stage), { x: places(coarse(tap)), condition }),
-      applyHead(heads, wholeHead(stage), { x: overPlaces(places(tap)), condition }),
-    ];
-  });
+  return perceptualTaps(config, features, x).flatMap((tap, stage) => [
+    applyHead(heads, placesHead(stage), { x: places(coarse(tap)), condition }),
+    applyHead(heads, wholeHead(stage), { x: overPlaces(places(tap)), condition }),
+  ]);
 }
 
 /** Most positions that are judged one by one: those of a 28 or 32 px map would take longer than the rest of a training step. */

@@ -1,5 +1,5 @@
 /** Studies as data: each trains the same student several times, and its variants say what differs. Add one here. */
-import type { Preset } from "../../schemas/presets.ts";
+import { featureDiscriminator, type Preset } from "../../schemas/presets.ts";
 
 export interface Variant {
   /** Names its folder, too. */
@@ -39,13 +39,10 @@ function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes
   return { train: { ...trunk, ...without } };
 }
 
-/** Heads over frozen features. */
-const heads = { discriminator: "features", discriminatorRate: 2e-3 } as const;
-
-/** Such heads at a weight, with this share of images among their real rows. */
+/** Heads over frozen features at a weight, with this share of images among their real rows. */
 function balance(adversarialWeight: number, imageShare: number): Variant {
   const about = `weight ${adversarialWeight}, ${imageShare * 100} % of the real rows are images`;
-  return { name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`, about, changes: { train: { ...heads, adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
+  return { name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`, about, changes: { train: { ...featureDiscriminator, adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
 }
 
 export const studies: readonly Study[] = [
@@ -115,7 +112,7 @@ export const studies: readonly Study[] = [
       {
         name: "features",
         about: "instead: heads over frozen features, and real images alone (Projected GAN, D2O; the presets' recipe)",
-        changes: { train: { ...heads, adversarialWeight: 2, imageShare: 1 } },
+        changes: { train: featureDiscriminator },
         needsImages: true,
       },
     ],
