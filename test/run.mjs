@@ -53,7 +53,8 @@ if (files.length === 0) {
   total.failed++;
 }
 if (troubled.length > 0) console.log(`\nfailed: ${troubled.join(" ")}`);
-console.log(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`);
+if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 ? 1 : 0);
 
 /** Runs one file in a process group of its own, so that a limit reaches its children too. */
