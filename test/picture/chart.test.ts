@@ -67,6 +67,22 @@ test("shows few points with error bars, and many as a line in a band", () => {
   assert.match(many, /<polygon/);
 });
 
+test("a long title ends before the edge, and long names of bars keep apart", async () => {
+  const names = ["multi-scale", "mix-and-match", "teacher-initialised", "real-images", "noised", "features", "both", "(teacher)"];
+  const svg = barChart({ title: "m".repeat(20) + " word of this title".repeat(4), y: { label: "y" }, bars: names.map((name) => ({ name, y: 1 })) });
+  const { data, info } = await sharp(Buffer.from(svg)).ensureAlpha().raw().toBuffer({ resolveWithObject: true });
+  const inked = (x: number, [from, to]: [number, number]) =>
+    Array.from({ length: to - from }, (_, i) => data[((from + i) * info.width + x) * 4 + 3]!).some((alpha) => alpha > 0);
+  for (let x = 704; x < info.width; x++) assert.not.ok(inked(x, [0, 40]), `the title's ink at ${x}`);
+  // Between the middles of two neighbouring names some column is free of ink.
+  const step = (700 - 72) / names.length;
+  for (let i = 1; i < names.length; i++) {
+    const middle = Math.round(72 + i * step);
+    const free = Array.from({ length: Math.floor(step / 2) }, (_, k) => middle - Math.floor(step / 4) + k).some((x) => !inked(x, [370, 420]));
+    assert.ok(free, `${names[i - 1]} touches ${names[i]}`);
+  }
+});
+
 test("legible on light and dark: every colour has a contrast of 3 to 1 with white and with GitHub's dark page", () => {
   const svg = lineChart({
     ...{ title: "t", x: { label: "x" }, y: { label: "y" } },
