@@ -57,7 +57,7 @@ test(
         assert.match(section, / [1-9] failed/, `${name}:\n${section}`);
       }
       assert.match(stdout, /skipped "u": no data here/);
-      assert.match(stdout, /\n3 passed, 14 failed, 1 skipped\n$/); // "before" and "crash" also ran no test
+      assert.match(stdout, /\n1 skipped\n\n3 passed, 14 failed\n$/); // "before" and "crash" also ran no test
       assert.match(stdout, / {2}ok .*fine\.test\.ts {2}1 passed\n/);
       assert.is(status, 1);
     } finally {
