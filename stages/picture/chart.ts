@@ -24,6 +24,7 @@ const [left, right, floor] = [72, 700, 366];
 const ink = "#747c86"; // contrast of 4:1 on white and on #0d1117
 const faint = `stroke="${ink}" stroke-opacity="0.3"`;
 const colours = ["#2f81d8", "#d1701a", "#2f9e5b", "#c2529b", "#8f6fd6", "#a08410", "#cf4b45", "#1d96a3"];
+const FONT_SIZE = 12;
 /** Mean width of a letter over its font size, at most, in the fonts that readers have. */
 const [LETTER, LETTER_BOLD] = [0.61, 0.64];
 /** Points of a series up to which each has a dot and an error bar of its own; more make a line in a band. */
@@ -89,7 +90,7 @@ export function barChart(options: {
     const column = `<rect x="${n(x - thick / 2)}" width="${n(thick)}" ${box} fill="${colours[0]}" fill-opacity="0.8"/>`;
     const whisker = low < high ? errorBar({ x, low: placed(low), high: placed(high), colour: ink }) : "";
     const figure = text(x, Math.min(at, placed(high)) - 6, numbered(value), { anchor: "middle", strong: true });
-    const words = broken(name, Math.max(6, Math.floor(step / (12 * LETTER)))).map((line, k) => text(x, floor + 16 + 13 * k, line, { anchor: "middle" }));
+    const words = broken(name, Math.max(6, Math.floor(step / (FONT_SIZE * LETTER)))).map((line, k) => text(x, floor + 16 + 13 * k, line, { anchor: "middle" }));
     return `<g><title>${escaped(name)}: ${numberInWords(value)}</title>${column}${whisker}${figure}${words.join("")}</g>`;
   });
   return svg({ title, content: [grid({ axis, place: placed, words: y }), ...drawn] });
@@ -147,7 +148,7 @@ function legend(names: readonly string[]): { content: string; bottom: number } {
 }
 
 function svg({ title, content }: { title: string; content: readonly string[] }): string {
-  const style = `font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="12" fill="${ink}"`;
+  const style = `font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="${FONT_SIZE}" fill="${ink}"`;
   const fitting = (right - left) / (title.length * LETTER_BOLD);
   const heading = `<text x="${left}" y="24" font-size="${n(Math.max(8, Math.min(15, fitting)))}" font-weight="600">${escaped(title)}</text>`;
   const size = `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`;
@@ -171,7 +172,8 @@ function broken(name: string, letters: number): string[] {
     if (last !== undefined && (last + piece).trimEnd().length <= letters) lines[lines.length - 1] = last + piece;
     else lines.push(piece);
   }
-  return lines.slice(0, 3).map((line) => (line.length > letters + 2 ? `${line.slice(0, letters + 1)}…` : line.trimEnd()));
+  const trimmed = lines.slice(0, 3).map((line) => line.trimEnd());
+  return trimmed.map((line) => (line.length > letters + 2 ? `${line.slice(0, letters + 1)}…` : line));
 }
 
 /** Three digits, thousands as k and millions as M. */
