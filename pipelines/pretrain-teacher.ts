@@ -1,6 +1,6 @@
 /** latents | teacher trainer | RUN: denoising score matching with pictures on the way */
 import { normals } from "../engine/philox.ts";
-import { hashWeights, type Weights } from "../engine/weights.ts";
+import { hashWeights } from "../engine/weights.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
 import { createTokenizer, learnTokenizer } from "../models/tokenizer.ts";
 import { Failure } from "../schemas/failure.ts";
@@ -8,7 +8,7 @@ import type { OptimiserSettings } from "../schemas/settings.ts";
 import type { SamplerInputs } from "../stages/compute/sampling.ts";
 import type { TeacherTrainer } from "../stages/compute/teacher-trainer.ts";
 import { createConditions } from "../stages/conditions.ts";
-import { readCodec, readDenoiser, writeCodec, writeModel } from "../stages/model.ts";
+import { readCodec, startFrom, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
 import { captionsOf, type Job, representative, scaledBatches, withTrainer } from "../stages/pretraining.ts";
 import { pictureAt } from "../stages/run-state/chronicle.ts";
@@ -29,7 +29,7 @@ export async function pretrainTeacher(job: Job): Promise<void> {
   const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
   const conditions = createConditions({ spec, tokenizer });
   const optimiser = settings.pretrain.teacher;
-  const start = optimiser.from ? await startFrom(optimiser.from, spec) : undefined;
+  const start = optimiser.from ? await startFrom(optimiser.from, spec, "pretrain.teacher.from") : undefined;
   await writeCodec(out, codec);
 
   await withTrainer<TeacherTrainer, void>({
@@ -80,13 +80,6 @@ export async function pretrainTeacher(job: Job): Promise<void> {
       }
     },
   });
-}
-
-/** The weights of an earlier teacher, which must be the same network and read the same latents and conditions. */
-async function startFrom(folder: string, spec: DenoiserSpec): Promise<Weights> {
-  const { description, weights } = await readDenoiser(folder);
-  if (JSON.stringify(description.spec) === JSON.stringify(spec)) return weights;
-  throw new Failure(`Cannot start from the teacher ${folder}: its network, latents or classes are others (pretrain.teacher.from)`);
 }
 
 async function* teacherBatches(options: {

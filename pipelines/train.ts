@@ -7,7 +7,7 @@ import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
 import type { SamplerInputs } from "../stages/compute/sampling.ts";
 import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
-import { type Denoiser, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/model.ts";
+import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../stages/model.ts";
 import { createPainter } from "../stages/painter.ts";
 import { pictureAt } from "../stages/run-state/chronicle.ts";
 import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly, teacherRows } from "../stages/run-state/watch.ts";
@@ -57,6 +57,7 @@ export async function train(options: {
       `Cannot compare latents of shape ${spec.shape} with ${settings.train.perceptual}: it was trained on shape ${perceptual.description.config.shape} (train.perceptual)`,
     );
   }
+  const start = settings.train.from ? await startFrom(settings.train.from, spec, "train.from") : undefined;
   const images = settings.train.images ? await openImages(settings.train.images, teacher.description) : undefined;
   await writeSettings(out, settings);
   await writeCodec(out, codec);
@@ -71,7 +72,7 @@ export async function train(options: {
         module: new URL("../stages/compute/student-trainer.ts", import.meta.url),
         remedy: "lower train.batch",
         options: {
-          ...{ spec, teacher: teacher.weights, settings: settings.train, engine: withThreads(engine, count), seed },
+          ...{ spec, teacher: teacher.weights, start, settings: settings.train, engine: withThreads(engine, count), seed },
           ...(perceptual && { perceptual: { config: perceptual.description.config, weights: perceptual.weights } }),
         },
         signal: context.signal,
@@ -99,6 +100,7 @@ export async function train(options: {
         settings: { ...settings.train, perceptual: perceptual?.description.hash, images: images?.store.fingerprint },
         seed,
         store: store.fingerprint,
+        start: start && hashWeights(start),
       }),
       trainer: callsOf(trainer),
       context,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type * as z from "zod";
 import { hashWeights, type Weights } from "../engine/weights.ts";
 import { latentShape } from "../models/autoencoder.ts";
+import type { DenoiserSpec } from "../models/denoiser.ts";
 import { findTaesd, loadTaesd } from "../models/taesd.ts";
 import { Failure } from "../schemas/failure.ts";
 import {
@@ -37,6 +38,16 @@ export async function writeModel(folder: string, model: Denoiser | Perceptual, d
 /** Reads the teacher or student of a run folder. */
 export async function readDenoiser(folder: string): Promise<Denoiser> {
   return readNetwork(folder, "model", "weights", denoiserDescription, "`pipeline pretrain teacher` or `pipeline train`");
+}
+
+/**
+ * The weights of an earlier run, to start another one from; the setting `named` has its folder. Throws a Failure where
+ * it is another network, or reads other latents or conditions.
+ */
+export async function startFrom(folder: string, spec: DenoiserSpec, named: string): Promise<Weights> {
+  const { description, weights } = await readDenoiser(folder);
+  if (JSON.stringify(description.spec) === JSON.stringify(spec)) return weights;
+  throw new Failure(`Cannot start from ${folder}: its network, latents or classes are others. Name a run of the same settings, or leave ${named} out.`);
 }
 
 /** Reads the perceptual network of a run folder. */

@@ -28,6 +28,8 @@ import { compileStep, createTrained, savedState, scalars, type Sets, type Step }
 export interface StudentTrainerOptions {
   spec: DenoiserSpec;
   teacher: Weights;
+  /** What the student starts from; the teacher otherwise. */
+  start?: Weights;
   perceptual?: { config: PerceptualConfig; weights: Weights };
   settings: TrainSettings;
   engine: EngineSettings;
@@ -47,12 +49,12 @@ export interface StudentBatch {
 
 /** The worker's methods; see engine/compute.ts. */
 export async function create(options: StudentTrainerOptions) {
-  const { spec, teacher, perceptual, settings, seed } = options;
+  const { spec, teacher, start = teacher, perceptual, settings, seed } = options;
   const engine = await createEngine(deviceOf(options.engine));
   const { batch, accumulate, adversarialStart, adversarialWeight, noiseCondition } = settings;
   const isAdversarial = adversarialWeight > 0 && adversarialStart < settings.steps;
 
-  const student = createTrained(engine, "student", teacher);
+  const student = createTrained(engine, "student", start);
   const features = perceptual
     ? engine.constants("perceptual", perceptual.weights)
     : engine.constants("teacher", teacher);

@@ -1,10 +1,13 @@
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Weights } from "../../engine/weights.ts";
 import { ingest } from "../../pipelines/ingest.ts";
 import { pretrain } from "../../pipelines/pretrain.ts";
 import { run } from "../../pipelines/run.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { readDenoiser } from "../../stages/model.ts";
 import { assert, suite } from "../harness.ts";
 import { contents, inFolder, recordingContext, tinySettings, writeSquares } from "./fixture.ts";
 
@@ -67,6 +70,35 @@ test("training stopped at any step and started again ends with the bits of an un
     assert.equal(Object.keys(broken).sort(), Object.keys(whole).sort());
     for (const [name, bytes] of Object.entries(whole)) assert.ok(broken[name] === bytes, `${name} differs`);
   }), { seconds: 240 });
+
+test("a student starts from an earlier one, which must be of such a teacher", () =>
+  inFolder(async (folder) => {
+    const images = await writeSquares(folder);
+    const settings = tinySettings({ train: { steps: 2, distanceEvery: 0 } });
+    const at = (name: string): string => join(folder, name);
+    const { context } = recordingContext();
+    await ingest({ images: [images], out: at("latents"), settings, context });
+    await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
+    await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
+    const students = async (out: string, changes: Partial<Settings["train"]>) =>
+      train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: { ...settings, train: { ...settings.train, ...changes } }, context });
+    const first = await students("first", { learningRate: 1e-2 });
+    const still = { from: at("first"), learningRate: 1e-9 };
+    const second = await students("second", still);
+    const farthest = (a: Weights, b: Weights): number => {
+      const differences = Object.entries(a).map(([name, { data }]) => data.map((value, i) => Math.abs(value - (b[name]?.data[i] ?? Number.NaN))));
+      return Math.max(...differences.map((values) => values.reduce((most, value) => Math.max(most, value), 0)));
+    };
+    const teacher = await readDenoiser(at("teacher"));
+    assert.ok(farthest(second.weights, first.weights) < 1e-6, "two steps of nearly no rate leave the start as it was");
+    assert.ok(farthest(second.weights, teacher.weights) > 1e-4, "it is not the teacher's");
+
+    const refusal = async (out: string, changes: Partial<Settings["train"]>) => students(out, changes).then(() => "", (error: Error) => error.message);
+    assert.match(await refusal("second", { ...still, from: at("teacher") }), /Cannot resume .*second/);
+    const other = { ...settings, network: { ...settings.network, width: 32 } };
+    await pretrain({ what: "teacher", data: at("latents"), out: at("wide"), settings: other, context });
+    assert.match(await refusal("third", { from: at("wide") }), /Cannot start from .*wide: its network.* leave train.from out/);
+  }), { seconds: 120 });
 
 test("a teacher's training resumes exactly, and refuses a checkpoint of other data", () =>
   inFolder(async (folder) => {
