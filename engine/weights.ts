@@ -37,8 +37,8 @@ export function zerosLike(weights: Weights): Weights {
   return Object.fromEntries(zeros);
 }
 
-/** Throws unless `found` has exactly the names and shapes of `expected`; the message lists the first differences. */
-export function checkLayout(expected: Weights, found: Weights, place: string): void {
+/** In words, each name or shape of `found` that is not as in `expected`. */
+export function layoutDifferences(expected: Weights, found: Weights): string[] {
   const problems: string[] = [];
   for (const [name, { shape }] of Object.entries(expected)) {
     const other = found[name];
@@ -48,6 +48,12 @@ export function checkLayout(expected: Weights, found: Weights, place: string): v
     }
   }
   for (const name of Object.keys(found)) if (!expected[name]) problems.push(`"${name}" is unknown`);
+  return problems;
+}
+
+/** Throws unless `found` has exactly the names and shapes of `expected`; the message lists the first differences. */
+export function checkLayout(expected: Weights, found: Weights, place: string): void {
+  const problems = layoutDifferences(expected, found);
   if (problems.length > 0) {
     const more = problems.length > 3 ? ` and ${problems.length - 3} more` : "";
     throw new Error(`Weights from ${place} do not fit the network: ${problems.slice(0, 3).join(", ")}${more}`);

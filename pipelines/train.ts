@@ -1,10 +1,12 @@
 /** triples | shuffled batches | student trainer | run folder */
 import { join } from "node:path";
-import { hashWeights } from "../engine/weights.ts";
+import { hashWeights, type Weights } from "../engine/weights.ts";
+import type { DenoiserSpec } from "../models/denoiser.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { readLatestCheckpoint } from "../stages/checkpoint.ts";
 import type { SamplerInputs } from "../stages/compute/sampling.ts";
 import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../stages/model.ts";
@@ -57,7 +59,7 @@ export async function train(options: {
       `Cannot compare latents of shape ${spec.shape} with ${settings.train.perceptual}: it was trained on shape ${perceptual.description.config.shape} (train.perceptual)`,
     );
   }
-  const start = settings.train.from ? await startFrom(settings.train.from, spec, "train.from") : undefined;
+  const start = settings.train.from ? await startOfStudent(settings.train.from, spec) : undefined;
   const images = settings.train.images ? await openImages(settings.train.images, teacher.description) : undefined;
   await writeSettings(out, settings);
   await writeCodec(out, codec);
@@ -100,7 +102,7 @@ export async function train(options: {
         settings: { ...settings.train, perceptual: perceptual?.description.hash, images: images?.store.fingerprint },
         seed,
         store: store.fingerprint,
-        start: start && hashWeights(start),
+        start: start && Object.values(start).map(hashWeights),
       }),
       trainer: callsOf(trainer),
       context,
@@ -130,6 +132,13 @@ export async function train(options: {
     await painter.close();
     await trainer.close();
   }
+}
+
+/** Of an earlier run: the student it wrote and, where its checkpoint has one, the discriminator it ended with. */
+async function startOfStudent(folder: string, spec: DenoiserSpec): Promise<{ student: Weights; judge?: Weights }> {
+  const student = await startFrom(folder, spec, "train.from");
+  const judge = (await readLatestCheckpoint({ folder }))?.sets.judge;
+  return { student, ...(judge && { judge }) };
 }
 
 /** Latents of the real images, as the teacher takes them. Throws a Failure where they are of another shape or other classes. */

@@ -111,7 +111,7 @@ export const simulateSettings = z.strictObject({
 });
 
 export const trainSettings = optimiserSettings.extend({
-  from: z.string().optional(), // RUN of an earlier student of such a teacher, whose weights to start from instead of the teacher's
+  from: z.string().optional(), // RUN of an earlier student of such a teacher, to start from; its discriminator too, where it is of the same kind
   learningRate: rate.default(2e-4),
   ema: fraction.default(0.998),
   perceptualWeight: z.number().nonnegative().default(1), // E-LatentLPIPS

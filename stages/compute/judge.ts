@@ -6,7 +6,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { InputArray, ProgramSpec } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { ConstantSet } from "../../engine/variables.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { discriminatorLoss, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
 import { conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
 import { applyDiscriminator, type Disturbance, initDiscriminator } from "../../models/discriminator.ts";
@@ -46,19 +46,23 @@ export function createJudge(options: {
   teacher: Weights;
   /** The perceptual network, whose features heads may read. */
   perceptual?: { config: PerceptualConfig; features: ConstantSet };
+  /** A discriminator to go on from: of another kind than the settings' it is passed over. */
+  start?: Weights;
   settings: TrainSettings;
   seed: number;
 }): Judge {
-  const { engine, spec, teacher, perceptual, settings, seed } = options;
+  const { engine, spec, teacher, perceptual, start, settings, seed } = options;
   const { batch, accumulate, adversarialStart, r1Every } = settings;
   const config = { spec, depth: settings.discriminatorDepth, scales: settings.scales };
   const [hasTrunk, hasFeatures] = [settings.discriminator !== "features", settings.discriminator !== "teacher"];
   const read = hasFeatures ? perceptual : undefined;
   const condition = spec.network.condition === "none" ? 0 : spec.network.width;
-  const discriminator = createTrained(engine, "discriminator", {
+  const fresh: Weights = {
     ...(hasTrunk ? initDiscriminator({ config, teacherWeights: teacher, seed }) : conditionWeights(teacher)),
     ...(read && initProjected({ config: read.config, width: HEAD_WIDTH, condition, seed })),
-  });
+  };
+  const isAsBefore = start !== undefined && layoutDifferences(fresh, start).length === 0;
+  const discriminator = createTrained(engine, "discriminator", isAsBefore ? start : fresh);
   const others = read && { features: read.features };
   const rowsOf = (rows: number) => ({ shape: [rows, ...spec.shape] });
 

@@ -28,8 +28,8 @@ import { compileStep, createTrained, savedState, scalars, type Sets, type Step }
 export interface StudentTrainerOptions {
   spec: DenoiserSpec;
   teacher: Weights;
-  /** What the student starts from; the teacher otherwise. */
-  start?: Weights;
+  /** What the student starts from instead of the teacher, and the discriminator if it is of this kind. */
+  start?: { student: Weights; judge?: Weights };
   perceptual?: { config: PerceptualConfig; weights: Weights };
   settings: TrainSettings;
   engine: EngineSettings;
@@ -49,17 +49,17 @@ export interface StudentBatch {
 
 /** The worker's methods; see engine/compute.ts. */
 export async function create(options: StudentTrainerOptions) {
-  const { spec, teacher, start = teacher, perceptual, settings, seed } = options;
+  const { spec, teacher, start, perceptual, settings, seed } = options;
   const engine = await createEngine(deviceOf(options.engine));
   const { batch, accumulate, adversarialStart, adversarialWeight, noiseCondition } = settings;
   const isAdversarial = adversarialWeight > 0 && adversarialStart < settings.steps;
 
-  const student = createTrained(engine, "student", start);
+  const student = createTrained(engine, "student", start?.student ?? teacher);
   const features = perceptual
     ? engine.constants("perceptual", perceptual.weights)
     : engine.constants("teacher", teacher);
   const judged = perceptual && { config: perceptual.config, features };
-  const judge = isAdversarial ? createJudge({ engine, spec, teacher, perceptual: judged, settings, seed }) : undefined;
+  const judge = isAdversarial ? createJudge({ engine, spec, teacher, perceptual: judged, start: start?.judge, settings, seed }) : undefined;
 
   const image = { shape: [batch, ...spec.shape] };
   const pairs = { noise: image, latent: image, ...conditionInputs(spec, batch) };

@@ -7,6 +7,7 @@ import { run } from "../../pipelines/run.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { readLatestCheckpoint } from "../../stages/checkpoint.ts";
 import { readDenoiser } from "../../stages/model.ts";
 import { assert, suite } from "../harness.ts";
 import { contents, inFolder, recordingContext, tinySettings, writeSquares } from "./fixture.ts";
@@ -74,7 +75,7 @@ test("training stopped at any step and started again ends with the bits of an un
 test("a student starts from an earlier one, which must be of such a teacher", () =>
   inFolder(async (folder) => {
     const images = await writeSquares(folder);
-    const settings = tinySettings({ train: { steps: 2, distanceEvery: 0 } });
+    const settings = tinySettings({ train: { steps: 2, adversarialStart: 0, distanceEvery: 0 } });
     const at = (name: string): string => join(folder, name);
     const { context } = recordingContext();
     await ingest({ images: [images], out: at("latents"), settings, context });
@@ -83,14 +84,19 @@ test("a student starts from an earlier one, which must be of such a teacher", ()
     const students = async (out: string, changes: Partial<Settings["train"]>) =>
       train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: { ...settings, train: { ...settings.train, ...changes } }, context });
     const first = await students("first", { learningRate: 1e-2 });
-    const still = { from: at("first"), learningRate: 1e-9 };
+    const still = { from: at("first"), learningRate: 1e-9, discriminatorRate: 1e-9 };
     const second = await students("second", still);
     const farthest = (a: Weights, b: Weights): number => {
       const differences = Object.entries(a).map(([name, { data }]) => data.map((value, i) => Math.abs(value - (b[name]?.data[i] ?? Number.NaN))));
       return Math.max(...differences.map((values) => values.reduce((most, value) => Math.max(most, value), 0)));
     };
+    const judgeOf = async (run: string): Promise<Weights> => (await readLatestCheckpoint({ folder: run }))?.sets.judge ?? {};
     const teacher = await readDenoiser(at("teacher"));
     assert.ok(farthest(second.weights, first.weights) < 1e-6, "two steps of nearly no rate leave the start as it was");
+    const before = await judgeOf(at("first"));
+    assert.ok(farthest(await judgeOf(at("second")), before) < 1e-6, "the discriminator goes on from the earlier one's end");
+    await students("apart", { ...still, scales: [1], discriminatorDepth: 2 });
+    assert.not.equal(Object.keys(await judgeOf(at("apart"))), Object.keys(before), "one of another kind begins anew");
     assert.ok(farthest(second.weights, teacher.weights) > 1e-4, "it is not the teacher's");
 
     const refusal = async (out: string, changes: Partial<Settings["train"]>) => students(out, changes).then(() => "", (error: Error) => error.message);
@@ -98,7 +104,7 @@ test("a student starts from an earlier one, which must be of such a teacher", ()
     const other = { ...settings, network: { ...settings.network, width: 32 } };
     await pretrain({ what: "teacher", data: at("latents"), out: at("wide"), settings: other, context });
     assert.match(await refusal("third", { from: at("wide") }), /Cannot start from .*wide: its network.* leave train.from out/);
-  }), { seconds: 120 });
+  }), { seconds: 240 });
 
 test("a teacher's training resumes exactly, and refuses a checkpoint of other data", () =>
   inFolder(async (folder) => {
