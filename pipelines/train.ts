@@ -59,7 +59,7 @@ export async function train(options: {
       `Cannot compare latents of shape ${spec.shape} with ${settings.train.perceptual}: it was trained on shape ${perceptual.description.config.shape} (train.perceptual)`,
     );
   }
-  const start = settings.train.from ? await startOfStudent(settings.train.from, spec) : undefined;
+  const start = settings.train.from ? await startOfStudent(settings.train.from, spec, context) : undefined;
   const images = settings.train.images ? await openImages(settings.train.images, teacher.description) : undefined;
   await writeSettings(out, settings);
   await writeCodec(out, codec);
@@ -135,9 +135,10 @@ export async function train(options: {
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has one, the discriminator it ended with. */
-async function startOfStudent(folder: string, spec: DenoiserSpec): Promise<{ student: Weights; judge?: Weights }> {
+async function startOfStudent(folder: string, spec: DenoiserSpec, context: Context): Promise<{ student: Weights; judge?: Weights }> {
   const student = await startFrom(folder, spec, "train.from");
-  const judge = (await readLatestCheckpoint({ folder }))?.sets.judge;
+  const warn = (message: string): void => context.report({ type: "warning", stage: "train", message });
+  const judge = (await readLatestCheckpoint({ folder, warn }))?.sets.judge;
   return { student, ...(judge && { judge }) };
 }
 

@@ -14,6 +14,17 @@ import { contents, inFolder, recordingContext, tinySettings, writeSquares } from
 
 const test = suite("train");
 
+/** Latents, a teacher and its triples of the squares in `folder`, and a context for what follows. */
+async function withTriples(folder: string, settings: Settings) {
+  const images = await writeSquares(folder);
+  const at = (name: string): string => join(folder, name);
+  const { context } = recordingContext();
+  await ingest({ images: [images], out: at("latents"), settings, context });
+  await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
+  await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
+  return { at, context };
+}
+
 test("an overlapped run gives the student, store and pictures of one stage after the other, to the bit", () =>
   inFolder(async (folder) => {
     const images = await writeSquares(folder);
@@ -41,13 +52,8 @@ test("an overlapped run gives the student, store and pictures of one stage after
 
 test("training stopped at any step and started again ends with the bits of an unbroken run", () =>
   inFolder(async (folder) => {
-    const images = await writeSquares(folder);
     const settings = tinySettings({ train: { steps: 9, checkpointEvery: 3, pictureEvery: 100 } });
-    const at = (name: string): string => join(folder, name);
-    const { context } = recordingContext();
-    await ingest({ images: [images], out: at("latents"), settings, context });
-    await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-    await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
+    const { at, context } = await withTriples(folder, settings);
     const withImages = { ...settings, train: { ...settings.train, images: at("latents") } };
     const request = { store: at("triples"), teacher: at("teacher"), settings: withImages };
     await train({ ...request, out: at("whole"), context });
@@ -74,13 +80,8 @@ test("training stopped at any step and started again ends with the bits of an un
 
 test("a student starts from an earlier one, which must be of such a teacher", () =>
   inFolder(async (folder) => {
-    const images = await writeSquares(folder);
     const settings = tinySettings({ train: { steps: 2, adversarialStart: 0, distanceEvery: 0 } });
-    const at = (name: string): string => join(folder, name);
-    const { context } = recordingContext();
-    await ingest({ images: [images], out: at("latents"), settings, context });
-    await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-    await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
+    const { at, context } = await withTriples(folder, settings);
     const students = async (out: string, changes: Partial<Settings["train"]>) =>
       train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: { ...settings, train: { ...settings.train, ...changes } }, context });
     const first = await students("first", { learningRate: 1e-2 });
@@ -94,6 +95,7 @@ test("a student starts from an earlier one, which must be of such a teacher", ()
     const teacher = await readDenoiser(at("teacher"));
     assert.ok(farthest(second.weights, first.weights) < 1e-6, "two steps of nearly no rate leave the start as it was");
     const before = await judgeOf(at("first"));
+    assert.ok(Object.keys(before).length > 0, "the first run kept its discriminator");
     assert.ok(farthest(await judgeOf(at("second")), before) < 1e-6, "the discriminator goes on from the earlier one's end");
     await students("apart", { ...still, scales: [1], discriminatorDepth: 2 });
     assert.not.equal(Object.keys(await judgeOf(at("apart"))), Object.keys(before), "one of another kind begins anew");
