@@ -1,4 +1,4 @@
-import { cp, rm } from "node:fs/promises";
+import { cp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Weights } from "../../engine/weights.ts";
 import { ingest } from "../../pipelines/ingest.ts";
@@ -137,6 +137,21 @@ test("a teacher's training resumes exactly, and refuses a checkpoint of other da
     );
     assert.match(message, /Cannot resume .*foreign/);
     await rm(at("foreign"), { recursive: true });
+  }), { seconds: 120 });
+
+test("a run whose losses look through no perceptual network trains none, and takes on no discriminator instead", () =>
+  inFolder(async (folder) => {
+    const images = await writeSquares(folder);
+    const { context, events } = recordingContext();
+    const plain = { perceptualWeight: 0, adversarialWeight: 0, discriminator: "features", steps: 3, distanceEvery: 0 } as const;
+    await run({ images: [images], out: join(folder, "run"), settings: tinySettings({ train: plain }), context });
+    const made = Object.keys(await contents(join(folder, "run")));
+    assert.ok(made.includes("samples.png"));
+    assert.equal(made.filter((name) => name.startsWith("perceptual")), []);
+    assert.equal(events.filter((event) => event.type === "note" && event.message.includes("discriminator")), []);
+    const steps = await readFile(join(folder, "run/student/metrics.jsonl"), "utf8");
+    assert.match(steps, /"pixel"/);
+    assert.not.match(steps, /"adversarial"|"d_real"|"perceptual"/);
   }), { seconds: 120 });
 
 test.run();
