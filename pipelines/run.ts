@@ -130,10 +130,10 @@ function withPerceptual(settings: Settings, perceptual: string): Settings {
 /** Without a perceptual network (of images with neither classes nor captions) the discriminator starts as the teacher. */
 function judgedByWhatThereIs(settings: Settings, context: Context): Settings {
   if (settings.train.perceptual || settings.train.discriminator === "teacher" || settings.train.adversarialWeight === 0) return settings;
-  const { adversarialWeight, discriminatorRate } = trainSettings.parse({}); // a trunk wants less of both than heads do
+  const { adversarialWeight, sharpen, discriminatorRate } = trainSettings.parse({}); // a trunk wants less of them than heads do
   const message = `no perceptual network (train.perceptual), so the discriminator starts as the teacher, at weight ${adversarialWeight}`;
   context.report({ type: "note", stage: "train", message });
-  return { ...settings, train: { ...settings.train, discriminator: "teacher", adversarialWeight, discriminatorRate } };
+  return { ...settings, train: { ...settings.train, discriminator: "teacher", adversarialWeight, sharpen, discriminatorRate } };
 }
 
 function withImages(settings: Settings, images: string): Settings {

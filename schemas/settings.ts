@@ -123,6 +123,8 @@ export const trainSettings = optimiserSettings.extend({
   imageShare: fraction.default(0.5), // share of the discriminator's real rows that are such images, without their noise
   adversarialWeight: z.number().nonnegative().default(0.05),
   adversarialStart: z.int().nonnegative().default(500), // steps of regression alone before the discriminator joins
+  sharpen: z.number().nonnegative().default(1), // what adversarialWeight is multiplied by in the last part of the steps
+  sharpenPart: fraction.default(0.25), // that part of all steps; it should lie where the rate falls (decay)
   discriminatorRate: rate.default(1e-4),
   discriminator: z.enum(["teacher", "features", "both"]).default("teacher"), // the teacher's network, or heads over train.perceptual's features
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps

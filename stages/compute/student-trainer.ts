@@ -73,7 +73,7 @@ export async function create(options: StudentTrainerOptions) {
     }),
     pixel: settings.pixelLoss === "squared" ? tf.mean(tf.squaredDifference(fake, real)) : pseudoHuber(fake, real),
   });
-  const weights = { perceptual: settings.perceptualWeight, pixel: settings.pixelWeight, adversarial: adversarialWeight };
+  const weights = { perceptual: settings.perceptualWeight, pixel: settings.pixelWeight };
   /** The student's update, by regression alone or against the discriminator as well. */
   const compileUpdate = (against?: Judge) =>
     compileStep({
@@ -84,13 +84,13 @@ export async function create(options: StudentTrainerOptions) {
       inputs: {
         ...pairs,
         ...(settings.augment && { draws: { shape: [batch, DRAW_SIZE] } }),
-        ...(against && { paired: { shape: [batch] }, ...disturbanceInputs(settings, spec, batch) }),
+        ...(against && { adversarialWeight: { shape: [] }, paired: { shape: [batch] }, ...disturbanceInputs(settings, spec, batch) }),
       },
       optimiser: settings,
       batch,
       accumulate,
       loss: (parameters, inputs, { features: read, judge: judging }) => {
-        const { noise, latent, draws, paired, ...rest } = inputs as Record<"noise" | "latent" | "draws" | "paired", Tensor>;
+        const { noise, latent, draws, adversarialWeight: adversarial, paired, ...rest } = inputs as Record<GeneratorInput, Tensor>;
         const { disturbance, others: given } = disturbanceOf(rest);
         const fake = generate(spec, parameters, noise, given);
         const losses = regression(fake, latent, read as Tensors, draws);
@@ -98,7 +98,8 @@ export async function create(options: StudentTrainerOptions) {
           const logits = against.logits(judging as Parameters, { x: fake, noise, paired, disturbance, given }, read as Parameters);
           losses.adversarial = generatorLoss(logits);
         }
-        const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weights[name as keyof typeof weights]));
+        const weighed: Record<string, Tensor | number> = { ...weights, adversarial };
+        const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weighed[name] as Tensor | number));
         return { loss: tf.addN(terms), metrics: { fake, ...losses } };
       },
     });
@@ -119,7 +120,7 @@ export async function create(options: StudentTrainerOptions) {
       const update = await (against ? (playing ??= compileUpdate(against)) : (regressing ??= compileUpdate()));
       const outputs = await update({
         ...{ noise, latent, ...given },
-        ...(against && { paired, ...disturbance }),
+        ...(against && { adversarialWeight: Float32Array.of(adversarialWeightOf(step, settings)), paired, ...disturbance }),
         ...(settings.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
         decay: averageDecay(step, settings.ema),
         ...rateInputs(step, settings),
@@ -154,6 +155,13 @@ export async function create(options: StudentTrainerOptions) {
 const ONE_STEP = { solver: "euler", steps: 1, guidance: 1 } as const;
 
 type Conditioning = Record<string, InputArray>;
+type GeneratorInput = "noise" | "latent" | "draws" | "adversarialWeight" | "paired";
+
+/** The discriminator's weight in a step: in the last `sharpenPart` of them `sharpen` times the usual. */
+function adversarialWeightOf(step: number, settings: Pick<TrainSettings, "steps" | "adversarialWeight" | "sharpen" | "sharpenPart">): number {
+  const { steps, adversarialWeight, sharpen, sharpenPart } = settings;
+  return step >= steps * (1 - sharpenPart) ? sharpen * adversarialWeight : adversarialWeight;
+}
 
 /** `values` with its end overwritten by `last`. */
 function withLast<T extends InputArray>(values: T, last?: T): T {

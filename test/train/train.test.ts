@@ -154,4 +154,21 @@ test("a run whose losses look through no perceptual network trains none, and tak
     assert.not.match(steps, /"adversarial"|"d_real"|"perceptual"/);
   }), { seconds: 120 });
 
+test("in the last part of the steps the discriminator counts for more, and only there", () =>
+  inFolder(async (folder) => {
+    const settings = tinySettings({ train: { steps: 4, adversarialStart: 0, distanceEvery: 0, r1Every: 1 } }); // every step has a line
+    const { at, context } = await withTriples(folder, settings);
+    const losses = async (out: string, changes: Partial<Settings["train"]>): Promise<number[]> => {
+      await train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: { ...settings, train: { ...settings.train, ...changes } }, context });
+      const lines = (await readFile(at(`${out}/metrics.jsonl`), "utf8")).trim().split("\n");
+      return lines.map((line) => JSON.parse(line).loss as number);
+    };
+    const [light, heavy] = [await losses("light", { adversarialWeight: 0.5 }), await losses("heavy", { adversarialWeight: 1.5 })];
+    assert.equal(await losses("whole", { adversarialWeight: 0.5, sharpen: 3, sharpenPart: 1 }), heavy, "over all steps it is another weight");
+    const half = await losses("half", { adversarialWeight: 0.5, sharpen: 3, sharpenPart: 0.5 });
+    assert.is(half.length, 4);
+    assert.equal(half.slice(0, 2), light.slice(0, 2));
+    assert.not.equal(half[2], light[2]);
+  }), { seconds: 120 });
+
 test.run();
