@@ -24,7 +24,8 @@ export async function* studentBatches(options: {
 }): AsyncGenerator<StudentBatch> {
   const { triples, images, conditions, settings, seed, fromStep, signal } = options;
   const order = { ...settings, seed, fromStep, toStep: settings.steps, signal };
-  const rows = Math.round(settings.batch * settings.imageShare); // of the discriminator's real ones; the rest are the teacher's
+  const share = settings.adversarialWeight > 0 ? settings.imageShare : 0;
+  const rows = Math.round(settings.batch * share); // of the discriminator's real ones; the rest are the teacher's
   const real =
     images && rows > 0
       ? latentBatches(images.store, {
