@@ -17,7 +17,7 @@ import { evaluate } from "./evaluate.ts";
 import { ingest } from "./ingest.ts";
 import { pretrain } from "./pretrain.ts";
 import { simulate } from "./simulate.ts";
-import { train } from "./train.ts";
+import { judgesFeatures, train } from "./train.ts";
 
 /** Pictures of the built-in set the demo draws and ingests: each of its 2880 scenes once. */
 const DEMO_PICTURES = 2880;
@@ -100,7 +100,8 @@ async function pretrainAll(options: {
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
   await ingest({ images, out: at("latents"), settings, context });
-  if (comparesFeatures(settings) && !settings.train.perceptual && settings.network.condition !== "none") {
+  const isUsed = settings.train.perceptualWeight > 0 || judgesFeatures(settings);
+  if (isUsed && !settings.train.perceptual && settings.network.condition !== "none") {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     settings = withPerceptual(settings, at("perceptual"));
   }
@@ -118,18 +119,13 @@ async function measure(options: Parameters<typeof evaluate>[0]): Promise<void> {
   }
 }
 
-/** Whether anything in training looks through a perceptual network: the regression, or the discriminator. */
-function comparesFeatures({ train: { perceptualWeight, discriminator, adversarialWeight } }: Settings): boolean {
-  return perceptualWeight > 0 || (discriminator !== "teacher" && adversarialWeight > 0);
-}
-
 function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
 }
 
 /** Without a perceptual network (of images with neither classes nor captions) the discriminator starts as the teacher. */
 function judgedByWhatThereIs(settings: Settings, context: Context): Settings {
-  if (settings.train.perceptual || settings.train.discriminator === "teacher" || settings.train.adversarialWeight === 0) return settings;
+  if (settings.train.perceptual || !judgesFeatures(settings)) return settings;
   const { adversarialWeight, sharpen, discriminatorRate } = trainSettings.parse({}); // a trunk wants less of them than heads do
   const message = `no perceptual network (train.perceptual), so the discriminator starts as the teacher, at weight ${adversarialWeight}`;
   context.report({ type: "note", stage: "train", message });

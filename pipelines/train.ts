@@ -47,10 +47,9 @@ export async function train(options: {
   if (store.manifest.teacher.hash !== teacher.description.hash) {
     throw new Failure(`Cannot train on ${options.store}: another teacher than ${options.teacher} made it. Name the run that simulate was given.`);
   }
-  const { discriminator, adversarialWeight } = settings.train;
-  if (discriminator !== "teacher" && adversarialWeight > 0 && !settings.train.perceptual) {
+  if (judgesFeatures(settings) && !settings.train.perceptual) {
     throw badUsage(
-      `Cannot judge by features (train.discriminator=${discriminator}) without a perceptual network: name a run of \`pretrain perceptual\` in train.perceptual, or set train.discriminator=teacher`,
+      `Cannot judge by features (train.discriminator=${settings.train.discriminator}) without a perceptual network: name a run of \`pretrain perceptual\` in train.perceptual, or set train.discriminator=teacher`,
     );
   }
   const perceptual = settings.train.perceptual ? await readPerceptual(settings.train.perceptual) : undefined;
@@ -132,6 +131,11 @@ export async function train(options: {
     await painter.close();
     await trainer.close();
   }
+}
+
+/** Whether there is a discriminator that looks through the perceptual network. */
+export function judgesFeatures({ train: { discriminator, adversarialWeight } }: Settings): boolean {
+  return discriminator !== "teacher" && adversarialWeight > 0;
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has one, the discriminator it ended with. */

@@ -73,7 +73,6 @@ export async function create(options: StudentTrainerOptions) {
     }),
     pixel: settings.pixelLoss === "squared" ? tf.mean(tf.squaredDifference(fake, real)) : pseudoHuber(fake, real),
   });
-  const weights = { perceptual: settings.perceptualWeight, pixel: settings.pixelWeight };
   /** The student's update, by regression alone or against the discriminator as well. */
   const compileUpdate = (against?: Judge) =>
     compileStep({
@@ -98,8 +97,8 @@ export async function create(options: StudentTrainerOptions) {
           const logits = against.logits(judging as Parameters, { x: fake, noise, paired, disturbance, given }, read as Parameters);
           losses.adversarial = generatorLoss(logits);
         }
-        const weighed: Record<string, Tensor | number> = { ...weights, adversarial };
-        const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weighed[name] as Tensor | number));
+        const weights: Record<string, Tensor | number> = { perceptual: settings.perceptualWeight, pixel: settings.pixelWeight, adversarial };
+        const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weights[name] as Tensor | number));
         return { loss: tf.addN(terms), metrics: { fake, ...losses } };
       },
     });
