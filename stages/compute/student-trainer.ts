@@ -53,6 +53,7 @@ export async function create(options: StudentTrainerOptions) {
   const engine = await createEngine(deviceOf(options.engine));
   const { batch, accumulate, adversarialStart, adversarialWeight, noiseCondition } = settings;
   const isAdversarial = adversarialWeight > 0 && adversarialStart < settings.steps;
+  const isAugmented = settings.augment && settings.perceptualWeight > 0; // nothing else reads the draws
 
   const student = createTrained(engine, "student", start?.student ?? teacher);
   const features = perceptual
@@ -82,7 +83,7 @@ export async function create(options: StudentTrainerOptions) {
       others: { features, ...(against && { judge: against.network }) },
       inputs: {
         ...pairs,
-        ...(settings.augment && { draws: { shape: [batch, DRAW_SIZE] } }),
+        ...(isAugmented && { draws: { shape: [batch, DRAW_SIZE] } }),
         ...(against && { adversarialWeight: { shape: [] }, paired: { shape: [batch] }, ...disturbanceInputs(settings, spec, batch) }),
       },
       optimiser: settings,
@@ -120,7 +121,7 @@ export async function create(options: StudentTrainerOptions) {
       const outputs = await update({
         ...{ noise, latent, ...given },
         ...(against && { adversarialWeight: Float32Array.of(adversarialWeightOf(step, settings)), paired, ...disturbance }),
-        ...(settings.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
+        ...(isAugmented && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
         decay: averageDecay(step, settings.ema),
         ...rateInputs(step, settings),
       });
