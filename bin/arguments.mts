@@ -29,9 +29,7 @@ export function readArguments([name = "", ...rest]: readonly string[], table: re
     tokens: true,
     allowPositionals: true,
     options: {
-      ...Object.fromEntries(
-        Object.entries(known).map(([flag, { value }]) => [flag, { type: value ? "string" : "boolean" } as const]),
-      ),
+      ...Object.fromEntries(Object.entries(known).map(([flag, { value }]) => [flag, { type: value ? "string" : "boolean" } as const])),
       help: { type: "boolean", short: "h" },
     },
   });
@@ -85,13 +83,10 @@ function checkComplete({ command, positionals, flags }: Request): void {
     }
     const wrong = choices && values.find((value) => !choices.includes(value));
     if (choices && wrong !== undefined) {
-      throw badUsage(
-        `Cannot ${command.name} "${wrong}": ${didYouMean(wrong, choices, `expected ${choices.join(", ")}`)}`,
-      );
+      throw badUsage(`Cannot ${command.name} "${wrong}": ${didYouMean(wrong, choices, `expected ${choices.join(", ")}`)}`);
     }
   }
-  if (seen.length > 0)
-    throw badUsage(`Unexpected "${seen[0]}" after ${command.name}: see pipeline ${command.name} --help`);
+  if (seen.length > 0) throw badUsage(`Unexpected "${seen[0]}" after ${command.name}: see pipeline ${command.name} --help`);
   for (const [name, { required, value }] of Object.entries(command.flags)) {
     if (required && !(name in flags)) {
       throw badUsage(`Missing --${name} ${value} of ${command.name}: expected, for example, ${command.example}`);

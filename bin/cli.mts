@@ -54,11 +54,7 @@ export async function main(args: readonly string[], table: readonly Command[] = 
 }
 
 /** Runs a command line and answers its exit code: 0 done, 1 failed, 2 wrong request, 130 interrupted. */
-export async function execute(
-  args: readonly string[],
-  outside: Outside,
-  table: readonly Command[] = commands,
-): Promise<number> {
+export async function execute(args: readonly string[], outside: Outside, table: readonly Command[] = commands): Promise<number> {
   const { out, err, signal } = outside;
   try {
     const text = await information(args, table);
@@ -113,9 +109,7 @@ async function information(args: readonly string[], table: readonly Command[]): 
 
 /** Defaults < preset < what the named RUN recorded < --config < --set and shorthand flags. */
 async function settingsOf({ command, flags, repeated, positionals }: Request): Promise<Settings> {
-  const { assignmentLayer, fileLayer, pathLayer, presetLayer, resolveSettings } = await import(
-    "../schemas/resolve-settings.ts"
-  );
+  const { assignmentLayer, fileLayer, pathLayer, presetLayer, resolveSettings } = await import("../schemas/resolve-settings.ts");
   const layers = [];
   const builtIn = command.name === "run" && positionals.length === 0 && !("config" in flags);
   const preset = flags.preset ?? (builtIn ? "demo" : undefined);

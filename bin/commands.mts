@@ -120,8 +120,7 @@ export const commands: readonly Command[] = [
       ...workFlags,
     },
     inherits: { teacher: model },
-    example:
-      "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
+    example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
     start: async ({ flags, positionals: _, ...rest }) =>
       (await import("../pipelines/simulate.ts")).simulate({
         teacher: flags.teacher!,
@@ -356,7 +355,10 @@ export const commands: readonly Command[] = [
       teacher: { value: "RUN", about: "time this teacher to project hours" },
       count,
       steps,
-      profile: { value: "STEP", about: "instead: the hottest nodes of dit, dit6, dit-large, unet, autoencoder, sample-1, sample, sample-256" },
+      profile: {
+        value: "STEP",
+        about: "instead: the hottest nodes of dit, dit6, dit-large, unet, autoencoder, sample-1, sample, sample-256",
+      },
       runs: { value: "N", about: "profile: how often the step runs; 5 unless told", whole: true },
       rows: { value: "N", about: "profile: how many kinds of nodes to print; 25 unless told", whole: true },
     },

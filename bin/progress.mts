@@ -43,8 +43,7 @@ export function facts(stage: Stage): string[] {
   const words = [total === undefined ? `${done} ${unit}` : `${done}/${total} ${unit}`];
   if (total) words.push(`${Math.floor((100 * done) / total)}%`);
   for (const [name, value] of Object.entries(shown)) words.push(`${name} ${numberInWords(value)}`);
-  if (rate > 0)
-    words.push(samples ? `${numberInWords((rate * samples) / done)} samples/s` : `${numberInWords(rate)} ${unit}/s`);
+  if (rate > 0) words.push(samples ? `${numberInWords((rate * samples) / done)} samples/s` : `${numberInWords(rate)} ${unit}/s`);
   if (rate > 0 && total !== undefined && done < total) words.push(`${durationInWords((total - done) / rate)} left`);
   return words;
 }

@@ -105,9 +105,7 @@ export function createReporter({
       if (event.type === "progress") return mode === "quiet" ? undefined : progress(event);
       if (event.type === "warning") return say(err, `${paint(33, "warning:")} ${event.stage}: ${event.message}`);
       if (event.type === "note") {
-        return mode === "quiet"
-          ? undefined
-          : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
+        return mode === "quiet" ? undefined : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
       }
       if (event.type === "table") return say(out, [paint(1, event.stage), ...columnsOf(event.rows)].join("\n"));
       say(out, "measure" in event.values ? sentence(event.values) : [paint(1, event.stage), ...pairs(event.values)].join("\n"));

@@ -66,10 +66,7 @@ for (let first = trainCount; first < scenes.length; first += batch) {
     }
   }
 }
-console.log(
-  "right on new pictures:",
-  Object.fromEntries(attributeNames.map((name) => [name, correct[name]! / testCount])),
-);
+console.log("right on new pictures:", Object.fromEntries(attributeNames.map((name) => [name, correct[name]! / testCount])));
 
 const path = new URL("./demo/features.safetensors", import.meta.url);
 await mkdir(new URL(".", path), { recursive: true });

@@ -55,7 +55,8 @@ class TraceBackend extends tf.KernelBackend {
     const { constant, broadcastOf, shape } = this.values.get(dataId);
     if (constant && !(constant instanceof BigInt64Array)) return constant;
     const repeated = broadcastOf?.constant;
-    if (repeated?.length === 1) return toStored(new Array(size(shape)).fill(Number(repeated[0])), broadcastOf?.dtype as DType) as Float32Array;
+    if (repeated?.length === 1)
+      return toStored(new Array(size(shape)).fill(Number(repeated[0])), broadcastOf?.dtype as DType) as Float32Array;
     return undefined;
   }
 
@@ -133,7 +134,8 @@ export function translate(kernelName: string, translation: Translation): void {
         if (info) values[name] = withShape(backend.values.get((info as tf.TensorInfo).dataId), (info as tf.TensorInfo).shape);
       }
       const attributes = (attrs ?? {}) as unknown as Attributes;
-      if (attributes.dataFormat === "NCHW") throw refuse('asks for dataFormat "NCHW"', 'transpose to "NHWC", which programs are recorded in');
+      if (attributes.dataFormat === "NCHW")
+        throw refuse('asks for dataFormat "NCHW"', 'transpose to "NHWC", which programs are recorded in');
       const result = translation(values, attributes, graph());
       const toInfo = (value: Value): tf.TensorInfo => ({
         dataId: backend.store(value),

@@ -69,7 +69,10 @@ export function openCache(options: CacheOptions): GraphCache {
 function keyOf(model: Uint8Array, device: string): string {
   const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
   const made = [FORMAT, version, device, platform(), arch(), cpus()[0]?.model ?? ""];
-  return createHash("sha256").update(`${JSON.stringify(made)}\n`).update(model).digest("hex");
+  return createHash("sha256")
+    .update(`${JSON.stringify(made)}\n`)
+    .update(model)
+    .digest("hex");
 }
 
 /** Where a stored graph was seen to run with the same bits as before. */

@@ -31,7 +31,10 @@ function einsum(equation: string, tensors: Tensor[]): Tensor {
     return { labels: kept, tensor: lonely.length > 0 ? tf.sum(tensor, lonely) : tensor };
   });
   const order = ({ labels, tensor }: { labels: string[]; tensor: Tensor }, wanted: string[]): Tensor =>
-    tf.transpose(tensor, wanted.map((label) => labels.indexOf(label)));
+    tf.transpose(
+      tensor,
+      wanted.map((label) => labels.indexOf(label)),
+    );
   const [a, b] = operands as [(typeof operands)[0], (typeof operands)[0] | undefined];
   if (!b) return order(a, [...out]);
   const shared = a.labels.filter((label) => b.labels.includes(label));
@@ -40,7 +43,9 @@ function einsum(equation: string, tensors: Tensor[]): Tensor {
   const rows = a.labels.filter((label) => !shared.includes(label));
   const columns = b.labels.filter((label) => !shared.includes(label));
   const length = (labels: string[]): number[] =>
-    labels.map((label) => (a.labels.includes(label) ? a.tensor.shape[a.labels.indexOf(label)] : b.tensor.shape[b.labels.indexOf(label)]) as number);
+    labels.map(
+      (label) => (a.labels.includes(label) ? a.tensor.shape[a.labels.indexOf(label)] : b.tensor.shape[b.labels.indexOf(label)]) as number,
+    );
   const size = (labels: string[]): number => length(labels).reduce((n, m) => n * m, 1);
   const product = tf.matMul(
     tf.reshape(order(a, [...batch, ...rows, ...contracted]), [size(batch), size(rows), size(contracted)]),
@@ -60,8 +65,16 @@ compose({
     const length = input.shape[at] as number;
     /** `t` moved `by` places along the axis, with ones before it. */
     const shifted = (t: Tensor, by: number): Tensor => {
-      const kept = tf.slice(t, t.shape.map(() => 0), t.shape.map((n, i) => (i === at ? n - by : n)));
-      return tf.pad(kept, t.shape.map((_, i) => [i === at ? by : 0, 0]), 1);
+      const kept = tf.slice(
+        t,
+        t.shape.map(() => 0),
+        t.shape.map((n, i) => (i === at ? n - by : n)),
+      );
+      return tf.pad(
+        kept,
+        t.shape.map((_, i) => [i === at ? by : 0, 0]),
+        1,
+      );
     };
     const turned = (t: Tensor): Tensor => (reverse ? tf.reverse(t, at) : t);
     let product = turned(input);
@@ -79,7 +92,18 @@ compose({
       const border = mode === "reflect" ? 1 : 0; // "symmetric" repeats the element at the border too
       const turned = (from: number, length: number): Tensor[] => {
         const shape = t.shape.map((m, i) => (i === axis ? length : m));
-        return length > 0 ? [tf.reverse(tf.slice(t, shape.map((_, i) => (i === axis ? from : 0)), shape), axis)] : [];
+        return length > 0
+          ? [
+              tf.reverse(
+                tf.slice(
+                  t,
+                  shape.map((_, i) => (i === axis ? from : 0)),
+                  shape,
+                ),
+                axis,
+              ),
+            ]
+          : [];
       };
       return tf.concat([...turned(border, before), t, ...turned(n - border - after, after)], axis);
     }, x as Tensor),
@@ -91,7 +115,10 @@ compose({
   inputs: ["x"],
   parts: ({ x }, { blockShape, paddings }) => {
     const input = x as Tensor;
-    const padded = tf.pad(input, input.shape.map((_, i) => paddings[i - 1] ?? [0, 0]));
+    const padded = tf.pad(
+      input,
+      input.shape.map((_, i) => paddings[i - 1] ?? [0, 0]),
+    );
     const { getReshaped, getPermuted, getReshapedPermuted } = tf.backend_util;
     const blocks = tf.util.sizeFromShape(blockShape);
     const split = getReshaped(padded.shape, blockShape, blocks, false);

@@ -18,11 +18,7 @@ export interface CallOptions {
 
 export interface Compute<Api extends Methods> {
   /** Calls are run one at a time, in order. At most `inFlight` are with the worker; others wait here, unsent. */
-  call: <K extends keyof Api>(
-    method: K,
-    argument: Parameters<Api[K]>[0],
-    options?: CallOptions,
-  ) => Promise<Awaited<ReturnType<Api[K]>>>;
+  call: <K extends keyof Api>(method: K, argument: Parameters<Api[K]>[0], options?: CallOptions) => Promise<Awaited<ReturnType<Api[K]>>>;
   /** Ends the worker and resolves when it has ended. Calls under way are rejected. */
   close: () => Promise<void>;
 }
@@ -160,10 +156,12 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
         else tell(id, CANCEL);
         reject(given?.reason);
       };
-      const settled = <T>(settle: (value: T) => void) => (value: T): void => {
-        given?.removeEventListener("abort", cancel);
-        settle(value);
-      };
+      const settled =
+        <T>(settle: (value: T) => void) =>
+        (value: T): void => {
+          given?.removeEventListener("abort", cancel);
+          settle(value);
+        };
       given?.addEventListener("abort", cancel, { once: true });
       waiting.push({ id, method, argument, transfer, resolve: settled(resolve), reject: settled(reject) });
       send();
@@ -194,7 +192,6 @@ function computeError(kind: ComputeError["kind"], message: string, cause?: unkno
 /** Whether an error says that memory ran out: V8's heap, an ArrayBuffer, or an allocation of ONNX Runtime on any device. */
 function isMemoryError({ code, message }: NodeJS.ErrnoException): boolean {
   return (
-    code === "ERR_WORKER_OUT_OF_MEMORY" ||
-    /failed to allocate memory|bad_alloc|out of memory|array buffer allocation failed/i.test(message)
+    code === "ERR_WORKER_OUT_OF_MEMORY" || /failed to allocate memory|bad_alloc|out of memory|array buffer allocation failed/i.test(message)
   );
 }

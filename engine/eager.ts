@@ -32,7 +32,11 @@ interface Held extends Variable {
 }
 
 /** A set of variables that live on a TensorFlow.js backend as tensors between runs. */
-export function createEagerVariables(name: string, weights: Weights, options: { device: string; backend: string; inOrder: InOrder }): VariableSet {
+export function createEagerVariables(
+  name: string,
+  weights: Weights,
+  options: { device: string; backend: string; inOrder: InOrder },
+): VariableSet {
   const { device, backend, inOrder } = options;
   const variables: Record<string, Held> = {};
   for (const [key, { shape, data }] of Object.entries(weights)) variables[key] = { shape: [...shape], initial: data.slice() };
@@ -82,7 +86,10 @@ async function choose(backend: string): Promise<void> {
 }
 
 /** A program that runs its function as it is, over sets of the device given or, by reading and loading them, of any other. */
-export function eagerProgram<S extends Sets>(spec: ProgramSpec<S>, options: { device: string; backend: string; inOrder: InOrder }): Program {
+export function eagerProgram<S extends Sets>(
+  spec: ProgramSpec<S>,
+  options: { device: string; backend: string; inOrder: InOrder },
+): Program {
   const { device, backend, inOrder } = options;
   const isHeld = (set: Sets[string]): boolean => set.kind === "variables" && set.device === device;
 
@@ -102,7 +109,9 @@ export function eagerProgram<S extends Sets>(spec: ProgramSpec<S>, options: { de
     const { outputs, updates } = tf.tidy(() => {
       const sets = Object.entries(spec.sets).map(([name, set]) => {
         const tensors = isHeld(set)
-          ? Object.entries((set as VariableSet).variables as Record<string, Held>).map(([key, { tensor }]) => [key, tensor as Tensor] as const)
+          ? Object.entries((set as VariableSet).variables as Record<string, Held>).map(
+              ([key, { tensor }]) => [key, tensor as Tensor] as const,
+            )
           : Object.entries(copies.get(set) as Weights).map(([key, { data, shape }]) => [key, tf.tensor(data, [...shape])] as const);
         return [name, Object.fromEntries(tensors)];
       });

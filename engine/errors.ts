@@ -49,9 +49,18 @@ export function refusal(what: { program: string; stack: string; problem: string;
   return new Error(`Cannot compile program "${what.program}": ${where} ${what.problem}; ${what.remedy}.`, { cause: what.cause });
 }
 
-const COMPLEX = { problem: "needs complex64, which has no form in a compiled program", remedy: "write it in real numbers, a Fourier transform as products with matrices of cosines and sines" };
-const STRING = { problem: "needs strings, which have no form in a compiled program", remedy: "turn them into numbers before the run and pass those as an input" };
-const SHAPE = { problem: "has a result whose shape depends on the data, and a program's shapes are fixed", remedy: "keep every element and mask with tf.where, or do it outside of the program" };
+const COMPLEX = {
+  problem: "needs complex64, which has no form in a compiled program",
+  remedy: "write it in real numbers, a Fourier transform as products with matrices of cosines and sines",
+};
+const STRING = {
+  problem: "needs strings, which have no form in a compiled program",
+  remedy: "turn them into numbers before the run and pass those as an input",
+};
+const SHAPE = {
+  problem: "has a result whose shape depends on the data, and a program's shapes are fixed",
+  remedy: "keep every element and mask with tf.where, or do it outside of the program",
+};
 
 const REASONS: [RegExp, typeof COMPLEX][] = [
   [/^(Complex|ComplexAbs|Real|Imag|FFT|IFFT)$/, COMPLEX],
@@ -73,5 +82,8 @@ export const WRITTEN = { string: STRING, complex64: COMPLEX };
 export function readingOf(operation: string): { problem: string; remedy: string } {
   return operation.endsWith("Async")
     ? SHAPE
-    : { problem: "reads elements, which do not exist while the program is recorded", remedy: "return the tensor as an output, or express the decision with tf.where" };
+    : {
+        problem: "reads elements, which do not exist while the program is recorded",
+        remedy: "return the tensor as an output, or express the decision with tf.where",
+      };
 }

@@ -1,5 +1,14 @@
 /** A traced program on a device: feeds inputs and variables, takes outputs, and puts new values of variables in place. */
-import { checkInput, type Declared, type InputArray, type Program, type ProgramSpec, type Sets, type Trace, traceProgram } from "./program.ts";
+import {
+  checkInput,
+  type Declared,
+  type InputArray,
+  type Program,
+  type ProgramSpec,
+  type Sets,
+  type Trace,
+  traceProgram,
+} from "./program.ts";
 import { type Precision, soundInHalf } from "./precision.ts";
 import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
 import { advance, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
@@ -80,7 +89,10 @@ export async function compileProgram<S extends Sets>(
 }
 
 /** The model in half precision where the device does it right, and a note of where it does not. */
-async function inHalf(trace: Trace, { device, program }: { device: Device; program: string }): Promise<{ model: Uint8Array; notes: string[] }> {
+async function inHalf(
+  trace: Trace,
+  { device, program }: { device: Device; program: string },
+): Promise<{ model: Uint8Array; notes: string[] }> {
   const products = trace.products();
   const { sound, reason } = await soundInHalf(products, device);
   if (sound.size === products.length) return { model: trace.halved(sound), notes: [] };

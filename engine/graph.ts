@@ -60,8 +60,7 @@ export interface Graph extends Traits {
 }
 
 export const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((n, i) => n === b[i]);
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
 
 /** Elements of a constant in the layout ONNX stores for `dtype`. */
 export function toStored(values: ArrayLike<number>, dtype: DType): Values {
@@ -118,8 +117,7 @@ export function createGraph(traits: Traits): Graph {
     return values;
   };
 
-  const add: Graph["add"] = (op, inputs, shape, dtype, attributes) =>
-    addMany(op, inputs, [{ shape, dtype }], attributes)[0] as Value;
+  const add: Graph["add"] = (op, inputs, shape, dtype, attributes) => addMany(op, inputs, [{ shape, dtype }], attributes)[0] as Value;
 
   const integers = (values: readonly number[]): string =>
     constant(`integers ${values}`, [values.length], "int64", BigInt64Array.from(values, BigInt)).name as string;

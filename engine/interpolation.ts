@@ -21,7 +21,10 @@ export function interpolation(resized: Resized): Float32Array {
     const floor = Math.max(0, Math.floor(source));
     const ceiling = Math.min(from - 1, Math.ceil(source));
     const share = source - floor;
-    for (const [at, weight] of [[floor, 1 - share], [ceiling, share]] as const) {
+    for (const [at, weight] of [
+      [floor, 1 - share],
+      [ceiling, share],
+    ] as const) {
       matrix[i * from + at] = (matrix[i * from + at] as number) + weight;
     }
   }

@@ -23,8 +23,7 @@ export function encodeModel(model: { inputs: Port[]; outputs: Port[]; nodes: Nod
     ...model.inputs.map((port) => message(11, encodePort(port))),
     ...model.outputs.map((port) => message(12, encodePort(port))),
   ]);
-  const opset = (domain: string, version: number): Buffer =>
-    message(8, Buffer.concat([text(1, domain), integer(2, version)]));
+  const opset = (domain: string, version: number): Buffer => message(8, Buffer.concat([text(1, domain), integer(2, version)]));
   return Buffer.concat([integer(1, 8), message(7, graph), opset("", OPSET), opset("com.microsoft", 1)]);
 }
 
@@ -78,8 +77,7 @@ function varint(value: number): Buffer {
 }
 
 const integer = (field: number, value: number): Buffer => Buffer.concat([varint(field << 3), varint(value)]);
-const message = (field: number, body: Buffer): Buffer =>
-  Buffer.concat([varint((field << 3) | 2), varint(body.length), body]);
+const message = (field: number, body: Buffer): Buffer => Buffer.concat([varint((field << 3) | 2), varint(body.length), body]);
 const text = (field: number, value: string): Buffer => message(field, Buffer.from(value));
 
 function float(field: number, value: number): Buffer {

@@ -63,7 +63,9 @@ export async function soundInHalf(products: readonly Product[], device: Device):
   for (const product of products) {
     const error = await errorInHalf(product, device).catch((failure: Error) => failure.message);
     if (typeof error === "number" && error <= TOLERANCE) sound.add(product.key);
-    else reason ??= typeof error === "string" ? error : `${product.op} of [${product.shapes.join("] and [")}] is off by ${error.toExponential(1)}`;
+    else
+      reason ??=
+        typeof error === "string" ? error : `${product.op} of [${product.shapes.join("] and [")}] is off by ${error.toExponential(1)}`;
     if (typeof error === "string" && /does not support/.test(error)) break; // the device has no float16 at all
   }
   return { sound, reason };

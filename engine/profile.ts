@@ -109,7 +109,11 @@ export function summarise(
     outside: wall - inside,
     byOp: rows(nodes, scale, (event) => ({ ...nodeKind(event), shapes: "" })),
     byShape,
-    kernels: rows(counted.flatMap((trace) => trace.kernels), scale, kernelKind),
+    kernels: rows(
+      counted.flatMap((trace) => trace.kernels),
+      scale,
+      kernelKind,
+    ),
     strayed: byShape.filter(({ provider, op }) => provider !== PROVIDERS[device] || op.startsWith("Memcpy")),
   };
 }
@@ -129,7 +133,11 @@ function afterWarmup(events: readonly TraceEvent[], share: number): { events: Tr
 
 type Kind = Pick<ProfileRow, "op" | "shapes" | "provider">;
 
-function rows(events: readonly TraceEvent[], { wall, steps }: { wall: number; steps: number }, kindOf: (event: TraceEvent) => Kind): ProfileRow[] {
+function rows(
+  events: readonly TraceEvent[],
+  { wall, steps }: { wall: number; steps: number },
+  kindOf: (event: TraceEvent) => Kind,
+): ProfileRow[] {
   const kinds = new Map<string, ProfileRow>();
   for (const event of events) {
     const kind = kindOf(event);

@@ -28,10 +28,7 @@ export interface ProgramSpec<S extends Sets = Sets> {
   sets: S;
   inputs: Record<string, { shape: readonly number[]; dtype?: "float32" | "int32" }>;
   /** Tensors in, tensors out. `updates` names the variables that get new values. */
-  run: (
-    sets: { [K in keyof S]: Tensors },
-    inputs: Tensors,
-  ) => { outputs: Tensors; updates?: { [K in keyof S]?: Tensors } };
+  run: (sets: { [K in keyof S]: Tensors }, inputs: Tensors) => { outputs: Tensors; updates?: { [K in keyof S]?: Tensors } };
 }
 
 export interface Program {
@@ -81,23 +78,29 @@ export function traceProgram<S extends Sets>(
   }
   const isPort = (set: VariableSet | ConstantSet, key: string): boolean =>
     set.kind === "variables" || (shared && (set.weights[key]?.data.length ?? 0) >= SHARED_ELEMENTS);
-  const { graph, result } = record(spec.name, () => {
-    const sets = Object.fromEntries(Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set, isPort)]));
-    const inputs = Object.fromEntries(
-      Object.entries(spec.inputs).map(([name, { shape, dtype }]) => [name, placeholder(`in/${name}`, shape, dtype ?? "float32")]),
-    );
-    const made = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
-    if ((made as unknown) instanceof Promise) {
-      throw new Error(`Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; make it a plain function.`);
-    }
-    const { outputs, updates = {} } = made;
-    return {
-      outputs: Object.entries(outputs).map(([name, tensor]) => ({ name, value: valueOf(tensor) })),
-      updates: Object.entries(updates).flatMap(([set, tensors]) =>
-        Object.entries(tensors as Tensors).map(([key, tensor]) => ({ set, key, value: valueOf(tensor) })),
-      ),
-    };
-  }, { fusesProducts });
+  const { graph, result } = record(
+    spec.name,
+    () => {
+      const sets = Object.fromEntries(Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set, isPort)]));
+      const inputs = Object.fromEntries(
+        Object.entries(spec.inputs).map(([name, { shape, dtype }]) => [name, placeholder(`in/${name}`, shape, dtype ?? "float32")]),
+      );
+      const made = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
+      if ((made as unknown) instanceof Promise) {
+        throw new Error(
+          `Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; make it a plain function.`,
+        );
+      }
+      const { outputs, updates = {} } = made;
+      return {
+        outputs: Object.entries(outputs).map(([name, tensor]) => ({ name, value: valueOf(tensor) })),
+        updates: Object.entries(updates).flatMap(([set, tensors]) =>
+          Object.entries(tensors as Tensors).map(([key, tensor]) => ({ set, key, value: valueOf(tensor) })),
+        ),
+      };
+    },
+    { fusesProducts },
+  );
 
   const ports: Port[] = [];
   const expose = (name: string, value: ReturnType<typeof valueOf>): Port => {
@@ -113,7 +116,10 @@ export function traceProgram<S extends Sets>(
   });
   const outputs = result.outputs.map(({ name, value }) => expose(name, value));
 
-  const { nodes, constants } = reachable(graph, ports.map(({ name }) => name));
+  const { nodes, constants } = reachable(
+    graph,
+    ports.map(({ name }) => name),
+  );
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const inputs = Object.entries(spec.inputs)
     .map(([name, { shape, dtype }]): Port => ({ name: `in/${name}`, shape, dtype: dtype ?? "float32" }))
@@ -160,7 +166,11 @@ export function checkInput(spec: Declared, name: string, data: InputArray | unde
   throw new Error(`${place} is ${dtype} and got ${(data as object).constructor.name}. Give it as ${wanted.name}.`);
 }
 
-function setTensors(name: string, set: VariableSet | ConstantSet, isPort: (set: VariableSet | ConstantSet, key: string) => boolean): Tensors {
+function setTensors(
+  name: string,
+  set: VariableSet | ConstantSet,
+  isPort: (set: VariableSet | ConstantSet, key: string) => boolean,
+): Tensors {
   const entries = set.kind === "variables" ? Object.keys(set.variables) : Object.keys(set.weights);
   const tensor = (key: string): Tensor => {
     if (set.kind === "variables") return placeholder(`${name}/${key}`, set.variables[key]?.shape ?? [], "float32");

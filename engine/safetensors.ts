@@ -41,8 +41,7 @@ export function decodeSafetensors(bytes: Uint8Array, place = "memory"): Safetens
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headerLength = Number(view.getBigUint64(0, true));
   const start = 8 + headerLength;
-  if (start > bytes.length)
-    throw refuse(`its header needs ${headerLength} bytes but the file ends after ${bytes.length}`);
+  if (start > bytes.length) throw refuse(`its header needs ${headerLength} bytes but the file ends after ${bytes.length}`);
 
   const { __metadata__, ...entries } = parseHeader(bytes.subarray(8, start), refuse);
   const tensors: Safetensors["tensors"] = {};
@@ -50,19 +49,15 @@ export function decodeSafetensors(bytes: Uint8Array, place = "memory"): Safetens
   for (const [name, entry] of Object.entries(entries).sort(byBegin)) {
     const { dtype, shape, data_offsets: range } = (entry ?? {}) as Entry;
     const decoder = Object.hasOwn(decoders, dtype) ? decoders[dtype] : undefined;
-    if (!decoder)
-      throw refuse(`tensor "${name}" has dtype ${dtype}, expected one of ${Object.keys(decoders).join(", ")}`);
+    if (!decoder) throw refuse(`tensor "${name}" has dtype ${dtype}, expected one of ${Object.keys(decoders).join(", ")}`);
     const wellFormed = Array.isArray(shape) && shape.every((side) => Number.isSafeInteger(side) && side >= 0);
     if (!wellFormed || !Array.isArray(range)) throw refuse(`tensor "${name}" has no valid shape or data_offsets`);
     const [begin, end] = range;
     const size = shape.reduce((product, side) => product * side, decoder.bytes);
     if (begin !== covered || end - begin !== size) {
-      throw refuse(
-        `tensor "${name}" of shape [${shape.join(", ")}] has bytes ${begin}-${end}, expected ${size} from ${covered}`,
-      );
+      throw refuse(`tensor "${name}" of shape [${shape.join(", ")}] has bytes ${begin}-${end}, expected ${size} from ${covered}`);
     }
-    if (start + end > bytes.length)
-      throw refuse(`tensor "${name}" is cut off: the file ends after ${bytes.length} bytes`);
+    if (start + end > bytes.length) throw refuse(`tensor "${name}" is cut off: the file ends after ${bytes.length} bytes`);
     covered = end;
     const copy = new Uint8Array(size); // aligned, and independent of the file's buffer
     copy.set(bytes.subarray(start + begin, start + end));
@@ -80,11 +75,7 @@ export function decodeSafetensors(bytes: Uint8Array, place = "memory"): Safetens
  * Encodes weights as safetensors, tensors in name order, so equal weights give equal bytes. F16 rounds to nearest.
  * Throws when a tensor's data and shape disagree.
  */
-export function encodeSafetensors(options: {
-  tensors: Weights;
-  metadata?: Record<string, string>;
-  dtype?: "F32" | "F16";
-}): Uint8Array {
+export function encodeSafetensors(options: { tensors: Weights; metadata?: Record<string, string>; dtype?: "F32" | "F16" }): Uint8Array {
   const { tensors, metadata = {}, dtype = "F32" } = options;
   const names = Object.keys(tensors).sort();
   const header: Record<string, unknown> = {};
@@ -123,8 +114,7 @@ interface Entry {
 function parseHeader(bytes: Uint8Array, refuse: (reason: string) => Error): Record<string, unknown> {
   try {
     const header: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    if (header !== null && typeof header === "object" && !Array.isArray(header))
-      return header as Record<string, unknown>;
+    if (header !== null && typeof header === "object" && !Array.isArray(header)) return header as Record<string, unknown>;
   } catch {
     // Reported below, like a header of another type.
   }

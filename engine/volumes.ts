@@ -19,7 +19,10 @@ function margins(x: tf.Tensor5D, sides: [number, number][]): tf.Tensor5D {
   const all = [[0, 0], ...sides, [0, 0]] as [number, number][];
   const begin = all.map(([before]) => Math.max(0, -before));
   const kept = x.shape.map((n, i) => n - (begin[i] as number) - Math.max(0, -(all[i] as Range)[1]));
-  return tf.pad(tf.slice(x, begin as never, kept as never), all.map((side) => side.map((n) => Math.max(0, n)) as Range)) as tf.Tensor5D;
+  return tf.pad(
+    tf.slice(x, begin as never, kept as never),
+    all.map((side) => side.map((n) => Math.max(0, n)) as Range),
+  ) as tf.Tensor5D;
 }
 
 compose({
@@ -29,37 +32,64 @@ compose({
     const kernel = filter as tf.Tensor5D;
     const i = tf.backend_util.computeConv3DInfo((x as tf.Tensor5D).shape, kernel.shape, strides as never, dilations as never, pad as never);
     const { front, back, top, bottom, left, right } = i.padInfo;
-    const padded = margins(x as tf.Tensor5D, [[front, back], [top, bottom], [left, right]]);
+    const padded = margins(x as tf.Tensor5D, [
+      [front, back],
+      [top, bottom],
+      [left, right],
+    ]);
     const [, , h, w, c] = padded.shape;
     const layers = Array.from({ length: i.filterDepth }, (_, depth) => {
       const images = tf.reshape(every(padded, depth * i.dilationDepth, i.outDepth, i.strideDepth), [i.batchSize * i.outDepth, h, w, c]);
       const weights = tf.reshape(tf.slice(kernel, [depth, 0, 0, 0, 0], [1, ...kernel.shape.slice(1)] as never), kernel.shape.slice(1));
-      return tf.conv2d(images as tf.Tensor4D, weights as tf.Tensor4D, [i.strideHeight, i.strideWidth], "valid", "NHWC", [i.dilationHeight, i.dilationWidth]);
+      return tf.conv2d(images as tf.Tensor4D, weights as tf.Tensor4D, [i.strideHeight, i.strideWidth], "valid", "NHWC", [
+        i.dilationHeight,
+        i.dilationWidth,
+      ]);
     });
-    return tf.reshape(layers.reduce((a, b) => tf.add(a, b)), i.outShape);
+    return tf.reshape(
+      layers.reduce((a, b) => tf.add(a, b)),
+      i.outShape,
+    );
   },
 });
 
 /** A pooling of volumes as one of images over height and width, then one over depth: a mean of means, a maximum of maxima. */
-const pooling = (pool: typeof tf.avgPool) => ({ x }: Record<string, Tensor>, { filterSize, strides, pad, dimRoundingMode }: Attributes): Tensor => {
-  const i = tf.backend_util.computePool3DInfo((x as tf.Tensor5D).shape, filterSize as never, strides as never, 1, pad as never, dimRoundingMode);
-  const { front, top, left } = i.padInfo;
-  const volume = margins(x as tf.Tensor5D, [front, top, left].map((n) => [Math.min(0, n), 0]));
-  const [b, d, h, w, c] = volume.shape;
-  /** The padding of an axis, as far as its last window reaches. */
-  const side = (before: number, out: number, stride: number, filter: number, length: number): Range => {
-    const first = Math.max(0, before);
-    return [first, Math.max(0, (out - 1) * stride + filter - length - first)];
+const pooling =
+  (pool: typeof tf.avgPool) =>
+  ({ x }: Record<string, Tensor>, { filterSize, strides, pad, dimRoundingMode }: Attributes): Tensor => {
+    const i = tf.backend_util.computePool3DInfo(
+      (x as tf.Tensor5D).shape,
+      filterSize as never,
+      strides as never,
+      1,
+      pad as never,
+      dimRoundingMode,
+    );
+    const { front, top, left } = i.padInfo;
+    const volume = margins(
+      x as tf.Tensor5D,
+      [front, top, left].map((n) => [Math.min(0, n), 0]),
+    );
+    const [b, d, h, w, c] = volume.shape;
+    /** The padding of an axis, as far as its last window reaches. */
+    const side = (before: number, out: number, stride: number, filter: number, length: number): Range => {
+      const first = Math.max(0, before);
+      return [first, Math.max(0, (out - 1) * stride + filter - length - first)];
+    };
+    const rows = side(top, i.outHeight, i.strideHeight, i.filterHeight, h);
+    const columns = side(left, i.outWidth, i.strideWidth, i.filterWidth, w);
+    const depths = side(front, i.outDepth, i.strideDepth, i.filterDepth, d);
+    const images = pool(
+      tf.reshape(volume, [b * d, h, w, c]) as tf.Tensor4D,
+      [i.filterHeight, i.filterWidth],
+      [i.strideHeight, i.strideWidth],
+      [[0, 0], rows, columns, [0, 0]],
+    );
+    const cropped = tf.slice(images, [0, 0, 0, 0], [b * d, i.outHeight, i.outWidth, c]);
+    const lines = tf.reshape(cropped, [b, d, i.outHeight * i.outWidth, c]) as tf.Tensor4D;
+    const whole = pool(lines, [i.filterDepth, 1], [i.strideDepth, 1], [[0, 0], depths, [0, 0], [0, 0]]);
+    return tf.reshape(tf.slice(whole, [0, 0, 0, 0], [b, i.outDepth, i.outHeight * i.outWidth, c]), i.outShape);
   };
-  const rows = side(top, i.outHeight, i.strideHeight, i.filterHeight, h);
-  const columns = side(left, i.outWidth, i.strideWidth, i.filterWidth, w);
-  const depths = side(front, i.outDepth, i.strideDepth, i.filterDepth, d);
-  const images = pool(tf.reshape(volume, [b * d, h, w, c]) as tf.Tensor4D, [i.filterHeight, i.filterWidth], [i.strideHeight, i.strideWidth], [[0, 0], rows, columns, [0, 0]]);
-  const cropped = tf.slice(images, [0, 0, 0, 0], [b * d, i.outHeight, i.outWidth, c]);
-  const lines = tf.reshape(cropped, [b, d, i.outHeight * i.outWidth, c]) as tf.Tensor4D;
-  const whole = pool(lines, [i.filterDepth, 1], [i.strideDepth, 1], [[0, 0], depths, [0, 0], [0, 0]]);
-  return tf.reshape(tf.slice(whole, [0, 0, 0, 0], [b, i.outDepth, i.outHeight * i.outWidth, c]), i.outShape);
-};
 compose({ kernelName: "AvgPool3D", inputs: ["x"], parts: pooling(tf.avgPool) });
 compose({ kernelName: "MaxPool3D", inputs: ["x"], parts: pooling(tf.maxPool) });
 
@@ -71,7 +101,16 @@ compose({
     const i = tf.backend_util.computeDilation2DInfo(image.shape, kernel.shape, strides, pad as never, "NHWC", dilations ?? [1, 1]);
     const { top, bottom, left, right } = i.padInfo;
     const lowest = -3e38; // never the greatest: every window covers some of the image
-    const padded = tf.pad(image, [[0, 0], [top, bottom], [left, right], [0, 0]], lowest);
+    const padded = tf.pad(
+      image,
+      [
+        [0, 0],
+        [top, bottom],
+        [left, right],
+        [0, 0],
+      ],
+      lowest,
+    );
     const across = (t: Tensor): Tensor => tf.transpose(t, [0, 2, 1, 3]);
     const taps = Array.from({ length: i.filterHeight * i.filterWidth }, (_, tap) => {
       const [row, column] = [Math.floor(tap / i.filterWidth), tap % i.filterWidth];

@@ -21,10 +21,7 @@ export function hashWeights(weights: Weights): string {
 
 /** A deep copy, e.g. the start of an exponential moving average. */
 export function copyWeights(weights: Weights): Weights {
-  const copies = Object.entries(weights).map(([name, { shape, data }]) => [
-    name,
-    { shape: [...shape], data: data.slice() },
-  ]);
+  const copies = Object.entries(weights).map(([name, { shape, data }]) => [name, { shape: [...shape], data: data.slice() }]);
   return Object.fromEntries(copies);
 }
 

@@ -33,20 +33,8 @@ export function mixAndMatch({ generated, real, mask }: { generated: Tensor; real
 }
 
 /** Which rows of step `step` are mismatched, 0 or 1 [batch]: each with probability `share`, a pure function of (seed, step). */
-export function mismatchMask({
-  seed,
-  step,
-  batch,
-  share,
-}: {
-  seed: number;
-  step: number;
-  batch: number;
-  share: number;
-}): Float32Array {
-  return Float32Array.from(uniforms({ seed, stream: "mismatch", offset: step * batch, length: batch }), (u) =>
-    u < share ? 1 : 0,
-  );
+export function mismatchMask({ seed, step, batch, share }: { seed: number; step: number; batch: number; share: number }): Float32Array {
+  return Float32Array.from(uniforms({ seed, stream: "mismatch", offset: step * batch, length: batch }), (u) => (u < share ? 1 : 0));
 }
 
 /**

@@ -41,8 +41,19 @@ type Field = (typeof FIELDS)[number];
 export const DRAW_SIZE = FIELDS.length;
 
 const IDENTITY: Record<Field, number> = {
-  transpose: 0, scaleX: 1, shiftX: 0, scaleY: 1, shiftY: 0, shearX: 0, shearY: 0,
-  cutX: 0.5, cutY: 0.5, cutHalf: 0, brightness: 0, contrast: 1, saturation: 1,
+  transpose: 0,
+  scaleX: 1,
+  shiftX: 0,
+  scaleY: 1,
+  shiftY: 0,
+  shearX: 0,
+  shearY: 0,
+  cutX: 0.5,
+  cutY: 0.5,
+  cutHalf: 0,
+  brightness: 0,
+  contrast: 1,
+  saturation: 1,
 };
 
 /** One draw as a row of DRAW_SIZE numbers; what is left out does nothing. */
@@ -127,10 +138,7 @@ export function augmentation(
   if (groups.includes("c")) steps.push(colour(field("brightness"), field("contrast"), field("saturation")));
   if (groups.includes("o")) {
     const [x, y, half] = [field("cutX"), field("cutY"), field("cutHalf")];
-    const inside = tf.mul(
-      tf.reshape(within(y, half, height), [-1, height, 1, 1]),
-      tf.reshape(within(x, half, width), [-1, 1, width, 1]),
-    );
+    const inside = tf.mul(tf.reshape(within(y, half, height), [-1, height, 1, 1]), tf.reshape(within(x, half, width), [-1, 1, width, 1]));
     const kept = tf.sub(1, inside);
     steps.push((latents) => tf.mul(latents, kept));
   }
@@ -155,7 +163,10 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 /** Where each of n pixels comes from, [b, n], in source pixels: scale about the centre, then shift (share of n). */
 function affine(scale: Tensor, shift: Tensor, n: number): Tensor {
   const centre = (n - 1) / 2;
-  const offsets = tf.tensor2d(range(n).map((i) => i - centre), [1, n]);
+  const offsets = tf.tensor2d(
+    range(n).map((i) => i - centre),
+    [1, n],
+  );
   return tf.add(tf.add(tf.mul(scale, offsets), centre), tf.mul(shift, n));
 }
 
@@ -166,8 +177,17 @@ function affine(scale: Tensor, shift: Tensor, n: number): Tensor {
 function interpolation(positions: Tensor, scale?: Tensor): Tensor {
   const n = positions.shape.at(-1) as number;
   // Pixel j and its reflections: the line repeats forwards and backwards with period 2 n.
-  const images = [(j: number) => j, (j: number) => -1 - j, (j: number) => 2 * n - 1 - j, (j: number) => j + 2 * n, (j: number) => j - 2 * n];
-  const taps = tf.tensor2d(images.flatMap((image) => range(n).map(image)), [images.length, n]);
+  const images = [
+    (j: number) => j,
+    (j: number) => -1 - j,
+    (j: number) => 2 * n - 1 - j,
+    (j: number) => j + 2 * n,
+    (j: number) => j - 2 * n,
+  ];
+  const taps = tf.tensor2d(
+    images.flatMap((image) => range(n).map(image)),
+    [images.length, n],
+  );
   const distance = tf.sub(tf.reshape(positions, [...positions.shape, 1, 1]), taps);
   const widened = scale ? tf.div(distance, tf.reshape(tf.maximum(scale, 1), [-1, 1, 1, 1])) : distance;
   const weights = tf.sum(cubic(widened), -2);
@@ -190,7 +210,16 @@ function resample(x: Tensor, matrices: Tensor): Tensor {
 
 /** Moves row y of x [b, h, w, c] sideways by factor (y - centre) pixels; `factor` [b, 1]. */
 function shear(factor: Tensor, h: number, w: number): (x: Tensor) => Tensor {
-  const slopes = tf.reshape(tf.mul(factor, tf.tensor2d(range(h).map((y) => y - (h - 1) / 2), [1, h])), [-1, h, 1]);
+  const slopes = tf.reshape(
+    tf.mul(
+      factor,
+      tf.tensor2d(
+        range(h).map((y) => y - (h - 1) / 2),
+        [1, h],
+      ),
+    ),
+    [-1, h, 1],
+  );
   const matrices = interpolation(tf.add(slopes, tf.tensor3d(range(w), [1, 1, w])));
   return (x) => tf.matMul(matrices, x);
 }
@@ -208,6 +237,9 @@ function colour(brightness: Tensor, contrast: Tensor, saturation: Tensor): (x: T
 
 /** 1 for the pixels of a line of n whose centres lie within `half` of `centre` (shares of n, [b, 1]), else 0: [b, n]. */
 function within(centre: Tensor, half: Tensor, n: number): Tensor {
-  const middles = tf.tensor2d(range(n).map((i) => (i + 0.5) / n), [1, n]);
+  const middles = tf.tensor2d(
+    range(n).map((i) => (i + 0.5) / n),
+    [1, n],
+  );
   return tf.cast(tf.less(tf.abs(tf.sub(middles, centre)), half), "float32");
 }

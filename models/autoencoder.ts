@@ -50,8 +50,7 @@ function levels({ width, downsample }: AutoencoderConfig): number[] {
 }
 
 /** Residual blocks of level `i` of `count`: two at the latent's resolution, where they are cheap, and in the decoder. */
-const depth = (part: "encoder" | "decoder", i: number, count: number): number =>
-  part === "decoder" || i === count - 1 ? 2 : 1;
+const depth = (part: "encoder" | "decoder", i: number, count: number): number => (part === "decoder" || i === count - 1 ? 2 : 1);
 
 /** Initial weights, "encoder..." and "decoder...". */
 export function initAutoencoder(config: AutoencoderConfig, seed: number): Weights {
@@ -146,15 +145,9 @@ export function autoencoderLoss(options: {
   const decoded = decode(config, parameters, tf.add(latents, tf.mul(noise, config.noise)));
   const reconstruction = tf.mean(absolute(tf.sub(decoded, images)));
   const structure = structureLoss(decoded, images);
-  const perceptual = features
-    ? tf.add(structure, tf.mean(featureDifference(features(decoded), features(images))))
-    : structure;
+  const perceptual = features ? tf.add(structure, tf.mean(featureDifference(features(decoded), features(images)))) : structure;
   const bound = boundLoss(latents);
-  const loss = tf.addN([
-    reconstruction,
-    tf.mul(perceptual, config.perceptualWeight),
-    tf.mul(bound, config.boundWeight),
-  ]);
+  const loss = tf.addN([reconstruction, tf.mul(perceptual, config.perceptualWeight), tf.mul(bound, config.boundWeight)]);
   return { loss, metrics: { reconstruction, perceptual, bound } };
 }
 

@@ -48,10 +48,7 @@ export function initDenoiser(spec: DenoiserSpec, seed: number): Weights {
 }
 
 /** Declarations of a program's condition inputs. `keep` [batch] is 1 where the condition holds and 0 where it is dropped. */
-export function conditionInputs(
-  spec: DenoiserSpec,
-  batch: number,
-): Record<string, { shape: number[]; dtype?: "float32" | "int32" }> {
+export function conditionInputs(spec: DenoiserSpec, batch: number): Record<string, { shape: number[]; dtype?: "float32" | "int32" }> {
   const keep = { shape: [batch] };
   if (spec.network.condition === "class") return { label: { shape: [batch], dtype: "int32" }, keep };
   if (spec.network.condition === "caption") {
@@ -80,7 +77,5 @@ export function applyNetwork(
   parameters: Parameters,
   inputs: { x: Tensor; noiseLevel: Tensor; condition?: Tensor },
 ): Tensor {
-  return spec.network.kind === "dit"
-    ? applyDit(ditConfig(spec), parameters, inputs)
-    : applyUnet(unetConfig(spec), parameters, inputs);
+  return spec.network.kind === "dit" ? applyDit(ditConfig(spec), parameters, inputs) : applyUnet(unetConfig(spec), parameters, inputs);
 }

@@ -210,9 +210,7 @@ function unetLogits(config: DiscriminatorConfig, parameters: Parameters, { x, z,
   return decoder
     .filter(({ level }) => levels.includes(level))
     .flatMap(({ level, ...features }) =>
-      (["before", "at", "after"] as const).map((place) =>
-        head(parameters, headName(place, 2 ** level), features[place]),
-      ),
+      (["before", "at", "after"] as const).map((place) => head(parameters, headName(place, 2 ** level), features[place])),
     );
 }
 

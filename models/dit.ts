@@ -5,18 +5,7 @@
 import { tf, type Tensor } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
 import { createInitialiser, type Initialiser } from "./initialise.ts";
-import {
-  gelu,
-  layerNorm,
-  linear,
-  type Parameters,
-  parameter,
-  patchify,
-  selfAttention,
-  silu,
-  sinusoidal,
-  unpatchify,
-} from "./layers.ts";
+import { gelu, layerNorm, linear, type Parameters, parameter, patchify, selfAttention, silu, sinusoidal, unpatchify } from "./layers.ts";
 
 export interface DitConfig {
   /** Latent shape, [height, width, channels]. */
@@ -68,13 +57,7 @@ export function embedCondition(parameters: Parameters, noiseLevel: Tensor, condi
 }
 
 /** Block `index` of the transformer: tokens [b, n, width], modulation vector [b, width] -> tokens. */
-export function applyBlock(
-  config: DitConfig,
-  parameters: Parameters,
-  index: number,
-  tokens: Tensor,
-  vector: Tensor,
-): Tensor {
+export function applyBlock(config: DitConfig, parameters: Parameters, index: number, tokens: Tensor, vector: Tensor): Tensor {
   const name = `blocks.${index}`;
   const modulation = tf.reshape(linear(parameters, `${name}.modulation`, vector), [-1, 1, 6 * config.width]);
   const [scale1, shift1, gate1, scale2, shift2, gate2] = tf.split(modulation, 6, -1) as Tensor[];
@@ -92,11 +75,7 @@ function modulate(tokens: Tensor, scale?: Tensor, shift?: Tensor): Tensor {
  * The raw network F of a DiT (see parameterisation.ts for the denoiser around it).
  * x [b, h, w, c], noiseLevel c_noise [b], condition [b, width] -> [b, h, w, c].
  */
-export function applyDit(
-  config: DitConfig,
-  parameters: Parameters,
-  inputs: { x: Tensor; noiseLevel: Tensor; condition?: Tensor },
-): Tensor {
+export function applyDit(config: DitConfig, parameters: Parameters, inputs: { x: Tensor; noiseLevel: Tensor; condition?: Tensor }): Tensor {
   const [height, width] = config.shape;
   const vector = embedCondition(parameters, inputs.noiseLevel, inputs.condition);
   let tokens = embedPatches(config, parameters, inputs.x);

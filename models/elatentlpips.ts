@@ -13,13 +13,7 @@ export type Features = (latents: Tensor) => Tensor[];
  * E_T d(T(a), T(b)) with one transform T a sample, the same for both, from `draws` [batch, DRAW_SIZE]; no transform
  * where there are no draws. The fallback without a perceptual network passes the frozen teacher's features.
  */
-export function featureDistance(options: {
-  features: Features;
-  a: Tensor;
-  b: Tensor;
-  draws?: Tensor;
-  groups?: string;
-}): Tensor {
+export function featureDistance(options: { features: Features; a: Tensor; b: Tensor; draws?: Tensor; groups?: string }): Tensor {
   const { features, a, b, draws, groups = AUGMENTATIONS } = options;
   const [, height, width] = a.shape as [number, number, number];
   const transform = draws ? augmentation(draws, [height, width], groups) : (x: Tensor): Tensor => x;

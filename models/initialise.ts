@@ -18,13 +18,7 @@ export interface Initialiser {
   /** `name.kernel` [inputs, outputs] with std gain / sqrt(inputs) and a zero `name.bias`; gain 0 starts it silent. */
   linear: (name: string, inputs: number, outputs: number, options?: { gain?: number; bias?: boolean }) => void;
   /** `name.kernel` [side, side, inputs, outputs] with std gain / sqrt(fan-in) and a zero `name.bias`. */
-  conv: (
-    name: string,
-    side: number,
-    inputs: number,
-    outputs: number,
-    options?: { gain?: number; bias?: boolean },
-  ) => void;
+  conv: (name: string, side: number, inputs: number, outputs: number, options?: { gain?: number; bias?: boolean }) => void;
   /** `name.scale` of ones and `name.bias` of zeros, [channels]. */
   norm: (name: string, channels: number) => void;
 }
@@ -63,8 +57,7 @@ export function createInitialiser(seed: number): Initialiser {
     normal,
     constant,
     positions,
-    linear: (name, inputs, outputs, options = {}) =>
-      affine(name, [inputs, outputs], options.gain ?? 1, options.bias ?? true),
+    linear: (name, inputs, outputs, options = {}) => affine(name, [inputs, outputs], options.gain ?? 1, options.bias ?? true),
     conv: (name, side, inputs, outputs, options = {}) =>
       affine(name, [side, side, inputs, outputs], options.gain ?? 1, options.bias ?? true),
     norm: (name, channels) => {

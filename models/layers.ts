@@ -76,20 +76,14 @@ export function gelu(x: Tensor): Tensor {
 export function attention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }): Tensor {
   const { q, k, v, heads, bias } = options;
   const [b, n, d] = q.shape as [number, number, number];
-  const split = (t: Tensor): Tensor =>
-    tf.transpose(tf.reshape(t, [b, t.shape[1] as number, heads, d / heads]), [0, 2, 1, 3]);
+  const split = (t: Tensor): Tensor => tf.transpose(tf.reshape(t, [b, t.shape[1] as number, heads, d / heads]), [0, 2, 1, 3]);
   const scores = tf.matMul(split(tf.mul(q, 1 / Math.sqrt(d / heads))), split(k), false, true);
   const weights = tf.softmax(bias ? tf.add(scores, bias) : scores);
   return tf.reshape(tf.transpose(tf.matMul(weights, split(v)), [0, 2, 1, 3]), [b, n, d]);
 }
 
 /** Self-attention of x [b, n, d] through `name.qkv` and `name.out`. */
-export function selfAttention(
-  parameters: Parameters,
-  name: string,
-  x: Tensor,
-  options: { heads: number; bias?: Tensor },
-): Tensor {
+export function selfAttention(parameters: Parameters, name: string, x: Tensor, options: { heads: number; bias?: Tensor }): Tensor {
   const [q, k, v] = tf.split(linear(parameters, `${name}.qkv`, x), 3, -1) as [Tensor, Tensor, Tensor];
   return linear(parameters, `${name}.out`, attention({ q, k, v, ...options }));
 }

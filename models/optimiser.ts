@@ -58,10 +58,7 @@ export function adamStep(options: {
     const clipped = tf.mul(gradient, scale);
     const first = tf.add(tf.mul(state.first[name] as Tensor, beta1), tf.mul(clipped, 1 - beta1));
     const second = tf.add(tf.mul(state.second[name] as Tensor, beta2), tf.mul(tf.square(clipped), 1 - beta2));
-    const direction = tf.div(
-      tf.div(first, rates.correction1),
-      tf.add(tf.sqrt(tf.div(second, rates.correction2)), epsilon),
-    );
+    const direction = tf.div(tf.div(first, rates.correction1), tf.add(tf.sqrt(tf.div(second, rates.correction2)), epsilon));
     const decayed = value.rank >= 2 && weightDecay > 0 ? tf.add(direction, tf.mul(value, weightDecay)) : direction;
     next.parameters[name] = tf.sub(value, tf.mul(decayed, rates.rate));
     next.first[name] = first;
@@ -72,7 +69,11 @@ export function adamStep(options: {
 
 /** sqrt of the sum of squares over all tensors. */
 export function globalNorm(tensors: Parameters): Tensor {
-  return tf.sqrt(Object.values(tensors).map((t) => tf.sum(tf.square(t))).reduce((a, b) => tf.add(a, b)));
+  return tf.sqrt(
+    Object.values(tensors)
+      .map((t) => tf.sum(tf.square(t)))
+      .reduce((a, b) => tf.add(a, b)),
+  );
 }
 
 /** average + (1 - decay) (value - average), for every parameter. `decay` may be a tensor, to ramp it up. */

@@ -60,11 +60,7 @@ export function perceptualTaps(config: PerceptualConfig, parameters: Parameters,
 }
 
 /** Logits [b, classes + words] and taps of normalised latents [b, h, w, c]. */
-export function applyPerceptual(
-  config: PerceptualConfig,
-  parameters: Parameters,
-  latents: Tensor,
-): { logits: Tensor; taps: Tensor[] } {
+export function applyPerceptual(config: PerceptualConfig, parameters: Parameters, latents: Tensor): { logits: Tensor; taps: Tensor[] } {
   const taps = perceptualTaps(config, parameters, latents);
   return { logits: linear(parameters, "head", tf.mean(taps.at(-1) as Tensor, [1, 2])), taps };
 }

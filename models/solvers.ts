@@ -80,13 +80,7 @@ const solvers: Record<SimulateSettings["solver"], Solver> = {
  * The stages of a solver along descending noise levels [n + 1], the last of which may be 0. The number of function
  * evaluations is the plan's length: n, or 2n for Heun (2n - 1 where it ends at 0).
  */
-export function solverPlan({
-  solver,
-  sigmas,
-}: {
-  solver: SimulateSettings["solver"];
-  sigmas: ArrayLike<number>;
-}): Plan {
+export function solverPlan({ solver, sigmas }: { solver: SimulateSettings["solver"]; sigmas: ArrayLike<number> }): Plan {
   const descends = pairs(sigmas).every(([sigma, next]) => sigma > next && next >= 0);
   if (sigmas.length < 2 || !descends) {
     throw new Failure(
@@ -119,10 +113,7 @@ export function advance<T>(
 }
 
 /** Runs a whole plan from the state x at the plan's first noise level; inside a traced function it unrolls. */
-export function integrate<T>(
-  { plan, x, denoise }: { plan: Plan; x: T; denoise: (x: T, sigma: number) => T },
-  linear: Linear<T>,
-): T {
+export function integrate<T>({ plan, x, denoise }: { plan: Plan; x: T; denoise: (x: T, sigma: number) => T }, linear: Linear<T>): T {
   let registers = { x, memory: x };
   for (const stage of plan) {
     registers = advance({ stage, ...registers, denoised: denoise(registers.x, stage.sigma) }, linear);
@@ -137,19 +128,10 @@ const preconditioning = ["cSkip", "cOut", "cIn", "cNoise"] as const;
 export const COEFFICIENTS = columns.length + preconditioning.length;
 
 /** A plan as inputs for one compiled stage run again and again: a vector [9] for every evaluation, in order. */
-export function stepCoefficients({
-  plan,
-  parameterisation,
-}: {
-  plan: Plan;
-  parameterisation: Parameterisation;
-}): Float32Array[] {
+export function stepCoefficients({ plan, parameterisation }: { plan: Plan; parameterisation: Parameterisation }): Float32Array[] {
   return plan.map((stage) => {
     const coefficients = parameterisation.precondition(stage.sigma, numbers);
-    return Float32Array.from([
-      ...columns.map((name) => stage[name]),
-      ...preconditioning.map((name) => coefficients[name]),
-    ]);
+    return Float32Array.from([...columns.map((name) => stage[name]), ...preconditioning.map((name) => coefficients[name])]);
   });
 }
 
@@ -157,6 +139,5 @@ export function stepCoefficients({
 export function readCoefficients(coefficients: Tensor): Update<Tensor> & Preconditioning<Tensor> {
   const scalars = tf.split(coefficients, COEFFICIENTS) as Tensor[];
   const names = [...columns, ...preconditioning];
-  return Object.fromEntries(names.map((name, i) => [name, scalars[i]])) as unknown as Update<Tensor> &
-    Preconditioning<Tensor>;
+  return Object.fromEntries(names.map((name, i) => [name, scalars[i]])) as unknown as Update<Tensor> & Preconditioning<Tensor>;
 }

@@ -41,7 +41,9 @@ export function findTaesd(path: string): TaesdFiles {
   if (existsSync(path) && !folder) return { encoder: path, decoder: path };
   const find = (part: string): string | undefined => {
     if (!folder) return existsSync(`${path}_${part}.safetensors`) ? `${path}_${part}.safetensors` : undefined;
-    const file = readdirSync(path).sort().find((name) => name.endsWith(`${part}.safetensors`));
+    const file = readdirSync(path)
+      .sort()
+      .find((name) => name.endsWith(`${part}.safetensors`));
     return file ? join(path, file) : undefined;
   };
   const both = join(path, "diffusion_pytorch_model.safetensors");
@@ -108,13 +110,15 @@ function layersOf(tensors: Weights, part: "encoder" | "decoder", file: string): 
   const refuse = (reason: string): Failure =>
     new Failure(`Cannot load the ${part} "${file}": ${reason}; expected the AutoencoderTiny (TAESD) layout`);
   const positions = new Set(Object.keys(tensors).map((key) => Number(key.split(".")[0])));
-  const layers = [...positions].sort((a, b) => a - b).map((position): TaesdLayer => {
-    const name = `${part}.${position}`;
-    if (tensors[`${position}.conv.4.weight`]) return { kind: "block", name };
-    if (!tensors[`${position}.weight`]) throw refuse(`layer "${position}" is neither a convolution nor a block`);
-    if (tensors[`${position}.bias`]) return { kind: "conv", name };
-    return { kind: part === "encoder" ? "down" : "up", name }; // the convolutions that change resolution have no bias
-  });
+  const layers = [...positions]
+    .sort((a, b) => a - b)
+    .map((position): TaesdLayer => {
+      const name = `${part}.${position}`;
+      if (tensors[`${position}.conv.4.weight`]) return { kind: "block", name };
+      if (!tensors[`${position}.weight`]) throw refuse(`layer "${position}" is neither a convolution nor a block`);
+      if (tensors[`${position}.bias`]) return { kind: "conv", name };
+      return { kind: part === "encoder" ? "down" : "up", name }; // the convolutions that change resolution have no bias
+    });
   if (layers[0]?.kind !== "conv" || layers.at(-1)?.kind !== "conv") throw refuse("it does not begin and end in a convolution");
   return layers;
 }
@@ -139,7 +143,12 @@ function applyLayer(parameters: Parameters, { kind, name }: TaesdLayer, x: Tenso
   if (kind === "up") return conv(parameters, name, upsample(x));
   if (kind === "conv") return conv(parameters, name, x);
   // Padding of one pixel on every side, as in PyTorch: "same" would pad stride 2 on the far sides only.
-  const padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]);
+  const padded = tf.pad(x, [
+    [0, 0],
+    [1, 1],
+    [1, 1],
+    [0, 0],
+  ]);
   return tf.conv2d(padded as never, parameters[`${name}.kernel`] as never, 2, "valid");
 }
 

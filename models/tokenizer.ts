@@ -43,18 +43,11 @@ const before = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
  * vocabulary; then the most frequent adjacent pair merges, again and again, until the vocabulary is full or no pair
  * occurs twice. Ties go to the pair first in code-unit order, so the result depends on the captions' counts alone.
  */
-export function learnTokenizer({
-  captions,
-  vocabulary,
-}: {
-  captions: Iterable<string>;
-  vocabulary: number;
-}): TokenizerData {
+export function learnTokenizer({ captions, vocabulary }: { captions: Iterable<string>; vocabulary: number }): TokenizerData {
   if (vocabulary < 2 * FIRST_CHARACTER) {
-    throw new Failure(
-      `Cannot learn a tokenizer of ${vocabulary} pieces: network.vocabulary must be at least ${2 * FIRST_CHARACTER}`,
-      { exitCode: 2 },
-    );
+    throw new Failure(`Cannot learn a tokenizer of ${vocabulary} pieces: network.vocabulary must be at least ${2 * FIRST_CHARACTER}`, {
+      exitCode: 2,
+    });
   }
   const counts = new Map<string, number>();
   for (const caption of captions) for (const word of words(caption)) counts.set(word, (counts.get(word) ?? 0) + 1);

@@ -7,17 +7,7 @@ import { tf, type Tensor } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
 import { badUsage } from "../schemas/failure.ts";
 import { createInitialiser, type Initialiser } from "./initialise.ts";
-import {
-  conv,
-  downsample,
-  groupNorm,
-  linear,
-  type Parameters,
-  selfAttention,
-  silu,
-  sinusoidal,
-  upsample,
-} from "./layers.ts";
+import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "./layers.ts";
 
 export interface UnetConfig {
   /** Latent shape, [height, width, channels]. */
@@ -64,9 +54,7 @@ function layOut({ shape, width, multipliers, depth, attentionLevels, heads }: Un
   const channels = (level: number) => width * (multipliers[level] as number);
   const odd = attentionLevels.find((level) => level <= deepest && channels(level) % heads !== 0);
   if (odd !== undefined) {
-    throw badUsage(
-      `Cannot split the ${channels(odd)} channels of U-Net level ${odd} among ${heads} heads: network.heads must divide them`,
-    );
+    throw badUsage(`Cannot split the ${channels(odd)} channels of U-Net level ${odd} among ${heads} heads: network.heads must divide them`);
   }
   const attention = (level: number) => attentionLevels.includes(level);
   const encoder: Block[] = [];
@@ -162,8 +150,7 @@ function initBlock(init: Initialiser, block: Block, embedding: number): void {
 function applyBlock(config: UnetConfig, parameters: Parameters, block: Block, x: Tensor, vector: Tensor): Tensor {
   const { name } = block;
   const norm = (part: string, t: Tensor) => groupNorm(parameters, `${name}.${part}`, t, groupsOf(t.shape[3] as number));
-  const resample = (t: Tensor) =>
-    block.resampling === "up" ? upsample(t) : block.resampling === "down" ? downsample(t) : t;
+  const resample = (t: Tensor) => (block.resampling === "up" ? upsample(t) : block.resampling === "down" ? downsample(t) : t);
 
   const first = conv(parameters, `${name}.conv0`, resample(silu(norm("norm0", x))));
   const modulation = tf.reshape(linear(parameters, `${name}.modulation`, vector), [-1, 1, 1, 2 * block.outputs]);
@@ -174,12 +161,7 @@ function applyBlock(config: UnetConfig, parameters: Parameters, block: Block, x:
   if (!block.attention) return sum;
 
   const [b, h, w, c] = sum.shape as [number, number, number, number];
-  const attended = selfAttention(
-    parameters,
-    `${name}.attention`,
-    tf.reshape(norm("norm2", sum), [b, h * w, c]),
-    config,
-  );
+  const attended = selfAttention(parameters, `${name}.attention`, tf.reshape(norm("norm2", sum), [b, h * w, c]), config);
   return tf.mul(tf.add(sum, tf.reshape(attended, [b, h, w, c])), Math.SQRT1_2);
 }
 
@@ -209,11 +191,7 @@ export function unetFeatures(
   { x, noiseLevel, condition, inject = (_, features) => features }: UnetInputs,
 ): { encoder: Tensor[]; decoder: LevelFeatures[] } {
   const { encoder, middle, decoder } = layOut(config);
-  const noise = linear(
-    parameters,
-    "noise.out",
-    silu(linear(parameters, "noise.in", sinusoidal(noiseLevel, NOISE_FEATURES))),
-  );
+  const noise = linear(parameters, "noise.out", silu(linear(parameters, "noise.in", sinusoidal(noiseLevel, NOISE_FEATURES))));
   const vector = silu(condition ? tf.add(noise, linear(parameters, "condition", condition)) : noise);
 
   let features = inject(0, conv(parameters, "in", x));

@@ -9,10 +9,7 @@ function wordsOf(caption: string): Set<string> {
  * The words worth recognising: in at least `least` and at most `most` of the captions (shares), most frequent first,
  * ties in code point order, `limit` at most. Words in every caption or in hardly any teach nothing.
  */
-export function frequentWords(
-  captions: Iterable<string>,
-  options: { least?: number; most?: number; limit?: number } = {},
-): string[] {
+export function frequentWords(captions: Iterable<string>, options: { least?: number; most?: number; limit?: number } = {}): string[] {
   const { least = 0.005, most = 0.9, limit = 256 } = options;
   const counts = new Map<string, number>();
   let total = 0;

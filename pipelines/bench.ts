@@ -36,7 +36,8 @@ export async function bench(options: {
   const { signal, report } = context;
   const known = [...Object.keys(programs), "store"];
   for (const name of only) {
-    if (!known.includes(name)) throw badUsage(`Cannot measure "${name}": ${didYouMean(name, known, `expected some of ${known.join(",")}`)}`);
+    if (!known.includes(name))
+      throw badUsage(`Cannot measure "${name}": ${didYouMean(name, known, `expected some of ${known.join(",")}`)}`);
   }
   const chosen = only.filter((name) => name !== "store");
   const { threads } = settings.engine;
@@ -51,7 +52,16 @@ export async function bench(options: {
       try {
         const { median, fastest, starting, runs } = await timeProgram({ program, device, threads, seconds, signal });
         const rate = (1000 * program.amount) / median;
-        lines.push({ program: name, device, "ms a run": median, fastest, "a second": rate, unit: program.unit, runs, "starting, s": starting });
+        lines.push({
+          program: name,
+          device,
+          "ms a run": median,
+          fastest,
+          "a second": rate,
+          unit: program.unit,
+          runs,
+          "starting, s": starting,
+        });
       } catch (error) {
         signal.throwIfAborted();
         report({ type: "warning", stage: "bench", message: `${name} does not run on ${device}: ${(error as Error).message}` });
@@ -63,9 +73,11 @@ export async function bench(options: {
   if (lines.length > 0) report({ type: "table", stage: "programs", rows: lines });
   if (only.includes("store")) {
     const { write, firstRead, read } = await timeStoreAndBare({ rows, signal });
-    const table = Object.entries({ write, "first read, every sha256": firstRead, "shuffled batches": read }).map(([what, { store, bare }]) => ({
-      ...{ store: what, "MB/s": store.median, "bare hyparquet, MB/s": bare.median, ratio: store.median / bare.median },
-    }));
+    const table = Object.entries({ write, "first read, every sha256": firstRead, "shuffled batches": read }).map(
+      ([what, { store, bare }]) => ({
+        ...{ store: what, "MB/s": store.median, "bare hyparquet, MB/s": bare.median, ratio: store.median / bare.median },
+      }),
+    );
     report({ type: "table", stage: "store", rows: table });
   }
 }
@@ -92,11 +104,14 @@ async function usableDevices(options: { device?: string; context: Context }): Pr
     webgpu: () => probe("webgpu", { signal }),
     cuda: async () => (hasCudaProvider() ? probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)"),
     tensorflow: async () =>
-      ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].some(packageVersion) ? "ready" : "not installed (optional peer @tensorflow/tfjs-node-gpu)",
+      ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].some(packageVersion)
+        ? "ready"
+        : "not installed (optional peer @tensorflow/tfjs-node-gpu)",
   };
   if (device !== undefined && device !== "auto") {
     const answer = await answers[device as keyof typeof answers]();
-    if (answer !== "ready") throw new Failure(`Cannot measure on device "${device}": ${answer}; choose another --device, or leave it out for those present`);
+    if (answer !== "ready")
+      throw new Failure(`Cannot measure on device "${device}": ${answer}; choose another --device, or leave it out for those present`);
     return [device as keyof typeof answers];
   }
   const usable: (keyof typeof answers)[] = [];

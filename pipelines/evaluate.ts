@@ -94,17 +94,13 @@ export async function evaluate(options: {
 }
 
 /** The teacher's distance by a plan; what was measured of it already is not sampled again. */
-async function curveDistance(options: {
-  plan: CurvePlan;
-  teacher: string;
-  theirs: Measures;
-  evaluation: Evaluation;
-  settings: Settings;
-}) {
+async function curveDistance(options: { plan: CurvePlan; teacher: string; theirs: Measures; evaluation: Evaluation; settings: Settings }) {
   const { plan, teacher, theirs, evaluation, settings } = options;
   const { solver, steps } = plan;
   const isMeasured = settings.simulate.solver === solver && theirs.evaluations === plan.evaluations;
-  const measures = isMeasured ? theirs : await evaluation.measure({ name: "curve", path: teacher, simulate: { solver, steps }, only: "distance" });
+  const measures = isMeasured
+    ? theirs
+    : await evaluation.measure({ name: "curve", path: teacher, simulate: { solver, steps }, only: "distance" });
   return figure(measures, "frechetDistance")!;
 }
 

@@ -26,8 +26,6 @@ export async function exportStore(options: { path: string; format: string; out: 
   await claimFolder(out, { format, contents, rows, manifest: store.manifest });
   const onShard = (done: number) => report({ type: "progress", stage: "export", done, total: store.shards, unit: "shards" });
   const common = { store, out, signal, onShard };
-  const files = shardFormat
-    ? await writeShardFiles({ ...common, format: shardFormat })
-    : await writeNpyFiles({ ...common, rows });
+  const files = shardFormat ? await writeShardFiles({ ...common, format: shardFormat }) : await writeNpyFiles({ ...common, rows });
   report({ type: "result", stage: "export", values: { out, format, rows, "files written": files } });
 }

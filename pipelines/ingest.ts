@@ -61,12 +61,14 @@ export async function ingest(options: {
     });
     try {
       await drain(
-        source.images({ wants: (position) => wanted.has(Math.floor(position / rowsPerShard)) }).pipe(
-          decode({ ...settings.images, concurrency: 3 }),
-          batch(rowsPerShard),
-          encodeShards({ compute, rowsPerShard }),
-          writeLatentShards({ store, report }),
-        ),
+        source
+          .images({ wants: (position) => wanted.has(Math.floor(position / rowsPerShard)) })
+          .pipe(
+            decode({ ...settings.images, concurrency: 3 }),
+            batch(rowsPerShard),
+            encodeShards({ compute, rowsPerShard }),
+            writeLatentShards({ store, report }),
+          ),
         { signal },
       );
     } finally {
@@ -77,12 +79,22 @@ export async function ingest(options: {
   const summary = await finishWork(store, { ...work, report, repaired, stage: "ingest" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;
-  report({ type: "result", stage: "ingest", values: { out, rows, rejected, shards: summary.shards, bytes, classes: source.classes.length, captions: source.captioned } });
+  report({
+    type: "result",
+    stage: "ingest",
+    values: { out, rows, rejected, shards: summary.shards, bytes, classes: source.classes.length, captions: source.captioned },
+  });
   return summary;
 }
 
 /** Of shards to be tried again, those none of whose failed images can be decoded now. Reads those images alone. */
-async function stillFailing({ store, source, retried, settings, signal }: {
+async function stillFailing({
+  store,
+  source,
+  retried,
+  settings,
+  signal,
+}: {
   store: Store<LatentManifest>;
   source: ImageSource;
   retried: Set<number>;

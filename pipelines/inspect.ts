@@ -111,8 +111,7 @@ function checkLooks(looks: Looks): void {
   const [first, second] = instead;
   if (second) throw badUsage(`Cannot use --${first} and --${second} at once: each is a look of its own`);
   const shows = looks.rows || looks.grid;
-  if (first && shows)
-    throw badUsage(`Cannot use --${first} and --${looks.rows ? "rows" : "grid"} at once: each is a look of its own`);
+  if (first && shows) throw badUsage(`Cannot use --${first} and --${looks.rows ? "rows" : "grid"} at once: each is a look of its own`);
   const idle = (["where", "limit"] as const).find((name) => looks[name] !== undefined);
   if (idle && !looks.grid && first !== "html" && !(idle === "where" && shows)) {
     throw badUsage(
@@ -132,8 +131,7 @@ async function inspectRun(path: string, { rows, grid, ...looks }: Looks, { repor
   const facts = await describeRun(path);
   if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
   const other = Object.entries(looks).find(([name, value]) => value !== undefined && !["limit", "quick"].includes(name));
-  if (rows || grid || other)
-    throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
+  if (rows || grid || other) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
   report({ type: "result", stage: path, values: facts });
 }
 
@@ -148,8 +146,7 @@ async function show(
   const { report, signal } = context;
   const { classes } = store.manifest;
   const selected: Selected[] = [];
-  for await (const each of selectRows(store, { where: looks.where, limit: Math.max(rows, grid ? limit : 0), signal }))
-    selected.push(each);
+  for await (const each of selectRows(store, { where: looks.where, limit: Math.max(rows, grid ? limit : 0), signal })) selected.push(each);
   if (selected.length === 0)
     return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
   const lines = selected.slice(0, rows).map(({ row }) => rowLine(row, classes));
@@ -161,9 +158,7 @@ async function show(
     const views = await viewer.view(shown);
     const size = views[0]!.image.width;
     const captions = shown.map((row) =>
-      store.manifest.kind === "triples"
-        ? [`${idOf(row)}`, captionOf(row, classes)].filter(Boolean).join(" ")
-        : captionOf(row, classes),
+      store.manifest.kind === "triples" ? [`${idOf(row)}`, captionOf(row, classes)].filter(Boolean).join(" ") : captionOf(row, classes),
     );
     await writeGrid({ path: grid, images: views.map(sideBySide), columns: 8, captions, scale: size < 48 ? 2 : 1 });
   } finally {

@@ -16,7 +16,9 @@ export async function pretrainAutoencoder(job: Job): Promise<void> {
   const { seed, engine } = settings;
   const { imageSize } = store.manifest;
   if (store.manifest.encoder.kind !== "pixel") {
-    throw new Failure(`Cannot train an autoencoder on ${data}: it holds "${store.manifest.encoder.kind}" latents. Ingest the images with --set encoder.kind=pixel.`);
+    throw new Failure(
+      `Cannot train an autoencoder on ${data}: it holds "${store.manifest.encoder.kind}" latents. Ingest the images with --set encoder.kind=pixel.`,
+    );
   }
   const optimiser = settings.pretrain.autoencoder;
   const config = autoencoderConfig(optimiser);

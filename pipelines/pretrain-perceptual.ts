@@ -42,7 +42,13 @@ export async function pretrainPerceptual(job: Job): Promise<void> {
       });
       const weights = sets.average as Weights;
       await writeModel(out, {
-        description: { format: "onestep-model", version: 1, role: "perceptual", hash: hashWeights(weights), config: { ...config, shape, words } },
+        description: {
+          format: "onestep-model",
+          version: 1,
+          role: "perceptual",
+          hash: hashWeights(weights),
+          config: { ...config, shape, words },
+        },
         weights,
       });
     },

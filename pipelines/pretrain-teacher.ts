@@ -24,7 +24,9 @@ export async function pretrainTeacher(job: Job): Promise<void> {
   const tokenizer = captions.length > 0 ? learnTokenizer({ captions, vocabulary: network.vocabulary }) : undefined;
   const { classes, shape } = store.manifest;
   if (network.condition === "class" && classes.length === 0) {
-    throw new Failure(`Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`);
+    throw new Failure(
+      `Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`,
+    );
   }
   const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
   const conditions = createConditions({ spec, tokenizer });

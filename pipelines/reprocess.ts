@@ -68,7 +68,9 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
       ? await openRowConditions({ teacher: teacher.description, latents: options.conditions, seed: settings.seed })
       : undefined;
   const identity = given?.identity ?? from.manifest.conditions;
-  const fresh = teacher ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() }) : draftOf(from, settings);
+  const fresh = teacher
+    ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() })
+    : draftOf(from, settings);
   const wantedOf = (made: string): TripleManifest => ({
     ...from.manifest,
     ...fresh,
@@ -93,12 +95,17 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
       ...{ from: path, to, changed: changed.join(", ") || "nothing" },
       "rows taken over": `${conditionsChanged ? "at most " : ""}${entries - simulated}`,
       "rows simulated": `${simulated}${obstacles.length > 0 ? ` (${obstacles.join(", ")})` : ""}`,
-      ...{ shards: Math.ceil(entries / rowsPerShard), "to write": `about ${bytesInWords(projectedBytes({ count: entries, noise, dtype }, shape))}` },
+      ...{
+        shards: Math.ceil(entries / rowsPerShard),
+        "to write": `about ${bytesInWords(projectedBytes({ count: entries, noise, dtype }, shape))}`,
+      },
       time: durationInWords(await estimate()),
     },
   });
   if (simulated > 0 && !teacher) {
-    throw new Failure(`Cannot make ${simulated} rows of ${to} from ${path} alone: they must be simulated. Name the RUN of the teacher with --teacher.`);
+    throw new Failure(
+      `Cannot make ${simulated} rows of ${to} from ${path} alone: they must be simulated. Name the RUN of the teacher with --teacher.`,
+    );
   }
   if (dryRun) return undefined;
 
@@ -162,7 +169,9 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
     },
   });
   if (!kept && images.length === 0) {
-    throw new Failure(`Cannot make ${to} from ${path} alone: its images must be encoded again (${changed.join(", ")}). Name the images after the store.`);
+    throw new Failure(
+      `Cannot make ${to} from ${path} alone: its images must be encoded again (${changed.join(", ")}). Name the images after the store.`,
+    );
   }
   if (kept) {
     if (dryRun) return undefined;
@@ -175,7 +184,9 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   }
   const listing = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal: context.signal });
   if (listing.fingerprint !== manifest.source.fingerprint) {
-    throw new Failure(`Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. For other images use pipeline ingest.`);
+    throw new Failure(
+      `Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. For other images use pipeline ingest.`,
+    );
   }
   return dryRun ? undefined : ingest({ images, out: to, codec, settings, context });
 }

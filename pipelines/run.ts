@@ -65,7 +65,14 @@ export async function run(options: {
     },
     async (inner) => {
       await waitForStore(at("triples"), inner);
-      await train({ store: at("triples"), teacher, out: at("student"), threads: threads.train, settings: withImages(settings, at("latents")), context: inner });
+      await train({
+        store: at("triples"),
+        teacher,
+        out: at("student"),
+        threads: threads.train,
+        settings: withImages(settings, at("latents")),
+        context: inner,
+      });
     },
   ]);
 

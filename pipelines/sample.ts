@@ -9,13 +9,7 @@ import { writeGrid } from "../stages/picture/write-grid.ts";
  * Draws `count` samples of a model, a run folder, into a PNG grid at `out`, with what they show: a class a row where
  * the classes divide the count, else the class or caption under each. Reports evaluations and seconds an image.
  */
-export async function sample(options: {
-  model: string;
-  count: number;
-  out: string;
-  settings: Settings;
-  context: Context;
-}): Promise<void> {
+export async function sample(options: { model: string; count: number; out: string; settings: Settings; context: Context }): Promise<void> {
   const { model, count, out, settings, context } = options;
   const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch) });
   const { kind, nfe, description } = generator;
@@ -39,7 +33,11 @@ export async function sample(options: {
   const isSmall = (pictures[0] as Generated).width < 48;
   await writeGrid({ path: out, images: pictures, columns, scale: isSmall ? 2 : 1, ...(shows.some(Boolean) && words) });
   await writeSettingsBeside(out, settings);
-  context.report({ type: "result", stage: "sample", values: { out, images: count, model: kind, evaluations: nfe, "seconds per image": seconds } });
+  context.report({
+    type: "result",
+    stage: "sample",
+    values: { out, images: count, model: kind, evaluations: nfe, "seconds per image": seconds },
+  });
 }
 
 /** A square, or a row for each class where `count` fills such rows and they are no longer than 24. */

@@ -42,7 +42,8 @@ export async function simulate(options: {
   }
   const conditions = await openRowConditions({
     ...{ teacher: teacher.description, latents: options.conditions, seed: settings.seed },
-    onWait: (shard) => report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` }),
+    onWait: (shard) =>
+      report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` }),
   });
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });

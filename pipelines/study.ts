@@ -78,7 +78,9 @@ export async function study(options: {
     }
     if (found?.measurement === ground.measurement) return undefined;
     await timed(out, job, "train", () => train({ store, teacher, out: folder, settings: job.settings, context: within(context, run) }));
-    const figures = await timed(out, job, "measure", async () => figuresOf(await (await evaluating()).measure({ name: "student", path: folder })));
+    const figures = await timed(out, job, "measure", async () =>
+      figuresOf(await (await evaluating()).measure({ name: "student", path: folder })),
+    );
     await appendResult(out, { study: asked.name, ...placeOf(job), run, training, measurement: ground.measurement, figures });
     return figures;
   }
@@ -101,7 +103,9 @@ export async function study(options: {
         const { results } = found;
         const spent = durationInWords(secondsOf(placeOf(job), await readTimes(out)));
         const distance = numberInWords(Number(figures.frechetDistance.mean.toPrecision(4)));
-        say(`${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs done${await timesLeft(results)}`);
+        say(
+          `${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs done${await timesLeft(results)}`,
+        );
         await writeReport({ folder: out, facts, ...found });
       } catch (error) {
         context.signal.throwIfAborted();
@@ -121,7 +125,8 @@ export async function study(options: {
   const { order, pairs } = verdict(samplesOf(found));
   for (const sentence of [...order, ...pairs.slice(0, asked.variants.length - 1)]) say(sentence); // neighbours; the report has every pair
   context.report({ type: "result", stage: "study", values: { runs: found.results.length, report } });
-  if (failed.length > 0) throw new Failure(`Cannot finish the study ${out}: ${failed.join(", ")} failed. The same command tries them again.`);
+  if (failed.length > 0)
+    throw new Failure(`Cannot finish the study ${out}: ${failed.join(", ")} failed. The same command tries them again.`);
   return [...found.results];
 }
 

@@ -45,7 +45,9 @@ export async function train(options: {
   const store = await openTripleStore({ folder: options.store });
   const { spec, statistics } = teacher.description;
   if (store.manifest.teacher.hash !== teacher.description.hash) {
-    throw new Failure(`Cannot train on ${options.store}: another teacher than ${options.teacher} made it. Name the run that simulate was given.`);
+    throw new Failure(
+      `Cannot train on ${options.store}: another teacher than ${options.teacher} made it. Name the run that simulate was given.`,
+    );
   }
   if (judgesFeatures(settings) && !settings.train.perceptual) {
     throw badUsage(
@@ -87,7 +89,8 @@ export async function train(options: {
   const watch = createWatch({
     ...{ settings: settings.train, spec, conditions, painter, imageSize: codec.description.imageSize, seed, context },
     engine: withThreads(engine, threads()),
-    reference: () => (images ? imageRows(images.store, teacher.description, context) : teacherRows(store, settings.train.distanceCount, context)),
+    reference: () =>
+      images ? imageRows(images.store, teacher.description, context) : teacherRows(store, settings.train.distanceCount, context),
   });
   const measuring = measuringOf({ settings: settings.train, watch, sample, reference: (images?.store ?? store).fingerprint });
   try {
@@ -115,7 +118,13 @@ export async function train(options: {
         const inputs = { noise, rows: rows.length, ...conditions.inputs(batch) };
         const raw = await sampleEvenly((part) => trainer.call("sampleRaw", part), inputs);
         const average = await sample(inputs);
-        await painter.paint({ path: pictureAt(out, step), ...sideBySide(rows.map((row) => row.latent), { raw, average }) });
+        await painter.paint({
+          path: pictureAt(out, step),
+          ...sideBySide(
+            rows.map((row) => row.latent),
+            { raw, average },
+          ),
+        });
       },
     });
     const weights = keptOf(sets, settings.train);
@@ -150,7 +159,9 @@ async function startOfStudent(folder: string, spec: DenoiserSpec, context: Conte
 async function openImages(folder: string, { spec, statistics }: Denoiser["description"]) {
   const store = await openLatentStore({ folder });
   if (String(store.manifest.shape) !== String(spec.shape)) {
-    throw new Failure(`Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ${spec.shape}. Name the store it was trained on (train.images).`);
+    throw new Failure(
+      `Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ${spec.shape}. Name the store it was trained on (train.images).`,
+    );
   }
   if (spec.network.condition === "class") checkClasses(store, spec.classes);
   return { store, statistics, sigmaData: spec.diffusion.sigmaData };

@@ -12,15 +12,16 @@ export async function verify(options: { path: string; repair?: boolean; context:
   const { path, repair, context } = options;
   const { signal, report } = context;
   const store = await openStore({ folder: path });
-  const onShard = (done: number) =>
-    report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" });
+  const onShard = (done: number) => report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" });
   const onFinding = (finding: Finding) => report({ type: "warning", stage: "verify", message: findingInWords(finding) });
   const findings = repair ? await mendStore(store, { signal, onShard, onFinding }) : await verifyStore(store, { signal, onShard });
   if (!repair) for (const finding of findings) onFinding(finding);
   if (findings.length > 0) {
     const shards = findings.flatMap(({ shard }) => shard ?? []);
     const named = shards.length > 0 ? `, ${shards.length} of its ${store.shards} shards must be made again (${listed(shards)})` : "";
-    throw new Failure(`${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. Each warning above ends with its remedy.`);
+    throw new Failure(
+      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. Each warning above ends with its remedy.`,
+    );
   }
   report({ type: "result", stage: "verify", values: { store: path, shards: store.journal.size, of: store.shards, damaged: 0 } });
   return findings;

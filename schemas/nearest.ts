@@ -39,6 +39,9 @@ export function didYouMean(word: string, candidates: Iterable<string>, remedy: s
 }
 
 /** The usage failure for a name that is none of `names`: of a `what`, of which there are `whats`. */
-export function unknownName(name: string, { what, whats = `${what}s`, names }: { what: string; whats?: string; names: readonly string[] }): Failure {
+export function unknownName(
+  name: string,
+  { what, whats = `${what}s`, names }: { what: string; whats?: string; names: readonly string[] },
+): Failure {
   return badUsage(`Unknown ${what} "${name}": ${didYouMean(name, names, `the ${whats} are ${names.join(", ")}`)}`);
 }

@@ -23,7 +23,8 @@ const plain = { ...regression, perceptualWeight: 0, adversarialWeight: 0 };
 
 export const presets: Record<string, Preset> = {
   demo: {
-    about: "the built-in captioned set at 64 px through the bundled autoencoder, in about six minutes on two cores: 1.05 times the teacher's Fréchet distance",
+    about:
+      "the built-in captioned set at 64 px through the bundled autoencoder, in about six minutes on two cores: 1.05 times the teacher's Fréchet distance",
     settings: {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },
@@ -35,7 +36,8 @@ export const presets: Record<string, Preset> = {
     },
   },
   tiny: {
-    about: "28 or 32 px images with class folders, in pixel space; an hour on two cores: 0.86 times the teacher's Fréchet distance on Fashion-MNIST",
+    about:
+      "28 or 32 px images with class folders, in pixel space; an hour on two cores: 0.86 times the teacher's Fréchet distance on Fashion-MNIST",
     settings: {
       images: { size: 28 },
       encoder: { kind: "pixel" },
@@ -46,7 +48,8 @@ export const presets: Record<string, Preset> = {
     },
   },
   small: {
-    about: "64 px photographs through a TAESD-layout autoencoder (--set encoder.path=FOLDER), class folders; an hour on two cores: 1.15 times the teacher's Fréchet distance on 3,409 photographs of clothes",
+    about:
+      "64 px photographs through a TAESD-layout autoencoder (--set encoder.path=FOLDER), class folders; an hour on two cores: 1.15 times the teacher's Fréchet distance on 3,409 photographs of clothes",
     settings: {
       images: { size: 64 },
       encoder: { kind: "taesd" },
@@ -57,7 +60,8 @@ export const presets: Record<string, Preset> = {
     },
   },
   base: {
-    about: "64 px images with captions through an autoencoder of their own; three and a half hours on two cores: captions obeyed within a point of the teacher, 1.36 times its Fréchet distance on the built-in set",
+    about:
+      "64 px images with captions through an autoencoder of their own; three and a half hours on two cores: captions obeyed within a point of the teacher, 1.36 times its Fréchet distance on the built-in set",
     settings: {
       images: { size: 64 },
       encoder: { kind: "autoencoder" },

@@ -21,10 +21,7 @@ let tree: Node | undefined;
 /** The node at a path, or undefined where the schema has none. */
 function nodeAt(path: readonly PropertyKey[]): Node | undefined {
   tree ??= z.toJSONSchema(settingsSchema, { io: "input" }) as Node;
-  return path.reduce<Node | undefined>(
-    (node, key) => (typeof key === "number" ? node?.items : node?.properties?.[String(key)]),
-    tree,
-  );
+  return path.reduce<Node | undefined>((node, key) => (typeof key === "number" ? node?.items : node?.properties?.[String(key)]), tree);
 }
 
 /** Every path that holds a value, such as "simulate.count", and every group, such as "simulate". */

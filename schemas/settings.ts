@@ -9,12 +9,18 @@ const rate = z.number().positive();
 const fraction = z.number().min(0).max(1);
 const noiseRange = z
   .tuple([z.number().nonnegative(), z.number().nonnegative()])
-  .refine(([least, most]) => (least > 0 && least <= most) || (least === 0 && most === 0), "two levels above 0, the lesser first, or [0, 0]");
+  .refine(
+    ([least, most]) => (least > 0 && least <= most) || (least === 0 && most === 0),
+    "two levels above 0, the lesser first, or [0, 0]",
+  );
 const seed = z.int().nonnegative();
 
 export const imageSettings = z.strictObject({
   size: count.default(64), // side of the square every image is cropped and resized to, in pixels
-  background: z.string().regex(/^#[0-9a-f]{6}$/i).default("#ffffff"), // transparent pixels are flattened onto this colour
+  background: z
+    .string()
+    .regex(/^#[0-9a-f]{6}$/i)
+    .default("#ffffff"), // transparent pixels are flattened onto this colour
   maxEntries: count.default(1_000_000), // limits against hostile archives, checked before anything is allocated
   maxEntryBytes: count.default(64 * 2 ** 20),
   maxTotalBytes: count.default(200 * 2 ** 30),

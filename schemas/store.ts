@@ -64,7 +64,9 @@ export function upgradedManifest(content: Record<string, unknown>, place: string
   if (typeof version !== "number" || version >= storeVersion) return content;
   const upgrade = Object.hasOwn(upgrades, version) ? upgrades[version] : undefined;
   if (upgrade) return upgradedManifest({ ...upgrade(content), version: version + 1 }, place);
-  throw new Failure(`Cannot open ${place}: it has format version ${version}, which this program does not know. Its versions are 1 to ${storeVersion}.`);
+  throw new Failure(
+    `Cannot open ${place}: it has format version ${version}, which this program does not know. Its versions are 1 to ${storeVersion}.`,
+  );
 }
 
 /** Validates a manifest; `place` names it in the Failure, which lists every wrong key. */
@@ -102,11 +104,7 @@ export function differences(found: unknown, expected: unknown): string[] {
 }
 
 /** The keys in which two manifests differ, as paths, and what stands there in either. */
-export function differingKeys(
-  found: unknown,
-  expected: unknown,
-  path = "",
-): { key: string; found: unknown; expected: unknown }[] {
+export function differingKeys(found: unknown, expected: unknown, path = ""): { key: string; found: unknown; expected: unknown }[] {
   if (isRecord(found) && isRecord(expected)) {
     const keys = [...new Set([...Object.keys(found), ...Object.keys(expected)])].sort();
     return keys.flatMap((key) => differingKeys(found[key], expected[key], path ? `${path}.${key}` : key));

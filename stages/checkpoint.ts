@@ -42,9 +42,7 @@ export async function writeCheckpoint(options: {
   const path = join(folder, `checkpoint-${String(step).padStart(8, "0")}-${hash.slice(0, 16)}.safetensors`);
   await writeAtomic(path, bytes, async (temporary) => {
     if ((await sha256(await readFile(temporary))) === hash) return;
-    throw new Failure(
-      `Cannot keep the checkpoint of step ${step} in ${folder}: the disk gives back other bytes. Choose another disk.`,
-    );
+    throw new Failure(`Cannot keep the checkpoint of step ${step} in ${folder}: the disk gives back other bytes. Choose another disk.`);
   });
   for (const old of (await newestFirst(folder)).slice(keep)) await rm(join(folder, old.name), { force: true });
   await removeTemporaries(folder);
@@ -55,10 +53,7 @@ export async function writeCheckpoint(options: {
  * The newest sound checkpoint of a folder; undefined when it has none at all. Damaged newer ones are named through
  * `warn` and passed over. Throws a Failure when there are checkpoints and none is sound.
  */
-export async function readLatestCheckpoint(options: {
-  folder: string;
-  warn?: (message: string) => void;
-}): Promise<Checkpoint | undefined> {
+export async function readLatestCheckpoint(options: { folder: string; warn?: (message: string) => void }): Promise<Checkpoint | undefined> {
   const { folder, warn } = options;
   const found = await newestFirst(folder);
   for (const { name, hash, step } of found) {
@@ -68,9 +63,7 @@ export async function readLatestCheckpoint(options: {
     warn?.(`passed over the damaged checkpoint ${path}: its content does not have the hash in its name`);
   }
   if (found.length === 0) return undefined;
-  throw new Failure(
-    `Cannot resume from ${folder}: all ${found.length} checkpoints are damaged. Delete them to start again from step 0.`,
-  );
+  throw new Failure(`Cannot resume from ${folder}: all ${found.length} checkpoints are damaged. Delete them to start again from step 0.`);
 }
 
 function decode(path: string, step: number, bytes: Uint8Array): Checkpoint {

@@ -48,12 +48,7 @@ export interface Generator {
  * Opens the model of a run folder: a student makes a sample with one evaluation, a teacher by `settings.simulate`.
  * `batch` samples go through the network at once.
  */
-export async function openGenerator(options: {
-  path: string;
-  settings: Settings;
-  context: Context;
-  batch?: number;
-}): Promise<Generator> {
+export async function openGenerator(options: { path: string; settings: Settings; context: Context; batch?: number }): Promise<Generator> {
   const { path, settings, context } = options;
   const { engine, simulate } = settings;
   const { batch = simulate.batch } = options;
@@ -86,7 +81,9 @@ export async function openGenerator(options: {
     });
     const unknown = condition === "class" ? label.find((value) => value >= spec.classes.length) : undefined;
     if (unknown !== undefined) {
-      throw new Failure(`Cannot generate class ${unknown} with ${path}: it has classes 0 to ${spec.classes.length - 1}. Name a reference with the same classes.`);
+      throw new Failure(
+        `Cannot generate class ${unknown} with ${path}: it has classes 0 to ${spec.classes.length - 1}. Name a reference with the same classes.`,
+      );
     }
     const caption = Array.from({ length: count }, (_, i) => captions?.[i] ?? own.caption[start + i] ?? null);
     return { label, caption };

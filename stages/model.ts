@@ -47,7 +47,9 @@ export async function readDenoiser(folder: string): Promise<Denoiser> {
 export async function startFrom(folder: string, spec: DenoiserSpec, named: string): Promise<Weights> {
   const { description, weights } = await readDenoiser(folder);
   if (JSON.stringify(description.spec) === JSON.stringify(spec)) return weights;
-  throw new Failure(`Cannot start from ${folder}: its network, latents or classes are others. Name a run of the same settings, or leave ${named} out.`);
+  throw new Failure(
+    `Cannot start from ${folder}: its network, latents or classes are others. Name a run of the same settings, or leave ${named} out.`,
+  );
 }
 
 /** Reads the perceptual network of a run folder. */
@@ -74,13 +76,17 @@ export async function openCodec(settings: Pick<Settings, "encoder" | "images">):
     return { description: { kind, imageSize, shape: [imageSize, imageSize, 3], hash: "pixel" }, weights: {} };
   }
   if (!path) {
-    throw new Failure(`Cannot encode with "${kind}": encoder.path is not set. Name its folder with --set encoder.path=FOLDER.`, { exitCode: 2 });
+    throw new Failure(`Cannot encode with "${kind}": encoder.path is not set. Name its folder with --set encoder.path=FOLDER.`, {
+      exitCode: 2,
+    });
   }
   if (kind === "taesd") {
     const { config, weights } = await loadTaesd(findTaesd(path));
     const side = imageSize / config.downsample;
     if (!Number.isInteger(side)) {
-      throw new Failure(`Cannot encode images of ${imageSize} px: the encoder in ${path} needs a multiple of ${config.downsample} (images.size)`);
+      throw new Failure(
+        `Cannot encode images of ${imageSize} px: the encoder in ${path} needs a multiple of ${config.downsample} (images.size)`,
+      );
     }
     return { description: { kind, imageSize, shape: [side, side, config.latentChannels], hash: hashWeights(weights), config }, weights };
   }

@@ -58,7 +58,9 @@ function classesInTurn(classes: readonly string[]): RowConditions {
 
 function drawnCaptions(captions: readonly string[], seed: number): RowConditions {
   if (captions.length === 0) {
-    throw new Failure("Cannot simulate a caption teacher without captions: its model.json keeps none. Name a latent store with --conditions.");
+    throw new Failure(
+      "Cannot simulate a caption teacher without captions: its model.json keeps none. Name a latent store with --conditions.",
+    );
   }
   return {
     identity: { source: "captions", hash: textHash(JSON.stringify(captions)) },
@@ -102,7 +104,10 @@ function conditionsOfImages({
         const { shard, offset } = await locate(from + found.length, signal);
         if (at?.shard !== shard) {
           const rows = await readShard(store, shard);
-          at = { shard, conditions: rows.map(({ index, [wanted[condition]]: value }) => ({ imageIndex: index, [wanted[condition]]: value })) };
+          at = {
+            shard,
+            conditions: rows.map(({ index, [wanted[condition]]: value }) => ({ imageIndex: index, [wanted[condition]]: value })),
+          };
         }
         found.push(...at.conditions.slice(offset, offset + to - from - found.length));
       }
@@ -131,7 +136,8 @@ async function countRows(
 /** Throws a Failure where the classes of a latent store are not the teacher's. */
 export function checkClasses({ folder, manifest }: Store<LatentManifest>, classes: readonly string[]): void {
   if (JSON.stringify(manifest.classes) === JSON.stringify(classes)) return;
-  const named = (names: readonly string[]): string => (names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : ""));
+  const named = (names: readonly string[]): string =>
+    names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : "");
   throw new Failure(
     `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). Name the store the teacher was trained on, or none to use the teacher's own.`,
   );

@@ -58,7 +58,11 @@ interface PlannedShard {
  * Looks up the conditions of each shard, and what of it is known already; one shard ahead, waiting for the images where
  * they are still coming.
  */
-export function conditionShards({ store, conditions, keep }: {
+export function conditionShards({
+  store,
+  conditions,
+  keep,
+}: {
   store: Store<TripleManifest>;
   conditions: Pick<RowConditions, "of">;
   /** What of a shard need not be simulated. */

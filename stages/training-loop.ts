@@ -56,7 +56,9 @@ export async function trainingLoop<Batch extends { step: number }>(options: {
   let best: Weights | undefined;
   if (checkpoint) {
     if (checkpoint.metadata.identity !== identity) {
-      throw new Failure(`Cannot resume ${folder}: its checkpoint was made with other data or settings. Choose another --out, or remove the folder.`);
+      throw new Failure(
+        `Cannot resume ${folder}: its checkpoint was made with other data or settings. Choose another --out, or remove the folder.`,
+      );
     }
     const { best: kept, ...sets } = checkpoint.sets;
     await trainer.load(sets);
@@ -118,7 +120,8 @@ export async function trainingLoop<Batch extends { step: number }>(options: {
       await chronicle.passed(done);
       if (done % checkpointEvery === 0 || done % pictureEvery === 0 || isMeasured) await chronicle.flush();
       if (isLast) {
-        if (done < steps) note(`ends at step ${done} of ${steps}: ${selection.since} distances in a row were no less than the least (patience)`);
+        if (done < steps)
+          note(`ends at step ${done} of ${steps}: ${selection.since} distances in a row were no less than the least (patience)`);
         const share = (100 * waited) / (performance.now() - began);
         note(`waited for data during ${share.toFixed(2)} % of the time`);
         await chronicle.end(done < steps ? "ended early" : "finished");

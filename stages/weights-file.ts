@@ -19,9 +19,7 @@ export async function saveWeights(options: {
 export async function loadWeights(path: string): Promise<{ weights: Weights; metadata: Record<string, string> }> {
   try {
     const { tensors, metadata } = await readSafetensors(path);
-    const weights = Object.fromEntries(
-      Object.entries(tensors).map(([name, { shape, data }]) => [name, { shape, data }]),
-    );
+    const weights = Object.fromEntries(Object.entries(tensors).map(([name, { shape, data }]) => [name, { shape, data }]));
     return { weights, metadata };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -10,10 +10,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** What each file holds, and a line that the runner must print about it. Every one of these must fail. */
 const troubles: Record<string, [body: string, line: RegExp]> = {
   undefined: [`test("t", () => Promise.reject(undefined)); test.run();`, /threw undefined, which is not an Error/],
-  hanging: [
-    `test("t", () => new Promise(() => {}), { seconds: 0.05 }); test.run();`,
-    /longer than its limit of 0.05 s/,
-  ],
+  hanging: [`test("t", () => new Promise(() => {}), { seconds: 0.05 }); test.run();`, /longer than its limit of 0.05 s/],
   empty: [`test.run();`, /suite "s" ran no test/],
   forgotten: [`test("t", () => {});`, /suite "s" was never run/],
   stray: [
@@ -38,21 +35,17 @@ test(
     try {
       writeFileSync(join(folder, "package.json"), `{"type":"module"}`);
       const head = `import { assert, suite } from ${JSON.stringify(join(here, "harness.ts"))};\nconst test = suite("s");\n`;
-      for (const [name, [body]] of Object.entries(troubles))
-        writeFileSync(join(folder, `${name}.test.ts`), head + body);
+      for (const [name, [body]] of Object.entries(troubles)) writeFileSync(join(folder, `${name}.test.ts`), head + body);
       writeFileSync(
         join(folder, "fine.test.ts"),
         `${head}test("t", () => assert.close([1, 2], [1, 2.5], 0.5));\ntest.skip("u", "no data here");\ntest.run();`,
       );
-      const { status, stdout } = spawnSync(
-        process.execPath,
-        [join(here, "run.mjs"), "--folder", folder, "--limit", "6", "--jobs", "2"],
-        { encoding: "utf8", env: { ...process.env, ONESTEP_TEST_LINGER: "0.2" } },
-      );
+      const { status, stdout } = spawnSync(process.execPath, [join(here, "run.mjs"), "--folder", folder, "--limit", "6", "--jobs", "2"], {
+        encoding: "utf8",
+        env: { ...process.env, ONESTEP_TEST_LINGER: "0.2" },
+      });
       for (const [name, [, line]] of Object.entries(troubles)) {
-        const section = stdout
-          .slice(stdout.search(new RegExp(`^FAIL .*${name}\\.test\\.ts`, "m")))
-          .split(/\n(?=FAIL|  ok)/)[0]!;
+        const section = stdout.slice(stdout.search(new RegExp(`^FAIL .*${name}\\.test\\.ts`, "m"))).split(/\n(?=FAIL|  ok)/)[0]!;
         assert.match(section, line, `${name}:\n${section}`);
         assert.match(section, / [1-9] failed/, `${name}:\n${section}`);
       }

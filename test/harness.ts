@@ -87,12 +87,7 @@ export const assert: typeof uvuAssert & { close: typeof close; rejects: typeof r
 };
 
 /** Fails unless every |actual - expected| <= tolerance. Arrays must have the same length; NaN is close to nothing. */
-function close(
-  actual: number | ArrayLike<number>,
-  expected: number | ArrayLike<number>,
-  tolerance: number,
-  message?: string,
-): void {
+function close(actual: number | ArrayLike<number>, expected: number | ArrayLike<number>, tolerance: number, message?: string): void {
   const left = typeof actual === "number" ? [actual] : actual;
   const right = typeof expected === "number" ? [expected] : expected;
   if (left.length !== right.length) {
@@ -109,23 +104,17 @@ function close(
   }
   if (worst <= tolerance) return;
   const place = typeof actual === "number" ? "" : ` at index ${at}`;
-  throw new Error(
-    `${message ?? "close"}: got ${left[at]}, expected ${right[at]}${place} (difference ${worst}, tolerance ${tolerance})`,
-  );
+  throw new Error(`${message ?? "close"}: got ${left[at]}, expected ${right[at]}${place} (difference ${worst}, tolerance ${tolerance})`);
 }
 
 /** Fails unless the promise rejects with an Error whose message matches; answers that error. */
-async function rejects(
-  promise: Promise<unknown> | (() => Promise<unknown>),
-  expected: RegExp | string = "",
-): Promise<Error> {
+async function rejects(promise: Promise<unknown> | (() => Promise<unknown>), expected: RegExp | string = ""): Promise<Error> {
   let result: unknown;
   try {
     result = await (typeof promise === "function" ? promise() : promise);
   } catch (error) {
     if (!(error instanceof Error)) throw asError(error);
-    if (typeof expected === "string")
-      uvuAssert.ok(error.message.includes(expected), `"${error.message}" lacks "${expected}"`);
+    if (typeof expected === "string") uvuAssert.ok(error.message.includes(expected), `"${error.message}" lacks "${expected}"`);
     else uvuAssert.match(error.message, expected);
     return error;
   }

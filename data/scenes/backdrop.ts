@@ -13,9 +13,7 @@ export function sky({ time, layout: { light, whims, horizon } }: Scene): string 
   const disc = (radius: number, opacity = 1) =>
     `<circle cx="${n(light.x)}" cy="${n(light.y)}" r="${radius}" fill="${colour}" opacity="${opacity}"/>`;
   const side = light.x < 32 ? 34 : 4;
-  const clouds = [0, 1].map((i) =>
-    puff(side + 18 * pick(whims, i), 5 + 7 * i + 4 * pick(whims, i + 2), 9 - 2 * i, cloud),
-  );
+  const clouds = [0, 1].map((i) => puff(side + 18 * pick(whims, i), 5 + 7 * i + 4 * pick(whims, i + 2), 9 - 2 * i, cloud));
   if (time === "night") return gradient + stars(whims) + disc(5.5) + crescent(light, stops[0]);
   if (time === "day") return gradient + disc(9, 0.3) + disc(6) + clouds.join("");
   if (time === "dawn") return gradient + disc(11, 0.4) + disc(7) + (clouds[0] as string);
@@ -48,18 +46,13 @@ const settings: Record<Setting, Draw> = {
   meadow: ({ layout: { horizon, whims } }, { near, far, detail }) =>
     hills(horizon, whims, far) +
     shape(near, roll(horizon + 7, 5 * pick(whims, 6) - 2.5)) +
-    [4, 5, 6, 7, 8]
-      .map((i) => dot(4 + 56 * pick(whims, i), horizon + 12 + 12 * pick(whims, i + 3), 0.9, detail))
-      .join(""),
+    [4, 5, 6, 7, 8].map((i) => dot(4 + 56 * pick(whims, i), horizon + 12 + 12 * pick(whims, i + 3), 0.9, detail)).join(""),
 
   desert: ({ layout: { horizon, whims } }, { near, far, detail }) => {
     const x = 10 + 44 * pick(whims, 4);
     const tall = 9 + 4 * pick(whims, 5);
     return (
-      shape(
-        mix(far, detail, 0.45),
-        `M${n(x - tall)} ${n(horizon + 2)}L${n(x)} ${n(horizon - tall)}L${n(x + tall)} ${n(horizon + 2)}Z`,
-      ) +
+      shape(mix(far, detail, 0.45), `M${n(x - tall)} ${n(horizon + 2)}L${n(x)} ${n(horizon - tall)}L${n(x + tall)} ${n(horizon + 2)}Z`) +
       shape(mix(far, detail, 0.8), `M${n(x)} ${n(horizon - tall)}L${n(x + tall)} ${n(horizon + 2)}H${n(x + 2)}Z`) +
       shape(far, roll(horizon, 4 * pick(whims, 7) - 2)) +
       shape(near, roll(horizon + 8, 8 * pick(whims, 6) - 4))
@@ -84,13 +77,8 @@ const settings: Record<Setting, Draw> = {
     const towers = [0, 1, 2, 3, 4, 5].map((i) => {
       const x = i * 11 - 1;
       const top = horizon - 6 - 14 * pick(whims, 3 + i);
-      const windows = [0, 1, 2].map(
-        (row) => `M${x + 2.5} ${n(top + 3 + 4 * row)}h2v2h-2ZM${x + 6.5} ${n(top + 3 + 4 * row)}h2v2h-2Z`,
-      );
-      return (
-        shape(i % 2 ? far : mix(far, near, 0.6), `M${x} ${n(top)}h11V${n(horizon + 4)}h-11Z`) +
-        shape(lit, windows.join(""))
-      );
+      const windows = [0, 1, 2].map((row) => `M${x + 2.5} ${n(top + 3 + 4 * row)}h2v2h-2ZM${x + 6.5} ${n(top + 3 + 4 * row)}h2v2h-2Z`);
+      return shape(i % 2 ? far : mix(far, near, 0.6), `M${x} ${n(top)}h11V${n(horizon + 4)}h-11Z`) + shape(lit, windows.join(""));
     });
     return (
       towers.join("") +
@@ -103,10 +91,7 @@ const settings: Record<Setting, Draw> = {
 function hills(horizon: number, whims: number[], colour: string): string {
   const left = 5 + 5 * pick(whims, 9);
   const right = 5 + 5 * pick(whims, 10);
-  return shape(
-    colour,
-    `M0 64V${n(horizon)}Q16 ${n(horizon - left)} 34 ${n(horizon + 1)}Q50 ${n(horizon - right)} 64 ${n(horizon)}V64Z`,
-  );
+  return shape(colour, `M0 64V${n(horizon)}Q16 ${n(horizon - left)} 34 ${n(horizon + 1)}Q50 ${n(horizon - right)} 64 ${n(horizon)}V64Z`);
 }
 
 /** A gentle ground line from side to side; `tilt` lifts the left and lowers the right. */
@@ -122,9 +107,7 @@ function puff(x: number, y: number, width: number, colour: string): string {
 }
 
 function stars(whims: number[]): string {
-  return [0, 1, 2, 3, 4, 5, 6]
-    .map((i) => dot(4 + 9 * i + 5 * pick(whims, i), 3 + 22 * pick(whims, i + 4), 0.8, "#fdf3c8"))
-    .join("");
+  return [0, 1, 2, 3, 4, 5, 6].map((i) => dot(4 + 9 * i + 5 * pick(whims, i), 3 + 22 * pick(whims, i + 4), 0.8, "#fdf3c8")).join("");
 }
 
 /** The dark disc that cuts the moon's. */

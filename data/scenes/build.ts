@@ -47,13 +47,7 @@ export async function writeSceneZip({ path, count, seed, size = 64, signal, onPr
 }
 
 /** The zip's bytes in order, made as they are asked for. */
-async function* zipChunks({
-  count,
-  seed,
-  size,
-  signal,
-  onProgress,
-}: Omit<Request, "path"> & { size: number }): AsyncGenerator<Uint8Array> {
+async function* zipChunks({ count, seed, size, signal, onProgress }: Omit<Request, "path"> & { size: number }): AsyncGenerator<Uint8Array> {
   const chunks: Uint8Array[] = [];
   const zip = new Zip((error, chunk) => {
     if (error) throw error;
@@ -68,9 +62,7 @@ async function* zipChunks({
   let captions = "file_name,text\n";
   for (let first = 0; first < count; first += AT_ONCE) {
     signal?.throwIfAborted();
-    const scenes = Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, i) =>
-      scene({ seed, index: first + i }),
-    );
+    const scenes = Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, i) => scene({ seed, index: first + i }));
     const pictures = await Promise.all(scenes.map((each) => renderScene(each, { size })));
     for (const [i, picture] of pictures.entries()) {
       const drawn = scenes[i]!;

@@ -8,9 +8,7 @@ type Rgb = [number, number, number];
 /** RGB bytes [height, width, 3] as [64, 64, 3]: the mean over the pixels that a cell covers, at least one. */
 export function resample(pixels: Uint8Array, width: number, height: number): Float32Array {
   if (pixels.length !== 3 * width * height || pixels.length === 0) {
-    throw badUsage(
-      `Cannot read a picture of ${pixels.length} bytes as RGB ${width}x${height}: expected ${3 * width * height}`,
-    );
+    throw badUsage(`Cannot read a picture of ${pixels.length} bytes as RGB ${width}x${height}: expected ${3 * width * height}`);
   }
   if (width === SIZE && height === SIZE) return Float32Array.from(pixels);
   const out = new Float32Array(3 * SIZE * SIZE);
@@ -86,9 +84,7 @@ function choicesByRow(setting: Setting, time: Time): Choices[] {
   const key = `${setting}/${time}`;
   let rows = remembered.get(key);
   if (!rows) {
-    const meaning = colours.flatMap((colour, c) =>
-      [subjectTones[colour].main, subjectTones[colour].deep].map((tone) => ({ tone, c })),
-    );
+    const meaning = colours.flatMap((colour, c) => [subjectTones[colour].main, subjectTones[colour].deep].map((tone) => ({ tone, c })));
     rows = Array.from({ length: SIZE }, (_, y) => {
       const other = [...skyAt(time, y), ...groundAt(setting, time, y), ink, wood, flame];
       const tones = [...meaning.map(({ tone }) => tone), ...other];

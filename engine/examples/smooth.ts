@@ -11,11 +11,16 @@ const x = Float32Array.from({ length: 16 }, (_, i) => (2 * i) / 15 - 1);
 const y = x.map((t) => Math.sign(t));
 
 /** f: [n, 1] -> [n, 1]. */
-const network = (p: Record<string, Tensor>, t: Tensor): Tensor =>
-  tf.matMul(tf.tanh(tf.add(tf.matMul(t, p.inner!), p.bias!)), p.outer!);
+const network = (p: Record<string, Tensor>, t: Tensor): Tensor => tf.matMul(tf.tanh(tf.add(tf.matMul(t, p.inner!), p.bias!)), p.outer!);
 
 /** The network's error and the mean square of its second derivative after training with the penalty's weight. */
-export async function fitSmoothly({ weight, steps = 800 }: { weight: number; steps?: number }): Promise<{ error: number; curvature: number }> {
+export async function fitSmoothly({
+  weight,
+  steps = 800,
+}: {
+  weight: number;
+  steps?: number;
+}): Promise<{ error: number; curvature: number }> {
   const engine = await createEngine({ device: "cpu", threads: 1 });
   const random = (stream: string, shape: number[], scale: number) => ({
     shape,

@@ -10,13 +10,20 @@ const run = (kernel: string, inputs: Record<string, Tensor>, attributes: object)
   tf.engine().runKernel(kernel, inputs, attributes as never) as Tensor;
 
 /** Only the recording backend's kernels know dilated gradients. */
-const foreign = ({ dilations }: Attributes): boolean => tf.getBackend() !== BACKEND && ([dilations ?? 1].flat() as number[]).some((n) => n > 1);
+const foreign = ({ dilations }: Attributes): boolean =>
+  tf.getBackend() !== BACKEND && ([dilations ?? 1].flat() as number[]).some((n) => n > 1);
 
 /** A kernel [h, w, in, out] with zeros between its taps: without dilation it does what the given one does dilated. */
 function spaced(filter: Tensor, { dilations }: Attributes): Tensor {
   const [h, w, c, m] = filter.shape as [number, number, number, number];
   const [down, across] = typeof dilations === "number" ? [dilations, dilations] : (dilations as [number, number]);
-  const apart = tf.pad(tf.reshape(filter, [h, 1, w, 1, c * m]), [[0, 0], [0, down - 1], [0, 0], [0, across - 1], [0, 0]]);
+  const apart = tf.pad(tf.reshape(filter, [h, 1, w, 1, c * m]), [
+    [0, 0],
+    [0, down - 1],
+    [0, 0],
+    [0, across - 1],
+    [0, 0],
+  ]);
   return tf.slice(tf.reshape(apart, [h * down, w * across, c, m]), [0, 0, 0, 0], [(h - 1) * down + 1, (w - 1) * across + 1, c, m]);
 }
 
@@ -29,8 +36,10 @@ const FAMILIES = [
   },
 ];
 for (const { forward, byInput, byFilter } of FAMILIES) {
-  const convolve = (x: Tensor, filter: Tensor, a: Attributes): Tensor => run(forward, { x, filter }, { ...a, dilations: a.dilations ?? [1, 1] });
-  const inputOf = (dy: Tensor, filter: Tensor, inputShape: number[], a: Attributes): Tensor => run(byInput, { dy, filter }, { ...a, inputShape });
+  const convolve = (x: Tensor, filter: Tensor, a: Attributes): Tensor =>
+    run(forward, { x, filter }, { ...a, dilations: a.dilations ?? [1, 1] });
+  const inputOf = (dy: Tensor, filter: Tensor, inputShape: number[], a: Attributes): Tensor =>
+    run(byInput, { dy, filter }, { ...a, inputShape });
   const filterOf = (x: Tensor, dy: Tensor, filterShape: number[], a: Attributes): Tensor => run(byFilter, { x, dy }, { ...a, filterShape });
 
   register({

@@ -11,7 +11,10 @@ registerUnary("Sqrt", (dy, x) => tf.mul(tf.mul(dy, 0.5), tf.rsqrt(x)));
 registerUnary("Square", (dy, x) => tf.mul(tf.mul(dy, 2), x));
 registerUnary("Elu", (dy, x) => tf.mul(dy, tf.exp(tf.minimum(x, 0)))); // TensorFlow.js's own kernel for it has no derivative
 
-for (const [kernelName, isFirst] of [["Maximum", tf.greaterEqual], ["Minimum", tf.lessEqual]] as const) {
+for (const [kernelName, isFirst] of [
+  ["Maximum", tf.greaterEqual],
+  ["Minimum", tf.lessEqual],
+] as const) {
   register({
     kernelName,
     saves: ["a", "b"],

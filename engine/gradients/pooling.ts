@@ -14,7 +14,19 @@ const run = (kernel: string, inputs: Record<string, Tensor>, attributes: object)
 function windows(x: Tensor, { filterSize, strides, pad, dimRoundingMode }: Attributes) {
   const info = tf.backend_util.computePool2DInfo(x.shape as never, filterSize, strides, 1, pad, dimRoundingMode);
   const { top, left, bottom, right } = reach(info);
-  return { info, attributes: { filterSize, strides, pad: [[0, 0], [top, bottom], [left, right], [0, 0]] } };
+  return {
+    info,
+    attributes: {
+      filterSize,
+      strides,
+      pad: [
+        [0, 0],
+        [top, bottom],
+        [left, right],
+        [0, 0],
+      ],
+    },
+  };
 }
 
 /** The share of each window that is image, [1, height, width, 1]. */
@@ -26,7 +38,10 @@ function coverage({ info }: ReturnType<typeof windows>): Tensor {
     });
   const rows = along(info.outHeight, info.strideHeight, info.filterHeight, info.padInfo.top, info.inHeight);
   const columns = along(info.outWidth, info.strideWidth, info.filterWidth, info.padInfo.left, info.inWidth);
-  return tf.tensor4d(rows.flatMap((r) => columns.map((c) => r * c)), [1, info.outHeight, info.outWidth, 1]);
+  return tf.tensor4d(
+    rows.flatMap((r) => columns.map((c) => r * c)),
+    [1, info.outHeight, info.outWidth, 1],
+  );
 }
 
 registerUnary("AvgPool", (dy, x, given) => {

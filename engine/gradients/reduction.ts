@@ -2,7 +2,10 @@
 import { tf, type Tensor } from "../tfjs.ts";
 import { registerByParts, registerUnary } from "./register.ts";
 
-for (const [kernelName, extreme] of [["Max", tf.max], ["Min", tf.min]] as const) {
+for (const [kernelName, extreme] of [
+  ["Max", tf.max],
+  ["Min", tf.min],
+] as const) {
   registerUnary(kernelName, (dy, x, { axis, reductionIndices = axis as never }) => {
     const best = extreme(x, tf.util.parseAxisParam(reductionIndices, x.shape), true);
     return tf.mul(tf.reshape(dy, best.shape), tf.cast(tf.equal(x, best), "float32"));

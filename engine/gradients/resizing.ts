@@ -8,15 +8,17 @@ import { tf, type Tensor } from "../tfjs.ts";
 import { registerByParts } from "./register.ts";
 
 /** An image resized by products with a matrix for its rows and one for its columns. */
-const resize = (matrix: (resized: Resized) => Float32Array): Parts => ({ images }, { size, alignCorners, halfPixelCenters }) => {
-  const image = images as tf.Tensor4D;
-  const [b, h, w, c] = image.shape;
-  const [height, width] = size as [number, number];
-  const times = (from: number, to: number, t: Tensor): Tensor =>
-    tf.matMul(tf.tensor2d(matrix({ from, to, alignCorners, halfPixelCenters }), [to, from]), t);
-  const tall = times(h, height, tf.reshape(image, [b, h, w * c]));
-  return tf.reshape(times(w, width, tf.reshape(tall, [b * height, w, c])), [b, height, width, c]);
-};
+const resize =
+  (matrix: (resized: Resized) => Float32Array): Parts =>
+  ({ images }, { size, alignCorners, halfPixelCenters }) => {
+    const image = images as tf.Tensor4D;
+    const [b, h, w, c] = image.shape;
+    const [height, width] = size as [number, number];
+    const times = (from: number, to: number, t: Tensor): Tensor =>
+      tf.matMul(tf.tensor2d(matrix({ from, to, alignCorners, halfPixelCenters }), [to, from]), t);
+    const tall = times(h, height, tf.reshape(image, [b, h, w * c]));
+    return tf.reshape(times(w, width, tf.reshape(tall, [b * height, w, c])), [b, height, width, c]);
+  };
 
 registerByParts("ResizeBilinear", ["images"], resize(interpolation));
 registerByParts("ResizeNearestNeighbor", ["images"], resize(selection));

@@ -73,7 +73,16 @@ register({
 registerByParts("StridedSlice", ["x"], ({ x }, a) => {
   const input = x as Tensor;
   const { begin, strides, finalShapeSparse, finalShape } = tf.slice_util.sliceInfo(
-    input.shape, a.begin, a.end, a.strides, a.beginMask, a.endMask, a.ellipsisMask, a.newAxisMask, a.shrinkAxisMask);
+    input.shape,
+    a.begin,
+    a.end,
+    a.strides,
+    a.beginMask,
+    a.endMask,
+    a.ellipsisMask,
+    a.newAxisMask,
+    a.shrinkAxisMask,
+  );
   const taken = finalShapeSparse.reduce((t, length, axis) => {
     const places = Array.from({ length }, (_, i) => (begin[axis] as number) + i * (strides[axis] as number));
     return length === t.shape[axis] && strides[axis] === 1 ? t : tf.gather(t, tf.tensor1d(places, "int32"), axis);

@@ -29,7 +29,10 @@ function kernelFirst(graph: Graph, kernel: Value): Value {
 /** The taps of a kernel [h, w, in, out] in opposite order, [h * w, in * out]. */
 function opposite(graph: Graph, kernel: Value): Value {
   const [h, w, c, m] = kernel.shape as [number, number, number, number];
-  const order = graph.indices([h * w], Array.from({ length: h * w }, (_, i) => h * w - 1 - i));
+  const order = graph.indices(
+    [h * w],
+    Array.from({ length: h * w }, (_, i) => h * w - 1 - i),
+  );
   return graph.add("Gather", [reshape(graph, kernel, [h * w, c * m]), order], [h * w, c * m], kernel.dtype, { axis: 0 });
 }
 
@@ -91,7 +94,12 @@ translate("Conv2DBackpropInput", ({ dy, filter }, attributes, graph) => {
   if (i.strideHeight === 1 && i.strideWidth === 1) {
     // With stride 1 the input's gradient is the convolution of dy with the kernel turned round and its channels exchanged.
     const [h, w] = [(height - 1) * i.dilationHeight, (width - 1) * i.dilationWidth];
-    const around = [[0, 0], [h - top, h - bottom], [w - left, w - right], [0, 0]];
+    const around = [
+      [0, 0],
+      [h - top, h - bottom],
+      [w - left, w - right],
+      [0, 0],
+    ];
     const turned = info(gradient.shape, [height, width, outputs, inputs], { ...attributes, pad: around as never });
     const window = winogradWindow(turned);
     if (window) return winograd.inputGradient(graph, gradient, kernel, window);
@@ -156,8 +164,11 @@ translate("DepthwiseConv2dNative", ({ x, filter }, attributes, graph) => {
   const i = info(input.shape, kernel.shape, attributes, true);
   const [h, w, c, multiplier] = kernel.shape as [number, number, number, number];
   const grouped = reshape(graph, transpose(graph, kernel, [2, 3, 0, 1]), [c * multiplier, 1, h, w]);
-  const y = graph.add("Conv", [toChannelsFirst(graph, input), grouped],
-    [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32",
-    { group: c, strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) });
+  const y = graph.add("Conv", [toChannelsFirst(graph, input), grouped], [i.batchSize, i.outChannels, i.outHeight, i.outWidth], "float32", {
+    group: c,
+    strides: [i.strideHeight, i.strideWidth],
+    dilations: [i.dilationHeight, i.dilationWidth],
+    pads: pads(i),
+  });
   return toChannelsLast(graph, y);
 });

@@ -48,7 +48,12 @@ export function arithmetic(graph: Graph, op: "Add" | "Sub" | "Mul" | "Div", a: V
   return elementwise(graph, op, [a, b], a.dtype);
 }
 
-for (const [kernel, op] of [["Add", "Add"], ["Sub", "Sub"], ["Multiply", "Mul"], ["RealDiv", "Div"]] as const) {
+for (const [kernel, op] of [
+  ["Add", "Add"],
+  ["Sub", "Sub"],
+  ["Multiply", "Mul"],
+  ["RealDiv", "Div"],
+] as const) {
   translate(kernel, ({ a, b }, _, graph) => arithmetic(graph, op, a as Value, b as Value));
 }
 translate("AddN", (inputs, _, graph) => Object.values(inputs).reduce((a, b) => arithmetic(graph, "Add", a, b)));
@@ -123,9 +128,7 @@ const UNARY = [
 ].flat();
 for (const op of UNARY) translate(op, ({ x }, _, graph) => elementwise(graph, op, [x as Value], (x as Value).dtype));
 
-translate("Rsqrt", ({ x }, _, graph) =>
-  elementwise(graph, "Reciprocal", [elementwise(graph, "Sqrt", [x as Value], "float32")], "float32"),
-);
+translate("Rsqrt", ({ x }, _, graph) => elementwise(graph, "Reciprocal", [elementwise(graph, "Sqrt", [x as Value], "float32")], "float32"));
 translate("LeakyRelu", ({ x }, { alpha }, graph) =>
   elementwise(graph, "LeakyRelu", [x as Value], "float32", { alpha: { float: alpha ?? 0.2 } }),
 );
@@ -139,18 +142,12 @@ const SCALE = 1.0507009873554805;
 const SELU = { alpha: { float: 1.7580993408473768 / SCALE }, gamma: { float: SCALE } };
 translate("Selu", ({ x }, _, graph) => elementwise(graph, "Selu", [x as Value], "float32", SELU));
 translate("Elu", ({ x }, _, graph) => elementwise(graph, "Elu", [x as Value], "float32"));
-translate("Expm1", ({ x }, _, graph) =>
-  arithmetic(graph, "Sub", elementwise(graph, "Exp", [x as Value], "float32"), graph.scalar(1)),
-);
-translate("Log1p", ({ x }, _, graph) =>
-  elementwise(graph, "Log", [arithmetic(graph, "Add", x as Value, graph.scalar(1))], "float32"),
-);
+translate("Expm1", ({ x }, _, graph) => arithmetic(graph, "Sub", elementwise(graph, "Exp", [x as Value], "float32"), graph.scalar(1)));
+translate("Log1p", ({ x }, _, graph) => elementwise(graph, "Log", [arithmetic(graph, "Add", x as Value, graph.scalar(1))], "float32"));
 
 const clip = (graph: Graph, x: Value, low: number, high: number): Value =>
   elementwise(graph, "Min", [elementwise(graph, "Max", [x, graph.scalar(low)], x.dtype), graph.scalar(high)], x.dtype);
-translate("ClipByValue", ({ x }, { clipValueMin, clipValueMax }, graph) =>
-  clip(graph, x as Value, clipValueMin, clipValueMax),
-);
+translate("ClipByValue", ({ x }, { clipValueMin, clipValueMax }, graph) => clip(graph, x as Value, clipValueMin, clipValueMax));
 translate("Relu6", ({ x }, _, graph) => clip(graph, x as Value, 0, 6));
 
 const ONNX_TYPE: Record<string, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };

@@ -53,7 +53,11 @@ translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
 /** Each matrix [..., m, n] transposed. */
 function turned(graph: Graph, x: Value): Value {
   const rank = x.shape.length;
-  return transpose(graph, x, x.shape.map((_, axis) => (axis < rank - 2 ? axis : axis === rank - 2 ? rank - 1 : rank - 2)));
+  return transpose(
+    graph,
+    x,
+    x.shape.map((_, axis) => (axis < rank - 2 ? axis : axis === rank - 2 ? rank - 1 : rank - 2)),
+  );
 }
 
 /** As many matrices as an engine may have threads. */

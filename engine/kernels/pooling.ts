@@ -17,7 +17,11 @@ function pads(i: Info): number[] {
   const { top, left, bottom, right } = reach(i);
   return [top, left, bottom, right];
 }
-const windows = (i: Info): Record<string, number[]> => ({ kernel_shape: [i.filterHeight, i.filterWidth], strides: [i.strideHeight, i.strideWidth], pads: pads(i) });
+const windows = (i: Info): Record<string, number[]> => ({
+  kernel_shape: [i.filterHeight, i.filterWidth],
+  strides: [i.strideHeight, i.strideWidth],
+  pads: pads(i),
+});
 const pooled = (i: Info): number[] => [i.batchSize, i.outChannels, i.outHeight, i.outWidth];
 
 for (const [kernel, op] of Object.entries({ AvgPool: "AveragePool", MaxPool: "MaxPool" })) {
@@ -40,19 +44,28 @@ translate("AvgPoolGrad", ({ dy, input }, attributes, graph) => {
   // In general the transposed convolution of each channel with equal weights.
   const kernel = [i.inChannels, 1, i.filterHeight, i.filterWidth];
   const weights: Value = { shape: kernel, dtype: "float32", constant: new Float32Array(size(kernel)).fill(share) };
-  const dx = graph.add("ConvTranspose", [toChannelsFirst(graph, dy as Value), weights], [i.batchSize, i.inChannels, i.inHeight, i.inWidth], "float32", {
-    group: i.inChannels,
-    strides: [i.strideHeight, i.strideWidth],
-    pads: pads(i),
-    output_padding: beyond(i),
-  });
+  const dx = graph.add(
+    "ConvTranspose",
+    [toChannelsFirst(graph, dy as Value), weights],
+    [i.batchSize, i.inChannels, i.inHeight, i.inWidth],
+    "float32",
+    {
+      group: i.inChannels,
+      strides: [i.strideHeight, i.strideWidth],
+      pads: pads(i),
+      output_padding: beyond(i),
+    },
+  );
   return toChannelsLast(graph, dx);
 });
 
 /** The greatest element of each window and where it stands among all elements of x [b, c, h, w]; the first of equal ones. */
 function maxima(graph: Graph, x: Value, i: Info): { first: Value; places: Value } {
   const shape = pooled(i);
-  const outputs = [{ shape, dtype: "float32" as const }, { shape, dtype: "int64" as const }];
+  const outputs = [
+    { shape, dtype: "float32" as const },
+    { shape, dtype: "int64" as const },
+  ];
   const [first, places] = graph.addMany("MaxPool", [toChannelsFirst(graph, x)], outputs, { ...windows(i), storage_order: 0 });
   return { first: first as Value, places: places as Value };
 }

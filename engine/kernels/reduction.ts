@@ -30,10 +30,16 @@ function narrowSum(graph: Graph, op: string, x: Value, axes: number[]): Value | 
   const [length, columns] = [size(x.shape.slice(first, last + 1)), size(x.shape.slice(last + 1))];
   if (x.dtype !== "float32" || axes.length !== last - first + 1 || columns === 1 || length * columns > NARROW) return undefined;
   const share = op === "ReduceMean" ? 1 / length : 1;
-  const matrix = Float32Array.from({ length: length * columns * columns }, (_, i) => (i % columns === Math.floor(i / columns) % columns ? share : 0));
+  const matrix = Float32Array.from({ length: length * columns * columns }, (_, i) =>
+    i % columns === Math.floor(i / columns) % columns ? share : 0,
+  );
   const rows = reshape(graph, x, [size(x.shape) / (length * columns), length * columns]);
-  return graph.add("MatMul", [rows, { shape: [length * columns, columns], dtype: "float32", constant: matrix }],
-    [rows.shape[0] as number, columns], "float32");
+  return graph.add(
+    "MatMul",
+    [rows, { shape: [length * columns, columns], dtype: "float32", constant: matrix }],
+    [rows.shape[0] as number, columns],
+    "float32",
+  );
 }
 
 const REDUCTIONS = { Sum: "ReduceSum", Mean: "ReduceMean", Max: "ReduceMax", Min: "ReduceMin", Prod: "ReduceProd" };

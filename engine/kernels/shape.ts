@@ -25,7 +25,11 @@ export function transpose(graph: Graph, x: Value, perm: readonly number[]): Valu
   const made = x.name ? graph.producer(x.name) : undefined;
   if (made?.node.op === "Transpose") {
     const earlier = made.node.attributes.perm as readonly number[];
-    return transpose(graph, made.inputs[0] as Value, perm.map((axis) => earlier[axis] as number));
+    return transpose(
+      graph,
+      made.inputs[0] as Value,
+      perm.map((axis) => earlier[axis] as number),
+    );
   }
   return graph.add("Transpose", [x], shape, x.dtype, { perm: [...perm] });
 }
@@ -75,7 +79,17 @@ const BEFORE = -(2 ** 31);
 translate("StridedSlice", ({ x }, attributes, graph) => {
   const input = x as Value;
   const a = attributes;
-  const info = tf.slice_util.sliceInfo(input.shape, a.begin, a.end, a.strides, a.beginMask, a.endMask, a.ellipsisMask, a.newAxisMask, a.shrinkAxisMask);
+  const info = tf.slice_util.sliceInfo(
+    input.shape,
+    a.begin,
+    a.end,
+    a.strides,
+    a.beginMask,
+    a.endMask,
+    a.ellipsisMask,
+    a.newAxisMask,
+    a.shrinkAxisMask,
+  );
   const axes = graph.integers(input.shape.map((_, i) => i));
   // Backward past the first element tfjs writes -1, which to ONNX is the last one.
   const ends = info.end.map((end, i) => ((info.strides[i] as number) < 0 && end < 0 ? BEFORE : end));
@@ -83,7 +97,11 @@ translate("StridedSlice", ({ x }, attributes, graph) => {
   return reshape(graph, graph.add("Slice", operands, info.finalShapeSparse, input.dtype), info.finalShape);
 });
 translate("Concat", (inputs, { axis }, graph) =>
-  concat(graph, Object.values(inputs).filter((value) => size(value.shape) > 0), axis),
+  concat(
+    graph,
+    Object.values(inputs).filter((value) => size(value.shape) > 0),
+    axis,
+  ),
 );
 translate("SplitV", ({ x }, { numOrSizeSplits, axis }, graph) => {
   const input = x as Value;
@@ -92,7 +110,12 @@ translate("SplitV", ({ x }, { numOrSizeSplits, axis }, graph) => {
   return tf.backend_util.prepareSplitSize(input as never, numOrSizeSplits, at).map((length) => {
     const begin = input.shape.map((_, i) => (i === at ? start : 0));
     start += length;
-    return slice(graph, input, begin, input.shape.map((n, i) => (i === at ? length : n)));
+    return slice(
+      graph,
+      input,
+      begin,
+      input.shape.map((n, i) => (i === at ? length : n)),
+    );
   });
 });
 translate("Pack", (inputs, { axis }, graph) => {
@@ -108,12 +131,27 @@ translate("Unpack", ({ value }, { axis }, graph) => {
   const input = value as Value;
   const at = axis < 0 ? axis + input.shape.length : axis;
   return Array.from({ length: input.shape[at] as number }, (_, i) => {
-    const piece = slice(graph, input, input.shape.map((_n, j) => (j === at ? i : 0)), input.shape.map((n, j) => (j === at ? 1 : n)));
-    return reshape(graph, piece, input.shape.filter((_n, j) => j !== at));
+    const piece = slice(
+      graph,
+      input,
+      input.shape.map((_n, j) => (j === at ? i : 0)),
+      input.shape.map((n, j) => (j === at ? 1 : n)),
+    );
+    return reshape(
+      graph,
+      piece,
+      input.shape.filter((_n, j) => j !== at),
+    );
   });
 });
 translate("PadV2", ({ x }, { paddings, constantValue }, graph) => {
-  return pad(graph, x as Value, paddings.map((p) => p[0]), paddings.map((p) => p[1]), constantValue);
+  return pad(
+    graph,
+    x as Value,
+    paddings.map((p) => p[0]),
+    paddings.map((p) => p[1]),
+    constantValue,
+  );
 });
 translate("Tile", ({ x }, { reps }, graph) => {
   const input = x as Value;

@@ -48,7 +48,12 @@ const KERNEL_BACK = transposed(KERNEL);
 function apply(graph: Graph, matrix: Matrix, x: Value): Value {
   const [rows, columns] = [matrix.length, (matrix[0] as number[]).length];
   const constant: Value = { shape: [rows, columns], dtype: "float32", constant: Float32Array.from(matrix.flat()) };
-  const y = graph.add("MatMul", [constant, reshape(graph, x, [columns, size(x.shape) / columns])], [rows, size(x.shape) / columns], "float32");
+  const y = graph.add(
+    "MatMul",
+    [constant, reshape(graph, x, [columns, size(x.shape) / columns])],
+    [rows, size(x.shape) / columns],
+    "float32",
+  );
   return reshape(graph, y, [rows, ...x.shape.slice(1)]);
 }
 

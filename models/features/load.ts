@@ -35,8 +35,7 @@ export async function loadFeatureNetwork({
   const file = path === "auto" ? await automatic(imageSize, folder) : path === "builtin" ? builtinPath : path;
   const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
     throw new Failure(
-      `Cannot load the feature network ${file} (${cause.code}); ` +
-        'set evaluate.features to "auto", "builtin" or a safetensors file',
+      `Cannot load the feature network ${file} (${cause.code}); ` + 'set evaluate.features to "auto", "builtin" or a safetensors file',
       { cause },
     );
   });
@@ -60,11 +59,7 @@ async function automatic(imageSize: number, folder: string): Promise<string> {
   );
 }
 
-async function recognise(
-  tensors: Weights,
-  file: string,
-  imageSize: number,
-): Promise<{ architecture: Architecture; size: number }> {
+async function recognise(tensors: Weights, file: string, imageSize: number): Promise<{ architecture: Architecture; size: number }> {
   if (tensors["layer3.2.bn2.running_var"]) return { architecture: resnet20(tensors), size: 32 };
   if (tensors["convs.0.kernel"]) return { architecture: builtin(tensors), size: BUILTIN_SIZE };
   if (tensors["conv51.weight"]) {

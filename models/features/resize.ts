@@ -6,15 +6,7 @@ export const RESIZE_FILTER = "bicubic, antialiased (a=-0.5)";
  * cubic, widened by the scale when shrinking so that nothing aliases, with Pillow's sample positions and edge handling;
  * in floating point, clamped but not rounded. An image that has the size already only changes type.
  */
-export function planResize({
-  height,
-  width,
-  size,
-}: {
-  height: number;
-  width: number;
-  size: number;
-}): (pixels: Uint8Array) => Float32Array {
+export function planResize({ height, width, size }: { height: number; width: number; size: number }): (pixels: Uint8Array) => Float32Array {
   if (height === size && width === size) return (pixels) => Float32Array.from(pixels);
   const rows = cubicTaps(height, size);
   const columns = cubicTaps(width, size);

@@ -4,13 +4,7 @@ const DEPTH = 512; // columns taken at a stretch: six rows of them stay in the f
  * Adds the dot products of all rows of a [rowsA, depth] with all of b [rowsB, depth] to `target` [rowsA, rowsB], in
  * float64; with `lower` only those with row of a >= row of b, and a few above. Tiles of 4 by 2 sums stay in registers.
  */
-export function addDots(options: {
-  a: Float64Array;
-  b: Float64Array;
-  depth: number;
-  target: Float64Array;
-  lower?: boolean;
-}): void {
+export function addDots(options: { a: Float64Array; b: Float64Array; depth: number; target: Float64Array; lower?: boolean }): void {
   const { a, b, depth, target, lower = false } = options;
   const rowsA = a.length / depth;
   const rowsB = b.length / depth;

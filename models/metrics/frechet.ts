@@ -9,10 +9,7 @@ import type { Gaussian } from "./statistics.ts";
  * With S1 = F F', the matrix under the root has the non-zero eigenvalues of the symmetric F' S2 F, so neither a matrix
  * square root nor eigenvectors are needed, and singular covariances (dead features, few samples) do no harm.
  */
-export function frechetDistance(
-  first: Pick<Gaussian, "mean" | "covariance">,
-  second: Pick<Gaussian, "mean" | "covariance">,
-): number {
+export function frechetDistance(first: Pick<Gaussian, "mean" | "covariance">, second: Pick<Gaussian, "mean" | "covariance">): number {
   const size = first.mean.length;
   if (second.mean.length !== size) {
     throw new RangeError(`Gaussians of ${size} and ${second.mean.length} dimensions cannot be compared`);

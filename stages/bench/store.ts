@@ -41,13 +41,9 @@ const ORDER = { seed: 1, batch: 64, window: 4, firstShards: Infinity, stepsPerSh
  * in turn, in a temporary folder in memory where the system has one (a disk would hide the software). Bare is: Parquet of
  * the same columns, less the checksum, to a file; and the same shuffled batches from such files.
  */
-export async function timeStoreAndBare(options: {
-  shards?: number;
-  rows?: number;
-  rounds?: number;
-  folder?: string;
-  signal?: AbortSignal;
-} = {}): Promise<Comparison> {
+export async function timeStoreAndBare(
+  options: { shards?: number; rows?: number; rounds?: number; folder?: string; signal?: AbortSignal } = {},
+): Promise<Comparison> {
   const { shards = 8, rows = 256, rounds = 5, signal } = options;
   const folder = await mkdtemp(join(options.folder ?? (await memoryFolder(3 * shards * rows * LENGTH * 4)), "onestep-bench-"));
   try {
@@ -75,7 +71,8 @@ export async function timeStoreAndBare(options: {
     };
     const seconds = new Map(Object.keys(jobs).map((name) => [name, [] as number[]]));
     let expected: string | undefined;
-    for (let round = -1; round < rounds; round++) { // the first warms up
+    for (let round = -1; round < rounds; round++) {
+      // the first warms up
       for (const [name, job] of Object.entries(jobs)) {
         signal?.throwIfAborted();
         const started = performance.now();
@@ -125,7 +122,12 @@ async function* storeBatches(store: Store<TripleManifest>, toStep: number): Asyn
 }
 
 /** The same batches as plainly as hyparquet gives them. */
-async function* bareBatches({ folder, shards, rows, steps }: {
+async function* bareBatches({
+  folder,
+  shards,
+  rows,
+  steps,
+}: {
   folder: string;
   shards: number;
   rows: number;
@@ -176,7 +178,12 @@ async function writeBare(path: string, rows: TripleRow[]): Promise<void> {
       { name: "imageIndex", data: rows.map(({ imageIndex }) => imageIndex), encoding: "PLAIN" },
       { name: "label", data: rows.map(({ label }) => label), encoding: "PLAIN" },
       { name: "caption", data: rows.map(({ caption }) => caption), encoding: "PLAIN" },
-      { name: "latent", data: rows.map(({ latent }) => new Uint8Array(latent.buffer, latent.byteOffset, latent.byteLength)), encoding: "PLAIN", statistics: false },
+      {
+        name: "latent",
+        data: rows.map(({ latent }) => new Uint8Array(latent.buffer, latent.byteOffset, latent.byteLength)),
+        encoding: "PLAIN",
+        statistics: false,
+      },
     ],
     codec: "UNCOMPRESSED",
     statistics: false,

@@ -40,7 +40,9 @@ export async function create({ config, imageSize, settings, engine: where, seed 
         name: "autoencoder round trip",
         sets: { average: training.average },
         inputs: { images },
-        run: ({ average }, { images: given }) => ({ outputs: { decoded: decode(config, average, encode(config, average, given as Tensor)) } }),
+        run: ({ average }, { images: given }) => ({
+          outputs: { decoded: decode(config, average, encode(config, average, given as Tensor)) },
+        }),
       });
       return (await (await roundTrip).run({ images: x })).decoded as Float32Array;
     },

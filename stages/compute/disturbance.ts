@@ -45,7 +45,10 @@ export function disturbanceOf(inputs: Record<string, Tensor>): { disturbance?: D
 }
 
 /** Inputs whose name begins with `prefix`, by the rest of it, and the others. */
-export function inputsApart(inputs: Record<string, Tensor>, prefix: string): [parts: Record<string, Tensor>, others: Record<string, Tensor>] {
+export function inputsApart(
+  inputs: Record<string, Tensor>,
+  prefix: string,
+): [parts: Record<string, Tensor>, others: Record<string, Tensor>] {
   const [parts, others]: [Record<string, Tensor>, Record<string, Tensor>] = [{}, {}];
   for (const [name, tensor] of Object.entries(inputs)) {
     if (name.startsWith(prefix)) parts[name.slice(prefix.length)] = tensor;

@@ -108,7 +108,11 @@ export function createJudge(options: {
         const [ofReal, given] = inputsApart(others, OF_REAL);
         const seen = { noise, paired, disturbance };
         const real = logits(parameters, { ...seen, x: latent, given: ofReal }, features as Parameters);
-        const mixed = logits(parameters, { ...seen, x: mixAndMatch({ generated: fake, real: latent, mask }), given }, features as Parameters);
+        const mixed = logits(
+          parameters,
+          { ...seen, x: mixAndMatch({ generated: fake, real: latent, mask }), given },
+          features as Parameters,
+        );
         return { loss: discriminatorLoss({ real, fake: mixed }), metrics: judgements({ real, mixed, mask }) };
       },
     });
@@ -123,7 +127,10 @@ export function createJudge(options: {
       loss: (parameters, inputs, { features }) => {
         const { noise, latent, paired, ...rest } = inputs as Record<"noise" | "latent" | "paired", Tensor>;
         const { disturbance, others: given } = disturbanceOf(rest);
-        const penalty = r1Penalty({ x: latent, discriminate: (x) => logits(parameters, { x, noise, paired, disturbance, given }, features as Parameters) });
+        const penalty = r1Penalty({
+          x: latent,
+          discriminate: (x) => logits(parameters, { x, noise, paired, disturbance, given }, features as Parameters),
+        });
         // The penalty does not depend on every parameter (the last biases); tf.grads wants each of them in the loss.
         const nothing = tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
         return { loss: tf.add(tf.mul(penalty, (settings.r1Weight / 2) * r1Every), nothing), metrics: { penalty } };

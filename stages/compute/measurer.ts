@@ -70,7 +70,17 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
     /** Adds an image [imageSize, imageSize, 3] to a set; `scene` is its caption if that is one of the built-in set's. */
     add,
     /** Adds images that lie one after the other; `scenes` and `conditions` are theirs. */
-    addAll: async ({ set, pixels, scenes, conditions }: { set: string; pixels: Uint8Array; scenes: (string | undefined)[]; conditions: string[] }) => {
+    addAll: async ({
+      set,
+      pixels,
+      scenes,
+      conditions,
+    }: {
+      set: string;
+      pixels: Uint8Array;
+      scenes: (string | undefined)[];
+      conditions: string[];
+    }) => {
       const length = imageSize * imageSize * 3;
       for (const [i, condition] of conditions.entries()) {
         const scene = scenes[i];
@@ -98,7 +108,11 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
     /** The nearest images of the reference for the first `count` of a set, by index, three of each, nearest first. */
     nearest: async ({ count, ...sets }: Sets & { count: number }) => {
       const { generated, reference } = await both(sets);
-      const first = chosen(generated, Uint32Array.from({ length: Math.min(count, generated.count) }, (_, i) => i), dimension);
+      const first = chosen(
+        generated,
+        Uint32Array.from({ length: Math.min(count, generated.count) }, (_, i) => i),
+        dimension,
+      );
       const { index, squared } = await comparer.nearest({ generated: first, reference });
       return { index, distance: squared.map(Math.sqrt) };
     },

@@ -29,12 +29,19 @@ export async function create({ config, settings, engine: where, seed }: Perceptu
       targets: { shape: [batch, config.classes + config.words.length] },
       draws: { shape: [batch, DRAW_SIZE] },
     },
-    loss: (parameters, inputs) =>
-      perceptualLoss({ config, parameters, ...(inputs as Record<"latents" | "targets" | "draws", Tensor>) }),
+    loss: (parameters, inputs) => perceptualLoss({ config, parameters, ...(inputs as Record<"latents" | "targets" | "draws", Tensor>) }),
   });
   return {
     /** Normalised latents [batch * h * w * c] and targets [batch * (classes + words)]. */
-    step: async ({ step, latents, targets }: { step: number; latents: Float32Array; targets: Float32Array }): Promise<Record<string, number>> =>
+    step: async ({
+      step,
+      latents,
+      targets,
+    }: {
+      step: number;
+      latents: Float32Array;
+      targets: Float32Array;
+    }): Promise<Record<string, number>> =>
       training.step(step, { latents, targets, draws: augmentationDraws({ seed, step, batch, height, width }) }),
     save: training.save,
     load: training.load,

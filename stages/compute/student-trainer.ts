@@ -56,9 +56,7 @@ export async function create(options: StudentTrainerOptions) {
   const isAugmented = settings.augment && settings.perceptualWeight > 0; // nothing else reads the draws
 
   const student = createTrained(engine, "student", start?.student ?? teacher);
-  const features = perceptual
-    ? engine.constants("perceptual", perceptual.weights)
-    : engine.constants("teacher", teacher);
+  const features = perceptual ? engine.constants("perceptual", perceptual.weights) : engine.constants("teacher", teacher);
   const judged = perceptual && { config: perceptual.config, features };
   const judge = isAdversarial ? createJudge({ engine, spec, teacher, perceptual: judged, start: start?.judge, settings, seed }) : undefined;
 
@@ -98,7 +96,11 @@ export async function create(options: StudentTrainerOptions) {
           const logits = against.logits(judging as Parameters, { x: fake, noise, paired, disturbance, given }, read as Parameters);
           losses.adversarial = generatorLoss(logits);
         }
-        const weights: Record<string, Tensor | number> = { perceptual: settings.perceptualWeight, pixel: settings.pixelWeight, adversarial };
+        const weights: Record<string, Tensor | number> = {
+          perceptual: settings.perceptualWeight,
+          pixel: settings.pixelWeight,
+          adversarial,
+        };
         const terms = Object.entries(losses).map(([name, loss]) => tf.mul(loss, weights[name] as Tensor | number));
         return { loss: tf.addN(terms), metrics: { fake, ...losses } };
       },
@@ -158,7 +160,10 @@ type Conditioning = Record<string, InputArray>;
 type GeneratorInput = "noise" | "latent" | "draws" | "adversarialWeight" | "paired";
 
 /** The discriminator's weight in a step: in the last `sharpenPart` of them `sharpen` times the usual. */
-function adversarialWeightOf(step: number, settings: Pick<TrainSettings, "steps" | "adversarialWeight" | "sharpen" | "sharpenPart">): number {
+function adversarialWeightOf(
+  step: number,
+  settings: Pick<TrainSettings, "steps" | "adversarialWeight" | "sharpen" | "sharpenPart">,
+): number {
   const { steps, adversarialWeight, sharpen, sharpenPart } = settings;
   return step >= steps * (1 - sharpenPart) ? sharpen * adversarialWeight : adversarialWeight;
 }

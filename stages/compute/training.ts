@@ -90,7 +90,9 @@ export async function compileStep(options: StepOptions): Promise<Step> {
 async function compileAccumulation(options: StepOptions & { batch: number; accumulate: number }): Promise<Step> {
   const { engine, name, trained, others = {}, loss, optimiser, batch, accumulate } = options;
   if (batch % accumulate !== 0) {
-    throw new Error(`Cannot take a batch of ${batch} in ${accumulate} micro-batches in program "${name}": set accumulate to a divisor of batch`);
+    throw new Error(
+      `Cannot take a batch of ${batch} in ${accumulate} micro-batches in program "${name}": set accumulate to a divisor of batch`,
+    );
   }
   const isDivided = ({ shape }: { shape: readonly number[] }): boolean => shape[0] === batch;
   const micro = Object.entries(options.inputs).map(([input, declared]) => {
@@ -186,9 +188,7 @@ export async function createTraining(options: {
 export function savedState(sets: Readonly<Record<string, VariableSet>>): Pick<Training, "save" | "load"> {
   return {
     save: async () =>
-      Object.fromEntries(
-        await Promise.all(Object.entries(sets).map(async ([name, set]) => [name, await set.read()] as const)),
-      ),
+      Object.fromEntries(await Promise.all(Object.entries(sets).map(async ([name, set]) => [name, await set.read()] as const))),
     load: async (saved) => {
       for (const [name, set] of Object.entries(sets)) {
         if (!saved[name]) throw new Error(`Cannot resume: the checkpoint has no set "${name}"`);

@@ -19,7 +19,11 @@ export async function withDevice(settings: Settings, { report, signal }: Context
   measured.sort((a, b) => a.ms - b.ms);
   const device = measured[0]?.device ?? "cpu";
   const figures = measured.map(({ device: name, ms }) => `${name} ${ms.toFixed(1)} ms`).join(", ");
-  report({ type: "note", stage: "engine", message: `device "auto" is ${device} here (4.3 GFLOP of products: ${figures || "no device answered"})` });
+  report({
+    type: "note",
+    stage: "engine",
+    message: `device "auto" is ${device} here (4.3 GFLOP of products: ${figures || "no device answered"})`,
+  });
   return { ...settings, engine: { ...settings.engine, device } };
 }
 

@@ -24,7 +24,8 @@ export async function reportProfile(options: {
   const { signal, report } = context;
   const { start, about } = benchProgram(step, programs);
   const { device, threads } = deviceOf(engine);
-  if (device === "tensorflow") throw badUsage('Cannot profile on device "tensorflow": ONNX Runtime has the profiler; choose cpu, webgpu or cuda');
+  if (device === "tensorflow")
+    throw badUsage('Cannot profile on device "tensorflow": ONNX Runtime has the profiler; choose cpu, webgpu or cuda');
   const answer = device === "cpu" ? "ready" : await probe(device, { signal });
   if (answer !== "ready") throw new Failure(`Cannot profile on device "${device}": ${answer}; choose --device cpu, or see pipeline doctor`);
   const result = await profile({
@@ -63,5 +64,9 @@ export async function reportProfile(options: {
   const share = result.strayed.reduce((sum, row) => sum + row.share, 0);
   report({ type: "table", stage: `not on ${device}`, rows: lines(result.strayed, "op") });
   const calls = result.strayed.reduce((sum, row) => sum + row.calls, 0);
-  report({ type: "warning", stage: "profile", message: `${calls} nodes a step do not run on ${device} or copy for those, ${(100 * share).toFixed(1)} % of its time` });
+  report({
+    type: "warning",
+    stage: "profile",
+    message: `${calls} nodes a step do not run on ${device} or copy for those, ${(100 * share).toFixed(1)} % of its time`,
+  });
 }

@@ -29,7 +29,5 @@ export function packageVersion(name: string): string | undefined {
 export function hasCudaProvider(): boolean {
   const folder = packageFolder("onnxruntime-node");
   if (folder === undefined) return false;
-  return readdirSync(join(folder, "bin"), { recursive: true }).some((name) =>
-    /providers_cuda\.(so|dll)$/.test(String(name)),
-  );
+  return readdirSync(join(folder, "bin"), { recursive: true }).some((name) => /providers_cuda\.(so|dll)$/.test(String(name)));
 }

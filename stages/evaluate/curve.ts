@@ -20,10 +20,12 @@ export function planCurve(list: string): CurvePlan[] {
   if (!numbers.every((n) => Number.isInteger(n) && n > 0)) {
     throw badUsage(`Cannot draw a curve over "${list}": give whole numbers of evaluations above 0, as in --curve 2,4,8,16,35`);
   }
-  return [...new Set(numbers)].sort((a, b) => a - b).map((evaluations) => {
-    const isOdd = evaluations % 2 === 1;
-    return { evaluations, solver: isOdd ? "heun" : "dpm++2m", steps: isOdd ? (evaluations + 1) / 2 : evaluations };
-  });
+  return [...new Set(numbers)]
+    .sort((a, b) => a - b)
+    .map((evaluations) => {
+      const isOdd = evaluations % 2 === 1;
+      return { evaluations, solver: isOdd ? "heun" : "dpm++2m", steps: isOdd ? (evaluations + 1) / 2 : evaluations };
+    });
 }
 
 /** The curve as an SVG document: a series a solver, the student as a point and a line across. */

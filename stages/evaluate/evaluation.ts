@@ -111,7 +111,15 @@ export async function openEvaluation(options: { reference: string; settings: Set
       const measured: Measures["seeds"] = [];
       for (const seed of seeds) measured.push({ seed, ...(await compareSamples(generator, name, seed, only)) });
       const { kind, nfe: evaluations, description } = generator;
-      return { subject: `${kind}, ${evaluations} NFE`, role: kind, path, hash: description.hash, preparation, evaluations, seeds: measured };
+      return {
+        subject: `${kind}, ${evaluations} NFE`,
+        role: kind,
+        path,
+        hash: description.hash,
+        preparation,
+        evaluations,
+        seeds: measured,
+      };
     },
     against: async ({ name, other, subject }) => ({
       ...{ subject, role: "pair", preparation: "generated from the same noise" },
@@ -177,10 +185,7 @@ interface Conditions {
 }
 
 /** Notes the conditions of real images as they pass. */
-async function* noting(
-  pictures: AsyncIterable<Gathered & { label?: number }>,
-  { labels, captions }: Conditions,
-): AsyncGenerator<Gathered> {
+async function* noting(pictures: AsyncIterable<Gathered & { label?: number }>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
   for await (const { pixels, label = -1, caption = null } of pictures) {
     labels.push(label);
     captions.push(caption);

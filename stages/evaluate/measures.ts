@@ -58,5 +58,5 @@ export function figure({ seeds }: Pick<Measures, "seeds">, name: FigureName): Su
 /** All figures of a subject that were measured. */
 export function summaries(measures: Pick<Measures, "seeds">): Partial<Record<FigureName, Summary>> {
   const names = Object.keys(figures) as FigureName[];
-  return Object.fromEntries(names.flatMap((name) => figure(measures, name) ? [[name, figure(measures, name)]] : []));
+  return Object.fromEntries(names.flatMap((name) => (figure(measures, name) ? [[name, figure(measures, name)]] : [])));
 }

@@ -48,9 +48,7 @@ async function imageReference({ path, settings, signal }: ReferenceOptions): Pro
   const { size, background, maxPixels } = settings.images;
   const source = await openImages({ paths: [path], limits: settings.images, signal });
   const read = async function* (isChosen: Choice) {
-    const wanted = source
-      .images()
-      .pipe(through(filter(({ index }) => isChosen(index))), decode({ size, background, maxPixels }));
+    const wanted = source.images().pipe(through(filter(({ index }) => isChosen(index))), decode({ size, background, maxPixels }));
     for await (const item of iterate(wanted, { signal })) if (item.kind === "image") yield item;
   };
   return {

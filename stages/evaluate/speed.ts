@@ -65,9 +65,7 @@ async function timeBatches({ models, settings, context, batch }: Parameters<type
   } finally {
     for (const { generator } of open) await generator.close();
   }
-  return Object.fromEntries(
-    open.map(({ name, generator, seconds }) => [name, { evaluations: generator.nfe, seconds: median(seconds) }]),
-  );
+  return Object.fromEntries(open.map(({ name, generator, seconds }) => [name, { evaluations: generator.nfe, seconds: median(seconds) }]));
 }
 
 function median(values: number[]): number {

@@ -36,13 +36,7 @@ export async function claimFolder(out: string, identity: ExportIdentity): Promis
 }
 
 /** One file a shard that has rows; a shard whose file is there is passed over. Answers how many files were written. */
-export async function writeShardFiles({
-  store,
-  out,
-  signal,
-  onShard,
-  format,
-}: ExportOptions & { format: ShardFormat }): Promise<number> {
+export async function writeShardFiles({ store, out, signal, onShard, format }: ExportOptions & { format: ShardFormat }): Promise<number> {
   let written = 0;
   for (let shard = 0; shard < store.shards; shard++) {
     signal.throwIfAborted();

@@ -43,10 +43,7 @@ export function through<T, R>(operator: OperatorFunction<T, R>): OperatorFunctio
           subscriber.add(
             input.pipe(operator).subscribe({
               next(item) {
-                if (!credit)
-                  return subscriber.error(
-                    new TypeError("through(...) takes operators that send at most one item for each"),
-                  );
+                if (!credit) return subscriber.error(new TypeError("through(...) takes operators that send at most one item for each"));
                 credit = false;
                 subscriber.next(item);
               },

@@ -9,9 +9,7 @@ import type { ImageSource } from "./images.ts";
  * how many entries, and the most frequent reason. For `source.images()` decoded in order; a source that `from` cut is
  * let go.
  */
-export function failIfAllRejected({
-  parts,
-}: Pick<ImageSource, "parts">): MonoTypeOperatorFunction<ImageSample | Rejected> {
+export function failIfAllRejected({ parts }: Pick<ImageSource, "parts">): MonoTypeOperatorFunction<ImageSample | Rejected> {
   const ends = parts.map((_, i) => parts.slice(0, i + 1).reduce((sum, { entries }) => sum + entries, 0));
   return through((samples) =>
     defer(() => {

@@ -53,8 +53,7 @@ export async function readCaptions(
       if (!targets) return `no image is called "${displayName(name)}"`;
       if (!caption) return `no text for "${displayName(name)}"`;
       if (caption.length > longest) return `the text for "${displayName(name)}" has more than ${longest} characters`;
-      if (targets.some((image) => captions.has(image)))
-        return `"${displayName(name)}" has a caption already, the first is kept`;
+      if (targets.some((image) => captions.has(image))) return `"${displayName(name)}" has a caption already, the first is kept`;
       for (const image of targets) captions.set(image, caption);
       return undefined;
     };

@@ -20,8 +20,7 @@ export function parseCsv(text: string): string[][] {
     const c = text[at];
     if (c === '"' && field === "") {
       let close = at + 1;
-      while (close < text.length && (text[close] !== '"' || text[close + 1] === '"'))
-        close += text[close] === '"' ? 2 : 1;
+      while (close < text.length && (text[close] !== '"' || text[close + 1] === '"')) close += text[close] === '"' ? 2 : 1;
       field = text.slice(at + 1, close).replaceAll('""', '"');
       at = close + 1;
     } else if (c === ",") {

@@ -44,10 +44,7 @@ export function decode(options: DecodeOptions): OperatorFunction<ImageFile | Rej
 }
 
 /** One file's bytes to [size, size, 3] RGB, as `decode` does. Rejects with an Error that says what is wrong. */
-export async function decodeImage(
-  bytes: Uint8Array,
-  { size, background, maxPixels }: DecodeOptions,
-): Promise<Uint8Array> {
+export async function decodeImage(bytes: Uint8Array, { size, background, maxPixels }: DecodeOptions): Promise<Uint8Array> {
   const { format, supported } = sniff(bytes);
   if (bytes.length === 0) throw new Error("an empty file");
   if (!supported) throw new Error(format ? `not a supported image: ${format}` : "not an image");

@@ -21,11 +21,7 @@ export async function findDirectory(file: FileHandle, fileSize: number): Promise
   const tail = await readAt(file, Math.max(0, fileSize - endSize - longestComment), fileSize);
   const start = fileSize - tail.length;
   let at = tail.length - endSize;
-  while (
-    at >= 0 &&
-    !(tail.readUInt32LE(at) === 0x06054b50 && at + endSize + tail.readUInt16LE(at + 20) === tail.length)
-  )
-    at--;
+  while (at >= 0 && !(tail.readUInt32LE(at) === 0x06054b50 && at + endSize + tail.readUInt16LE(at + 20) === tail.length)) at--;
   if (at < 0) {
     const isZip = (await readAt(file, 0, Math.min(4, fileSize))).toString("latin1") === "PK\x03\x04";
     throw new Error(isZip ? "is cut off: a zip's end record is missing" : "is not a zip file");
@@ -37,12 +33,10 @@ export async function findDirectory(file: FileHandle, fileSize: number): Promise
   let last = start + at; // the directory ends before this
   if (entries === 0xffff || size === 0xffffffff || offset === 0xffffffff) {
     const locator = await readAt(file, Math.max(0, last - 20), last);
-    if (locator.length < 20 || locator.readUInt32LE(0) !== 0x07064b50)
-      throw new Error("is damaged: its zip64 locator is missing");
+    if (locator.length < 20 || locator.readUInt32LE(0) !== 0x07064b50) throw new Error("is damaged: its zip64 locator is missing");
     last = checked(locator.readBigUInt64LE(8), start + at - 56);
     const record = await readAt(file, last, last + 56);
-    if (record.length < 56 || record.readUInt32LE(0) !== 0x06064b50)
-      throw new Error("is damaged: its zip64 end record is missing");
+    if (record.length < 56 || record.readUInt32LE(0) !== 0x06064b50) throw new Error("is damaged: its zip64 end record is missing");
     // node-stream-zip searches for the record: nothing behind it may look like one.
     if ((await readAt(file, last + 1, start + at + endSize)).includes("PK\x06\x06", 0, "latin1"))
       throw new Error("is damaged: it has two zip64 end records");
@@ -52,8 +46,7 @@ export async function findDirectory(file: FileHandle, fileSize: number): Promise
     offset = checked(record.readBigUInt64LE(48), fileSize);
   }
   if (here !== entries) throw new Error("is one part of a split archive, which is not supported");
-  if (offset + size > last || entries * 46 > size)
-    throw new Error("is damaged: its directory does not fit into the file");
+  if (offset + size > last || entries * 46 > size) throw new Error("is damaged: its directory does not fit into the file");
   return { entries, offset, size, end: start + at + endSize };
 }
 

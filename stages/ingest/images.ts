@@ -129,10 +129,7 @@ async function list(path: string, limits: ImageSettings): Promise<Archive> {
     isFolder = (await stat(path)).isDirectory();
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    throw new Failure(
-      `Cannot read "${path}": ${missing ? "there is no such zip or folder" : (cause as Error).message}`,
-      { cause },
-    );
+    throw new Failure(`Cannot read "${path}": ${missing ? "there is no such zip or folder" : (cause as Error).message}`, { cause });
   }
   return isFolder ? listFolder(path, limits) : listZip(path, limits);
 }

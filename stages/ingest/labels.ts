@@ -12,11 +12,7 @@ export function classFolders(files: Entry[]): Map<Entry, string> | undefined {
   if (folders.size < 2) return undefined;
   const root = commonRoot([...folders]);
   for (const folder of folders) if (!/^[^/]+\/$/.test(folder.slice(root.length))) return undefined;
-  return new Map(
-    files
-      .filter(({ name }) => folders.has(folderOf(name)))
-      .map((file) => [file, folderOf(file.name).slice(root.length, -1)]),
-  );
+  return new Map(files.filter(({ name }) => folders.has(folderOf(name))).map((file) => [file, folderOf(file.name).slice(root.length, -1)]));
 }
 
 /** The class names in byte order: a label is a position in it. */

@@ -123,8 +123,7 @@ function refusal(entry: StreamZip.ZipEntry, limits: ImageSettings): string | und
   const isLink = entry.verMade >> 8 === 3 && entry.attr >>> 28 === 0xa;
   if (isLink) return "a symbolic link, which is not followed";
   if (flags & 1) return "encrypted: password-protected zips are not supported, unpack it first";
-  if (method !== 0 && method !== 8)
-    return `packed with ${methods[method] ?? `method ${method}`}, which is not supported`;
+  if (method !== 0 && method !== 8) return `packed with ${methods[method] ?? `method ${method}`}, which is not supported`;
   const bytes = Math.max(size, compressedSize);
   if (bytes > limits.maxEntryBytes) return `${bytes} bytes, ${over("maxEntryBytes", limits)}`;
   if (size > 2 ** 20 && size > limits.maxRatio * compressedSize) {

@@ -35,9 +35,7 @@ export async function diffStores(
   const { signal, onRow } = options;
   const of = ({ manifest: { kind, shape } }: Store) => `${kind} of ${shape.join(" x ")}`;
   if (of(a) !== of(b))
-    throw new Failure(
-      `Cannot compare ${a.folder} (${of(a)}) with ${b.folder} (${of(b)}): name two stores of one kind and shape.`,
-    );
+    throw new Failure(`Cannot compare ${a.folder} (${of(a)}) with ${b.folder} (${of(b)}): name two stores of one kind and shape.`);
   const settings = differingKeys(a.manifest, b.manifest).map(({ key, found, expected }) => ({
     setting: key,
     A: abridged(found),
@@ -86,10 +84,7 @@ export async function diffStores(
 }
 
 /** Rows of equal ids together, in order; one alone where the other store has none. */
-async function* paired(
-  a: AsyncGenerator<StoreRow>,
-  b: AsyncGenerator<StoreRow>,
-): AsyncGenerator<{ left?: StoreRow; right?: StoreRow }> {
+async function* paired(a: AsyncGenerator<StoreRow>, b: AsyncGenerator<StoreRow>): AsyncGenerator<{ left?: StoreRow; right?: StoreRow }> {
   try {
     let [left, right] = [await a.next(), await b.next()];
     while (!left.done || !right.done) {

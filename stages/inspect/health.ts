@@ -13,8 +13,7 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
     const [first] = damaged;
     hints.damage = `${counted(damaged.length, "damaged shard")}, the first is ${first!.shard}: ${first!.problem}; repeat the command that made the store with --repair`;
   }
-  if (missing > 0)
-    hints.unfinished = `${missing} of ${survey.shards.length} shards are missing: repeat the command that made the store`;
+  if (missing > 0) hints.unfinished = `${missing} of ${survey.shards.length} shards are missing: repeat the command that made the store`;
   if (survey.rows === 0) return hints;
 
   Object.assign(hints, scaleHints(manifest, survey.latent), noiseHints(survey));
@@ -31,15 +30,12 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
       .map(([earlier, later]) => `${later} as ${earlier}`)
       .join(", ");
     const cause =
-      manifest.kind === "triples"
-        ? "check that the teacher's weights are trained and finite"
-        : "the same images stand in it several times";
+      manifest.kind === "triples" ? "check that the teacher's weights are trained and finite" : "the same images stand in it several times";
     hints.duplicates = `${estimated ? "about " : ""}${counted(repeated, "row")} (${percent(repeated / survey.rows)}) with the latent of an earlier one (row ${pairs}): ${cause}`;
   }
   const far = survey.farthest[0];
   if (far && far.distance > 3)
-    hints["far row"] =
-      `row ${far.id} lies ${n(far.distance)} times as far from the mean as a usual one: look at it with --why ${far.id}`;
+    hints["far row"] = `row ${far.id} lies ${n(far.distance)} times as far from the mean as a usual one: look at it with --why ${far.id}`;
   const peak = survey.peaks[0];
   if (peak && peak.peak > 12)
     hints["large value"] =
@@ -57,8 +53,7 @@ function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }:
   else if (flat.length > 0) hints["flat channels"] = `channel ${flat.join(", ")} never changes: it carries nothing`;
   if (manifest.kind === "latents" && manifest.encoder.kind === "pixel") {
     const beyond = Math.max(...max, ...min.map((value) => -value));
-    if (beyond > 1.001)
-      hints["pixel range"] = `pixels reach ${n(beyond)}, and should lie within -1 and 1: check how they were scaled`;
+    if (beyond > 1.001) hints["pixel range"] = `pixels reach ${n(beyond)}, and should lie within -1 and 1: check how they were scaled`;
     return hints;
   }
   const [wanted, whose] =
@@ -68,8 +63,7 @@ function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }:
     hints["latent std"] = `latent std ${n(typical)} is ${timesInWords(ratio)} the ${whose}: check the scaling factor`;
   }
   const shift = Math.max(...mean.map(Math.abs)) / Math.max(wanted, typical);
-  if (shift > 1)
-    hints["latent mean"] = `a channel's mean lies ${n(shift)} standard deviations from 0: check the shift of the latents`;
+  if (shift > 1) hints["latent mean"] = `a channel's mean lies ${n(shift)} standard deviations from 0: check the shift of the latents`;
   return hints;
 }
 
@@ -98,8 +92,7 @@ function conditionHints({ classes }: Manifest, { rows, conditions }: Survey): Re
     hints.balance = `${name(most[0])} has ${n(most[1] / least[1])} times the rows of ${name(least[0])}: the student will see it as often`;
   const absent = classes.filter((_, label) => !conditions.labels.has(label));
   if (counts.length > 0 && absent.length > 0)
-    hints["absent classes"] =
-      `${absent.slice(0, 5).join(", ")}${absent.length > 5 ? ` and ${absent.length - 5} more` : ""} have no row`;
+    hints["absent classes"] = `${absent.slice(0, 5).join(", ")}${absent.length > 5 ? ` and ${absent.length - 5} more` : ""} have no row`;
   if (conditions.captioned > 0 && conditions.captioned < rows)
     hints.captions = `${counted(rows - conditions.captioned, "row")} without a caption`;
   return hints;
@@ -112,18 +105,7 @@ function rejectedHint({ rows, rejected: { count, reasons } }: Survey): Record<st
 
 /** 3.1 -> "three times"; 0.33 -> "a third of". */
 export function timesInWords(ratio: number): string {
-  const words = [
-    "",
-    "",
-    "twice",
-    "three times",
-    "four times",
-    "five times",
-    "six times",
-    "seven times",
-    "eight times",
-    "nine times",
-  ];
+  const words = ["", "", "twice", "three times", "four times", "five times", "six times", "seven times", "eight times", "nine times"];
   const parts = ["", "", "half", "a third of", "a quarter of", "a fifth of"];
   const [up, down] = [Math.round(ratio), Math.round(1 / ratio)];
   if (ratio > 1.8) return words[up] ?? `${up} times`;

@@ -29,8 +29,7 @@ export async function whyRow(options: { store: Store; id: number; conditions?: s
   const { row, shard, position } = await rowOfId(store, id);
   const facts = rowFacts(store.manifest, row, { shard, position });
   if (store.manifest.kind === "latents") return { ...facts, "images from": sourceInWords(store.manifest) };
-  const teacher =
-    options.teacher ?? (await beside(store.folder, (folder) => isTeacher(folder, store.manifest as TripleManifest)));
+  const teacher = options.teacher ?? (await beside(store.folder, (folder) => isTeacher(folder, store.manifest as TripleManifest)));
   if (teacher) facts["teacher in"] = teacher;
   if (!("seed" in row) || row.imageIndex == null) return facts;
   const latents = await conditionStore(store as Store<TripleManifest>, options.conditions);
@@ -137,10 +136,7 @@ async function isTeacher(folder: string, { teacher }: TripleManifest): Promise<b
   return text.includes(`"${teacher.hash}"`) && text.includes(`"teacher"`);
 }
 
-async function conditionStore(
-  { folder, manifest }: Store<TripleManifest>,
-  named?: string,
-): Promise<Store<LatentManifest> | undefined> {
+async function conditionStore({ folder, manifest }: Store<TripleManifest>, named?: string): Promise<Store<LatentManifest> | undefined> {
   const wanted = manifest.conditions.source;
   const isWanted = async (candidate: string) => {
     const path = join(candidate, "store.json");

@@ -35,8 +35,7 @@ async function describeTraining(folder: string): Promise<Facts> {
       .join("  ");
   }
   const pictures = (await namesIn(join(folder, "pictures"))).filter((name) => name.endsWith(".png"));
-  if (pictures.length > 0)
-    facts.pictures = `${pictures.length}, the last is ${join(folder, "pictures", pictures.at(-1)!)}`;
+  if (pictures.length > 0) facts.pictures = `${pictures.length}, the last is ${join(folder, "pictures", pictures.at(-1)!)}`;
   if (facts.metrics && existsSync(join(folder, "settings.yaml"))) facts.settings = join(folder, "settings.yaml");
   return facts;
 }

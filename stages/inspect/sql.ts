@@ -16,8 +16,7 @@ const most = 1000; // rows of an answer
 export async function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
   const { DuckDBInstance, StatementType, DuckDBBlobValue } = await duckdb();
   const shards = (await presentShards(store)).map((shard) => resolve(shardPath(store, shard)));
-  if (shards.length === 0)
-    throw new Failure(`Cannot query ${store.folder}: it has no shards yet. Repeat the command that made it.`);
+  if (shards.length === 0) throw new Failure(`Cannot query ${store.folder}: it has no shards yet. Repeat the command that made it.`);
   const instance = await DuckDBInstance.create(":memory:", {
     autoinstall_known_extensions: "false", // it would fetch them
     autoload_known_extensions: "false",
@@ -36,8 +35,7 @@ export async function answerSql(store: Store, sql: string, signal: AbortSignal):
     await connection.run("set enable_external_access = false");
     await connection.run("set lock_configuration = true");
     const statements = await connection.extractStatements(sql).catch(refuse(sql));
-    if (statements.count !== 1)
-      throw badUsage(`Cannot answer "${sql}": it holds ${statements.count} statements, expected one SELECT`);
+    if (statements.count !== 1) throw badUsage(`Cannot answer "${sql}": it holds ${statements.count} statements, expected one SELECT`);
     const statement = await statements.prepare(0).catch(refuse(sql));
     if (statement.statementType !== StatementType.SELECT) {
       throw badUsage(`Cannot answer "${sql}": inspect only looks, so it takes SELECT alone`);
@@ -53,8 +51,7 @@ export async function answerSql(store: Store, sql: string, signal: AbortSignal):
       return typeof value === "number" ? value : value === null ? "" : String(value);
     };
     const rows = reader.getRows().slice(0, most + 1);
-    if (rows.length > most)
-      throw badUsage(`Cannot show more than ${most} rows of an answer: add "limit ${most}", or count instead`);
+    if (rows.length > most) throw badUsage(`Cannot show more than ${most} rows of an answer: add "limit ${most}", or count instead`);
     return rows.map((row) => Object.fromEntries(row.map((value, i) => [names[i]!, cell(value)])));
   } finally {
     signal.removeEventListener("abort", interrupt);

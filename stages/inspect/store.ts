@@ -81,9 +81,7 @@ export function outlierTable({ farthest, peaks }: Pick<Survey, "farthest" | "pea
 /** One line a row: where it comes from, its condition, and what its latent looks like in numbers. */
 export function rowLine(row: StoreRow, classes: readonly string[]): string {
   const origin =
-    "name" in row
-      ? [`image ${row.index}`, row.name]
-      : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
+    "name" in row ? [`image ${row.index}`, row.name] : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
   const { mean, std } = momentsOf(row.latent);
   return [...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  ");
 }

@@ -29,8 +29,7 @@ export async function openViewer(store: Store, engine: EngineSettings, context: 
   return {
     view: async (rows) => {
       const latents = stacked(rows.map(({ latent }) => latent));
-      const raw =
-        manifest.kind === "triples" && statistics ? denormalise(latents, statistics, manifest.diffusion.sigmaData) : latents;
+      const raw = manifest.kind === "triples" && statistics ? denormalise(latents, statistics, manifest.diffusion.sigmaData) : latents;
       const images = await painter.decode(raw);
       return images.map((image, i) => {
         const row = rows[i]!;

@@ -48,7 +48,10 @@ export function lineChart(options: {
   }));
   const lines = (options.lines ?? []).filter((line) => shown(line.y, y.log));
   const all = series.flatMap(({ points }) => points);
-  const across = axisOf(all.map((point) => point.x), { log: x.log, tight: true });
+  const across = axisOf(
+    all.map((point) => point.x),
+    { log: x.log, tight: true },
+  );
   const upright = axisOf([...all.flatMap((point) => [point.y, point.low, point.high]), ...lines.map((line) => line.y)], { log: y.log });
   const named = legend(series.length > 1 ? series.map(({ name }) => name) : []);
   const top = named.bottom + 12;
@@ -65,7 +68,11 @@ export function lineChart(options: {
     return mark + text(place.x(tick), floor + 18, numbered(tick), { anchor: "middle" });
   });
   const none = all.length === 0 ? text((left + right) / 2, (top + floor) / 2, "no values yet", { anchor: "middle" }) : "";
-  const axes = [grid({ axis: upright, place: place.y, words: y }), ...ticks, text((left + right) / 2, floor + 40, x.label, { anchor: "middle" })];
+  const axes = [
+    grid({ axis: upright, place: place.y, words: y }),
+    ...ticks,
+    text((left + right) / 2, floor + 40, x.label, { anchor: "middle" }),
+  ];
   return svg({ title, content: [named.content, ...axes, ...compared, ...drawn, none] });
 }
 
@@ -77,7 +84,10 @@ export function barChart(options: {
 }): string {
   const { title, y } = options;
   const bars = options.bars.filter((bar) => shown(bar.y, y.log)).map((bar) => ({ name: bar.name, ...bounded({ x: 0, ...bar }, y.log) }));
-  const axis = axisOf(bars.flatMap(({ y, low, high }) => [y, low, high]), { log: y.log, fromZero: true });
+  const axis = axisOf(
+    bars.flatMap(({ y, low, high }) => [y, low, high]),
+    { log: y.log, fromZero: true },
+  );
   const top = 52;
   const placed = placing(axis, top);
   const step = (right - left) / Math.max(1, bars.length);
@@ -90,7 +100,9 @@ export function barChart(options: {
     const column = `<rect x="${n(x - thick / 2)}" width="${n(thick)}" ${box} fill="${colours[0]}" fill-opacity="0.8"/>`;
     const whisker = low < high ? errorBar({ x, low: placed(low), high: placed(high), colour: ink }) : "";
     const figure = text(x, Math.min(at, placed(high)) - 6, numbered(value), { anchor: "middle", strong: true });
-    const words = broken(name, Math.max(6, Math.floor(step / (FONT_SIZE * LETTER)))).map((line, k) => text(x, floor + 16 + 13 * k, line, { anchor: "middle" }));
+    const words = broken(name, Math.max(6, Math.floor(step / (FONT_SIZE * LETTER)))).map((line, k) =>
+      text(x, floor + 16 + 13 * k, line, { anchor: "middle" }),
+    );
     return `<g><title>${escaped(name)}: ${numberInWords(value)}</title>${column}${whisker}${figure}${words.join("")}</g>`;
   });
   return svg({ title, content: [grid({ axis, place: placed, words: y }), ...drawn] });
@@ -155,7 +167,10 @@ function svg({ title, content }: { title: string; content: readonly string[] }):
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="${escaped(title)}" ${style}>${heading}${content.join("")}</svg>\n`;
 }
 
-const placing = ({ at }: Axis, top: number) => (value: number): number => floor - at(value) * (floor - top);
+const placing =
+  ({ at }: Axis, top: number) =>
+  (value: number): number =>
+    floor - at(value) * (floor - top);
 
 const shown = (value: number, log = false): boolean => Number.isFinite(value) && (!log || value > 0);
 

@@ -26,10 +26,7 @@ export interface Spacing {
 }
 
 /** Where pictures of one size lie, row by row. Throws a Failure when there is none or when their sizes differ. */
-export function layOut(
-  pictures: readonly Picture[],
-  { columns, gap, scale, captionHeight, labelWidth }: Spacing,
-): Layout {
+export function layOut(pictures: readonly Picture[], { columns, gap, scale, captionHeight, labelWidth }: Spacing): Layout {
   const first = pictures[0];
   if (first === undefined) throw new Failure("Cannot draw a picture grid: there are no pictures");
   const odd = pictures.findIndex(({ width, height }) => width !== first.width || height !== first.height);

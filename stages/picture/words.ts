@@ -19,9 +19,7 @@ export function wrap(caption: string, width: number): string[] {
     if (last !== undefined && last.length + 1 + word.length <= letters) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
-  const shown = lines
-    .slice(0, captionLines)
-    .map((line) => (line.length > letters ? `${line.slice(0, letters - 1)}…` : line));
+  const shown = lines.slice(0, captionLines).map((line) => (line.length > letters ? `${line.slice(0, letters - 1)}…` : line));
   if (lines.length > captionLines) shown[captionLines - 1] = `${shown[captionLines - 1]!.slice(0, letters - 1)}…`;
   return shown;
 }

@@ -8,10 +8,7 @@ import { keptOf } from "./kept.ts";
  * The conditions that the rows of a store have; none for rows that failed and whose failure `keepsFailure`. Throws a
  * Failure for an id whose condition the store cannot tell.
  */
-export function storedConditions(
-  store: Store<TripleManifest>,
-  keepsFailure: (id: number) => boolean,
-): Pick<RowConditions, "of"> {
+export function storedConditions(store: Store<TripleManifest>, keepsFailure: (id: number) => boolean): Pick<RowConditions, "of"> {
   let last: { shard: number; kept: Awaited<ReturnType<typeof keptOf>> } | undefined;
   return {
     of: async ({ from, to }) => {

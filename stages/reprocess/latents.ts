@@ -5,7 +5,13 @@ import type { FailedRow } from "../store/journal.ts";
 import { idRange, readFailures, readShard, type Store } from "../store/store.ts";
 
 /** Shards of a latent store made of the rows of another, cut otherwise. Holds one shard of the other. */
-export function takeLatents({ from, to }: { from: Store<LatentManifest>; to: Store<LatentManifest> }): (shard: number) => Promise<LatentShard> {
+export function takeLatents({
+  from,
+  to,
+}: {
+  from: Store<LatentManifest>;
+  to: Store<LatentManifest>;
+}): (shard: number) => Promise<LatentShard> {
   let last: { shard: number; rows: LatentRow[]; failed: FailedRow[] } | undefined;
   return async (shard) => {
     const range = idRange(to.manifest, shard);

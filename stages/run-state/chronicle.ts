@@ -111,7 +111,9 @@ function rateOf(marks: readonly { step: number; at: number }[]): number {
 }
 
 async function newestPicture(folder: string, from: number): Promise<RunState["picture"]> {
-  const steps = (await namesIn(join(folder, "pictures"))).flatMap((name) => (/^\d{7,}\.png$/.test(name) ? [Number.parseInt(name, 10)] : []));
+  const steps = (await namesIn(join(folder, "pictures"))).flatMap((name) =>
+    /^\d{7,}\.png$/.test(name) ? [Number.parseInt(name, 10)] : [],
+  );
   const newest = Math.max(...steps.filter((step) => step <= from));
   return Number.isFinite(newest) && from > 0 ? { step: newest, png: await readFile(pictureAt(folder, newest)) } : undefined;
 }

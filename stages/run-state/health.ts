@@ -23,7 +23,10 @@ const VERDICTS = 20;
 
 /** It is right about nearly everything: the generator's gradient through it says little. Even odds are 0.5. */
 const saturated: Rule = (history) => {
-  const recent = (name: string): number[] => valuesOf(history.slice(-2 * VERDICTS), name).slice(-VERDICTS).map(({ value }) => value);
+  const recent = (name: string): number[] =>
+    valuesOf(history.slice(-2 * VERDICTS), name)
+      .slice(-VERDICTS)
+      .map(({ value }) => value);
   const accuracy = recent("d_accuracy");
   if (accuracy.length < VERDICTS || mean(accuracy) < 0.97) return undefined;
   const [real, fake] = [mean(recent("d_real")), mean(recent("d_fake"))].map(numberInWords);
@@ -39,7 +42,10 @@ const saturated: Rule = (history) => {
  * are apart. Each of its updates overshoots, and it learns nothing else.
  */
 const swinging: Rule = (history) => {
-  const recent = history.slice(-2 * VERDICTS).filter((line) => line.d_real !== undefined && line.d_fake !== undefined).slice(-VERDICTS);
+  const recent = history
+    .slice(-2 * VERDICTS)
+    .filter((line) => line.d_real !== undefined && line.d_fake !== undefined)
+    .slice(-VERDICTS);
   if (recent.length < VERDICTS) return undefined;
   const middles = recent.map(({ d_real, d_fake }) => ((d_real as number) + (d_fake as number)) / 2);
   const apart = mean(recent.map(({ d_real, d_fake }) => ((d_real as number) - (d_fake as number)) / 2));

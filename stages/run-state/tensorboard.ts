@@ -41,7 +41,10 @@ export async function openEventFile(options: { folder: string; from: number; clo
   };
   return {
     scalars: (step, values) =>
-      add(step, Object.entries(values).map(([tag, value]) => joined([bytesField(1, Buffer.from(tag)), floatField(2, value)]))),
+      add(
+        step,
+        Object.entries(values).map(([tag, value]) => joined([bytesField(1, Buffer.from(tag)), floatField(2, value)])),
+      ),
     picture: (step, { tag, png, width, height }) => {
       const image = joined([integerField(1, height), integerField(2, width), integerField(3, 3), bytesField(4, png)]);
       add(step, [joined([bytesField(1, Buffer.from(tag)), bytesField(4, image)])]);

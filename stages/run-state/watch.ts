@@ -65,7 +65,8 @@ export function createWatch(options: {
       signal: context.signal,
     });
     const rows = await options.reference();
-    for (let from = 0; from < rows.length; from += CHUNK) await show(worker, stacked(rows.slice(from, from + CHUNK).map((row) => row.latent)));
+    for (let from = 0; from < rows.length; from += CHUNK)
+      await show(worker, stacked(rows.slice(from, from + CHUNK).map((row) => row.latent)));
     await worker.call("refer", undefined);
     return { worker, given: rows.map(({ label, caption }) => ({ label: label ?? -1, caption: caption ?? null })) };
   }
@@ -89,7 +90,10 @@ export function createWatch(options: {
         context.signal.throwIfAborted();
         const to = Math.min(from + CHUNK, settings.distanceCount);
         const chosen = Array.from({ length: to - from }, (_, i) => given[(from + i) % given.length] as (typeof given)[number]);
-        const inputs = conditions.inputs({ label: Int32Array.from(chosen, ({ label }) => label), caption: chosen.map(({ caption }) => caption) });
+        const inputs = conditions.inputs({
+          label: Int32Array.from(chosen, ({ label }) => label),
+          caption: chosen.map(({ caption }) => caption),
+        });
         const noise = normals({ seed, stream: "watch/noise", ...at(from, to) });
         await show(worker, await sample({ noise, rows: to - from, ...inputs }));
       }

@@ -23,7 +23,8 @@ export async function writeAtomic(
 ): Promise<void> {
   try {
     for (let attempt = 1; !(await written(path, content, ready)); attempt++) {
-      if (attempt === ATTEMPTS) throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
+      if (attempt === ATTEMPTS)
+        throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
     }
   } catch (error) {
     throw writeFailure(path, error);

@@ -29,16 +29,11 @@ export interface Block {
 }
 
 /** How the training order cuts a store of `shards` shards into blocks; answers the block that holds a position. */
-export function blocksOf(
-  settings: OrderSettings & { shards: number; rowsPerShard: number },
-): (position: number) => Block {
+export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShard: number }): (position: number) => Block {
   const { seed, batch, shards, rowsPerShard } = settings;
   const window = Math.max(1, Math.min(settings.window, shards));
   const visibleAt = (position: number) =>
-    Math.max(
-      1,
-      Math.min(shards, settings.firstShards + Math.floor(Math.floor(position / batch) / settings.stepsPerShard)),
-    );
+    Math.max(1, Math.min(shards, settings.firstShards + Math.floor(Math.floor(position / batch) / settings.stepsPerShard)));
 
   const growing: { start: number; visible: number }[] = []; // blocks before the store is complete, as far as asked for
   let end = 0; // of the last of them

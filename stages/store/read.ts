@@ -58,9 +58,7 @@ export async function examineShard(store: Store, shard: number): Promise<{ rows:
   });
   const broken = (problem: string) => ({ rows: [], bytes, problem });
   const recorded = store.sound.has(shard) || (await isRecorded(store, shard, bytes));
-  const decoded = await decodeShard({ columns: store.columns, file: memoryBuffer(bytes) }).catch(
-    (error: Error) => error,
-  );
+  const decoded = await decodeShard({ columns: store.columns, file: memoryBuffer(bytes) }).catch((error: Error) => error);
   const unreadable = decoded instanceof Error ? `it is not a readable Parquet file (${decoded.message})` : undefined;
   const rows = decoded instanceof Error ? undefined : rowProblem(store, decoded);
   if (recorded === false) {

@@ -81,12 +81,7 @@ export function recycle(bytes: Uint8Array): void {
 }
 
 /** Decodes rows `from` (inclusive) to `to` (exclusive), all by default. Throws what hyparquet throws on a damaged file. */
-export async function decodeShard(options: {
-  columns: Column[];
-  file: AsyncBuffer;
-  from?: number;
-  to?: number;
-}): Promise<DecodedShard> {
+export async function decodeShard(options: { columns: Column[]; file: AsyncBuffer; from?: number; to?: number }): Promise<DecodedShard> {
   const { columns, file, from = 0, to = Infinity } = options;
   const parquet = await parquetMetadataAsync(file);
   const count = Number(parquet.num_rows);
@@ -101,7 +96,13 @@ export async function decodeShard(options: {
 }
 
 /** The rows of a range as they are stored; tensors are views into as few buffers as there are row groups. */
-async function readStored({ columns, file, parquet, from, end }: {
+async function readStored({
+  columns,
+  file,
+  parquet,
+  from,
+  end,
+}: {
   columns: Column[];
   file: AsyncBuffer;
   parquet: FileMetaData;
@@ -230,9 +231,7 @@ function tensorBytes({ length, dtype }: TensorColumn): number {
 function tensorToBytes(column: TensorColumn, value: Row[string]): Uint8Array {
   if (!(value instanceof Float32Array) || value.length !== column.length) {
     const length = (value as Float32Array | undefined)?.length ?? "no";
-    throw new RangeError(
-      `Cannot store ${length} values in column "${column.name}": expected ${column.length} as Float32Array`,
-    );
+    throw new RangeError(`Cannot store ${length} values in column "${column.name}": expected ${column.length} as Float32Array`);
   }
   const stored = column.dtype === "float16" ? toHalf(value) : value;
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);

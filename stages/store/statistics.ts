@@ -26,7 +26,8 @@ export function createSums(channels: number): { add: (latent: Float32Array) => v
   const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
   let nonFinite = 0;
   const add = (latent: Float32Array): void => {
-    for (let c = 0; c < channels; c++) { // a channel at a time: its sums stay in registers
+    for (let c = 0; c < channels; c++) {
+      // a channel at a time: its sums stay in registers
       let [n, s, q, low, high] = [count[c]!, sum[c]!, squares[c]!, min[c]!, max[c]!];
       for (let i = c; i < latent.length; i += channels) {
         const value = latent[i]!;

@@ -36,10 +36,7 @@ export async function createStore<M extends Manifest>(options: {
 }): Promise<Store<M>> {
   const { folder, repair } = options;
   const path = join(folder, "store.json");
-  const wanted = parseManifest(
-    { ...options.manifest, format: "onestep", version: storeVersion },
-    "these settings",
-  ) as M;
+  const wanted = parseManifest({ ...options.manifest, format: "onestep", version: storeVersion }, "these settings") as M;
   const found = await readManifest(folder).catch((error) => {
     if (!repair || !isDamage(error)) throw error;
     return undefined;
@@ -61,8 +58,7 @@ export async function createStore<M extends Manifest>(options: {
 export async function openStore(options: { folder: string }): Promise<Store> {
   const { folder } = options;
   const found = await readManifest(folder);
-  if (!found)
-    throw new Failure(`Cannot open the store ${folder}: it has no store.json. Name the folder that \`--out\` named.`);
+  if (!found) throw new Failure(`Cannot open the store ${folder}: it has no store.json. Name the folder that \`--out\` named.`);
   return handle(folder, found.manifest, found.fingerprint);
 }
 

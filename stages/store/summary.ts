@@ -105,11 +105,7 @@ export function journalText(entries: JournalEntry[]): string {
 }
 
 /** A shard's line: the journal's own where it has one and the size agrees, else derived from the checked shard. */
-async function describe(
-  store: Store,
-  shard: number,
-  known: JournalEntry[],
-): Promise<{ entry: JournalEntry; sums: Sums }> {
+async function describe(store: Store, shard: number, known: JournalEntry[]): Promise<{ entry: JournalEntry; sums: Sums }> {
   const path = shardPath(store, shard);
   const { size } = await stat(path);
   let [entry] = known.length === 1 ? known : [];

@@ -46,10 +46,7 @@ export function noiseOf(row: { seed: number | bigint; id: number }, length: numb
 }
 
 /** The rows of a shard with their noise, stored or derived. */
-export async function readTriples(
-  store: Store<TripleManifest>,
-  shard: number,
-): Promise<(TripleRow & { noise: Float32Array })[]> {
+export async function readTriples(store: Store<TripleManifest>, shard: number): Promise<(TripleRow & { noise: Float32Array })[]> {
   const rows = await readShard(store, shard);
   return rows.map((row) => ({ ...row, noise: row.noise ?? noiseOf(row, row.latent.length) }));
 }

@@ -69,7 +69,10 @@ export async function verifyStore(
     }
     options.onShard?.(shard + 1);
   }
-  for (const [folder, names] of [["shards", present], ["quarantine", quarantined]] as const) {
+  for (const [folder, names] of [
+    ["shards", present],
+    ["quarantine", quarantined],
+  ] as const) {
     for (const name of names) {
       if (isTemporary(name) && !finished) continue; // work in progress
       findings.push({ file: join(folder, name), problem: "it is none of this store's files", remedy: REMOVE });

@@ -26,9 +26,7 @@ export async function writeShard<M extends Manifest>(
   const rows: Row[] = options.rows;
   checkIds(store, shard, rows, failed);
   if (!existsSync(join(store.folder, "store.json"))) {
-    throw new Failure(
-      `Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`,
-    );
+    throw new Failure(`Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`);
   }
   const bytes = await shardBytes(store, shard, rows, failed);
   const entry = await copyShard(store, { shard, bytes, failed });

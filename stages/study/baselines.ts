@@ -28,7 +28,12 @@ export async function readBaselines(folder: string, { baseline }: Ground): Promi
 }
 
 /** Measures the teacher as it made the triples, and the reference against itself. */
-export async function measureBaselines(options: { folder: string; teacher: string; ground: Ground; evaluation: Evaluation }): Promise<void> {
+export async function measureBaselines(options: {
+  folder: string;
+  teacher: string;
+  ground: Ground;
+  evaluation: Evaluation;
+}): Promise<void> {
   const { folder, ground, evaluation } = options;
   const { baseline, simulate } = ground;
   const floor = await evaluation.floor();

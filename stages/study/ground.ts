@@ -40,7 +40,11 @@ export async function openGround(options: { store: string; teacher: string; refe
   const { keep, patience, distanceEvery, distanceCount, distanceFeatures } = settings.train; // they choose which step is the student
   const chosen = JSON.stringify({ keep, patience, distanceEvery, distanceCount, distanceFeatures });
   const measured = { reference: latents?.fingerprint ?? reference, evaluate: settings.evaluate, seed: settings.seed };
-  const simulate = { solver: manifest.solver.name as Settings["simulate"]["solver"], steps: manifest.solver.steps, guidance: manifest.guidance };
+  const simulate = {
+    solver: manifest.solver.name as Settings["simulate"]["solver"],
+    steps: manifest.solver.steps,
+    guidance: manifest.guidance,
+  };
   return {
     ...(images !== undefined && { images }),
     simulate,

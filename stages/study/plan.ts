@@ -26,13 +26,7 @@ export function studyNamed(name: string, known: readonly Study[] = studies): Stu
  * `images` is the latent store of the real images, if there is one: variants that need it are left out without; `only`
  * names the variants wanted. Throws a usage failure for an unknown name, and where the settings make two variants the same.
  */
-export function planStudy(options: {
-  study: Study;
-  settings: Settings;
-  seeds: number;
-  only?: readonly string[];
-  images?: string;
-}): Job[] {
+export function planStudy(options: { study: Study; settings: Settings; seeds: number; only?: readonly string[]; images?: string }): Job[] {
   const { study, settings, seeds, images } = options;
   const names = study.variants.map(({ name }) => name);
   const { only = names } = options;

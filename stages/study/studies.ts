@@ -27,7 +27,14 @@ const poster = "Kang et al. 2024 (Diffusion2GAN, poster): FID on zero-shot COCO-
 const alone = { adversarialWeight: 0, imageShare: 0 };
 
 /** Parts of the discriminator, each as it is when left out. */
-const leftOut = { noiseCondition: false, r1Weight: 0, scales: [1], mismatch: 0, discriminatorNoise: [0, 0] as [number, number], imageShare: 0 };
+const leftOut = {
+  noiseCondition: false,
+  r1Weight: 0,
+  scales: [1],
+  mismatch: 0,
+  discriminatorNoise: [0, 0] as [number, number],
+  imageShare: 0,
+};
 
 /** A discriminator that starts as the teacher, at a weight and rate that it stands. */
 const trunk = { discriminator: "teacher", adversarialWeight: 0.2, discriminatorRate: 1e-4 } as const;
@@ -42,7 +49,12 @@ function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes
 /** Heads over frozen features at a weight, with this share of images among their real rows. */
 function balance(adversarialWeight: number, imageShare: number): Variant {
   const about = `weight ${adversarialWeight}, ${imageShare * 100} % of the real rows are images`;
-  return { name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`, about, changes: { train: { ...featureDiscriminator, adversarialWeight, imageShare } }, needsImages: imageShare > 0 };
+  return {
+    name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`,
+    about,
+    changes: { train: { ...featureDiscriminator, adversarialWeight, imageShare } },
+    needsImages: imageShare > 0,
+  };
 }
 
 export const studies: readonly Study[] = [

@@ -34,7 +34,9 @@ export function tableRows({ study, results, baselines }: Findings): Row[] {
     const distance = summary("frechetDistance");
     return {
       ...{ variant: name, "Fréchet distance": plusMinus(distance), seeds },
-      ...(baselines && { "times the teacher's": numberInWords(Number((distance.mean / baselines.teacher.frechetDistance.mean).toPrecision(3))) }),
+      ...(baselines && {
+        "times the teacher's": numberInWords(Number((distance.mean / baselines.teacher.frechetDistance.mean).toPrecision(3))),
+      }),
       ...{ precision: plusMinus(summary("precision")), recall: plusMinus(summary("recall")) },
       ...(source !== undefined && { published: published ?? "" }),
       "what it is": about,

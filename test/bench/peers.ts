@@ -73,14 +73,20 @@ for (const name of ONLY?.split(",") ?? NAMES) {
       const usual = side.times[0] ?? 100;
       const steps = Math.max(2, Math.min(40, Math.round(TURN / usual)));
       const [, ...times] = (await side.ask(String(steps))) as number[]; // the first finds cold caches
-      if (round >= 0) side.times.push(...times); // the first round warms up
+      if (round >= 0)
+        side.times.push(...times); // the first round warms up
       else side.times = times.slice(-1);
     }
   }
   for (const side of sides) {
     const [time, least, memory] = [median(side.times), Math.min(...side.times), (await side.ask("memory")) as number];
-    const ratio = side === ours || !ours ? "" : `, ours / theirs ${(median(ours.times) / time).toFixed(2)}, of the fastest ${(Math.min(...ours.times) / least).toFixed(2)}`;
-    console.log(`${name.padEnd(12)} ${side.version.padEnd(28)} median ${time.toFixed(1)} ms, fastest ${least.toFixed(1)} ms, peak ${memory.toFixed(0)} MB${ratio}`);
+    const ratio =
+      side === ours || !ours
+        ? ""
+        : `, ours / theirs ${(median(ours.times) / time).toFixed(2)}, of the fastest ${(Math.min(...ours.times) / least).toFixed(2)}`;
+    console.log(
+      `${name.padEnd(12)} ${side.version.padEnd(28)} median ${time.toFixed(1)} ms, fastest ${least.toFixed(1)} ms, peak ${memory.toFixed(0)} MB${ratio}`,
+    );
     side.close();
   }
 }

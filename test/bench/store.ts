@@ -34,7 +34,8 @@ async function memory(): Promise<void> {
   const total = Number(process.env.SIZE ?? 1e9);
   const parent = process.env.FOLDER ?? tmpdir();
   const { bavail, bsize } = statfsSync(parent);
-  if (bavail * bsize < 1.1 * total) throw new Error(`${parent} has ${bytesInWords(bavail * bsize)} free, ${bytesInWords(1.1 * total)} are needed`);
+  if (bavail * bsize < 1.1 * total)
+    throw new Error(`${parent} has ${bytesInWords(bavail * bsize)} free, ${bytesInWords(1.1 * total)} are needed`);
   const folder = mkdtempSync(join(parent, "onestep-bench-"));
   try {
     const [length, rowsPerShard] = [64 * 64 * 4, 256];
@@ -64,7 +65,14 @@ async function memory(): Promise<void> {
     took("written and sealed");
     const steps = Math.floor((shards * rowsPerShard) / 64);
     const reader = await openTripleStore({ folder });
-    for await (const { step } of rowBatches(reader, { seed: 1, batch: 64, window: 4, firstShards: Infinity, stepsPerShard: 1, toStep: steps })) {
+    for await (const { step } of rowBatches(reader, {
+      seed: 1,
+      batch: 64,
+      window: 4,
+      firstShards: Infinity,
+      stepsPerShard: 1,
+      toStep: steps,
+    })) {
       mark("read", step + 1, steps);
     }
     took("read, shuffled, every sha256 checked");

@@ -15,7 +15,11 @@ import { divideThreads } from "../../stages/threads.ts";
 
 const { DURATION = "20", ROUNDS = "3", CORES = String(availableParallelism()) } = process.env;
 const cores = Number(CORES);
-const settings = settingsSchema.parse({ engine: { threads: cores }, train: { steps: 1e6, batch: 64, adversarialStart: 0 }, simulate: { batch: 64 } });
+const settings = settingsSchema.parse({
+  engine: { threads: cores },
+  train: { steps: 1e6, batch: 64, adversarialStart: 0 },
+  simulate: { batch: 64 },
+});
 const spec: DenoiserSpec = {
   shape: [16, 16, 4],
   network: networkSettings.parse({ width: 128, depth: 4 }),

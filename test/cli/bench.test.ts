@@ -23,25 +23,41 @@ test("steps, sampling and the store are measured, and what does not run is a war
   const machine = events.find(({ stage }) => stage === "machine");
   assert.ok(machine?.type === "result" && Object.keys(machine.values).length === 7);
   const tables = events.flatMap((event) => (event.type === "table" ? [event] : []));
-  assert.equal(tables.map(({ stage }) => stage), ["programs", "store"]);
-  assert.equal(tables[0]?.rows.map(({ program, device, unit }) => [program, device, unit]), [
-    ["step", "cpu", "steps"],
-    ["sample", "cpu", "images"],
-  ]);
-  assert.equal(tables[1]?.rows.map(({ store }) => store), ["write", "first read, every sha256", "shuffled batches"]);
+  assert.equal(
+    tables.map(({ stage }) => stage),
+    ["programs", "store"],
+  );
+  assert.equal(
+    tables[0]?.rows.map(({ program, device, unit }) => [program, device, unit]),
+    [
+      ["step", "cpu", "steps"],
+      ["sample", "cpu", "images"],
+    ],
+  );
+  assert.equal(
+    tables[1]?.rows.map(({ store }) => store),
+    ["write", "first read, every sha256", "shuffled batches"],
+  );
   for (const row of tables.flatMap(({ rows }) => rows)) {
-    for (const value of Object.values(row)) if (typeof value === "number") assert.ok(value > 0 && Number.isFinite(value), JSON.stringify(row));
+    for (const value of Object.values(row))
+      if (typeof value === "number") assert.ok(value > 0 && Number.isFinite(value), JSON.stringify(row));
   }
   const rate = tables[0]?.rows[1] as Record<string, number>;
   assert.ok(Math.abs((rate["a second"] as number) * (rate["ms a run"] as number) - 2000) < 1e-6, "two images a run");
   const warnings = events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
   assert.equal(warnings, ["broken does not run on cpu: it lacks an op"]);
-  assert.equal((await readdir(".")).filter((name) => name.startsWith(".onestep-bench")), []);
+  assert.equal(
+    (await readdir(".")).filter((name) => name.startsWith(".onestep-bench")),
+    [],
+  );
 });
 
 test("an unknown name is a usage failure; an aborted bench ends with the signal's reason", async () => {
   const { context, stop } = recordingContext();
-  const error = await assert.rejects(bench({ only: ["stor"], seconds: 1, settings, context }), 'Cannot measure "stor": did you mean "store"?');
+  const error = await assert.rejects(
+    bench({ only: ["stor"], seconds: 1, settings, context }),
+    'Cannot measure "stor": did you mean "store"?',
+  );
   assert.is((error as Error & { exitCode: number }).exitCode, 2);
   stop(new Error("Ctrl-C"));
   await assert.rejects(bench({ only: ["step"], device: "cpu", seconds: 1, settings, context, programs }), "Ctrl-C");

@@ -31,31 +31,51 @@ async function command(args: string[], fault?: Fault): Promise<{ code: number; o
 }
 
 const faults: [fault: Fault, says: RegExp, plain: boolean][] = [
-  [{ module: "/sampler.ts", method: "sample", call: 2, how: "runtime" }, /^Compute worker "teacher sampler" ran out of memory during "sample", asking for \d+ bytes; lower simulate.batch, or end other programs$/m, true],
-  [{ module: "/student-trainer.ts", method: "step", call: 2, how: "exit" }, /Compute worker "student trainer" ended with code 7 during "step"$/m, false],
+  [
+    { module: "/sampler.ts", method: "sample", call: 2, how: "runtime" },
+    /^Compute worker "teacher sampler" ran out of memory during "sample", asking for \d+ bytes; lower simulate.batch, or end other programs$/m,
+    true,
+  ],
+  [
+    { module: "/student-trainer.ts", method: "step", call: 2, how: "exit" },
+    /Compute worker "student trainer" ended with code 7 during "step"$/m,
+    false,
+  ],
 ];
 
-test("a worker that fails ends the whole run with its name and code 1; the same command goes on", () =>
-  inFolder(async (folder) => {
-    const images = await writeSquares(folder);
-    const at = (name: string): string => join(folder, name);
-    const teacher = await writeRun({ condition: "none" });
-    const settings = [`images.size=${SIZE}`, "evaluate.count=8", "simulate.rowsPerShard=4", "encoder.rowsPerShard=8", "train.perceptualWeight=0", "train.steps=6", "train.stepsPerShard=1"];
-    const words = ["run", images, "--preset", "smoke", "--threads", "2", "--teacher", teacher, "--quiet"];
-    for (const setting of settings) words.push("--set", setting);
-    for (const [fault, says, plain] of faults) {
-      const out = at(basename(fault.module));
-      const { code, out: said, err } = await command([...words, "--out", out], fault);
-      assert.is(code, 1, err);
-      assert.match(err, says);
-      assert.not(err.includes("onnxruntime:"), err); // its log says nothing beside it
-      assert.is(err.includes("This is a mistake in onestep"), !plain, err);
-      assert.match(said, /^workers left: 0$/m);
-      const left = (await readdir(out, { recursive: true })).filter((name) => isTemporary(basename(name)));
-      assert.equal(left, []);
-    }
-    const { code, err } = await command([...words, "--out", at("student-trainer.ts")]);
-    assert.is(code, 0, err);
-  }), { seconds: 240 });
+test(
+  "a worker that fails ends the whole run with its name and code 1; the same command goes on",
+  () =>
+    inFolder(async (folder) => {
+      const images = await writeSquares(folder);
+      const at = (name: string): string => join(folder, name);
+      const teacher = await writeRun({ condition: "none" });
+      const settings = [
+        `images.size=${SIZE}`,
+        "evaluate.count=8",
+        "simulate.rowsPerShard=4",
+        "encoder.rowsPerShard=8",
+        "train.perceptualWeight=0",
+        "train.steps=6",
+        "train.stepsPerShard=1",
+      ];
+      const words = ["run", images, "--preset", "smoke", "--threads", "2", "--teacher", teacher, "--quiet"];
+      for (const setting of settings) words.push("--set", setting);
+      for (const [fault, says, plain] of faults) {
+        const out = at(basename(fault.module));
+        const { code, out: said, err } = await command([...words, "--out", out], fault);
+        assert.is(code, 1, err);
+        assert.match(err, says);
+        assert.not(err.includes("onnxruntime:"), err); // its log says nothing beside it
+        assert.is(err.includes("This is a mistake in onestep"), !plain, err);
+        assert.match(said, /^workers left: 0$/m);
+        const left = (await readdir(out, { recursive: true })).filter((name) => isTemporary(basename(name)));
+        assert.equal(left, []);
+      }
+      const { code, err } = await command([...words, "--out", at("student-trainer.ts")]);
+      assert.is(code, 0, err);
+    }),
+  { seconds: 240 },
+);
 
 test.run();

@@ -72,9 +72,7 @@ test("tells what a store of latents holds, prints rows, and draws them as they w
   ]);
   assert.equal(results.grid, { pictures: 2, path: grid });
   const { data, info } = await sharp(grid).raw().toBuffer({ resolveWithObject: true });
-  const at = (x: number, y: number) => [
-    ...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3),
-  ];
+  const at = (x: number, y: number) => [...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3)];
   assert.equal(
     [at(3, 3), at(13, 3)],
     [
@@ -125,9 +123,7 @@ test("tells from which image, teacher, solver and seed a triple came", async () 
   const { teacher, solver, seed, "conditions from": source, conditions } = results[path]!;
   assert.equal([teacher, solver, source, conditions], ["abc", "heun, 18 steps, guidance 1.5", "latents f", "none"]);
   assert.is(seed, "18446744073709551615");
-  assert.equal(others, [
-    { type: "note", stage: "rows", message: "triple 0  seed 18446744073709551615  image 7  mean 0.000  std 0.000\n" },
-  ]);
+  assert.equal(others, [{ type: "note", stage: "rows", message: "triple 0  seed 18446744073709551615  image 7  mean 0.000  std 0.000\n" }]);
 });
 
 test("draws a triple as the teacher's normalisation, undone, shows it", async () => {
@@ -161,10 +157,7 @@ test("tells how far a run came", async () => {
   const path = join(folder, "run");
   await writeSettings(path, tiny);
   await assert.rejects(inspect({ path, settings: tiny, context: listening().context }), /neither a store nor a run/);
-  await assert.rejects(
-    inspect({ path: folder, settings: tiny, context: listening().context }),
-    /It holds latents, triples: inspect one/,
-  );
+  await assert.rejects(inspect({ path: folder, settings: tiny, context: listening().context }), /It holds latents, triples: inspect one/);
   await writeFile(join(path, "metrics.jsonl"), '{"step":10,"loss":0.5}\n{"step":20,"loss":0.25}\n');
   await writeFile(join(path, "checkpoint-00000020-0123456789abcdef.safetensors"), "");
   const { results, context } = listening();

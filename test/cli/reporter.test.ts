@@ -174,28 +174,9 @@ test("when quiet, prints results and warnings only", () => {
 });
 
 test("writes numbers for people", () => {
-  assert.equal([0.000123456, 1234.5678, 8, -0.5, Number.NaN].map(numberInWords), [
-    "0.0001235",
-    "1235",
-    "8",
-    "-0.5",
-    "NaN",
-  ]);
-  assert.equal([0, 0.4, 59.6, 545, 12_000].map(durationInWords), [
-    "0 s",
-    "under 1 s",
-    "1 m 00 s",
-    "9 m 05 s",
-    "3 h 20 m",
-  ]);
-  assert.equal([0, 999, 1000, 1.25e9, 999.6e6, 314e9].map(bytesInWords), [
-    "0 B",
-    "999 B",
-    "1.0 kB",
-    "1.3 GB",
-    "1.0 GB",
-    "314 GB",
-  ]);
+  assert.equal([0.000123456, 1234.5678, 8, -0.5, Number.NaN].map(numberInWords), ["0.0001235", "1235", "8", "-0.5", "NaN"]);
+  assert.equal([0, 0.4, 59.6, 545, 12_000].map(durationInWords), ["0 s", "under 1 s", "1 m 00 s", "9 m 05 s", "3 h 20 m"]);
+  assert.equal([0, 999, 1000, 1.25e9, 999.6e6, 314e9].map(bytesInWords), ["0 B", "999 B", "1.0 kB", "1.3 GB", "1.0 GB", "314 GB"]);
 });
 
 test("writes a measured figure on one line with what it depends on", () => {

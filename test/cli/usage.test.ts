@@ -15,11 +15,7 @@ test.before(async () => {
 test.after(() => rm(folder, { recursive: true }));
 
 /** Runs a command line here and answers what it printed and its exit code. */
-async function line(
-  words: string | string[],
-  table: readonly Command[] = commands,
-  signal = new AbortController().signal,
-) {
+async function line(words: string | string[], table: readonly Command[] = commands, signal = new AbortController().signal) {
   let out = "";
   let err = "";
   const outside: Outside = {
@@ -68,38 +64,23 @@ const wrong: [words: string, message: RegExp][] = [
   ["pretrain 7 --data a --out b", /^Cannot pretrain "7": expected teacher, autoencoder, perceptual/],
   ["pretrain --data a --out b", /^Missing WHAT of pretrain/],
   ["simulate --teacher a --out b extra", /^Unexpected "extra" after simulate/],
-  [
-    "simulate --teacher a --out b --count many",
-    /^Cannot set simulate.count to "many" \(--count\): expected a whole number above 0\n$/,
-  ],
-  [
-    "simulate --teacher a --out b --count 1.5",
-    /^Cannot set simulate.count to 1.5 \(--count\): expected a whole number above 0/,
-  ],
+  ["simulate --teacher a --out b --count many", /^Cannot set simulate.count to "many" \(--count\): expected a whole number above 0\n$/],
+  ["simulate --teacher a --out b --count 1.5", /^Cannot set simulate.count to 1.5 \(--count\): expected a whole number above 0/],
   ["simulate --teacher a --out b --guidance -1", /^Cannot set simulate.guidance to -1 .*a number of at least 0/],
-  [
-    "simulate --teacher a --out b --solver hune",
-    /^Cannot set simulate.solver to "hune" .*one of "euler", "heun", "ddim", "dpm\+\+2m"/,
-  ],
+  ["simulate --teacher a --out b --solver hune", /^Cannot set simulate.solver to "hune" .*one of "euler", "heun", "ddim", "dpm\+\+2m"/],
   ["simulate --teacher a --out b --json=yes", /^Cannot give "--json" the value "yes"/],
   ["doctor --set count=5", /^Unknown setting "count" in --set: did you mean "simulate.count" or "evaluate.count"\?/],
   ["doctor --set simulate.cuont=5", /^Unknown setting "simulate.cuont" in --set: did you mean "simulate.count"\?/],
   ["doctor --set simulate=5", /^Cannot set simulate to 5 \(--set\): expected a group of settings \(count, steps, /],
   ["doctor --set simulate.count", /^Cannot read --set "simulate.count": expected path.to.key=value/],
-  [
-    "doctor --set pretrain.autoencoder.downsample=3",
-    /^Cannot set pretrain.autoencoder.downsample to 3 .*one of 2, 4, 8/,
-  ],
+  ["doctor --set pretrain.autoencoder.downsample=3", /^Cannot set pretrain.autoencoder.downsample to 3 .*one of 2, 4, 8/],
   ["doctor --set network.multipliers=[1,x]", /^Cannot set network.multipliers.1 to "x" .*a whole number above 0/],
   ["doctor --set train.ema=1.5", /^Cannot set train.ema to 1.5 .*a number from 0 to 1/],
   ["doctor --set images.background=red", /^Cannot set images.background to "red" .*text such as "#ffffff"/],
   ["doctor --set __proto__.x=1", /^Unknown setting "__proto__/],
   ["doctor --preset dmo", /^Unknown preset "dmo": did you mean "demo"\?/],
   ["doctor --preset toString", /^Unknown preset "toString": the presets are/],
-  [
-    "doctor --config /nowhere/at/all.yaml",
-    /^Cannot read settings from "\/nowhere\/at\/all.yaml": there is no such file/,
-  ],
+  ["doctor --config /nowhere/at/all.yaml", /^Cannot read settings from "\/nowhere\/at\/all.yaml": there is no such file/],
   ["sample --model a --out b --count 0", /^Cannot set --count to "0": expected a whole number above 0/],
 ];
 
@@ -121,8 +102,7 @@ test("prints help for every command, whose example the table itself accepts", as
     const help = await line(`${command.name} --help`);
     assert.is(help.code, 0);
     assert.ok(help.out.includes(command.example), command.name);
-    for (const flag of Object.keys(command.flags))
-      assert.ok(help.out.includes(`--${flag}`), `${command.name} --${flag}`);
+    for (const flag of Object.keys(command.flags)) assert.ok(help.out.includes(`--${flag}`), `${command.name} --${flag}`);
     assert.is((await line(`help ${command.name}`)).out, help.out);
     const [, ...words] = command.example.split(" ");
     assert.is((await line(words, table)).code, 0, command.example);
@@ -142,9 +122,7 @@ test("lets a later source win: preset, recorded run, file, then flags", async ()
   const config = join(folder, "mine.yaml");
   await writeFile(config, "network:\n  heads: 8\n  depth: 8\nsimulate: {steps: 9}\n");
   const base = `simulate --teacher ${teacher} --out x --preset smoke`;
-  const settings = await settingsFrom(
-    `${base} --config ${config} --set network.depth=9 --set simulate.steps=10 --seed 5`,
-  );
+  const settings = await settingsFrom(`${base} --config ${config} --set network.depth=9 --set simulate.steps=10 --seed 5`);
   assert.equal([settings.network.width, settings.network.heads, settings.network.depth, settings.seed], [77, 8, 9, 5]);
   assert.is(settings.simulate.steps, 10);
   assert.is(settings.simulate.count, 32, "a run decides what its model is, not how much to simulate");
@@ -172,15 +150,9 @@ test("names the file and line of broken YAML, and takes an empty file", async ()
   await writeFile(config, "# nothing yet\n");
   assert.is((await settingsFrom(`doctor --config ${config}`)).simulate.count, 10_000);
   await writeFile(config, "simulate: {cuont: 5}\n");
-  assert.match(
-    (await line(`doctor --config ${config}`)).err,
-    /^Unknown setting "simulate.cuont" in .*broken.yaml: did you mean/,
-  );
+  assert.match((await line(`doctor --config ${config}`)).err, /^Unknown setting "simulate.cuont" in .*broken.yaml: did you mean/);
   await writeFile(config, "- 1\n");
-  assert.match(
-    (await line(`doctor --config ${config}`)).err,
-    /^Cannot set the settings to \[ 1 \] .*expected a group of settings/,
-  );
+  assert.match((await line(`doctor --config ${config}`)).err, /^Cannot set the settings to \[ 1 \] .*expected a group of settings/);
 });
 
 test("uses the demo preset for a bare run only", async () => {
@@ -190,9 +162,7 @@ test("uses the demo preset for a bare run only", async () => {
 });
 
 /** A table with one command that does what it is told. */
-const doing = (start: Command["start"]): Command[] => [
-  { name: "go", summary: "", positionals: [], flags: {}, example: "", start },
-];
+const doing = (start: Command["start"]): Command[] => [{ name: "go", summary: "", positionals: [], flags: {}, example: "", start }];
 
 test("prints a failure's sentence alone, and the stack of what nobody foresaw", async () => {
   const failed = await line(

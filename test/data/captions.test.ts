@@ -6,7 +6,9 @@ import { assert, suite } from "../harness.ts";
 const test = suite("captions a teacher keeps");
 
 test("the bundled teacher's name every attribute about as often as the set does", async () => {
-  const model = JSON.parse(await readFile(new URL("../../data/demo/teacher/model.json", import.meta.url), "utf8")) as { captions: string[] };
+  const model = JSON.parse(await readFile(new URL("../../data/demo/teacher/model.json", import.meta.url), "utf8")) as {
+    captions: string[];
+  };
   const scenes = model.captions.map(parseCaption);
   for (const name of attributeNames) {
     for (const value of attributeValues[name]) {

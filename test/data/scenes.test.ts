@@ -1,12 +1,5 @@
 import { createHash } from "node:crypto";
-import {
-  attributeNames,
-  attributeValues,
-  combinationCount,
-  orderCount,
-  parseCaption,
-  phrase,
-} from "../../data/scenes/attributes.ts";
+import { attributeNames, attributeValues, combinationCount, orderCount, parseCaption, phrase } from "../../data/scenes/attributes.ts";
 import { renderScene, svgOf } from "../../data/scenes/draw.ts";
 import { captionOf, scene } from "../../data/scenes/scene.ts";
 import { assert, suite } from "../harness.ts";

@@ -13,7 +13,16 @@ const test = suite("gradient accumulation");
 const BATCH = 8;
 const config = { shape: [8, 8, 2], patch: 2, width: 16, depth: 2, heads: 2 } as const;
 const settings = {
-  steps: 100, batch: BATCH, learningRate: 1e-3, warmup: 1, decay: 0, beta1: 0.9, beta2: 0.99, weightDecay: 0.01, clip: 1, ema: 0.9,
+  steps: 100,
+  batch: BATCH,
+  learningRate: 1e-3,
+  warmup: 1,
+  decay: 0,
+  beta1: 0.9,
+  beta2: 0.99,
+  weightDecay: 0.01,
+  clip: 1,
+  ema: 0.9,
 };
 
 const shape = [BATCH, ...config.shape];
@@ -45,7 +54,12 @@ function agree(actual: Record<string, Weights>, expected: Record<string, Weights
   for (const [key, { data: values }] of Object.entries(expected.network!)) {
     const gradients = expected.first![key]!.data;
     const sound = [...values.keys()].filter((i) => Math.abs(gradients[i]!) > 1e-5);
-    assert.close(sound.map((i) => actual.network![key]!.data[i]!), sound.map((i) => values[i]!), 1e-5, key);
+    assert.close(
+      sound.map((i) => actual.network![key]!.data[i]!),
+      sound.map((i) => values[i]!),
+      1e-5,
+      key,
+    );
   }
 }
 

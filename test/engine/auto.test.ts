@@ -9,7 +9,10 @@ const { signal } = new AbortController();
 
 test("auto becomes the fastest device that answers, and is reported", async () => {
   const events: PipelineEvent[] = [];
-  const { engine } = await withDevice(settingsSchema.parse({ engine: { device: "auto", threads: 1 } }), { signal, report: (event) => events.push(event) });
+  const { engine } = await withDevice(settingsSchema.parse({ engine: { device: "auto", threads: 1 } }), {
+    signal,
+    report: (event) => events.push(event),
+  });
   assert.ok(["cpu", "webgpu", "cuda"].includes(engine.device));
   assert.is(engine.threads, 1);
   assert.is(events.length, 1);
@@ -24,7 +27,10 @@ test("a device that is named stays, without a word", async () => {
 test("an aborted search ends with the signal's reason", async () => {
   const controller = new AbortController();
   controller.abort(new Error("enough"));
-  await assert.rejects(withDevice(settingsSchema.parse({ engine: { device: "auto" } }), { signal: controller.signal, report: () => {} }), "enough");
+  await assert.rejects(
+    withDevice(settingsSchema.parse({ engine: { device: "auto" } }), { signal: controller.signal, report: () => {} }),
+    "enough",
+  );
 });
 
 test.run();

@@ -31,7 +31,11 @@ async function outcome(compile: (engine: Engine) => Promise<Step>, cache: string
 }
 const smallDit = (engine: Engine): Promise<Step> => ditStep(engine, { depth: 4, batch: 2, width: 32 });
 
-for (const [name, compile] of [["DiT", smallDit], ["U-Net", unetStep], ["autoencoder", (e: Engine) => autoencoderStep(e, 1)]] as const) {
+for (const [name, compile] of [
+  ["DiT", smallDit],
+  ["U-Net", unetStep],
+  ["autoencoder", (e: Engine) => autoencoderStep(e, 1)],
+] as const) {
   test(`${name}: a step from the cache has the bits of one without`, async () => {
     const plain = await outcome(compile, false);
     assert.equal(await outcome(compile, folder), plain, "as it is written");
@@ -60,7 +64,10 @@ const model = (n: number, bytes = 100) =>
   encodeModel({
     inputs: [{ name: "x", shape: [1], dtype: "float32" }],
     outputs: [{ name: "y", shape: [1], dtype: "float32" }],
-    nodes: [{ op: "Add", inputs: ["x", "c"], outputs: ["s"], attributes: {} }, { op: "Slice", inputs: ["s", "zero", "one"], outputs: ["y"], attributes: {} }],
+    nodes: [
+      { op: "Add", inputs: ["x", "c"], outputs: ["s"], attributes: {} },
+      { op: "Slice", inputs: ["s", "zero", "one"], outputs: ["y"], attributes: {} },
+    ],
     constants: [
       { name: "c", shape: [bytes / 4], dtype: "float32", data: new Float32Array(bytes / 4).fill(n) },
       { name: "zero", shape: [1], dtype: "int64", data: BigInt64Array.of(0n) },

@@ -20,7 +20,10 @@ test("every kernel with a gradient is covered or refused for a reason", () => {
 
 test("every kernel that is translated is tried by a specimen", () => {
   const tried = coverage.emitted.flatMap((names) => [...names]);
-  assert.equal([...translated].filter((name) => !tried.includes(name) && name !== LAYER_NORM), []);
+  assert.equal(
+    [...translated].filter((name) => !tried.includes(name) && name !== LAYER_NORM),
+    [],
+  );
 });
 
 test("every kernel that is not covered is refused by name", () => {

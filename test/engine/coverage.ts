@@ -73,7 +73,8 @@ export function measure(): Coverage {
 export function tableOf({ emitted, kernels, differentiable }: Coverage): string {
   const own = (name: string): boolean => name in specimens;
   const smooth = (name: string): boolean =>
-    own(name) && Array.from({ length: DRAWS }, (_, seed) => specimens[name]?.(createDraw(seed, name)).gradient).some((has) => has !== false);
+    own(name) &&
+    Array.from({ length: DRAWS }, (_, seed) => specimens[name]?.(createDraw(seed, name)).gradient).some((has) => has !== false);
   const reached = (name: string): boolean => emitted.some((names) => names.has(name));
   const list = (names: string[]): string => [...names].sort().join(", ");
   const row = (title: string, names: string[]): string => `| ${title} (${names.length}) | ${list(names)} |`;
@@ -84,11 +85,23 @@ export function tableOf({ emitted, kernels, differentiable }: Coverage): string 
     "| | Kernels |",
     "|---|---|",
     row("Values, first and second gradients", differentiable.filter(smooth)),
-    row("Emitted by gradients alone, differentiable themselves", differentiable.filter((name) => reached(name) && !own(name))),
-    row("Values in steps: the gradient is zero, that of Cast passes through", differentiable.filter((name) => own(name) && !smooth(name))),
-    row("Values; without a gradient in TensorFlow.js", kernels.filter((name) => reached(name) && !differentiable.includes(name))),
+    row(
+      "Emitted by gradients alone, differentiable themselves",
+      differentiable.filter((name) => reached(name) && !own(name)),
+    ),
+    row(
+      "Values in steps: the gradient is zero, that of Cast passes through",
+      differentiable.filter((name) => own(name) && !smooth(name)),
+    ),
+    row(
+      "Values; without a gradient in TensorFlow.js",
+      kernels.filter((name) => reached(name) && !differentiable.includes(name)),
+    ),
     `| Not covered, of those with a gradient (${refused.length}) | ${refused.map((name) => `${name}: ${REFUSED[name] ?? "UNEXPLAINED"}`).join("; ")} |`,
-    row("Not covered, without a gradient in TensorFlow.js", left.filter((name) => !isGradient(name))),
+    row(
+      "Not covered, without a gradient in TensorFlow.js",
+      left.filter((name) => !isGradient(name)),
+    ),
     row("TensorFlow.js's gradient kernels that are replaced by forms with a derivative", left.filter(isGradient)),
   ].join("\n");
 }
@@ -101,5 +114,8 @@ export const printed = (): string => TABLE.exec(readFileSync(README, "utf8"))?.[
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const table = tableOf(measure());
-  writeFileSync(README, readFileSync(README, "utf8").replace(TABLE, (_, open, _old, close) => `${open}${table}${close}`));
+  writeFileSync(
+    README,
+    readFileSync(README, "utf8").replace(TABLE, (_, open, _old, close) => `${open}${table}${close}`),
+  );
 }

@@ -5,10 +5,14 @@ import { ditStep } from "../../stages/bench/programs.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("eager");
-const hasTensorflow = await import("@tensorflow/tfjs-node" as string).then(() => true, () => false);
+const hasTensorflow = await import("@tensorflow/tfjs-node" as string).then(
+  () => true,
+  () => false,
+);
 
 test("device tensorflow says what to install where it is absent", async () => {
-  if (!hasTensorflow) await assert.rejects(createEngine({ device: "tensorflow" }), /tfjs-node-gpu.*tfjs-node.*npm install @tensorflow\/tfjs-node/);
+  if (!hasTensorflow)
+    await assert.rejects(createEngine({ device: "tensorflow" }), /tfjs-node-gpu.*tfjs-node.*npm install @tensorflow\/tfjs-node/);
 });
 
 /** The tfjs CPU backend under the name that tfjs-node registers, with a count of what is written to it. */

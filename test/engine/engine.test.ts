@@ -63,7 +63,9 @@ test("frozen weights, integer inputs and an output that is an input", () =>
       name: "lookup",
       sets: { frozen },
       inputs: { label: { shape: [2], dtype: "int32" } },
-      run: (sets, { label }) => ({ outputs: { rows: tf.gather(sets.frozen.table as Tensor, label as tf.Tensor1D), label: label as Tensor } }),
+      run: (sets, { label }) => ({
+        outputs: { rows: tf.gather(sets.frozen.table as Tensor, label as tf.Tensor1D), label: label as Tensor },
+      }),
     });
     const { rows, label } = await program.run({ label: Int32Array.of(2, 0) });
     assert.equal(rows, Float32Array.of(5, 6, 1, 2));

@@ -34,11 +34,21 @@ const cases: [key: string, operation: string, body: (x: Tensor) => unknown, reas
   ["suppression", "tf.nonMaxSuppression", (x) => tf.image.nonMaxSuppression(...boxes(x), 2), SHAPE],
   ["suppressionAsync", "tf.nonMaxSuppressionAsync", (x) => tf.image.nonMaxSuppressionAsync(...boxes(x), 2), SHAPE],
   ["topk", "tf.topk", (x) => tf.topk(x, 2), UNKNOWN],
-  ["transform", "tf.transform", (x) => tf.image.transform(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, tf.ones([1, 8]) as tf.Tensor2D), UNKNOWN],
+  [
+    "transform",
+    "tf.transform",
+    (x) => tf.image.transform(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, tf.ones([1, 8]) as tf.Tensor2D),
+    UNKNOWN,
+  ],
   ["complex", "tf.complex", (x) => tf.complex(x, x), COMPLEX],
   ["fft", "tf.rfft", (x) => tf.spectral.rfft(x), COMPLEX],
   ["string", "tf.tensor", () => tf.tensor(["a", "b"]), STRINGS],
-  ["channels first", "tf.conv2d", (x) => tf.conv2d(tf.reshape(x, [1, 1, 4, 4]) as tf.Tensor4D, tf.ones([1, 1, 1, 1]), 1, "same", "NCHW"), /asks for dataFormat "NCHW"; transpose to "NHWC"/],
+  [
+    "channels first",
+    "tf.conv2d",
+    (x) => tf.conv2d(tf.reshape(x, [1, 1, 4, 4]) as tf.Tensor4D, tf.ones([1, 1, 1, 1]), 1, "same", "NCHW"),
+    /asks for dataFormat "NCHW"; transpose to "NHWC"/,
+  ],
 ];
 
 for (const [key, operation, body, reason] of cases) {

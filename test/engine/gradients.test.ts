@@ -22,14 +22,16 @@ const softmax = (v: Vector): Vector => {
   return e.map((x) => x / e.reduce((a, b) => a + b, 0));
 };
 /** Applies f to each run of `length` numbers. */
-const byRow = (length: number, f: (v: Vector) => Vector) => (v: Vector): Vector =>
-  Array.from({ length: v.length / length }, (_, i) => f(v.slice(i * length, (i + 1) * length))).flat();
+const byRow =
+  (length: number, f: (v: Vector) => Vector) =>
+  (v: Vector): Vector =>
+    Array.from({ length: v.length / length }, (_, i) => f(v.slice(i * length, (i + 1) * length))).flat();
 
 /** Group normalisation of [1, 2, 2, 4] in two groups: channels 0-1 and 2-3 of all four pixels. */
 function groups(v: Vector): Vector {
   const result = [...v];
   for (const group of [0, 1]) {
-    const at = v.map((_, i) => i).filter((i) => i % 4 >> 1 === group);
+    const at = v.map((_, i) => i).filter((i) => (i % 4) >> 1 === group);
     for (const [k, value] of standardise(at.map((i) => v[i] as number)).entries()) result[at[k] as number] = value;
   }
   return result.map((x, i) => x * SCALE[i % 4]! + BIAS[i % 4]!);
@@ -111,27 +113,62 @@ const formulas: Record<string, Formula> = {
   rsqrt: each(tf.rsqrt, (x) => 1 / Math.sqrt(x), [0.5, 3]),
   log: each(tf.log, Math.log, [0.5, 3]),
   reciprocal: each(tf.reciprocal, (x) => 1 / x, [0.5, 3]),
-  quotient: each((x) => tf.div(tf.sin(x), tf.add(x, 3)), (x) => Math.sin(x) / (x + 3)),
+  quotient: each(
+    (x) => tf.div(tf.sin(x), tf.add(x, 3)),
+    (x) => Math.sin(x) / (x + 3),
+  ),
   elu: each(tf.elu, (x) => (x > 0 ? x : Math.expm1(x))),
   silu: each(swish, (x) => x * sigmoid(x)),
-  gelu: each((x) => swish(x, 1.702), (x) => x * sigmoid(1.702 * x)),
-  "leaky relu": each((x) => tf.square(tf.leakyRelu(x, 0.2)), (x) => (x > 0 ? x : 0.2 * x) ** 2),
-  where: each((x) => tf.where(tf.greater(x, 0), tf.sin(x), tf.square(x)), (x) => (x > 0 ? Math.sin(x) : x * x)),
-  maximum: each((x) => tf.square(tf.maximum(x, 0.3)), (x) => Math.max(x, 0.3) ** 2),
+  gelu: each(
+    (x) => swish(x, 1.702),
+    (x) => x * sigmoid(1.702 * x),
+  ),
+  "leaky relu": each(
+    (x) => tf.square(tf.leakyRelu(x, 0.2)),
+    (x) => (x > 0 ? x : 0.2 * x) ** 2,
+  ),
+  where: each(
+    (x) => tf.where(tf.greater(x, 0), tf.sin(x), tf.square(x)),
+    (x) => (x > 0 ? Math.sin(x) : x * x),
+  ),
+  maximum: each(
+    (x) => tf.square(tf.maximum(x, 0.3)),
+    (x) => Math.max(x, 0.3) ** 2,
+  ),
   softmax: { tensor: (x) => tf.softmax(x), exact: byRow(4, softmax) },
   "tf.logSoftmax": { tensor: (x) => tf.logSoftmax(x), exact: byRow(4, (v) => softmax(v).map(Math.log)) },
   erf: each(tf.erf, erf),
   "scaled elu": each(tf.selu, (x) => 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x))),
-  prelu: each((x) => tf.square(tf.prelu(x, tf.scalar(0.3))), (x) => (x > 0 ? x : 0.3 * x) ** 2),
-  pow: each((x) => tf.pow(x, tf.sin(x)), (x) => x ** Math.sin(x), [0.5, 2]),
-  atan2: each((x) => tf.atan2(tf.sin(x), tf.sub(x, 3)), (x) => Math.atan2(Math.sin(x), x - 3)),
-  clip: each((x) => tf.square(tf.clipByValue(x, -0.7, 1.1)), (x) => Math.min(Math.max(x, -0.7), 1.1) ** 2),
-  relu6: each((x) => tf.square(tf.relu6(tf.mul(x, 4))), (x) => Math.min(Math.max(4 * x, 0), 6) ** 2),
+  prelu: each(
+    (x) => tf.square(tf.prelu(x, tf.scalar(0.3))),
+    (x) => (x > 0 ? x : 0.3 * x) ** 2,
+  ),
+  pow: each(
+    (x) => tf.pow(x, tf.sin(x)),
+    (x) => x ** Math.sin(x),
+    [0.5, 2],
+  ),
+  atan2: each(
+    (x) => tf.atan2(tf.sin(x), tf.sub(x, 3)),
+    (x) => Math.atan2(Math.sin(x), x - 3),
+  ),
+  clip: each(
+    (x) => tf.square(tf.clipByValue(x, -0.7, 1.1)),
+    (x) => Math.min(Math.max(x, -0.7), 1.1) ** 2,
+  ),
+  relu6: each(
+    (x) => tf.square(tf.relu6(tf.mul(x, 4))),
+    (x) => Math.min(Math.max(4 * x, 0), 6) ** 2,
+  ),
   cumsum: { tensor: (x) => tf.square(tf.cumsum(x, 1)), exact: byRow(4, (v) => squares(v.map((_, i) => total(v.slice(0, i + 1))))) },
   cumprod: { tensor: (x) => tf.cumprod(x, 1), exact: byRow(4, products) },
-  "cumprod past a zero": { tensor: (x) => tf.cumprod(tf.mul(x, [1, 0, 1, 1]), 1), exact: byRow(4, (v) => products(v.map((x, i) => (i === 1 ? 0 : x)))) },
+  "cumprod past a zero": {
+    tensor: (x) => tf.cumprod(tf.mul(x, [1, 0, 1, 1]), 1),
+    exact: byRow(4, (v) => products(v.map((x, i) => (i === 1 ? 0 : x)))),
+  },
   prod: { tensor: (x) => tf.prod(x, 1), exact: byRow(4, (v) => [products(v)[3]!]) },
-  einsum: { // the Gram matrix of the rows
+  einsum: {
+    // the Gram matrix of the rows
     tensor: (x) => tf.einsum("ik,jk->ij", x, x),
     exact: (v) => [0, 1, 2].flatMap((i) => [0, 1, 2].map((j) => total([0, 1, 2, 3].map((k) => v[4 * i + k]! * v[4 * j + k]!)))),
   },
@@ -139,7 +176,10 @@ const formulas: Record<string, Formula> = {
     tensor: (x) => tf.matMul(x, x, true),
     exact: (v) => [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].map((j) => total([0, 1, 2].map((k) => v[4 * k + i]! * v[4 * k + j]!)))),
   },
-  gather: { tensor: (x) => tf.square(tf.gather(x, tf.tensor1d(INDICES, "int32"), 1)), exact: byRow(4, (v) => squares(INDICES.map((i) => v[i]!))) },
+  gather: {
+    tensor: (x) => tf.square(tf.gather(x, tf.tensor1d(INDICES, "int32"), 1)),
+    exact: byRow(4, (v) => squares(INDICES.map((i) => v[i]!))),
+  },
   "avgPool, overlapping, with padding": {
     tensor: (x) => tf.square(tf.avgPool(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, 3, 2, 1, "floor")),
     exact: (v) => squares(windows(v, [4, 4], [3, 2, 1, 2]).map(mean)),
@@ -150,19 +190,33 @@ const formulas: Record<string, Formula> = {
     exact: (v) => squares(windows(v, [4, 4], [3, 2, 1, 2]).map((u) => Math.max(...u))),
     shape: [4, 4],
   },
-  "resizeBilinear by centres": { tensor: (x) => tf.square(tf.image.resizeBilinear(image(x), [1, 9], false, true)), exact: (v) => squares(resized(v, 9)), shape: [5] },
-  "resizeNearestNeighbor": {
+  "resizeBilinear by centres": {
+    tensor: (x) => tf.square(tf.image.resizeBilinear(image(x), [1, 9], false, true)),
+    exact: (v) => squares(resized(v, 9)),
+    shape: [5],
+  },
+  resizeNearestNeighbor: {
     tensor: (x) => tf.square(tf.image.resizeNearestNeighbor(image(x), [1, 9])),
     exact: (v) => squares(Array.from({ length: 9 }, (_, i) => v[Math.floor((i * 5) / 9)]!)),
     shape: [5],
   },
-  "conv2d, dilated": { tensor: (x) => tf.square(tf.conv2d(image(x), taps(), 1, "valid", "NHWC", [1, 2])), exact: (v) => squares(convolved(v, 2)), shape: [8] },
-  "conv2d, the kernel": { // as a function of its kernel: the input stays
-    tensor: (x) => tf.square(tf.conv2d(tf.tensor4d([0.3, 1, -2, 0.5, 1.5], [1, 1, 5, 1]), tf.reshape(x, [1, 3, 1, 1]) as tf.Tensor4D, 1, "valid")),
+  "conv2d, dilated": {
+    tensor: (x) => tf.square(tf.conv2d(image(x), taps(), 1, "valid", "NHWC", [1, 2])),
+    exact: (v) => squares(convolved(v, 2)),
+    shape: [8],
+  },
+  "conv2d, the kernel": {
+    // as a function of its kernel: the input stays
+    tensor: (x) =>
+      tf.square(tf.conv2d(tf.tensor4d([0.3, 1, -2, 0.5, 1.5], [1, 1, 5, 1]), tf.reshape(x, [1, 3, 1, 1]) as tf.Tensor4D, 1, "valid")),
     exact: (v) => squares([0, 1, 2].map((i) => total(v.map((w, k) => w * [0.3, 1, -2, 0.5, 1.5][i + k]!)))),
     shape: [3],
   },
-  "depthwiseConv2d, dilated": { tensor: (x) => tf.square(tf.depthwiseConv2d(image(x), taps(), 1, "valid", "NHWC", [1, 3])), exact: (v) => squares(convolved(v, 3)), shape: [9] },
+  "depthwiseConv2d, dilated": {
+    tensor: (x) => tf.square(tf.depthwiseConv2d(image(x), taps(), 1, "valid", "NHWC", [1, 3])),
+    exact: (v) => squares(convolved(v, 3)),
+    shape: [9],
+  },
   max: { tensor: (x) => tf.square(tf.max(x, 1)), exact: byRow(4, (v) => [Math.max(...v) ** 2]) },
   layerNorm: { tensor: (x) => layerNorm(x), exact: byRow(4, standardise) },
   groupNorm: {
@@ -171,7 +225,10 @@ const formulas: Record<string, Formula> = {
     shape: [1, 2, 2, 4],
   },
   attention: {
-    tensor: (x) => selfAttention({ "a.qkv.kernel": tf.tensor(kernels.qkv, [4, 12]), "a.out.kernel": tf.tensor(kernels.out, [4, 4]) }, "a", x, { heads: 2 }),
+    tensor: (x) =>
+      selfAttention({ "a.qkv.kernel": tf.tensor(kernels.qkv, [4, 12]), "a.out.kernel": tf.tensor(kernels.out, [4, 4]) }, "a", x, {
+        heads: 2,
+      }),
     exact: attend,
     shape: [1, 3, 4],
   },

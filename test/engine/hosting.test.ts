@@ -60,9 +60,24 @@ const failures: [how: How, during: RegExp, starting: RegExp, kind?: ComputeError
   ["throw", /^an error of the method$/, /^an error of the method$/],
   ["uncloneable", /^an odd error$/, /^an odd error$/],
   ["exit", /^Compute worker "failing sampler" ended with code 7 during "fail"$/, /ended with code 7 on starting$/, "ended"],
-  ["uncaught", /^Compute worker "failing sampler" crashed during "fail": nobody catches this$/, /^Cannot start compute worker "failing sampler" from .*failing.ts: nobody/, "ended"],
-  ["heap", /^Compute worker "failing sampler" ran out of memory during "fail"$/, /^Compute worker "failing sampler" ran out of memory on starting$/, "memory"],
-  ["runtime", /^Compute worker "failing sampler" ran out of memory during "fail", asking for 4398046511104 bytes$/, /on starting, asking for 4398046511104 bytes$/, "memory"],
+  [
+    "uncaught",
+    /^Compute worker "failing sampler" crashed during "fail": nobody catches this$/,
+    /^Cannot start compute worker "failing sampler" from .*failing.ts: nobody/,
+    "ended",
+  ],
+  [
+    "heap",
+    /^Compute worker "failing sampler" ran out of memory during "fail"$/,
+    /^Compute worker "failing sampler" ran out of memory on starting$/,
+    "memory",
+  ],
+  [
+    "runtime",
+    /^Compute worker "failing sampler" ran out of memory during "fail", asking for 4398046511104 bytes$/,
+    /on starting, asking for 4398046511104 bytes$/,
+    "memory",
+  ],
 ];
 for (const [how, during, starting, kind] of failures) {
   test(`a worker that fails by "${how}" is named, in a call and on starting, and nothing is left of it`, async () => {
@@ -89,36 +104,43 @@ test("a module that cannot be loaded is named", async () => {
 
 test("for a pipeline, too little memory is a Failure with a remedy; other errors stay what they are", async () => {
   const worker = await startWorker<Failing>({ name: "teacher sampler", module, options: {}, remedy: "lower simulate.batch" });
-  const error = await assert.rejects(worker.call("fail", "runtime"), /^Compute worker "teacher sampler" ran out of memory .*; lower simulate.batch/);
+  const error = await assert.rejects(
+    worker.call("fail", "runtime"),
+    /^Compute worker "teacher sampler" ran out of memory .*; lower simulate.batch/,
+  );
   assert.is(error.name, "Failure");
   assert.is((await assert.rejects(worker.call("fail", "throw"))).message, "an error of the method");
   await worker.close();
 });
 
-test("the control thread stays free while two engines train", async () => {
-  const training = new URL("./training.ts", import.meta.url);
-  const workers = await Promise.all(
-    [0, 1].map((seed) => startCompute<Training>({ name: `trainer ${seed}`, module: training, options: { seed } })),
-  );
-  const delay = monitorEventLoopDelay({ resolution: 5 });
-  delay.enable();
-  let steps = 0;
-  const end = performance.now() + 3000;
-  await Promise.all(
-    workers.map(async (worker) => {
-      while (performance.now() < end) {
-        const { loss } = await worker.call("step", { step: steps++ });
-        assert.ok(Number.isFinite(loss));
-      }
-      const { weights } = await worker.call("save", undefined as never);
-      assert.ok(weights.length > 0);
-    }),
-  );
-  delay.disable();
-  const p99 = delay.percentile(99) / 1e6;
-  assert.ok(steps > 20 && delay.count > 50, `${steps} steps, ${delay.count} ticks`);
-  assert.ok(p99 < 50, `event-loop delay p99 ${p99.toFixed(1)} ms`);
-  await Promise.all(workers.map((worker) => worker.close()));
-}, { seconds: 60 });
+test(
+  "the control thread stays free while two engines train",
+  async () => {
+    const training = new URL("./training.ts", import.meta.url);
+    const workers = await Promise.all(
+      [0, 1].map((seed) => startCompute<Training>({ name: `trainer ${seed}`, module: training, options: { seed } })),
+    );
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    let steps = 0;
+    const end = performance.now() + 3000;
+    await Promise.all(
+      workers.map(async (worker) => {
+        while (performance.now() < end) {
+          const { loss } = await worker.call("step", { step: steps++ });
+          assert.ok(Number.isFinite(loss));
+        }
+        const { weights } = await worker.call("save", undefined as never);
+        assert.ok(weights.length > 0);
+      }),
+    );
+    delay.disable();
+    const p99 = delay.percentile(99) / 1e6;
+    assert.ok(steps > 20 && delay.count > 50, `${steps} steps, ${delay.count} ticks`);
+    assert.ok(p99 < 50, `event-loop delay p99 ${p99.toFixed(1)} ms`);
+    await Promise.all(workers.map((worker) => worker.close()));
+  },
+  { seconds: 60 },
+);
 
 test.run();

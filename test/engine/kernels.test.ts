@@ -21,7 +21,26 @@ const unary = (names: string[], options: Partial<Case> = {}): Record<string, Cas
   Object.fromEntries(names.map((name) => [name, { shapes: [[3, 1, 5]], body: (tf as never)[name] as Body, ...options }]));
 
 group("one operand", {
-  ...unary(["neg", "exp", "tanh", "sigmoid", "relu", "abs", "sin", "cos", "atan", "sinh", "cosh", "erf", "softplus", "square", "elu", "expm1", "relu6", "leakyRelu"]),
+  ...unary([
+    "neg",
+    "exp",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "abs",
+    "sin",
+    "cos",
+    "atan",
+    "sinh",
+    "cosh",
+    "erf",
+    "softplus",
+    "square",
+    "elu",
+    "expm1",
+    "relu6",
+    "leakyRelu",
+  ]),
   ...unary(["sign", "floor", "ceil", "round", "step"]),
   ...unary(["log", "sqrt", "rsqrt", "reciprocal", "log1p"], { range: [0.2, 3] }),
   ...unary(["asin", "acos", "tan"], { range: [-0.9, 0.9] }),
@@ -35,7 +54,25 @@ group("one operand", {
   },
 });
 
-const PAIRS = [[[4, 3], [4, 3]], [[2, 3, 5], [3, 1]], [[1, 5], [4, 1]], [[], [3, 2]], [[2, 1, 1, 3], [5, 1]]];
+const PAIRS = [
+  [
+    [4, 3],
+    [4, 3],
+  ],
+  [
+    [2, 3, 5],
+    [3, 1],
+  ],
+  [
+    [1, 5],
+    [4, 1],
+  ],
+  [[], [3, 2]],
+  [
+    [2, 1, 1, 3],
+    [5, 1],
+  ],
+];
 const binary = (names: string[], range?: readonly [number, number]): Record<string, Case> =>
   Object.fromEntries(
     names.flatMap((name) =>
@@ -48,18 +85,31 @@ group("two operands with broadcasting", {
 });
 
 const compare = (name: "equal" | "greater" | "greaterEqual" | "less" | "lessEqual" | "notEqual"): Case => ({
-  shapes: [[4, 3], [1, 3]],
+  shapes: [
+    [4, 3],
+    [1, 3],
+  ],
   body: (a, b) => tf[name](tf.round(a), tf.round(b)),
   gradient: false,
 });
 const flag = (x: Tensor): Tensor => tf.greater(x, 0);
 group("comparison and choice", {
-  equal: compare("equal"), notEqual: compare("notEqual"), greater: compare("greater"),
-  greaterEqual: compare("greaterEqual"), less: compare("less"), lessEqual: compare("lessEqual"),
+  equal: compare("equal"),
+  notEqual: compare("notEqual"),
+  greater: compare("greater"),
+  greaterEqual: compare("greaterEqual"),
+  less: compare("less"),
+  lessEqual: compare("lessEqual"),
   and: { shapes: [[5], [5]], body: (a, b) => tf.logicalAnd(flag(a), flag(b)), gradient: false },
   or: { shapes: [[5], [5]], body: (a, b) => tf.logicalOr(flag(a), flag(b)), gradient: false },
   not: { shapes: [[5]], body: (a) => tf.logicalNot(flag(a)), gradient: false },
-  where: { shapes: [[4, 3], [4, 3]], body: (a, b) => tf.where(tf.greater(a, b), a, tf.mul(b, 2)) },
+  where: {
+    shapes: [
+      [4, 3],
+      [4, 3],
+    ],
+    body: (a, b) => tf.where(tf.greater(a, b), a, tf.mul(b, 2)),
+  },
   "where with a broadcast": { shapes: [[4, 3], [3]], body: (a, b) => tf.where(tf.greater(a, 0), a, b) },
   all: { shapes: [[3, 4]], body: (a) => tf.all(tf.greater(a, -1.5), 1), gradient: false },
   any: { shapes: [[3, 4]], body: (a) => tf.any(tf.greater(a, 1.5), 0), gradient: false },
@@ -74,7 +124,10 @@ const reduced = (names: string[], shape: number[]): Record<string, Case> =>
       AXES.flatMap((axis) =>
         [true, false].map((keep) => [
           `${name} of [${shape}] over ${axis} ${keep ? "kept" : "dropped"}`,
-          { shapes: [shape], body: ((x: Tensor) => (tf as never as Record<string, (...a: unknown[]) => Tensor>)[name]?.(x, axis, keep)) as Body },
+          {
+            shapes: [shape],
+            body: ((x: Tensor) => (tf as never as Record<string, (...a: unknown[]) => Tensor>)[name]?.(x, axis, keep)) as Body,
+          },
         ]),
       ),
     ),
@@ -91,15 +144,69 @@ group("other reductions", {
 });
 
 group("products", {
-  "two matrices": { shapes: [[3, 4], [4, 5]], body: (a, b) => tf.matMul(a, b) },
-  "first transposed": { shapes: [[4, 3], [4, 5]], body: (a, b) => tf.matMul(a, b, true) },
-  "second transposed": { shapes: [[3, 4], [5, 4]], body: (a, b) => tf.matMul(a, b, false, true) },
-  "both transposed": { shapes: [[4, 3], [5, 4]], body: (a, b) => tf.matMul(a, b, true, true) },
-  batched: { shapes: [[2, 3, 4, 5], [2, 3, 5, 2]], body: (a, b) => tf.matMul(a, b) },
-  "batched, transposed": { shapes: [[2, 3, 4, 5], [2, 3, 2, 5]], body: (a, b) => tf.matMul(a, b, false, true) },
-  "batched, both transposed": { shapes: [[3, 5, 4], [3, 2, 5]], body: (a, b) => tf.matMul(a, b, true, true) },
-  "batch of one": { shapes: [[1, 4, 5], [1, 5, 2]], body: (a, b) => tf.matMul(a, b) },
-  vector: { shapes: [[1, 5], [5, 1]], body: (a, b) => tf.matMul(a, b) },
+  "two matrices": {
+    shapes: [
+      [3, 4],
+      [4, 5],
+    ],
+    body: (a, b) => tf.matMul(a, b),
+  },
+  "first transposed": {
+    shapes: [
+      [4, 3],
+      [4, 5],
+    ],
+    body: (a, b) => tf.matMul(a, b, true),
+  },
+  "second transposed": {
+    shapes: [
+      [3, 4],
+      [5, 4],
+    ],
+    body: (a, b) => tf.matMul(a, b, false, true),
+  },
+  "both transposed": {
+    shapes: [
+      [4, 3],
+      [5, 4],
+    ],
+    body: (a, b) => tf.matMul(a, b, true, true),
+  },
+  batched: {
+    shapes: [
+      [2, 3, 4, 5],
+      [2, 3, 5, 2],
+    ],
+    body: (a, b) => tf.matMul(a, b),
+  },
+  "batched, transposed": {
+    shapes: [
+      [2, 3, 4, 5],
+      [2, 3, 2, 5],
+    ],
+    body: (a, b) => tf.matMul(a, b, false, true),
+  },
+  "batched, both transposed": {
+    shapes: [
+      [3, 5, 4],
+      [3, 2, 5],
+    ],
+    body: (a, b) => tf.matMul(a, b, true, true),
+  },
+  "batch of one": {
+    shapes: [
+      [1, 4, 5],
+      [1, 5, 2],
+    ],
+    body: (a, b) => tf.matMul(a, b),
+  },
+  vector: {
+    shapes: [
+      [1, 5],
+      [5, 1],
+    ],
+    body: (a, b) => tf.matMul(a, b),
+  },
 });
 
 group("shapes", {
@@ -113,11 +220,48 @@ group("shapes", {
   stridedSlice: { shapes: [[6, 5]], body: (x) => tf.stridedSlice(x, [1, 4], [6, 0], [2, -1]) },
   split: { shapes: [[3, 6]], body: (x) => tf.mul(tf.split(x, [1, 2, 3], 1)[1] as Tensor, 2) },
   "split and concat": { shapes: [[3, 6]], body: (x) => tf.concat((tf.split(x, 3, -1) as Tensor[]).reverse(), -1) },
-  concat: { shapes: [[2, 3], [1, 3], [4, 3]], body: (...t) => tf.square(tf.concat(t, 0)) },
-  stack: { shapes: [[2, 3], [2, 3]], body: (...t) => tf.square(tf.stack(t, 1)) },
+  concat: {
+    shapes: [
+      [2, 3],
+      [1, 3],
+      [4, 3],
+    ],
+    body: (...t) => tf.square(tf.concat(t, 0)),
+  },
+  stack: {
+    shapes: [
+      [2, 3],
+      [2, 3],
+    ],
+    body: (...t) => tf.square(tf.stack(t, 1)),
+  },
   unstack: { shapes: [[2, 3]], body: (x) => tf.mul(tf.unstack(x, 1)[2] as Tensor, tf.unstack(x, -1)[0] as Tensor) },
-  pad: { shapes: [[2, 3]], body: (x) => tf.square(tf.pad(x, [[1, 0], [0, 2]], 0.5)) },
-  mirrorPad: { shapes: [[4, 5]], body: (x) => tf.mirrorPad(x, [[1, 2], [2, 0]], "reflect") },
+  pad: {
+    shapes: [[2, 3]],
+    body: (x) =>
+      tf.square(
+        tf.pad(
+          x,
+          [
+            [1, 0],
+            [0, 2],
+          ],
+          0.5,
+        ),
+      ),
+  },
+  mirrorPad: {
+    shapes: [[4, 5]],
+    body: (x) =>
+      tf.mirrorPad(
+        x,
+        [
+          [1, 2],
+          [2, 0],
+        ],
+        "reflect",
+      ),
+  },
   tile: { shapes: [[2, 3]], body: (x) => tf.square(tf.tile(x, [2, 3])) },
   reverse: { shapes: [[3, 4, 2]], body: (x) => tf.square(tf.reverse(x, [0, -1])) },
   cast: { shapes: [[5]], body: (x) => tf.cast(tf.cast(tf.mul(x, 3), "int32"), "float32"), gradient: false },
@@ -128,35 +272,63 @@ const ids = (values: number[]): tf.Tensor1D => tf.tensor1d(values, "int32");
 group("looking things up", {
   gather: { shapes: [[4, 3]], body: (x) => tf.square(tf.gather(x, ids([2, 0, 2, 3, 2]))) },
   "gather along the last axis": { shapes: [[2, 4]], body: (x) => tf.square(tf.gather(x, ids([3, 3, 1]), -1)) },
-  "gather by a matrix": { shapes: [[4, 2]], body: (x) => tf.square(tf.gather(x, tf.tensor2d([[0, 1], [3, 1]], [2, 2], "int32"))) },
+  "gather by a matrix": {
+    shapes: [[4, 2]],
+    body: (x) =>
+      tf.square(
+        tf.gather(
+          x,
+          tf.tensor2d(
+            [
+              [0, 1],
+              [3, 1],
+            ],
+            [2, 2],
+            "int32",
+          ),
+        ),
+      ),
+  },
   segmentSum: { shapes: [[5, 2]], body: (x) => tf.square(tf.unsortedSegmentSum(x, ids([0, 2, 0, 1, 2]), 4)) },
   oneHot: { shapes: [[3, 4]], body: (x) => tf.mul(x, tf.oneHot(ids([1, 3, 0]), 4, 2, -1)) },
   range: { shapes: [[4]], body: (x) => tf.mul(x, tf.range(1, 9, 2)) },
 });
 
-const convolution = (input: number[], kernel: number[], stride: number | [number, number], pad: "same" | "valid" | number, dilation = 1): [string, Case] => [
+const convolution = (
+  input: number[],
+  kernel: number[],
+  stride: number | [number, number],
+  pad: "same" | "valid" | number,
+  dilation = 1,
+): [string, Case] => [
   `[${input}] with [${kernel}], stride ${stride}, ${pad}, dilation ${dilation}`,
   { shapes: [input, kernel], body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, stride, pad, "NHWC", dilation) },
 ];
-group("convolution", Object.fromEntries([
-  convolution([2, 5, 7, 3], [3, 3, 3, 4], 1, "same"),
-  convolution([2, 5, 7, 3], [3, 3, 3, 4], 1, "valid"),
-  convolution([1, 6, 5, 2], [2, 4, 2, 3], 1, "same"),
-  convolution([2, 6, 5, 2], [2, 4, 2, 3], 1, "same"),
-  convolution([2, 6, 6, 2], [5, 5, 2, 3], 1, 1),
-  convolution([2, 8, 8, 3], [3, 3, 3, 2], 2, "same"),
-  convolution([2, 7, 9, 3], [3, 3, 3, 2], 2, "same"),
-  convolution([1, 8, 7, 2], [4, 3, 2, 3], [2, 1], "valid"),
-  convolution([1, 9, 8, 2], [3, 3, 2, 3], 3, "valid"),
-  convolution([1, 6, 6, 2], [3, 3, 2, 3], 1, 1),
-  convolution([1, 9, 9, 2], [3, 3, 2, 2], 1, "same", 2),
-  convolution([2, 4, 5, 3], [1, 1, 3, 4], 1, "same"),
-  convolution([2, 4, 6, 3], [1, 1, 3, 4], 2, "same"),
-  convolution([1, 4, 4, 1], [3, 3, 1, 1], 1, "same"),
-]));
+group(
+  "convolution",
+  Object.fromEntries([
+    convolution([2, 5, 7, 3], [3, 3, 3, 4], 1, "same"),
+    convolution([2, 5, 7, 3], [3, 3, 3, 4], 1, "valid"),
+    convolution([1, 6, 5, 2], [2, 4, 2, 3], 1, "same"),
+    convolution([2, 6, 5, 2], [2, 4, 2, 3], 1, "same"),
+    convolution([2, 6, 6, 2], [5, 5, 2, 3], 1, 1),
+    convolution([2, 8, 8, 3], [3, 3, 3, 2], 2, "same"),
+    convolution([2, 7, 9, 3], [3, 3, 3, 2], 2, "same"),
+    convolution([1, 8, 7, 2], [4, 3, 2, 3], [2, 1], "valid"),
+    convolution([1, 9, 8, 2], [3, 3, 2, 3], 3, "valid"),
+    convolution([1, 6, 6, 2], [3, 3, 2, 3], 1, 1),
+    convolution([1, 9, 9, 2], [3, 3, 2, 2], 1, "same", 2),
+    convolution([2, 4, 5, 3], [1, 1, 3, 4], 1, "same"),
+    convolution([2, 4, 6, 3], [1, 1, 3, 4], 2, "same"),
+    convolution([1, 4, 4, 1], [3, 3, 1, 1], 1, "same"),
+  ]),
+);
 group("other windows", {
   depthwise: {
-    shapes: [[1, 5, 6, 3], [3, 3, 3, 2]],
+    shapes: [
+      [1, 5, 6, 3],
+      [3, 3, 3, 2],
+    ],
     body: (x, k) => tf.depthwiseConv2d(x as tf.Tensor4D, k as tf.Tensor4D, 1, "same"),
   },
   avgPool: { shapes: [[2, 4, 6, 3]], body: (x) => tf.square(tf.avgPool(x as tf.Tensor4D, [2, 3], [2, 3], "valid")) },
@@ -166,17 +338,26 @@ group("other windows", {
 
 const WRONG: Record<string, { shapes: number[][]; body: Body; right: Body }> = {
   "einsum that sums a label of one operand": {
-    shapes: [[3, 2, 2], [4, 2]],
+    shapes: [
+      [3, 2, 2],
+      [4, 2],
+    ],
     body: (a, b) => tf.einsum("dce,bc->cde", a, b),
     right: (a, b) => tf.mul(tf.transpose(a, [1, 0, 2]), tf.reshape(tf.sum(b, 0), [2, 1, 1])),
   },
   "product broadcast along an inner batch axis": {
-    shapes: [[3, 5, 2, 3], [3, 1, 3, 4]],
+    shapes: [
+      [3, 5, 2, 3],
+      [3, 1, 3, 4],
+    ],
     body: (a, b) => tf.matMul(a, b),
     right: (a, b) => tf.matMul(a, tf.tile(b, [1, 5, 1, 1])),
   },
   "the same, transposed": {
-    shapes: [[3, 5, 3, 2], [3, 1, 4, 3]],
+    shapes: [
+      [3, 5, 3, 2],
+      [3, 1, 4, 3],
+    ],
     body: (a, b) => tf.matMul(a, b, true, true),
     right: (a, b) => tf.matMul(a, tf.tile(b, [1, 5, 1, 1]), true, true),
   },
@@ -185,7 +366,10 @@ const WRONG: Record<string, { shapes: number[][]; body: Body; right: Body }> = {
 };
 test("what TensorFlow.js's CPU backend gets wrong is right when compiled", async () => {
   for (const [name, { body, right, ...rest }] of Object.entries(WRONG)) {
-    const { error, output } = worst(await evaluate(compiled, name, { ...rest, body }), await evaluate(eager, name, { ...rest, body: right }));
+    const { error, output } = worst(
+      await evaluate(compiled, name, { ...rest, body }),
+      await evaluate(eager, name, { ...rest, body: right }),
+    );
     assert.ok(error <= 1e-5, `${name}: ${output} differs by ${error}`);
   }
 });

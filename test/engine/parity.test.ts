@@ -55,7 +55,13 @@ async function evaluate(engine: Engine, kernel: string, seed: number, request: R
 /** The product of a list of vectors with a direction, and the sum of its terms' sizes. */
 function dot(outputs: Record<string, number[]>, what: string, direction: Float64Array[]): { value: number; scale: number } {
   const terms = direction.flatMap((d, i) => (outputs[`${what} ${i}`] as number[]).map((g, j) => g * (d[j] as number)));
-  return { value: terms.reduce((a, b) => a + b, 0), scale: Math.max(1, terms.reduce((a, b) => a + Math.abs(b), 0)) };
+  return {
+    value: terms.reduce((a, b) => a + b, 0),
+    scale: Math.max(
+      1,
+      terms.reduce((a, b) => a + Math.abs(b), 0),
+    ),
+  };
 }
 
 let compared = 0;
@@ -70,7 +76,10 @@ async function check(kernel: string, seed: number): Promise<void> {
   const reference = await evaluate(eager, kernel, seed, request);
   const split = (from: Record<string, number[]>, second: boolean) =>
     Object.fromEntries(Object.entries(from).filter(([name]) => name.startsWith("curvature") === second));
-  for (const [second, tolerance] of [[false, 1e-5], [true, 1e-4]] as const) {
+  for (const [second, tolerance] of [
+    [false, 1e-5],
+    [true, 1e-4],
+  ] as const) {
     const { error, output } = worst(split(outputs, second), split(reference, second));
     assert.ok(error <= tolerance, `${output} differs by ${error} from the CPU backend`);
   }
@@ -89,16 +98,20 @@ async function check(kernel: string, seed: number): Promise<void> {
 }
 
 for (const kernel of Object.keys(specimens).filter((name) => !only || name === only)) {
-  test(kernel, async () => {
-    for (let seed = SEED; seed < SEED + CASES; seed++) {
-      try {
-        await check(kernel, seed);
-      } catch (error) {
-        const { shapes, about = "" } = specimens[kernel]!(createDraw(seed, kernel));
-        throw new Error(`seed ${seed}, ${JSON.stringify(shapes)} ${about}: ${(error as Error).message}`, { cause: error });
+  test(
+    kernel,
+    async () => {
+      for (let seed = SEED; seed < SEED + CASES; seed++) {
+        try {
+          await check(kernel, seed);
+        } catch (error) {
+          const { shapes, about = "" } = specimens[kernel]!(createDraw(seed, kernel));
+          throw new Error(`seed ${seed}, ${JSON.stringify(shapes)} ${about}: ${(error as Error).message}`, { cause: error });
+        }
       }
-    }
-  }, { seconds: 300 });
+    },
+    { seconds: 300 },
+  );
 }
 
 test("few cases lie at a kink, where nothing is compared", () => {

@@ -22,7 +22,11 @@ export function sample(stream: string, shape: readonly number[], range: readonly
 }
 
 /** Value of the body and, where it has them, the gradients of a weighted sum of it by every input. */
-export async function evaluate(engine: Engine, name: string, { shapes, body, range, gradient = true }: Case): Promise<Record<string, number[]>> {
+export async function evaluate(
+  engine: Engine,
+  name: string,
+  { shapes, body, range, gradient = true }: Case,
+): Promise<Record<string, number[]>> {
   const inputs = Object.fromEntries(shapes.map((shape, i) => [`x${i}`, { shape }]));
   const program = await engine.compile({
     name,
@@ -56,5 +60,8 @@ export function worst(actual: Record<string, number[]>, expected: Record<string,
 
 /** Both engines, made once for a file. */
 export async function engines(): Promise<{ eager: Engine; compiled: Engine }> {
-  return { eager: await createEngine({ device: "eager" }), compiled: await createEngine({ device: (process.env.ONESTEP_PARITY_DEVICE ?? "cpu") as "cpu", threads: 1 }) };
+  return {
+    eager: await createEngine({ device: "eager" }),
+    compiled: await createEngine({ device: (process.env.ONESTEP_PARITY_DEVICE ?? "cpu") as "cpu", threads: 1 }),
+  };
 }

@@ -1,14 +1,5 @@
 import { assert, suite } from "../harness.ts";
-import {
-  cosTurn,
-  integers,
-  logUnit,
-  normals,
-  permutation,
-  philox4x32,
-  sinTurn,
-  uniforms,
-} from "../../engine/philox.ts";
+import { cosTurn, integers, logUnit, normals, permutation, philox4x32, sinTurn, uniforms } from "../../engine/philox.ts";
 
 const test = suite("philox");
 const hex = (words: Uint32Array) => Array.from(words, (word) => word.toString(16).padStart(8, "0")).join(" ");
@@ -22,10 +13,7 @@ test("matches the known answers published with Random123", () => {
 });
 
 test("own logarithm, sine and cosine agree with Math", () => {
-  const edges = [0, 1, 2, 2 ** 29, 2 ** 30, 2 ** 31, 3 * 2 ** 30].flatMap((word) => [
-    word,
-    (word + 2 ** 32 - 1) % 2 ** 32,
-  ]);
+  const edges = [0, 1, 2, 2 ** 29, 2 ** 30, 2 ** 31, 3 * 2 ** 30].flatMap((word) => [word, (word + 2 ** 32 - 1) % 2 ** 32]);
   const words = [...edges, ...integers({ seed: 1, stream: "words", length: 100_000, below: 2 ** 32 })];
   for (const word of words) {
     const u = (word + 0.5) / 2 ** 32;
@@ -93,10 +81,7 @@ test("seeds and streams of 64 bits are all distinct", () => {
 
 test("a string stream is its 64-bit FNV-1a hash", () => {
   // Published vectors: FNV-1a 64 of "" and "foobar".
-  assert.equal(
-    uniforms({ seed: 0, stream: "", length: 3 }),
-    uniforms({ seed: 0, stream: 0xcbf29ce484222325n, length: 3 }),
-  );
+  assert.equal(uniforms({ seed: 0, stream: "", length: 3 }), uniforms({ seed: 0, stream: 0xcbf29ce484222325n, length: 3 }));
   const foobar = { seed: 0, stream: 0x85944171f73967e8n, length: 3 };
   assert.equal(uniforms({ ...foobar, stream: "foobar" }), uniforms(foobar));
 });

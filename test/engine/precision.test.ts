@@ -68,7 +68,20 @@ test("a product is sound where its sums are float32, and not where they are floa
   const { sound, reason } = await soundInHalf(trace().products(), "cpu"); // ONNX Runtime sums in float32 there
   assert.is(sound.size, trace().products().length);
   assert.is(reason, undefined);
-  const absent = await soundInHalf([{ op: "NoSuchProduct", attributes: {}, shapes: [[2, 2], [2, 2]], key: "none" }], "cpu");
+  const absent = await soundInHalf(
+    [
+      {
+        op: "NoSuchProduct",
+        attributes: {},
+        shapes: [
+          [2, 2],
+          [2, 2],
+        ],
+        key: "none",
+      },
+    ],
+    "cpu",
+  );
   assert.is(absent.sound.size, 0);
   assert.match(absent.reason as string, /NoSuchProduct/);
 });
@@ -83,7 +96,19 @@ test("a device without half precision refuses it, and says which has it", async 
 async function training(engine: Engine, options: { precision: "single" | "half"; accumulate?: number }) {
   const { precision, accumulate = 1 } = options;
   const weights: Weights = { w: { shape: [3], data: Float32Array.of(1, -1, 0.5) } };
-  const settings = { steps: 9, batch: 4, accumulate, learningRate: 0.01, warmup: 1, decay: 0, beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, ema: 0.9 };
+  const settings = {
+    steps: 9,
+    batch: 4,
+    accumulate,
+    learningRate: 0.01,
+    warmup: 1,
+    decay: 0,
+    beta1: 0.9,
+    beta2: 0.99,
+    weightDecay: 0,
+    clip: 1,
+    ema: 0.9,
+  };
   const made = await createTraining({
     engine: { ...engine, precision },
     name: "step",
@@ -99,7 +124,10 @@ for (const accumulate of [1, 2]) {
   test(`the scaled loss gives the same update, and an overflow none (${accumulate} micro-batches)`, async () => {
     const engine = await createEngine({ device: "cpu", threads: 1 });
     const x = sample("x", [4, 3]);
-    const [single, half] = [await training(engine, { precision: "single", accumulate }), await training(engine, { precision: "half", accumulate })];
+    const [single, half] = [
+      await training(engine, { precision: "single", accumulate }),
+      await training(engine, { precision: "half", accumulate }),
+    ];
     assert.equal(await half.step(0, { x }), await single.step(0, { x }));
     const { scaler, ...state } = await half.save();
     assert.equal(state, await single.save(), "scaled by a power of two: the same bits");
@@ -109,7 +137,10 @@ for (const accumulate of [1, 2]) {
     const { scaler: after, ...same } = await half.save();
     assert.equal(same, state, "a step that overflows changes nothing");
     assert.equal([after!.scale!.data[0], after!.streak!.data[0]], [2 ** 14, 0]);
-    await half.load({ ...state, scaler: { scale: { shape: [], data: Float32Array.of(8) }, streak: { shape: [], data: Float32Array.of(999) } } });
+    await half.load({
+      ...state,
+      scaler: { scale: { shape: [], data: Float32Array.of(8) }, streak: { shape: [], data: Float32Array.of(999) } },
+    });
     await half.step(1, { x });
     assert.equal((await half.save()).scaler!.scale!.data[0], 16);
     await engine.dispose();

@@ -75,11 +75,20 @@ test("on a GPU its kernels are listed, and the nodes that ran on the CPU", () =>
     node("Add", "WebGpuExecutionProvider", { ts: ts + 1, dur: 100 }),
     node("Cast", "CPUExecutionProvider", { ts: ts + 200, dur: 300 }),
     node("MemcpyToHost", "WebGpuExecutionProvider", { ts: ts + 510, dur: 0 }),
-    { cat: "Api", name: "/add&Add&Add", ts: ts + 99_000, dur: 50, args: { shapes: "inputs[0] = {2,3} inputs[1] = {3} outputs[0] = {2,3} " } },
+    {
+      cat: "Api",
+      name: "/add&Add&Add",
+      ts: ts + 99_000,
+      dur: 50,
+      args: { shapes: "inputs[0] = {2,3} inputs[1] = {3} outputs[0] = {2,3} " },
+    },
     { cat: "Session", name: "model_run", ts, dur: 600 },
   ];
   const result = summarise([[...run(0), ...run(1000), ...run(2000)]], { wall: 1, steps: 2, warmup: 1, device: "webgpu" });
-  assert.equal([result.nodes, result.between, result.outside].map((ms) => ms.toFixed(3)), ["0.400", "0.200", "0.400"]);
+  assert.equal(
+    [result.nodes, result.between, result.outside].map((ms) => ms.toFixed(3)),
+    ["0.400", "0.200", "0.400"],
+  );
   assert.equal(result.strayed, [
     { op: "Cast", shapes: "[2,3] -> [2,3]", provider: "CPUExecutionProvider", calls: 1, ms: 0.3, share: 0.3 },
     { op: "MemcpyToHost", shapes: "[2,3] -> [2,3]", provider: "WebGpuExecutionProvider", calls: 1, ms: 0, share: 0 },
@@ -92,7 +101,10 @@ test("doctor's report names the step, the hottest nodes and their share", async 
   const tiny: Record<string, BenchProgram> = { tiny: { about: "a product", unit: "steps", amount: 1, start } };
   const options = { runs: 2, rows: 2, engine: { device: "cpu", precision: "single", threads: 1 } as const, context, programs: tiny };
   await reportProfile({ ...options, step: "tiny" });
-  assert.equal(events.map(({ stage }) => stage), ["profile", "by op", "hottest nodes"]);
+  assert.equal(
+    events.map(({ stage }) => stage),
+    ["profile", "by op", "hottest nodes"],
+  );
   const hottest = events[2];
   assert.ok(hottest?.type === "table" && hottest.rows.length === 2);
   assert.equal(Object.keys(hottest.rows[0] ?? {}), ["ms a step", "share, %", "calls", "op", "shapes", "provider"]);

@@ -44,8 +44,7 @@ test("what is encoded comes back bit by bit, and equal weights give equal bytes"
   const bytes = encodeSafetensors({ tensors, metadata: { step: "7" } });
   const { tensors: back, metadata } = decodeSafetensors(bytes);
   assert.equal(metadata, { step: "7" });
-  for (const [name, { shape, data }] of Object.entries(tensors))
-    assert.equal(back[name], { shape, dtype: "F32", data });
+  for (const [name, { shape, data }] of Object.entries(tensors)) assert.equal(back[name], { shape, dtype: "F32", data });
   const reordered = Object.fromEntries(Object.entries(tensors).reverse());
   assert.equal(encodeSafetensors({ tensors: reordered, metadata: { step: "7" } }), bytes);
   assert.is(hashWeights(reordered), hashWeights(tensors));
@@ -54,8 +53,7 @@ test("what is encoded comes back bit by bit, and equal weights give equal bytes"
 
 test("names what is wrong with a damaged file", () => {
   const good = encodeSafetensors({ tensors: { x: { shape: [2, 2], data: new Float32Array(4) } } });
-  const x = (entry: object) =>
-    file({ x: { dtype: "F32", shape: [1], data_offsets: [0, 4], ...entry } }, new Uint8Array(4));
+  const x = (entry: object) => file({ x: { dtype: "F32", shape: [1], data_offsets: [0, 4], ...entry } }, new Uint8Array(4));
   const bad: [Uint8Array, RegExp][] = [
     [new Uint8Array(3), /weights\.safetensors: 3 bytes are too few/],
     [good.subarray(0, 20), /header needs \d+ bytes/],
@@ -106,8 +104,7 @@ test("a layout that does not fit says where", () => {
   const tensor = (...shape: number[]) => ({ shape, data: new Float32Array(0) });
   const expected = { a: tensor(0, 2), b: tensor(0) };
   checkLayout(expected, { a: tensor(0, 2), b: tensor(0) }, "here");
-  const message =
-    /from runs\/t do not fit the network: "a" is \[2, 0\] instead of \[0, 2\], "b" is missing, "c" is unknown/;
+  const message = /from runs\/t do not fit the network: "a" is \[2, 0\] instead of \[0, 2\], "b" is missing, "c" is unknown/;
   assert.throws(() => checkLayout(expected, { a: tensor(2, 0), c: tensor(0) }, "runs/t"), message);
 });
 

@@ -7,7 +7,10 @@ import { sample } from "./parity.ts";
 const test = suite("scatter");
 const WIDTH = 64;
 
-for (const { title, n, rows } of [{ title: "few rows, as a product", n: 4000, rows: 13 }, { title: "many rows, one after another", n: 4000, rows: 1000 }]) {
+for (const { title, n, rows } of [
+  { title: "few rows, as a product", n: 4000, rows: 13 },
+  { title: "many rows, one after another", n: 4000, rows: 1000 },
+]) {
   test(title, async () => {
     // Ids below and beyond the rows are dropped.
     const ids = Int32Array.from({ length: n }, (_, i) => ((i * 7919) % (rows + 5)) - 2);
@@ -25,7 +28,12 @@ for (const { title, n, rows } of [{ title: "few rows, as a product", n: 4000, ro
       const program = await engine.compile({
         name: "scatter",
         sets: {},
-        inputs: { x: { shape: [n, WIDTH] }, ids: { shape: [n], dtype: "int32" }, kept: { shape: [n], dtype: "int32" }, table: { shape: [rows, WIDTH] } },
+        inputs: {
+          x: { shape: [n, WIDTH] },
+          ids: { shape: [n], dtype: "int32" },
+          kept: { shape: [n], dtype: "int32" },
+          table: { shape: [rows, WIDTH] },
+        },
         run: (_, { x, ids, kept, table }) => {
           const looked = (t: Tensor): Tensor => tf.sum(tf.mul(tf.gather(t, kept as tf.Tensor1D), x as Tensor));
           return {

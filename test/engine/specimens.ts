@@ -22,27 +22,47 @@ const named = tf as unknown as Named;
 const call = (name: string, ...given: unknown[]): Tensor => (named[name] as (...given: unknown[]) => Tensor)(...given);
 const image = (t: Tensor | undefined): tf.Tensor4D => t as tf.Tensor4D;
 
-const unary = (name: string, range?: readonly [number, number]): Maker => (draw) => ({
-  shapes: [draw.shape(0, 4)], body: (x) => call(name, x), ...(range && { range }),
-});
+const unary =
+  (name: string, range?: readonly [number, number]): Maker =>
+  (draw) => ({
+    shapes: [draw.shape(0, 4)],
+    body: (x) => call(name, x),
+    ...(range && { range }),
+  });
 
 /** Two shapes that broadcast against each other. */
 function pair(draw: Draw): number[][] {
   const whole = draw.shape(0, 4);
-  return draw.shuffled([whole, whole.slice(draw.int(0, whole.length)).map((n) => (draw.chance(0.3) ? 1 : n))])
+  return draw
+    .shuffled([whole, whole.slice(draw.int(0, whole.length)).map((n) => (draw.chance(0.3) ? 1 : n))])
     .map((shape) => shape.map((n) => (draw.chance(0.1) ? 1 : n)));
 }
-const binary = (name: string, range?: readonly [number, number], options: Partial<Specimen> = {}): Maker => (draw) => ({
-  shapes: pair(draw), body: (a, b) => call(name, a, b), ...(range && { range }), ...options,
-});
+const binary =
+  (name: string, range?: readonly [number, number], options: Partial<Specimen> = {}): Maker =>
+  (draw) => ({
+    shapes: pair(draw),
+    body: (a, b) => call(name, a, b),
+    ...(range && { range }),
+    ...options,
+  });
 /** Whole numbers of both signs, by odd ones. */
-const integers = (name: string): Maker => binary(name, [-9, 9], {
-  gradient: false, about: "int32",
-  body: (a, b) => call(name, tf.cast(a as Tensor, "int32"), tf.add(tf.mul(tf.cast(b as Tensor, "int32"), tf.scalar(2, "int32")), tf.scalar(1, "int32"))),
-});
-const compare = (name: string): Maker => binary(name, [-2, 2], { gradient: false, body: (a, b) => call(name, tf.round(a as Tensor), tf.round(b as Tensor)) });
+const integers = (name: string): Maker =>
+  binary(name, [-9, 9], {
+    gradient: false,
+    about: "int32",
+    body: (a, b) =>
+      call(
+        name,
+        tf.cast(a as Tensor, "int32"),
+        tf.add(tf.mul(tf.cast(b as Tensor, "int32"), tf.scalar(2, "int32")), tf.scalar(1, "int32")),
+      ),
+  });
+const compare = (name: string): Maker =>
+  binary(name, [-2, 2], { gradient: false, body: (a, b) => call(name, tf.round(a as Tensor), tf.round(b as Tensor)) });
 const positive = (t: Tensor | undefined): Tensor => tf.greater(t as Tensor, 0);
-const logic = (name: string): Maker => (draw) => ({ shapes: pair(draw), gradient: false, body: (a, b) => call(name, positive(a), positive(b)) });
+const logic =
+  (name: string): Maker =>
+  (draw) => ({ shapes: pair(draw), gradient: false, body: (a, b) => call(name, positive(a), positive(b)) });
 
 /** Some axes of a shape, or all of them left unsaid. */
 function someAxes(draw: Draw, shape: number[]): number | number[] | undefined {
@@ -51,18 +71,30 @@ function someAxes(draw: Draw, shape: number[]): number | number[] | undefined {
   const axes = shape.map((_, i) => i).filter(() => draw.chance(0.5));
   return axes.length > 0 ? axes.map((axis) => (draw.chance(0.3) ? axis - shape.length : axis)) : undefined;
 }
-const reduction = (name: string, range?: readonly [number, number], truths = false): Maker => (draw) => {
-  const shape = draw.shape(1, 4);
-  const [axis, keep] = [someAxes(draw, shape), draw.chance(0.5)];
-  return { shapes: [shape], body: (x) => call(name, truths ? positive(x) : x, axis, keep), ...(range && { range }), ...(truths && { gradient: false }), about: `axis ${axis} keep ${keep}` };
-};
-const along = (name: string, minRank: number, rest: (draw: Draw) => unknown[] = () => [], options: Partial<Specimen> = {}): Maker => (draw) => {
-  const shape = draw.shape(minRank, 4);
-  const axis = draw.axis(shape); // cumsum and cumprod of TensorFlow.js's CPU backend refuse those from the end
-  const given = [name.startsWith("cum") && axis < 0 ? axis + shape.length : axis, ...rest(draw)];
-  return { shapes: [shape], body: (x) => call(name, x, ...given), about: String(given), ...options };
-};
-const lastAxis = (name: string): Maker => (draw) => ({ shapes: [draw.shape(1, 4)], body: (x) => call(name, x) });
+const reduction =
+  (name: string, range?: readonly [number, number], truths = false): Maker =>
+  (draw) => {
+    const shape = draw.shape(1, 4);
+    const [axis, keep] = [someAxes(draw, shape), draw.chance(0.5)];
+    return {
+      shapes: [shape],
+      body: (x) => call(name, truths ? positive(x) : x, axis, keep),
+      ...(range && { range }),
+      ...(truths && { gradient: false }),
+      about: `axis ${axis} keep ${keep}`,
+    };
+  };
+const along =
+  (name: string, minRank: number, rest: (draw: Draw) => unknown[] = () => [], options: Partial<Specimen> = {}): Maker =>
+  (draw) => {
+    const shape = draw.shape(minRank, 4);
+    const axis = draw.axis(shape); // cumsum and cumprod of TensorFlow.js's CPU backend refuse those from the end
+    const given = [name.startsWith("cum") && axis < 0 ? axis + shape.length : axis, ...rest(draw)];
+    return { shapes: [shape], body: (x) => call(name, x, ...given), about: String(given), ...options };
+  };
+const lastAxis =
+  (name: string): Maker =>
+  (draw) => ({ shapes: [draw.shape(1, 4)], body: (x) => call(name, x) });
 
 interface Windows {
   stride: [number, number];
@@ -84,51 +116,92 @@ function sliding(draw: Draw, dilated: boolean): Windows & { image: [number, numb
   const pad = padded ? filter[0] - 1 : draw.pick(["same", "valid"] as const);
   const size = reach.map((n) => draw.int(n, 8)) as [number, number];
   const rounded = draw.pick(["floor", "ceil"] as const);
-  const outside = (n: number, i: number): boolean => { // rounding up may add a window beyond the image
+  const outside = (n: number, i: number): boolean => {
+    // rounding up may add a window beyond the image
     const [f, s, p] = [reach[i] as number, stride[i] as number, filter[0] - 1];
     return Math.ceil((n - f + 2 * p) / s) * s - p >= n;
   };
   const rounding = !padded ? undefined : size.some(outside) ? "floor" : rounded;
   return { image: [draw.int(1, 2), ...size, draw.int(1, 3)], filter, dilation, stride, pad, rounding };
 }
-const told = ({ stride, pad, dilation, rounding }: Windows): string => `stride ${stride}, pad ${pad} ${rounding ?? ""}, dilation ${dilation}`;
+const told = ({ stride, pad, dilation, rounding }: Windows): string =>
+  `stride ${stride}, pad ${pad} ${rounding ?? ""}, dilation ${dilation}`;
 
-const convolution = (depthwise: boolean): Maker => (draw) => {
-  const w = sliding(draw, draw.chance(0.5));
-  const kernel = [...w.filter, w.image[3], draw.int(1, 3)];
-  const convolve = depthwise ? tf.depthwiseConv2d : tf.conv2d;
-  return {
-    shapes: [w.image, kernel], about: told(w),
-    body: (x, k) => convolve(image(x), image(k), w.stride, w.pad, "NHWC", w.dilation, w.rounding as never),
+const convolution =
+  (depthwise: boolean): Maker =>
+  (draw) => {
+    const w = sliding(draw, draw.chance(0.5));
+    const kernel = [...w.filter, w.image[3], draw.int(1, 3)];
+    const convolve = depthwise ? tf.depthwiseConv2d : tf.conv2d;
+    return {
+      shapes: [w.image, kernel],
+      about: told(w),
+      body: (x, k) => convolve(image(x), image(k), w.stride, w.pad, "NHWC", w.dilation, w.rounding as never),
+    };
   };
-};
-const pooling = (name: "avgPool" | "maxPool"): Maker => (draw) => {
-  const w = sliding(draw, false);
-  return { shapes: [w.image], about: `${w.filter} ${told(w)}`, body: (x) => tf[name](image(x), w.filter, w.stride, w.pad, w.rounding as never) };
-};
+const pooling =
+  (name: "avgPool" | "maxPool"): Maker =>
+  (draw) => {
+    const w = sliding(draw, false);
+    return {
+      shapes: [w.image],
+      about: `${w.filter} ${told(w)}`,
+      body: (x) => tf[name](image(x), w.filter, w.stride, w.pad, w.rounding as never),
+    };
+  };
 const volume = (draw: Draw) => {
   const filter = draw.ints(3, 1, 3) as [number, number, number];
-  return { shape: [draw.int(1, 2), ...filter.map((n) => draw.int(n, 5)), draw.int(1, 2)], filter, stride: draw.ints(3, 1, 2) as [number, number, number], pad: draw.pick(["same", "valid"] as const) };
+  return {
+    shape: [draw.int(1, 2), ...filter.map((n) => draw.int(n, 5)), draw.int(1, 2)],
+    filter,
+    stride: draw.ints(3, 1, 2) as [number, number, number],
+    pad: draw.pick(["same", "valid"] as const),
+  };
 };
-const pooling3d = (name: "avgPool3d" | "maxPool3d"): Maker => (draw) => {
-  const { shape, filter, stride, pad } = volume(draw);
-  return { shapes: [shape], about: `${filter} stride ${stride} ${pad}`, body: (x) => tf[name](x as tf.Tensor5D, filter, stride, pad) };
-};
-const resizing = (name: "resizeBilinear" | "resizeNearestNeighbor"): Maker => (draw) => {
-  const [size, [corners, half]] = [draw.ints(2, 1, 8) as [number, number], draw.pick([[true, false], [false, true], [false, false]] as const)];
-  return { shapes: [[draw.int(1, 2), draw.int(1, 6), draw.int(1, 6), draw.int(1, 3)]], about: `to ${size} ${corners} ${half}`, body: (x) => tf.image[name](image(x), size, corners, half) };
-};
+const pooling3d =
+  (name: "avgPool3d" | "maxPool3d"): Maker =>
+  (draw) => {
+    const { shape, filter, stride, pad } = volume(draw);
+    return { shapes: [shape], about: `${filter} stride ${stride} ${pad}`, body: (x) => tf[name](x as tf.Tensor5D, filter, stride, pad) };
+  };
+const resizing =
+  (name: "resizeBilinear" | "resizeNearestNeighbor"): Maker =>
+  (draw) => {
+    const [size, [corners, half]] = [
+      draw.ints(2, 1, 8) as [number, number],
+      draw.pick([
+        [true, false],
+        [false, true],
+        [false, false],
+      ] as const),
+    ];
+    return {
+      shapes: [[draw.int(1, 2), draw.int(1, 6), draw.int(1, 6), draw.int(1, 3)]],
+      about: `to ${size} ${corners} ${half}`,
+      body: (x) => tf.image[name](image(x), size, corners, half),
+    };
+  };
 const blocks = (draw: Draw): { block: [number, number]; space: number[]; edges: [number, number][] } => {
   const block = draw.ints(2, 1, 3) as [number, number];
   const edges = block.map((n) => [draw.int(0, n), draw.int(0, n)] as [number, number]);
   return { block, edges, space: block.map((n, i) => n * draw.int(2, 3) + (edges[i] as number[])[0]! + (edges[i] as number[])[1]!) };
 };
-const fused = (make: (activation: "linear" | "relu" | "elu" | "relu6" | "sigmoid", draw: Draw) => Specimen): Maker => (draw) =>
-  make(draw.pick(["linear", "relu", "elu", "relu6", "sigmoid"] as const), draw);
+const fused =
+  (make: (activation: "linear" | "relu" | "elu" | "relu6" | "sigmoid", draw: Draw) => Specimen): Maker =>
+  (draw) =>
+    make(draw.pick(["linear", "relu", "elu", "relu6", "sigmoid"] as const), draw);
 
 /** Makes a tensor of whole numbers from draws made now, since a body runs several times. */
 const later = (values: number[], shape: number[]) => (): tf.Tensor => tf.tensor(values, shape, "int32");
-const laterIds = (draw: Draw, shape: number[], below: number) => later(draw.ints(shape.reduce((a, b) => a * b, 1), 0, below - 1), shape);
+const laterIds = (draw: Draw, shape: number[], below: number) =>
+  later(
+    draw.ints(
+      shape.reduce((a, b) => a * b, 1),
+      0,
+      below - 1,
+    ),
+    shape,
+  );
 
 export const specimens: Record<string, Maker> = {
   Abs: unary("abs"),
@@ -152,18 +225,35 @@ export const specimens: Record<string, Maker> = {
     const [turnA, turnB, batch] = [draw.chance(0.5), draw.chance(0.5), draw.shape(0, 2)];
     const leading = draw.int(0, batch.length); // TensorFlow.js's CPU backend broadcasts leading axes only
     const other = draw.chance(0.5) ? batch.map((size, i) => (i < leading ? 1 : size)) : batch.slice(leading);
-    const shapes = [[...batch, ...(turnA ? [k, m] : [m, k])], [...other, ...(turnB ? [n, k] : [k, n])]];
+    const shapes = [
+      [...batch, ...(turnA ? [k, m] : [m, k])],
+      [...other, ...(turnB ? [n, k] : [k, n])],
+    ];
     return { shapes, body: (a, b) => tf.matMul(a as Tensor, b as Tensor, turnA, turnB), about: `${turnA} ${turnB}` };
   },
   BatchToSpaceND: (draw) => {
     const { block, space, edges } = blocks(draw);
     const inner = space.map((n, i) => n - edges[i]![0] - edges[i]![1]);
     const whole = inner.map((n, i) => n / block[i]! + 2);
-    return { shapes: [[block[0] * block[1] * draw.int(1, 2), ...whole, draw.int(1, 2)]], body: (x) => tf.batchToSpaceND(x as Tensor, block, edges.map(([a, b], i) => [Math.min(a, block[i]!), Math.min(b, block[i]!)])) };
+    return {
+      shapes: [[block[0] * block[1] * draw.int(1, 2), ...whole, draw.int(1, 2)]],
+      body: (x) =>
+        tf.batchToSpaceND(
+          x as Tensor,
+          block,
+          edges.map(([a, b], i) => [Math.min(a, block[i]!), Math.min(b, block[i]!)]),
+        ),
+    };
   },
   Cast: (draw) => {
     const dtype = draw.pick(["int32", "bool"] as const);
-    return { shapes: [draw.shape(0, 3)], gradient: false, range: [-9, 9], body: (x) => tf.cast(tf.cast(tf.relu(x as Tensor), dtype), "float32"), about: dtype };
+    return {
+      shapes: [draw.shape(0, 3)],
+      gradient: false,
+      range: [-9, 9],
+      body: (x) => tf.cast(tf.cast(tf.relu(x as Tensor), dtype), "float32"),
+      about: dtype,
+    };
   },
   Ceil: unary("ceil"),
   ClipByValue: (draw) => {
@@ -183,11 +273,22 @@ export const specimens: Record<string, Maker> = {
     const [b, h, w, c, m, f] = draw.ints(6, 1, 3) as [number, number, number, number, number, number];
     const grown = (n: number): number => (pad === "same" ? n * stride : (n - 1) * stride + f);
     const shape: [number, number, number, number] = [b, grown(h), grown(w), c];
-    return { shapes: [[b, h, w, m], [f, f, c, m]], body: (x, k) => tf.conv2dTranspose(image(x), image(k), shape, stride, pad), about: `stride ${stride} ${pad}` };
+    return {
+      shapes: [
+        [b, h, w, m],
+        [f, f, c, m],
+      ],
+      body: (x, k) => tf.conv2dTranspose(image(x), image(k), shape, stride, pad),
+      about: `stride ${stride} ${pad}`,
+    };
   },
   Conv3D: (draw) => {
     const { shape, filter, stride, pad } = volume(draw);
-    return { shapes: [shape, [...filter, shape[4]!, draw.int(1, 2)]], body: (x, k) => tf.conv3d(x as tf.Tensor5D, k as tf.Tensor5D, stride, pad), about: `stride ${stride} ${pad}` };
+    return {
+      shapes: [shape, [...filter, shape[4]!, draw.int(1, 2)]],
+      body: (x, k) => tf.conv3d(x as tf.Tensor5D, k as tf.Tensor5D, stride, pad),
+      about: `stride ${stride} ${pad}`,
+    };
   },
   Cos: unary("cos", [-4, 4]),
   Cosh: unary("cosh"),
@@ -195,14 +296,24 @@ export const specimens: Record<string, Maker> = {
   Cumsum: along("cumsum", 1, (draw) => [draw.chance(0.5), draw.chance(0.5)]),
   DepthToSpace: (draw) => {
     const n = draw.int(2, 3);
-    return { shapes: [[draw.int(1, 2), draw.int(1, 3), draw.int(1, 3), n * n * draw.int(1, 2)]], body: (x) => tf.depthToSpace(image(x), n) };
+    return {
+      shapes: [[draw.int(1, 2), draw.int(1, 3), draw.int(1, 3), n * n * draw.int(1, 2)]],
+      body: (x) => tf.depthToSpace(image(x), n),
+    };
   },
   DepthwiseConv2dNative: convolution(true),
   Dilation2D: (draw) => {
     const [f, g] = draw.ints(2, 1, 3) as [number, number];
     const [stride, pad] = [draw.int(1, 2), draw.pick(["same", "valid"] as const)];
     const c = draw.int(1, 2);
-    return { shapes: [[draw.int(1, 2), draw.int(f, 6), draw.int(g, 6), c], [f, g, c]], body: (x, k) => tf.dilation2d(image(x), k as tf.Tensor3D, stride, pad), about: `stride ${stride} ${pad}` };
+    return {
+      shapes: [
+        [draw.int(1, 2), draw.int(f, 6), draw.int(g, 6), c],
+        [f, g, c],
+      ],
+      body: (x, k) => tf.dilation2d(image(x), k as tf.Tensor3D, stride, pad),
+      about: `stride ${stride} ${pad}`,
+    };
   },
   Einsum: (draw) => {
     const labels = draw.shuffled([..."abcde"]);
@@ -237,18 +348,40 @@ export const specimens: Record<string, Maker> = {
   FusedBatchNorm: (draw) => {
     const shape = [...draw.shape(1, 3), draw.int(1, 4)];
     const channels = [shape.at(-1)!];
-    return { shapes: [shape, channels, channels, channels, channels], range: [0.3, 2], body: (x, ...[mean, variance, offset, scale]) => tf.batchNorm(x as Tensor, mean as tf.Tensor1D, variance as tf.Tensor1D, offset as tf.Tensor1D, scale as tf.Tensor1D, 0.01) };
+    return {
+      shapes: [shape, channels, channels, channels, channels],
+      range: [0.3, 2],
+      body: (x, ...[mean, variance, offset, scale]) =>
+        tf.batchNorm(x as Tensor, mean as tf.Tensor1D, variance as tf.Tensor1D, offset as tf.Tensor1D, scale as tf.Tensor1D, 0.01),
+    };
   },
   FusedConv2D: fused((activation, draw) => {
     const w = sliding(draw, false);
     const m = draw.int(1, 3);
     const pad = w.pad === "same" ? "same" : "valid";
-    return { shapes: [w.image, [...w.filter, w.image[3], m], [m]], about: activation, body: (x, filter, bias) => tf.fused.conv2d({ x: image(x), filter: image(filter), bias: bias as Tensor, strides: w.stride, pad, activation }) as Tensor };
+    return {
+      shapes: [w.image, [...w.filter, w.image[3], m], [m]],
+      about: activation,
+      body: (x, filter, bias) =>
+        tf.fused.conv2d({ x: image(x), filter: image(filter), bias: bias as Tensor, strides: w.stride, pad, activation }) as Tensor,
+    };
   }),
   FusedDepthwiseConv2D: fused((activation, draw) => {
     const w = sliding(draw, false);
     const pad = w.pad === "same" ? "same" : "valid";
-    return { shapes: [w.image, [...w.filter, w.image[3], 1], [w.image[3]]], about: activation, body: (x, filter, bias) => tf.fused.depthwiseConv2d({ x: image(x), filter: image(filter), bias: bias as Tensor, strides: w.stride, pad, activation }) as Tensor };
+    return {
+      shapes: [w.image, [...w.filter, w.image[3], 1], [w.image[3]]],
+      about: activation,
+      body: (x, filter, bias) =>
+        tf.fused.depthwiseConv2d({
+          x: image(x),
+          filter: image(filter),
+          bias: bias as Tensor,
+          strides: w.stride,
+          pad,
+          activation,
+        }) as Tensor,
+    };
   }),
   GatherNd: (draw) => {
     const shape = draw.shape(2, 4);
@@ -263,7 +396,11 @@ export const specimens: Record<string, Maker> = {
     const at = draw.int(batchDims, shape.length - 1);
     const axis = draw.chance(0.5) ? at : at - shape.length;
     const indices = laterIds(draw, [...shape.slice(0, batchDims), ...draw.shape(1, 2)], shape[at]!);
-    return { shapes: [shape], body: (x) => tf.gather(x as Tensor, indices(), axis, batchDims), about: `axis ${axis} batchDims ${batchDims}` };
+    return {
+      shapes: [shape],
+      body: (x) => tf.gather(x as Tensor, indices(), axis, batchDims),
+      about: `axis ${axis} batchDims ${batchDims}`,
+    };
   },
   Greater: compare("greater"),
   GreaterEqual: compare("greaterEqual"),
@@ -273,7 +410,11 @@ export const specimens: Record<string, Maker> = {
   IsNan: (draw) => ({ shapes: [draw.shape(1, 2)], gradient: false, body: (x) => tf.isNaN(tf.log(x as Tensor)) }),
   LRN: (draw) => {
     const radius = draw.int(1, 3);
-    return { shapes: [[draw.int(1, 2), 2, draw.int(1, 3), draw.int(1, 6)]], body: (x) => tf.localResponseNormalization(image(x), radius, 1.5, 0.7, 0.6), about: `radius ${radius}` };
+    return {
+      shapes: [[draw.int(1, 2), 2, draw.int(1, 3), draw.int(1, 6)]],
+      body: (x) => tf.localResponseNormalization(image(x), radius, 1.5, 0.7, 0.6),
+      about: `radius ${radius}`,
+    };
   },
   LeakyRelu: (draw) => {
     const alpha = draw.pick([undefined, 0, 0.1]);
@@ -343,7 +484,10 @@ export const specimens: Record<string, Maker> = {
   ResizeNearestNeighbor: resizing("resizeNearestNeighbor"),
   Reverse: (draw) => {
     const shape = draw.shape(1, 4);
-    const axes = shape.map((_, i) => i).filter(() => draw.chance(0.6)).map((axis) => (draw.chance(0.3) ? axis - shape.length : axis));
+    const axes = shape
+      .map((_, i) => i)
+      .filter(() => draw.chance(0.6))
+      .map((axis) => (draw.chance(0.3) ? axis - shape.length : axis));
     return { shapes: [shape], body: (x) => tf.reverse(x as Tensor, axes), about: `axes ${axes}` };
   },
   Round: unary("round"),
@@ -375,14 +519,26 @@ export const specimens: Record<string, Maker> = {
     const { block, space, edges } = blocks(draw);
     const inner = space.map((n, i) => n - edges[i]![0] - edges[i]![1]);
     const outer = edges.map(([a], i) => [a, (block[i]! - (a % block[i]!)) % block[i]!] as [number, number]);
-    return { shapes: [[draw.int(1, 2), ...inner, draw.int(1, 2)]], body: (x) => tf.spaceToBatchND(x as Tensor, block, outer), about: `${block} ${outer}` };
+    return {
+      shapes: [[draw.int(1, 2), ...inner, draw.int(1, 2)]],
+      body: (x) => tf.spaceToBatchND(x as Tensor, block, outer),
+      about: `${block} ${outer}`,
+    };
   },
   SplitV: (draw) => {
     const shape = draw.shape(1, 3);
     const axis = draw.axis(shape);
     const sizes = draw.ints(draw.int(1, 3), 1, 2);
     shape[axis < 0 ? axis + shape.length : axis] = sizes.reduce((a, b) => a + b, 0);
-    return { shapes: [shape], body: (x) => tf.concat((tf.split(x as Tensor, sizes, axis) as Tensor[]).map((t, i) => tf.mul(t, i + 1)), axis), about: `${sizes} axis ${axis}` };
+    return {
+      shapes: [shape],
+      body: (x) =>
+        tf.concat(
+          (tf.split(x as Tensor, sizes, axis) as Tensor[]).map((t, i) => tf.mul(t, i + 1)),
+          axis,
+        ),
+      about: `${sizes} axis ${axis}`,
+    };
   },
   Sqrt: unary("sqrt", [0.3, 3]),
   Square: unary("square"),
@@ -394,7 +550,10 @@ export const specimens: Record<string, Maker> = {
   StridedSlice: (draw) => {
     const shape = draw.shape(1, 3);
     const strides = shape.map(() => draw.pick([1, 2, -1, -2]));
-    const [begin, end] = [strides.map((s, i) => (s > 0 ? draw.int(0, shape[i]! - 1) : shape[i]! - 1)), strides.map((s, i) => (s > 0 ? shape[i]! : -shape[i]! - 1))];
+    const [begin, end] = [
+      strides.map((s, i) => (s > 0 ? draw.int(0, shape[i]! - 1) : shape[i]! - 1)),
+      strides.map((s, i) => (s > 0 ? shape[i]! : -shape[i]! - 1)),
+    ];
     return { shapes: [shape], body: (x) => tf.stridedSlice(x as Tensor, begin, end, strides), about: `${begin} to ${end} by ${strides}` };
   },
   Sub: binary("sub"),
@@ -414,7 +573,17 @@ export const specimens: Record<string, Maker> = {
   Unpack: (draw) => {
     const shape = draw.shape(1, 4);
     const axis = draw.axis(shape);
-    return { shapes: [shape], body: (x) => tf.stack(tf.unstack(x as Tensor, axis).map((t, i) => tf.mul(t, i + 1)).reverse()), about: `axis ${axis}` };
+    return {
+      shapes: [shape],
+      body: (x) =>
+        tf.stack(
+          tf
+            .unstack(x as Tensor, axis)
+            .map((t, i) => tf.mul(t, i + 1))
+            .reverse(),
+        ),
+      about: `axis ${axis}`,
+    };
   },
   UnsortedSegmentSum: (draw) => {
     const shape = draw.shape(1, 3);
@@ -424,7 +593,11 @@ export const specimens: Record<string, Maker> = {
   ZerosLike: (draw) => ({ shapes: [draw.shape(0, 3)], body: (x) => tf.add(x as Tensor, tf.zerosLike(x as Tensor)) }),
   _FusedMatMul: fused((activation, draw) => {
     const [m, k, n] = draw.ints(3, 1, 5) as [number, number, number];
-    return { shapes: [[m, k], [k, n], [n]], about: activation, body: (a, b, bias) => tf.fused.matMul({ a: a as Tensor, b: b as Tensor, bias: bias as Tensor, activation }) };
+    return {
+      shapes: [[m, k], [k, n], [n]],
+      about: activation,
+      body: (a, b, bias) => tf.fused.matMul({ a: a as Tensor, b: b as Tensor, bias: bias as Tensor, activation }),
+    };
   }),
   // Operations that are made of others, some named like kernels that they do not emit.
   broadcastTo: (draw) => {
@@ -437,7 +610,8 @@ export const specimens: Record<string, Maker> = {
   softmaxCrossEntropy: (draw) => {
     const shape = draw.shape(2, 2); // it smooths by the length of axis 1
     const smoothing = draw.pick([0, 0.1]);
-    const body = (...[logits, labels]: Tensor[]) => tf.losses.softmaxCrossEntropy(tf.softmax(labels as Tensor), logits as Tensor, undefined, smoothing, tf.Reduction.NONE);
+    const body = (...[logits, labels]: Tensor[]) =>
+      tf.losses.softmaxCrossEntropy(tf.softmax(labels as Tensor), logits as Tensor, undefined, smoothing, tf.Reduction.NONE);
     return { shapes: [shape, shape], body: body as Specimen["body"], about: `smoothing ${smoothing}` };
   },
 };

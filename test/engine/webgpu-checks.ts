@@ -40,27 +40,87 @@ const KERNELS: Record<string, Case> = {
       { shapes: [[3, 1, 5]], body: (x) => tf[name](x as Tensor) } satisfies Case,
     ]),
   ),
-  "log, sqrt, rsqrt, reciprocal": { shapes: [[7]], range: [0.2, 3], body: (x) => tf.addN([tf.log(x!), tf.sqrt(x!), tf.rsqrt(x!), tf.reciprocal(x!)]) },
-  "broadcast arithmetic": { shapes: [[2, 3, 5], [3, 1]], body: (a, b) => tf.add(tf.mul(a!, b!), tf.squaredDifference(a!, b!)) },
-  "div, pow": { shapes: [[4, 3], [1, 3]], range: [0.5, 2], body: (a, b) => tf.add(tf.div(a!, b!), tf.pow(a!, b!)) },
-  where: { shapes: [[4, 3], [4, 3]], body: (a, b) => tf.where(tf.greater(a!, b!), a!, tf.mul(b!, 2)) },
-  matMul: { shapes: [[5, 7], [7, 3]], body: (a, b) => tf.matMul(a!, b!) },
-  "batched, transposed": { shapes: [[2, 3, 4, 5], [2, 3, 6, 5]], body: (a, b) => tf.matMul(a!, b!, false, true) },
+  "log, sqrt, rsqrt, reciprocal": {
+    shapes: [[7]],
+    range: [0.2, 3],
+    body: (x) => tf.addN([tf.log(x!), tf.sqrt(x!), tf.rsqrt(x!), tf.reciprocal(x!)]),
+  },
+  "broadcast arithmetic": {
+    shapes: [
+      [2, 3, 5],
+      [3, 1],
+    ],
+    body: (a, b) => tf.add(tf.mul(a!, b!), tf.squaredDifference(a!, b!)),
+  },
+  "div, pow": {
+    shapes: [
+      [4, 3],
+      [1, 3],
+    ],
+    range: [0.5, 2],
+    body: (a, b) => tf.add(tf.div(a!, b!), tf.pow(a!, b!)),
+  },
+  where: {
+    shapes: [
+      [4, 3],
+      [4, 3],
+    ],
+    body: (a, b) => tf.where(tf.greater(a!, b!), a!, tf.mul(b!, 2)),
+  },
+  matMul: {
+    shapes: [
+      [5, 7],
+      [7, 3],
+    ],
+    body: (a, b) => tf.matMul(a!, b!),
+  },
+  "batched, transposed": {
+    shapes: [
+      [2, 3, 4, 5],
+      [2, 3, 6, 5],
+    ],
+    body: (a, b) => tf.matMul(a!, b!, false, true),
+  },
   reductions: { shapes: [[2, 3, 5]], body: (x) => tf.add(tf.sum(x!, 1, true), tf.mul(tf.mean(x!, [0, 2], true), tf.max(x!, -1, true))) },
   softmax: { shapes: [[4, 6]], body: (x) => tf.softmax(x!) },
   layerNorm: { shapes: [[2, 3, 8]], body: (x) => layerNorm(x!) },
-  "layer norm of a sum": { shapes: [[2, 3, 8], [2, 3, 8]], body: (x, y) => layerNorm(tf.add(x!, y!)) },
+  "layer norm of a sum": {
+    shapes: [
+      [2, 3, 8],
+      [2, 3, 8],
+    ],
+    body: (x, y) => layerNorm(tf.add(x!, y!)),
+  },
   swish: { shapes: [[4, 3]], body: (x) => swish(x!, 1.702) },
   "concat, split, slice, pad": {
-    shapes: [[2, 6], [2, 3]],
-    body: (a, b) => tf.pad(tf.slice(tf.concat([tf.split(a!, 2, 1)[1] as Tensor, b!], 1), [0, 1], [2, 4]), [[1, 0], [0, 2]]),
+    shapes: [
+      [2, 6],
+      [2, 3],
+    ],
+    body: (a, b) =>
+      tf.pad(tf.slice(tf.concat([tf.split(a!, 2, 1)[1] as Tensor, b!], 1), [0, 1], [2, 4]), [
+        [1, 0],
+        [0, 2],
+      ]),
   },
   "transpose, reshape, gather": {
     shapes: [[2, 3, 4]],
     body: (x) => tf.gather(tf.reshape(tf.transpose(x!, [2, 0, 1]), [4, 6]), tf.tensor1d([3, 0, 0], "int32")),
   },
-  convolution: { shapes: [[2, 6, 5, 3], [3, 3, 3, 4]], body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, 1, "same") },
-  "convolution by strides": { shapes: [[2, 6, 6, 3], [3, 3, 3, 4]], body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, 2, "same") },
+  convolution: {
+    shapes: [
+      [2, 6, 5, 3],
+      [3, 3, 3, 4],
+    ],
+    body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, 1, "same"),
+  },
+  "convolution by strides": {
+    shapes: [
+      [2, 6, 6, 3],
+      [3, 3, 3, 4],
+    ],
+    body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, 2, "same"),
+  },
   "pooling by reshapes": { shapes: [[2, 4, 4, 3]], body: (x) => pool(x!) },
 };
 
@@ -69,7 +129,18 @@ const SPEC = (kind: "dit" | "unet"): DenoiserSpec => {
   return { ...settingsSchema.parse({ network }), shape: [8, 8, 2], classes: ["a", "b"], vocabulary: 0 };
 };
 const BATCH = 2;
-const ADAM = { steps: 100, batch: BATCH, learningRate: 1e-3, warmup: 1, decay: 0, beta1: 0.9, beta2: 0.99, weightDecay: 0.01, clip: 1, ema: 0.9 };
+const ADAM = {
+  steps: 100,
+  batch: BATCH,
+  learningRate: 1e-3,
+  warmup: 1,
+  decay: 0,
+  beta1: 0.9,
+  beta2: 0.99,
+  weightDecay: 0.01,
+  clip: 1,
+  ema: 0.9,
+};
 
 /** A training of a tiny denoiser on fixed data, at noise level 0, whose sines and cosines WGSL has exactly. */
 async function training(engine: Engine, kind: "dit" | "unet") {
@@ -88,7 +159,13 @@ async function training(engine: Engine, kind: "dit" | "unet") {
     },
   });
   const data = (stream: string): Float32Array => normals({ seed: 2, stream, length: BATCH * 128 });
-  const inputs = { x: data("x"), target: data("target"), noiseLevel: new Float32Array(BATCH), label: Int32Array.of(1, 0), keep: Float32Array.of(1, 1) };
+  const inputs = {
+    x: data("x"),
+    target: data("target"),
+    noiseLevel: new Float32Array(BATCH),
+    label: Int32Array.of(1, 0),
+    keep: Float32Array.of(1, 1),
+  };
   return { ...made, run: (step: number) => made.step(step, inputs) };
 }
 
@@ -123,7 +200,8 @@ const trains = (kind: "dit" | "unet") => () =>
       const { error, where } = apart({ first: first!, second: second! }, { first: expected.first!, second: expected.second! });
       assert.ok(error < 1e-4, `${where} is off by ${error}`);
       // Adam's first step takes the sign of each gradient, also of those that are all rounding: bounded by the rate alone.
-      for (const [key, { data }] of Object.entries(expected.network!)) assert.close(network![key]!.data, data, 2.1 * ADAM.learningRate, key);
+      for (const [key, { data }] of Object.entries(expected.network!))
+        assert.close(network![key]!.data, data, 2.1 * ADAM.learningRate, key);
     }
     const saved = await ours.save();
     const after = await ours.run(2);
@@ -179,7 +257,8 @@ export const checks: Record<string, () => Promise<void>> = {
       sets: {},
       inputs: Object.fromEntries(Object.entries(inputs).map(([name, shape]) => [name, { shape }])),
       run: (_, { x, k, w }) => {
-        const made = (t: Tensor): Tensor => layerNorm(tf.matMul(tf.reshape(tf.conv2d(t as tf.Tensor4D, k as tf.Tensor4D, 1, "same"), [60, 4]), w!));
+        const made = (t: Tensor): Tensor =>
+          layerNorm(tf.matMul(tf.reshape(tf.conv2d(t as tf.Tensor4D, k as tf.Tensor4D, 1, "same"), [60, 4]), w!));
         return { outputs: { y: made(x!), g: tf.grad((t: Tensor) => tf.sum(tf.square(made(t))))(x!) } };
       },
     });
@@ -246,7 +325,10 @@ export const checks: Record<string, () => Promise<void>> = {
     assert.equal(await two.run(feeds, { outputs: ["total"] }), { total: Float32Array.of(1000) });
     assert.equal(await one.run(feeds, { outputs: ["next", "sum"] }), { next: Float32Array.of(3, 30, 300), sum: Float32Array.of(321) });
     const last = await Promise.all([two.run(feeds), one.run(feeds)]); // asked for together, run one after the other
-    assert.equal(last.map(({ next }) => next), [Float32Array.of(4, 40, 400), Float32Array.of(5, 50, 500)]);
+    assert.equal(
+      last.map(({ next }) => next),
+      [Float32Array.of(4, 40, 400), Float32Array.of(5, 50, 500)],
+    );
     assert.equal((await set.read()).b?.data, Float32Array.of(5, 50, 500));
     assert.equal((await set.read()).a?.data, Float32Array.of(1, 2, 3));
     await assert.rejects(one.run(feeds, { outputs: ["none"] }), /"one".*no output "none".*sum, total, next/);

@@ -16,7 +16,12 @@ interface Shape {
 }
 
 /** y [b, oh, ow, out] of x [b, h, w, in] and k [3, 3, in, out] with `before` zeros around: plain sums. */
-function direct(x: Float32Array, k: Float32Array, s: Shape, before: number): { y: Float64Array; dx: (dy: Float32Array) => Float64Array; dk: (dy: Float32Array) => Float64Array } {
+function direct(
+  x: Float32Array,
+  k: Float32Array,
+  s: Shape,
+  before: number,
+): { y: Float64Array; dx: (dy: Float32Array) => Float64Array; dk: (dy: Float32Array) => Float64Array } {
   const [oh, ow] = [s.height + 2 * before - 2, s.width + 2 * before - 2];
   const visit = (f: (xi: number, ki: number, yi: number) => void): void => {
     for (let b = 0; b < s.batch; b++)
@@ -49,7 +54,8 @@ const worst = (actual: ArrayLike<number>, expected: Float64Array): number => {
   return expected.reduce((found, value, i) => Math.max(found, Math.abs(value - actual[i]!)), 0) / scale;
 };
 
-const drawn = (name: string, lowest: number, span: number, count: number): number[] => Array.from(integers({ seed: 3, stream: name, length: count, below: span }), (n) => n + lowest);
+const drawn = (name: string, lowest: number, span: number, count: number): number[] =>
+  Array.from(integers({ seed: 3, stream: name, length: count, below: span }), (n) => n + lowest);
 const shapes: Shape[] = [
   { batch: 2, height: 8, width: 8, inputs: 64, outputs: 32, pad: "same" },
   { batch: 1, height: 16, width: 4, inputs: 32, outputs: 48, pad: "same" },

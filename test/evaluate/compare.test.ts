@@ -88,7 +88,13 @@ test("duplicates: copies are found, independent images give about one in a hundr
   const spread = (count: number, scale: number) => Float64Array.from({ length: count }, (_, i) => ((i + 0.5) / count) * scale);
   assert.is(duplicateShare(spread(1000, 1), spread(1000, 1)), 0.01);
   assert.is(duplicateShare(new Float64Array(50), spread(1000, 1)), 1);
-  assert.is(duplicateShare(spread(50, 1).map((value) => value + 1), spread(1000, 1)), 0);
+  assert.is(
+    duplicateShare(
+      spread(50, 1).map((value) => value + 1),
+      spread(1000, 1),
+    ),
+    0,
+  );
 });
 
 test("different sizes, too few and none are refused", async () => {
@@ -134,10 +140,7 @@ test("every printed line carries counts, reference, features and filter", () => 
     assert.is(line.type, "result");
     if (line.type !== "result") continue;
     const { samples, reference, features, resize } = line.values;
-    assert.equal(
-      [samples, reference, features, resize],
-      ["512 against 600", "abcdef012345 (decoded)", "some network 01234567", "none"],
-    );
+    assert.equal([samples, reference, features, resize], ["512 against 600", "abcdef012345 (decoded)", "some network 01234567", "none"]);
   }
 });
 

@@ -44,7 +44,9 @@ test.before(async () => {
     const colour = integers({ seed: i, stream: "colour", length: 3, below: 192 });
     const noise = integers({ seed: i, stream: "noise", length: SIZE * SIZE * 3, below: 64 });
     const pixels = Uint8Array.from(noise, (value, at) => value + colour[at % 3]!);
-    await sharp(pixels, { raw }).png().toFile(join(folder, "images", `${i}.png`));
+    await sharp(pixels, { raw })
+      .png()
+      .toFile(join(folder, "images", `${i}.png`));
   }
   await mkdir(join(folder, "model"));
   const { network, diffusion } = settingsOf(COUNT);
@@ -85,56 +87,92 @@ async function run(count: number, options: Options = {}) {
 
 let alone: SeedMeasures; // the student's figures of the plain command
 
-test("an untrained student is far from the data, real images are near, noise is measured too; every figure is a line", async () => {
-  const { measures, events } = await run(COUNT);
-  assert.equal(measures.map(({ role }) => role), ["floor", "ceiling", "student"]);
-  const [floor, ceiling, student] = measures.map(({ seeds }) => seeds[0]!) as [SeedMeasures, SeedMeasures, SeedMeasures];
-  alone = student;
-  assert.ok(student.frechetDistance > floor.frechetDistance);
-  assert.equal([floor.count, floor.references, student.count, student.references], [IMAGES / 2, IMAGES / 2, COUNT, IMAGES]);
-  assert.is(student.reference, ceiling.reference);
-  assert.is(student.resizeFilter, "bicubic, antialiased (a=-0.5)");
-  const lines = events.filter(({ type }) => type === "result");
-  assert.is(lines.length, 5 + 6 + 8);
-  assert.is(events.filter(({ type }) => type === "table").length, 1);
-}, { seconds: 180 });
+test(
+  "an untrained student is far from the data, real images are near, noise is measured too; every figure is a line",
+  async () => {
+    const { measures, events } = await run(COUNT);
+    assert.equal(
+      measures.map(({ role }) => role),
+      ["floor", "ceiling", "student"],
+    );
+    const [floor, ceiling, student] = measures.map(({ seeds }) => seeds[0]!) as [SeedMeasures, SeedMeasures, SeedMeasures];
+    alone = student;
+    assert.ok(student.frechetDistance > floor.frechetDistance);
+    assert.equal([floor.count, floor.references, student.count, student.references], [IMAGES / 2, IMAGES / 2, COUNT, IMAGES]);
+    assert.is(student.reference, ceiling.reference);
+    assert.is(student.resizeFilter, "bicubic, antialiased (a=-0.5)");
+    const lines = events.filter(({ type }) => type === "result");
+    assert.is(lines.length, 5 + 6 + 8);
+    assert.is(events.filter(({ type }) => type === "table").length, 1);
+  },
+  { seconds: 180 },
+);
 
-test("seeds, teacher, curve, neighbours and speed at once: all in the record, the first seed as it was alone", async () => {
-  const [out, neighbours, model] = [join(folder, "results.json"), join(folder, "neighbours.png"), join(folder, "model")];
-  const { measures, events } = await run(COUNT, { seeds: 2, teacher: model, out, curve: "4,1,4", neighbours, speed: true });
-  const record = JSON.parse(await readFile(out, "utf8")) as {
-    subjects: { role: string; figures: Record<string, Summary>; seeds: SeedMeasures[] }[];
-    reference: { hash: string };
-    curve: CurvePoint[];
-    speed: Record<string, Speed>;
-  };
-  assert.equal(record.subjects.map(({ role }) => role), ["floor", "ceiling", "student", "student", "pair"]);
-  const student = record.subjects[2]!;
-  assert.equal(student.seeds.map(({ seed }) => seed), [0, 1]);
-  const [first, second] = student.seeds.map(({ frechetDistance }) => frechetDistance) as [number, number];
-  assert.is(first, alone.frechetDistance);
-  assert.is.not(first, second);
-  assert.close(student.figures.frechetDistance!.mean, (first + second) / 2, 1e-12);
-  assert.close(student.figures.frechetDistance!.spread!, Math.abs(first - second) / Math.SQRT2, 1e-12);
-  assert.close(record.subjects[4]!.figures.frechetDistance!.mean, 0, 1e-9); // a model is no distance from itself
-  assert.is(record.reference.hash, measures[2]!.seeds[0]!.reference);
+test(
+  "seeds, teacher, curve, neighbours and speed at once: all in the record, the first seed as it was alone",
+  async () => {
+    const [out, neighbours, model] = [join(folder, "results.json"), join(folder, "neighbours.png"), join(folder, "model")];
+    const { measures, events } = await run(COUNT, { seeds: 2, teacher: model, out, curve: "4,1,4", neighbours, speed: true });
+    const record = JSON.parse(await readFile(out, "utf8")) as {
+      subjects: { role: string; figures: Record<string, Summary>; seeds: SeedMeasures[] }[];
+      reference: { hash: string };
+      curve: CurvePoint[];
+      speed: Record<string, Speed>;
+    };
+    assert.equal(
+      record.subjects.map(({ role }) => role),
+      ["floor", "ceiling", "student", "student", "pair"],
+    );
+    const student = record.subjects[2]!;
+    assert.equal(
+      student.seeds.map(({ seed }) => seed),
+      [0, 1],
+    );
+    const [first, second] = student.seeds.map(({ frechetDistance }) => frechetDistance) as [number, number];
+    assert.is(first, alone.frechetDistance);
+    assert.is.not(first, second);
+    assert.close(student.figures.frechetDistance!.mean, (first + second) / 2, 1e-12);
+    assert.close(student.figures.frechetDistance!.spread!, Math.abs(first - second) / Math.SQRT2, 1e-12);
+    assert.close(record.subjects[4]!.figures.frechetDistance!.mean, 0, 1e-9); // a model is no distance from itself
+    assert.is(record.reference.hash, measures[2]!.seeds[0]!.reference);
 
-  assert.equal(record.curve.map(({ evaluations, solver, steps }) => [evaluations, solver, steps]), [[1, "heun", 1], [4, "dpm++2m", 4]]);
-  assert.ok(record.curve.every(({ distance }) => distance.mean > 0));
-  assert.match(await readFile(join(folder, "results-curve.svg"), "utf8"), /^<svg/);
-  const { width, height } = await sharp(neighbours).metadata();
-  assert.ok(width! > 16 * SIZE && height! > 8 * SIZE);
-  assert.ok(events.some((event) => event.type === "note" && event.message.includes(neighbours)));
-  const speeds = Object.values(record.speed);
-  assert.ok(speeds.length > 0 && speeds.every(({ millisecondsAnImage, imagesASecond }) => millisecondsAnImage > 0 && imagesASecond > 0));
-}, { seconds: 240 });
+    assert.equal(
+      record.curve.map(({ evaluations, solver, steps }) => [evaluations, solver, steps]),
+      [
+        [1, "heun", 1],
+        [4, "dpm++2m", 4],
+      ],
+    );
+    assert.ok(record.curve.every(({ distance }) => distance.mean > 0));
+    assert.match(await readFile(join(folder, "results-curve.svg"), "utf8"), /^<svg/);
+    const { width, height } = await sharp(neighbours).metadata();
+    assert.ok(width! > 16 * SIZE && height! > 8 * SIZE);
+    assert.ok(events.some((event) => event.type === "note" && event.message.includes(neighbours)));
+    const speeds = Object.values(record.speed);
+    assert.ok(speeds.length > 0 && speeds.every(({ millisecondsAnImage, imagesASecond }) => millisecondsAnImage > 0 && imagesASecond > 0));
+  },
+  { seconds: 240 },
+);
 
-test("a draw compares with as many images, and says when there are not", async () => {
-  const { measures } = await run(COUNT, { reference: "draw" });
-  assert.equal(measures.map(({ role }) => role), ["ceiling", "student"]); // halves of 64 have no floor in 64 features
-  assert.equal(measures.at(-1)!.seeds.map(({ count, references }) => [count, references]), [[COUNT, COUNT]]);
-  await assert.rejects(run(IMAGES + 1, { reference: "draw" }), new RegExp(`Cannot compare ${IMAGES + 1} images with .*: it holds ${IMAGES}`));
-}, { seconds: 180 });
+test(
+  "a draw compares with as many images, and says when there are not",
+  async () => {
+    const { measures } = await run(COUNT, { reference: "draw" });
+    assert.equal(
+      measures.map(({ role }) => role),
+      ["ceiling", "student"],
+    ); // halves of 64 have no floor in 64 features
+    assert.equal(
+      measures.at(-1)!.seeds.map(({ count, references }) => [count, references]),
+      [[COUNT, COUNT]],
+    );
+    await assert.rejects(
+      run(IMAGES + 1, { reference: "draw" }),
+      new RegExp(`Cannot compare ${IMAGES + 1} images with .*: it holds ${IMAGES}`),
+    );
+  },
+  { seconds: 180 },
+);
 
 test("wrong requests are refused before anything is measured", async () => {
   await assert.rejects(run(COUNT, { curve: "2,4" }), /without a teacher and a place for it/);

@@ -56,11 +56,7 @@ test("the draw is the seed's, and covers the whole folder", async () => {
 
 test("the next draw goes on where the last one stopped, until nothing is left", async () => {
   const reference = await openReference({ path: folder, settings: settingsOf(4) });
-  const [first, second, third] = [
-    await drawn(5, 4, reference),
-    await drawn(9, 4, reference),
-    await drawn(1, 4, reference),
-  ];
+  const [first, second, third] = [await drawn(5, 4, reference), await drawn(9, 4, reference), await drawn(1, 4, reference)];
   assert.equal([first.length, second.length, third.length], [5, 7, 0]);
   assert.is(new Set([...first, ...second].map(({ red }) => red)).size, 12);
 });
@@ -77,10 +73,7 @@ test("a latent store gives its images back through its own codec", async () => {
       },
     },
   });
-  await writeCodec(
-    store.folder,
-    await openCodec(settingsSchema.parse({ images: { size: 8 }, encoder: { kind: "pixel" } })),
-  );
+  await writeCodec(store.folder, await openCodec(settingsSchema.parse({ images: { size: 8 }, encoder: { kind: "pixel" } })));
   for (const shard of [0, 1, 2]) {
     const ids = [2 * shard, 2 * shard + 1].filter((index) => index < 5);
     const rows = ids

@@ -220,12 +220,8 @@ test("goes on after a stop with the same bytes, and stays away from another expo
   for (const format of formats) {
     const again = freshFolder();
     const controller = new AbortController();
-    const report = (event: { type: string; done?: number }) =>
-      void (event.type === "progress" && event.done === 2 && controller.abort());
-    await assert.rejects(
-      exportStore({ path: store.folder, format, out: again, context: { signal: controller.signal, report } }),
-      /abort/i,
-    );
+    const report = (event: { type: string; done?: number }) => void (event.type === "progress" && event.done === 2 && controller.abort());
+    await assert.rejects(exportStore({ path: store.folder, format, out: again, context: { signal: controller.signal, report } }), /abort/i);
     const left = readdirSync(again).filter((name) => name !== "export.json");
     assert.is(left.length, format === "npy" ? 0 : 2); // whole files, and no temporary one
     await exportStore({ path: store.folder, format, out: again, context: listening().context });

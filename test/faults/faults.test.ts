@@ -19,10 +19,13 @@ const victim = fileURLToPath(new URL("victim.ts", import.meta.url));
 
 let job: Job;
 let files: Record<string, string>; // of the unbroken store
-test.before(async () => {
-  job = await prepareJob();
-  files = contentsOf(job.triples);
-}, { seconds: 60 });
+test.before(
+  async () => {
+    job = await prepareJob();
+    files = contentsOf(job.triples);
+  },
+  { seconds: 60 },
+);
 
 const make = (out: string, teacher = job.teacher, changes = settings) =>
   simulate({ teacher, out, settings: changes, context: contextOf() });
@@ -30,7 +33,10 @@ const make = (out: string, teacher = job.teacher, changes = settings) =>
 /** What stands there is sound, and going on from it gives the unbroken store. */
 async function goesOn(out: string): Promise<void> {
   const findings = await verifyStore(await openStore({ folder: out }));
-  assert.equal(findings.filter(({ file }) => file !== "journal.jsonl"), []);
+  assert.equal(
+    findings.filter(({ file }) => file !== "journal.jsonl"),
+    [],
+  );
   await make(out);
   assert.equal(contentsOf(out), files);
 }
@@ -52,7 +58,10 @@ const disk = mount(96);
 if (disk) {
   test("a full disk", async () => {
     const out = join(disk.folder, "store");
-    await assert.rejects(make(out), /Cannot write .*: the disk is full. Free some space and run the same command again; everything finished is kept/);
+    await assert.rejects(
+      make(out),
+      /Cannot write .*: the disk is full. Free some space and run the same command again; everything finished is kept/,
+    );
     assert.ok(Object.keys(contentsOf(out)).some((name) => name.startsWith("shards/")));
     assert.not(Object.keys(contentsOf(out)).some((name) => name.endsWith(".tmp")));
     disk.remount("size=8m");
@@ -90,7 +99,11 @@ if (disk) {
     await goesOn(out);
   });
 } else {
-  for (const name of ["a full disk", "a disk that fills up under a checkpoint keeps the one before", "a file system that turns read-only"]) {
+  for (const name of [
+    "a full disk",
+    "a disk that fills up under a checkpoint keeps the one before",
+    "a file system that turns read-only",
+  ]) {
     test.skip(name, "this process may not mount a small file system");
   }
 }
@@ -110,21 +123,25 @@ if (process.getuid?.() === 0) {
 
 if (process.platform === "win32") test.skip("a file-size limit", "Windows has none");
 else {
-  test("a file-size limit", async () => {
-    const out = freshFolder();
-    cpSync(job.triples, out, { recursive: true });
-    rmSync(join(out, "shards"), { recursive: true });
-    rmSync(join(out, "summary.json"));
-    // 2 kB: less than a shard. Caches of the loader would be cut off too, so it gets none.
-    const line = `ulimit -f 2; exec "${process.execPath}" --import tsx "${victim}" simulate "${out}" '${JSON.stringify(job)}'`;
-    const env = { ...process.env, TSX_DISABLE_CACHE: "1" };
-    const child = spawn("bash", ["-c", line], { stdio: ["ignore", "ignore", "pipe"], env });
-    let said = "";
-    child.stderr.on("data", (chunk) => (said += chunk));
-    await once(child, "close");
-    assert.match(said, /Cannot write .*: the file is larger than this system allows. Use smaller shards/);
-    await goesOn(out);
-  }, { seconds: 60 });
+  test(
+    "a file-size limit",
+    async () => {
+      const out = freshFolder();
+      cpSync(job.triples, out, { recursive: true });
+      rmSync(join(out, "shards"), { recursive: true });
+      rmSync(join(out, "summary.json"));
+      // 2 kB: less than a shard. Caches of the loader would be cut off too, so it gets none.
+      const line = `ulimit -f 2; exec "${process.execPath}" --import tsx "${victim}" simulate "${out}" '${JSON.stringify(job)}'`;
+      const env = { ...process.env, TSX_DISABLE_CACHE: "1" };
+      const child = spawn("bash", ["-c", line], { stdio: ["ignore", "ignore", "pipe"], env });
+      let said = "";
+      child.stderr.on("data", (chunk) => (said += chunk));
+      await once(child, "close");
+      assert.match(said, /Cannot write .*: the file is larger than this system allows. Use smaller shards/);
+      await goesOn(out);
+    },
+    { seconds: 60 },
+  );
 }
 
 test("a folder removed in the middle", async () => {
@@ -139,15 +156,21 @@ test("a folder removed in the middle", async () => {
   assert.equal(contentsOf(out), files);
 });
 
-test("two processes told to make the same shards", async () => {
-  const out = freshFolder();
-  const run = async () => {
-    const child = spawn(process.execPath, ["--import", "tsx", victim, "simulate", out, JSON.stringify(job)], { stdio: ["ignore", "ignore", "inherit"] });
-    return (await once(child, "close"))[0];
-  };
-  assert.equal(await Promise.all([run(), run()]), [0, 0]);
-  assert.equal(contentsOf(out), files);
-}, { seconds: 90 });
+test(
+  "two processes told to make the same shards",
+  async () => {
+    const out = freshFolder();
+    const run = async () => {
+      const child = spawn(process.execPath, ["--import", "tsx", victim, "simulate", out, JSON.stringify(job)], {
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+      return (await once(child, "close"))[0];
+    };
+    assert.equal(await Promise.all([run(), run()]), [0, 0]);
+    assert.equal(contentsOf(out), files);
+  },
+  { seconds: 90 },
+);
 
 test("a clock that jumps", async () => {
   const { now } = Date;
@@ -172,7 +195,10 @@ test("a store of a newer version, of other weights, of another device or other s
   cpSync(job.triples, out, { recursive: true });
   const other = await writeRun({ weights: "zero" });
   const gpu = { ...settings, engine: { ...settings.engine, device: "webgpu" as const } };
-  await assert.rejects(make(out, other), /Cannot go on with the store .*: it was made with other settings \(.*teacher.hash: .* instead of .*\). Choose another folder/);
+  await assert.rejects(
+    make(out, other),
+    /Cannot go on with the store .*: it was made with other settings \(.*teacher.hash: .* instead of .*\). Choose another folder/,
+  );
   await assert.rejects(make(out, job.teacher, gpu), /engine.device: "cpu" instead of "webgpu"/);
   await assert.rejects(make(out, job.teacher, { ...settings, seed: 6 }), /seed: "5" instead of "6"/);
   const wrong = train({ store: out, teacher: other, out: freshFolder(), settings, context: contextOf() });

@@ -14,9 +14,12 @@ const kills = Number(process.env.ONESTEP_KILLS ?? 20);
 const victim = fileURLToPath(new URL("victim.ts", import.meta.url));
 
 let job: Job;
-test.before(async () => {
-  job = await prepareJob();
-}, { seconds: 60 });
+test.before(
+  async () => {
+    job = await prepareJob();
+  },
+  { seconds: 60 },
+);
 
 /** Runs a command in a process of its own and kills it `delay` ms after it is at work. Answers whether it was killed. */
 function attempt(command: string, out: string, delay: number): Promise<boolean> {
@@ -59,26 +62,30 @@ const shares: [command: string, share: number, within: number][] = [
 
 for (const [command, share, within] of shares) {
   const wanted = Math.round(kills * share);
-  test(`${command}: killed ${wanted} times`, async () => {
-    const unbroken = freshFolder();
-    await commands[command]!(job, unbroken, contextOf());
-    const expected = resultOf(unbroken);
-    let out = freshFolder();
-    let killed = 0;
-    let limit = within; // ms, shortened where the machine is fast enough to finish first
-    for (let i = 0; killed < wanted; i++) {
-      const [u] = uniforms({ seed: 9, stream: command, offset: i, length: 1 });
-      if (await attempt(command, out, (u as number) * limit)) {
-        killed++;
-        continue;
+  test(
+    `${command}: killed ${wanted} times`,
+    async () => {
+      const unbroken = freshFolder();
+      await commands[command]!(job, unbroken, contextOf());
+      const expected = resultOf(unbroken);
+      let out = freshFolder();
+      let killed = 0;
+      let limit = within; // ms, shortened where the machine is fast enough to finish first
+      for (let i = 0; killed < wanted; i++) {
+        const [u] = uniforms({ seed: 9, stream: command, offset: i, length: 1 });
+        if (await attempt(command, out, (u as number) * limit)) {
+          killed++;
+          continue;
+        }
+        limit *= 0.7;
+        assert.equal(resultOf(out), expected, `finished after ${killed} kills`);
+        out = freshFolder();
       }
-      limit *= 0.7;
-      assert.equal(resultOf(out), expected, `finished after ${killed} kills`);
-      out = freshFolder();
-    }
-    await commands[command]!(job, out, contextOf());
-    assert.equal(resultOf(out), expected);
-  }, { seconds: 60 + 20 * wanted });
+      await commands[command]!(job, out, contextOf());
+      assert.equal(resultOf(out), expected);
+    },
+    { seconds: 60 + 20 * wanted },
+  );
 }
 
 test.run();

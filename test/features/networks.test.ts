@@ -147,10 +147,7 @@ test("weights that are missing or of no known network are refused by name", asyn
   try {
     const path = join(folder, "other.safetensors");
     await writeFile(path, encodeSafetensors({ tensors: { other: { shape: [1], data: Float32Array.of(1) } } }));
-    await assert.rejects(
-      loadFeatureNetwork({ path, imageSize: 64 }),
-      /other\.safetensors: its tensors are those of no/,
-    );
+    await assert.rejects(loadFeatureNetwork({ path, imageSize: 64 }), /other\.safetensors: its tensors are those of no/);
     const missing = join(folder, "missing.safetensors");
     await assert.rejects(loadFeatureNetwork({ path: missing, imageSize: 64 }), /missing\.safetensors \(ENOENT\)/);
   } finally {
@@ -182,8 +179,7 @@ test("the built-in network learns to name a picture's colour, and loads without 
     },
   });
   const losses: number[] = [];
-  for (let step = 0; step < 20; step++)
-    losses.push(((await program.run({ images, targets })).loss as Float32Array)[0]!);
+  for (let step = 0; step < 20; step++) losses.push(((await program.run({ images, targets })).loss as Float32Array)[0]!);
   assert.ok(losses[0]! > 0.5 && losses.at(-1)! < 0.1, `loss went from ${losses[0]} to ${losses.at(-1)}`);
 
   const folder = await mkdtemp(join(tmpdir(), "onestep-features-"));

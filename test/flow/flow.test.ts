@@ -99,9 +99,7 @@ test("bytes bound a stage as well as counts", async () => {
     }
   });
   await drain(
-    source.pipe(
-      stage({ name: "hold", capacity: 8 * size, concurrency: 2, weigh: (b: Uint8Array) => b.length, work: (b) => b }),
-    ),
+    source.pipe(stage({ name: "hold", capacity: 8 * size, concurrency: 2, weigh: (b: Uint8Array) => b.length, work: (b) => b })),
     {
       sink: async (bytes) => {
         assert.is(bytes.length, size);
@@ -354,10 +352,7 @@ test("misuse says what to do", async () => {
   assert.match(await fails(() => drain(from([1, 2]))), /plain Observable.*pull/);
   assert.match(await fails(() => drain(counter({ length: 3 }).source.pipe(through(startWith(9))))), /at most one item/);
   for (const capacity of [0, -1, Number.NaN]) {
-    assert.match(
-      await fails(() => drain(counter({ length: 3 }).source, { capacity })),
-      /"capacity" must be above zero/,
-    );
+    assert.match(await fails(() => drain(counter({ length: 3 }).source, { capacity })), /"capacity" must be above zero/);
   }
 });
 

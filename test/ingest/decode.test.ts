@@ -9,9 +9,7 @@ import { assert, suite } from "../harness.ts";
 const test = suite("decode");
 const options = { size: 8, background: "#ff8000", maxPixels: 1e6 };
 const noise = (length: number, below = 256) => Array.from({ length }, (_, i) => (i * 2654435761) % below);
-const pixel = (pixels: Uint8Array, x: number, y: number, size = 8) => [
-  ...pixels.subarray(3 * (y * size + x), 3 * (y * size + x) + 3),
-];
+const pixel = (pixels: Uint8Array, x: number, y: number, size = 8) => [...pixels.subarray(3 * (y * size + x), 3 * (y * size + x) + 3)];
 const near = (actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number) => {
   assert.is(actual.length, expected.length);
   for (let i = 0; i < expected.length; i++) assert.close(actual[i] as number, expected[i] as number, tolerance);
@@ -25,10 +23,7 @@ test("an image of the right size keeps its pixels", async () => {
 test("grey and 16-bit samples become 8-bit RGB", async () => {
   const grey = noise(64);
   const expected = grey.flatMap((v) => [v, v, v]);
-  assert.equal(
-    [...(await decodeImage(encodePng({ width: 8, height: 8, colour: "grey", samples: grey }), options))],
-    expected,
-  );
+  assert.equal([...(await decodeImage(encodePng({ width: 8, height: 8, colour: "grey", samples: grey }), options))], expected);
   const deep = noise(64, 65536);
   near(
     await decodeImage(encodePng({ width: 8, height: 8, colour: "grey", depth: 16, samples: deep }), options),
@@ -75,8 +70,7 @@ test("resizing keeps constants, means and ramps", async () => {
       1.5,
     );
   const board = Array.from({ length: 32 * 32 * 3 }, (_, i) => ((Math.floor(i / 3) + Math.floor(i / 96)) % 2) * 254);
-  const mean =
-    (await decodeImage(encodePng({ width: 32, height: 32, samples: board }), options)).reduce((s, v) => s + v) / 192;
+  const mean = (await decodeImage(encodePng({ width: 32, height: 32, samples: board }), options)).reduce((s, v) => s + v) / 192;
   assert.close(mean, 127, 2); // in the stored values, not in linear light (187)
 });
 
@@ -90,18 +84,10 @@ test("EXIF orientation, CMYK and the other formats", async () => {
   // Left half red, right half blue; orientation 6 turns it clockwise: red on top.
   const samples = Array.from({ length: 64 * 64 }, (_, i) => (i % 64 < 32 ? [255, 0, 0] : [0, 0, 255])).flat();
   const image = () => sharp(encodePng({ width: 64, height: 64, samples }));
-  const turned = await decodeImage(
-    await image().withMetadata({ orientation: 6 }).jpeg({ chromaSubsampling: "4:4:4" }).toBuffer(),
-    options,
-  );
+  const turned = await decodeImage(await image().withMetadata({ orientation: 6 }).jpeg({ chromaSubsampling: "4:4:4" }).toBuffer(), options);
   near(pixel(turned, 2, 1), [254, 0, 0], 4);
   near(pixel(turned, 2, 6), [0, 0, 254], 4);
-  for (const file of [
-    image().webp({ lossless: true }),
-    image().gif(),
-    image().tiff(),
-    image().jpeg({ progressive: true }),
-  ]) {
+  for (const file of [image().webp({ lossless: true }), image().gif(), image().tiff(), image().jpeg({ progressive: true })]) {
     const pixels = await decodeImage(await file.toBuffer(), options);
     near(pixel(pixels, 1, 4), [254, 0, 0], 6);
     near(pixel(pixels, 6, 4), [0, 0, 254], 6);
@@ -163,10 +149,7 @@ test("the stage keeps the order and passes both kinds on", async () => {
   );
   for (const sample of out) {
     if (sample.kind === "image") {
-      assert.equal(
-        [sample.size, sample.pixels.length, sample.label, sample.caption, sample.name],
-        [8, 192, 0, "words", "a\nb"],
-      );
+      assert.equal([sample.size, sample.pixels.length, sample.label, sample.caption, sample.name], [8, 192, 0, "words", "a\nb"]);
     } else if (sample.index % 7 === 3) assert.is(sample.reason, "earlier");
     else assert.equal([sample.entry, sample.reason], ["a\\u{a}b", "not an image"]);
   }

@@ -35,10 +35,7 @@ function folder(files: Files): string {
 /** A zip by fflate: a writer that is not ours. */
 function zip(files: Files): string {
   const path = join(top, `zip-${made++}.zip`);
-  writeFileSync(
-    path,
-    zipSync(Object.fromEntries(Object.entries(files).map(([name, data]) => [name, Buffer.from(data)]))),
-  );
+  writeFileSync(path, zipSync(Object.fromEntries(Object.entries(files).map(([name, data]) => [name, Buffer.from(data)]))));
   return path;
 }
 
@@ -95,10 +92,7 @@ test("folders are classes only where they look like it", async () => {
   assert.equal(await label({ "a.png": picture(1), "dog/b.png": picture(2) }), []);
   assert.equal(await label({ "x/cat/a.png": picture(1), "dog/b.png": picture(2) }), []);
   assert.equal(
-    await label(
-      { "cat/a.png": picture(1), "dog/b.png": picture(2) },
-      { "p/cow/a.png": picture(3), "p/cat/c.png": picture(4) },
-    ),
+    await label({ "cat/a.png": picture(1), "dog/b.png": picture(2) }, { "p/cow/a.png": picture(3), "p/cat/c.png": picture(4) }),
     ["cat", "cow", "dog"],
   );
   assert.equal(await label({ "cat/a.png": picture(1), "dog/b.png": picture(2) }, { "c.png": picture(3) }), []);
@@ -183,13 +177,9 @@ test("the fingerprint tells inputs apart without reading them", async () => {
 
 test("limits and bad paths end in one sentence", async () => {
   const path = zip(classes);
-  const open = (paths: string[], changed: Partial<typeof limits> = {}) =>
-    failure(openImages({ paths, limits: { ...limits, ...changed } }));
+  const open = (paths: string[], changed: Partial<typeof limits> = {}) => failure(openImages({ paths, limits: { ...limits, ...changed } }));
   assert.match(await open([join(top, "nowhere")]), /^Cannot read ".*nowhere": there is no such zip or folder$/);
-  assert.match(
-    await open([path], { maxEntries: 3 }),
-    /it holds 6 entries, more than the limit of 3 \(images.maxEntries\)/,
-  );
+  assert.match(await open([path], { maxEntries: 3 }), /it holds 6 entries, more than the limit of 3 \(images.maxEntries\)/);
   assert.match(await open([folder(classes)], { maxEntries: 3 }), /too many files, more than the limit of 3/);
   assert.match(await open([path], { maxTotalBytes: 100 }), /more than the limit of 100 \(images.maxTotalBytes\)/);
   assert.match(await open([folder({ "captions.csv": "" })]), /holds no files/);

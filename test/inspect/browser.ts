@@ -19,11 +19,7 @@ export interface Look {
   requests: string[];
 }
 
-export async function openPage(
-  browser: Browser,
-  url: string,
-  options: { scheme?: "light" | "dark"; width?: number } = {},
-): Promise<Look> {
+export async function openPage(browser: Browser, url: string, options: { scheme?: "light" | "dark"; width?: number } = {}): Promise<Look> {
   const { scheme = "light", width = 1200 } = options;
   const page = await browser.newPage({ colorScheme: scheme, viewport: { width, height: 800 } });
   const [errors, requests]: string[][] = [[], []];

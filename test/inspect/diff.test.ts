@@ -57,10 +57,7 @@ test("tells rows of one store alone, other conditions, other latents, other seed
 });
 
 test("refuses stores that have nothing to compare", async () => {
-  await assert.rejects(
-    diffStores(await triples(), await images(), { signal }),
-    /Cannot compare .*name two stores of one kind and shape/,
-  );
+  await assert.rejects(diffStores(await triples(), await images(), { signal }), /Cannot compare .*name two stores of one kind and shape/);
 });
 
 test("the largest difference sees NaN", () => {

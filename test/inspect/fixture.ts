@@ -37,12 +37,7 @@ export function healthyRow(id: number): TripleRow {
 
 /** A pixel-space triple store of `entries` rows in shards of 8; `change` alters a row or answers a reason to reject it. */
 export async function triples(
-  options: {
-    entries?: number;
-    manifest?: Partial<TripleManifest>;
-    change?: (row: TripleRow) => TripleRow | string;
-    seal?: boolean;
-  } = {},
+  options: { entries?: number; manifest?: Partial<TripleManifest>; change?: (row: TripleRow) => TripleRow | string; seal?: boolean } = {},
 ): Promise<Store<TripleManifest>> {
   const { entries = 40, change = (row) => row, seal = true } = options;
   const folder = freshFolder();

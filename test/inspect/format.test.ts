@@ -18,18 +18,13 @@ const test = suite("format");
 const schemas = fileURLToPath(new URL("../../schemas/", import.meta.url));
 const page = await readFile(join(schemas, "README.md"), "utf8");
 const bits = (values: Float32Array) =>
-  Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), (word) => word.toString(16).padStart(8, "0")).join(
-    " ",
-  );
+  Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), (word) => word.toString(16).padStart(8, "0")).join(" ");
 
 test("the page's test vectors of noise hold", () => {
   const vectors = [...page.matchAll(/^ {4}seed (\d+), offset (\d+): ([0-9a-f ]+)$/gm)];
   assert.is(vectors.length, 3);
   for (const [, seed, offset, words] of vectors) {
-    assert.is(
-      bits(normals({ seed: BigInt(seed!), stream: "noise", offset: Number(offset), length: words!.split(" ").length })),
-      words,
-    );
+    assert.is(bits(normals({ seed: BigInt(seed!), stream: "noise", offset: Number(offset), length: words!.split(" ").length })), words);
   }
   const [, seed, count, digest] = /seed (\d+), offset 0, (\d+) values: sha256 ([0-9a-f]{64})/.exec(page)!;
   const many = normals({ seed: BigInt(seed!), stream: "noise", length: Number(count) });
@@ -44,10 +39,7 @@ test("the page's training order is the one that is trained in", () => {
   let position = 0;
   for (const [, index, shards, rows] of blocks) {
     const block = blockAt(position);
-    assert.equal(
-      [String(block.index), block.shards.join(" "), [...rowOrder(1, block, block.length)].join(" ")],
-      [index, shards, rows],
-    );
+    assert.equal([String(block.index), block.shards.join(" "), [...rowOrder(1, block, block.length)].join(" ")], [index, shards, rows]);
     position += block.length;
   }
 });

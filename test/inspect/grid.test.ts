@@ -27,9 +27,7 @@ test("draws the rows that were asked for, noise beside image, value for value", 
   assert.equal([code, /pictures +3/.test(out)], [0, true], out);
   const { data, info } = await sharp(grid).raw().toBuffer({ resolveWithObject: true });
   assert.is(info.width, 2 + 3 * (2 * 17 + 2)); // three pairs of 8 px with a line between, twice enlarged
-  const at = (x: number, y: number) => [
-    ...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3),
-  ];
+  const at = (x: number, y: number) => [...data.subarray((y * info.width + x) * info.channels, (y * info.width + x) * info.channels + 3)];
   const rounded = (values: number[]) => values.map((value) => Math.min(255, Math.max(0, value)));
   for (const [i, id] of [11, 14, 17].entries()) {
     const noise = noiseOf({ seed: 7n, id }, length).subarray(0, 3);

@@ -50,10 +50,7 @@ test("a row leads back to its image, condition, teacher, solver, guidance, seed 
   const latents = listening();
   await inspect({ path: join(dirname(path), "latents"), why: 5, settings, context: latents.context });
   assert.equal([latents.results["row 5"]!.image, latents.results["row 5"]!.encoder], ["5.png", "pixel pixel"]);
-  await assert.rejects(
-    inspect({ path: join(dirname(path), "latents"), why: 3, settings, context }),
-    /row 3 of .* was rejected: torn/,
-  );
+  await assert.rejects(inspect({ path: join(dirname(path), "latents"), why: 3, settings, context }), /row 3 of .* was rejected: torn/);
   await assert.rejects(
     inspect({ path: join(dirname(path), "latents"), redo: 5, settings, context }),
     /Cannot redo row 5 .*Name a store of triples/,
@@ -72,11 +69,7 @@ test(
       for (const id of dtype === "float32" ? [6, 9] : [9]) {
         const { results, others, context } = listening();
         await inspect({ path, redo: id, settings, context });
-        assert.equal(
-          [results.redo!["largest difference"], results.redo!.verdict],
-          [0, "the same to the last bit"],
-          `row ${id} ${dtype}`,
-        );
+        assert.equal([results.redo!["largest difference"], results.redo!.verdict], [0, "the same to the last bit"], `row ${id} ${dtype}`);
         assert.is(results.redo!.place, `row ${(id % 7) % 4} of a batch of 4`);
         assert.equal(others, []);
       }

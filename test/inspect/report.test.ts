@@ -221,10 +221,7 @@ if (!chromium) {
       ["narrow", "dark", 360],
     ] as const) {
       const { page } = await openPage(browser!, file(), { scheme, width });
-      assert.ok(
-        (await page.evaluate("document.documentElement.scrollWidth <= innerWidth")) as boolean,
-        `${name} is wider than its screen`,
-      );
+      assert.ok((await page.evaluate("document.documentElement.scrollWidth <= innerWidth")) as boolean, `${name} is wider than its screen`);
       const ratios = (await page.evaluate(contrasts)) as [string, number][];
       for (const [words, ratio] of ratios) assert.ok(ratio >= 4.5, `"${words}" has a contrast of ${ratio} in ${name}`); // WCAG 2.2, 1.4.3
       assert.ok(ratios.length > 30);

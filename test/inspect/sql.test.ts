@@ -31,16 +31,10 @@ else {
       { class: "dog", rows: 13 },
       { class: "owl", rows: 13 },
     ]);
-    const [row] = await answerSql(
-      store,
-      "select seed + 9007199254740986 as seed, caption, latent from triples where id = 39",
-      signal,
-    );
+    const [row] = await answerSql(store, "select seed + 9007199254740986 as seed, caption, latent from triples where id = 39", signal);
     assert.equal(row, { seed: "9007199254740993", caption: "наутро 🐈", latent: "<768 bytes>" });
     const latents = await images();
-    assert.equal(await answerSql(latents, "select count(*)::integer as n from latents where caption is null", signal), [
-      { n: 5 },
-    ]);
+    assert.equal(await answerSql(latents, "select count(*)::integer as n from latents where caption is null", signal), [{ n: 5 }]);
   });
 
   test("only looks: no writing, no other file, no setting, no second statement", async () => {

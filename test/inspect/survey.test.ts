@@ -104,9 +104,7 @@ test("says in words what a wrong scale, a flat channel, foreign noise and lopsid
   );
   assert.match(foreign.noise!, /not those of unit normals/);
   assert.match(foreign["noise and seed"]!, /^the stored noise of 40 of the rows/);
-  const own = await hintsOf(
-    await triples({ manifest: { noise: "stored" }, change: (row) => ({ ...row, noise: noiseOf(row, length) }) }),
-  );
+  const own = await hintsOf(await triples({ manifest: { noise: "stored" }, change: (row) => ({ ...row, noise: noiseOf(row, length) }) }));
   assert.equal(own, {});
   const lopsided = await hintsOf(
     await triples({
@@ -186,14 +184,7 @@ test("the tally is exact while it has room, and close beyond", () => {
 });
 
 test("ratios in words", () => {
-  assert.equal([3.1, 2, 1.6, 0.5, 0.33, 12.2].map(timesInWords), [
-    "three times",
-    "twice",
-    "1.6 times",
-    "half",
-    "a third of",
-    "12 times",
-  ]);
+  assert.equal([3.1, 2, 1.6, 0.5, 0.33, 12.2].map(timesInWords), ["three times", "twice", "1.6 times", "half", "a third of", "12 times"]);
 });
 
 test.run();

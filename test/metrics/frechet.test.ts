@@ -14,14 +14,12 @@ const gaussian = (mean: number[], covariance: number[]) => ({
 function multiply(a: Float64Array, b: Float64Array, size: number): Float64Array {
   const result = new Float64Array(size * size);
   for (let i = 0; i < size; i++)
-    for (let k = 0; k < size; k++)
-      for (let j = 0; j < size; j++) result[i * size + j]! += a[i * size + k]! * b[k * size + j]!;
+    for (let k = 0; k < size; k++) for (let j = 0; j < size; j++) result[i * size + j]! += a[i * size + k]! * b[k * size + j]!;
   return result;
 }
 
 const transpose = (a: Float64Array, size: number) => a.map((_, at) => a[(at % size) * size + Math.floor(at / size)]!);
-const trace = (a: Float64Array, size: number) =>
-  Array.from({ length: size }, (_, i) => a[i * size + i]!).reduce((x, y) => x + y, 0);
+const trace = (a: Float64Array, size: number) => Array.from({ length: size }, (_, i) => a[i * size + i]!).reduce((x, y) => x + y, 0);
 
 /** A random symmetric positive definite matrix, well enough conditioned for the iteration below. */
 function positive(size: number, seed: number): Float64Array {
@@ -79,8 +77,7 @@ test("the pivoted factor rebuilds a singular matrix and finds its rank", () => {
   const b = normals({ seed: 1, stream: "factor", length: size * rank });
   const matrix = new Float64Array(size * size);
   for (let i = 0; i < size; i++)
-    for (let j = 0; j < size; j++)
-      for (let k = 0; k < rank; k++) matrix[i * size + j]! += b[i * rank + k]! * b[j * rank + k]!;
+    for (let j = 0; j < size; j++) for (let k = 0; k < rank; k++) matrix[i * size + j]! += b[i * rank + k]! * b[j * rank + k]!;
   const found = semidefiniteFactor(matrix, size);
   assert.is(found.rank, rank);
   const rebuilt = matrix.map((_, at) => {

@@ -34,8 +34,7 @@ test("a fake on the rim of a ball is inside; answers worked out by hand", async 
 });
 
 test("one mode of two found: full precision, half the recall", async () => {
-  const cluster = (seed: number, centre: number) =>
-    normals({ seed, stream: "mode", length: 200 * 2 }).map((value) => centre + value);
+  const cluster = (seed: number, centre: number) => normals({ seed, stream: "mode", length: 200 * 2 }).map((value) => centre + value);
   const real = Float32Array.from([...cluster(1, 0), ...cluster(2, 100)]);
   const { precision, recall } = await precisionRecall({ real, fake: cluster(3, 0), dimension: 2 });
   assert.ok(precision > 0.95, `precision ${precision}`);
@@ -75,13 +74,20 @@ function byDefinition(real: Float32Array, fake: Float32Array, dimension: number,
   const [reals, fakes] = [rowsOf(real, dimension), rowsOf(fake, dimension)];
   const sorted = (of: typeof reals, i: number, among: typeof reals) =>
     Array.from({ length: among.count }, (_, j) => ({ j, squared: squaredDistance(of, i, among, j) })).sort((a, b) => a.squared - b.squared);
-  const radii = (rows: typeof reals) => Array.from({ length: rows.count }, (_, i) => sorted(rows, i, rows).filter(({ j }) => j !== i)[k - 1]!.squared);
+  const radii = (rows: typeof reals) =>
+    Array.from({ length: rows.count }, (_, i) => sorted(rows, i, rows).filter(({ j }) => j !== i)[k - 1]!.squared);
   const inside = (points: typeof reals, centres: typeof reals, limits: number[]) =>
-    Array.from({ length: points.count }, (_, i) => limits.some((limit, j) => squaredDistance(points, i, centres, j) <= limit)).filter(Boolean).length / points.count;
+    Array.from({ length: points.count }, (_, i) => limits.some((limit, j) => squaredDistance(points, i, centres, j) <= limit)).filter(
+      Boolean,
+    ).length / points.count;
   return {
     precision: inside(fakes, reals, radii(reals)),
     recall: inside(reals, fakes, radii(fakes)),
-    nearest: Array.from({ length: fakes.count }, (_, i) => sorted(fakes, i, reals).slice(0, k).map(({ squared }) => squared)).flat(),
+    nearest: Array.from({ length: fakes.count }, (_, i) =>
+      sorted(fakes, i, reals)
+        .slice(0, k)
+        .map(({ squared }) => squared),
+    ).flat(),
   };
 }
 
@@ -96,18 +102,32 @@ test("float32 products decide nothing that double differences would not: near du
   for (const products of [plainProducts(dimension), createProducts({ dimension, threads: 1 })]) {
     const centre = centreOf(real, dimension);
     const [reals, fakes] = [rowsOf(real, dimension, centre), rowsOf(fake, dimension, centre)];
-    const options = { reals, fakes, k, products, realRadii: await squaredRadii(real, dimension, k), fakeRadii: await squaredRadii(fake, dimension, k) };
+    const options = {
+      reals,
+      fakes,
+      k,
+      products,
+      realRadii: await squaredRadii(real, dimension, k),
+      fakeRadii: await squaredRadii(fake, dimension, k),
+    };
     const { precision, recall, nearest } = await coverage(options);
     assert.equal([precision, recall], [expected.precision, expected.recall]);
     assert.equal([...nearest.squared], expected.nearest);
-    assert.equal([...nearest.index].slice(0, 3 * 100).filter((_, at) => at % 3 === 0), Array.from({ length: 100 }, (_, i) => i));
+    assert.equal(
+      [...nearest.index].slice(0, 3 * 100).filter((_, at) => at % 3 === 0),
+      Array.from({ length: 100 }, (_, i) => i),
+    );
   }
 });
 
 test("compiled products are the plain ones, for any number of rows", async () => {
   const dimension = 7;
   const compiled = createProducts({ dimension, threads: 1 });
-  for (const [rowsA, rowsB] of [[3, 5], [1024, 2], [1, 1024]] as const) {
+  for (const [rowsA, rowsB] of [
+    [3, 5],
+    [1024, 2],
+    [1, 1024],
+  ] as const) {
     const a = normals({ seed: rowsA, stream: "a", length: rowsA * dimension });
     const b = normals({ seed: rowsB, stream: "b", length: rowsB * dimension });
     assert.close(await compiled(a, b), await plainProducts(dimension)(a, b), 1e-5);

@@ -38,7 +38,10 @@ const cases: [name: string, first: Float64Array, second: Float64Array, expected:
 for (const [name, first, second, expected, tolerance] of cases) {
   test(name, () => {
     const mean = new Float64Array(Math.sqrt(first.length));
-    const [a, b] = [{ mean, covariance: first }, { mean, covariance: second }];
+    const [a, b] = [
+      { mean, covariance: first },
+      { mean, covariance: second },
+    ];
     assert.close(frechetDistance(a, b), expected, tolerance, "there");
     assert.close(frechetDistance(b, a), expected, tolerance, "back");
   });

@@ -16,14 +16,21 @@ const image = (rows: number[][]): Tensor => tf.tensor(rows.flat(), [1, rows.leng
 const values = (x: Tensor): number[] => [...x.dataSync()];
 
 test("the identity draw changes nothing", () => {
-  for (const [h, w] of [[6, 6], [4, 7]] as const) {
+  for (const [h, w] of [
+    [6, 6],
+    [4, 7],
+  ] as const) {
     const x = random("x", [2, h, w, 3]);
     assert.close(values(augment(x, drawn(draw(), draw()), ALL)), values(x), 1e-6);
   }
 });
 
 test("flips, turns and whole translations equal arrays worked out by hand", () => {
-  const x = image([[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
+  const x = image([
+    [1, 2, 3],
+    [4, 5, 6],
+    [7, 8, 9],
+  ]);
   const transformed = (fields: Parameters<typeof draw>[0]) => values(augment(x, drawn(draw(fields)), "b"));
   assert.close(transformed({ scaleX: -1 }), [3, 2, 1, 6, 5, 4, 9, 8, 7], 1e-5);
   assert.close(transformed({ transpose: 1 }), [1, 4, 7, 2, 5, 8, 3, 6, 9], 1e-5);
@@ -34,7 +41,12 @@ test("flips, turns and whole translations equal arrays worked out by hand", () =
 });
 
 test("cutout and colour equal arrays worked out by hand", () => {
-  const x = image([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]);
+  const x = image([
+    [1, 1, 1, 1],
+    [1, 1, 1, 1],
+    [1, 1, 1, 1],
+    [1, 1, 1, 1],
+  ]);
   const cut = values(augment(x, drawn(draw({ cutX: 0.5, cutY: 0.25, cutHalf: 0.25 })), "o"));
   assert.equal(cut, [1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
 
@@ -78,9 +90,14 @@ test("the gradient of every group equals differences", () => {
   for (const groups of ["b", "g", "r", "c", "o", ALL]) {
     const draws = tf.tensor2d(augmentationDraws({ seed: 5, step: 3, batch: 2, height: 6, width: 6, groups }), [2, DRAW_SIZE]);
     const objective = (latents: Tensor): Tensor => tf.sum(tf.mul(augment(latents, draws, groups), weights));
-    const gradient = tf.grad(objective as never)(x as never).dataSync();
+    const gradient = tf
+      .grad(objective as never)(x as never)
+      .dataSync();
     for (let i = 0; i < x.size; i += 7) {
-      const bump = tf.tensor(Float32Array.from({ length: x.size }, (_, j) => (i === j ? 1 : 0)), shape);
+      const bump = tf.tensor(
+        Float32Array.from({ length: x.size }, (_, j) => (i === j ? 1 : 0)),
+        shape,
+      );
       // The transforms are linear in the latent, so that a difference over a whole unit is exact.
       const difference = tf.sub(objective(tf.add(x, bump)), objective(tf.sub(x, bump))).dataSync()[0]! / 2;
       assert.close(gradient[i]!, difference, 1e-4, `group ${groups}, element ${i}`);

@@ -53,7 +53,12 @@ test("SSIM is 1 for equal images and matches the formula on a two-valued square"
 
   // Half 0, half 1 against half 0, half 0.5: means 1/2, 1/4, variances 1/4, 1/16, covariance 1/8.
   const half = Array.from({ length: 64 }, (_, i) => i % 2);
-  const [a, b] = [1, 0.5].map((level) => tf.tensor(half.map((v) => v * level), [1, 8, 8, 1])) as [Tensor, Tensor];
+  const [a, b] = [1, 0.5].map((level) =>
+    tf.tensor(
+      half.map((v) => v * level),
+      [1, 8, 8, 1],
+    ),
+  ) as [Tensor, Tensor];
   const expected = ((0.25 + 0.0004) * (0.25 + 0.0036)) / ((0.3125 + 0.0004) * (0.3125 + 0.0036));
   assert.close(similarity(a, b, 8).dataSync()[0]!, expected, 1e-5);
 });

@@ -3,13 +3,7 @@ import { normals } from "../../engine/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { discriminatorLoss, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
 import { tensors } from "../../models/arithmetic.ts";
-import {
-  applyNetwork,
-  conditionInputs,
-  type DenoiserSpec,
-  embedConditions,
-  initDenoiser,
-} from "../../models/denoiser.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../../models/denoiser.ts";
 import { denoise } from "../../models/denoise.ts";
 import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from "../../models/discriminator.ts";
 import { guidedNetwork } from "../../models/guidance.ts";
@@ -57,11 +51,9 @@ for (const [kind, condition] of [
           const loss = (...values: Tensor[]) => {
             const parameters = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
             const vector = embedConditions(spec, parameters, given)!;
-            const score = (sample: Tensor) =>
-              applyDiscriminator(config, parameters, { x: sample, z: z!, condition: vector });
+            const score = (sample: Tensor) => applyDiscriminator(config, parameters, { x: sample, z: z!, condition: vector });
             const one = (t: Tensor) => tf.slice(t, 0, 1);
-            const alone = (sample: Tensor) =>
-              applyDiscriminator(config, parameters, { x: sample, z: one(z!), condition: one(vector) });
+            const alone = (sample: Tensor) => applyDiscriminator(config, parameters, { x: sample, z: one(z!), condition: one(vector) });
             const fake = mixAndMatch({ generated: g!, real: x!, mask: mask! });
             const game = discriminatorLoss({ real: score(x!), fake: score(fake) });
             return tf.add(game, tf.mul(r1Penalty({ discriminate: alone, x: one(x!) }), 0.1));

@@ -26,8 +26,7 @@ const start = (config: DiscriminatorConfig) => {
 
 const latents = (name: string, batch = 3) => noise(name, [batch, 8, 8, 2]);
 const label = (labels: number[]) => ({ label: tf.tensor1d(labels, "int32"), keep: tf.ones([labels.length]) });
-const largest = (a: Tensor[], b: Tensor[]) =>
-  Math.max(...a.map((t, i) => tf.max(tf.abs(tf.sub(t, b[i]!))).dataSync()[0]!));
+const largest = (a: Tensor[], b: Tensor[]) => Math.max(...a.map((t, i) => tf.max(tf.abs(tf.sub(t, b[i]!))).dataSync()[0]!));
 
 test.before(async () => {
   await tf.setBackend("cpu");
@@ -46,10 +45,7 @@ for (const kind of ["dit", "unet"] as const) {
   test(`${kind}: logits at every scale, near zero, and the trunk is the teacher's`, () => {
     const logits = discriminate(toParameters(weights), latents("x"), latents("z"));
     const shapes = logits.map(({ shape }) => shape.join("x"));
-    assert.equal(
-      shapes,
-      kind === "dit" ? ["3x16", "3x4", "3x16", "3x4"] : ["3x16", "3x16", "3x16", "3x64", "3x64", "3x64"],
-    );
+    assert.equal(shapes, kind === "dit" ? ["3x16", "3x4", "3x16", "3x4"] : ["3x16", "3x16", "3x16", "3x64", "3x64", "3x64"]);
     for (const logit of logits) assert.ok(logit.dataSync().every((value) => Math.abs(value) < 1));
     assert.ok(logits.some((logit) => tf.max(tf.abs(logit)).dataSync()[0]! > 1e-3));
     const trunk = Object.keys(weights).filter((name) => !name.startsWith("discriminator."));
@@ -111,8 +107,7 @@ for (const kind of ["dit", "unet"] as const) {
         i % 3 === part ? noise(`direction/${name}`, parameters[name]!.shape) : tf.zerosLike(parameters[name]!),
       );
       const slope = gradients.reduce((sum, g, i) => sum + tf.sum(tf.mul(g, directions[i]!)).dataSync()[0]!, 0);
-      const at = (h: number) =>
-        penalty(...values.map((value, i) => tf.add(value, tf.mul(directions[i]!, h)))).dataSync()[0]!;
+      const at = (h: number) => penalty(...values.map((value, i) => tf.add(value, tf.mul(directions[i]!, h)))).dataSync()[0]!;
       assert.close(fourthOrder(at, 4e-3) / slope, 1, 5e-3, `part ${part}`);
     }
   });
@@ -193,10 +188,7 @@ test("mismatched fakes are other rows' real latents", () => {
 test("impossible scales and foreign teachers are refused", () => {
   const dit = create("dit");
   const { teacherWeights } = start(dit);
-  assert.throws(
-    () => initDiscriminator({ config: { ...dit, scales: [1, 3] }, teacherWeights, seed: 0 }),
-    /train.scales/,
-  );
+  assert.throws(() => initDiscriminator({ config: { ...dit, scales: [1, 3] }, teacherWeights, seed: 0 }), /train.scales/);
   const unet = create("unet");
   assert.throws(() => initDiscriminator({ config: unet, teacherWeights, seed: 0 }), /lack "in.kernel"/);
   assert.throws(() => initDiscriminator({ config: { ...unet, scales: [4] }, teacherWeights, seed: 0 }), /train.scales/);

@@ -17,23 +17,40 @@ test.before(async () => {
 
 const tensors = (weights: Weights): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]) => [name, tf.tensor(data, shape)]));
-const random = (stream: string, shape: number[]): Float32Array =>
-  normals({ seed: 1, stream, length: shape.reduce((a, b) => a * b, 1) });
+const random = (stream: string, shape: number[]): Float32Array => normals({ seed: 1, stream, length: shape.reduce((a, b) => a * b, 1) });
 const number = (x: Tensor): number => x.dataSync()[0]!;
 
 test("takes latents of every shape in use", () => {
   for (const [shape, sides] of [
-    [[16, 16, 4], [16, 8, 4]],
-    [[28, 28, 3], [28, 14, 7]],
-    [[8, 8, 32], [8, 4, 2]],
-    [[10, 6, 4], [10, 5]],
+    [
+      [16, 16, 4],
+      [16, 8, 4],
+    ],
+    [
+      [28, 28, 3],
+      [28, 14, 7],
+    ],
+    [
+      [8, 8, 32],
+      [8, 4, 2],
+    ],
+    [
+      [10, 6, 4],
+      [10, 5],
+    ],
   ] as const) {
     const config = perceptualConfig({ shape, width: 4, sigmaData: 0.5, classes: 3, words: ["a", "b"] });
     const x = tf.tensor(random("x", [2, ...shape]), [2, ...shape]);
     const { logits, taps } = applyPerceptual(config, tensors(initPerceptual(config, 0)), x);
     assert.equal(logits.shape, [2, 5]);
-    assert.equal(taps.map((tap) => tap.shape[1]), sides);
-    assert.equal(taps.map((tap) => tap.shape[3]), sides.map((_, i) => 4 * 2 ** i));
+    assert.equal(
+      taps.map((tap) => tap.shape[1]),
+      sides,
+    );
+    assert.equal(
+      taps.map((tap) => tap.shape[3]),
+      sides.map((_, i) => 4 * 2 ** i),
+    );
   }
 });
 

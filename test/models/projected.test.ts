@@ -19,14 +19,31 @@ test.before(async () => {
 
 test("a logit for every position of every tap, and one for the whole of it", () => {
   const logits = applyProjected(config, { heads: heads(0), features }, { x: latents("x") });
-  assert.equal(logits.map(({ shape }) => shape), [[3, 64], [3, 1], [3, 16], [3, 1], [3, 4], [3, 1]]);
+  assert.equal(
+    logits.map(({ shape }) => shape),
+    [
+      [3, 64],
+      [3, 1],
+      [3, 16],
+      [3, 1],
+      [3, 4],
+      [3, 1],
+    ],
+  );
 });
 
 test("places of a large map are judged two by two at least", () => {
   const large = perceptualConfig({ shape: [28, 28, 1], width: 2, sigmaData: 0.5, classes: 2, words: [] });
   const parameters = toParameters(initProjected({ config: large, width: 2, condition: 0, seed: 2 }));
-  const logits = applyProjected(large, { heads: parameters, features: toParameters(initPerceptual(large, 1)) }, { x: noise("x", [1, 28, 28, 1]) });
-  assert.equal(logits.map(({ shape }) => shape[1]), [14 * 14, 1, 14 * 14, 1, 7 * 7, 1]);
+  const logits = applyProjected(
+    large,
+    { heads: parameters, features: toParameters(initPerceptual(large, 1)) },
+    { x: noise("x", [1, 28, 28, 1]) },
+  );
+  assert.equal(
+    logits.map(({ shape }) => shape[1]),
+    [14 * 14, 1, 14 * 14, 1, 7 * 7, 1],
+  );
 });
 
 test("what judges the whole does not mind where things are, as long as the features stay", () => {
@@ -34,7 +51,10 @@ test("what judges the whole does not mind where things are, as long as the featu
   const pointwise = toParameters(perturbed(initPerceptual(flat, 1), 0.05));
   for (const [name, kernel] of Object.entries(pointwise)) {
     if (kernel.rank !== 4) continue;
-    const centre = tf.pad(tf.ones([1, 1]), [[1, 1], [1, 1]]);
+    const centre = tf.pad(tf.ones([1, 1]), [
+      [1, 1],
+      [1, 1],
+    ]);
     pointwise[name] = tf.mul(kernel, tf.reshape(centre, [3, 3, 1, 1])); // each position sees itself alone
   }
   const parameters = toParameters(perturbed(initProjected({ config: flat, width: 5, condition: 0, seed: 2 }), 0.05));
@@ -63,7 +83,12 @@ test("with the other factors fixed a logit is affine in the condition, as a proj
   const [a, b] = [vectors("a"), vectors("b")];
   const middle = judge(tf.div(tf.add(a, b), 2));
   const [of, other] = [judge(a), judge(b)];
-  assert.ok(largest(middle, of.map((t, i) => tf.div(tf.add(t, other[i]!), 2))) < 1e-5);
+  assert.ok(
+    largest(
+      middle,
+      of.map((t, i) => tf.div(tf.add(t, other[i]!), 2)),
+    ) < 1e-5,
+  );
 });
 
 test.run();

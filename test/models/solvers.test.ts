@@ -185,13 +185,7 @@ test("noise levels that do not fall are refused", () => {
 });
 
 /** The ideal EDM network of the Gaussian teacher as tensor operations, [b, 1, 1, 1]. */
-function gaussianNetwork({
-  x,
-  noiseLevel,
-}: {
-  x: ReturnType<typeof tf.tensor>;
-  noiseLevel: ReturnType<typeof tf.tensor>;
-}) {
+function gaussianNetwork({ x, noiseLevel }: { x: ReturnType<typeof tf.tensor>; noiseLevel: ReturnType<typeof tf.tensor> }) {
   const sigma = tf.reshape(tf.exp(tf.mul(noiseLevel, 4)), [-1, 1, 1, 1]);
   const { cSkip, cOut, cIn } = create("edm").precondition(sigma, tensors);
   const state = tf.div(x, cIn);

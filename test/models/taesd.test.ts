@@ -41,7 +41,8 @@ function standard(options: { channels: number; width: number; diffusers: boolean
   };
   const w = width;
   const encoder = part("encoder", [
-    [0, "conv", 3, w], [1, "block", w, w],
+    [0, "conv", 3, w],
+    [1, "block", w, w],
     ...[2, 6, 10].flatMap((at) => [[at, "free", w, w], ...[1, 2, 3].map((i) => [at + i, "block", w, w])] as never[]),
     [14, "conv", w, channels],
   ]);
@@ -49,7 +50,8 @@ function standard(options: { channels: number; width: number; diffusers: boolean
   const decoder = part("decoder", [
     [clamp, "conv", channels, w],
     ...[2, 7, 12].flatMap((at) => [...[0, 1, 2].map((i) => [at + clamp + i, "block", w, w]), [at + clamp + 4, "free", w, w]] as never[]),
-    [17 + clamp, "block", w, w], [18 + clamp, "conv", w, 3],
+    [17 + clamp, "block", w, w],
+    [18 + clamp, "conv", w, 3],
   ]);
   return diffusers ? { both: { ...encoder, ...decoder } } : { encoder, decoder };
 }
@@ -69,16 +71,25 @@ test("reads the layout off the keys, in two files or in one of diffusers, with e
     for (const { config } of [two, one]) {
       assert.equal([config.latentChannels, config.downsample], [4, 8]);
       const down = ["down", "block", "block", "block"];
-      assert.equal(config.encoder.map(({ kind }) => kind), ["conv", "block", ...down, ...down, ...down, "conv"]);
+      assert.equal(
+        config.encoder.map(({ kind }) => kind),
+        ["conv", "block", ...down, ...down, ...down, "conv"],
+      );
       const up = ["block", "block", "block", "up"];
-      assert.equal(config.decoder.map(({ kind }) => kind), ["conv", ...up, ...up, ...up, "block", "conv"]);
+      assert.equal(
+        config.decoder.map(({ kind }) => kind),
+        ["conv", ...up, ...up, ...up, "block", "conv"],
+      );
     }
     const images = tf.tensor(normals({ seed: 1, stream: "images", length: 16 * 24 * 3 }), [1, 16, 24, 3]);
     const latents = encodeTaesd(two.config, tensors(two.weights), images);
     assert.equal(latents.shape, [1, 2, 3, 4]);
     assert.equal(latents.dataSync(), encodeTaesd(one.config, tensors(one.weights), images).dataSync());
     assert.equal(decodeTaesd(one.config, tensors(one.weights), latents).shape, [1, 16, 24, 3]);
-    await assert.rejects(loadTaesd({ encoder: join(folder, "tiny_decoder.safetensors"), decoder: join(folder, "both.safetensors") }), /Cannot load the autoencoder.*use files of one model/);
+    await assert.rejects(
+      loadTaesd({ encoder: join(folder, "tiny_decoder.safetensors"), decoder: join(folder, "both.safetensors") }),
+      /Cannot load the autoencoder.*use files of one model/,
+    );
     assert.throws(() => findTaesd(join(folder, "other")), /Cannot load the autoencoder at .*encoder.path/);
   } finally {
     await rm(folder, { recursive: true });
@@ -87,7 +98,11 @@ test("reads the layout off the keys, in two files or in one of diffusers, with e
 
 const shared = new URL("../../../shared/data/vae/", import.meta.url).pathname;
 if (existsSync(shared)) {
-  for (const [picture, device] of [["rect", "eager"], ["rect", "cpu"], ["photo", "cpu"]] as const) {
+  for (const [picture, device] of [
+    ["rect", "eager"],
+    ["rect", "cpu"],
+    ["photo", "cpu"],
+  ] as const) {
     test(`agrees with the reference run of TAEF2 on the ${picture} picture (${device})`, () => parity(picture, device));
   }
 } else test.skip("agrees with the reference run of TAEF2", `${shared} is not there`);
@@ -103,7 +118,10 @@ async function parity(picture: string, device: "eager" | "cpu"): Promise<void> {
     return Float32Array.from({ length: height * width * channels }, (_, i) => data[at(i)]!);
   };
   const [, , height, width] = vectors[`${picture}.image`]!.shape as [number, number, number, number];
-  const [pixels, sides] = [[height, width, 3], [height / 8, width / 8, 32]] as const;
+  const [pixels, sides] = [
+    [height, width, 3],
+    [height / 8, width / 8, 32],
+  ] as const;
   const [image, latent, decoded] = [vector("image", pixels), vector("latent", sides), vector("decoded", pixels)];
 
   const engine = await createEngine({ device, threads: 1 });
@@ -118,7 +136,11 @@ async function parity(picture: string, device: "eager" | "cpu"): Promise<void> {
     });
     const found = await program.run({ images: image.map((v) => 2 * v - 1), latents: latent });
     assert.close(found.latent!, latent, 2e-3 * range(latent));
-    assert.close(found.decoded!.map((v) => (v + 1) / 2), decoded, 2e-3 * range(decoded));
+    assert.close(
+      found.decoded!.map((v) => (v + 1) / 2),
+      decoded,
+      2e-3 * range(decoded),
+    );
   } finally {
     await engine.dispose();
   }

@@ -19,8 +19,7 @@ const ids = (texts: string[], length = config.length) =>
   );
 const encode = (texts: string[], keep = texts.map(() => 1)) =>
   applyTextEncoder(config, toParameters(weights), { tokens: ids(texts), keep: tf.tensor1d(keep) });
-const difference = (a: ReturnType<typeof tf.tensor>, b: ReturnType<typeof tf.tensor>) =>
-  tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
+const difference = (a: ReturnType<typeof tf.tensor>, b: ReturnType<typeof tf.tensor>) => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
 
 test.before(async () => {
   await tf.setBackend("cpu");
@@ -76,20 +75,13 @@ test("the gradient along a random direction equals the difference quotient", () 
   const names = Object.keys(parameters);
   const input = { tokens: ids(captions), keep: tf.tensor1d([1, 0, 1, 1]) };
   const loss = (...values: ReturnType<typeof tf.tensor>[]) => {
-    const { pooled, tokens } = applyTextEncoder(
-      config,
-      Object.fromEntries(names.map((name, i) => [name, values[i]!])),
-      input,
-    );
+    const { pooled, tokens } = applyTextEncoder(config, Object.fromEntries(names.map((name, i) => [name, values[i]!])), input);
     return tf.add(tf.mean(tf.square(pooled)), tf.mean(tf.mul(tokens, noise("target", tokens.shape))));
   };
   const values = names.map((name) => parameters[name]!);
   const directions = names.map((name) => noise(`direction/${name}`, parameters[name]!.shape));
   const gradients = tf.grads(loss as never)(values);
-  const slope = gradients.reduce(
-    (sum, gradient, i) => sum + tf.sum(tf.mul(gradient, directions[i]!)).dataSync()[0]!,
-    0,
-  );
+  const slope = gradients.reduce((sum, gradient, i) => sum + tf.sum(tf.mul(gradient, directions[i]!)).dataSync()[0]!, 0);
   const at = (h: number) => loss(...values.map((value, i) => tf.add(value, tf.mul(directions[i]!, h)))).dataSync()[0]!;
   assert.close((at(5e-4) - at(-5e-4)) / 1e-3 / slope, 1, 0.01);
 });

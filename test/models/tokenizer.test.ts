@@ -77,10 +77,7 @@ test("long captions are cut, short ones padded, and every caption ends", () => {
 test("it survives JSON, and damaged JSON is named", () => {
   const again = parseTokenizer(JSON.parse(JSON.stringify(learned)), "tokenizer.json");
   for (const caption of captions) assert.equal(again.encode(caption, 24), tokenizer.encode(caption, 24));
-  assert.throws(
-    () => parseTokenizer({ ...learned, merges: [["a"]] }, "run/tokenizer.json"),
-    /run\/tokenizer.json: merges.0/,
-  );
+  assert.throws(() => parseTokenizer({ ...learned, merges: [["a"]] }, "run/tokenizer.json"), /run\/tokenizer.json: merges.0/);
   assert.throws(() => learnTokenizer({ captions, vocabulary: 10 }), /network.vocabulary/);
 });
 

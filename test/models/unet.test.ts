@@ -78,10 +78,7 @@ test("the gradient along a random direction equals the difference quotient", () 
   const values = names.map((name) => parameters[name]!);
   const directions = names.map((name) => noise(`direction/${name}`, parameters[name]!.shape));
   const gradients = tf.grads(loss as never)(values);
-  const slope = gradients.reduce(
-    (sum, gradient, i) => sum + tf.sum(tf.mul(gradient, directions[i]!)).dataSync()[0]!,
-    0,
-  );
+  const slope = gradients.reduce((sum, gradient, i) => sum + tf.sum(tf.mul(gradient, directions[i]!)).dataSync()[0]!, 0);
   const at = (h: number) => loss(...values.map((value, i) => tf.add(value, tf.mul(directions[i]!, h)))).dataSync()[0]!;
   const h = 1e-4;
   assert.close((at(h) - at(-h)) / (2 * h) / slope, 1, 0.005);

@@ -29,7 +29,16 @@ test("draws every point where it belongs", () => {
     title: "t",
     x: { label: "x" },
     y: { label: "y" },
-    series: [{ name: "s", points: [{ x: 0, y: 0 }, { x: 5, y: 5 }, { x: 10, y: 10 }] }],
+    series: [
+      {
+        name: "s",
+        points: [
+          { x: 0, y: 0 },
+          { x: 5, y: 5 },
+          { x: 10, y: 10 },
+        ],
+      },
+    ],
   });
   const [line] = /points="([^"]+)" fill="none"/.exec(svg)!.slice(1);
   const points = line!.split(" ").map((point) => point.split(",").map(Number) as [number, number]);
@@ -40,12 +49,32 @@ test("draws every point where it belongs", () => {
 });
 
 test("is one valid SVG whatever it is given, which draws at its size", async () => {
-  const awkward = { name: '<b> & "c"', points: [{ x: 1, y: Number.NaN }, { x: 2, y: -1 }, { x: 3, y: 4, low: -2, high: 9 }] };
+  const awkward = {
+    name: '<b> & "c"',
+    points: [
+      { x: 1, y: Number.NaN },
+      { x: 2, y: -1 },
+      { x: 3, y: 4, low: -2, high: 9 },
+    ],
+  };
   const charts = [
     lineChart({ title: "<x> & y", x: { label: "<" }, y: { label: "&" }, series: [awkward, awkward] }),
-    lineChart({ title: "log", x: { label: "x", log: true }, y: { label: "y", log: true }, series: [awkward], lines: [{ name: "<l>", y: 0 }] }),
+    lineChart({
+      title: "log",
+      x: { label: "x", log: true },
+      y: { label: "y", log: true },
+      series: [awkward],
+      lines: [{ name: "<l>", y: 0 }],
+    }),
     lineChart({ title: "empty", x: { label: "x" }, y: { label: "y" }, series: [] }),
-    barChart({ title: "bars", y: { label: "<y>" }, bars: [{ name: "a <b> name of many words that goes on", y: -3 }, { name: "c", y: 4, low: 3, high: 5 }] }),
+    barChart({
+      title: "bars",
+      y: { label: "<y>" },
+      bars: [
+        { name: "a <b> name of many words that goes on", y: -3 },
+        { name: "c", y: 4, low: 3, high: 5 },
+      ],
+    }),
     barChart({ title: "no bars", y: { label: "y", log: true }, bars: [] }),
   ];
   for (const svg of charts) {
@@ -69,7 +98,11 @@ test("shows few points with error bars, and many as a line in a band", () => {
 
 test("a long title ends before the edge, and long names of bars keep apart", async () => {
   const names = ["multi-scale", "mix-and-match", "teacher-initialised", "real-images", "noised", "features", "both", "(teacher)"];
-  const svg = barChart({ title: "m".repeat(20) + " word of this title".repeat(4), y: { label: "y" }, bars: names.map((name) => ({ name, y: 1 })) });
+  const svg = barChart({
+    title: "m".repeat(20) + " word of this title".repeat(4),
+    y: { label: "y" },
+    bars: names.map((name) => ({ name, y: 1 })),
+  });
   const { data, info } = await sharp(Buffer.from(svg)).ensureAlpha().raw().toBuffer({ resolveWithObject: true });
   const inked = (x: number, [from, to]: [number, number]) =>
     Array.from({ length: to - from }, (_, i) => data[((from + i) * info.width + x) * 4 + 3]!).some((alpha) => alpha > 0);
@@ -78,7 +111,9 @@ test("a long title ends before the edge, and long names of bars keep apart", asy
   const step = (700 - 72) / names.length;
   for (let i = 1; i < names.length; i++) {
     const middle = Math.round(72 + i * step);
-    const free = Array.from({ length: Math.floor(step / 2) }, (_, k) => middle - Math.floor(step / 4) + k).some((x) => !inked(x, [370, 420]));
+    const free = Array.from({ length: Math.floor(step / 2) }, (_, k) => middle - Math.floor(step / 4) + k).some(
+      (x) => !inked(x, [370, 420]),
+    );
     assert.ok(free, `${names[i - 1]} touches ${names[i]}`);
   }
 });
@@ -91,7 +126,8 @@ test("legible on light and dark: every colour has a contrast of 3 to 1 with whit
   const colours = new Set(svg.match(/#[0-9a-f]{6}/g));
   assert.is(colours.size, 9);
   for (const colour of colours) {
-    for (const ground of ["#ffffff", "#0d1117"]) assert.ok(contrast(colour, ground) >= 3, `${colour} on ${ground}: ${contrast(colour, ground)}`);
+    for (const ground of ["#ffffff", "#0d1117"])
+      assert.ok(contrast(colour, ground) >= 3, `${colour} on ${ground}: ${contrast(colour, ground)}`);
   }
 });
 

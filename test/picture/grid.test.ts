@@ -44,8 +44,7 @@ test("lays pictures out row by row and keeps their pixels, beside words too", as
     [label + 46, 3],
     [label + 3, 3 + 33 + caption],
   ];
-  for (const [i, [x, y]] of places.entries())
-    assert.equal(await cut(path, x, y, 40, 30), images[i]!.pixels, `picture ${i}`);
+  for (const [i, [x, y]] of places.entries()) assert.equal(await cut(path, x, y, 40, 30), images[i]!.pixels, `picture ${i}`);
   const words = await cut(path, label + 3, 3 + 30, 40, caption);
   const fonts = words.some((value) => value < 200);
   if (!fonts) console.log("no font on this machine: captions are blank");
@@ -66,8 +65,7 @@ test("enlarges by whole squares", async () => {
 
 test("gives the same bytes again and leaves no temporary file", async () => {
   const images = [ramp(8, 8, 1), ramp(8, 8, 2)];
-  for (const name of ["one.png", "two.png"])
-    await writeGrid({ path: join(folder, name), images, columns: 1, captions: ["q"] });
+  for (const name of ["one.png", "two.png"]) await writeGrid({ path: join(folder, name), images, columns: 1, captions: ["q"] });
   assert.ok((await readFile(join(folder, "one.png"))).equals(await readFile(join(folder, "two.png"))));
   assert.equal(
     (await readdir(folder)).filter((name) => !name.endsWith(".png")),
@@ -78,10 +76,7 @@ test("gives the same bytes again and leaves no temporary file", async () => {
 test("refuses no pictures and pictures of two sizes", async () => {
   const path = join(folder, "never.png");
   await assert.rejects(writeGrid({ path, images: [], columns: 4 }), /there are no pictures/);
-  await assert.rejects(
-    writeGrid({ path, images: [ramp(2, 2, 0), ramp(2, 3, 0)], columns: 4 }),
-    /picture 1 is 2x3 and the first is 2x2/,
-  );
+  await assert.rejects(writeGrid({ path, images: [ramp(2, 2, 0), ramp(2, 3, 0)], columns: 4 }), /picture 1 is 2x3 and the first is 2x2/);
 });
 
 test("breaks captions into at most three lines", () => {

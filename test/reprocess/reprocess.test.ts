@@ -59,7 +59,10 @@ test("noise, shard size and half floats are rewritten without the teacher", asyn
 
 test("another guidance simulates again, with the conditions that the rows have", async () => {
   const changes = { guidance: 3 };
-  await assert.rejects(remade(changes), /Cannot make 26 rows of .* alone: they must be simulated. Name the RUN of the teacher with --teacher/);
+  await assert.rejects(
+    remade(changes),
+    /Cannot make 26 rows of .* alone: they must be simulated. Name the RUN of the teacher with --teacher/,
+  );
   const { files, simulated } = await remade(changes, { teacher });
   assert.is(simulated, "26 (guidance)");
   assert.equal(files, await fresh(changes));
@@ -86,9 +89,15 @@ test("rows that would come to another place in their batch are simulated again; 
 test("other conditions simulate only the rows whose condition changed", async () => {
   const other = await emptyLatents();
   await fillLatents(other, [0, 1, 2]);
-  for (const shard of [3, 4]) { // every image accepted, so rows shift from here on
+  for (const shard of [3, 4]) {
+    // every image accepted, so rows shift from here on
     const { from, to } = idRange(other.manifest, shard);
-    const rows = Array.from({ length: to - from }, (_, i) => ({ index: from + i, name: `${from + i}.png`, label: (from + i) % 3, latent: new Float32Array(192) }));
+    const rows = Array.from({ length: to - from }, (_, i) => ({
+      index: from + i,
+      name: `${from + i}.png`,
+      label: (from + i) % 3,
+      latent: new Float32Array(192),
+    }));
     await writeShard(other, { shard, rows });
   }
   // The manifest does not tell the two apart, as other images would: the rows do.

@@ -22,7 +22,14 @@ test("says nothing of a training that goes well, nor of one that has just begun"
   assert.equal(names([{ step: 10, loss: 3, norm: 2 }]), []);
   const well = history(400, (i, z) => ({
     ...{ loss: 1 / (1 + i / 50) + 0.05 * Math.abs(z), norm: Math.exp(0.4 * z), perceptual: 0.3, pixel: 0.1 },
-    ...(i > 50 && { adversarial: 0.7 + 0.1 * z, d_loss: 1.3, d_norm: Math.exp(0.4 * z), d_accuracy: 0.6 + 0.05 * z, d_real: 0.4, d_fake: -0.4 }),
+    ...(i > 50 && {
+      adversarial: 0.7 + 0.1 * z,
+      d_loss: 1.3,
+      d_norm: Math.exp(0.4 * z),
+      d_accuracy: 0.6 + 0.05 * z,
+      d_real: 0.4,
+      d_fake: -0.4,
+    }),
     ...(i % 50 === 0 && { distance: 60 / (1 + i / 50), diversity: Math.min(0.95, 0.4 + i / 200) }),
   }));
   for (let length = 1; length <= well.length; length += 7) assert.equal(names(well.slice(0, length)), [], `after ${length} lines`);
@@ -47,8 +54,14 @@ test("a discriminator whose logits swing together from step to step is named; on
   const [finding] = judged((i) => (i % 2 === 0 ? [0.75, -0.1] : [-0.35, -0.78]));
   assert.is(finding?.name, "discriminator swinging");
   assert.match(finding!.remedy, /discriminatorRate/);
-  assert.equal(judged((_, z) => [0.5 + 0.1 * z, -0.4 + 0.1 * z]), []);
-  assert.equal(judged((_, z) => [0.05 * z, 0.04 * z]), []);
+  assert.equal(
+    judged((_, z) => [0.5 + 0.1 * z, -0.4 + 0.1 * z]),
+    [],
+  );
+  assert.equal(
+    judged((_, z) => [0.05 * z, 0.04 * z]),
+    [],
+  );
 });
 
 test("samples that become alike have collapsed; blurred beginnings and one bad measurement have not", () => {
@@ -68,9 +81,19 @@ test("norms five times what they were explode; noise, slow growth and a new term
   assert.is(finding?.name, "exploding norms");
   assert.match(finding!.remedy, /learningRate/);
   assert.match(run((i) => (i < 88 ? 1 : 12), "d_norm")[0]!.remedy, /discriminatorRate/);
-  assert.equal(run((_, z) => Math.exp(z)), []);
-  assert.equal(run((i) => 1.01 ** i), []);
-  assert.equal(run((i) => (i % 10 === 0 ? 50 : 1)), [], "single peaks");
+  assert.equal(
+    run((_, z) => Math.exp(z)),
+    [],
+  );
+  assert.equal(
+    run((i) => 1.01 ** i),
+    [],
+  );
+  assert.equal(
+    run((i) => (i % 10 === 0 ? 50 : 1)),
+    [],
+    "single peaks",
+  );
   const joins = history(100, (i) => ({ norm: i < 85 ? 1 : 12, ...(i >= 85 && { adversarial: 0.7, d_norm: 1 }) }));
   assert.equal(names(joins), [], "the discriminator joins");
   const rare = history(100, (i) => ({ norm: i < 88 ? 1 : 12, ...(i % 3 === 0 && { r1: 1, distance: 5 }) }));
@@ -88,9 +111,19 @@ test("a distance that rises drifts; one that neither falls nor rises is stalled"
 
 test("where no distance is measured, a loss that does not fall is stalled", () => {
   const losses = (mean: (i: number) => number) => names(history(300, (i, z) => ({ loss: mean(i) * (1 + 0.1 * z) })));
-  assert.equal(losses(() => 2.3), ["learning stalled"]);
-  assert.equal(losses((i) => 2.3 - i / 600), []);
-  assert.equal(losses((i) => (i < 50 ? 2.3 : 1)), [], "it fell once");
+  assert.equal(
+    losses(() => 2.3),
+    ["learning stalled"],
+  );
+  assert.equal(
+    losses((i) => 2.3 - i / 600),
+    [],
+  );
+  assert.equal(
+    losses((i) => (i < 50 ? 2.3 : 1)),
+    [],
+    "it fell once",
+  );
 });
 
 test.run();

@@ -50,7 +50,9 @@ async function training(options: {
       }
     },
     picture: async (step) => {
-      const png = await sharp({ create: { width: 8, height: 4, channels: 3, background: { r: step, g: 0, b: 0 } } }).png().toBuffer();
+      const png = await sharp({ create: { width: 8, height: 4, channels: 3, background: { r: step, g: 0, b: 0 } } })
+        .png()
+        .toBuffer();
       await writeAtomic(pictureAt(folder, step), png);
     },
     ...(distances && {
@@ -73,16 +75,28 @@ test("keeps the weights of the least distance beside the last ones", () =>
     assert.is(sets.average!.w!.data[0], 60.5);
     assert.is(sets.best!.w!.data[0], 25.5);
     const lines = await metricsOf(folder);
-    assert.equal(lines.filter((line) => "distance" in line).map(({ step }) => step), [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]);
-    assert.equal(lines.find(({ step }) => step === 25), { step: 25, loss: 1 / 25, norm: 1, distance: 10, diversity: 0.9 });
-    assert.equal(lines.filter((line) => "r1" in line).map(({ step }) => step), [16, 32, 48]);
+    assert.equal(
+      lines.filter((line) => "distance" in line).map(({ step }) => step),
+      [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60],
+    );
+    assert.equal(
+      lines.find(({ step }) => step === 25),
+      { step: 25, loss: 1 / 25, norm: 1, distance: 10, diversity: 0.9 },
+    );
+    assert.equal(
+      lines.filter((line) => "r1" in line).map(({ step }) => step),
+      [16, 32, 48],
+    );
     const again = await training({ folder, distances: valley });
     assert.is(again.sets.best!.w!.data[0], 25.5, "a finished run is opened, not made again");
   }));
 
 test("keeps nothing more where the last is asked for, or nothing is measured", () =>
   inFolder(async (folder) => {
-    assert.equal(Object.keys((await training({ folder: join(folder, "a"), distances: valley, measuring: { keep: "last" } })).sets), ["student", "average"]);
+    assert.equal(Object.keys((await training({ folder: join(folder, "a"), distances: valley, measuring: { keep: "last" } })).sets), [
+      "student",
+      "average",
+    ]);
     assert.equal(Object.keys((await training({ folder: join(folder, "b") })).sets), ["student", "average"]);
   }));
 
@@ -96,28 +110,36 @@ test("patience ends a training early; with more of it the same folder goes on", 
     assert.match(await readFile(join(folder, "run.html"), "utf8"), /ended early/);
     const opened = await training(impatient);
     assert.is(opened.sets.best!.w!.data[0], 25.5);
-    assert.equal(opened.events.filter(({ type }) => type === "progress"), [], "no step is made");
+    assert.equal(
+      opened.events.filter(({ type }) => type === "progress"),
+      [],
+      "no step is made",
+    );
     const patient = await training({ folder, distances: valley });
     assert.is(patient.done, 60);
     assert.is(patient.sets.best!.w!.data[0], 25.5);
   }));
 
-test("killed before any step and started again, it ends with the files of an unbroken run", () =>
-  inFolder(async (folder) => {
-    for (const patience of [0, 4]) {
-      const options = { distances: (step: number) => valley(step) + (step % 3), measuring: { patience } };
-      const whole = join(folder, `whole${patience}`);
-      await training({ folder: whole, ...options });
-      const expected = await stateOf(whole);
-      for (const stopAt of [0, 13, 29, 41]) {
-        const broken = join(folder, `broken${patience}-${stopAt}`);
-        await assert.rejects(training({ folder: broken, ...options, stopAt }), /killed/);
-        assert.match(await readFile(join(broken, "run.html"), "utf8"), /stopped: killed/);
-        await training({ folder: broken, ...options });
-        assert.equal(await stateOf(broken), expected, `killed before step ${stopAt}`);
+test(
+  "killed before any step and started again, it ends with the files of an unbroken run",
+  () =>
+    inFolder(async (folder) => {
+      for (const patience of [0, 4]) {
+        const options = { distances: (step: number) => valley(step) + (step % 3), measuring: { patience } };
+        const whole = join(folder, `whole${patience}`);
+        await training({ folder: whole, ...options });
+        const expected = await stateOf(whole);
+        for (const stopAt of [0, 13, 29, 41]) {
+          const broken = join(folder, `broken${patience}-${stopAt}`);
+          await assert.rejects(training({ folder: broken, ...options, stopAt }), /killed/);
+          assert.match(await readFile(join(broken, "run.html"), "utf8"), /stopped: killed/);
+          await training({ folder: broken, ...options });
+          assert.equal(await stateOf(broken), expected, `killed before step ${stopAt}`);
+        }
       }
-    }
-  }), { seconds: 120 });
+    }),
+  { seconds: 120 },
+);
 
 test("distances measured otherwise are not compared with", () =>
   inFolder(async (folder) => {
@@ -147,14 +169,22 @@ async function stateOf(folder: string): Promise<Record<string, unknown>> {
     const path = join(entry.parentPath ?? entry.path, entry.name);
     if (!entry.isFile() || entry.name === "run.html") continue;
     const bytes = await readFile(path);
-    if (entry.name.includes("tfevents")) files.events = recordsOf(bytes).map((event) => fieldsOf(event).slice(1).map(({ value }) => String(value)));
+    if (entry.name.includes("tfevents"))
+      files.events = recordsOf(bytes).map((event) =>
+        fieldsOf(event)
+          .slice(1)
+          .map(({ value }) => String(value)),
+      );
     else files[path.slice(folder.length)] = bytes.toString("hex");
   }
   return files;
 }
 
 const metricsOf = async (folder: string) =>
-  (await readFile(join(folder, "metrics.jsonl"), "utf8")).trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, number>);
+  (await readFile(join(folder, "metrics.jsonl"), "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, number>);
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "onestep-loop-"));

@@ -65,7 +65,14 @@ test("writes scalars and pictures that can be read back, one file a run however 
     assert.equal(scalarsOf(whole), { 10: line(10), 20: line(20), 30: line(30) });
     const [value] = fieldsOf(bytesOf(events[4]!, 5));
     const image = fieldsOf(bytesOf(fieldsOf(value!.value as Uint8Array), 4));
-    assert.equal(image.slice(0, 3).map(({ field, value }) => [field, Number(value)]), [[1, 480], [2, 640], [3, 3]]);
+    assert.equal(
+      image.slice(0, 3).map(({ field, value }) => [field, Number(value)]),
+      [
+        [1, 480],
+        [2, 640],
+        [3, 3],
+      ],
+    );
     assert.equal([...bytesOf(image, 4)], [1, 2, 3]);
 
     await appendFile(path, whole.subarray(0, 30)); // a record torn by a kill
@@ -85,7 +92,11 @@ test("what follows a flipped bit is not read", () => {
   for (const at of [19 + 2, 19 + 13, 19 + 17]) {
     const broken = Uint8Array.from(file);
     broken[at]! ^= 4;
-    assert.equal(recordsOf(broken).map((data) => Buffer.from(data).toString()), ["one"], `byte ${at}`);
+    assert.equal(
+      recordsOf(broken).map((data) => Buffer.from(data).toString()),
+      ["one"],
+      `byte ${at}`,
+    );
   }
   assert.is(recordsOf(file).length, 3);
 });
@@ -106,7 +117,8 @@ function scalarsOf(file: Uint8Array): Record<number, Record<string, number>> {
   return steps;
 }
 
-const bytesOf = (fields: ReturnType<typeof fieldsOf>, field: number): Uint8Array => fields.find((one) => one.field === field)!.value as Uint8Array;
+const bytesOf = (fields: ReturnType<typeof fieldsOf>, field: number): Uint8Array =>
+  fields.find((one) => one.field === field)!.value as Uint8Array;
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "onestep-events-"));

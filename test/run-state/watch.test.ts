@@ -38,7 +38,8 @@ test("measures what evaluate's own pieces do, and again the same", async () => {
   const fitted = async (pixels: Uint8Array) => {
     const set = open("a set");
     const length = SIZE * SIZE * 3;
-    for (let at = 0; at < pixels.length; at += length) await set.add({ pixels: pixels.subarray(at, at + length), width: SIZE, height: SIZE });
+    for (let at = 0; at < pixels.length; at += length)
+      await set.add({ pixels: pixels.subarray(at, at + length), width: SIZE, height: SIZE });
     const sums = runningStatistics(network.dimension);
     sums.add((await set.finish()).features);
     return sums.result();
@@ -46,7 +47,8 @@ test("measures what evaluate's own pieces do, and again the same", async () => {
   const [a, b] = [await fitted(fake), await fitted(real)];
   const expected = frechetDistance(a, b);
   assert.ok(Math.abs(first.distance - expected) < 1e-5 * expected, `${first.distance} and ${expected}`);
-  const trace = ({ covariance }: typeof a) => covariance.reduce((sum, value, i) => sum + (i % (network.dimension + 1) === 0 ? value : 0), 0);
+  const trace = ({ covariance }: typeof a) =>
+    covariance.reduce((sum, value, i) => sum + (i % (network.dimension + 1) === 0 ? value : 0), 0);
   assert.ok(Math.abs(first.diversity - Math.sqrt(trace(a) / trace(b))) < 1e-5);
   assert.ok(first.diversity < 0.9, `less varied tones: ${first.diversity}`);
 
@@ -68,7 +70,12 @@ test("many features are seen along 128 directions that keep squared lengths on a
   assert.is(seen.length, rows * 128);
   const squared = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value * value, 0);
   assert.ok(Math.abs(squared(seen) / squared(features) - 1) < 0.05, `${squared(seen) / squared(features)}`);
-  assert.equal(projection(1280).apply(features.subarray(0, 1280), 1), Array.from(seen).slice(0, 128).reduce((row, value, i) => row.fill(value, i, i + 1), new Float64Array(128)));
+  assert.equal(
+    projection(1280).apply(features.subarray(0, 1280), 1),
+    Array.from(seen)
+      .slice(0, 128)
+      .reduce((row, value, i) => row.fill(value, i, i + 1), new Float64Array(128)),
+  );
 });
 
 test("a sampler is called with the same number of rows whatever is asked", async () => {
@@ -76,11 +83,18 @@ test("a sampler is called with the same number of rows whatever is asked", async
     const calls: number[] = [];
     const noise = Float32Array.from({ length: rows * 2 }, (_, i) => i);
     const label = Int32Array.from({ length: rows }, (_, i) => i);
-    const made = await sampleEvenly(async (inputs) => {
-      calls.push(inputs.rows);
-      return inputs.noise.map((value, i) => value + 1000 * inputs.label![i >> 1]!);
-    }, { noise, rows, label });
-    assert.equal([...made], [...noise].map((value, i) => value + 1000 * (i >> 1)), `${rows} rows`);
+    const made = await sampleEvenly(
+      async (inputs) => {
+        calls.push(inputs.rows);
+        return inputs.noise.map((value, i) => value + 1000 * inputs.label![i >> 1]!);
+      },
+      { noise, rows, label },
+    );
+    assert.equal(
+      [...made],
+      [...noise].map((value, i) => value + 1000 * (i >> 1)),
+      `${rows} rows`,
+    );
     assert.ok(calls.every((count) => count === SAMPLED_AT_ONCE));
   }
 });

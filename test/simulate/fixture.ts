@@ -43,7 +43,12 @@ export function settingsOf(changes: Partial<Settings["simulate"]> = {}, conditio
 
 /** A run folder; the zero-initialised parts of the network get random values, so that its conditions matter. */
 export async function writeRun(
-  options: { condition?: Condition; role?: "teacher" | "student"; weights?: "random" | "zero" | "infinite"; diffusion?: Partial<Settings["diffusion"]> } = {},
+  options: {
+    condition?: Condition;
+    role?: "teacher" | "student";
+    weights?: "random" | "zero" | "infinite";
+    diffusion?: Partial<Settings["diffusion"]>;
+  } = {},
 ): Promise<string> {
   const { condition = "class", role = "teacher", weights: kind = "random" } = options;
   const settings = settingsOf({}, condition);
@@ -123,5 +128,12 @@ export function contextOf(onEvent: (event: PipelineEvent) => void = () => {}): C
 export function contentsOf(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true }) as string[];
   const files = names.sort().filter((name) => statSync(join(folder, name)).isFile());
-  return Object.fromEntries(files.map((name) => [name, createHash("sha256").update(readFileSync(join(folder, name))).digest("hex")]));
+  return Object.fromEntries(
+    files.map((name) => [
+      name,
+      createHash("sha256")
+        .update(readFileSync(join(folder, name)))
+        .digest("hex"),
+    ]),
+  );
 }

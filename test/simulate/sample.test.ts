@@ -39,11 +39,17 @@ test("a sample depends on the seed, its number and its condition alone; classes 
   try {
     assert.equal([generator.kind, generator.nfe], ["teacher", 3]); // Heun's last step is Euler's
     const whole = await all(generator.sample({ seed: 1, count: 6, labels: [2, -1, -1, -1, -1, -1] }));
-    assert.equal(whole.map(({ label }) => label), [2, 1, 2, 0, 1, 2]);
+    assert.equal(
+      whole.map(({ label }) => label),
+      [2, 1, 2, 0, 1, 2],
+    );
     const part = await all(generator.sample({ seed: 1, start: 4, count: 2 }));
     assert.equal(part, whole.slice(4));
     const latents = await generator.latents({ seed: 1, start: 4, count: 2 });
-    assert.equal((await generator.decode(latents)).map(({ pixels }) => pixels), part.map(({ pixels }) => pixels));
+    assert.equal(
+      (await generator.decode(latents)).map(({ pixels }) => pixels),
+      part.map(({ pixels }) => pixels),
+    );
     const [other] = (await all(generator.sample({ seed: 1, start: 4, count: 1, labels: [0] }))) as [Generated];
     assert.not.equal(other.pixels, part[0]?.pixels);
     await assert.rejects(generator.latents({ seed: 1, count: 1, labels: [3] }), /Cannot generate class 3 with .*classes 0 to 2/);

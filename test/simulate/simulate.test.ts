@@ -7,7 +7,18 @@ import { simulate } from "../../pipelines/simulate.ts";
 import { openTripleStore, readTriples } from "../../stages/store/triples.ts";
 import { verifyStore } from "../../stages/store/verify.ts";
 import { assert, suite } from "../harness.ts";
-import { CAPTIONS, contentsOf, contextOf, emptyLatents, fillLatents, freshFolder, imageOf, settingsOf, STATISTICS, writeRun } from "./fixture.ts";
+import {
+  CAPTIONS,
+  contentsOf,
+  contextOf,
+  emptyLatents,
+  fillLatents,
+  freshFolder,
+  imageOf,
+  settingsOf,
+  STATISTICS,
+  writeRun,
+} from "./fixture.ts";
 
 const test = suite("simulate");
 
@@ -31,12 +42,21 @@ test("the store is sound, and says what made it", async () => {
   const store = await openTripleStore({ folder: unbroken });
   assert.equal(await verifyStore(store), []);
   const { entries, guidance, solver, teacher: made, conditions, seed, classes } = store.manifest;
-  assert.equal({ entries, guidance, solver, seed, classes }, { entries: 26, guidance: 1.5, solver: { name: "heun", steps: 3 }, seed: "5", classes: ["cat", "dog", "owl"] });
+  assert.equal(
+    { entries, guidance, solver, seed, classes },
+    { entries: 26, guidance: 1.5, solver: { name: "heun", steps: 3 }, seed: "5", classes: ["cat", "dog", "owl"] },
+  );
   assert.equal(made.statistics, STATISTICS);
   assert.equal(conditions, { source: "classes" });
   const rows = await rowsOf(unbroken);
-  assert.equal(rows.map(({ id }) => id), Array.from({ length: 26 }, (_, i) => i));
-  assert.equal(rows.map(({ label }) => label), Array.from({ length: 26 }, (_, i) => i % 3));
+  assert.equal(
+    rows.map(({ id }) => id),
+    Array.from({ length: 26 }, (_, i) => i),
+  );
+  assert.equal(
+    rows.map(({ label }) => label),
+    Array.from({ length: 26 }, (_, i) => i % 3),
+  );
 });
 
 test("a finished store is left as it is", async () => {
@@ -55,14 +75,18 @@ test("stopped and gone on with, the bytes are the same", async () => {
   assert.equal(contentsOf(out), contentsOf(unbroken));
 });
 
-test("killed in the middle and gone on with, the bytes are the same", async () => {
-  const out = freshFolder();
-  const script = fileURLToPath(new URL("killed.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, teacher, out, "5"], { stdio: ["ignore", "inherit", "inherit"] });
-  assert.equal(await once(child, "close"), [null, "SIGKILL"]);
-  await simulate({ teacher, out, settings: settingsOf(), context: contextOf() });
-  assert.equal(contentsOf(out), contentsOf(unbroken));
-}, { seconds: 60 });
+test(
+  "killed in the middle and gone on with, the bytes are the same",
+  async () => {
+    const out = freshFolder();
+    const script = fileURLToPath(new URL("killed.ts", import.meta.url));
+    const child = spawn(process.execPath, ["--import", "tsx", script, teacher, out, "5"], { stdio: ["ignore", "inherit", "inherit"] });
+    assert.equal(await once(child, "close"), [null, "SIGKILL"]);
+    await simulate({ teacher, out, settings: settingsOf(), context: contextOf() });
+    assert.equal(contentsOf(out), contentsOf(unbroken));
+  },
+  { seconds: 60 },
+);
 
 test("another guidance into the same folder is refused by name, a student as a teacher too", async () => {
   const other = simulate({ teacher, out: unbroken, settings: settingsOf({ guidance: 2 }), context: contextOf() });
@@ -105,7 +129,10 @@ test("conditions of images land in the rows in order and over again; a growing s
   });
   await simulate({ teacher, conditions: growing.folder, out: fromGrowing, settings: settingsOf(), context });
   assert.equal(contentsOf(fromGrowing), contentsOf(fromFinished));
-  assert.equal(waits.map((text) => text.slice(0, 36)), [0, 2, 3, 4].map((shard) => `waiting for ingest to write shard ${shard} `));
+  assert.equal(
+    waits.map((text) => text.slice(0, 36)),
+    [0, 2, 3, 4].map((shard) => `waiting for ingest to write shard ${shard} `),
+  );
 });
 
 test("classes that are not the teacher's are refused", async () => {
@@ -129,7 +156,10 @@ test("captions are drawn from the teacher's own, or come from the images, and ma
   for (const { imageIndex, label, caption } of others) {
     assert.equal([label ?? null, caption], [null, imageOf(imageIndex as number)?.caption]);
   }
-  const [same, different] = [true, false].map((alike) => rows.findIndex((row, i) => (row.caption === others[i]?.caption) === alike)) as [number, number];
+  const [same, different] = [true, false].map((alike) => rows.findIndex((row, i) => (row.caption === others[i]?.caption) === alike)) as [
+    number,
+    number,
+  ];
   assert.ok(same >= 0 && different >= 0);
   assert.equal(rows[same]?.latent, others[same]?.latent);
   assert.not.equal(rows[different]?.latent, others[different]?.latent);

@@ -62,21 +62,25 @@ function partial(shards: number[]): string {
   return out;
 }
 
-test("any split gives the same store", async () => {
-  const splits: Work[][] = [
-    [{ part: "2/3" }, { part: "1/3" }, { part: "3/3" }],
-    [{ shards: "1-2" }, { part: "2/2" }, { shards: "0" }], // they overlap in shard 1
-  ];
-  for (const split of splits) {
-    const out = freshFolder();
-    for (const [i, work] of split.entries()) {
-      const events = await make(out, work);
-      assert.is(existsSync(join(out, "summary.json")), i === split.length - 1);
-      if (i < split.length - 1) assert.match(said(events), /this share is done; \d of 4 shards are left to others/);
+test(
+  "any split gives the same store",
+  async () => {
+    const splits: Work[][] = [
+      [{ part: "2/3" }, { part: "1/3" }, { part: "3/3" }],
+      [{ shards: "1-2" }, { part: "2/2" }, { shards: "0" }], // they overlap in shard 1
+    ];
+    for (const split of splits) {
+      const out = freshFolder();
+      for (const [i, work] of split.entries()) {
+        const events = await make(out, work);
+        assert.is(existsSync(join(out, "summary.json")), i === split.length - 1);
+        if (i < split.length - 1) assert.match(said(events), /this share is done; \d of 4 shards are left to others/);
+      }
+      assert.equal(contentsOf(out), files);
     }
-    assert.equal(contentsOf(out), files);
-  }
-}, { seconds: 60 });
+  },
+  { seconds: 60 },
+);
 
 test("stores made apart merge to the same store, also where they overlap, one after the other", async () => {
   const apart = freshFolder();
@@ -91,11 +95,15 @@ test("stores made apart merge to the same store, also where they overlap, one af
   assert.equal(contentsOf(out), files);
 });
 
-test("shares made at the same time in one folder", async () => {
-  const out = freshFolder();
-  await Promise.all([make(out, { part: "2/2" }), make(out)]);
-  assert.equal(contentsOf(out), files);
-}, { seconds: 60 });
+test(
+  "shares made at the same time in one folder",
+  async () => {
+    const out = freshFolder();
+    await Promise.all([make(out, { part: "2/2" }), make(out)]);
+    assert.equal(contentsOf(out), files);
+  },
+  { seconds: 60 },
+);
 
 test("stores that do not belong together, differ or are damaged are not merged", async () => {
   const [other, damaged, out] = [freshFolder(), freshFolder(), freshFolder()];
@@ -178,39 +186,46 @@ test("verify names file, rows and remedy, and mends what needs no teacher", asyn
   assert.equal(contentsOf(out), files);
   rmSync(join(out, "shards/000001.parquet"));
   const words = await run(out, false);
-  assert.match(words, /shards\/000001.parquet \(rows 8 to 15\): it is missing from a finished store; repeat the command that made the store with --repair/);
+  assert.match(
+    words,
+    /shards\/000001.parquet \(rows 8 to 15\): it is missing from a finished store; repeat the command that made the store with --repair/,
+  );
   assert.match(words, /1 of its 4 shards must be made again \(1\)/);
 });
 
-test("ingest: shares give the same store, --repair mends it, --retry takes images that can be read now", async () => {
-  const images = freshFolder();
-  mkdirSync(images);
-  const png = (i: number) => encodePng({ width: 12, height: 10, samples: Uint8Array.from({ length: 360 }, (_, k) => 20 * i + (k % 13)) });
-  for (let i = 0; i < 11; i++) writeFileSync(join(images, `${i}.png`), png(i));
-  const settings = settingsSchema.parse({ seed: 2, images: { size: 8 }, encoder: { rowsPerShard: 3 }, engine: { threads: 1 } });
-  const into = (out: string, work: Work = {}) => ingest({ images: [images], out, work, settings, context: contextOf() });
-  const [one, shared, torn] = [freshFolder(), freshFolder(), freshFolder()];
-  await into(one);
-  const expected = contentsOf(one);
-  for (const part of ["2/3", "3/3", "1/3"]) await into(shared, { part });
-  assert.equal(contentsOf(shared), expected);
+test(
+  "ingest: shares give the same store, --repair mends it, --retry takes images that can be read now",
+  async () => {
+    const images = freshFolder();
+    mkdirSync(images);
+    const png = (i: number) => encodePng({ width: 12, height: 10, samples: Uint8Array.from({ length: 360 }, (_, k) => 20 * i + (k % 13)) });
+    for (let i = 0; i < 11; i++) writeFileSync(join(images, `${i}.png`), png(i));
+    const settings = settingsSchema.parse({ seed: 2, images: { size: 8 }, encoder: { rowsPerShard: 3 }, engine: { threads: 1 } });
+    const into = (out: string, work: Work = {}) => ingest({ images: [images], out, work, settings, context: contextOf() });
+    const [one, shared, torn] = [freshFolder(), freshFolder(), freshFolder()];
+    await into(one);
+    const expected = contentsOf(one);
+    for (const part of ["2/3", "3/3", "1/3"]) await into(shared, { part });
+    assert.equal(contentsOf(shared), expected);
 
-  writeFileSync(join(shared, "shards/000002.parquet"), "torn");
-  await into(shared, { repair: true });
-  assert.equal(contentsOf(shared), expected);
+    writeFileSync(join(shared, "shards/000002.parquet"), "torn");
+    await into(shared, { repair: true });
+    assert.equal(contentsOf(shared), expected);
 
-  const bad = join(images, "4.png");
-  writeFileSync(bad, Buffer.alloc(png(4).length)); // of the same size, so the listing is the same
-  await into(torn);
-  const store = await openStore({ folder: torn });
-  const failures = (await Promise.all([0, 1, 2, 3].map((shard) => readFailures(store, shard)))).flat();
-  assert.is(failures.length, 1);
-  const before = contentsOf(torn);
-  await into(torn, { retry: true }); // still unreadable
-  assert.equal(contentsOf(torn), before);
-  writeFileSync(bad, png(4));
-  await into(torn, { retry: true });
-  assert.equal(contentsOf(torn), expected);
-}, { seconds: 60 });
+    const bad = join(images, "4.png");
+    writeFileSync(bad, Buffer.alloc(png(4).length)); // of the same size, so the listing is the same
+    await into(torn);
+    const store = await openStore({ folder: torn });
+    const failures = (await Promise.all([0, 1, 2, 3].map((shard) => readFailures(store, shard)))).flat();
+    assert.is(failures.length, 1);
+    const before = contentsOf(torn);
+    await into(torn, { retry: true }); // still unreadable
+    assert.equal(contentsOf(torn), before);
+    writeFileSync(bad, png(4));
+    await into(torn, { retry: true });
+    assert.equal(contentsOf(torn), expected);
+  },
+  { seconds: 60 },
+);
 
 test.run();

@@ -6,13 +6,7 @@ import { rowBatches } from "../../stages/store/batches.ts";
 import { createLatentStore, latentBatches, openLatentStore } from "../../stages/store/latents.ts";
 import { shardPath } from "../../stages/store/store.ts";
 import { readSummary, sealStore } from "../../stages/store/summary.ts";
-import {
-  createTripleStore,
-  openTripleStore,
-  readTriples,
-  type TripleBatch,
-  tripleBatches,
-} from "../../stages/store/triples.ts";
+import { createTripleStore, openTripleStore, readTriples, type TripleBatch, tripleBatches } from "../../stages/store/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { fill, fillShard, freshFolder, latentManifest, tripleManifest } from "./fixture.ts";
 
@@ -36,9 +30,7 @@ test("noise stored and derived gives the same batches, bit by bit", async () => 
       return store;
     }),
   );
-  const [stored, derived] = await Promise.all(
-    stores.map(async (store) => bits(await take(tripleBatches(store, order), 40))),
-  );
+  const [stored, derived] = await Promise.all(stores.map(async (store) => bits(await take(tripleBatches(store, order), 40))));
   assert.equal(stored, derived);
   const [rows, others] = await Promise.all(stores.map((store) => readTriples(store, 2)));
   assert.equal(
@@ -120,8 +112,7 @@ test("no row of a damaged shard reaches training", async () => {
   const reader = await openTripleStore(store);
   const seen: number[] = [];
   const training = async () => {
-    for await (const { rows } of tripleBatches(reader, { ...order, firstShards: 6 }))
-      seen.push(...rows.map(({ id }) => id));
+    for await (const { rows } of tripleBatches(reader, { ...order, firstShards: 6 })) seen.push(...rows.map(({ id }) => id));
   };
   await assert.rejects(training, /Cannot use shard 4/);
   assert.not(seen.some((id) => Math.floor(id / 8) === 4));

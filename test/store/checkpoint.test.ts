@@ -19,8 +19,7 @@ const sets = (step: number) => ({
 
 async function written(steps: number[]): Promise<string> {
   const folder = freshFolder();
-  for (const step of steps)
-    await writeCheckpoint({ folder, step, sets: sets(step), metadata: { seed: "7", ages: [step] } });
+  for (const step of steps) await writeCheckpoint({ folder, step, sets: sets(step), metadata: { seed: "7", ages: [step] } });
   return folder;
 }
 

@@ -105,8 +105,16 @@ test(
       assert.ok(findings.length > 0, `verify passed over ${place}`);
       if (typeof findings === "string") assert.match(findings, /store\.json.*(--repair|Update)/, place);
       else {
-        assert.ok(findings.some((finding) => finding.file === name && finding.remedy !== ""), `${place}: ${JSON.stringify(findings)}`);
-        if (shard !== undefined) assert.equal(findings.map((finding) => finding.shard), [shard], place);
+        assert.ok(
+          findings.some((finding) => finding.file === name && finding.remedy !== ""),
+          `${place}: ${JSON.stringify(findings)}`,
+        );
+        if (shard !== undefined)
+          assert.equal(
+            findings.map((finding) => finding.shard),
+            [shard],
+            place,
+          );
       }
 
       const { ids, message = "" } = await train(folder);
@@ -114,7 +122,10 @@ test(
       if (shard === undefined) assert.equal(ids, [], `rows came in spite of ${place}`);
       else {
         assert.ok(message.includes(`shard ${shard} (${rows})`) && message.includes("--repair"), `${place}: ${message}`);
-        assert.not(ids.some((id) => Math.floor(id / 8) === shard), `a row came from ${place}`);
+        assert.not(
+          ids.some((id) => Math.floor(id / 8) === shard),
+          `a row came from ${place}`,
+        );
       }
 
       if (trial % 5 === 0) {

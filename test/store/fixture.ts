@@ -86,10 +86,7 @@ export async function fillShard(
   else await writeShard(store, { shard, rows: kept.map((id) => tripleRow(store, id)), failed });
 }
 
-export async function fill(
-  store: Store<LatentManifest> | Store<TripleManifest>,
-  fails?: (id: number) => boolean,
-): Promise<void> {
+export async function fill(store: Store<LatentManifest> | Store<TripleManifest>, fails?: (id: number) => boolean): Promise<void> {
   for (let shard = 0; shard < store.shards; shard++) await fillShard(store, shard, fails);
 }
 

@@ -31,9 +31,20 @@ test("test vectors: the order of training never changes unnoticed", () => {
     blocks.push([index, start, length, shards.join(" ")] as const);
   }
   assert.equal(blocks, [
-    ...[[0, 0, 16, "0 1"], [1, 16, 24, "2 1 0"], [2, 40, 24, "2 1 0"]], // growing
-    ...[[3, 64, 24, "5 6 3"], [4, 88, 24, "1 0 2"], [5, 112, 8, "4"]], // the first epoch
-    ...[[6, 120, 24, "0 3 6"], [7, 144, 24, "4 1 2"]],
+    ...[
+      [0, 0, 16, "0 1"],
+      [1, 16, 24, "2 1 0"],
+      [2, 40, 24, "2 1 0"],
+    ], // growing
+    ...[
+      [3, 64, 24, "5 6 3"],
+      [4, 88, 24, "1 0 2"],
+      [5, 112, 8, "4"],
+    ], // the first epoch
+    ...[
+      [6, 120, 24, "0 3 6"],
+      [7, 144, 24, "4 1 2"],
+    ],
   ]);
   assert.is([...rowOrder(1, at(0), 15)].join(" "), "9 5 6 10 2 8 0 14 3 7 13 12 4 11 1 13");
 });

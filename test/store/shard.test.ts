@@ -141,8 +141,7 @@ test("the same rows give the same bytes, other rows other bytes", async () => {
     { name: "id", type: "id" },
     { name: "text", type: "text" },
   ];
-  const encode = async (text: string | null) =>
-    Buffer.from(await encodeShard({ columns, rows: [{ id: 1, text }], metadata: { a: "b" } }));
+  const encode = async (text: string | null) => Buffer.from(await encodeShard({ columns, rows: [{ id: 1, text }], metadata: { a: "b" } }));
   assert.ok((await encode("x")).equals(await encode("x")));
   assert.not((await encode("")).equals(await encode(null)));
 });
@@ -179,14 +178,29 @@ test("a shard's bytes are what hyparquet-writer itself writes of the same rows",
         { ...element("crc32", "INT32", "REQUIRED"), converted_type: "UINT_32" },
       ],
       columnData: [
-        column("id", rows.map(({ id }) => BigInt(id))),
-        column("label", rows.map(({ label }) => label)),
-        column("text", rows.map(({ text }) => text)),
-        column("x", rows.map(({ x }) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength))),
+        column(
+          "id",
+          rows.map(({ id }) => BigInt(id)),
+        ),
+        column(
+          "label",
+          rows.map(({ label }) => label),
+        ),
+        column(
+          "text",
+          rows.map(({ text }) => text),
+        ),
+        column(
+          "x",
+          rows.map(({ x }) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength)),
+        ),
         column("crc32", crcs),
       ],
       ...{ codec: "UNCOMPRESSED", statistics: false, rowGroupSize: 5, pageSize: 2 ** 30, createdBy: "onestep" },
-      kvMetadata: [{ key: "a", value: "b" }, { key: "c", value: "d" }],
+      kvMetadata: [
+        { key: "a", value: "b" },
+        { key: "c", value: "d" },
+      ],
     });
     assert.ok(Buffer.from(ours).equals(writer.getBytes()));
   });

@@ -32,10 +32,7 @@ test("rows, failures and counts come back from a finished store", async () => {
   const summary = await readSummary(store);
   assert.is(summary?.rows, 43);
   assert.is(summary?.rejected, 7);
-  assert.is(
-    readFileSync(join(folder, "quarantine/000000.jsonl"), "utf8"),
-    '{"id":5,"name":"5.png","reason":"not an image"}\n',
-  );
+  assert.is(readFileSync(join(folder, "quarantine/000000.jsonl"), "utf8"), '{"id":5,"name":"5.png","reason":"not an image"}\n');
   assert.equal(await verifyStore(store), []);
 });
 
@@ -99,10 +96,7 @@ test("nothing in a store depends on clock, host or place", async () => {
 test("another store's settings are refused by name", async () => {
   const { folder } = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
   const other = tripleManifest({ guidance: 3, teacher: { hash: "t1" } });
-  await assert.rejects(
-    createTripleStore({ folder, manifest: other }),
-    /guidance: 1.5 instead of 3; teacher.hash: "t0" instead of "t1"/,
-  );
+  await assert.rejects(createTripleStore({ folder, manifest: other }), /guidance: 1.5 instead of 3; teacher.hash: "t0" instead of "t1"/);
   await assert.rejects(openLatentStore({ folder }), /store of triples/);
   await assert.rejects(openStore({ folder: freshFolder() }), /has no store.json/);
   await openTripleStore({ folder });

@@ -45,7 +45,13 @@ test("a difference is clear, likely or open", () => {
 });
 
 test("likely asks the seeds that both have, wherever they stand", () => {
-  const late: Sample = { name: "late", runs: [{ seed: 1, value: 2.5 }, { seed: 2, value: 3.5 }] };
+  const late: Sample = {
+    name: "late",
+    runs: [
+      { seed: 1, value: 2.5 },
+      { seed: 2, value: 3.5 },
+    ],
+  };
   assert.is(pairsOf([sample("a", [1, 2, 3]), late])[0]?.certainty, "likely");
   assert.is(pairsOf([sample("a", [1, 2.6, 3]), late])[0]?.certainty, "open");
 });

@@ -12,13 +12,21 @@ const runs = (jobs: ReturnType<typeof planStudy>) => jobs.map(({ variant, seed }
 test("all variants of a seed come before the next seed, each with a seed of its own", () => {
   const jobs = planStudy({ study: studyNamed("regression"), settings, seeds: 2, only: ["ensemble", "squared"] });
   assert.equal(runs(jobs), ["squared/0", "ensemble/0", "squared/1", "ensemble/1"]);
-  assert.equal(jobs.map((job) => job.settings.seed), [10, 10, 11, 11]);
-  assert.equal(jobs.map((job) => job.settings.train.pixelLoss), ["squared", "huber", "squared", "huber"]);
+  assert.equal(
+    jobs.map((job) => job.settings.seed),
+    [10, 10, 11, 11],
+  );
+  assert.equal(
+    jobs.map((job) => job.settings.train.pixelLoss),
+    ["squared", "huber", "squared", "huber"],
+  );
   assert.ok(jobs.every((job) => job.settings.train.adversarialWeight === 0));
 });
 
 test("the discriminator is built up one part a variant, as the settings have it", () => {
-  const own = settingsSchema.parse({ train: { r1Weight: 0.5, scales: [1, 4], mismatch: 0.3, discriminatorNoise: [0.1, 2], imageShare: 0.6 } });
+  const own = settingsSchema.parse({
+    train: { r1Weight: 0.5, scales: [1, 4], mismatch: 0.3, discriminatorNoise: [0.1, 2], imageShare: 0.6 },
+  });
   const jobs = planStudy({ study: studyNamed("discriminator"), settings: own, seeds: 1, images: "latents" });
   const parts = jobs.map(({ settings: { train } }) => {
     const { adversarialWeight, noiseCondition, r1Weight, scales, mismatch, discriminatorNoise, imageShare } = train;

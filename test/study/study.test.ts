@@ -9,56 +9,76 @@ import { type Ground, layGround, twoVariants } from "./fixture.ts";
 const test = suite("study");
 
 let ground: Ground;
-test.before(async () => {
-  ground = await layGround();
-}, { seconds: 120 });
+test.before(
+  async () => {
+    ground = await layGround();
+  },
+  { seconds: 120 },
+);
 
 const request = () => ({ ...ground, name: "two", seeds: 1, studies: [twoVariants] });
 /** All but what tells of time. */
 const lasting = (folder: string) =>
   Object.fromEntries(Object.entries(contentsOf(folder)).filter(([name]) => !/times\.jsonl|run\.html|tfevents/.test(name)));
 
-test("a study killed in the middle of a run and of a measurement gives, started again, the bytes of an unbroken one", async () => {
-  const [whole, broken] = [freshFolder(), freshFolder()];
-  const events: PipelineEvent[] = [];
-  const results = await study({ ...request(), out: whole, context: contextOf((event) => events.push(event)) });
-  assert.equal(results.map(({ run }) => run), ["fast/0", "slow/0"]);
-  assert.ok(results.every(({ figures }) => figures.frechetDistance.mean > 0 && figures.images === 128));
-  const table = events.find((event) => event.type === "table");
-  assert.is(table?.type === "table" && table.rows.length, 3); // two variants and the teacher; the reference is too small to be halved
+test(
+  "a study killed in the middle of a run and of a measurement gives, started again, the bytes of an unbroken one",
+  async () => {
+    const [whole, broken] = [freshFolder(), freshFolder()];
+    const events: PipelineEvent[] = [];
+    const results = await study({ ...request(), out: whole, context: contextOf((event) => events.push(event)) });
+    assert.equal(
+      results.map(({ run }) => run),
+      ["fast/0", "slow/0"],
+    );
+    assert.ok(results.every(({ figures }) => figures.frechetDistance.mean > 0 && figures.images === 128));
+    const table = events.find((event) => event.type === "table");
+    assert.is(table?.type === "table" && table.rows.length, 3); // two variants and the teacher; the reference is too small to be halved
 
-  for (const stage of ["slow/0", "evaluate student of seed 5"]) {
-    const context = contextOf((event) => {
-      if (event.type === "progress" && event.stage === stage && event.done === 3) context.controller.abort(new Error("stopped"));
-    });
-    await assert.rejects(study({ ...request(), out: broken, context }), "stopped");
-  }
-  const made: string[] = [];
-  await study({ ...request(), out: broken, context: contextOf((event) => event.type === "progress" && made.push(event.stage)) });
-  assert.equal([...new Set(made)], ["evaluate reference", "evaluate student of seed 5", "evaluate teacher of seed 5"]);
-  assert.equal(lasting(broken), lasting(whole));
+    for (const stage of ["slow/0", "evaluate student of seed 5"]) {
+      const context = contextOf((event) => {
+        if (event.type === "progress" && event.stage === stage && event.done === 3) context.controller.abort(new Error("stopped"));
+      });
+      await assert.rejects(study({ ...request(), out: broken, context }), "stopped");
+    }
+    const made: string[] = [];
+    await study({ ...request(), out: broken, context: contextOf((event) => event.type === "progress" && made.push(event.stage)) });
+    assert.equal([...new Set(made)], ["evaluate reference", "evaluate student of seed 5", "evaluate teacher of seed 5"]);
+    assert.equal(lasting(broken), lasting(whole));
 
-  const idle: string[] = [];
-  await study({ ...request(), out: broken, context: contextOf((event) => event.type === "progress" && idle.push(event.stage)) });
-  assert.equal(idle, []); // all is done
-  const longer = { ...ground.settings, train: { ...ground.settings.train, steps: 8 } };
-  const again = { ...request(), out: broken, context: contextOf() };
-  await assert.rejects(study({ ...again, settings: longer }), /Cannot go on with the study .*: fast\/0 was trained with other data or settings/);
-  const other = { ...twoVariants, name: "other" };
-  await assert.rejects(study({ ...again, name: "other", studies: [other] }), /Cannot put the study "other" into .*: it holds the study "two"/);
-}, { seconds: 240 });
+    const idle: string[] = [];
+    await study({ ...request(), out: broken, context: contextOf((event) => event.type === "progress" && idle.push(event.stage)) });
+    assert.equal(idle, []); // all is done
+    const longer = { ...ground.settings, train: { ...ground.settings.train, steps: 8 } };
+    const again = { ...request(), out: broken, context: contextOf() };
+    await assert.rejects(
+      study({ ...again, settings: longer }),
+      /Cannot go on with the study .*: fast\/0 was trained with other data or settings/,
+    );
+    const other = { ...twoVariants, name: "other" };
+    await assert.rejects(
+      study({ ...again, name: "other", studies: [other] }),
+      /Cannot put the study "other" into .*: it holds the study "two"/,
+    );
+  },
+  { seconds: 240 },
+);
 
-test("a run that fails is named and passed over; the others are measured", async () => {
-  const out = freshFolder();
-  const [good] = twoVariants.variants;
-  const bad = { name: "bad", about: "no such network", changes: { train: { learningRate: 1e30 } } };
-  const studies = [{ ...twoVariants, variants: [bad, good!] }];
-  const warnings: string[] = [];
-  const context = contextOf((event) => event.type === "warning" && warnings.push(event.message));
-  const message = /Cannot finish the study .*: bad\/0 failed. The same command tries them again/;
-  await assert.rejects(study({ ...request(), studies, out, context }), message);
-  assert.match(warnings[0]!, /^bad\/0 failed and is passed over: Cannot go on training/);
-  assert.match(await readFile(join(out, "study.md"), "utf8"), /^\| fast \|/m);
-}, { seconds: 120 });
+test(
+  "a run that fails is named and passed over; the others are measured",
+  async () => {
+    const out = freshFolder();
+    const [good] = twoVariants.variants;
+    const bad = { name: "bad", about: "no such network", changes: { train: { learningRate: 1e30 } } };
+    const studies = [{ ...twoVariants, variants: [bad, good!] }];
+    const warnings: string[] = [];
+    const context = contextOf((event) => event.type === "warning" && warnings.push(event.message));
+    const message = /Cannot finish the study .*: bad\/0 failed. The same command tries them again/;
+    await assert.rejects(study({ ...request(), studies, out, context }), message);
+    assert.match(warnings[0]!, /^bad\/0 failed and is passed over: Cannot go on training/);
+    assert.match(await readFile(join(out, "study.md"), "utf8"), /^\| fast \|/m);
+  },
+  { seconds: 120 },
+);
 
 test.run();

@@ -20,12 +20,27 @@ const baselines = { baseline: "b", evaluations: 35, teacher: figures(2), floor: 
 
 test("a row is a variant's mean and spread over its seeds; teacher and floor stand below", () => {
   const rows = tableRows({ study: twoVariants, results, baselines });
-  assert.equal(rows.map(({ variant }) => variant), ["fast", "slow", "(teacher)", "(floor)"]);
-  assert.equal(rows.map((row) => row["Fréchet distance"]), ["7 ± 1.4", "3", "2", "0.5"]); // sqrt(2) of 6 and 8; one seed has no spread
-  assert.equal(rows.map((row) => row["times the teacher's"]), ["3.5", "1.5", "1", "0.25"]);
-  assert.equal(rows.map(({ seeds }) => seeds), [2, 1, "", ""]);
+  assert.equal(
+    rows.map(({ variant }) => variant),
+    ["fast", "slow", "(teacher)", "(floor)"],
+  );
+  assert.equal(
+    rows.map((row) => row["Fréchet distance"]),
+    ["7 ± 1.4", "3", "2", "0.5"],
+  ); // sqrt(2) of 6 and 8; one seed has no spread
+  assert.equal(
+    rows.map((row) => row["times the teacher's"]),
+    ["3.5", "1.5", "1", "0.25"],
+  );
+  assert.equal(
+    rows.map(({ seeds }) => seeds),
+    [2, 1, "", ""],
+  );
   assert.ok(rows.every((row) => String(Object.keys(row)) === String(Object.keys(rows[0]!))));
-  assert.equal(tableRows({ study: twoVariants, results: results.slice(0, 1) }).map((row) => Object.keys(row).includes("times the teacher's")), [false]);
+  assert.equal(
+    tableRows({ study: twoVariants, results: results.slice(0, 1) }).map((row) => Object.keys(row).includes("times the teacher's")),
+    [false],
+  );
 });
 
 test("the report says what was measured with what, and where the published numbers come from", () => {

@@ -50,7 +50,9 @@ export async function writeSquares(folder: string): Promise<string> {
     }
     const home = join(images, warm ? "warm" : "cold");
     await mkdir(home, { recursive: true });
-    await sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } }).png().toFile(join(home, `${i}.png`));
+    await sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } })
+      .png()
+      .toFile(join(home, `${i}.png`));
   }
   return images;
 }

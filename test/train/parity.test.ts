@@ -64,7 +64,7 @@ function midway(state: Record<string, Weights>): Record<string, Weights> {
     if (!isFirst && !isSecond) return [set, weights];
     const moments = Object.entries(weights).map(([name, { shape, data }]) => {
       const draws = normals({ seed: 9, stream: set + name, length: data.length });
-      return [name, { shape, data: draws.map((value) => ((isFirst ? 1e-2 : 1e-3) * (1 + Math.abs(value)))) }];
+      return [name, { shape, data: draws.map((value) => (isFirst ? 1e-2 : 1e-3) * (1 + Math.abs(value))) }];
     });
     return [set, Object.fromEntries(moments)];
   });
@@ -75,92 +75,128 @@ for (const kind of ["dit", "unet"] as const) {
   const { spec, settings } = job(kind);
   const weights = perturbed(initDenoiser(spec, 1), 0.02);
 
-  test(`${kind}: a teacher's step`, async () => {
-    const after = [];
-    for (const device of DEVICES) {
-      const plan = { solver: "euler", steps: 1, guidance: 1 } as const;
-      const trainer = await createTeacher({ spec, settings: settings.pretrain.teacher, engine: engine(device), seed: 1, start: weights, plan });
-      await trainer.load(midway(await trainer.save()));
-      await trainer.step({ step: 0, latent: tensor("clean"), label: Int32Array.of(1, 2) });
-      after.push(await trainer.save());
-    }
-    const { error, at } = furthest(after[1]!, after[0]!);
-    if (process.env.VERBOSE) console.log(kind, error, at);
-    assert.ok(error <= 1e-5, `${at} is off by ${error}`);
-  }, { seconds: 120 });
+  test(
+    `${kind}: a teacher's step`,
+    async () => {
+      const after = [];
+      for (const device of DEVICES) {
+        const plan = { solver: "euler", steps: 1, guidance: 1 } as const;
+        const trainer = await createTeacher({
+          spec,
+          settings: settings.pretrain.teacher,
+          engine: engine(device),
+          seed: 1,
+          start: weights,
+          plan,
+        });
+        await trainer.load(midway(await trainer.save()));
+        await trainer.step({ step: 0, latent: tensor("clean"), label: Int32Array.of(1, 2) });
+        after.push(await trainer.save());
+      }
+      const { error, at } = furthest(after[1]!, after[0]!);
+      if (process.env.VERBOSE) console.log(kind, error, at);
+      assert.ok(error <= 1e-5, `${at} is off by ${error}`);
+    },
+    { seconds: 120 },
+  );
 
-  test(`${kind}: a student's step: generator, discriminator and R1`, async () => {
-    const after = [];
-    for (const device of DEVICES) {
-      const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine(device), seed: 1 });
-      await trainer.load(midway(await trainer.save()));
-      const metrics = await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
-      assert.ok("r1" in metrics && "d_loss" in metrics, "all three updates ran");
-      after.push(await trainer.save());
-    }
-    const { error, at } = furthest(after[1]!, after[0]!);
-    if (process.env.VERBOSE) console.log(kind, error, at);
-    assert.ok(error <= 1e-5, `${at} is off by ${error}`);
-  }, { seconds: 120 });
+  test(
+    `${kind}: a student's step: generator, discriminator and R1`,
+    async () => {
+      const after = [];
+      for (const device of DEVICES) {
+        const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine(device), seed: 1 });
+        await trainer.load(midway(await trainer.save()));
+        const metrics = await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
+        assert.ok("r1" in metrics && "d_loss" in metrics, "all three updates ran");
+        after.push(await trainer.save());
+      }
+      const { error, at } = furthest(after[1]!, after[0]!);
+      if (process.env.VERBOSE) console.log(kind, error, at);
+      assert.ok(error <= 1e-5, `${at} is off by ${error}`);
+    },
+    { seconds: 120 },
+  );
 }
 
-test("a student's step against heads over frozen features, under the teacher's discriminator as well and alone", async () => {
-  const { spec, settings } = job("dit");
-  const weights = perturbed(initDenoiser(spec, 1), 0.02);
-  const config = perceptualConfig({ shape: SHAPE, width: 16, sigmaData: 0.5, classes: 3, words: [] });
-  const perceptual = { config, weights: perturbed(initPerceptual(config, 3), 0.02) };
-  for (const discriminator of ["both", "features"] as const) {
-    const after = [];
-    for (const device of DEVICES) {
-      const train = { ...settings.train, discriminator };
-      const trainer = await createStudent({ spec, teacher: weights, perceptual, settings: train, engine: engine(device), seed: 1 });
-      await trainer.load(midway(await trainer.save()));
-      await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
-      after.push(await trainer.save());
+test(
+  "a student's step against heads over frozen features, under the teacher's discriminator as well and alone",
+  async () => {
+    const { spec, settings } = job("dit");
+    const weights = perturbed(initDenoiser(spec, 1), 0.02);
+    const config = perceptualConfig({ shape: SHAPE, width: 16, sigmaData: 0.5, classes: 3, words: [] });
+    const perceptual = { config, weights: perturbed(initPerceptual(config, 3), 0.02) };
+    for (const discriminator of ["both", "features"] as const) {
+      const after = [];
+      for (const device of DEVICES) {
+        const train = { ...settings.train, discriminator };
+        const trainer = await createStudent({ spec, teacher: weights, perceptual, settings: train, engine: engine(device), seed: 1 });
+        await trainer.load(midway(await trainer.save()));
+        await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
+        after.push(await trainer.save());
+      }
+      const { error, at } = furthest(after[1]!, after[0]!);
+      if (process.env.VERBOSE) console.log(discriminator, error, at);
+      assert.ok(error <= 1e-5, `${discriminator}: ${at} is off by ${error}`);
+      assert.is(
+        Object.keys(after[1]!.judge!).some((name) => name.startsWith("blocks.")),
+        discriminator === "both",
+      );
     }
-    const { error, at } = furthest(after[1]!, after[0]!);
-    if (process.env.VERBOSE) console.log(discriminator, error, at);
-    assert.ok(error <= 1e-5, `${discriminator}: ${at} is off by ${error}`);
-    assert.is(Object.keys(after[1]!.judge!).some((name) => name.startsWith("blocks.")), discriminator === "both");
-  }
-}, { seconds: 120 });
+  },
+  { seconds: 120 },
+);
 
-test("the discriminator sees a real image in the last row's place, with its own class and without any noise", async () => {
-  const { spec, settings } = job("dit");
-  const weights = perturbed(initDenoiser(spec, 1), 0.02);
-  /** Mean logit of the real rows, by a discriminator all of whose layers are at work. */
-  const real = async (changes: Partial<Parameters<Awaited<ReturnType<typeof createStudent>>["step"]>[0]>): Promise<number> => {
-    const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine("cpu"), seed: 1 });
-    const state = await trainer.save();
-    await trainer.load({ ...state, judge: perturbed(state.judge!, 0.1) });
-    const { d_real } = await trainer.step({ ...batch, ...changes });
-    return d_real!;
-  };
-  const replaced = (values: Float32Array, stream: string): Float32Array => Float32Array.from([...values.subarray(0, 256), ...tensor(stream).subarray(256)]);
-  const image = (stream: string, label: number) => ({ latent: tensor(stream).subarray(0, 256), label: Int32Array.of(label) });
-  const [otherNoise, otherLatent] = [replaced(batch.noise, "other"), replaced(batch.latent, "other")];
+test(
+  "the discriminator sees a real image in the last row's place, with its own class and without any noise",
+  async () => {
+    const { spec, settings } = job("dit");
+    const weights = perturbed(initDenoiser(spec, 1), 0.02);
+    /** Mean logit of the real rows, by a discriminator all of whose layers are at work. */
+    const real = async (changes: Partial<Parameters<Awaited<ReturnType<typeof createStudent>>["step"]>[0]>): Promise<number> => {
+      const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine("cpu"), seed: 1 });
+      const state = await trainer.save();
+      await trainer.load({ ...state, judge: perturbed(state.judge!, 0.1) });
+      const { d_real } = await trainer.step({ ...batch, ...changes });
+      return d_real!;
+    };
+    const replaced = (values: Float32Array, stream: string): Float32Array =>
+      Float32Array.from([...values.subarray(0, 256), ...tensor(stream).subarray(256)]);
+    const image = (stream: string, label: number) => ({ latent: tensor(stream).subarray(0, 256), label: Int32Array.of(label) });
+    const [otherNoise, otherLatent] = [replaced(batch.noise, "other"), replaced(batch.latent, "other")];
 
-  const pairs = await real({});
-  assert.not.equal(await real({ noise: otherNoise }), pairs);
-  assert.not.equal(await real({ latent: otherLatent }), pairs);
+    const pairs = await real({});
+    assert.not.equal(await real({ noise: otherNoise }), pairs);
+    assert.not.equal(await real({ latent: otherLatent }), pairs);
 
-  const seen = await real({ image: image("image", 0) });
-  assert.is(await real({ image: image("image", 0), noise: otherNoise, latent: otherLatent }), seen);
-  assert.not.equal(await real({ image: image("image", 1) }), seen);
-  assert.not.equal(await real({ image: image("another", 0) }), seen);
-}, { seconds: 120 });
+    const seen = await real({ image: image("image", 0) });
+    assert.is(await real({ image: image("image", 0), noise: otherNoise, latent: otherLatent }), seen);
+    assert.not.equal(await real({ image: image("image", 1) }), seen);
+    assert.not.equal(await real({ image: image("another", 0) }), seen);
+  },
+  { seconds: 120 },
+);
 
 test("100 steps of AdamW on a well-conditioned problem stay together", async () => {
   const shape = { x: [16, 8], y: [16, 6] };
   const start: Weights = Object.fromEntries(
-    Object.entries({ a: [8, 16], b: [16, 6] }).map(([name, dims]) => [name, { shape: dims, data: normals({ seed: 2, stream: name, length: dims[0]! * dims[1]! }).map((v) => 0.3 * v) }]),
+    Object.entries({ a: [8, 16], b: [16, 6] }).map(([name, dims]) => [
+      name,
+      { shape: dims, data: normals({ seed: 2, stream: name, length: dims[0]! * dims[1]! }).map((v) => 0.3 * v) },
+    ]),
   );
   const config = { beta1: 0.9, beta2: 0.999, weightDecay: 0.01, clip: 1, learningRate: 1e-2, warmup: 1, decay: 0, steps: 100 };
   const ends: Weights[] = [];
   for (const device of DEVICES) {
     const made = await createEngine({ device, threads: 1 });
-    const zeros = Object.fromEntries(Object.entries(start).map(([name, { shape: dims, data }]) => [name, { shape: dims, data: new Float32Array(data.length) }]));
-    const sets = { network: made.variables("network", start), first: made.variables("first", zeros), second: made.variables("second", zeros) };
+    const zeros = Object.fromEntries(
+      Object.entries(start).map(([name, { shape: dims, data }]) => [name, { shape: dims, data: new Float32Array(data.length) }]),
+    );
+    const sets = {
+      network: made.variables("network", start),
+      first: made.variables("first", zeros),
+      second: made.variables("second", zeros),
+    };
     const program = await made.compile({
       name: "step",
       sets,
@@ -168,7 +204,12 @@ test("100 steps of AdamW on a well-conditioned problem stay together", async () 
       run: ({ network, first, second }, { x, y, ...rates }) => {
         const loss = (a: Tensor, b: Tensor): Tensor => tf.mean(tf.square(tf.sub(tf.matMul(tf.tanh(tf.matMul(x!, a)), b), y!)));
         const { value, grads } = tf.valueAndGrads(loss as never)([network.a!, network.b!]);
-        const next = adamStep({ state: { parameters: network, first, second }, gradients: { a: grads[0]!, b: grads[1]! }, rates: rates as never, config });
+        const next = adamStep({
+          state: { parameters: network, first, second },
+          gradients: { a: grads[0]!, b: grads[1]! },
+          rates: rates as never,
+          config,
+        });
         return { outputs: { loss: value }, updates: { network: next.parameters, first: next.first, second: next.second } };
       },
     });

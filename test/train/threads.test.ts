@@ -60,25 +60,41 @@ test("a trainer moves before a step, with its state, and only when the number of
   await step(1);
   await step(2);
   await compute.close();
-  assert.equal(log, ["start 1", "step 0", "sample x", "save", "close 1", "start 3", "load state", "grown 3", "step 1", "step 2", "close 3"]);
+  assert.equal(log, [
+    "start 1",
+    "step 0",
+    "sample x",
+    "save",
+    "close 1",
+    "start 3",
+    "load state",
+    "grown 3",
+    "step 1",
+    "step 2",
+    "close 3",
+  ]);
 });
 
-test("a training that grows to more threads on the way gives the same bits", () =>
-  inFolder(async (folder) => {
-    const settings = tinySettings({ train: { steps: 6, pictureEvery: 100 } });
-    const at = (name: string): string => join(folder, name);
-    const { context, events } = recordingContext();
-    const teacher = await writeRun({ condition: "none" });
-    await simulate({ teacher, out: at("triples"), settings, context });
-    const request = { store: at("triples"), teacher, settings, context };
-    await train({ ...request, out: at("plain") });
-    const done = () => events.findLast((event) => event.type === "progress" && event.stage === "train") as { done: number };
-    await train({ ...request, out: at("grown"), threads: () => (done().done < 3 ? 1 : 2) });
-    const notes = events.filter((event) => event.type === "note" && /2 threads/.test(event.message));
-    assert.is(notes.length, 1);
-    const [plain, grown] = [await contents(at("plain")), await contents(at("grown"))];
-    assert.equal(Object.keys(grown).sort(), Object.keys(plain).sort());
-    for (const [name, bytes] of Object.entries(plain)) assert.ok(grown[name] === bytes, `${name} differs`);
-  }), { seconds: 120 });
+test(
+  "a training that grows to more threads on the way gives the same bits",
+  () =>
+    inFolder(async (folder) => {
+      const settings = tinySettings({ train: { steps: 6, pictureEvery: 100 } });
+      const at = (name: string): string => join(folder, name);
+      const { context, events } = recordingContext();
+      const teacher = await writeRun({ condition: "none" });
+      await simulate({ teacher, out: at("triples"), settings, context });
+      const request = { store: at("triples"), teacher, settings, context };
+      await train({ ...request, out: at("plain") });
+      const done = () => events.findLast((event) => event.type === "progress" && event.stage === "train") as { done: number };
+      await train({ ...request, out: at("grown"), threads: () => (done().done < 3 ? 1 : 2) });
+      const notes = events.filter((event) => event.type === "note" && /2 threads/.test(event.message));
+      assert.is(notes.length, 1);
+      const [plain, grown] = [await contents(at("plain")), await contents(at("grown"))];
+      assert.equal(Object.keys(grown).sort(), Object.keys(plain).sort());
+      for (const [name, bytes] of Object.entries(plain)) assert.ok(grown[name] === bytes, `${name} differs`);
+    }),
+  { seconds: 120 },
+);
 
 test.run();

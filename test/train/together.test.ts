@@ -9,9 +9,11 @@ const untilAborted = (signal: AbortSignal): Promise<never> =>
 
 test("the first failure stops the other jobs and is the one thrown, once all have ended", async () => {
   const ended: string[] = [];
-  const waiting = (name: string) => async ({ signal }: { signal: AbortSignal }) => {
-    await untilAborted(signal).finally(() => ended.push(name));
-  };
+  const waiting =
+    (name: string) =>
+    async ({ signal }: { signal: AbortSignal }) => {
+      await untilAborted(signal).finally(() => ended.push(name));
+    };
   const failing = async (): Promise<never> => {
     throw new Error("disk full");
   };

@@ -25,150 +25,202 @@ async function withTriples(folder: string, settings: Settings) {
   return { at, context };
 }
 
-test("an overlapped run gives the student, store and pictures of one stage after the other, to the bit", () =>
-  inFolder(async (folder) => {
-    const images = await writeSquares(folder);
-    const settings = tinySettings({ train: { steps: 12, stepsPerShard: 1 } });
-    const { context } = recordingContext();
-    const at = (name: string): string => join(folder, name);
-    await ingest({ images: [images], out: at("latents"), settings, context });
-    await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
-    await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-    const withPerceptual = tinySettings({ train: { steps: 12, stepsPerShard: 1, perceptual: at("perceptual"), images: at("latents") } });
-    await simulate({ teacher: at("teacher"), conditions: at("latents"), out: at("triples"), settings: withPerceptual, context });
-    await train({ store: at("triples"), teacher: at("teacher"), out: at("student"), settings: withPerceptual, context });
+test(
+  "an overlapped run gives the student, store and pictures of one stage after the other, to the bit",
+  () =>
+    inFolder(async (folder) => {
+      const images = await writeSquares(folder);
+      const settings = tinySettings({ train: { steps: 12, stepsPerShard: 1 } });
+      const { context } = recordingContext();
+      const at = (name: string): string => join(folder, name);
+      await ingest({ images: [images], out: at("latents"), settings, context });
+      await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
+      await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
+      const withPerceptual = tinySettings({ train: { steps: 12, stepsPerShard: 1, perceptual: at("perceptual"), images: at("latents") } });
+      await simulate({ teacher: at("teacher"), conditions: at("latents"), out: at("triples"), settings: withPerceptual, context });
+      await train({ store: at("triples"), teacher: at("teacher"), out: at("student"), settings: withPerceptual, context });
 
-    const events = recordingContext();
-    await run({ images: [images], out: at("run"), teacher: at("teacher"), settings: withPerceptual, context: events.context });
-    assert.equal(Object.keys(await contents(at("run/triples"))), Object.keys(await contents(at("triples"))));
-    for (const part of ["latents", "triples", "student"]) {
-      const settingsFile = /settings\.yaml$/; // ingest was told less in one case than in the other
-      const [overlapped, sequential] = [await contents(at(`run/${part}`), settingsFile), await contents(at(part), settingsFile)];
-      assert.equal(Object.keys(overlapped).sort(), Object.keys(sequential).sort());
-      for (const [name, bytes] of Object.entries(sequential)) assert.ok(overlapped[name] === bytes, `${part}/${name} differs`);
-    }
-    assert.ok((await contents(folder))["run/samples.png"]);
-  }), { seconds: 240 });
+      const events = recordingContext();
+      await run({ images: [images], out: at("run"), teacher: at("teacher"), settings: withPerceptual, context: events.context });
+      assert.equal(Object.keys(await contents(at("run/triples"))), Object.keys(await contents(at("triples"))));
+      for (const part of ["latents", "triples", "student"]) {
+        const settingsFile = /settings\.yaml$/; // ingest was told less in one case than in the other
+        const [overlapped, sequential] = [await contents(at(`run/${part}`), settingsFile), await contents(at(part), settingsFile)];
+        assert.equal(Object.keys(overlapped).sort(), Object.keys(sequential).sort());
+        for (const [name, bytes] of Object.entries(sequential)) assert.ok(overlapped[name] === bytes, `${part}/${name} differs`);
+      }
+      assert.ok((await contents(folder))["run/samples.png"]);
+    }),
+  { seconds: 240 },
+);
 
-test("training stopped at any step and started again ends with the bits of an unbroken run", () =>
-  inFolder(async (folder) => {
-    const settings = tinySettings({ train: { steps: 9, checkpointEvery: 3, pictureEvery: 100 } });
-    const { at, context } = await withTriples(folder, settings);
-    const withImages = { ...settings, train: { ...settings.train, images: at("latents") } };
-    const request = { store: at("triples"), teacher: at("teacher"), settings: withImages };
-    await train({ ...request, out: at("whole"), context });
+test(
+  "training stopped at any step and started again ends with the bits of an unbroken run",
+  () =>
+    inFolder(async (folder) => {
+      const settings = tinySettings({ train: { steps: 9, checkpointEvery: 3, pictureEvery: 100 } });
+      const { at, context } = await withTriples(folder, settings);
+      const withImages = { ...settings, train: { ...settings.train, images: at("latents") } };
+      const request = { store: at("triples"), teacher: at("teacher"), settings: withImages };
+      await train({ ...request, out: at("whole"), context });
 
-    for (const last of [1, 4, 7]) {
+      for (const last of [1, 4, 7]) {
+        const broken = recordingContext();
+        const stopping = {
+          ...broken.context,
+          report: (event: Parameters<typeof broken.context.report>[0]) => {
+            if (event.type === "progress" && event.stage === "train" && event.done === last) broken.stop(new Error("stopped"));
+          },
+        };
+        await train({ ...request, out: at("broken"), context: stopping }).then(
+          () => assert.unreachable("it was to stop"),
+          (error: Error) => assert.is(error.message, "stopped"),
+        );
+      }
+      await train({ ...request, out: at("broken"), context });
+      const [whole, broken] = [await contents(at("whole")), await contents(at("broken"))];
+      assert.ok(whole["distance.svg"] && whole["metrics.jsonl"], "the distance was measured");
+      assert.equal(Object.keys(broken).sort(), Object.keys(whole).sort());
+      for (const [name, bytes] of Object.entries(whole)) assert.ok(broken[name] === bytes, `${name} differs`);
+    }),
+  { seconds: 240 },
+);
+
+test(
+  "a student starts from an earlier one, which must be of such a teacher",
+  () =>
+    inFolder(async (folder) => {
+      const settings = tinySettings({ train: { steps: 2, adversarialStart: 0, distanceEvery: 0 } });
+      const { at, context } = await withTriples(folder, settings);
+      const students = async (out: string, changes: Partial<Settings["train"]>) =>
+        train({
+          store: at("triples"),
+          teacher: at("teacher"),
+          out: at(out),
+          settings: { ...settings, train: { ...settings.train, ...changes } },
+          context,
+        });
+      const first = await students("first", { learningRate: 1e-2 });
+      const still = { from: at("first"), learningRate: 1e-9, discriminatorRate: 1e-9 };
+      const second = await students("second", still);
+      const farthest = (a: Weights, b: Weights): number => {
+        const differences = Object.entries(a).map(([name, { data }]) =>
+          data.map((value, i) => Math.abs(value - (b[name]?.data[i] ?? Number.NaN))),
+        );
+        return Math.max(...differences.map((values) => values.reduce((most, value) => Math.max(most, value), 0)));
+      };
+      const judgeOf = async (run: string): Promise<Weights> => (await readLatestCheckpoint({ folder: run }))?.sets.judge ?? {};
+      const teacher = await readDenoiser(at("teacher"));
+      assert.ok(farthest(second.weights, first.weights) < 1e-6, "two steps of nearly no rate leave the start as it was");
+      const before = await judgeOf(at("first"));
+      assert.ok(Object.keys(before).length > 0, "the first run kept its discriminator");
+      assert.ok(farthest(await judgeOf(at("second")), before) < 1e-6, "the discriminator goes on from the earlier one's end");
+      await students("apart", { ...still, scales: [1], discriminatorDepth: 2 });
+      assert.not.equal(Object.keys(await judgeOf(at("apart"))), Object.keys(before), "one of another kind begins anew");
+      assert.ok(farthest(second.weights, teacher.weights) > 1e-4, "it is not the teacher's");
+
+      const refusal = async (out: string, changes: Partial<Settings["train"]>) =>
+        students(out, changes).then(
+          () => "",
+          (error: Error) => error.message,
+        );
+      assert.match(await refusal("second", { ...still, from: at("teacher") }), /Cannot resume .*second/);
+      const other = { ...settings, network: { ...settings.network, width: 32 } };
+      await pretrain({ what: "teacher", data: at("latents"), out: at("wide"), settings: other, context });
+      assert.match(await refusal("third", { from: at("wide") }), /Cannot start from .*wide: its network.* leave train.from out/);
+    }),
+  { seconds: 240 },
+);
+
+test(
+  "a teacher's training resumes exactly, and refuses a checkpoint of other data",
+  () =>
+    inFolder(async (folder) => {
+      const images = await writeSquares(folder);
+      const tiny = tinySettings();
+      const watched = { ...tiny.pretrain.teacher, distanceEvery: 2, distanceCount: 64 };
+      const settings = { ...tiny, pretrain: { ...tiny.pretrain, teacher: watched } };
+      const at = (name: string): string => join(folder, name);
+      const { context } = recordingContext();
+      await ingest({ images: [images], out: at("latents"), settings, context });
+      await pretrain({ what: "teacher", data: at("latents"), out: at("whole"), settings, context });
       const broken = recordingContext();
       const stopping = {
         ...broken.context,
         report: (event: Parameters<typeof broken.context.report>[0]) => {
-          if (event.type === "progress" && event.stage === "train" && event.done === last) broken.stop(new Error("stopped"));
+          if (event.type === "progress" && event.stage === "teacher" && event.done === 4) broken.stop(new Error("stopped"));
         },
       };
-      await train({ ...request, out: at("broken"), context: stopping }).then(
-        () => assert.unreachable("it was to stop"),
-        (error: Error) => assert.is(error.message, "stopped"),
+      await pretrain({ what: "teacher", data: at("latents"), out: at("broken"), settings, context: stopping }).catch(() => {});
+      await cp(at("broken"), at("foreign"), { recursive: true });
+      await pretrain({ what: "teacher", data: at("latents"), out: at("broken"), settings, context });
+      assert.equal(await contents(at("broken")), await contents(at("whole")));
+
+      const other = { ...settings, seed: 5 };
+      const message = await pretrain({ what: "teacher", data: at("latents"), out: at("foreign"), settings: other, context }).then(
+        () => "",
+        (error: Error) => error.message,
       );
-    }
-    await train({ ...request, out: at("broken"), context });
-    const [whole, broken] = [await contents(at("whole")), await contents(at("broken"))];
-    assert.ok(whole["distance.svg"] && whole["metrics.jsonl"], "the distance was measured");
-    assert.equal(Object.keys(broken).sort(), Object.keys(whole).sort());
-    for (const [name, bytes] of Object.entries(whole)) assert.ok(broken[name] === bytes, `${name} differs`);
-  }), { seconds: 240 });
+      assert.match(message, /Cannot resume .*foreign/);
+      await rm(at("foreign"), { recursive: true });
+    }),
+  { seconds: 120 },
+);
 
-test("a student starts from an earlier one, which must be of such a teacher", () =>
-  inFolder(async (folder) => {
-    const settings = tinySettings({ train: { steps: 2, adversarialStart: 0, distanceEvery: 0 } });
-    const { at, context } = await withTriples(folder, settings);
-    const students = async (out: string, changes: Partial<Settings["train"]>) =>
-      train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: { ...settings, train: { ...settings.train, ...changes } }, context });
-    const first = await students("first", { learningRate: 1e-2 });
-    const still = { from: at("first"), learningRate: 1e-9, discriminatorRate: 1e-9 };
-    const second = await students("second", still);
-    const farthest = (a: Weights, b: Weights): number => {
-      const differences = Object.entries(a).map(([name, { data }]) => data.map((value, i) => Math.abs(value - (b[name]?.data[i] ?? Number.NaN))));
-      return Math.max(...differences.map((values) => values.reduce((most, value) => Math.max(most, value), 0)));
-    };
-    const judgeOf = async (run: string): Promise<Weights> => (await readLatestCheckpoint({ folder: run }))?.sets.judge ?? {};
-    const teacher = await readDenoiser(at("teacher"));
-    assert.ok(farthest(second.weights, first.weights) < 1e-6, "two steps of nearly no rate leave the start as it was");
-    const before = await judgeOf(at("first"));
-    assert.ok(Object.keys(before).length > 0, "the first run kept its discriminator");
-    assert.ok(farthest(await judgeOf(at("second")), before) < 1e-6, "the discriminator goes on from the earlier one's end");
-    await students("apart", { ...still, scales: [1], discriminatorDepth: 2 });
-    assert.not.equal(Object.keys(await judgeOf(at("apart"))), Object.keys(before), "one of another kind begins anew");
-    assert.ok(farthest(second.weights, teacher.weights) > 1e-4, "it is not the teacher's");
+test(
+  "a run whose losses look through no perceptual network trains none, and takes on no discriminator instead",
+  () =>
+    inFolder(async (folder) => {
+      const images = await writeSquares(folder);
+      const { context, events } = recordingContext();
+      const plain = { perceptualWeight: 0, adversarialWeight: 0, discriminator: "features", steps: 3, distanceEvery: 0 } as const;
+      await run({ images: [images], out: join(folder, "run"), settings: tinySettings({ train: plain }), context });
+      const made = Object.keys(await contents(join(folder, "run")));
+      assert.ok(made.includes("samples.png"));
+      assert.equal(
+        made.filter((name) => name.startsWith("perceptual")),
+        [],
+      );
+      assert.equal(
+        events.filter((event) => event.type === "note" && event.message.includes("discriminator")),
+        [],
+      );
+      const steps = await readFile(join(folder, "run/student/metrics.jsonl"), "utf8");
+      assert.match(steps, /"pixel"/);
+      assert.not.match(steps, /"adversarial"|"d_real"|"perceptual"/);
+    }),
+  { seconds: 120 },
+);
 
-    const refusal = async (out: string, changes: Partial<Settings["train"]>) => students(out, changes).then(() => "", (error: Error) => error.message);
-    assert.match(await refusal("second", { ...still, from: at("teacher") }), /Cannot resume .*second/);
-    const other = { ...settings, network: { ...settings.network, width: 32 } };
-    await pretrain({ what: "teacher", data: at("latents"), out: at("wide"), settings: other, context });
-    assert.match(await refusal("third", { from: at("wide") }), /Cannot start from .*wide: its network.* leave train.from out/);
-  }), { seconds: 240 });
-
-test("a teacher's training resumes exactly, and refuses a checkpoint of other data", () =>
-  inFolder(async (folder) => {
-    const images = await writeSquares(folder);
-    const tiny = tinySettings();
-    const watched = { ...tiny.pretrain.teacher, distanceEvery: 2, distanceCount: 64 };
-    const settings = { ...tiny, pretrain: { ...tiny.pretrain, teacher: watched } };
-    const at = (name: string): string => join(folder, name);
-    const { context } = recordingContext();
-    await ingest({ images: [images], out: at("latents"), settings, context });
-    await pretrain({ what: "teacher", data: at("latents"), out: at("whole"), settings, context });
-    const broken = recordingContext();
-    const stopping = {
-      ...broken.context,
-      report: (event: Parameters<typeof broken.context.report>[0]) => {
-        if (event.type === "progress" && event.stage === "teacher" && event.done === 4) broken.stop(new Error("stopped"));
-      },
-    };
-    await pretrain({ what: "teacher", data: at("latents"), out: at("broken"), settings, context: stopping }).catch(() => {});
-    await cp(at("broken"), at("foreign"), { recursive: true });
-    await pretrain({ what: "teacher", data: at("latents"), out: at("broken"), settings, context });
-    assert.equal(await contents(at("broken")), await contents(at("whole")));
-
-    const other = { ...settings, seed: 5 };
-    const message = await pretrain({ what: "teacher", data: at("latents"), out: at("foreign"), settings: other, context }).then(
-      () => "",
-      (error: Error) => error.message,
-    );
-    assert.match(message, /Cannot resume .*foreign/);
-    await rm(at("foreign"), { recursive: true });
-  }), { seconds: 120 });
-
-test("a run whose losses look through no perceptual network trains none, and takes on no discriminator instead", () =>
-  inFolder(async (folder) => {
-    const images = await writeSquares(folder);
-    const { context, events } = recordingContext();
-    const plain = { perceptualWeight: 0, adversarialWeight: 0, discriminator: "features", steps: 3, distanceEvery: 0 } as const;
-    await run({ images: [images], out: join(folder, "run"), settings: tinySettings({ train: plain }), context });
-    const made = Object.keys(await contents(join(folder, "run")));
-    assert.ok(made.includes("samples.png"));
-    assert.equal(made.filter((name) => name.startsWith("perceptual")), []);
-    assert.equal(events.filter((event) => event.type === "note" && event.message.includes("discriminator")), []);
-    const steps = await readFile(join(folder, "run/student/metrics.jsonl"), "utf8");
-    assert.match(steps, /"pixel"/);
-    assert.not.match(steps, /"adversarial"|"d_real"|"perceptual"/);
-  }), { seconds: 120 });
-
-test("in the last part of the steps the discriminator counts for more, and only there", () =>
-  inFolder(async (folder) => {
-    const settings = tinySettings({ train: { steps: 4, adversarialStart: 0, distanceEvery: 0, r1Every: 1 } }); // every step has a line
-    const { at, context } = await withTriples(folder, settings);
-    const losses = async (out: string, changes: Partial<Settings["train"]>): Promise<number[]> => {
-      await train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: { ...settings, train: { ...settings.train, ...changes } }, context });
-      const lines = (await readFile(at(`${out}/metrics.jsonl`), "utf8")).trim().split("\n");
-      return lines.map((line) => JSON.parse(line).loss as number);
-    };
-    const [light, heavy] = [await losses("light", { adversarialWeight: 0.5 }), await losses("heavy", { adversarialWeight: 1.5 })];
-    assert.equal(await losses("whole", { adversarialWeight: 0.5, sharpen: 3, sharpenPart: 1 }), heavy, "over all steps it is another weight");
-    const half = await losses("half", { adversarialWeight: 0.5, sharpen: 3, sharpenPart: 0.5 });
-    assert.is(half.length, 4);
-    assert.equal(half.slice(0, 2), light.slice(0, 2));
-    assert.not.equal(half[2], light[2]);
-  }), { seconds: 120 });
+test(
+  "in the last part of the steps the discriminator counts for more, and only there",
+  () =>
+    inFolder(async (folder) => {
+      const settings = tinySettings({ train: { steps: 4, adversarialStart: 0, distanceEvery: 0, r1Every: 1 } }); // every step has a line
+      const { at, context } = await withTriples(folder, settings);
+      const losses = async (out: string, changes: Partial<Settings["train"]>): Promise<number[]> => {
+        await train({
+          store: at("triples"),
+          teacher: at("teacher"),
+          out: at(out),
+          settings: { ...settings, train: { ...settings.train, ...changes } },
+          context,
+        });
+        const lines = (await readFile(at(`${out}/metrics.jsonl`), "utf8")).trim().split("\n");
+        return lines.map((line) => JSON.parse(line).loss as number);
+      };
+      const [light, heavy] = [await losses("light", { adversarialWeight: 0.5 }), await losses("heavy", { adversarialWeight: 1.5 })];
+      assert.equal(
+        await losses("whole", { adversarialWeight: 0.5, sharpen: 3, sharpenPart: 1 }),
+        heavy,
+        "over all steps it is another weight",
+      );
+      const half = await losses("half", { adversarialWeight: 0.5, sharpen: 3, sharpenPart: 0.5 });
+      assert.is(half.length, 4);
+      assert.equal(half.slice(0, 2), light.slice(0, 2));
+      assert.not.equal(half[2], light[2]);
+    }),
+  { seconds: 120 },
+);
 
 test.run();

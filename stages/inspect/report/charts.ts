@@ -10,13 +10,7 @@ export const short = (value: number): string => numberInWords(Number(value.toPre
 const wideness = 900; // of a chart across the page
 
 /** How often each value comes, as columns; `curve` draws the unit normal over them. */
-export function histogramChart(options: {
-  title: string;
-  histogram: Histogram;
-  mean: number;
-  std: number;
-  curve?: boolean;
-}): string {
+export function histogramChart(options: { title: string; histogram: Histogram; mean: number; std: number; curve?: boolean }): string {
   const { title, histogram, mean, std, curve } = options;
   const { from, to, counts } = histogram;
   const [width, height, floor] = [240, 92, 76];
@@ -25,9 +19,7 @@ export function histogramChart(options: {
   const step = width / counts.length;
   const columns = counts.map((count, i) => {
     const tall = (count / most) * (floor - 4);
-    return count === 0
-      ? ""
-      : `<rect class="bar" x="${n(i * step)}" y="${n(floor - tall)}" width="${n(step - 0.5)}" height="${n(tall)}"/>`;
+    return count === 0 ? "" : `<rect class="bar" x="${n(i * step)}" y="${n(floor - tall)}" width="${n(step - 0.5)}" height="${n(tall)}"/>`;
   });
   const density = (x: number) => (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * ((to - from) / counts.length) * total;
   const points = Array.from({ length: 61 }, (_, i) => {
@@ -78,17 +70,13 @@ export function driftChart(shards: readonly ShardFacts[]): string {
   const every = Math.ceil(seen.length / 400);
   const shown = seen.filter((_, i) => i % every === 0);
   const [width, height, left] = [wideness, 150, 40];
-  const [low, high] = [
-    Math.min(...shown.map(({ mean, std }) => mean - std)),
-    Math.max(...shown.map(({ mean, std }) => mean + std)),
-  ];
+  const [low, high] = [Math.min(...shown.map(({ mean, std }) => mean - std)), Math.max(...shown.map(({ mean, std }) => mean + std))];
   const y = scale(low, high, 130, 8);
   const x = (i: number) => left + 8 + (i / Math.max(1, shown.length - 1)) * (width - left - 16);
   const upper = shown.map(({ mean, std }, i) => `${n(x(i))},${n(y(mean + std))}`);
   const lower = shown.map(({ mean, std }, i) => `${n(x(i))},${n(y(mean - std))}`).reverse();
   const line = shown.map(({ mean }, i) => `${n(x(i))},${n(y(mean))}`).join(" ");
-  const ends =
-    text(left + 8, 146, `shard ${shown[0]!.shard}`, "start") + text(width - 8, 146, `shard ${shown.at(-1)!.shard}`, "end");
+  const ends = text(left + 8, 146, `shard ${shown[0]!.shard}`, "start") + text(width - 8, 146, `shard ${shown.at(-1)!.shard}`, "end");
   const drawn = `<polygon class="band" points="${[...upper, ...lower].join(" ")}"/>${grid(low, high, y, left, width)}<polyline class="line" points="${line}"/>`;
   return figure({
     caption: "<b>Shard by shard</b> mean of the latents, and one standard deviation to either side",

@@ -41,9 +41,7 @@ function factList(facts: Facts): string {
 }
 
 function overview(manifest: Manifest, facts: Facts, survey: Survey): string {
-  const hints = Object.entries(healthOf(manifest, survey)).map(
-    ([about, hint]) => `<li><b>${escaped(about)}</b>: ${escaped(hint)}</li>`,
-  );
+  const hints = Object.entries(healthOf(manifest, survey)).map(([about, hint]) => `<li><b>${escaped(about)}</b>: ${escaped(hint)}</li>`);
   const here = survey.shards.filter(({ state }) => state !== "missing").length;
   const figures = [
     [whole(survey.rows), `rows of ${whole(manifest.entries)} planned`],
@@ -68,8 +66,7 @@ function balance({ classes }: Manifest, { conditions: { labels } }: Survey): str
     ([label, count]) =>
       `<span>${escaped(classes[label] ?? `class ${label}`)}</span><i style="width:${((100 * count) / most).toFixed(1)}%"></i><span>${whole(count)}</span>`,
   );
-  const rest =
-    counts.length > shown.length ? `<p class="soft">The ${shown.length} most frequent of ${counts.length} classes.</p>` : "";
+  const rest = counts.length > shown.length ? `<p class="soft">The ${shown.length} most frequent of ${counts.length} classes.</p>` : "";
   return `<h3>Classes</h3><div class="bars">${bars.join("")}</div>${rest}`;
 }
 
@@ -105,13 +102,11 @@ function channels({ latent, noise, rows }: Survey): string {
 
 function shards(all: readonly ShardFacts[]): string {
   const lines = all.slice(0, mostShards).map(({ shard, state, rows, bytes, failed, mean, std, problem }) => {
-    const cells =
-      state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
+    const cells = state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
     const told = problem ? `: ${escaped(problem)}` : "";
     return `<tr><td class="number">${shard}</td><td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map((cell) => `<td class="number">${cell}</td>`).join("")}</tr>`;
   });
-  const rest =
-    all.length > mostShards ? `<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : "";
+  const rest = all.length > mostShards ? `<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : "";
   return `${driftChart(all)}<h3>One by one</h3>${table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards")}${rest}`;
 }
 

@@ -19,12 +19,7 @@ import { type Sections, sectionsOf } from "./sections.ts";
 const mostRows = 100; // of one answer
 
 /** Serves until the signal aborts. Only names of this machine are answered, so no other site's page can look in. */
-export async function serveReport(options: {
-  store: Store;
-  port: number;
-  engine: EngineSettings;
-  context: Context;
-}): Promise<void> {
+export async function serveReport(options: { store: Store; port: number; engine: EngineSettings; context: Context }): Promise<void> {
   const { store, port, engine, context } = options;
   const { report, signal } = context;
   const viewer = await openViewer(store, engine, context);

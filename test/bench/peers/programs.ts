@@ -18,7 +18,8 @@ function feedsOf(shapes: Shapes): Record<string, Float32Array> {
     Object.entries(shapes).map(([name, shape]) => [name, normals({ seed: 1, stream: name, length: shape.reduce((a, b) => a * b, 1) })]),
   );
 }
-const declared = (shapes: Shapes): ProgramSpec["inputs"] => Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
+const declared = (shapes: Shapes): ProgramSpec["inputs"] =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
 const meanSquare = (a: Tensor, b: Tensor): Tensor => tf.mean(tf.square(tf.sub(a, b)));
 
 async function train(engine: Engine, options: { weights: Weights; shapes: Shapes; loss: Loss; adam: boolean }): Promise<Step> {
@@ -32,7 +33,8 @@ async function train(engine: Engine, options: { weights: Weights; shapes: Shapes
     inputs: { ...declared(shapes), correction1: { shape: [] }, correction2: { shape: [] } },
     run: (sets, inputs) => {
       const names = Object.keys(sets.network);
-      const value = (...given: Tensor[]): tf.Scalar => loss(Object.fromEntries(names.map((name, i) => [name, given[i]!])), inputs) as tf.Scalar;
+      const value = (...given: Tensor[]): tf.Scalar =>
+        loss(Object.fromEntries(names.map((name, i) => [name, given[i]!])), inputs) as tf.Scalar;
       const { value: at, grads } = tf.valueAndGrads(value)(names.map((name) => sets.network[name] as Tensor));
       const updates: Record<"network" | "first" | "second", Tensors> = { network: {}, first: {}, second: {} };
       for (const [i, name] of names.entries()) {
