@@ -3,9 +3,9 @@
  * The descriptions get the hashes of the rounded weights, so that loading can check them.
  */
 import { join } from "node:path";
-import { fromHalf, toHalf } from "../engine/half.ts";
+import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { hashWeights, type Weights } from "../engine/weights.ts";
-import { type Network, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/model.ts";
+import { type Network, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/runs/model.ts";
 
 const [teacher, perceptual, out = "data/demo"] = process.argv.slice(2);
 if (!teacher || !perceptual) {

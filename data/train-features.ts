@@ -7,11 +7,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { createEngine } from "../engine/engine.ts";
-import { integers } from "../engine/philox.ts";
-import { encodeSafetensors } from "../engine/safetensors.ts";
+import { integers } from "../schemas/numbers/philox.ts";
+import { encodeSafetensors } from "../models/weights/safetensors.ts";
 import { BUILTIN_SIZE, builtinLoss, classifyBuiltin, initBuiltin } from "../models/features/builtin.ts";
 import { optimiserSettings } from "../schemas/settings.ts";
-import { createTraining } from "../stages/compute/training.ts";
+import { createTraining } from "../models/training/training.ts";
 import { attributeNames, attributeValues, combinationCount } from "./scenes/attributes.ts";
 import { scenePixels } from "./scenes/draw.ts";
 import { type Scene, scene } from "./scenes/scene.ts";

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 export interface Place {
   /** The outermost TensorFlow.js operation under way, such as "tf.einsum". */
   operation: string;
-  /** File and line of the caller's code, such as "models/dit.ts:41". */
+  /** File and line of the caller's code, such as "models/families/dit.ts:41". */
   line: string;
   /** Whether it happened while a gradient was taken, on the line that took it. */
   backward: boolean;

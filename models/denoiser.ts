@@ -5,11 +5,11 @@
 import { tf, type Tensor } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
 import type { DiffusionSettings, NetworkSettings } from "../schemas/settings.ts";
-import { applyDit, type DitConfig, initDit } from "./dit.ts";
+import { applyDit, type DitConfig, initDit } from "./families/dit.ts";
 import { createInitialiser } from "./initialise.ts";
 import { type Parameters, parameter } from "./layers.ts";
-import { applyTextEncoder, initTextEncoder, type TextEncoderConfig } from "./text-encoder.ts";
-import { applyUnet, initUnet, type UnetConfig } from "./unet.ts";
+import { applyTextEncoder, initTextEncoder, type TextEncoderConfig } from "./text/text-encoder.ts";
+import { applyUnet, initUnet, type UnetConfig } from "./families/unet.ts";
 
 export interface DenoiserSpec {
   /** Latent shape, [height, width, channels]. */

@@ -2,7 +2,7 @@
  * Initial weights. Every tensor draws from its own Philox stream, named after itself, so that adding a layer to a
  * network changes no other layer's start.
  */
-import { normals } from "../engine/philox.ts";
+import { normals } from "../schemas/numbers/philox.ts";
 import type { Weights } from "../engine/weights.ts";
 
 const product = (shape: number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -1,7 +1,7 @@
 /** Looks at the machine: versions | devices | disk and hours of the configured simulation. */
 import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
-import { autoencoderConfig, latentShape } from "../models/autoencoder.ts";
+import { autoencoderConfig, latentShape } from "../models/codecs/autoencoder.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -12,7 +12,7 @@ import { reportProfile } from "../stages/doctor/profile.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";
 import { secondsPerTriple } from "../stages/doctor/timing.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
-import { openCodec, readDenoiser } from "../stages/model.ts";
+import { openCodec, readDenoiser } from "../stages/runs/model.ts";
 
 /**
  * Reports what is installed, which devices answer, and what `simulate.count` triples would take: bytes from the latent

@@ -9,7 +9,7 @@ import { figure, type Measures } from "../stages/evaluate/measures.ts";
 import { paintNeighbours } from "../stages/evaluate/neighbours.ts";
 import { writeRecord } from "../stages/evaluate/record.ts";
 import { measureSpeed } from "../stages/evaluate/speed.ts";
-import { writeAtomic } from "../stages/store/atomic.ts";
+import { writeAtomic } from "../store/atomic.ts";
 
 /**
  * Measures `evaluate.count` images of a model, and of its teacher where given, against the reference, generated under

@@ -4,8 +4,8 @@ import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
-import { openStore } from "../stages/store/store.ts";
-import { readSummary } from "../stages/store/summary.ts";
+import { openStore } from "../store/store.ts";
+import { readSummary } from "../store/summary.ts";
 
 /**
  * Writes a finished store as files that other tools load, one shard in memory; noise is written out where the store

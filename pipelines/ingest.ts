@@ -4,19 +4,19 @@ import { version } from "../schemas/package.ts";
 import type { CodecDescription } from "../schemas/model.ts";
 import type { Settings } from "../schemas/settings.ts";
 import type { LatentManifest } from "../schemas/store.ts";
-import { latentSettings, writeCompanions } from "../stages/companions.ts";
-import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode.ts";
-import type { Codec } from "../stages/compute/codec.ts";
+import { latentSettings, writeCompanions } from "../stages/runs/store-settings.ts";
+import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode/encode.ts";
+import type { Codec } from "../stages/workers/codec.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
-import { type Network, openCodec } from "../stages/model.ts";
-import { createLatentStore } from "../stages/store/latents.ts";
-import type { Summary } from "../stages/store/summary.ts";
-import { readFailures, type Store } from "../stages/store/store.ts";
-import { finishWork, planWork, type Work } from "../stages/store/work.ts";
-import { withThreads } from "../stages/threads.ts";
-import { startWorker } from "../stages/worker.ts";
+import { type Network, openCodec } from "../stages/runs/model.ts";
+import { createLatentStore } from "../store/latents.ts";
+import type { Summary } from "../store/summary.ts";
+import { readFailures, type Store } from "../store/store.ts";
+import { finishWork, planWork, type Work } from "../store/work.ts";
+import { withThreads } from "../stages/workers/threads.ts";
+import { startWorker } from "../stages/workers/start.ts";
 
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result
@@ -54,7 +54,7 @@ export async function ingest(options: {
   if (wanted.size > 0) {
     const compute = await startWorker<Codec>({
       name: "image encoder",
-      module: new URL("../stages/compute/codec.ts", import.meta.url),
+      module: new URL("../stages/workers/codec.ts", import.meta.url),
       remedy: "lower encoder.batch or encoder.rowsPerShard",
       options: { ...codec, batch: settings.encoder.batch, engine: withThreads(settings.engine, options.threads) },
       signal,

@@ -18,8 +18,8 @@ import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey
 import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
 import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
-import { statisticsOf } from "../stages/store/statistics.ts";
-import { openStore, type Store } from "../stages/store/store.ts";
+import { statisticsOf } from "../store/statistics.ts";
+import { openStore, type Store } from "../store/store.ts";
 
 /** What to show besides, or instead of, the facts. */
 export interface Looks {

@@ -1,8 +1,8 @@
 /** stores made apart | checked shards | one store */
 import type { Context } from "../schemas/events.ts";
-import { mergeStores } from "../stages/store/merge.ts";
-import { missingShards } from "../stages/store/store.ts";
-import { sealStore, type Summary } from "../stages/store/summary.ts";
+import { mergeStores } from "../store/merge.ts";
+import { missingShards } from "../store/store.ts";
+import { sealStore, type Summary } from "../store/summary.ts";
 
 /**
  * Copies the shards of stores of the same settings into one at `out`, and finishes it when all are there. Throws a

@@ -1,14 +1,14 @@
 /** pixels | autoencoder trainer | RUN with codec */
 import { hashWeights, type Weights } from "../engine/weights.ts";
-import { autoencoderConfig, latentShape } from "../models/autoencoder.ts";
+import { autoencoderConfig, latentShape } from "../models/codecs/autoencoder.ts";
 import { Failure } from "../schemas/failure.ts";
-import type { AutoencoderTrainer } from "../stages/compute/autoencoder-trainer.ts";
-import { readCodec, writeCodec } from "../stages/model.ts";
-import { createPainter } from "../stages/painter.ts";
-import { type Job, orderOf, withTrainer } from "../stages/pretraining.ts";
-import { latentBatches } from "../stages/store/latents.ts";
-import { pictureAt } from "../stages/run-state/chronicle.ts";
-import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
+import type { AutoencoderTrainer } from "../stages/workers/autoencoder-trainer.ts";
+import { readCodec, writeCodec } from "../stages/runs/model.ts";
+import { createPainter } from "../stages/sample/picture-decoder.ts";
+import { type Job, orderOf, withTrainer } from "../stages/train/pretraining.ts";
+import { latentBatches } from "../store/latents.ts";
+import { pictureAt } from "../stages/runs/record.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/train/loop.ts";
 
 /** Trains our own autoencoder on a store of pixels. */
 export async function pretrainAutoencoder(job: Job): Promise<void> {
@@ -24,7 +24,7 @@ export async function pretrainAutoencoder(job: Job): Promise<void> {
   const config = autoencoderConfig(optimiser);
   await withTrainer<AutoencoderTrainer, void>({
     what: "autoencoder",
-    module: new URL("../stages/compute/autoencoder-trainer.ts", import.meta.url),
+    module: new URL("../stages/workers/autoencoder-trainer.ts", import.meta.url),
     options: { config, imageSize, settings: optimiser, engine, seed },
     context,
     use: async (trainer) => {

@@ -1,12 +1,12 @@
 /** latents | perceptual trainer | RUN: a classifier whose features E-LatentLPIPS compares */
 import { hashWeights, type Weights } from "../engine/weights.ts";
-import { perceptualConfig } from "../models/perceptual.ts";
-import { frequentWords, perceptualTargets } from "../models/words.ts";
+import { perceptualConfig } from "../models/losses/perceptual.ts";
+import { frequentWords, perceptualTargets } from "../models/text/words.ts";
 import { Failure } from "../schemas/failure.ts";
-import type { PerceptualTrainer } from "../stages/compute/perceptual-trainer.ts";
-import { writeModel } from "../stages/model.ts";
-import { captionsOf, type Job, scaledBatches, withTrainer } from "../stages/pretraining.ts";
-import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
+import type { PerceptualTrainer } from "../stages/workers/perceptual-trainer.ts";
+import { writeModel } from "../stages/runs/model.ts";
+import { captionsOf, type Job, scaledBatches, withTrainer } from "../stages/train/pretraining.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/train/loop.ts";
 
 /** Trains the perceptual network on labels and caption words. */
 export async function pretrainPerceptual(job: Job): Promise<void> {
@@ -21,7 +21,7 @@ export async function pretrainPerceptual(job: Job): Promise<void> {
   const config = perceptualConfig({ shape, width: optimiser.width, sigmaData: diffusion.sigmaData, classes: classes.length, words });
   await withTrainer<PerceptualTrainer, void>({
     what: "perceptual",
-    module: new URL("../stages/compute/perceptual-trainer.ts", import.meta.url),
+    module: new URL("../stages/workers/perceptual-trainer.ts", import.meta.url),
     options: { config, settings: optimiser, engine, seed },
     context,
     use: async (trainer) => {

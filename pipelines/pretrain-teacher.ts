@@ -1,19 +1,19 @@
 /** latents | teacher trainer | RUN: denoising score matching with pictures on the way */
-import { normals } from "../engine/philox.ts";
+import { normals } from "../schemas/numbers/philox.ts";
 import { hashWeights } from "../engine/weights.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
-import { createTokenizer, learnTokenizer } from "../models/tokenizer.ts";
+import { createTokenizer, learnTokenizer } from "../models/text/tokenizer.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
-import type { SamplerInputs } from "../stages/compute/sampling.ts";
-import type { TeacherTrainer } from "../stages/compute/teacher-trainer.ts";
-import { createConditions } from "../stages/conditions.ts";
-import { readCodec, startFrom, writeCodec, writeModel } from "../stages/model.ts";
-import { createPainter } from "../stages/painter.ts";
-import { captionsOf, type Job, representative, scaledBatches, withTrainer } from "../stages/pretraining.ts";
-import { pictureAt } from "../stages/run-state/chronicle.ts";
-import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly } from "../stages/run-state/watch.ts";
-import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
+import type { SamplerInputs } from "../models/diffusion/sampling.ts";
+import type { TeacherTrainer } from "../stages/workers/teacher-trainer.ts";
+import { createConditions } from "../models/conditions.ts";
+import { readCodec, startFrom, writeCodec, writeModel } from "../stages/runs/model.ts";
+import { createPainter } from "../stages/sample/picture-decoder.ts";
+import { captionsOf, type Job, representative, scaledBatches, withTrainer } from "../stages/train/pretraining.ts";
+import { pictureAt } from "../stages/runs/record.ts";
+import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly } from "../stages/runs/watch.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/train/loop.ts";
 
 /** Trains the teacher; see stages/compute/teacher-trainer.ts. */
 export async function pretrainTeacher(job: Job): Promise<void> {
@@ -36,7 +36,7 @@ export async function pretrainTeacher(job: Job): Promise<void> {
 
   await withTrainer<TeacherTrainer, void>({
     what: "teacher",
-    module: new URL("../stages/compute/teacher-trainer.ts", import.meta.url),
+    module: new URL("../stages/workers/teacher-trainer.ts", import.meta.url),
     options: { spec, settings: optimiser, engine, seed, start, plan: settings.simulate },
     context,
     use: async (trainer) => {

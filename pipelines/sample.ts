@@ -2,7 +2,7 @@
 import type { Context } from "../schemas/events.ts";
 import { writeSettingsBeside } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { type Generated, openGenerator } from "../stages/generator.ts";
+import { type Generated, openGenerator } from "../stages/sample/generator.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
 
 /**

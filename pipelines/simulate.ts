@@ -3,15 +3,15 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { tripleSettings, writeCompanions } from "../stages/companions.ts";
-import { fillTriples } from "../stages/fill-triples.ts";
-import { readCodec, readDenoiser } from "../stages/model.ts";
+import { tripleSettings, writeCompanions } from "../stages/runs/store-settings.ts";
+import { fillTriples } from "../stages/simulate/fill-triples.ts";
+import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
-import { openRowConditions } from "../stages/row-conditions.ts";
-import { tripleManifestOf } from "../stages/simulate.ts";
-import type { Summary } from "../stages/store/summary.ts";
-import { createTripleStore } from "../stages/store/triples.ts";
-import { finishWork, planWork, type Work } from "../stages/store/work.ts";
+import { openRowConditions } from "../stages/simulate/row-conditions.ts";
+import { tripleManifestOf } from "../stages/simulate/simulate.ts";
+import type { Summary } from "../store/summary.ts";
+import { createTripleStore } from "../store/triples.ts";
+import { finishWork, planWork, type Work } from "../store/work.ts";
 
 /**
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent

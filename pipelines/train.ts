@@ -6,21 +6,21 @@ import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/resolve-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { readLatestCheckpoint } from "../stages/checkpoint.ts";
-import type { SamplerInputs } from "../stages/compute/sampling.ts";
-import type { StudentTrainer } from "../stages/compute/student-trainer.ts";
-import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../stages/model.ts";
-import { createPainter } from "../stages/painter.ts";
-import { pictureAt } from "../stages/run-state/chronicle.ts";
-import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly, teacherRows } from "../stages/run-state/watch.ts";
-import { checkClasses, conditionsOf } from "../stages/row-conditions.ts";
-import { openTripleStore, readTriples } from "../stages/store/triples.ts";
-import { waitForShard } from "../stages/store/follow.ts";
-import { openLatentStore, stacked } from "../stages/store/latents.ts";
-import { studentBatches } from "../stages/student-batches.ts";
-import { callsOf, identityOf, trainingLoop } from "../stages/training-loop.ts";
-import { type Share, startGrowing, withThreads } from "../stages/threads.ts";
-import { startWorker } from "../stages/worker.ts";
+import { readLatestCheckpoint } from "../stages/train/checkpoint.ts";
+import type { SamplerInputs } from "../models/diffusion/sampling.ts";
+import type { StudentTrainer } from "../stages/workers/student-trainer.ts";
+import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../stages/runs/model.ts";
+import { createPainter } from "../stages/sample/picture-decoder.ts";
+import { pictureAt } from "../stages/runs/record.ts";
+import { createWatch, imageRows, keptOf, measuringOf, sampleEvenly, teacherRows } from "../stages/runs/watch.ts";
+import { checkClasses, conditionsOf } from "../stages/simulate/row-conditions.ts";
+import { openTripleStore, readTriples } from "../store/triples.ts";
+import { waitForShard } from "../store/follow.ts";
+import { openLatentStore, stacked } from "../store/latents.ts";
+import { studentBatches } from "../stages/train/student-batches.ts";
+import { callsOf, identityOf, trainingLoop } from "../stages/train/loop.ts";
+import { type Share, startGrowing, withThreads } from "../stages/workers/threads.ts";
+import { startWorker } from "../stages/workers/start.ts";
 
 /**
  * Trains a one-step student on a store that is finished or still being written: which rows a step sees does not depend
@@ -72,7 +72,7 @@ export async function train(options: {
     start: (count) =>
       startWorker<StudentTrainer>({
         name: "student trainer",
-        module: new URL("../stages/compute/student-trainer.ts", import.meta.url),
+        module: new URL("../stages/workers/student-trainer.ts", import.meta.url),
         remedy: "lower train.batch",
         options: {
           ...{ spec, teacher: teacher.weights, start, settings: settings.train, engine: withThreads(engine, count), seed },

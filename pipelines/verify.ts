@@ -1,8 +1,8 @@
 /** Checks every byte of a store: store | findings in words */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
-import { openStore } from "../stages/store/store.ts";
-import { type Finding, mendStore, verifyStore } from "../stages/store/verify.ts";
+import { openStore } from "../store/store.ts";
+import { type Finding, mendStore, verifyStore } from "../store/verify.ts";
 
 /**
  * Reports what is damaged in a store: file, shard, rows and remedy. With `repair`, journal, quarantine and summary are

@@ -61,7 +61,7 @@ export const denoiserDescription = z.strictObject({
     vocabulary: z.int().nonnegative(),
   }),
   statistics, // of the raw latents it was trained on: what normalisation to undo before decoding
-  tokenizer: z.unknown().optional(), // of caption conditions; see models/tokenizer.ts
+  tokenizer: z.unknown().optional(), // of caption conditions; see models/text/tokenizer.ts
   captions: z.array(z.string()), // captions to sample from where none are given
 });
 export type DenoiserDescription = z.infer<typeof denoiserDescription>;

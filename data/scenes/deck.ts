@@ -1,4 +1,4 @@
-import { permutation } from "../../engine/philox.ts";
+import { permutation } from "../../schemas/numbers/philox.ts";
 import { type Attributes, colours, combinationCount, counts, kinds, settings, times } from "./attributes.ts";
 
 /** The least common multiple of the numbers of kinds, settings and counts: also a multiple of colours and times. */

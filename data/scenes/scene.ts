@@ -1,4 +1,4 @@
-import { uniforms } from "../../engine/philox.ts";
+import { uniforms } from "../../schemas/numbers/philox.ts";
 import { type Attributes, type Count, type Kind, orderCount, phrase } from "./attributes.ts";
 import { deal } from "./deck.ts";
 

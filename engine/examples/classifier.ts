@@ -3,7 +3,7 @@
  * variables, which are saved and loaded in between. Run: npx tsx engine/examples/classifier.ts
  */
 import { createEngine } from "../engine.ts";
-import { normals, uniforms } from "../philox.ts";
+import { normals, uniforms } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../tfjs.ts";
 
 const [BATCH, SIDE, images] = [32, 8, { shape: [32, 8, 8, 1] }];

@@ -1,6 +1,6 @@
 /** Fits a cubic to noisy points by gradient descent: variables in, new variables out. Run: npx tsx engine/examples/curve.ts */
 import { createEngine } from "../engine.ts";
-import { normals } from "../philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf } from "../tfjs.ts";
 
 const POINTS = 64;

@@ -3,7 +3,7 @@
  * gradient, differentiated once more for the update. Run: npx tsx engine/examples/smooth.ts
  */
 import { createEngine } from "../engine.ts";
-import { normals } from "../philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../tfjs.ts";
 
 const HIDDEN = 32;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { access, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { decodeSafetensors } from "../../engine/safetensors.ts";
+import { decodeSafetensors } from "../weights/safetensors.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { packageRoot } from "../../schemas/package.ts";
@@ -35,7 +35,7 @@ export async function loadFeatureNetwork({
   const file = path === "auto" ? await automatic(imageSize, folder) : path === "builtin" ? builtinPath : path;
   const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
     throw new Failure(
-      `Cannot load the feature network ${file} (${cause.code}); ` + 'set evaluate.features to "auto", "builtin" or a safetensors file',
+      `Cannot load the feature network ${file} (${cause.code}); set evaluate.features to "auto", "builtin" or a safetensors file`,
       { cause },
     );
   });

@@ -1,4 +1,4 @@
-import { integers } from "../../engine/philox.ts";
+import { integers } from "../../schemas/numbers/philox.ts";
 
 /**
  * Mean Euclidean feature distance of two different samples of the same condition: a generator that answers each

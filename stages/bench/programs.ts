@@ -1,17 +1,17 @@
 /** The programs that are timed and profiled: each compiles on an engine and answers a function that runs it once. */
 import type { Engine } from "../../engine/engine.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { autoencoderLoss, initAutoencoder, latentShape } from "../../models/autoencoder.ts";
+import { autoencoderLoss, initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
 import { initDenoiser } from "../../models/denoiser.ts";
-import { applyDit, initDit } from "../../models/dit.ts";
+import { applyDit, initDit } from "../../models/families/dit.ts";
 import { createInitialiser } from "../../models/initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
 import { unknownName } from "../../schemas/nearest.ts";
-import { createSampling } from "../compute/sampling.ts";
-import { createTraining } from "../compute/training.ts";
+import { createSampling } from "../../models/diffusion/sampling.ts";
+import { createTraining } from "../../models/training/training.ts";
 
 /** Runs once and answers the numbers among the outputs: a training step's loss and metrics. */
 export type Step = (step: number) => Promise<Record<string, number>>;

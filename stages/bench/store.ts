@@ -5,16 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
 import { ByteWriter, parquetWrite } from "hyparquet-writer";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/store.ts";
-import { rowBatches } from "../store/batches.ts";
-import type { TripleRow } from "../store/columns.ts";
-import { stacked } from "../store/latents.ts";
-import { blocksOf, rowOrder } from "../store/order.ts";
-import { memoryBuffer } from "../store/shard.ts";
-import { type Store, writeShard } from "../store/store.ts";
-import { createTripleStore } from "../store/triples.ts";
+import { rowBatches } from "../../store/batches.ts";
+import type { TripleRow } from "../../store/columns.ts";
+import { stacked } from "../../store/latents.ts";
+import { blocksOf, rowOrder } from "../../store/order.ts";
+import { memoryBuffer } from "../../store/shard.ts";
+import { type Store, writeShard } from "../../store/store.ts";
+import { createTripleStore } from "../../store/triples.ts";
 
 /** One side's figures, in megabytes of tensors a second: the median of the rounds and the fastest. */
 export interface Rate {

@@ -5,7 +5,7 @@ import type { Context } from "../../schemas/events.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { type BenchProgram, benchProgram } from "../bench/programs.ts";
-import { deviceOf } from "../compute/device.ts";
+import { deviceOf } from "../workers/device.ts";
 import { probe } from "./probe.ts";
 
 /**

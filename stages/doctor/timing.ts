@@ -1,8 +1,8 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Sampler, SamplerOptions } from "../compute/sampler.ts";
-import type { Denoiser } from "../model.ts";
-import { startWorker } from "../worker.ts";
+import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
+import type { Denoiser } from "../runs/model.ts";
+import { startWorker } from "../workers/start.ts";
 
 /** Seconds a triple takes this teacher with these solver settings: the second of two timed batches. */
 export async function secondsPerTriple(
@@ -13,7 +13,7 @@ export async function secondsPerTriple(
   const options: SamplerOptions = { spec, weights, plan, batch, engine: settings.engine };
   const sampler = await startWorker<Sampler>({
     name: "teacher sampler",
-    module: new URL("../compute/sampler.ts", import.meta.url),
+    module: new URL("../workers/sampler.ts", import.meta.url),
     remedy: "lower simulate.batch",
     options,
     signal,

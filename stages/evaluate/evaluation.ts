@@ -1,12 +1,12 @@
 /** An open evaluation: the reference's features once, then any number of models measured against them. */
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Measurer } from "../compute/measurer.ts";
-import { type Generator, openGenerator } from "../generator.ts";
+import type { Measurer } from "../workers/measurer.ts";
+import { type Generator, openGenerator } from "../sample/generator.ts";
 import type { Picture } from "../picture/grid.ts";
-import { startWorker } from "../worker.ts";
+import { startWorker } from "../workers/start.ts";
 import { type Comparison, requireEnough } from "./compare.ts";
 import { conditionName, createGatherer, type Gathered } from "./gather.ts";
 import type { Measures } from "./measures.ts";
@@ -53,7 +53,7 @@ export async function openEvaluation(options: { reference: string; settings: Set
   const reference = await openReference({ path: options.reference, settings, signal: context.signal });
   const measurer = await startWorker<Measurer>({
     name: "measurer",
-    module: new URL("../compute/measurer.ts", import.meta.url),
+    module: new URL("../workers/measurer.ts", import.meta.url),
     remedy: "lower evaluate.batch",
     options: { features, imageSize: reference.size, batch, engine: settings.engine },
     signal: context.signal,

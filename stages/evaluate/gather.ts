@@ -2,7 +2,7 @@
 import type { Compute } from "../../engine/compute.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Measurer } from "../compute/measurer.ts";
+import type { Measurer } from "../workers/measurer.ts";
 import { isSceneCaption } from "./obedience.ts";
 
 export interface Gathered {

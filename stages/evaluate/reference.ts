@@ -1,15 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { filter } from "rxjs";
-import { permutation } from "../../engine/philox.ts";
+import { permutation } from "../../schemas/numbers/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Codec } from "../compute/codec.ts";
+import type { Codec } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
 import { decode, openImages } from "../ingest/mod.ts";
-import { readCodec } from "../model.ts";
-import { openLatentStore, readLatents, stacked } from "../store/latents.ts";
-import type { LatentRow } from "../store/columns.ts";
-import { startWorker } from "../worker.ts";
+import { readCodec } from "../runs/model.ts";
+import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
+import type { LatentRow } from "../../store/columns.ts";
+import { startWorker } from "../workers/start.ts";
 
 /** A real image, [size, size, 3] RGB, with the condition under which its counterpart is generated. */
 export interface ReferencePicture {
@@ -71,7 +71,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
   const read = async function* (isChosen: Choice) {
     const codec = await startWorker<Codec>({
       name: "image decoder",
-      module: new URL("../compute/codec.ts", import.meta.url),
+      module: new URL("../workers/codec.ts", import.meta.url),
       remedy: "lower encoder.batch",
       options: { description, weights, batch, engine: settings.engine },
       signal,

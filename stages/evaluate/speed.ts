@@ -1,7 +1,7 @@
 /** How fast models sample: one image at a time, and as many as go through at once. */
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { openGenerator } from "../generator.ts";
+import { openGenerator } from "../sample/generator.ts";
 
 export interface Speed {
   evaluations: number;

@@ -1,8 +1,8 @@
 /** The rows of a shard turned into columns, as the exports write them. */
-import { toHalf } from "../../engine/half.ts";
+import { toHalf } from "../../schemas/numbers/half.ts";
 import type { Manifest } from "../../schemas/store.ts";
-import type { LatentRow, TripleRow } from "../store/columns.ts";
-import { noiseOf } from "../store/triples.ts";
+import type { LatentRow, TripleRow } from "../../store/columns.ts";
+import { noiseOf } from "../../store/triples.ts";
 
 /** One column of several rows. Whole numbers have -1 where there is none; texts have null. */
 export type ExportColumn =

@@ -18,7 +18,7 @@ import {
 } from "apache-arrow";
 import type { SchemaElement } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
-import { fromHalf } from "../../engine/half.ts";
+import { fromHalf } from "../../schemas/numbers/half.ts";
 import { bytesOf, type ExportColumn, type TensorColumn, widths } from "./columns.ts";
 import { npyHeader } from "./npy.ts";
 import { tarOf } from "./tar.ts";

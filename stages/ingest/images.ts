@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { permutation } from "../../engine/philox.ts";
+import { permutation } from "../../schemas/numbers/philox.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { CaptionProblem, ImageFile, Rejected } from "../../schemas/images.ts";
 import type { ImageSettings } from "../../schemas/settings.ts";

@@ -2,23 +2,23 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { fromHalf, toHalf } from "../../engine/half.ts";
+import { fromHalf, toHalf } from "../../schemas/numbers/half.ts";
 import type { Context } from "../../schemas/events.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
-import type { Sampler, SamplerOptions } from "../compute/sampler.ts";
-import type { SamplerPlan } from "../compute/sampling.ts";
-import { type Denoiser, readDenoiser } from "../model.ts";
-import { conditionsOf } from "../row-conditions.ts";
-import { namesIn } from "../store/atomic.ts";
-import { textHash } from "../store/hash.ts";
-import { idRange, openStore, readShard, type Store } from "../store/store.ts";
-import { noiseOf } from "../store/triples.ts";
+import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
+import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
+import { type Denoiser, readDenoiser } from "../runs/model.ts";
+import { conditionsOf } from "../simulate/row-conditions.ts";
+import { namesIn } from "../../store/atomic.ts";
+import { textHash } from "../../store/hash.ts";
+import { idRange, openStore, readShard, type Store } from "../../store/store.ts";
+import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
 import { rowOfId } from "./rows.ts";
 import { type Facts, rowFacts } from "./store.ts";
-import { startWorker } from "../worker.ts";
+import { startWorker } from "../workers/start.ts";
 
 /**
  * What made a row: its image (looked up in the latent store `conditions`, or in one beside the triples), condition,
@@ -90,7 +90,7 @@ export async function redoRow(options: {
   const sampler: SamplerOptions = { spec: description.spec, weights, plan, batch, engine };
   const compute = await startWorker<Sampler>({
     name: "teacher sampler",
-    module: new URL("../compute/sampler.ts", import.meta.url),
+    module: new URL("../workers/sampler.ts", import.meta.url),
     remedy: "free some memory",
     options: sampler,
     signal: context.signal,

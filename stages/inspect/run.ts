@@ -2,10 +2,10 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readSafetensors } from "../../engine/safetensors.ts";
+import { readSafetensors } from "../../models/weights/safetensors.ts";
 import type { CodecDescription, DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
-import { namesIn } from "../store/atomic.ts";
+import { namesIn } from "../../store/atomic.ts";
 
 type Facts = Record<string, string | number>;
 

@@ -1,7 +1,7 @@
 /** SQL over the shards of a store, by DuckDB where the user has it; nothing is written and nothing is fetched. */
 import { resolve } from "node:path";
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import { shardPath, type Store } from "../store/store.ts";
+import { shardPath, type Store } from "../../store/store.ts";
 import { presentShards } from "./rows.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */

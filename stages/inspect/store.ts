@@ -1,9 +1,9 @@
 /** What a store holds, in words and tables. */
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { Manifest } from "../../schemas/store.ts";
-import type { Store } from "../store/store.ts";
-import { readSummary } from "../store/summary.ts";
-import type { Statistics } from "../store/statistics.ts";
+import type { Store } from "../../store/store.ts";
+import { readSummary } from "../../store/summary.ts";
+import type { Statistics } from "../../store/statistics.ts";
 import { inWords } from "./balance.ts";
 import { captionOf, idOf, type StoreRow } from "./rows.ts";
 import type { Spread } from "./spread.ts";

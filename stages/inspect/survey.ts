@@ -1,11 +1,11 @@
 /** One pass over a store: all that can be told of its rows, in memory that does not grow with their number. */
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
-import type { FailedRow } from "../store/journal.ts";
-import { examineShard } from "../store/read.ts";
-import { readShardMetadata } from "../store/shard.ts";
-import { statisticsOf, type Sums } from "../store/statistics.ts";
-import { idRange, shardPath, type Store } from "../store/store.ts";
+import type { FailedRow } from "../../store/journal.ts";
+import { examineShard } from "../../store/read.ts";
+import { readShardMetadata } from "../../store/shard.ts";
+import { statisticsOf, type Sums } from "../../store/statistics.ts";
+import { idRange, shardPath, type Store } from "../../store/store.ts";
 import { type Balance, countCondition, createBalance } from "./balance.ts";
 import { idOf, presentShards, type StoreRow } from "./rows.ts";
 import { createHistograms, createNoise, type Spread } from "./spread.ts";

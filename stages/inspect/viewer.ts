@@ -1,13 +1,13 @@
 /** Rows of a store as pictures: the noise, and what the codec beside the store makes of the latent. */
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import { readCodec } from "../model.ts";
-import { createPainter } from "../painter.ts";
+import { readCodec } from "../runs/model.ts";
+import { createPainter } from "../sample/picture-decoder.ts";
 import type { Picture } from "../picture/grid.ts";
-import { stacked } from "../store/latents.ts";
-import { denormalise, type Statistics } from "../store/statistics.ts";
-import type { Store } from "../store/store.ts";
-import { noiseOf } from "../store/triples.ts";
+import { stacked } from "../../store/latents.ts";
+import { denormalise, type Statistics } from "../../store/statistics.ts";
+import type { Store } from "../../store/store.ts";
+import { noiseOf } from "../../store/triples.ts";
 import type { StoreRow } from "./rows.ts";
 
 export interface View {

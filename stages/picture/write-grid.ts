@@ -1,4 +1,4 @@
-import { writeAtomic } from "../store/atomic.ts";
+import { writeAtomic } from "../../store/atomic.ts";
 import { layOut, paste, type Picture } from "./grid.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { captionLines, labelWidthOf, lineHeight, overlay, wrap } from "./words.ts";

@@ -1,7 +1,7 @@
 import type { TripleManifest } from "../../schemas/store.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { RowCondition, RowConditions } from "../row-conditions.ts";
-import type { Store } from "../store/store.ts";
+import type { RowCondition, RowConditions } from "../simulate/row-conditions.ts";
+import type { Store } from "../../store/store.ts";
 import { keptOf } from "./kept.ts";
 
 /**

@@ -1,8 +1,8 @@
 /** Rows of a store that another store, or the same shard made again, may take over as they are. */
 import type { TripleManifest } from "../../schemas/store.ts";
-import type { RowCondition } from "../row-conditions.ts";
-import type { Kept } from "../simulate.ts";
-import { idRange, readFailures, readShard, type Store } from "../store/store.ts";
+import type { RowCondition } from "../simulate/row-conditions.ts";
+import type { Kept } from "../simulate/simulate.ts";
+import { idRange, readFailures, readShard, type Store } from "../../store/store.ts";
 
 /** All rows and failures of a shard. Throws a Failure when it is damaged. */
 export async function keptOf(store: Store<TripleManifest>, shard: number): Promise<Kept> {

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { readDenoiser, readPerceptual } from "../model.ts";
-import { openLatentStore } from "../store/latents.ts";
-import { openTripleStore } from "../store/triples.ts";
-import { identityOf } from "../training-loop.ts";
+import { readDenoiser, readPerceptual } from "../runs/model.ts";
+import { openLatentStore } from "../../store/latents.ts";
+import { openTripleStore } from "../../store/triples.ts";
+import { identityOf } from "../train/loop.ts";
 import type { Job } from "./plan.ts";
 
 export interface Ground {

@@ -1,7 +1,7 @@
 /** FOLDER/study.md and FOLDER/study.svg: what a study says so far. */
 import { join } from "node:path";
 import { barChart } from "../picture/chart.ts";
-import { writeAtomic } from "../store/atomic.ts";
+import { writeAtomic } from "../../store/atomic.ts";
 import { summarise } from "../evaluate/measures.ts";
 import { valuesOf } from "./compare.ts";
 import { type Findings, samplesOf, studyText } from "./summary.ts";

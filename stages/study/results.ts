@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { type Measures, type SeedMeasures, summaries } from "../evaluate/measures.ts";
-import { appendLine } from "../store/atomic.ts";
+import { appendLine } from "../../store/atomic.ts";
 
 const summarySchema = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
 

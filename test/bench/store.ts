@@ -6,13 +6,13 @@
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
 import { type Comparison, timeStoreAndBare } from "../../stages/bench/store.ts";
-import { rowBatches } from "../../stages/store/batches.ts";
-import { writeShard } from "../../stages/store/store.ts";
-import { sealStore } from "../../stages/store/summary.ts";
-import { createTripleStore, openTripleStore } from "../../stages/store/triples.ts";
+import { rowBatches } from "../../store/batches.ts";
+import { writeShard } from "../../store/store.ts";
+import { sealStore } from "../../store/summary.ts";
+import { createTripleStore, openTripleStore } from "../../store/triples.ts";
 import { tripleManifest } from "../store/fixture.ts";
 
 if (process.argv[2] === "memory") await memory();

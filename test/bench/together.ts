@@ -6,12 +6,12 @@
  */
 import { availableParallelism } from "node:os";
 import { type Compute, startCompute } from "../../engine/compute.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
 import { diffusionSettings, networkSettings, settingsSchema } from "../../schemas/settings.ts";
-import type { Sampler } from "../../stages/compute/sampler.ts";
-import type { StudentTrainer } from "../../stages/compute/student-trainer.ts";
-import { divideThreads } from "../../stages/threads.ts";
+import type { Sampler } from "../../stages/workers/sampler.ts";
+import type { StudentTrainer } from "../../stages/workers/student-trainer.ts";
+import { divideThreads } from "../../stages/workers/threads.ts";
 
 const { DURATION = "20", ROUNDS = "3", CORES = String(availableParallelism()) } = process.env;
 const cores = Number(CORES);
@@ -36,13 +36,13 @@ const label = Int32Array.from({ length: batch }, (_, row) => row % 10);
 const startSampler = (threads: number) =>
   startCompute<Sampler>({
     name: "teacher sampler",
-    module: new URL("../../stages/compute/sampler.ts", import.meta.url),
+    module: new URL("../../stages/workers/sampler.ts", import.meta.url),
     options: { spec, weights, plan: settings.simulate, batch, engine: { device: "cpu", threads } },
   });
 const startTrainer = (threads: number) =>
   startCompute<StudentTrainer>({
     name: "student trainer",
-    module: new URL("../../stages/compute/student-trainer.ts", import.meta.url),
+    module: new URL("../../stages/workers/student-trainer.ts", import.meta.url),
     options: { spec, teacher: weights, settings: settings.train, engine: { device: "cpu", threads }, seed: 0 },
   });
 

@@ -3,7 +3,7 @@ import { attributeNames, phrase } from "../../data/scenes/attributes.ts";
 import { scenePixels } from "../../data/scenes/draw.ts";
 import { captionObedience, readAttributes } from "../../data/scenes/read.ts";
 import { captionOf, type Scene, scene } from "../../data/scenes/scene.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("attribute reader");

@@ -1,11 +1,11 @@
 /** A batch in micro-batches: the update of the whole batch. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { applyDit, initDit } from "../../models/dit.ts";
+import { applyDit, initDit } from "../../models/families/dit.ts";
 import type { OptimiserSettings } from "../../schemas/settings.ts";
-import { createTraining, type Training } from "../../stages/compute/training.ts";
+import { createTraining, type Training } from "../../models/training/training.ts";
 import { assert, suite } from "../harness.ts";
 import { perturbed } from "../models/parameters.ts";
 

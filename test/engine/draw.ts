@@ -1,5 +1,5 @@
 /** Random cases as a pure function of (seed, stream): shapes, numbers and choices. */
-import { uniforms } from "../../engine/philox.ts";
+import { uniforms } from "../../schemas/numbers/philox.ts";
 
 export interface Draw {
   /** A whole number in [low, high]. */

@@ -1,7 +1,7 @@
 /** Compute workers under load and in trouble: back-pressure, cancellation, crashes, memory, and a free control thread. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type ComputeError, type ComputeOptions, computeWorkers, startCompute } from "../../engine/compute.ts";
-import { startWorker } from "../../stages/worker.ts";
+import { startWorker } from "../../stages/workers/start.ts";
 import { assert, suite } from "../harness.ts";
 import type { Failing, How } from "./failing.ts";
 import type { Training } from "./training.ts";

@@ -1,6 +1,6 @@
 /** Runs a function of tensors compiled and on the tfjs CPU backend, with its gradients, for comparison. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
-import { uniforms } from "../../engine/philox.ts";
+import { uniforms } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 
 export type Body = (...tensors: Tensor[]) => Tensor;

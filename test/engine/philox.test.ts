@@ -1,5 +1,5 @@
 import { assert, suite } from "../harness.ts";
-import { cosTurn, integers, logUnit, normals, permutation, philox4x32, sinTurn, uniforms } from "../../engine/philox.ts";
+import { cosTurn, integers, logUnit, normals, permutation, philox4x32, sinTurn, uniforms } from "../../schemas/numbers/philox.ts";
 
 const test = suite("philox");
 const hex = (words: Uint32Array) => Array.from(words, (word) => word.toString(16).padStart(8, "0")).join(" ");

@@ -7,7 +7,7 @@ import { createSession, ort } from "../../engine/session.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { OptimiserSettings } from "../../schemas/settings.ts";
-import { createTraining } from "../../stages/compute/training.ts";
+import { createTraining } from "../../models/training/training.ts";
 import { assert, suite } from "../harness.ts";
 import { sample } from "./parity.ts";
 

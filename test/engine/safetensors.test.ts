@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from "node:fs";
-import { decodeSafetensors, encodeSafetensors, readSafetensors } from "../../engine/safetensors.ts";
-import { fromBfloat16, fromHalf, toHalf } from "../../engine/half.ts";
+import { decodeSafetensors, encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
+import { fromBfloat16, fromHalf, toHalf } from "../../schemas/numbers/half.ts";
 import { checkLayout, countWeights, hashWeights } from "../../engine/weights.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("safetensors");

@@ -1,6 +1,6 @@
 /** A compute module that trains a small network, for hosting.test.ts. */
 import { createEngine } from "../../engine/engine.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { ditStep } from "../../stages/bench/programs.ts";
 
 export async function create({ seed }: { seed: number }) {

@@ -1,6 +1,6 @@
 /** Convolutions that are compiled to Winograd's algorithm, against the same convolutions summed in float64. */
 import { createEngine } from "../../engine/engine.ts";
-import { integers, normals } from "../../engine/philox.ts";
+import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor, type Tensor4D } from "../../engine/tfjs.ts";
 import { assert, suite } from "../harness.ts";
 

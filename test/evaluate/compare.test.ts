@@ -1,5 +1,5 @@
 import { createEngine, type Engine } from "../../engine/engine.ts";
-import { integers, normals } from "../../engine/philox.ts";
+import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { FeatureNetwork } from "../../models/features/network.ts";
 import { type Comparison, compareImages, duplicateShare, fewestImages } from "../../stages/evaluate/compare.ts";

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { sharp } from "../../schemas/sharp.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
 import { openReference, type Reference } from "../../stages/evaluate/reference.ts";
-import { openCodec, writeCodec } from "../../stages/model.ts";
-import { createLatentStore } from "../../stages/store/latents.ts";
-import { writeShard } from "../../stages/store/store.ts";
+import { openCodec, writeCodec } from "../../stages/runs/model.ts";
+import { createLatentStore } from "../../store/latents.ts";
+import { writeShard } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("reference images");

@@ -1,7 +1,7 @@
 /** A job small enough to be done dozens of times: images of three classes, an untrained teacher, and every command. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { integers } from "../../engine/philox.ts";
+import { integers } from "../../schemas/numbers/philox.ts";
 import { ingest } from "../../pipelines/ingest.ts";
 import { reprocess } from "../../pipelines/reprocess.ts";
 import { run } from "../../pipelines/run.ts";

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { uniforms } from "../../engine/philox.ts";
+import { uniforms } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder } from "../simulate/fixture.ts";
 import { commands, type Job, prepareJob } from "./job.ts";

@@ -1,5 +1,5 @@
 import { sharp } from "../../schemas/sharp.ts";
-import { integers, normals } from "../../engine/philox.ts";
+import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { planResize } from "../../models/features/resize.ts";
 import { assert, suite } from "../harness.ts";
 

@@ -1,13 +1,13 @@
 /** Stores to look at. */
-import { createLatentStore } from "../../stages/store/latents.ts";
+import { createLatentStore } from "../../store/latents.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { writeCodec } from "../../stages/model.ts";
-import type { TripleRow } from "../../stages/store/columns.ts";
-import { idRange, type Store, writeShard } from "../../stages/store/store.ts";
-import { sealStore } from "../../stages/store/summary.ts";
-import { createTripleStore } from "../../stages/store/triples.ts";
-import { normals } from "../../engine/philox.ts";
+import { writeCodec } from "../../stages/runs/model.ts";
+import type { TripleRow } from "../../store/columns.ts";
+import { idRange, type Store, writeShard } from "../../store/store.ts";
+import { sealStore } from "../../store/summary.ts";
+import { createTripleStore } from "../../store/triples.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { freshFolder, tripleManifest } from "../store/fixture.ts";
 
 export { freshFolder };

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { execute } from "../../bin/cli.mts";
 import { sharp } from "../../schemas/sharp.ts";
-import { noiseOf } from "../../stages/store/triples.ts";
+import { noiseOf } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, healthyRow, length, triples } from "./fixture.ts";
 

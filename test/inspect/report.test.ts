@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { inspect } from "../../pipelines/inspect.ts";
 import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
-import { shardPath, type Store } from "../../stages/store/store.ts";
+import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
 import { openBrowser, openPage, until } from "./browser.ts";
 import { captions, freshFolder, images, listening, triples } from "./fixture.ts";

@@ -5,7 +5,7 @@ import { inspect } from "../../pipelines/inspect.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
 import { answerSql } from "../../stages/inspect/sql.ts";
-import { shardPath, type Store } from "../../stages/store/store.ts";
+import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf } from "../store/fixture.ts";
 import { freshFolder, images, listening, triples } from "./fixture.ts";

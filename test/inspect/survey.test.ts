@@ -1,13 +1,13 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { inspect } from "../../pipelines/inspect.ts";
 import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
 import { healthOf, timesInWords } from "../../stages/inspect/health.ts";
 import { channelTable } from "../../stages/inspect/store.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";
 import { createTally } from "../../stages/inspect/tally.ts";
-import { openStore, shardPath, type Store } from "../../stages/store/store.ts";
-import { noiseOf } from "../../stages/store/triples.ts";
+import { openStore, shardPath, type Store } from "../../store/store.ts";
+import { noiseOf } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { healthyRow, images, length, listening, triples } from "./fixture.ts";
 

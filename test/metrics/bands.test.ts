@@ -1,4 +1,4 @@
-import { integers, normals } from "../../engine/philox.ts";
+import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { bandDifference, runningBandEnergy } from "../../models/metrics/bands.ts";
 import { planPowerSpectrum, planTransform } from "../../models/metrics/fourier.ts";
 import { assert, suite } from "../harness.ts";

@@ -1,4 +1,4 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { conditionalDiversity } from "../../models/metrics/diversity.ts";
 import { assert, suite } from "../harness.ts";
 

@@ -1,4 +1,4 @@
-import { normals, uniforms } from "../../engine/philox.ts";
+import { normals, uniforms } from "../../schemas/numbers/philox.ts";
 import { symmetricEigenvalues } from "../../models/metrics/eigenvalues.ts";
 import { frechetDistance, semidefiniteFactor } from "../../models/metrics/frechet.ts";
 import { runningStatistics } from "../../models/metrics/statistics.ts";

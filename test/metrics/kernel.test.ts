@@ -1,4 +1,4 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { frechetDistance } from "../../models/metrics/frechet.ts";
 import { kernelDistance } from "../../models/metrics/kernel.ts";
 import { runningStatistics } from "../../models/metrics/statistics.ts";

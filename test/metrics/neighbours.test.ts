@@ -1,7 +1,7 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { coverage, nearestOthers, precisionRecall, radiiOf } from "../../models/metrics/neighbours.ts";
 import { centreOf, plainProducts, prepareRows, type Products, squaredDistance } from "../../models/metrics/rows.ts";
-import { createProducts } from "../../stages/compute/products.ts";
+import { createProducts } from "../../models/metrics/products.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("precision and recall");

@@ -1,6 +1,6 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { AUGMENTATIONS, augment, augmentationDraws, DRAW_SIZE, draw } from "../../models/augment.ts";
+import { AUGMENTATIONS, augment, augmentationDraws, DRAW_SIZE, draw } from "../../models/losses/augment.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("augment");

@@ -1,4 +1,4 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { countWeights } from "../../engine/weights.ts";
@@ -10,8 +10,8 @@ import {
   encode,
   initAutoencoder,
   latentShape,
-} from "../../models/autoencoder.ts";
-import { similarity, structureLoss } from "../../models/structure.ts";
+} from "../../models/codecs/autoencoder.ts";
+import { similarity, structureLoss } from "../../models/losses/structure.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
 import { assert, suite } from "../harness.ts";
 

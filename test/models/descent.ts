@@ -1,11 +1,11 @@
 /** METHODS 1.3 in miniature: optimises a random latent towards a target under the perceptual distance alone. */
 import { createEngine } from "../../engine/engine.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { zerosLike } from "../../engine/weights.ts";
-import { augmentationDraws, DRAW_SIZE } from "../../models/augment.ts";
-import { eLatentLpips } from "../../models/elatentlpips.ts";
-import { initPerceptual, perceptualConfig } from "../../models/perceptual.ts";
+import { augmentationDraws, DRAW_SIZE } from "../../models/losses/augment.ts";
+import { eLatentLpips } from "../../models/losses/elatentlpips.ts";
+import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
 
 const SHAPE = [4, 16, 16, 4];
 const RATE = 0.01; // Adam, as in the reference's demonstration

@@ -1,10 +1,10 @@
 import "../../engine/gradients.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty } from "../../models/adversarial.ts";
+import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty } from "../../models/losses/adversarial.ts";
 import { type DenoiserSpec, embedConditions, initDenoiser } from "../../models/denoiser.ts";
-import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from "../../models/discriminator.ts";
+import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from "../../models/critics/discriminator.ts";
 import type { Parameters } from "../../models/layers.ts";
-import { createParameterisation, noiseLevels } from "../../models/parameterisation.ts";
+import { createParameterisation, noiseLevels } from "../../models/diffusion/parameterisation.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";

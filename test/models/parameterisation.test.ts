@@ -1,5 +1,5 @@
 import { tf } from "../../engine/tfjs.ts";
-import { numbers, tensors } from "../../models/arithmetic.ts";
+import { numbers, tensors } from "../../models/diffusion/arithmetic.ts";
 import {
   convert,
   createParameterisation,
@@ -8,7 +8,7 @@ import {
   trainingNoiseLevels,
   vpSigma,
   vpTime,
-} from "../../models/parameterisation.ts";
+} from "../../models/diffusion/parameterisation.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
 import { assert, suite } from "../harness.ts";
 

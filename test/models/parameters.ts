@@ -1,4 +1,4 @@
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { Parameters } from "../../models/layers.ts";

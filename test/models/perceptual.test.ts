@@ -1,12 +1,12 @@
 import { createEngine } from "../../engine/engine.ts";
-import { integers, normals } from "../../engine/philox.ts";
+import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { augmentationDraws, DRAW_SIZE } from "../../models/augment.ts";
-import { featureDifference } from "../../models/distance.ts";
-import { eLatentLpips, featureDistance } from "../../models/elatentlpips.ts";
-import { applyPerceptual, initPerceptual, perceptualConfig, perceptualLoss, perceptualTaps } from "../../models/perceptual.ts";
-import { frequentWords, perceptualTargets } from "../../models/words.ts";
+import { augmentationDraws, DRAW_SIZE } from "../../models/losses/augment.ts";
+import { featureDifference } from "../../models/losses/distance.ts";
+import { eLatentLpips, featureDistance } from "../../models/losses/elatentlpips.ts";
+import { applyPerceptual, initPerceptual, perceptualConfig, perceptualLoss, perceptualTaps } from "../../models/losses/perceptual.ts";
+import { frequentWords, perceptualTargets } from "../../models/text/words.ts";
 import { assert, suite } from "../harness.ts";
 import { descend } from "./descent.ts";
 

@@ -1,6 +1,6 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { initPerceptual, perceptualConfig } from "../../models/perceptual.ts";
-import { applyProjected, initProjected } from "../../models/projected.ts";
+import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
+import { applyProjected, initProjected } from "../../models/critics/projected.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";
 

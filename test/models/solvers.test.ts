@@ -1,10 +1,10 @@
 import { tf } from "../../engine/tfjs.ts";
-import { type Linear, numbers, tensors } from "../../models/arithmetic.ts";
-import { denoise } from "../../models/denoise.ts";
-import { doubled, guide, guidedNetwork } from "../../models/guidance.ts";
-import { createParameterisation } from "../../models/parameterisation.ts";
-import { solverGrid, timeGrid } from "../../models/schedule.ts";
-import { advance, integrate, readCoefficients, solverPlan, stepCoefficients } from "../../models/solvers.ts";
+import { type Linear, numbers, tensors } from "../../models/diffusion/arithmetic.ts";
+import { denoise } from "../../models/diffusion/denoise.ts";
+import { doubled, guide, guidedNetwork } from "../../models/diffusion/guidance.ts";
+import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
+import { solverGrid, timeGrid } from "../../models/diffusion/schedule.ts";
+import { advance, integrate, readCoefficients, solverPlan, stepCoefficients } from "../../models/diffusion/solvers.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
 import { assert, suite } from "../harness.ts";
 

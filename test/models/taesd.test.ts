@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
-import { normals } from "../../engine/philox.ts";
-import { encodeSafetensors, readSafetensors } from "../../engine/safetensors.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
+import { encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { decodeTaesd, encodeTaesd, findTaesd, loadTaesd } from "../../models/taesd.ts";
+import { decodeTaesd, encodeTaesd, findTaesd, loadTaesd } from "../../models/codecs/taesd.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("taesd");

@@ -1,6 +1,6 @@
 import { tf } from "../../engine/tfjs.ts";
-import { applyTextEncoder, initTextEncoder } from "../../models/text-encoder.ts";
-import { createTokenizer, learnTokenizer } from "../../models/tokenizer.ts";
+import { applyTextEncoder, initTextEncoder } from "../../models/text/text-encoder.ts";
+import { createTokenizer, learnTokenizer } from "../../models/text/tokenizer.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";
 

@@ -1,4 +1,4 @@
-import { createTokenizer, learnTokenizer, PADDING, parseTokenizer } from "../../models/tokenizer.ts";
+import { createTokenizer, learnTokenizer, PADDING, parseTokenizer } from "../../models/text/tokenizer.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("tokenizer");

@@ -1,5 +1,5 @@
 import { tf } from "../../engine/tfjs.ts";
-import { applyUnet, initUnet, unetFeatures } from "../../models/unet.ts";
+import { applyUnet, initUnet, unetFeatures } from "../../models/families/unet.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";
 

@@ -8,7 +8,7 @@ import { simulate } from "../../pipelines/simulate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { type Settings, settingsSchema } from "../../schemas/settings.ts";
 import { manifestText, upgrades } from "../../schemas/store.ts";
-import { idRange, openStore, writeShard } from "../../stages/store/store.ts";
+import { idRange, openStore, writeShard } from "../../store/store.ts";
 import { encodePng } from "../fixtures/png.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, emptyLatents, fillLatents, freshFolder, settingsOf, writeRun } from "../simulate/fixture.ts";

@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sharp } from "../../schemas/sharp.ts";
 import { sample } from "../../pipelines/sample.ts";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { type Generated, openGenerator } from "../../stages/generator.ts";
+import { type Generated, openGenerator } from "../../stages/sample/generator.ts";
 import { assert, suite } from "../harness.ts";
 import { CAPTIONS, contextOf, freshFolder, LENGTH, settingsOf, STATISTICS, writeRun } from "./fixture.ts";
 

@@ -1,18 +1,18 @@
 /** Shares of the work, merging, repairing and trying again: each gives the store of one unbroken run. */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { permutation } from "../../engine/philox.ts";
+import { permutation } from "../../schemas/numbers/philox.ts";
 import { ingest } from "../../pipelines/ingest.ts";
 import { merge } from "../../pipelines/merge.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { verify } from "../../pipelines/verify.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
-import { shareOf } from "../../stages/store/share.ts";
-import { openStore, readFailures, writeShard } from "../../stages/store/store.ts";
-import { createTripleStore, openTripleStore, readTriples } from "../../stages/store/triples.ts";
-import { sealStore } from "../../stages/store/summary.ts";
-import type { Work } from "../../stages/store/work.ts";
+import { shareOf } from "../../store/share.ts";
+import { openStore, readFailures, writeShard } from "../../store/store.ts";
+import { createTripleStore, openTripleStore, readTriples } from "../../store/triples.ts";
+import { sealStore } from "../../store/summary.ts";
+import type { Work } from "../../store/work.ts";
 import { encodePng } from "../fixtures/png.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder, settingsOf, writeRun } from "./fixture.ts";

@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ahead } from "../../stages/store/ahead.ts";
-import { rowBatches } from "../../stages/store/batches.ts";
-import { createLatentStore, latentBatches, openLatentStore } from "../../stages/store/latents.ts";
-import { shardPath } from "../../stages/store/store.ts";
-import { readSummary, sealStore } from "../../stages/store/summary.ts";
-import { createTripleStore, openTripleStore, readTriples, type TripleBatch, tripleBatches } from "../../stages/store/triples.ts";
+import { ahead } from "../../store/ahead.ts";
+import { rowBatches } from "../../store/batches.ts";
+import { createLatentStore, latentBatches, openLatentStore } from "../../store/latents.ts";
+import { shardPath } from "../../store/store.ts";
+import { readSummary, sealStore } from "../../store/summary.ts";
+import { createTripleStore, openTripleStore, readTriples, type TripleBatch, tripleBatches } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { fill, fillShard, freshFolder, latentManifest, tripleManifest } from "./fixture.ts";
 

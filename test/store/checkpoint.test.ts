@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { integers } from "../../engine/philox.ts";
-import { readLatestCheckpoint, writeCheckpoint } from "../../stages/checkpoint.ts";
-import { loadWeights, saveWeights } from "../../stages/weights-file.ts";
+import { integers } from "../../schemas/numbers/philox.ts";
+import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
+import { loadWeights, saveWeights } from "../../stages/runs/weights-file.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, latentOf } from "./fixture.ts";
 

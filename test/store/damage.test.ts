@@ -1,15 +1,15 @@
 /** Any flipped bit and any truncation of any file of a store: 300 random ones, or as many as ONESTEP_DAMAGE says. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { integers } from "../../engine/philox.ts";
-import { latentShape } from "../../models/autoencoder.ts";
+import { integers } from "../../schemas/numbers/philox.ts";
+import { latentShape } from "../../models/codecs/autoencoder.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
-import { writeCompanions } from "../../stages/companions.ts";
-import type { Codec } from "../../stages/model.ts";
-import { openStore } from "../../stages/store/store.ts";
-import { sealStore } from "../../stages/store/summary.ts";
-import { createTripleStore, openTripleStore, tripleBatches } from "../../stages/store/triples.ts";
-import { mendStore, verifyStore } from "../../stages/store/verify.ts";
+import { writeCompanions } from "../../stages/runs/store-settings.ts";
+import type { Codec } from "../../stages/runs/model.ts";
+import { openStore } from "../../store/store.ts";
+import { sealStore } from "../../store/summary.ts";
+import { createTripleStore, openTripleStore, tripleBatches } from "../../store/triples.ts";
+import { mendStore, verifyStore } from "../../store/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentOf, tripleManifest } from "./fixture.ts";
 

@@ -2,13 +2,13 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import type { Draft, LatentManifest, TripleManifest } from "../../schemas/store.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
-import type { LatentRow, TripleRow } from "../../stages/store/columns.ts";
-import type { FailedRow } from "../../stages/store/journal.ts";
-import { noiseOf } from "../../stages/store/triples.ts";
-import { idRange, type Store, writeShard } from "../../stages/store/store.ts";
+import type { LatentRow, TripleRow } from "../../store/columns.ts";
+import type { FailedRow } from "../../store/journal.ts";
+import { noiseOf } from "../../store/triples.ts";
+import { idRange, type Store, writeShard } from "../../store/store.ts";
 
 const root = mkdtempSync(join(tmpdir(), "onestep-store-"));
 process.on("exit", () => rmSync(root, { recursive: true, force: true }));

@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { uniforms } from "../../engine/philox.ts";
-import { removeTemporaries, writeAtomic } from "../../stages/store/atomic.ts";
-import { createLatentStore } from "../../stages/store/latents.ts";
-import { readSummary, sealStore } from "../../stages/store/summary.ts";
-import { verifyStore } from "../../stages/store/verify.ts";
+import { uniforms } from "../../schemas/numbers/philox.ts";
+import { removeTemporaries, writeAtomic } from "../../store/atomic.ts";
+import { createLatentStore } from "../../store/latents.ts";
+import { readSummary, sealStore } from "../../store/summary.ts";
+import { verifyStore } from "../../store/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentManifest } from "./fixture.ts";
 

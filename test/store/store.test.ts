@@ -1,14 +1,14 @@
 import { appendFileSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { integers } from "../../engine/philox.ts";
-import { createLatentStore, openLatentStore, readLatents } from "../../stages/store/latents.ts";
-import { createTripleStore, openTripleStore } from "../../stages/store/triples.ts";
-import { journalPath } from "../../stages/store/layout.ts";
-import { discardShard, missingShards, openStore, readShard, shardPath, writeShard } from "../../stages/store/store.ts";
-import { denormalise, normalise } from "../../stages/store/statistics.ts";
-import { readSummary, sealStore } from "../../stages/store/summary.ts";
-import { verifyStore } from "../../stages/store/verify.ts";
+import { integers } from "../../schemas/numbers/philox.ts";
+import { createLatentStore, openLatentStore, readLatents } from "../../store/latents.ts";
+import { createTripleStore, openTripleStore } from "../../store/triples.ts";
+import { journalPath } from "../../store/layout.ts";
+import { discardShard, missingShards, openStore, readShard, shardPath, writeShard } from "../../store/store.ts";
+import { denormalise, normalise } from "../../store/statistics.ts";
+import { readSummary, sealStore } from "../../store/summary.ts";
+import { verifyStore } from "../../store/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentManifest, latentRow, tripleManifest } from "./fixture.ts";
 

@@ -1,7 +1,7 @@
 /** Child process of the kill test: makes what a store misses, and seals it. */
-import { createLatentStore } from "../../stages/store/latents.ts";
-import { missingShards } from "../../stages/store/store.ts";
-import { sealStore } from "../../stages/store/summary.ts";
+import { createLatentStore } from "../../store/latents.ts";
+import { missingShards } from "../../store/store.ts";
+import { sealStore } from "../../store/summary.ts";
 import { fillShard, latentManifest } from "./fixture.ts";
 
 const [folder = "", entries = "", rowsPerShard = ""] = process.argv.slice(2);

@@ -1,14 +1,14 @@
 /** A study small enough to be made several times in a test: two classes of noise, an untrained teacher, a few steps. */
 import { writeFileSync } from "node:fs";
-import { normals } from "../../engine/philox.ts";
-import { encodeSafetensors } from "../../engine/safetensors.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
+import { encodeSafetensors } from "../../models/weights/safetensors.ts";
 import { initBuiltin } from "../../models/features/builtin.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { presets } from "../../schemas/presets.ts";
 import { type Settings, settingsSchema } from "../../schemas/settings.ts";
-import { openCodec, writeCodec } from "../../stages/model.ts";
-import { createLatentStore } from "../../stages/store/latents.ts";
-import { idRange, writeShard } from "../../stages/store/store.ts";
+import { openCodec, writeCodec } from "../../stages/runs/model.ts";
+import { createLatentStore } from "../../store/latents.ts";
+import { idRange, writeShard } from "../../store/store.ts";
 import type { Study } from "../../stages/study/studies.ts";
 import { CLASSES, contextOf, freshFolder, LENGTH, settingsOf, SIZE, writeRun } from "../simulate/fixture.ts";
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sharp } from "../../schemas/sharp.ts";
-import { integers } from "../../engine/philox.ts";
+import { integers } from "../../schemas/numbers/philox.ts";
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
 import { presets } from "../../schemas/presets.ts";
 import { type Settings, settingsSchema } from "../../schemas/settings.ts";

@@ -1,14 +1,14 @@
 /** Whole training programs, compiled, against the same functions run one operation at a time on TensorFlow.js's CPU backend. */
-import { normals } from "../../engine/philox.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
 import { type Tensor, tf } from "../../engine/tfjs.ts";
 import { createEngine } from "../../engine/engine.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
-import { initPerceptual, perceptualConfig } from "../../models/perceptual.ts";
-import { adamStep, RATE_INPUTS, rateInputs } from "../../models/optimiser.ts";
+import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
+import { adamStep, RATE_INPUTS, rateInputs } from "../../models/training/optimiser.ts";
 import { type Settings, settingsSchema } from "../../schemas/settings.ts";
-import { create as createStudent } from "../../stages/compute/student-trainer.ts";
-import { create as createTeacher } from "../../stages/compute/teacher-trainer.ts";
+import { create as createStudent } from "../../stages/workers/student-trainer.ts";
+import { create as createTeacher } from "../../stages/workers/teacher-trainer.ts";
 import { assert, suite } from "../harness.ts";
 import { perturbed } from "../models/parameters.ts";
 

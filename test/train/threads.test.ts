@@ -4,7 +4,7 @@ import type { Compute } from "../../engine/compute.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import { settingsSchema } from "../../schemas/settings.ts";
-import { divideThreads, startGrowing, withThreads } from "../../stages/threads.ts";
+import { divideThreads, startGrowing, withThreads } from "../../stages/workers/threads.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
 import { contents, inFolder, recordingContext, tinySettings } from "./fixture.ts";

@@ -1,4 +1,4 @@
-import { together } from "../../stages/together.ts";
+import { together } from "../../stages/flow/together.ts";
 import { assert, suite } from "../harness.ts";
 import { recordingContext } from "./fixture.ts";
 

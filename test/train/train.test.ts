@@ -7,8 +7,8 @@ import { run } from "../../pipelines/run.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { readLatestCheckpoint } from "../../stages/checkpoint.ts";
-import { readDenoiser } from "../../stages/model.ts";
+import { readLatestCheckpoint } from "../../stages/train/checkpoint.ts";
+import { readDenoiser } from "../../stages/runs/model.ts";
 import { assert, suite } from "../harness.ts";
 import { contents, inFolder, recordingContext, tinySettings, writeSquares } from "./fixture.ts";
 

@@ -1,6 +1,6 @@
 /** The report's pictures of numbers, as inline SVG; colours come from the page's style. */
 import { numberInWords } from "../../../schemas/words.ts";
-import type { Statistics } from "../../store/statistics.ts";
+import type { Statistics } from "../../../store/statistics.ts";
 import type { Histogram } from "../spread.ts";
 import type { ShardFacts } from "../survey.ts";
 

@@ -6,7 +6,7 @@ import type { Context } from "../../../schemas/events.ts";
 import { Failure, isFailure } from "../../../schemas/failure.ts";
 import { version } from "../../../schemas/package.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store } from "../../../store/store.ts";
 import { type Selected, selectRows } from "../rows.ts";
 import { factsOf } from "../store.ts";
 import { damagedShards, surveyStore } from "../survey.ts";

@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { normals } from "../../../engine/philox.ts";
-import { createLatentStore, latentBatches, openLatentStore } from "../../../stages/store/latents.ts";
-import { writeShard } from "../../../stages/store/store.ts";
-import { sealStore } from "../../../stages/store/summary.ts";
+import { normals } from "../../../schemas/numbers/philox.ts";
+import { createLatentStore, latentBatches, openLatentStore } from "../../../store/latents.ts";
+import { writeShard } from "../../../store/store.ts";
+import { sealStore } from "../../../store/summary.ts";
 import { latentManifest } from "../../store/fixture.ts";
 
 const rows = Number(process.env.ROWS ?? 50_000);

@@ -1,10 +1,10 @@
 /** The programs of peers.py, in the same shapes and with the same arithmetic, as functions that run one step. */
 import { createEngine, type Engine } from "../../../engine/engine.ts";
-import { normals } from "../../../engine/philox.ts";
+import { normals } from "../../../schemas/numbers/philox.ts";
 import type { ProgramSpec, Tensors } from "../../../engine/program.ts";
 import { tf, type Tensor } from "../../../engine/tfjs.ts";
 import { type Weights, zerosLike } from "../../../engine/weights.ts";
-import { decode, encode, initAutoencoder } from "../../../models/autoencoder.ts";
+import { decode, encode, initAutoencoder } from "../../../models/codecs/autoencoder.ts";
 import { gelu, layerNorm, linear, type Parameters, selfAttention } from "../../../models/layers.ts";
 import { smallUnet } from "../../../stages/bench/programs.ts";
 

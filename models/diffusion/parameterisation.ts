@@ -1,0 +1,224 @@
+/**
+ * What a denoising network predicts, as data. The whole project lives in EDM coordinates: a state x = clean + sigma *
+ * epsilon and a denoiser D(x; sigma) -> clean (Karras et al. 2022, eq. 7). Every parameterisation is then one row of
+ * D = cSkip * x + cOut * F(cIn * x, cNoise). Its own coordinates are a rescaling of x, which cIn carries:
+ *
+ *     flow, z = (1-t) clean + t epsilon        x = z / (1-t),     sigma = t / (1-t)
+ *     VP,   z = alpha clean + s epsilon        x = z / alpha,     sigma = s / alpha,  alpha^2 + s^2 = 1
+ */
+import { normals, uniforms } from "../../schemas/numbers/philox.ts";
+import type { DiffusionSettings } from "../../schemas/settings.ts";
+import { numbers } from "./arithmetic.ts";
+import type { Arithmetic } from "./arithmetic.ts";
+
+/** D = skip * x + out * prediction: how the clean sample follows from the state and any one predicted quantity. */
+export interface Mixture<T> {
+  skip: T;
+  out: T;
+}
+
+type Row = <T>(sigma: T, arithmetic: Arithmetic<T>) => Mixture<T>;
+
+const constant = <T>(value: number, like: T, { add, mul }: Arithmetic<T>): T => add(mul(like, 0), value);
+
+/**
+ * Clean sample from each standard quantity (state x in EDM coordinates): the clean sample itself, epsilon, the flow
+ * velocity epsilon - clean (Lipman et al. 2023), v = alpha epsilon - s clean (Salimans & Ho 2022), and the score
+ * grad log p(x; sigma) (Tweedie's formula).
+ */
+export const predictions = {
+  clean: (sigma, a) => ({ skip: a.mul(sigma, 0), out: constant(1, sigma, a) }),
+  epsilon: (sigma, a) => ({ skip: constant(1, sigma, a), out: a.mul(sigma, -1) }),
+  velocity: (sigma, a) => ({ skip: a.div(1, a.add(sigma, 1)), out: a.div(a.mul(sigma, -1), a.add(sigma, 1)) }),
+  v: (sigma, a) => {
+    const squared = a.add(a.mul(sigma, sigma), 1);
+    return { skip: a.div(1, squared), out: a.div(a.mul(sigma, -1), a.sqrt(squared)) };
+  },
+  score: (sigma, a) => ({ skip: constant(1, sigma, a), out: a.mul(sigma, sigma) }),
+} satisfies Record<string, Row>;
+
+export type Prediction = keyof typeof predictions;
+
+/**
+ * Converts a predicted quantity into another one at the state x and noise level sigma > 0. `value`, `x` and `sigma`
+ * are numbers or broadcastable tensors, as the arithmetic says.
+ */
+export function convert<T>(
+  { from, to, value, x, sigma }: { from: Prediction; to: Prediction; value: T; x: T; sigma: T },
+  arithmetic: Arithmetic<T>,
+): T {
+  const { add, mul, div } = arithmetic;
+  const source = predictions[from](sigma, arithmetic);
+  const target = predictions[to](sigma, arithmetic);
+  const clean = add(mul(source.skip, x), mul(source.out, value));
+  return div(add(clean, mul(mul(target.skip, x), -1)), target.out);
+}
+
+/** D(x; sigma) = cSkip * x + cOut * F(cIn * x, cNoise). */
+export interface Preconditioning<T> {
+  cSkip: T;
+  cOut: T;
+  cIn: T;
+  cNoise: T;
+}
+
+export interface Parameterisation {
+  name: DiffusionSettings["parameterisation"];
+  /** Coefficients at sigma > 0, elementwise: numbers, or tensors of any shape. */
+  precondition: <T>(sigma: T, arithmetic: Arithmetic<T>) => Preconditioning<T>;
+  /** Weight of ||D - clean||^2 that makes it ||F - its target||^2: 1 / cOut^2. */
+  lossWeight: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
+  /** Range in which the denoiser may be asked. Flow and cosine-like schedules reach sigma = infinity at t = 1, so
+   * sampling starts at the finite sigmaMax of the settings; the VP schedule itself ends at sigma = 14.46. */
+  sigmaMin: number;
+  sigmaMax: number;
+  /** The variable in which its standard time grid is uniform, and back. */
+  timeOf: (sigma: number) => number;
+  sigmaAt: (time: number) => number;
+  /** Lowest positive noise level of a grid; 0 where the uniform grid itself ends at sigma = 0. */
+  lastSigma: number;
+  /** Training noise levels: `trainingSigma` maps a standard normal or a uniform [0, 1) draw to sigma. */
+  draw: "normal" | "uniform";
+  trainingSigma: (draw: number) => number;
+}
+
+/**
+ * Stable Diffusion's "scaled linear" betas in continuous time: sqrt(beta) runs linearly from u0 to u1 over t in [0, 1],
+ * so -2 ln alpha(t) = (u^3 - u0^3) / (3 (u1 - u0)) and both directions are closed forms.
+ */
+const u0 = Math.sqrt(1000 * 0.00085);
+const u1 = Math.sqrt(1000 * 0.012);
+
+/** VP time t in [0, 1] of a noise level: sigma^2 = exp(-2 ln alpha) - 1. */
+export function vpTime<T>(sigma: T, { add, mul, log, exp }: Arithmetic<T>): T {
+  const decay = log(add(mul(sigma, sigma), 1));
+  const cubed = add(mul(decay, 3 * (u1 - u0)), u0 ** 3);
+  return mul(add(exp(mul(log(cubed), 1 / 3)), -u0), 1 / (u1 - u0));
+}
+
+/** Noise level of a VP time t in [0, 1]. */
+export function vpSigma(time: number): number {
+  const u = u0 + time * (u1 - u0);
+  return Math.sqrt(Math.expm1((u ** 3 - u0 ** 3) / (3 * (u1 - u0))));
+}
+
+type Family = Pick<Parameterisation, "sigmaMax" | "timeOf" | "sigmaAt" | "lastSigma" | "draw" | "trainingSigma"> & {
+  row: Row;
+  cIn: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
+  cNoise: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
+};
+
+function edm({ sigmaData, sigmaMin, sigmaMax, rho, logSigmaMean, logSigmaStd }: DiffusionSettings): Family {
+  const spread = <T>(sigma: T, { add, mul }: Arithmetic<T>) => add(mul(sigma, sigma), sigmaData ** 2);
+  return {
+    row: (sigma, a) => ({
+      skip: a.div(sigmaData ** 2, spread(sigma, a)),
+      out: a.div(a.mul(sigma, sigmaData), a.sqrt(spread(sigma, a))),
+    }),
+    cIn: (sigma, a) => a.div(1, a.sqrt(spread(sigma, a))),
+    cNoise: (sigma, a) => a.mul(a.log(sigma), 1 / 4),
+    sigmaMax,
+    timeOf: (sigma) => sigma ** (1 / rho),
+    sigmaAt: (time) => time ** rho,
+    lastSigma: sigmaMin,
+    draw: "normal",
+    trainingSigma: (normal) => Math.exp(logSigmaMean + logSigmaStd * normal),
+  };
+}
+
+function flow({ sigmaMax, logSigmaMean, logSigmaStd }: DiffusionSettings): Family {
+  const time = <T>(sigma: T, { add, div }: Arithmetic<T>) => div(sigma, add(sigma, 1));
+  return {
+    row: predictions.velocity,
+    cIn: (sigma, a) => a.div(1, a.add(sigma, 1)),
+    cNoise: time,
+    sigmaMax,
+    timeOf: (sigma) => time(sigma, numbers),
+    sigmaAt: (t) => t / (1 - t),
+    lastSigma: 0,
+    draw: "normal",
+    // Logit-normal t (Esser et al. 2024) is exactly log-normal sigma, because logit(t) = ln(t / (1-t)) = ln sigma.
+    trainingSigma: (normal) => Math.exp(logSigmaMean + logSigmaStd * normal),
+  };
+}
+
+function vp({ sigmaMin, sigmaMax }: DiffusionSettings, row: Row): Family {
+  const top = Math.min(sigmaMax, vpSigma(1));
+  const timeOf = (sigma: number) => vpTime(sigma, numbers);
+  const [first, last] = [timeOf(sigmaMin), timeOf(top)];
+  return {
+    row,
+    cIn: (sigma, a) => a.div(1, a.sqrt(a.add(a.mul(sigma, sigma), 1))),
+    cNoise: vpTime,
+    sigmaMax: top,
+    timeOf,
+    sigmaAt: vpSigma,
+    lastSigma: 0,
+    draw: "uniform",
+    trainingSigma: (uniform) => vpSigma(first + uniform * (last - first)),
+  };
+}
+
+const families = {
+  edm,
+  flow,
+  "vp-epsilon": (settings) => vp(settings, predictions.epsilon),
+  "vp-v": (settings) => vp(settings, predictions.v),
+} satisfies Record<DiffusionSettings["parameterisation"], (settings: DiffusionSettings) => Family>;
+
+/**
+ * The parameterisation the settings name. cNoise, what the network sees of sigma, is ln(sigma)/4 for EDM and the time
+ * t in [0, 1] for flow and VP.
+ */
+export function createParameterisation(settings: DiffusionSettings): Parameterisation {
+  const { row, cIn, cNoise, ...rest } = families[settings.parameterisation](settings);
+  return {
+    name: settings.parameterisation,
+    sigmaMin: settings.sigmaMin,
+    precondition: (sigma, a) => {
+      const { skip, out } = row(sigma, a);
+      return { cSkip: skip, cOut: out, cIn: cIn(sigma, a), cNoise: cNoise(sigma, a) };
+    },
+    lossWeight: (sigma, a) => {
+      const { out } = row(sigma, a);
+      return a.div(1, a.mul(out, out));
+    },
+    ...rest,
+  };
+}
+
+/** A training batch's noise levels with everything a step needs of them, each [length], computed in float64. */
+export type NoiseLevels = Record<"sigma" | "weight" | keyof Preconditioning<number>, Float32Array>;
+
+/** Coefficients and loss weights of given noise levels. */
+export function noiseLevels(parameterisation: Parameterisation, sigmas: ArrayLike<number>): NoiseLevels {
+  const rows = Array.from(sigmas, (sigma) => ({
+    sigma,
+    weight: parameterisation.lossWeight(sigma, numbers),
+    ...parameterisation.precondition(sigma, numbers),
+  }));
+  const column = (name: keyof NoiseLevels) => Float32Array.from(rows, (row) => row[name]);
+  return {
+    sigma: column("sigma"),
+    weight: column("weight"),
+    cSkip: column("cSkip"),
+    cOut: column("cOut"),
+    cIn: column("cIn"),
+    cNoise: column("cNoise"),
+  };
+}
+
+/** Noise levels drawn for training: a pure function of (seed, stream, offset). */
+export function trainingNoiseLevels({
+  parameterisation,
+  ...draw
+}: {
+  parameterisation: Parameterisation;
+  seed: number | bigint;
+  stream: number | bigint | string;
+  offset?: number;
+  length: number;
+}): NoiseLevels {
+  const draws = parameterisation.draw === "normal" ? normals(draw) : uniforms(draw);
+  return noiseLevels(parameterisation, Float64Array.from(draws, parameterisation.trainingSigma));
+}

@@ -1,0 +1,111 @@
+/**
+ * Integrates the probability-flow ODE from given unit noise to clean latents. A one-step student is the same thing with
+ * one stage, from sigmaMax straight to zero.
+ */
+import type { Engine } from "../../engine/engine.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { type ConstantSet, createOrder, type VariableSet } from "../../engine/variables.ts";
+import { tensors } from "./arithmetic.ts";
+import { denoise } from "./denoise.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../denoiser.ts";
+import { guidedNetwork } from "./guidance.ts";
+import { createParameterisation } from "./parameterisation.ts";
+import { solverGrid } from "./schedule.ts";
+import { advance, COEFFICIENTS, readCoefficients, solverPlan, stepCoefficients } from "./solvers.ts";
+import type { SimulateSettings } from "../../schemas/settings.ts";
+
+/** How to integrate: `steps` 1 is a single evaluation at sigmaMax, whatever the solver. */
+export type SamplerPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance">;
+
+export interface SamplingOptions {
+  engine: Engine;
+  spec: DenoiserSpec;
+  network: ConstantSet | VariableSet;
+  plan: SamplerPlan;
+  /** Rows of one evaluation. */
+  batch: number;
+}
+
+export interface SamplerInputs {
+  /** Unit normal noise, [rows * h * w * c]. */
+  noise: Float32Array;
+  rows: number;
+  label?: Int32Array;
+  tokens?: Int32Array;
+}
+
+export interface Sampling {
+  /** Clean latents [rows * h * w * c] for unit noise and conditions, batch after batch. */
+  sample: (inputs: SamplerInputs) => Promise<Float32Array>;
+  /** Network evaluations per sample; guidance doubles the rows of each, not their number. */
+  evaluations: number;
+}
+
+/** Compiles one stage of the solver; sampling runs it again and again. */
+export async function createSampling({ engine, spec, network: set, plan, batch }: SamplingOptions): Promise<Sampling> {
+  const parameterisation = createParameterisation(spec.diffusion);
+  const sigmas = solverGrid({ solver: plan.solver, parameterisation, steps: plan.steps });
+  const coefficients = stepCoefficients({ plan: solverPlan({ solver: plan.solver, sigmas }), parameterisation });
+  const rowSize = spec.shape.reduce((a, b) => a * b, 1);
+  const isGuided = plan.guidance !== 1 && spec.network.condition !== "none";
+
+  // What a stage hands to the next stays on the device: a whole trajectory is one upload and one read.
+  const blank = { shape: [batch, ...spec.shape], data: new Float32Array(batch * rowSize) };
+  const state = engine.variables("trajectory", { x: blank, memory: blank });
+  const program = await engine.compile({
+    name: "sampler stage",
+    sets: { network: set, state },
+    inputs: { coefficients: { shape: [COEFFICIENTS] }, ...conditionInputs(spec, batch) },
+    run: ({ network, state: { x, memory } }, inputs) => {
+      const { coefficients, ...given } = inputs as { coefficients: Tensor };
+      const stage = readCoefficients(coefficients);
+      const conditions = given as Record<string, Tensor>;
+      const held = (keep?: Tensor, copies = 1): Tensor | undefined =>
+        embedConditions(spec, network, {
+          ...Object.fromEntries(Object.entries(conditions).map(([name, t]) => [name, copies === 2 ? tf.concat([t, t]) : t])),
+          ...(keep && { keep }),
+        });
+      const raw = isGuided
+        ? guidedNetwork({
+            scale: plan.guidance,
+            network: ({ keep, ...at }) => applyNetwork(spec, network, { ...at, condition: held(keep, 2) }),
+          })
+        : (at: { x: Tensor; noiseLevel: Tensor }) => applyNetwork(spec, network, { ...at, condition: held() });
+      const denoised = denoise({ x: x as Tensor, coefficients: stage, network: raw });
+      return { outputs: {}, updates: { state: advance({ stage, x: x as Tensor, memory: memory as Tensor, denoised }, tensors) } };
+    },
+  });
+
+  /** One batch from noise to clean latents. */
+  async function integrateBatch(inputs: SamplerInputs, from: number): Promise<Float32Array> {
+    const rows = Math.min(batch, inputs.rows - from);
+    const take = <T extends Float32Array | Int32Array>(values: T, width: number): T => {
+      const part = values.subarray(from * width, (from + rows) * width) as T;
+      if (rows === batch) return part;
+      const whole = new (values.constructor as new (n: number) => T)(batch * width); // a short batch is filled with zeros
+      whole.set(part);
+      return whole;
+    };
+    const start = { ...blank, data: Float32Array.from(take(inputs.noise, rowSize), (n) => n * (sigmas[0] as number)) };
+    await state.load({ x: start, memory: start });
+    const conditions = {
+      keep: new Float32Array(batch).fill(1),
+      ...(inputs.label && { label: take(inputs.label, 1) }),
+      ...(inputs.tokens && { tokens: take(inputs.tokens, spec.network.captionTokens) }),
+    };
+    for (const stage of coefficients) await program.run({ coefficients: stage, ...conditions });
+    const { x } = await state.read();
+    return (x as { data: Float32Array }).data.subarray(0, rows * rowSize);
+  }
+
+  const inOrder = createOrder(); // they share the trajectory
+  return {
+    sample: (inputs) =>
+      inOrder(async () => {
+        const latents = new Float32Array(inputs.rows * rowSize);
+        for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from), from * rowSize);
+        return latents;
+      }),
+    evaluations: coefficients.length,
+  };
+}

@@ -1,0 +1,94 @@
+/** Encodes decoded images, a shard at a time, and writes them to a latent store. */
+import type { OperatorFunction } from "rxjs";
+import type { Compute } from "../../engine/compute.ts";
+import type { PipelineEvent } from "../../schemas/events.ts";
+import type { ImageSample, Rejected } from "../../schemas/images.ts";
+import type { CodecDescription } from "../../schemas/model.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Draft, LatentManifest } from "../../schemas/store.ts";
+import type { Codec } from "../workers/codec.ts";
+import { stage } from "../flow/mod.ts";
+import type { ImageSource } from "../ingest/images.ts";
+import type { LatentRow } from "../../store/columns.ts";
+import type { FailedRow } from "../../store/journal.ts";
+import { type Store, writeShard } from "../../store/store.ts";
+
+/** The identity of the latent store that these images give with this codec. */
+export function latentManifestOf(options: {
+  source: ImageSource;
+  codec: CodecDescription;
+  settings: Settings;
+  version: string;
+}): Draft<LatentManifest> {
+  const { source, codec, settings, version } = options;
+  const { size, background } = settings.images;
+  const { kind, hash } = codec;
+  return {
+    shape: codec.shape,
+    dtype: "float32",
+    entries: source.entries,
+    rowsPerShard: settings.encoder.rowsPerShard,
+    classes: source.classes,
+    imageSize: size,
+    encoder: { kind, hash, background },
+    source: { fingerprint: source.fingerprint, parts: source.parts, shuffle: settings.seed },
+    engine: { device: settings.engine.device, precision: settings.engine.precision, version },
+  };
+}
+
+export interface LatentShard {
+  shard: number;
+  rows: LatentRow[];
+  failed: FailedRow[];
+}
+
+/** Turns the items of one shard's range into its rows; holds two shards, so that decoding goes on while one encodes. */
+export function encodeShards(options: {
+  compute: Compute<Codec>;
+  rowsPerShard: number;
+}): OperatorFunction<(ImageSample | Rejected)[], LatentShard> {
+  const { compute, rowsPerShard } = options;
+  return stage({
+    name: "encode",
+    capacity: 2,
+    concurrency: 1,
+    work: async (items): Promise<LatentShard> => {
+      const images = items.filter((item) => item.kind === "image");
+      const rejected = items.filter((item) => item.kind === "rejected");
+      const each = images[0]?.pixels.length ?? 0; // all are of one size
+      const pixels = new Uint8Array(images.length * each);
+      for (const [i, image] of images.entries()) pixels.set(image.pixels, i * each);
+      const latents = images.length > 0 ? await compute.call("encode", pixels, { transfer: [pixels.buffer] }) : new Float32Array();
+      const length = latents.length / images.length;
+      return {
+        shard: Math.floor((items[0] as { index: number }).index / rowsPerShard),
+        rows: images.map(({ index, name, label, caption }, i) => ({
+          ...{ index, name, label, caption },
+          latent: latents.slice(i * length, (i + 1) * length),
+        })),
+        failed: rejected.map(({ index, source, entry, reason }) => ({ id: index, name: `${source}: ${entry}`, reason })),
+      };
+    },
+  });
+}
+
+/** Writes each shard and lets it through. */
+export function writeLatentShards(options: {
+  store: Store<LatentManifest>;
+  report: (event: PipelineEvent) => void;
+}): OperatorFunction<LatentShard, LatentShard> {
+  const { store, report } = options;
+  const { entries, rowsPerShard } = store.manifest;
+  let rejected = 0;
+  return stage({
+    name: "write latents",
+    capacity: 1,
+    work: async (item): Promise<LatentShard> => {
+      await writeShard(store, item);
+      rejected += item.failed.length;
+      const done = Math.min(entries, (item.shard + 1) * rowsPerShard);
+      report({ type: "progress", stage: "ingest", done, total: entries, unit: "images", values: { rejected } });
+      return item;
+    },
+  });
+}

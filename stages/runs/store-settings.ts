@@ -1,0 +1,41 @@
+/** What stands beside the shards of a store, so that the folder explains itself: its codec, its settings, their hashes. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DenoiserSpec } from "../../models/denoiser.ts";
+import { settingsText } from "../../schemas/resolve-settings.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { type Codec, writeCodec } from "./model.ts";
+import { writeAtomic } from "../../store/atomic.ts";
+import { examineCompanions, writeChecksums } from "../../store/checksums.ts";
+
+/** The settings that a latent store may depend on: what stands in its settings.yaml. */
+export function latentSettings({ seed, images, encoder, engine }: Settings): object {
+  return { seed, images, encoder, engine: { device: engine.device, precision: engine.precision } };
+}
+
+/** The same of a triple store, whose teacher decides network and diffusion. */
+export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "network" | "diffusion">): object {
+  const { seed, images, encoder, simulate, engine } = settings;
+  const { network, diffusion } = spec;
+  return { seed, images, encoder, network, diffusion, simulate, engine: { device: engine.device, precision: engine.precision } };
+}
+
+/**
+ * Writes codec and settings into a store's folder with their hashes. Sound ones of the same codec stay. Processes that
+ * do this at once end with files that agree.
+ */
+export async function writeCompanions(options: { folder: string; codec: Codec; settings: object }): Promise<void> {
+  const { folder, codec, settings } = options;
+  while (!(await areSound(folder, codec))) {
+    await writeCodec(folder, codec);
+    await writeAtomic(join(folder, "settings.yaml"), settingsText(settings));
+    await writeChecksums(folder);
+  }
+}
+
+async function areSound(folder: string, codec: Codec): Promise<boolean> {
+  const problems = await examineCompanions(folder);
+  if (problems === undefined || problems.length > 0) return false;
+  const description = await readFile(join(folder, "codec.json"), "utf8").catch(() => "");
+  return description === `${JSON.stringify(codec.description, null, 2)}\n`;
+}

@@ -1,0 +1,188 @@
+/** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
+import { normals, permutation } from "../../schemas/numbers/philox.ts";
+import type { Weights } from "../../engine/weights.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { Context } from "../../schemas/events.ts";
+import type { EngineSettings, TrainSettings } from "../../schemas/settings.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
+import type { Watched, Watcher } from "../workers/watcher.ts";
+import type { Conditions } from "../../models/conditions.ts";
+import type { Painter } from "../sample/picture-decoder.ts";
+import type { Measuring } from "../train/loop.ts";
+import { waitForShard } from "../../store/follow.ts";
+import { textHash } from "../../store/hash.ts";
+import { stacked } from "../../store/latents.ts";
+import { normalise } from "../../store/statistics.ts";
+import { readShard, type Store } from "../../store/store.ts";
+import { readTriples } from "../../store/triples.ts";
+import { startWorker } from "../workers/start.ts";
+
+/** A real latent as the teacher takes it, with its condition. */
+export interface WatchedRow {
+  latent: Float32Array;
+  label?: number | null;
+  caption?: string | null;
+}
+
+export interface Watch {
+  /** Samples, measures and answers the figures: a pure function of the weights that `sample` (as of `sampleEvenly`) has. */
+  measure: (sample: (inputs: SamplerInputs) => Promise<Float32Array>) => Promise<Watched>;
+  close: () => Promise<void>;
+}
+
+/** Real latents to compare with, at most: the reference's features are made anew whenever a training starts. */
+export const REFERENCE_ROWS = 4096;
+/** Rows a call of the sampler, always: a program of another size could round otherwise. */
+export const SAMPLED_AT_ONCE = 32;
+
+/**
+ * A watch over `settings.distanceCount` samples, whose noise no training row has and whose conditions are the reference's
+ * in turn. Its worker starts, and reads the reference, when first asked.
+ */
+export function createWatch(options: {
+  settings: Pick<TrainSettings, "distanceCount" | "distanceFeatures">;
+  spec: DenoiserDescription["spec"];
+  conditions: Conditions;
+  reference: () => Promise<WatchedRow[]>;
+  painter: Painter;
+  imageSize: number;
+  engine: EngineSettings;
+  seed: number;
+  context: Context;
+}): Watch {
+  const { settings, spec, conditions, painter, seed, context } = options;
+  const rowSize = spec.shape.reduce((a, b) => a * b, 1);
+  const at = (from: number, to: number) => ({ offset: from * rowSize, length: (to - from) * rowSize });
+  let opened: Promise<Awaited<ReturnType<typeof open>>> | undefined;
+
+  async function open() {
+    const worker = await startWorker<Watcher>({
+      name: "watcher",
+      module: new URL("../workers/watcher.ts", import.meta.url),
+      remedy: "lower train.distanceCount",
+      options: { features: settings.distanceFeatures, imageSize: options.imageSize, engine: options.engine },
+      signal: context.signal,
+    });
+    const rows = await options.reference();
+    for (let from = 0; from < rows.length; from += CHUNK)
+      await show(worker, stacked(rows.slice(from, from + CHUNK).map((row) => row.latent)));
+    await worker.call("refer", undefined);
+    return { worker, given: rows.map(({ label, caption }) => ({ label: label ?? -1, caption: caption ?? null })) };
+  }
+
+  async function show(worker: Awaited<ReturnType<typeof startWorker<Watcher>>>, latents: Float32Array): Promise<void> {
+    const pictures = await painter.decode(latents);
+    const pixels = new Uint8Array(pictures.reduce((sum, picture) => sum + picture.pixels.length, 0));
+    let end = 0;
+    for (const picture of pictures) {
+      pixels.set(picture.pixels, end);
+      end += picture.pixels.length;
+    }
+    await worker.call("add", pixels, { transfer: [pixels.buffer] });
+  }
+
+  return {
+    measure: async (sample) => {
+      opened ??= open();
+      const { worker, given } = await opened;
+      for (let from = 0; from < settings.distanceCount; from += CHUNK) {
+        context.signal.throwIfAborted();
+        const to = Math.min(from + CHUNK, settings.distanceCount);
+        const chosen = Array.from({ length: to - from }, (_, i) => given[(from + i) % given.length] as (typeof given)[number]);
+        const inputs = conditions.inputs({
+          label: Int32Array.from(chosen, ({ label }) => label),
+          caption: chosen.map(({ caption }) => caption),
+        });
+        const noise = normals({ seed, stream: "watch/noise", ...at(from, to) });
+        await show(worker, await sample({ noise, rows: to - from, ...inputs }));
+      }
+      return worker.call("measure", undefined);
+    },
+    close: async () => {
+      await (await opened?.catch(() => undefined))?.worker.close();
+    },
+  };
+}
+
+/** How a training loop measures by a watch. `reference` is a hash of what is compared with. */
+export function measuringOf(options: {
+  settings: Pick<TrainSettings, "distanceEvery" | "distanceCount" | "distanceFeatures" | "keep" | "patience">;
+  watch: Watch;
+  sample: (inputs: SamplerInputs) => Promise<Float32Array>;
+  reference: string;
+}): Measuring {
+  const { settings, watch, sample, reference } = options;
+  const { distanceEvery, distanceCount, distanceFeatures, keep, patience } = settings;
+  return {
+    ...{ every: distanceEvery, keep, patience },
+    identity: textHash(JSON.stringify([distanceCount, distanceFeatures, reference])),
+    measure: async () => ({ ...(await watch.measure(sample)) }),
+  };
+}
+
+/** The weights that a training is to write, of the sets it ended with. */
+export function keptOf(sets: Record<string, Weights>, { keep }: Pick<TrainSettings, "keep">): Weights {
+  return (keep === "best" ? sets.best : undefined) ?? (sets.average as Weights);
+}
+
+/** Samples and pictures held at a time. */
+const CHUNK = 256;
+
+/** Latents of any number of rows from a sampler that is always called with {@link SAMPLED_AT_ONCE}: the last call repeats its first row. */
+export async function sampleEvenly(sample: (inputs: SamplerInputs) => Promise<Float32Array>, inputs: SamplerInputs): Promise<Float32Array> {
+  const { rows } = inputs;
+  const made = new Float32Array(inputs.noise.length);
+  const size = inputs.noise.length / rows;
+  for (let from = 0; from < rows; from += SAMPLED_AT_ONCE) {
+    const filled = <T extends Float32Array | Int32Array>(values: T): T => {
+      const width = values.length / rows;
+      const part = new (values.constructor as new (n: number) => T)(SAMPLED_AT_ONCE * width);
+      for (let row = 0; row < SAMPLED_AT_ONCE; row++) {
+        const source = from + row < rows ? from + row : from;
+        part.set(values.subarray(source * width, (source + 1) * width), row * width);
+      }
+      return part;
+    };
+    const latents = await sample({
+      ...{ noise: filled(inputs.noise), rows: SAMPLED_AT_ONCE },
+      ...(inputs.label && { label: filled(inputs.label) }),
+      ...(inputs.tokens && { tokens: filled(inputs.tokens) }),
+    });
+    made.set(latents.subarray(0, Math.min(SAMPLED_AT_ONCE, rows - from) * size), from * size);
+  }
+  return made;
+}
+
+/**
+ * Real images of a store, which are waited for, {@link REFERENCE_ROWS} at most. Their shuffled order is always the same:
+ * any first part of it has classes as the whole.
+ */
+export async function imageRows(
+  store: Store<LatentManifest>,
+  { statistics, spec }: Pick<DenoiserDescription, "statistics" | "spec">,
+  context: Context,
+): Promise<WatchedRow[]> {
+  const order = permutation({ seed: 0, stream: "watch/reference", length: store.manifest.entries });
+  const places = new Map(Array.from(order.subarray(0, REFERENCE_ROWS), (index, place) => [index, place]));
+  const rows: WatchedRow[] = [];
+  for (let shard = 0; shard < store.shards; shard++) {
+    await waitForShard(store, shard, context);
+    for (const { index, latent, label, caption } of await readShard(store, shard)) {
+      const place = places.get(index);
+      if (place === undefined) continue;
+      rows[place] = { latent: normalise(latent, statistics, spec.diffusion.sigmaData), label, caption };
+    }
+  }
+  return rows.filter(Boolean); // rejected images leave holes
+}
+
+/** The teacher's own latents: the store's first `count` rows, which are waited for. */
+export async function teacherRows(store: Store<TripleManifest>, count: number, context: Context): Promise<WatchedRow[]> {
+  const rows: WatchedRow[] = [];
+  for (let shard = 0; shard < store.shards && rows.length < count; shard++) {
+    await waitForShard(store, shard, context);
+    rows.push(...(await readTriples(store, shard)));
+  }
+  return rows.slice(0, count);
+}

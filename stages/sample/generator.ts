@@ -1,0 +1,124 @@
+/** A teacher or student of a run folder as a generator of pictures. */
+import { normals } from "../../schemas/numbers/philox.ts";
+import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
+import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
+import type { Conditioned } from "../../models/conditions.ts";
+import { readCodec, readDenoiser } from "../runs/model.ts";
+import { createPainter } from "./picture-decoder.ts";
+import type { Picture } from "../picture/grid.ts";
+import { conditionsOf } from "../simulate/row-conditions.ts";
+import { startWorker } from "../workers/start.ts";
+
+/** Which samples: number `start` and the `count - 1` after it, each a function of the seed, its number and condition. */
+export interface Draw {
+  seed: number;
+  start?: number;
+  count: number;
+  /** [count]; -1, or none at all, for the classes in turn. */
+  labels?: ArrayLike<number>;
+  /** [count]; null, or none at all, for captions drawn from those the model keeps. */
+  captions?: readonly (string | null)[];
+}
+
+/** A picture and the condition it was made under. */
+export interface Generated extends Picture {
+  label: number | null;
+  caption: string | null;
+}
+
+export interface Generator {
+  kind: "teacher" | "student";
+  /** Network evaluations per sample. */
+  nfe: number;
+  description: DenoiserDescription;
+  /** Pictures in order, `batch` at a time. */
+  sample: (draw: Draw) => AsyncGenerator<Generated>;
+  /** Clean latents [count * h * w * c] in the model's scale, of the same samples. */
+  latents: (draw: Draw) => Promise<Float32Array>;
+  /** Pictures of such latents. */
+  decode: (latents: Float32Array) => Promise<Picture[]>;
+  close: () => Promise<void>;
+}
+
+/**
+ * Opens the model of a run folder: a student makes a sample with one evaluation, a teacher by `settings.simulate`.
+ * `batch` samples go through the network at once.
+ */
+export async function openGenerator(options: { path: string; settings: Settings; context: Context; batch?: number }): Promise<Generator> {
+  const { path, settings, context } = options;
+  const { engine, simulate } = settings;
+  const { batch = simulate.batch } = options;
+  const { description, weights } = await readDenoiser(path);
+  const codec = await readCodec(path);
+  const { role, spec, statistics } = description;
+  const plan: SamplerPlan = role === "student" ? { solver: "euler", steps: 1, guidance: 1 } : simulate;
+  const conditions = conditionsOf(description);
+  const { condition } = spec.network;
+  const length = spec.shape.reduce((product, side) => product * side, 1);
+  const sampler: SamplerOptions = { spec, weights, plan, batch, engine };
+  const compute = await startWorker<Sampler>({
+    name: "sampler",
+    module: new URL("../workers/sampler.ts", import.meta.url),
+    remedy: "lower simulate.batch",
+    options: sampler,
+    signal: context.signal,
+  });
+  const painter = await createPainter({ codec, engine, context, spec, statistics, batch: Math.min(batch, 16) }).catch(async (error) => {
+    await compute.close();
+    throw error;
+  });
+
+  /** The conditions asked for; where there are none, the model's own. */
+  function conditioned({ seed, start = 0, count, labels, captions }: Draw): Conditioned {
+    const own = conditions.spread(start + count, description.captions, seed);
+    const label = Int32Array.from({ length: count }, (_, i) => {
+      const asked = labels?.[i] ?? -1;
+      return asked >= 0 ? asked : (own.label[start + i] as number);
+    });
+    const unknown = condition === "class" ? label.find((value) => value >= spec.classes.length) : undefined;
+    if (unknown !== undefined) {
+      throw new Failure(
+        `Cannot generate class ${unknown} with ${path}: it has classes 0 to ${spec.classes.length - 1}. Name a reference with the same classes.`,
+      );
+    }
+    const caption = Array.from({ length: count }, (_, i) => captions?.[i] ?? own.caption[start + i] ?? null);
+    return { label, caption };
+  }
+
+  /** Samples under conditions, one call of the worker. Their noise is not that of any triple of the same seed. */
+  function integrate({ seed, start = 0, count }: Draw, given: Conditioned): Promise<Float32Array> {
+    const noise = normals({ seed, stream: "samples", offset: start * length, length: count * length });
+    return compute.call("sample", { noise, rows: count, ...conditions.inputs(given) });
+  }
+
+  return {
+    kind: role,
+    nfe: await compute.call("evaluations", undefined as never),
+    description,
+    latents: async (draw) => integrate(draw, conditioned(draw)),
+    decode: painter.decode,
+    sample: async function* (draw) {
+      const all = conditioned(draw);
+      for (let from = 0; from < draw.count; from += batch) {
+        const count = Math.min(batch, draw.count - from);
+        const label = all.label.subarray(from, from + count);
+        const caption = all.caption.slice(from, from + count);
+        const latents = await integrate({ ...draw, start: (draw.start ?? 0) + from, count }, { label, caption });
+        for (const [i, picture] of (await painter.decode(latents)).entries()) {
+          yield {
+            ...picture,
+            label: condition === "class" ? (label[i] as number) : null,
+            caption: condition === "caption" ? (caption[i] as string | null) : null,
+          };
+        }
+      }
+    },
+    close: async () => {
+      await Promise.all([compute.close(), painter.close()]);
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** Turns normalised latents into picture grids: undoes the normalisation, decodes in a worker, writes a PNG. */
+import type { DenoiserSpec } from "../../models/denoiser.ts";
+import type { Context } from "../../schemas/events.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
+import type { Codec as CodecApi } from "../workers/codec.ts";
+import type { Codec } from "../runs/model.ts";
+import type { Picture } from "../picture/grid.ts";
+import { writeGrid } from "../picture/write-grid.ts";
+import { denormalise, type Statistics } from "../../store/statistics.ts";
+import { startWorker } from "../workers/start.ts";
+
+export interface Painter {
+  /** Images of latents [rows * h * w * c]. */
+  decode: (latents: Float32Array) => Promise<Picture[]>;
+  paint: (options: { path: string; latents: Float32Array; columns: number; captions?: string[]; rowLabels?: string[] }) => Promise<void>;
+  close: () => Promise<void>;
+}
+
+/** A painter for latents as the codec makes them, or as a denoiser does where `spec` and `statistics` are given. */
+export async function createPainter(options: {
+  codec: Codec;
+  engine: EngineSettings;
+  context: Context;
+  spec?: DenoiserSpec;
+  statistics?: Statistics;
+  /** Latents decoded at once; 16 unless given. */
+  batch?: number;
+}): Promise<Painter> {
+  const { codec, engine, context, spec, statistics, batch = 16 } = options;
+  const compute = await startWorker<CodecApi>({
+    name: "image decoder",
+    module: new URL("../workers/codec.ts", import.meta.url),
+    remedy: "lower images.size",
+    options: { ...codec, batch, engine },
+    signal: context.signal,
+  });
+  const size = codec.description.imageSize;
+  const decode = async (latents: Float32Array): Promise<Picture[]> => {
+    const raw = spec && statistics ? denormalise(latents, statistics, spec.diffusion.sigmaData) : latents;
+    const pixels = await compute.call("decode", raw);
+    const length = size * size * 3;
+    return Array.from({ length: pixels.length / length }, (_, i) => ({
+      pixels: pixels.subarray(i * length, (i + 1) * length),
+      width: size,
+      height: size,
+    }));
+  };
+  return {
+    decode,
+    paint: async ({ path, latents, ...words }) => {
+      await writeGrid({ path, images: await decode(latents), ...words, scale: size < 48 ? 2 : 1 });
+    },
+    close: compute.close,
+  };
+}

@@ -1,0 +1,81 @@
+/** Makes shards of a triple store: conditions | teacher's ODE where nothing is kept | store */
+import type { Compute } from "../../engine/compute.ts";
+import type { Context } from "../../schemas/events.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { TripleManifest } from "../../schemas/store.ts";
+import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
+import { drain, pull } from "../flow/mod.ts";
+import type { Denoiser } from "../runs/model.ts";
+import { conditionsOf, type RowCondition, type RowConditions } from "./row-conditions.ts";
+import { conditionShards, type Kept, type Sample, simulateShards, writeTripleShards } from "./simulate.ts";
+import { idRange, type Store } from "../../store/store.ts";
+import { withThreads } from "../workers/threads.ts";
+import { startWorker } from "../workers/start.ts";
+
+/** Rows of one call of the sampler: what a row's last bits may depend on. */
+export function batchOf({ entries, rowsPerShard }: { entries: number; rowsPerShard: number }, batch: number): number {
+  return Math.min(batch, rowsPerShard, entries);
+}
+
+/** Fills the given shards. The teacher is loaded when the first row must be simulated; answers figures about that. */
+export async function fillTriples(options: {
+  store: Store<TripleManifest>;
+  shards: number[];
+  conditions: Pick<RowConditions, "of">;
+  keep?: (shard: number, conditions: RowCondition[]) => Promise<Kept | undefined>;
+  teacher: () => Promise<Denoiser>;
+  /** Of the sampler's engine; the settings' otherwise. */
+  threads?: number;
+  settings: Settings;
+  context: Context;
+}): Promise<Record<string, number>> {
+  const { store, shards, conditions, keep, settings, context } = options;
+  const { signal, report } = context;
+  const { entries } = store.manifest;
+  if (shards.length === 0) return {};
+  const todo = shards.map((shard) => idRange(store.manifest, shard)).reduce((sum, { from, to }) => sum + to - from, 0);
+  const batch = batchOf(store.manifest, settings.simulate.batch);
+
+  let compute: Compute<Sampler> | undefined;
+  let simulated = 0;
+  let seconds = 0;
+  const start = async () => {
+    const { description, weights } = await options.teacher();
+    const engine = withThreads(settings.engine, options.threads ?? settings.simulate.threads);
+    const sampler: SamplerOptions = { spec: description.spec, weights, plan: settings.simulate, batch, engine };
+    compute = await startWorker<Sampler>({
+      name: "teacher sampler",
+      module: new URL("../workers/sampler.ts", import.meta.url),
+      remedy: "lower simulate.batch",
+      options: sampler,
+      signal,
+    });
+    return { compute, inputs: conditionsOf(description).inputs };
+  };
+  let started: ReturnType<typeof start> | undefined;
+  const sample: Sample = async ({ noise, rows, ...given }) => {
+    const { compute, inputs } = await (started ??= start());
+    const before = performance.now();
+    const latents = await compute.call("sample", { noise, rows, ...inputs(given) });
+    seconds += (performance.now() - before) / 1000;
+    simulated += rows;
+    return latents;
+  };
+
+  try {
+    await drain(
+      pull(() => shards).pipe(
+        conditionShards({ store, conditions, keep }),
+        simulateShards({ store, sample, batch, done: entries - todo, report }),
+        writeTripleShards(store),
+      ),
+      { signal },
+    );
+    if (!compute) return {};
+    const evaluations = await compute.call("evaluations", undefined as never);
+    return { evaluations, "seconds per triple": seconds / simulated };
+  } finally {
+    await started?.catch(() => {}); // a worker about to start is closed too
+    await compute?.close();
+  }
+}

@@ -1,0 +1,148 @@
+/** The condition of every row of a simulation, a pure function of the row's id: the teacher's own, or those of images. */
+import { integers } from "../../schemas/numbers/philox.ts";
+import { parseTokenizer } from "../../models/text/tokenizer.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import { type Conditions, createConditions } from "../../models/conditions.ts";
+import type { TripleRow } from "../../store/columns.ts";
+import { waitForShard } from "../../store/follow.ts";
+import { textHash } from "../../store/hash.ts";
+import { openLatentStore } from "../../store/latents.ts";
+import { readShardMetadata } from "../../store/shard.ts";
+import { idRange, readShard, type Store, shardPath } from "../../store/store.ts";
+
+export type RowCondition = Pick<TripleRow, "imageIndex" | "label" | "caption">;
+
+export interface RowConditions {
+  /** What the conditions are a function of, for store.json. */
+  identity: TripleManifest["conditions"];
+  /** The conditions of rows `from` to `to` (exclusive). */
+  of: (range: { from: number; to: number }, signal: AbortSignal) => Promise<RowCondition[]>;
+}
+
+interface Options {
+  teacher: DenoiserDescription;
+  /** Latent store whose rows lend their labels or captions, in order and over again; it may still be growing. */
+  latents?: string;
+  seed: number;
+  /** Called when the latent store has not come to a shard yet. */
+  onWait?: (shard: number) => void;
+}
+
+/**
+ * Conditions as the teacher wants them. Without `latents` classes come in turn, and captions are drawn by `seed` from
+ * those that the teacher keeps. Throws a Failure where the classes of the store are not the teacher's, or where the
+ * teacher keeps no captions.
+ */
+export async function openRowConditions({ teacher, latents, seed, onWait }: Options): Promise<RowConditions> {
+  const { condition } = teacher.spec.network;
+  if (condition === "none") return { identity: { source: "none" }, of: async (range) => each(range, () => ({})) };
+  if (latents !== undefined) {
+    const store = await openLatentStore({ folder: latents });
+    if (condition === "class") checkClasses(store, teacher.spec.classes);
+    return conditionsOfImages({ store, condition, onWait });
+  }
+  return condition === "class" ? classesInTurn(teacher.spec.classes) : drawnCaptions(teacher.captions, seed);
+}
+
+/** How a denoiser of a run folder takes its conditions. */
+export function conditionsOf({ spec, tokenizer }: DenoiserDescription): Conditions {
+  return createConditions({ spec, ...(tokenizer !== undefined && { tokenizer: parseTokenizer(tokenizer, "model.json").data }) });
+}
+
+function classesInTurn(classes: readonly string[]): RowConditions {
+  const of: RowConditions["of"] = async (range) => each(range, (id) => ({ label: id % classes.length }));
+  return { identity: { source: "classes" }, of };
+}
+
+function drawnCaptions(captions: readonly string[], seed: number): RowConditions {
+  if (captions.length === 0) {
+    throw new Failure(
+      "Cannot simulate a caption teacher without captions: its model.json keeps none. Name a latent store with --conditions.",
+    );
+  }
+  return {
+    identity: { source: "captions", hash: textHash(JSON.stringify(captions)) },
+    of: async ({ from, to }) => {
+      const stream = "conditions/captions";
+      const drawn = integers({ seed, stream, offset: from, length: to - from, below: captions.length });
+      return Array.from(drawn, (i) => ({ caption: captions[i] }));
+    },
+  };
+}
+
+/** Row k of the simulation takes the condition of row (k mod rows) of the latent store, counted through its shards. */
+function conditionsOfImages({
+  store,
+  condition,
+  onWait,
+}: {
+  store: Store<LatentManifest>;
+  condition: "class" | "caption";
+  onWait?: (shard: number) => void;
+}): RowConditions {
+  const counts: number[] = []; // rows of each shard, as far as looked at: rejected images make shards short
+  let at: { shard: number; conditions: RowCondition[] } | undefined; // the shard read last
+
+  async function locate(row: number, signal: AbortSignal): Promise<{ shard: number; offset: number }> {
+    let before = 0;
+    for (let shard = 0; shard < store.shards; shard++) {
+      counts[shard] ??= await countRows(store, shard, { signal, onWait });
+      if (row < before + (counts[shard] as number)) return { shard, offset: row - before };
+      before += counts[shard] as number;
+    }
+    if (before === 0) throw new Failure(`Cannot take conditions from ${store.folder}: every image in it was rejected. See its quarantine.`);
+    return locate(row % before, signal);
+  }
+
+  return {
+    identity: { source: store.fingerprint },
+    of: async ({ from, to }, signal) => {
+      const found: RowCondition[] = [];
+      while (found.length < to - from) {
+        const { shard, offset } = await locate(from + found.length, signal);
+        if (at?.shard !== shard) {
+          const rows = await readShard(store, shard);
+          at = {
+            shard,
+            conditions: rows.map(({ index, [wanted[condition]]: value }) => ({ imageIndex: index, [wanted[condition]]: value })),
+          };
+        }
+        found.push(...at.conditions.slice(offset, offset + to - from - found.length));
+      }
+      return found;
+    },
+  };
+}
+
+const wanted = { class: "label", caption: "caption" } as const;
+
+/** How many rows a shard has, once it is there: read from its end alone. */
+async function countRows(
+  store: Store<LatentManifest>,
+  shard: number,
+  options: { signal: AbortSignal; onWait?: (shard: number) => void },
+): Promise<number> {
+  await waitForShard(store, shard, options);
+  const { failed = "[]" } = await readShardMetadata(shardPath(store, shard)).catch(async (error) => {
+    await readShard(store, shard); // says in words what is damaged
+    throw error;
+  });
+  const { from, to } = idRange(store.manifest, shard);
+  return to - from - (JSON.parse(failed) as unknown[]).length;
+}
+
+/** Throws a Failure where the classes of a latent store are not the teacher's. */
+export function checkClasses({ folder, manifest }: Store<LatentManifest>, classes: readonly string[]): void {
+  if (JSON.stringify(manifest.classes) === JSON.stringify(classes)) return;
+  const named = (names: readonly string[]): string =>
+    names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : "");
+  throw new Failure(
+    `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). Name the store the teacher was trained on, or none to use the teacher's own.`,
+  );
+}
+
+function each({ from, to }: { from: number; to: number }, of: (id: number) => RowCondition): RowCondition[] {
+  return Array.from({ length: to - from }, (_, i) => of(from + i));
+}

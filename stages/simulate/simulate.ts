@@ -1,0 +1,191 @@
+/** Turns planned shards into triples: conditions, the teacher's ODE in a worker, the store. */
+import { setImmediate } from "node:timers/promises";
+import type { OperatorFunction } from "rxjs";
+import type { PipelineEvent } from "../../schemas/events.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Draft, TripleManifest } from "../../schemas/store.ts";
+import type { Conditioned } from "../../models/conditions.ts";
+import { stage } from "../flow/mod.ts";
+import type { RowCondition, RowConditions } from "./row-conditions.ts";
+import type { TripleRow } from "../../store/columns.ts";
+import { textHash } from "../../store/hash.ts";
+import type { FailedRow } from "../../store/journal.ts";
+import { idRange, type Store, writeShard } from "../../store/store.ts";
+import { noiseOf } from "../../store/triples.ts";
+
+/** The identity of the triple store that this teacher gives under these conditions. */
+export function tripleManifestOf(options: {
+  teacher: DenoiserDescription;
+  conditions: RowConditions["identity"];
+  settings: Settings;
+  version: string;
+}): Draft<TripleManifest> {
+  const { teacher, conditions, settings, version } = options;
+  const { hash, role, statistics, spec } = teacher;
+  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
+  return {
+    shape: spec.shape,
+    dtype,
+    entries: count,
+    rowsPerShard,
+    classes: spec.network.condition === "class" ? spec.classes : [],
+    seed: String(settings.seed),
+    noise,
+    teacher: { hash, role, description: textHash(JSON.stringify(teacher)), statistics },
+    solver: { name: solver, steps },
+    diffusion: spec.diffusion,
+    guidance,
+    conditions,
+    engine: { device: settings.engine.device, precision: settings.engine.precision, version, batch }, // a product's last bits may depend on its rows
+  };
+}
+
+/** Rows and failures that need not be simulated again, by id. */
+export interface Kept {
+  rows: Map<number, TripleRow>;
+  failed: Map<number, FailedRow>;
+}
+
+interface PlannedShard {
+  shard: number;
+  from: number;
+  conditions: RowCondition[];
+  kept?: Kept;
+}
+
+/**
+ * Looks up the conditions of each shard, and what of it is known already; one shard ahead, waiting for the images where
+ * they are still coming.
+ */
+export function conditionShards({
+  store,
+  conditions,
+  keep,
+}: {
+  store: Store<TripleManifest>;
+  conditions: Pick<RowConditions, "of">;
+  /** What of a shard need not be simulated. */
+  keep?: (shard: number, conditions: RowCondition[]) => Promise<Kept | undefined>;
+}): OperatorFunction<number, PlannedShard> {
+  return stage({
+    name: "conditions",
+    capacity: 1,
+    work: async (shard, signal): Promise<PlannedShard> => {
+      const range = idRange(store.manifest, shard);
+      const found = await conditions.of(range, signal);
+      return { shard, from: range.from, conditions: found, kept: await keep?.(shard, found) };
+    },
+  });
+}
+
+export interface TripleShard {
+  shard: number;
+  rows: TripleRow[];
+  failed: FailedRow[];
+}
+
+/** Solves the teacher's ODE for a batch of noise under its conditions. */
+export type Sample = (batch: { noise: Float32Array; rows: number } & Conditioned) => Promise<Float32Array>;
+
+/**
+ * Solves the teacher's ODE for the rows of one shard at a time, `batch` rows a call; the noise of the next batch is made
+ * while the worker is busy. Of the rows that are kept a batch of its own is not solved again. A row whose latent is not
+ * finite fails. Holds two shards: one at work, one to be written.
+ */
+export function simulateShards(options: {
+  store: Store<TripleManifest>;
+  sample: Sample;
+  batch: number;
+  /** Rows done already. */
+  done: number;
+  report: (event: PipelineEvent) => void;
+}): OperatorFunction<PlannedShard, TripleShard> {
+  const { store, sample, batch, report } = options;
+  const { shape, seed, entries, noise: noiseColumn } = store.manifest;
+  const length = shape[0] * shape[1] * shape[2];
+  let { done } = options;
+  let failures = 0;
+
+  const progress = (): void =>
+    report({ type: "progress", stage: "simulate", done, total: entries, unit: "triples", values: { failed: failures } });
+
+  /** The batch that starts at a row of a shard: undefined when all of it is kept, or when the shard ends before. */
+  const prepare = async ({ from, conditions, kept }: PlannedShard, start: number) => {
+    const part = conditions.slice(start, start + batch);
+    if (part.every((_, i) => isKept(kept, from + start + i))) return undefined;
+    const noise = new Float32Array(part.length * length);
+    for (let i = 0; i < part.length; i++) {
+      noise.set(noiseOf({ seed: BigInt(seed), id: from + start + i }, length), i * length);
+      if (((i + 1) * length) % PIECE < length) await setImmediate(); // the control thread has others to serve
+    }
+    const label = Int32Array.from(part, (row) => row.label ?? -1);
+    return { noise, rows: part.length, label, caption: part.map((row) => row.caption ?? null) };
+  };
+
+  const simulated = (id: number, condition: RowCondition, latent: Float32Array, noise: Float32Array): TripleRow | FailedRow => {
+    const bad = latent.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
+    if (bad > 0) return { id, reason: `${bad} of the ${length} values of its latent are not finite` };
+    return { id, seed: BigInt(seed), ...condition, ...(noiseColumn === "stored" && { noise }), latent };
+  };
+
+  progress();
+  return stage({
+    name: "simulate",
+    capacity: 2,
+    concurrency: 1,
+    work: async (planned, signal): Promise<TripleShard> => {
+      const { shard, from, conditions, kept } = planned;
+      const rows: TripleRow[] = [];
+      const failed: FailedRow[] = [];
+      const add = (made: TripleRow | FailedRow): void => {
+        if ("latent" in made) rows.push(made);
+        else failed.push(made);
+        failures += "latent" in made ? 0 : 1;
+      };
+      let next = await prepare(planned, 0);
+      for (let start = 0; start < conditions.length; start += batch) {
+        signal.throwIfAborted();
+        const current = next;
+        const [latents, following] = await Promise.all([current && sample(current), prepare(planned, start + batch)]);
+        next = following;
+        for (let i = 0; i < Math.min(batch, conditions.length - start); i++) {
+          const id = from + start + i;
+          const condition = conditions[start + i] as RowCondition;
+          const piece = [i * length, (i + 1) * length] as const;
+          const known = kept?.rows.get(id);
+          if (known) add(rewritten(known, condition, noiseColumn === "stored", length));
+          else if (kept?.failed.has(id)) add(kept.failed.get(id) as FailedRow);
+          else add(simulated(id, condition, latents!.subarray(...piece), current!.noise.subarray(...piece)));
+          done++;
+        }
+        progress();
+      }
+      return { shard, rows, failed };
+    },
+  });
+}
+
+function isKept(kept: Kept | undefined, id: number): boolean {
+  return kept !== undefined && (kept.rows.has(id) || kept.failed.has(id));
+}
+
+/** A kept row under the conditions and with the columns of its new store. */
+function rewritten({ id, seed, noise, latent }: TripleRow, condition: RowCondition, stored: boolean, length: number): TripleRow {
+  return { id, seed, ...condition, ...(stored && { noise: noise ?? noiseOf({ id, seed }, length) }), latent };
+}
+
+/** Noise values made at a stretch: a few milliseconds. */
+const PIECE = 2 ** 17;
+
+/** Writes each shard and lets it through. */
+export function writeTripleShards(store: Store<TripleManifest>): OperatorFunction<TripleShard, TripleShard> {
+  return stage({
+    name: "write triples",
+    capacity: 1,
+    work: async (item): Promise<TripleShard> => {
+      await writeShard(store, item);
+      return item;
+    },
+  });
+}

@@ -1,0 +1,76 @@
+/** Encodes and decodes images in a worker: between pixels and latents, by the codec a folder describes. */
+import { createEngine, type Program } from "../../engine/engine.ts";
+import type { Tensor } from "../../engine/tfjs.ts";
+import type { Weights } from "../../engine/weights.ts";
+import { decode as decodeAutoencoder, encode as encodeAutoencoder } from "../../models/codecs/autoencoder.ts";
+import { decodeTaesd, encodeTaesd } from "../../models/codecs/taesd.ts";
+import type { Parameters } from "../../models/layers.ts";
+import type { CodecDescription } from "../../schemas/model.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
+import { deviceOf } from "./device.ts";
+
+export interface CodecOptions {
+  description: CodecDescription;
+  weights: Weights;
+  batch: number;
+  engine: EngineSettings;
+}
+
+/** The worker's methods; see engine/compute.ts. Each program is compiled when first needed. */
+export async function create({ description, weights, batch, engine: where }: CodecOptions) {
+  const engine = await createEngine(deviceOf(where));
+  const { imageSize, shape } = description;
+  const image = [batch, imageSize, imageSize, 3];
+  const latent = [batch, ...shape];
+  const compile = (name: string, from: number[], apply: (parameters: Parameters, x: Tensor) => Tensor): Promise<Program> =>
+    engine.compile({
+      name,
+      sets: { codec: engine.constants("codec", weights) },
+      inputs: { x: { shape: from } },
+      run: ({ codec }, { x }) => ({ outputs: { y: apply(codec, x as Tensor) } }),
+    });
+  let encoder: Promise<Program> | undefined;
+  let decoder: Promise<Program> | undefined;
+  const encodeTensors = (p: Parameters, x: Tensor): Tensor => {
+    if (description.kind === "pixel") return x;
+    return description.kind === "taesd" ? encodeTaesd(description.config, p, x) : encodeAutoencoder(description.config, p, x);
+  };
+  const decodeTensors = (p: Parameters, x: Tensor): Tensor => {
+    if (description.kind === "pixel") return x;
+    return description.kind === "taesd" ? decodeTaesd(description.config, p, x) : decodeAutoencoder(description.config, p, x);
+  };
+
+  /** Applies a program to any number of rows, filling the last batch with zeros. */
+  async function inBatches(program: Program, x: Float32Array, from: number[], to: number[]): Promise<Float32Array> {
+    const [inSize, outSize] = [from, to].map((s) => s.slice(1).reduce((a, b) => a * b, 1)) as [number, number];
+    const rows = x.length / inSize;
+    const y = new Float32Array(rows * outSize);
+    for (let row = 0; row < rows; row += batch) {
+      const part = x.subarray(row * inSize, Math.min(row + batch, rows) * inSize);
+      const whole = part.length === batch * inSize ? part : new Float32Array(batch * inSize);
+      if (whole !== part) whole.set(part);
+      const result = (await program.run({ x: whole })).y as Float32Array;
+      y.set(result.subarray(0, (part.length / inSize) * outSize), row * outSize);
+    }
+    return y;
+  }
+
+  return {
+    /** Pixels [rows * size * size * 3], 0 to 255 -> raw latents [rows * h * w * c]. */
+    encode: async (pixels: Uint8Array): Promise<Float32Array> => {
+      const scaled = Float32Array.from(pixels, (value) => value / 127.5 - 1);
+      if (description.kind === "pixel") return scaled;
+      encoder ??= compile("encode", image, encodeTensors);
+      return inBatches(await encoder, scaled, image, latent);
+    },
+    /** Raw latents [rows * h * w * c] -> pixels [rows * size * size * 3], rounded and clamped to 0..255. */
+    decode: async (latents: Float32Array): Promise<Uint8Array> => {
+      const toBytes = (values: Float32Array): Uint8Array => Uint8Array.from(Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5)); // the clamped array rounds
+      if (description.kind === "pixel") return toBytes(latents);
+      decoder ??= compile("decode", latent, decodeTensors);
+      return toBytes(await inBatches(await decoder, latents, latent, image));
+    },
+  };
+}
+
+export type Codec = Awaited<ReturnType<typeof create>>;

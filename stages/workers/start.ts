@@ -1,0 +1,21 @@
+/** Compute workers as pipelines start them: one that runs out of memory ends the command with a sentence and a remedy. */
+import { type Compute, type ComputeError, type ComputeOptions, type Methods, startCompute } from "../../engine/compute.ts";
+import { Failure } from "../../schemas/failure.ts";
+
+/**
+ * Starts a compute module like `startCompute`. `remedy` says what to do when its memory does not suffice, as in
+ * "lower simulate.batch": that is then a Failure which names the worker.
+ */
+export async function startWorker<Api extends Methods>(options: ComputeOptions & { remedy: string }): Promise<Compute<Api>> {
+  const { remedy, ...rest } = options;
+  const explained = async <T>(promise: Promise<T>): Promise<T> => {
+    try {
+      return await promise;
+    } catch (error) {
+      if ((error as ComputeError | undefined)?.name !== "ComputeError" || (error as ComputeError).kind !== "memory") throw error;
+      throw new Failure(`${(error as ComputeError).message}; ${remedy}, or end other programs`, { cause: error });
+    }
+  };
+  const compute = await explained(startCompute<Api>(rest));
+  return { call: (...call) => explained(compute.call(...call)), close: compute.close };
+}

@@ -1,0 +1,114 @@
+/**
+ * Watches a training in a worker: how far a small sample of generated images is from real ones. Cheap rather than
+ * exact: a trend to steer by, whose figures are not those of `evaluate`.
+ */
+import { createEngine } from "../../engine/engine.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
+import { loadFeatureNetwork } from "../../models/features/load.ts";
+import { planResize } from "../../models/features/resize.ts";
+import { frechetDistance } from "../../models/metrics/frechet.ts";
+import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
+import { compileFeatures } from "../evaluate/describe.ts";
+import { deviceOf } from "./device.ts";
+
+export interface WatcherOptions {
+  /** As `evaluate.features`: "auto", "builtin" or the path of a safetensors file. */
+  features: string;
+  /** Side of the images, in pixels. */
+  imageSize: number;
+  engine: EngineSettings;
+}
+
+export interface Watched {
+  /** Fréchet distance of the sample from the reference, in the features' units squared. */
+  distance: number;
+  /** Spread of the sample over that of the reference: root of the traces' ratio. 1 is as varied, 0 all the same. */
+  diversity: number;
+}
+
+/** The worker's methods; see engine/compute.ts. */
+export async function create({ features, imageSize, engine: where }: WatcherOptions) {
+  const engine = await createEngine(deviceOf(where));
+  const network = await loadFeatureNetwork({ path: features, imageSize });
+  const { size, dimension } = network;
+  const program = await compileFeatures({ network, engine, batch: BATCH });
+  const resize = planResize({ width: imageSize, height: imageSize, size });
+  const project = projection(dimension);
+  let reference: Gaussian | undefined;
+  let sums = runningStatistics(project.dimension);
+
+  /** Closes the set that was being added to. */
+  const closed = (): Gaussian => {
+    const result = sums.result();
+    sums = runningStatistics(project.dimension);
+    return result;
+  };
+
+  return {
+    /** What is measured in. */
+    network: async () => ({ name: network.name, hash: network.hash, dimension, directions: project.dimension }),
+    /** Adds images [n, imageSize, imageSize, 3] to the open set; 64 at a time are what a run of the network takes. */
+    add: async (pixels: Uint8Array): Promise<void> => {
+      const length = imageSize * imageSize * 3;
+      const count = pixels.length / length;
+      for (let from = 0; from < count; from += BATCH) {
+        const rows = Math.min(BATCH, count - from);
+        const images = new Float32Array(BATCH * size * size * 3);
+        for (let row = 0; row < rows; row++) {
+          const at = (from + row) * length;
+          images.set(resize(pixels.subarray(at, at + length)), row * size * size * 3);
+        }
+        const outputs = await program.run({ images });
+        sums.add(project.apply((outputs.features as Float32Array).subarray(0, rows * dimension), rows));
+      }
+    },
+    /** Takes the open set as the reference. */
+    refer: async (): Promise<void> => {
+      reference = closed();
+    },
+    /** Measures the open set against the reference, and opens the next. */
+    measure: async (): Promise<Watched> => {
+      const sample = closed();
+      if (!reference) throw new Error("a sample was measured before there was a reference");
+      return {
+        distance: frechetDistance(sample, reference),
+        diversity: Math.sqrt(trace(sample) / Math.max(trace(reference), Number.MIN_VALUE)),
+      };
+    },
+  };
+}
+
+export type Watcher = Awaited<ReturnType<typeof create>>;
+
+const BATCH = 64;
+
+/** Directions that a thousand samples have a sound covariance in. */
+const DIRECTIONS = 128;
+
+/**
+ * Features of more dimensions than {@link DIRECTIONS} are seen along as many random ones, always the same: normal with
+ * variance 1 / DIRECTIONS, so that squared lengths keep their expectation (Johnson and Lindenstrauss 1984).
+ */
+export function projection(dimension: number): { dimension: number; apply: (features: Float32Array, rows: number) => ArrayLike<number> } {
+  if (dimension <= DIRECTIONS) return { dimension, apply: (features) => features };
+  const directions = normals({ seed: 0, stream: "watcher/directions", length: dimension * DIRECTIONS });
+  const scale = 1 / Math.sqrt(DIRECTIONS);
+  return {
+    dimension: DIRECTIONS,
+    apply: (features, rows) => {
+      const seen = new Float64Array(rows * DIRECTIONS);
+      for (let row = 0; row < rows; row++) {
+        for (let i = 0; i < dimension; i++) {
+          const value = features[row * dimension + i]! * scale;
+          for (let k = 0; k < DIRECTIONS; k++) seen[row * DIRECTIONS + k]! += value * directions[i * DIRECTIONS + k]!;
+        }
+      }
+      return seen;
+    },
+  };
+}
+
+function trace({ mean, covariance }: Gaussian): number {
+  return mean.reduce((sum, _, i) => sum + covariance[i * mean.length + i]!, 0);
+}

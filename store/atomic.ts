@@ -1,0 +1,146 @@
+/** Files that appear whole or not at all: temporary name, write, fsync, rename, fsync of the folder. */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { Failure } from "../schemas/failure.ts";
+import { crc32 } from "./crc.ts";
+
+/** Temporary names carry host and process, so that leftovers of a killed process can be told from work in progress. */
+const host = crc32(Buffer.from(hostname())).toString(16);
+const temporary = /^\..+\.([0-9a-f]+)-(\d+)-[0-9a-f]{8}\.tmp$/;
+
+/**
+ * Writes a file that is visible only when complete and durable; its folder is made if absent. `ready` runs when the
+ * bytes are safe under the temporary name `path`, just before they become visible; its failure leaves nothing behind.
+ * Throws a Failure that names the file, the reason and the remedy.
+ */
+export async function writeAtomic(
+  path: string,
+  content: Uint8Array | string,
+  ready?: (temporaryPath: string) => Promise<void>,
+): Promise<void> {
+  try {
+    for (let attempt = 1; !(await written(path, content, ready)); attempt++) {
+      if (attempt === ATTEMPTS)
+        throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
+    }
+  } catch (error) {
+    throw writeFailure(path, error);
+  }
+}
+
+const ATTEMPTS = 5;
+const inFlight = new Set<string>(); // temporary files of this process
+
+/** One attempt; false when another process, sealing the store, took the temporary file for an abandoned one. */
+async function written(path: string, content: Uint8Array | string, ready?: (temporaryPath: string) => Promise<void>): Promise<boolean> {
+  const folder = dirname(path);
+  const token = randomBytes(4).toString("hex");
+  const name = `.${basename(path)}.${host}-${process.pid}-${token}.tmp`;
+  const scratch = join(folder, name);
+  inFlight.add(name);
+  try {
+    await mkdir(folder, { recursive: true });
+    const file = await open(scratch, "wx");
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await ready?.(scratch);
+    if (!existsSync(scratch) && existsSync(folder)) return false;
+    await rename(scratch, path);
+    await syncFolder(folder);
+    return true;
+  } catch (error) {
+    await rm(scratch, { force: true }).catch(() => {});
+    throw error;
+  } finally {
+    inFlight.delete(name);
+  }
+}
+
+/** Appends one whole line and makes it durable. A torn line left by a kill is first ended, so it spoils only itself. */
+export async function appendLine(path: string, line: string): Promise<void> {
+  try {
+    const file = await open(path, "a+");
+    try {
+      const { size } = await file.stat();
+      const last = Buffer.alloc(1, "\n");
+      if (size > 0) await file.read(last, 0, 1, size - 1);
+      await file.appendFile(last.toString("latin1") === "\n" ? `${line}\n` : `\n${line}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw writeFailure(path, error);
+  }
+}
+
+/**
+ * Removes the temporary files that killed processes of this machine left in a folder; with `all`, every one that is not
+ * this process's own work in progress (another process at work writes its file again).
+ */
+export async function removeTemporaries(folder: string, options: { all?: boolean } = {}): Promise<void> {
+  for (const name of await namesIn(folder)) {
+    const match = temporary.exec(name);
+    if (!match) continue;
+    if (inFlight.has(name)) continue;
+    const abandoned = match[1] === host && (Number(match[2]) === process.pid || !isAlive(Number(match[2])));
+    if (options.all || abandoned) await rm(join(folder, name), { force: true });
+  }
+}
+
+/** The sorted names in a folder; none when it does not exist. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+export function isTemporary(name: string): boolean {
+  return temporary.test(name);
+}
+
+/** A rename is durable only once its folder is; Windows has no such call. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // alive, and another user's
+  }
+}
+
+const remedies: Record<string, string> = {
+  ENOSPC: "the disk is full. Free some space and run the same command again; everything finished is kept",
+  EDQUOT: "the disk quota is used up. Free some space and run the same command again; everything finished is kept",
+  EFBIG: "the file is larger than this system allows. Use smaller shards",
+  EACCES: "permission is denied. Make the folder writable or choose another with --out",
+  EPERM: "permission is denied. Make the folder writable or choose another with --out",
+  EROFS: "the file system is read-only. Choose another folder with --out",
+  ENOENT: "its folder was removed. Run the same command again",
+};
+
+function writeFailure(path: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  const remedy = code && remedies[code];
+  return remedy ? new Failure(`Cannot write ${path}: ${remedy}.`, { cause: error }) : error;
+}

@@ -1,0 +1,75 @@
+/** The latent store: encoded images with their names, labels and captions. */
+import type { Draft, LatentManifest } from "../schemas/store.ts";
+import { Failure } from "../schemas/failure.ts";
+import { ahead } from "./ahead.ts";
+import { type BatchOptions, rowBatches } from "./batches.ts";
+import type { LatentRow } from "./columns.ts";
+import { normalise, type Statistics } from "./statistics.ts";
+import { createStore, openStore, readShard, type Store } from "./store.ts";
+
+export interface LatentBatch {
+  step: number;
+  /** [batch, height, width, channels], flat. */
+  latent: Float32Array;
+  /** [batch]; -1 where there is none. */
+  label: Int32Array;
+  caption: (string | null)[];
+  rows: LatentRow[];
+}
+
+/** Creates a latent store or goes on with it; throws a Failure when another one stands in the folder. */
+export function createLatentStore(options: {
+  folder: string;
+  manifest: Draft<LatentManifest>;
+  /** Write a damaged store.json anew. */
+  repair?: boolean;
+}): Promise<Store<LatentManifest>> {
+  const { manifest, ...rest } = options;
+  return createStore<LatentManifest>({ ...rest, manifest: { ...manifest, kind: "latents" } });
+}
+
+/** Opens a latent store; throws a Failure when the folder holds none. */
+export async function openLatentStore(options: { folder: string }): Promise<Store<LatentManifest>> {
+  const store = await openStore(options);
+  if (store.manifest.kind === "latents") return store as Store<LatentManifest>;
+  throw new Failure(
+    `Cannot read latents from ${options.folder}: it is a store of ${store.manifest.kind}. Name the folder that ingest wrote.`,
+  );
+}
+
+/** All rows of the store in order, one shard in memory at a time. */
+export async function* readLatents(store: Store<LatentManifest>): AsyncGenerator<LatentRow> {
+  for (let shard = 0; shard < store.shards; shard++) yield* await readShard(store, shard);
+}
+
+type LatentOptions = BatchOptions & { scale?: { statistics: Statistics; sigmaData: number } };
+
+/**
+ * Batches in training order, each made while the one before is at work; normalised to `scale.sigmaData` by
+ * `scale.statistics` where given, else raw.
+ */
+export function latentBatches(store: Store<LatentManifest>, options: LatentOptions): AsyncGenerator<LatentBatch> {
+  return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
+}
+
+async function* batchesOf(store: Store<LatentManifest>, options: LatentOptions): AsyncGenerator<LatentBatch> {
+  const { scale } = options;
+  for await (const { step, rows } of rowBatches(store, options)) {
+    const latent = stacked(rows.map((row) => row.latent));
+    yield {
+      step,
+      latent: scale ? normalise(latent, scale.statistics, scale.sigmaData) : latent,
+      label: Int32Array.from(rows, (row) => row.label ?? -1),
+      caption: rows.map((row) => row.caption ?? null),
+      rows,
+    };
+  }
+}
+
+/** Tensors of one length, one after the other. */
+export function stacked(tensors: Float32Array[]): Float32Array {
+  const length = tensors[0]?.length ?? 0;
+  const out = new Float32Array(tensors.length * length);
+  for (const [i, tensor] of tensors.entries()) out.set(tensor, i * length);
+  return out;
+}

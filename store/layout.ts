@@ -1,0 +1,49 @@
+/** Where things stand in a store, and what is known of it while it is open. */
+import { join } from "node:path";
+import type { Manifest } from "../schemas/store.ts";
+import type { LatentRow, TripleRow } from "./columns.ts";
+import type { FailedRow, JournalEntry } from "./journal.ts";
+import type { Column } from "./shard.ts";
+
+export interface Store<M extends Manifest = Manifest> {
+  folder: string;
+  manifest: M;
+  /** sha256 of the manifest as store.json has it: what the rows are a function of. */
+  fingerprint: string;
+  columns: Column[];
+  /** How many shards the finished store has. */
+  shards: number;
+  /** What the journal said when last read, by shard. */
+  journal: Map<number, JournalEntry[]>;
+  /** Shards whose whole file was found sound by this process. */
+  sound: Set<number>;
+}
+
+export type RowOf<M extends Manifest> = M["kind"] extends "latents" ? LatentRow : TripleRow;
+
+/** The ids of a shard: from (inclusive) to (exclusive). */
+export function idRange(manifest: Manifest, shard: number): { from: number; to: number } {
+  const from = shard * manifest.rowsPerShard;
+  return { from, to: Math.min(from + manifest.rowsPerShard, manifest.entries) };
+}
+
+/** STORE/shards/000042.parquet */
+export function shardPath(store: Store, shard: number): string {
+  return join(store.folder, "shards", shardName(shard));
+}
+
+export function shardName(shard: number): string {
+  return `${String(shard).padStart(6, "0")}.parquet`;
+}
+
+export function journalPath(store: Store): string {
+  return join(store.folder, "journal.jsonl");
+}
+
+export function quarantinePath(store: Store, shard: number): string {
+  return join(store.folder, "quarantine", shardName(shard).replace(".parquet", ".jsonl"));
+}
+
+export function quarantineText(failed: FailedRow[]): string {
+  return failed.map(({ id, name, reason }) => `${JSON.stringify({ id, name, reason })}\n`).join("");
+}

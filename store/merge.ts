@@ -1,0 +1,77 @@
+/** One store of the shards of several, made apart. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure } from "../schemas/failure.ts";
+import { differences } from "../schemas/store.ts";
+import { namesIn, writeAtomic } from "./atomic.ts";
+import { companions, examineCompanions } from "./checksums.ts";
+import { sha256 } from "./hash.ts";
+import { readRawShard } from "./read.ts";
+import { createStore, missingShards, openStore, readFailures, shardName, shardPath, type Store } from "./store.ts";
+import { copyShard } from "./write.ts";
+
+/**
+ * Copies the shards of several stores of one fingerprint into another, which may have some already. Each is checked
+ * before it is copied; one that several have must be the same in all. The sources are only read. Throws a Failure that
+ * names what differs, or which shard.
+ */
+export async function mergeStores(options: {
+  from: string[];
+  to: string;
+  signal?: AbortSignal;
+  onShard?: (done: number, total: number) => void;
+}): Promise<{ store: Store; copied: number; shared: number }> {
+  const { from, to, signal, onShard } = options;
+  const sources = await Promise.all(from.map((folder) => openStore({ folder })));
+  const first = sources[0] as Store;
+  for (const other of sources) {
+    if (other.fingerprint === first.fingerprint) continue;
+    const list = differences(other.manifest, first.manifest).join("; ");
+    throw new Failure(`Cannot merge ${other.folder} with ${first.folder}: it was made with other settings (${list}).`);
+  }
+  const store = await createStore({ folder: to, manifest: first.manifest });
+  const hashes = new Map<number, { hash: string; folder: string }>();
+  const missing = new Set(await missingShards(store));
+  for (let shard = 0; shard < store.shards; shard++) {
+    if (missing.has(shard)) continue;
+    hashes.set(shard, { hash: await sha256(await readRawShard(store, shard)), folder: to });
+  }
+  let [copied, shared] = [0, 0];
+  for (const source of sources) {
+    const present = new Set(await namesIn(join(source.folder, "shards")));
+    for (let shard = 0; shard < store.shards; shard++) {
+      signal?.throwIfAborted();
+      if (!present.has(shardName(shard))) continue;
+      const bytes = await readRawShard(source, shard);
+      const hash = await sha256(bytes);
+      const known = hashes.get(shard);
+      if (known && known.hash !== hash) {
+        throw new Failure(
+          `Cannot merge ${source.folder} with ${known.folder}: both have shard ${shard} and they differ, so they were made on unlike devices. Remove ${shardPath(source, shard)} to keep the other.`,
+        );
+      }
+      if (known) shared++;
+      else {
+        await copyShard(store, { shard, bytes, failed: await readFailures(source, shard) });
+        hashes.set(shard, { hash, folder: source.folder });
+        copied++;
+      }
+      onShard?.(hashes.size, store.shards);
+    }
+  }
+  await copyCompanions(sources, to);
+  return { store, copied, shared };
+}
+
+/** Codec and settings come from the first store that has them and is sound. */
+async function copyCompanions(sources: Store[], to: string): Promise<void> {
+  if ((await examineCompanions(to))?.length === 0) return;
+  for (const { folder } of sources) {
+    if ((await examineCompanions(folder))?.length !== 0) continue;
+    const present = new Set(await namesIn(folder));
+    for (const name of [...companions, "checksums.json"]) {
+      if (present.has(name)) await writeAtomic(join(to, name), await readFile(join(folder, name)));
+    }
+    return;
+  }
+}

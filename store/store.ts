@@ -1,0 +1,137 @@
+/**
+ * A store: STORE/store.json and shards of fixed id ranges, each made whole by whoever makes it, in any order. What is
+ * missing is what has no file, so resuming needs no state and any number of processes may share the work.
+ */
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure } from "../schemas/failure.ts";
+import { differences, fingerprint, type Manifest, manifestText, parseManifest, storeVersion, upgradedManifest } from "../schemas/store.ts";
+import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
+import { columnsOf } from "./columns.ts";
+import { readJournal } from "./journal.ts";
+import { readShardMetadata } from "./shard.ts";
+import { journalPath, quarantinePath, shardName, shardPath, type Store } from "./layout.ts";
+
+export { idRange, type RowOf, type Store, shardName, shardPath } from "./layout.ts";
+export { readFailures, readRows, readShard } from "./read.ts";
+export { writeShard } from "./write.ts";
+
+/**
+ * Creates a store, or opens the one that is there if it has the same manifest, to go on with it. With `repair` a damaged
+ * store.json is written anew where the shards agree. Throws a Failure that lists the differing keys when another store
+ * stands in the folder.
+ */
+export async function createStore<M extends Manifest>(options: {
+  folder: string;
+  manifest: Omit<M, "format" | "version">;
+  repair?: boolean;
+}): Promise<Store<M>> {
+  const { folder, repair } = options;
+  const path = join(folder, "store.json");
+  const wanted = parseManifest({ ...options.manifest, format: "onestep", version: storeVersion }, "these settings") as M;
+  const found = await readManifest(folder).catch((error) => {
+    if (!repair || !isDamage(error)) throw error;
+    return undefined;
+  });
+  if (!found) await checkOrphans(folder, fingerprint(wanted));
+  if (found && found.fingerprint !== fingerprint(wanted)) {
+    const list = differences(found.manifest, wanted).join("; ") || "an older format: pipeline reprocess upgrades it";
+    throw new Failure(
+      `Cannot go on with the store ${folder}: it was made with other settings (${list}). Choose another folder, or repeat its settings.`,
+    );
+  }
+  for (const place of ["", "shards", "quarantine"]) await removeTemporaries(join(folder, place));
+  if (!found) await writeAtomic(path, manifestText(wanted));
+  await mkdir(join(folder, "shards"), { recursive: true }); // followers watch it
+  return handle(folder, wanted, fingerprint(wanted));
+}
+
+/** Opens an existing store of any kind. Throws a Failure when there is none or its store.json is damaged. */
+export async function openStore(options: { folder: string }): Promise<Store> {
+  const { folder } = options;
+  const found = await readManifest(folder);
+  if (!found) throw new Failure(`Cannot open the store ${folder}: it has no store.json. Name the folder that \`--out\` named.`);
+  return handle(folder, found.manifest, found.fingerprint);
+}
+
+/** The shards that have no file yet, ascending. */
+export async function missingShards(store: Store): Promise<number[]> {
+  const present = new Set(await namesIn(join(store.folder, "shards")));
+  const all = Array.from({ length: store.shards }, (_, shard) => shard);
+  return all.filter((shard) => !present.has(shardName(shard)));
+}
+
+/** Removes a shard, so that the command which made the store makes it again. */
+export async function discardShard(store: Store, shard: number): Promise<void> {
+  await rm(shardPath(store, shard), { force: true });
+  await rm(quarantinePath(store, shard), { force: true });
+  store.sound.delete(shard);
+}
+
+/** A store of another version may have another way to its fingerprint; or the version is what was damaged. */
+function isOtherVersion({ version }: Record<string, unknown>): boolean {
+  return typeof version === "number" && version !== storeVersion;
+}
+
+const damage = Symbol("damaged store.json"); // marks the failures that `repair` mends
+
+function isDamage(error: unknown): boolean {
+  return error instanceof Failure && error.cause === damage;
+}
+
+/** A folder may have lost its store.json and still hold shards: they must be those of the store to be. */
+async function checkOrphans(folder: string, wanted: string): Promise<void> {
+  for (const name of await namesIn(join(folder, "shards"))) {
+    const metadata = await readShardMetadata(join(folder, "shards", name)).catch(() => undefined);
+    if (!metadata?.fingerprint || metadata.fingerprint === wanted) continue;
+    throw new Failure(
+      `Cannot write store.json of ${folder}: shards/${name} was made with other settings. Repeat the very settings that made it, or choose another folder.`,
+    );
+  }
+}
+
+async function readManifest(folder: string): Promise<{ manifest: Manifest; fingerprint: string } | undefined> {
+  const path = join(folder, "store.json");
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  const damaged = () =>
+    new Failure(
+      `Cannot open the store ${folder}: store.json is damaged. Repeat the command that made the store with --repair: it is written anew.`,
+      { cause: damage },
+    );
+  let content: Record<string, unknown>;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw damaged();
+  }
+  const { fingerprint: recorded, ...rest } = content ?? {};
+  let manifest: Manifest;
+  try {
+    manifest = parseManifest(upgradedManifest(rest, path), path);
+  } catch (error) {
+    if (fingerprint(rest) === recorded) throw error;
+    throw isOtherVersion(rest) ? new Failure((error as Error).message, { cause: damage }) : damaged();
+  }
+  if (manifestText(rest) !== text) throw damaged();
+  return { manifest, fingerprint: fingerprint(rest) };
+}
+
+async function handle<M extends Manifest>(folder: string, manifest: M, fingerprint: string): Promise<Store<M>> {
+  const store: Store<M> = {
+    folder,
+    manifest,
+    fingerprint, // of the description as it stands in the file: shards of an older version repeat that
+    columns: columnsOf(manifest),
+    shards: Math.ceil(manifest.entries / manifest.rowsPerShard),
+    journal: new Map(),
+    sound: new Set(),
+  };
+  store.journal = (await readJournal(journalPath(store))).entries;
+  return store;
+}

@@ -1,0 +1,70 @@
+/** The triple store: (noise, latent, condition), what the teacher makes of each noise. */
+import { normals } from "../schemas/numbers/philox.ts";
+import type { Draft, TripleManifest } from "../schemas/store.ts";
+import { Failure } from "../schemas/failure.ts";
+import { ahead } from "./ahead.ts";
+import { type BatchOptions, rowBatches } from "./batches.ts";
+import type { TripleRow } from "./columns.ts";
+import { stacked } from "./latents.ts";
+import { createStore, openStore, readShard, type Store } from "./store.ts";
+
+export interface TripleBatch {
+  step: number;
+  /** [batch, height, width, channels], flat: unit normal, bitwise the same whether stored or derived. */
+  noise: Float32Array;
+  /** Same shape: the teacher's output. */
+  latent: Float32Array;
+  /** [batch]; -1 where there is none. */
+  label: Int32Array;
+  caption: (string | null)[];
+  rows: TripleRow[];
+}
+
+/** Creates a triple store or goes on with it; throws a Failure when another one stands in the folder. */
+export function createTripleStore(options: {
+  folder: string;
+  manifest: Draft<TripleManifest>;
+  /** Write a damaged store.json anew. */
+  repair?: boolean;
+}): Promise<Store<TripleManifest>> {
+  const { manifest, ...rest } = options;
+  return createStore<TripleManifest>({ ...rest, manifest: { ...manifest, kind: "triples" } });
+}
+
+/** Opens a triple store; throws a Failure when the folder holds none. */
+export async function openTripleStore(options: { folder: string }): Promise<Store<TripleManifest>> {
+  const store = await openStore(options);
+  if (store.manifest.kind === "triples") return store as Store<TripleManifest>;
+  throw new Failure(
+    `Cannot read triples from ${options.folder}: it is a store of ${store.manifest.kind}. Name the folder that simulate wrote.`,
+  );
+}
+
+/** The noise of a row, [length] unit normals: its own stretch of its seed's stream. */
+export function noiseOf(row: { seed: number | bigint; id: number }, length: number): Float32Array {
+  return normals({ seed: row.seed, stream: "noise", offset: row.id * length, length });
+}
+
+/** The rows of a shard with their noise, stored or derived. */
+export async function readTriples(store: Store<TripleManifest>, shard: number): Promise<(TripleRow & { noise: Float32Array })[]> {
+  const rows = await readShard(store, shard);
+  return rows.map((row) => ({ ...row, noise: row.noise ?? noiseOf(row, row.latent.length) }));
+}
+
+/** Batches in training order, each made while the one before is at work. */
+export function tripleBatches(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
+  return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
+}
+
+async function* batchesOf(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
+  for await (const { step, rows } of rowBatches(store, options)) {
+    yield {
+      step,
+      noise: stacked(rows.map((row) => row.noise ?? noiseOf(row, row.latent.length))),
+      latent: stacked(rows.map((row) => row.latent)),
+      label: Int32Array.from(rows, (row) => row.label ?? -1),
+      caption: rows.map((row) => row.caption ?? null),
+      rows,
+    };
+  }
+}

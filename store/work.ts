@@ -1,0 +1,70 @@
+/** What a command that makes a store has to make: shards that are missing, damaged or to be tried again, in its share. */
+import type { PipelineEvent } from "../schemas/events.ts";
+import type { Manifest } from "../schemas/store.ts";
+import { numberInWords } from "../schemas/words.ts";
+import { readJournal } from "./journal.ts";
+import { journalPath } from "./layout.ts";
+import { type Share, shareOf } from "./share.ts";
+import { missingShards, readFailures, type Store } from "./store.ts";
+import { sealStore, type Summary } from "./summary.ts";
+import { mendStore } from "./verify.ts";
+
+export interface Work extends Share {
+  /** Verify the store first and make damaged shards again. */
+  repair?: boolean;
+  /** Try failed rows of finished shards again. */
+  retry?: boolean;
+}
+
+/** The shards to make, ascending; those of them that are damaged; those that are sound and have failed rows. */
+export async function planWork(
+  store: Store,
+  options: Work & { stage: string; signal: AbortSignal; report: (event: PipelineEvent) => void },
+): Promise<{ shards: number[]; repaired: number[]; retried: Set<number> }> {
+  const { stage, signal, report, repair, retry } = options;
+  const isMine = shareOf(options, store.shards);
+  const wanted = new Set(await missingShards(store));
+  const repaired: number[] = [];
+  if (repair) {
+    const findings = await mendStore(store, {
+      signal,
+      onShard: (done) => report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" }),
+      onFinding: ({ file, problem }) => report({ type: "warning", stage, message: `${file}: ${problem}` }),
+    });
+    repaired.push(...findings.flatMap(({ shard }) => (shard !== undefined && isMine(shard) ? shard : [])));
+    for (const shard of repaired) wanted.add(shard);
+  }
+  const retried = new Set<number>();
+  for (let shard = 0; retry && shard < store.shards; shard++) {
+    if (wanted.has(shard) || !isMine(shard)) continue;
+    if ((await readFailures(store, shard)).length > 0) retried.add(shard);
+  }
+  const shards = [...wanted, ...retried].filter(isMine).sort((a, b) => a - b);
+  return { shards, repaired, retried };
+}
+
+/**
+ * Seals a store when all its shards are there; says how many are not where others have them to make. A repaired shard
+ * that is not bit by bit what the journal had recorded is named.
+ */
+export async function finishWork<M extends Manifest>(
+  store: Store<M>,
+  options: Share & { repaired: number[]; stage: string; report: (event: PipelineEvent) => void },
+): Promise<Summary | undefined> {
+  const { repaired, stage, report, part, shards } = options;
+  const { entries } = await readJournal(journalPath(store));
+  for (const shard of repaired) {
+    if ((entries.get(shard)?.length ?? 0) < 2) continue;
+    const message = `shard ${shard} was made again, but not bit by bit as it was: another driver or library made it then`;
+    report({ type: "warning", stage, message });
+  }
+  if (part !== undefined || shards !== undefined) {
+    const missing = await missingShards(store);
+    if (missing.length > 0) {
+      const message = `this share is done; ${numberInWords(missing.length)} of ${store.shards} shards are left to others, the first is ${missing[0]}`;
+      report({ type: "note", stage, message });
+      return undefined;
+    }
+  }
+  return sealStore(store);
+}

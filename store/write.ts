@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
+import { Failure } from "../schemas/failure.ts";
+import { type Manifest, storeVersion } from "../schemas/store.ts";
+import { appendLine, writeAtomic } from "./atomic.ts";
+import { crc32 } from "./crc.ts";
+import { sha256 } from "./hash.ts";
+import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
+import { idRange, journalPath, quarantinePath, quarantineText, type RowOf, shardPath, type Store } from "./layout.ts";
+import { encodeShard, recycle, type Row } from "./shard.ts";
+import { createSums } from "./statistics.ts";
+import { inTurns } from "./turns.ts";
+
+/**
+ * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
+ * complete or not at all; what failed also goes to quarantine/000042.jsonl. Answers its journal entry. Throws when an id
+ * is neither or twice there.
+ */
+export async function writeShard<M extends Manifest>(
+  store: Store<M>,
+  options: { shard: number; rows: RowOf<M>[]; failed?: FailedRow[] },
+): Promise<JournalEntry> {
+  const { shard, failed = [] } = options;
+  const rows: Row[] = options.rows;
+  checkIds(store, shard, rows, failed);
+  if (!existsSync(join(store.folder, "store.json"))) {
+    throw new Failure(`Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`);
+  }
+  const bytes = await shardBytes(store, shard, rows, failed);
+  const entry = await copyShard(store, { shard, bytes, failed });
+  recycle(bytes);
+  return entry;
+}
+
+/** Puts the bytes of a whole shard in its place, with its journal line and quarantine. */
+export async function copyShard(
+  store: Store,
+  { shard, bytes, failed }: { shard: number; bytes: Uint8Array; failed: FailedRow[] },
+): Promise<JournalEntry> {
+  const { from, to } = idRange(store.manifest, shard);
+  const rows = to - from - failed.length;
+  const entry = { shard, rows, bytes: bytes.length, sha256: await sha256(bytes), failed };
+  const quarantine = quarantinePath(store, shard);
+  if (failed.length > 0) await writeAtomic(quarantine, quarantineText(failed));
+  else await rm(quarantine, { force: true });
+  await writeAtomic(shardPath(store, shard), bytes, () => appendLine(journalPath(store), journalLine(entry)));
+  store.sound.delete(shard);
+  return entry;
+}
+
+/** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */
+export async function shardBytes(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Promise<Uint8Array> {
+  return encodeShard({ columns: store.columns, rows, metadata: await shardMetadata(store, shard, rows, failed) });
+}
+
+function checkIds(store: Store, shard: number, rows: Row[], failed: FailedRow[]): void {
+  const { from, to } = idRange(store.manifest, shard);
+  if (!(shard >= 0 && shard < store.shards)) {
+    throw new RangeError(`Cannot write shard ${shard} of ${store.folder}: it has shards 0 to ${store.shards - 1}`);
+  }
+  const key = store.columns[0]!.name;
+  const ids = rows.map((row) => row[key] as number);
+  const ascending = ids.every((id, i) => i === 0 || id > ids[i - 1]!);
+  const all = new Set([...ids, ...failed.map(({ id }) => id)]);
+  const inRange = [...all].every((id) => Number.isInteger(id) && id >= from && id < to);
+  if (!ascending || !inRange || all.size !== to - from || ids.length + failed.length !== to - from) {
+    throw new RangeError(
+      `Cannot write shard ${shard} of ${store.folder}: expected each id from ${from} to ${to - 1} once, as a row or as a failure, rows ascending; got ${ids.length} rows and ${failed.length} failures`,
+    );
+  }
+}
+
+async function shardMetadata(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Promise<Record<string, string>> {
+  const { kind, shape, dtype } = store.manifest;
+  const { from, to } = idRange(store.manifest, shard);
+  const round = (values: Float32Array) => (dtype === "float16" ? fromHalf(toHalf(values)) : values);
+  const sums = createSums(shape[2]);
+  await inTurns(rows, 4 * shape[0] * shape[1] * shape[2], ({ latent }) => sums.add(round(latent as Float32Array)));
+  const metadata = {
+    format: "onestep",
+    version: String(storeVersion),
+    kind,
+    fingerprint: store.fingerprint,
+    shard: String(shard),
+    ids: JSON.stringify([from, to]),
+    shape: JSON.stringify(shape),
+    dtype,
+    byteOrder: "little-endian",
+    failed: JSON.stringify(failed),
+    sums: JSON.stringify(sums.result()),
+  };
+  return { ...metadata, crc32: String(crc32(Buffer.from(JSON.stringify(metadata)))) };
+}

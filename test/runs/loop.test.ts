@@ -1,0 +1,198 @@
+/** The training loop's own promises, with a trainer that only counts. */
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Weights } from "../../engine/weights.ts";
+import type { PipelineEvent } from "../../schemas/events.ts";
+import { sharp } from "../../schemas/sharp.ts";
+import { pictureAt } from "../../stages/runs/record.ts";
+import { fieldsOf } from "../../stages/runs/protobuf.ts";
+import { recordsOf } from "../../stages/runs/tensorboard.ts";
+import { writeAtomic } from "../../store/atomic.ts";
+import { type Measuring, trainingLoop } from "../../stages/train/loop.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = suite("training loop");
+
+const at = (step: number): Weights => ({ w: { shape: [1], data: Float32Array.of(step) } });
+
+/** A training of `steps` steps whose weights are the steps done, and whose distances are given by step. */
+async function training(options: {
+  folder: string;
+  steps?: number;
+  distances?: (step: number) => number;
+  measuring?: Partial<Measuring>;
+  /** Stops the training when this step is about to be done. */
+  stopAt?: number;
+}) {
+  const { folder, steps = 60, distances, measuring, stopAt } = options;
+  const events: PipelineEvent[] = [];
+  const controller = new AbortController();
+  let done = 0;
+  const sets = await trainingLoop<{ step: number }>({
+    ...{ name: "train", folder, identity: "x", context: { signal: controller.signal, report: (event) => void events.push(event) } },
+    schedule: { steps, batch: 4, checkpointEvery: 7, pictureEvery: 15 },
+    trainer: {
+      step: async ({ step }) => {
+        assert.is(step, done, "batches come in order");
+        done = step + 1;
+        return { loss: 1 / done, norm: 1, ...(done % 16 === 0 && { r1: 3 }) };
+      },
+      save: async () => ({ student: at(done), average: at(done + 0.5) }),
+      load: async ({ student }) => {
+        done = student!.w!.data[0] as number;
+      },
+    },
+    batches: async function* (from) {
+      for (let step = from; step < steps; step++) {
+        if (step === stopAt) controller.abort(new Error("killed"));
+        yield { step };
+      }
+    },
+    picture: async (step) => {
+      const png = await sharp({ create: { width: 8, height: 4, channels: 3, background: { r: step, g: 0, b: 0 } } })
+        .png()
+        .toBuffer();
+      await writeAtomic(pictureAt(folder, step), png);
+    },
+    ...(distances && {
+      measuring: {
+        ...{ every: 5, keep: "best", patience: 0, identity: "m", ...measuring },
+        measure: async (step) => ({ distance: distances(step), diversity: 0.9 }),
+      },
+    }),
+  });
+  return { sets, events, done };
+}
+
+/** Falls to its least at step 25, and rises then. */
+const valley = (step: number): number => 10 + Math.abs(step - 25);
+
+test("keeps the weights of the least distance beside the last ones", () =>
+  inFolder(async (folder) => {
+    const { sets, done } = await training({ folder, distances: valley });
+    assert.is(done, 60);
+    assert.is(sets.average!.w!.data[0], 60.5);
+    assert.is(sets.best!.w!.data[0], 25.5);
+    const lines = await metricsOf(folder);
+    assert.equal(
+      lines.filter((line) => "distance" in line).map(({ step }) => step),
+      [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60],
+    );
+    assert.equal(
+      lines.find(({ step }) => step === 25),
+      { step: 25, loss: 1 / 25, norm: 1, distance: 10, diversity: 0.9 },
+    );
+    assert.equal(
+      lines.filter((line) => "r1" in line).map(({ step }) => step),
+      [16, 32, 48],
+    );
+    const again = await training({ folder, distances: valley });
+    assert.is(again.sets.best!.w!.data[0], 25.5, "a finished run is opened, not made again");
+  }));
+
+test("keeps nothing more where the last is asked for, or nothing is measured", () =>
+  inFolder(async (folder) => {
+    assert.equal(Object.keys((await training({ folder: join(folder, "a"), distances: valley, measuring: { keep: "last" } })).sets), [
+      "student",
+      "average",
+    ]);
+    assert.equal(Object.keys((await training({ folder: join(folder, "b") })).sets), ["student", "average"]);
+  }));
+
+test("patience ends a training early; with more of it the same folder goes on", () =>
+  inFolder(async (folder) => {
+    const impatient = { folder, distances: valley, measuring: { patience: 3 } };
+    const { sets, done, events } = await training(impatient);
+    assert.is(done, 40, "three measurements after step 25");
+    assert.is(sets.best!.w!.data[0], 25.5);
+    assert.ok(events.some((event) => event.type === "note" && /ends at step 40 of 60: 3 distances in a row/.test(event.message)));
+    assert.match(await readFile(join(folder, "run.html"), "utf8"), /ended early/);
+    const opened = await training(impatient);
+    assert.is(opened.sets.best!.w!.data[0], 25.5);
+    assert.equal(
+      opened.events.filter(({ type }) => type === "progress"),
+      [],
+      "no step is made",
+    );
+    const patient = await training({ folder, distances: valley });
+    assert.is(patient.done, 60);
+    assert.is(patient.sets.best!.w!.data[0], 25.5);
+  }));
+
+test(
+  "killed before any step and started again, it ends with the files of an unbroken run",
+  () =>
+    inFolder(async (folder) => {
+      for (const patience of [0, 4]) {
+        const options = { distances: (step: number) => valley(step) + (step % 3), measuring: { patience } };
+        const whole = join(folder, `whole${patience}`);
+        await training({ folder: whole, ...options });
+        const expected = await stateOf(whole);
+        for (const stopAt of [0, 13, 29, 41]) {
+          const broken = join(folder, `broken${patience}-${stopAt}`);
+          await assert.rejects(training({ folder: broken, ...options, stopAt }), /killed/);
+          assert.match(await readFile(join(broken, "run.html"), "utf8"), /stopped: killed/);
+          await training({ folder: broken, ...options });
+          assert.equal(await stateOf(broken), expected, `killed before step ${stopAt}`);
+        }
+      }
+    }),
+  { seconds: 120 },
+);
+
+test("distances measured otherwise are not compared with", () =>
+  inFolder(async (folder) => {
+    const before = { distances: () => 1, measuring: { identity: "64 samples" } };
+    await assert.rejects(training({ folder, ...before, stopAt: 30 }), /killed/);
+    const { sets } = await training({ folder, distances: valley, measuring: { identity: "2048 samples" } });
+    assert.is(sets.best!.w!.data[0], 30.5, "the least since then");
+  }));
+
+test("the page tells how the training stands, and loads itself anew only while it goes on", () =>
+  inFolder(async (folder) => {
+    const { events } = await training({ folder, distances: (step) => (step < 20 ? 10 : 30) });
+    const page = await readFile(join(folder, "run.html"), "utf8");
+    assert.not.match(page, /http-equiv="refresh"/);
+    assert.match(page, /step 60 of 60, 100 %, 240 images seen/);
+    assert.match(page, /Samples at step 60/);
+    assert.match(page, /Online Fréchet distance/);
+    assert.match(page, /<b>drifting away<\/b>/);
+    assert.is(events.filter((event) => event.type === "warning" && /drifting away/.test(event.message)).length, 1, "said once");
+    assert.not.match(page, /https?:\/\/(?!www\.w3\.org)/, "needs nothing else");
+  }));
+
+/** All files that are a function of the run, and TensorBoard's events without their times. */
+async function stateOf(folder: string): Promise<Record<string, unknown>> {
+  const files: Record<string, unknown> = {};
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (!entry.isFile() || entry.name === "run.html") continue;
+    const bytes = await readFile(path);
+    if (entry.name.includes("tfevents"))
+      files.events = recordsOf(bytes).map((event) =>
+        fieldsOf(event)
+          .slice(1)
+          .map(({ value }) => String(value)),
+      );
+    else files[path.slice(folder.length)] = bytes.toString("hex");
+  }
+  return files;
+}
+
+const metricsOf = async (folder: string) =>
+  (await readFile(join(folder, "metrics.jsonl"), "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, number>);
+
+async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "onestep-loop-"));
+  try {
+    await body(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test.run();

@@ -1,0 +1,102 @@
+import { createEngine } from "../../engine/engine.ts";
+import { integers, normals } from "../../schemas/numbers/philox.ts";
+import { loadFeatureNetwork } from "../../models/features/load.ts";
+import { frechetDistance } from "../../models/metrics/frechet.ts";
+import { runningStatistics } from "../../models/metrics/statistics.ts";
+import { create, projection } from "../../stages/workers/watcher.ts";
+import { createDescriber } from "../../stages/evaluate/describe.ts";
+import { sampleEvenly, SAMPLED_AT_ONCE } from "../../stages/runs/watch.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = suite("watch");
+
+const SIZE = 16;
+const cpu = { device: "cpu", precision: "single", threads: 1 } as const;
+
+/** Noisy pictures, in tones around one that differs from picture to picture by `spread`. */
+function pictures(count: number, { seed, spread = 60 }: { seed: number; spread?: number }): Uint8Array {
+  const length = SIZE * SIZE * 3;
+  const noise = integers({ seed, stream: "pictures", length: count * length, below: 30 });
+  const tones = normals({ seed, stream: "tones", length: count * 3 });
+  return Uint8Array.from(noise, (value, i) => {
+    const tone = 120 + spread * tones[3 * Math.floor(i / length) + (i % 3)]!;
+    return Math.max(0, Math.min(255, tone + value));
+  });
+}
+
+test("measures what evaluate's own pieces do, and again the same", async () => {
+  const watcher = await create({ features: "builtin", imageSize: SIZE, engine: cpu });
+  const [real, fake] = [pictures(100, { seed: 1 }), pictures(130, { seed: 2, spread: 8 })];
+  await watcher.add(real.subarray(0, 70 * SIZE * SIZE * 3)); // however they are portioned
+  await watcher.add(real.subarray(70 * SIZE * SIZE * 3));
+  await watcher.refer();
+  await watcher.add(fake);
+  const first = await watcher.measure();
+
+  const network = await loadFeatureNetwork({ path: "builtin", imageSize: SIZE });
+  const open = await createDescriber({ network, engine: await createEngine(cpu), batch: 32 });
+  const fitted = async (pixels: Uint8Array) => {
+    const set = open("a set");
+    const length = SIZE * SIZE * 3;
+    for (let at = 0; at < pixels.length; at += length)
+      await set.add({ pixels: pixels.subarray(at, at + length), width: SIZE, height: SIZE });
+    const sums = runningStatistics(network.dimension);
+    sums.add((await set.finish()).features);
+    return sums.result();
+  };
+  const [a, b] = [await fitted(fake), await fitted(real)];
+  const expected = frechetDistance(a, b);
+  assert.ok(Math.abs(first.distance - expected) < 1e-5 * expected, `${first.distance} and ${expected}`);
+  const trace = ({ covariance }: typeof a) =>
+    covariance.reduce((sum, value, i) => sum + (i % (network.dimension + 1) === 0 ? value : 0), 0);
+  assert.ok(Math.abs(first.diversity - Math.sqrt(trace(a) / trace(b))) < 1e-5);
+  assert.ok(first.diversity < 0.9, `less varied tones: ${first.diversity}`);
+
+  await watcher.add(fake);
+  assert.equal(await watcher.measure(), first);
+  await watcher.add(real);
+  const same = await watcher.measure();
+  assert.ok(same.distance < 1e-4 * expected && Math.abs(same.diversity - 1) < 1e-6, "the reference itself");
+});
+
+test("many features are seen along 128 directions that keep squared lengths on average", () => {
+  const few = Float32Array.of(1, 2, 3);
+  assert.is(projection(3).apply(few, 1), few);
+  const project = projection(1280);
+  assert.is(project.dimension, 128);
+  const rows = 50;
+  const features = normals({ seed: 4, stream: "features", length: rows * 1280 });
+  const seen = project.apply(features, rows);
+  assert.is(seen.length, rows * 128);
+  const squared = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value * value, 0);
+  assert.ok(Math.abs(squared(seen) / squared(features) - 1) < 0.05, `${squared(seen) / squared(features)}`);
+  assert.equal(
+    projection(1280).apply(features.subarray(0, 1280), 1),
+    Array.from(seen)
+      .slice(0, 128)
+      .reduce((row, value, i) => row.fill(value, i, i + 1), new Float64Array(128)),
+  );
+});
+
+test("a sampler is called with the same number of rows whatever is asked", async () => {
+  for (const rows of [1, 31, 32, 33, 70]) {
+    const calls: number[] = [];
+    const noise = Float32Array.from({ length: rows * 2 }, (_, i) => i);
+    const label = Int32Array.from({ length: rows }, (_, i) => i);
+    const made = await sampleEvenly(
+      async (inputs) => {
+        calls.push(inputs.rows);
+        return inputs.noise.map((value, i) => value + 1000 * inputs.label![i >> 1]!);
+      },
+      { noise, rows, label },
+    );
+    assert.equal(
+      [...made],
+      [...noise].map((value, i) => value + 1000 * (i >> 1)),
+      `${rows} rows`,
+    );
+    assert.ok(calls.every((count) => count === SAMPLED_AT_ONCE));
+  }
+});
+
+test.run();
