@@ -9,9 +9,15 @@ export interface Conditioned {
   caption: (string | null)[];
 }
 
+/**
+ * Conditions of some rows as a program takes them: for each of its condition inputs the rows' values, one after the other.
+ * A bag that only the network's family and its encoders open; whoever carries it sees names and arrays.
+ */
+export type ConditionBag = Record<string, Float32Array | Int32Array>;
+
 export interface Conditions {
   /** The condition inputs of a program over this batch. */
-  inputs: (batch: Conditioned) => { label?: Int32Array; tokens?: Int32Array };
+  inputs: (batch: Conditioned) => ConditionBag;
   /** `rows` conditions to look at: the classes in turn, or captions drawn from a list by `seed`. */
   spread: (rows: number, captions: readonly string[], seed: number) => Conditioned;
 }
@@ -22,7 +28,7 @@ export function createConditions(options: { spec: DenoiserSpec; tokenizer?: Toke
   const { condition, captionTokens } = spec.network;
   const words = tokenizer ? createTokenizer(tokenizer) : undefined;
   return {
-    inputs: ({ label, caption }) => {
+    inputs: ({ label, caption }): ConditionBag => {
       if (condition === "class") return { label };
       if (condition === "none" || !words) return {};
       const tokens = new Int32Array(caption.length * captionTokens);

@@ -7,7 +7,7 @@ import { Failure } from "../schemas/failure.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
 import type { SamplerInputs } from "../models/diffusion/sampling.ts";
 import type { TeacherTrainer } from "../stages/workers/teacher-trainer.ts";
-import { createConditions } from "../models/conditions.ts";
+import { type ConditionBag, createConditions } from "../models/conditions.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../stages/runs/model.ts";
 import { createPainter } from "../stages/sample/picture-decoder.ts";
 import { captionsOf, type Job, representative, scaledBatches, withTrainer } from "../stages/train/pretraining.ts";
@@ -61,7 +61,7 @@ export async function pretrainTeacher(job: Job): Promise<void> {
           batches: (fromStep) => teacherBatches({ job, optimiser, conditions, fromStep }),
           picture: async (step) => {
             if (step === 0) return;
-            const latents = await sample({ noise, rows, ...conditions.inputs(chosen) });
+            const latents = await sample({ noise, rows, conditions: conditions.inputs(chosen) });
             await painter.paint({ path: pictureAt(out, step), latents, columns: 8 });
           },
           ...(optimiser.distanceEvery > 0 && {
@@ -89,9 +89,9 @@ async function* teacherBatches(options: {
   optimiser: OptimiserSettings;
   conditions: ReturnType<typeof createConditions>;
   fromStep: number;
-}): AsyncGenerator<{ step: number; latent: Float32Array; label?: Int32Array; tokens?: Int32Array }> {
+}): AsyncGenerator<{ step: number; latent: Float32Array; conditions: ConditionBag }> {
   const { job, optimiser, conditions, fromStep } = options;
   for await (const { step, latent, label, caption } of scaledBatches(job, optimiser, fromStep)) {
-    yield { step, latent, ...conditions.inputs({ label, caption }) };
+    yield { step, latent, conditions: conditions.inputs({ label, caption }) };
   }
 }

@@ -115,7 +115,7 @@ export async function train(options: {
         const rows = (await readTriples(store, 0)).slice(0, PICTURED);
         const noise = stacked(rows.map((row) => row.noise));
         const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
-        const inputs = { noise, rows: rows.length, ...conditions.inputs(batch) };
+        const inputs = { noise, rows: rows.length, conditions: conditions.inputs(batch) };
         const raw = await sampleEvenly((part) => trainer.call("sampleRaw", part), inputs);
         const average = await sample(inputs);
         await painter.paint({

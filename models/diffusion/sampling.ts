@@ -7,6 +7,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { type ConstantSet, createOrder, type VariableSet } from "../../engine/variables.ts";
 import { tensors } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
+import type { ConditionBag } from "../conditions.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../denoiser.ts";
 import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
@@ -30,8 +31,7 @@ export interface SamplerInputs {
   /** Unit normal noise, [rows * h * w * c]. */
   noise: Float32Array;
   rows: number;
-  label?: Int32Array;
-  tokens?: Int32Array;
+  conditions: ConditionBag;
 }
 
 export interface Sampling {
@@ -90,8 +90,7 @@ export async function createSampling({ engine, spec, network: set, plan, batch }
     await state.load({ x: start, memory: start });
     const conditions = {
       keep: new Float32Array(batch).fill(1),
-      ...(inputs.label && { label: take(inputs.label, 1) }),
-      ...(inputs.tokens && { tokens: take(inputs.tokens, spec.network.captionTokens) }),
+      ...Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, take(values, values.length / inputs.rows)])),
     };
     for (const stage of coefficients) await program.run({ coefficients: stage, ...conditions });
     const { x } = await state.read();

@@ -132,7 +132,7 @@ export async function ditSample(engine: Engine, { batch = 16, depth = 4, width =
   const noise = normals({ seed: 1, stream: "noise", length: batch * side * side * 4 });
   const label = Int32Array.from({ length: batch }, (_, row) => row % 10);
   return async () => {
-    await sample({ noise, rows: batch, label });
+    await sample({ noise, rows: batch, conditions: { label } });
     return {};
   };
 }

@@ -22,8 +22,7 @@ export async function secondsPerTriple(
     const inputs = {
       rows: batch,
       noise: normals({ seed: 0, stream: "doctor", length: batch * spec.shape.reduce((a, b) => a * b, 1) }),
-      label: new Int32Array(batch),
-      tokens: new Int32Array(batch * spec.network.captionTokens),
+      conditions: { label: new Int32Array(batch), tokens: new Int32Array(batch * spec.network.captionTokens) },
     };
     await sampler.call("sample", inputs);
     const started = performance.now();

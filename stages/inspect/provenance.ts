@@ -96,7 +96,7 @@ export async function redoRow(options: {
     signal: context.signal,
   });
   try {
-    const latents = await compute.call("sample", { noise, rows: count, ...inputs({ label, caption }) });
+    const latents = await compute.call("sample", { noise, rows: count, conditions: inputs({ label, caption }) });
     const made = latents.slice((id - start) * length, (id - start + 1) * length);
     const again = manifest.dtype === "float16" ? fromHalf(toHalf(made)) : made;
     const difference = largestDifference(again, row.latent);

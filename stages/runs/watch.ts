@@ -95,7 +95,7 @@ export function createWatch(options: {
           caption: chosen.map(({ caption }) => caption),
         });
         const noise = normals({ seed, stream: "watch/noise", ...at(from, to) });
-        await show(worker, await sample({ noise, rows: to - from, ...inputs }));
+        await show(worker, await sample({ noise, rows: to - from, conditions: inputs }));
       }
       return worker.call("measure", undefined);
     },
@@ -146,8 +146,7 @@ export async function sampleEvenly(sample: (inputs: SamplerInputs) => Promise<Fl
     };
     const latents = await sample({
       ...{ noise: filled(inputs.noise), rows: SAMPLED_AT_ONCE },
-      ...(inputs.label && { label: filled(inputs.label) }),
-      ...(inputs.tokens && { tokens: filled(inputs.tokens) }),
+      conditions: Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, filled(values)])),
     });
     made.set(latents.subarray(0, Math.min(SAMPLED_AT_ONCE, rows - from) * size), from * size);
   }

@@ -92,7 +92,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
   /** Samples under conditions, one call of the worker. Their noise is not that of any triple of the same seed. */
   function integrate({ seed, start = 0, count }: Draw, given: Conditioned): Promise<Float32Array> {
     const noise = normals({ seed, stream: "samples", offset: start * length, length: count * length });
-    return compute.call("sample", { noise, rows: count, ...conditions.inputs(given) });
+    return compute.call("sample", { noise, rows: count, conditions: conditions.inputs(given) });
   }
 
   return {

@@ -56,7 +56,7 @@ export async function fillTriples(options: {
   const sample: Sample = async ({ noise, rows, ...given }) => {
     const { compute, inputs } = await (started ??= start());
     const before = performance.now();
-    const latents = await compute.call("sample", { noise, rows, ...inputs(given) });
+    const latents = await compute.call("sample", { noise, rows, conditions: inputs(given) });
     seconds += (performance.now() - before) / 1000;
     simulated += rows;
     return latents;

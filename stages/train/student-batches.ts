@@ -35,9 +35,9 @@ export async function* studentBatches(options: {
       : undefined;
   try {
     for await (const { step, noise, latent, ...given } of tripleBatches(triples, order)) {
-      const batch = { step, noise, latent, ...conditions.inputs(given) };
+      const batch = { step, noise, latent, conditions: conditions.inputs(given) };
       const image = step >= settings.adversarialStart ? await real?.next() : undefined;
-      yield image?.value ? { ...batch, image: { latent: image.value.latent, ...conditions.inputs(image.value) } } : batch;
+      yield image?.value ? { ...batch, image: { latent: image.value.latent, conditions: conditions.inputs(image.value) } } : batch;
     }
   } finally {
     await real?.return(undefined);

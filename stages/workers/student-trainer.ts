@@ -11,6 +11,7 @@ import { generatorLoss, mismatchMask } from "../../models/losses/adversarial.ts"
 import { numbers } from "../../models/diffusion/arithmetic.ts";
 import { augmentationDraws, DRAW_SIZE } from "../../models/losses/augment.ts";
 import { denoise } from "../../models/diffusion/denoise.ts";
+import type { ConditionBag } from "../../models/conditions.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../../models/denoiser.ts";
 import { eLatentLpips, featureDistance } from "../../models/losses/elatentlpips.ts";
 import type { Parameters } from "../../models/layers.ts";
@@ -41,10 +42,9 @@ export interface StudentBatch {
   /** Unit noise and the teacher's latents, each [batch * h * w * c]. */
   noise: Float32Array;
   latent: Float32Array;
-  label?: Int32Array;
-  tokens?: Int32Array;
+  conditions: ConditionBag;
   /** Real images' latents [rows, h, w, c] with their conditions: the discriminator's real rows after the teacher's. */
-  image?: { latent: Float32Array; label?: Int32Array; tokens?: Int32Array };
+  image?: { latent: Float32Array; conditions: ConditionBag };
 }
 
 /** The worker's methods; see engine/compute.ts. */
@@ -112,10 +112,10 @@ export async function create(options: StudentTrainerOptions) {
   let raw: Promise<Sampling> | undefined;
 
   return {
-    step: async ({ step, noise, latent, label, tokens, image: real }: StudentBatch): Promise<Record<string, number>> => {
+    step: async ({ step, noise, latent, conditions, image: real }: StudentBatch): Promise<Record<string, number>> => {
       const [height, width] = spec.shape;
       const against = step >= adversarialStart ? judge : undefined;
-      const given: Conditioning = { ...(label && { label }), ...(tokens && { tokens }), keep: new Float32Array(batch).fill(1) };
+      const given: Conditioning = { ...conditions, keep: new Float32Array(batch).fill(1) };
       const imageCount = real ? real.latent.length / (latent.length / batch) : 0;
       const paired = Float32Array.from({ length: batch }, (_, row) => (noiseCondition && row < batch - imageCount ? 1 : 0));
       const disturbance = against ? disturbances({ settings, spec, seed, step }) : {};
@@ -129,7 +129,7 @@ export async function create(options: StudentTrainerOptions) {
       });
       const metrics = scalars(outputs);
       if (!against) return metrics;
-      const seen = Object.entries(given).map(([name, values]) => [ofReal(name), withLast(values, real?.[name as "label"])]);
+      const seen = Object.entries(given).map(([name, values]) => [ofReal(name), withLast(values, real?.conditions[name])]);
       const shown = {
         ...{ ...given, ...(Object.fromEntries(seen) as Conditioning), ...disturbance, noise, paired },
         ...{ latent: withLast(latent, real?.latent), fake: outputs.fake as Float32Array },

@@ -8,6 +8,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { denoise } from "../../models/diffusion/denoise.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../../models/denoiser.ts";
+import type { ConditionBag } from "../../models/conditions.ts";
 import { spread } from "../../models/layers.ts";
 import { createParameterisation, type Preconditioning, trainingNoiseLevels } from "../../models/diffusion/parameterisation.ts";
 import type { EngineSettings, Settings } from "../../schemas/settings.ts";
@@ -30,9 +31,7 @@ export interface TeacherBatch {
   step: number;
   /** Normalised clean latents, [batch * h * w * c]. */
   latent: Float32Array;
-  /** Class of each sample, or its caption's tokens [batch * captionTokens]. */
-  label?: Int32Array;
-  tokens?: Int32Array;
+  conditions: ConditionBag;
 }
 
 /** The worker's methods; see engine/compute.ts. */
@@ -69,7 +68,7 @@ export async function create({ spec, settings, engine: where, seed, start, plan 
   let sampling: Promise<Sampling> | undefined;
 
   return {
-    step: async ({ step, latent, label, tokens }: TeacherBatch): Promise<Record<string, number>> => {
+    step: async ({ step, latent, conditions }: TeacherBatch): Promise<Record<string, number>> => {
       const draw = { seed, offset: step * batch, length: batch };
       const kept = uniforms({ ...draw, stream: "teacher/keep" });
       return training.step(step, {
@@ -77,8 +76,7 @@ export async function create({ spec, settings, engine: where, seed, start, plan 
         noise: normals({ seed, stream: "teacher/noise", offset: step * latent.length, length: latent.length }),
         ...trainingNoiseLevels({ ...draw, parameterisation, stream: "teacher/sigma" }),
         keep: Float32Array.from(kept, (u) => (u < settings.dropCondition ? 0 : 1)),
-        ...(label && { label }),
-        ...(tokens && { tokens }),
+        ...conditions,
       });
     },
     /** Latents from the moving average. */

@@ -46,10 +46,10 @@ const startTrainer = (threads: number) =>
     options: { spec, teacher: weights, settings: settings.train, engine: { device: "cpu", threads }, seed: 0 },
   });
 
-const sampling = (sampler: Compute<Sampler>) => () => sampler.call("sample", { noise, rows: batch, label });
+const sampling = (sampler: Compute<Sampler>) => () => sampler.call("sample", { noise, rows: batch, conditions: { label } });
 const training = (trainer: Compute<StudentTrainer>) => {
   let step = 0;
-  return () => trainer.call("step", { step: step++, noise, latent, label });
+  return () => trainer.call("step", { step: step++, noise, latent, conditions: { label } });
 };
 
 /** Calls a second of each, all at once, over the same stretch of time; a call under way at its end counts in part. */

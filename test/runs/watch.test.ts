@@ -86,9 +86,9 @@ test("a sampler is called with the same number of rows whatever is asked", async
     const made = await sampleEvenly(
       async (inputs) => {
         calls.push(inputs.rows);
-        return inputs.noise.map((value, i) => value + 1000 * inputs.label![i >> 1]!);
+        return inputs.noise.map((value, i) => value + 1000 * inputs.conditions.label![i >> 1]!);
       },
-      { noise, rows, label },
+      { noise, rows, conditions: { label } },
     );
     assert.equal(
       [...made],

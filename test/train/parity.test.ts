@@ -29,7 +29,7 @@ function job(kind: "dit" | "unet"): { spec: DenoiserSpec; settings: Settings } {
   return { spec: { ...settings, shape: [...SHAPE], classes: ["a", "b", "c"], vocabulary: 0 } as DenoiserSpec, settings };
 }
 
-const batch = { step: 0, noise: tensor("noise"), latent: tensor("clean"), label: Int32Array.of(1, 2) };
+const batch = { step: 0, noise: tensor("noise"), latent: tensor("clean"), conditions: { label: Int32Array.of(1, 2) } };
 
 const DEVICES = ["eager", "cpu"] as const;
 const engine = (device: (typeof DEVICES)[number]) => ({ device, threads: 1 }) as never;
@@ -90,7 +90,7 @@ for (const kind of ["dit", "unet"] as const) {
           plan,
         });
         await trainer.load(midway(await trainer.save()));
-        await trainer.step({ step: 0, latent: tensor("clean"), label: Int32Array.of(1, 2) });
+        await trainer.step({ step: 0, latent: tensor("clean"), conditions: { label: Int32Array.of(1, 2) } });
         after.push(await trainer.save());
       }
       const { error, at } = furthest(after[1]!, after[0]!);
@@ -107,7 +107,7 @@ for (const kind of ["dit", "unet"] as const) {
       for (const device of DEVICES) {
         const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine(device), seed: 1 });
         await trainer.load(midway(await trainer.save()));
-        const metrics = await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
+        const metrics = await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), conditions: { label: Int32Array.of(0) } } });
         assert.ok("r1" in metrics && "d_loss" in metrics, "all three updates ran");
         after.push(await trainer.save());
       }
@@ -132,7 +132,7 @@ test(
         const train = { ...settings.train, discriminator };
         const trainer = await createStudent({ spec, teacher: weights, perceptual, settings: train, engine: engine(device), seed: 1 });
         await trainer.load(midway(await trainer.save()));
-        await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), label: Int32Array.of(0) } });
+        await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), conditions: { label: Int32Array.of(0) } } });
         after.push(await trainer.save());
       }
       const { error, at } = furthest(after[1]!, after[0]!);
@@ -162,7 +162,7 @@ test(
     };
     const replaced = (values: Float32Array, stream: string): Float32Array =>
       Float32Array.from([...values.subarray(0, 256), ...tensor(stream).subarray(256)]);
-    const image = (stream: string, label: number) => ({ latent: tensor(stream).subarray(0, 256), label: Int32Array.of(label) });
+    const image = (stream: string, label: number) => ({ latent: tensor(stream).subarray(0, 256), conditions: { label: Int32Array.of(label) } });
     const [otherNoise, otherLatent] = [replaced(batch.noise, "other"), replaced(batch.latent, "other")];
 
     const pairs = await real({});
