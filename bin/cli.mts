@@ -107,9 +107,11 @@ async function information(args: readonly string[], table: readonly Command[]): 
   return undefined;
 }
 
-/** Defaults < preset < what the named RUN recorded < --config < --set and shorthand flags. */
+/** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */
 async function settingsOf({ command, flags, repeated, positionals }: Request): Promise<Settings> {
-  const { assignmentLayer, fileLayer, pathLayer, presetLayer, resolveSettings } = await import("../schemas/resolve-settings.ts");
+  const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings } = await import(
+    "../recipes/resolve-settings.ts"
+  );
   const layers = [];
   const builtIn = command.name === "run" && positionals.length === 0 && !("config" in flags);
   const preset = flags.preset ?? (builtIn ? "demo" : undefined);
@@ -119,6 +121,7 @@ async function settingsOf({ command, flags, repeated, positionals }: Request): P
     const recorded = folder === undefined ? undefined : join(folder, "settings.yaml");
     if (recorded && existsSync(recorded)) layers.push(await fileLayer(recorded, sections));
   }
+  if (flags.method !== undefined) layers.push(methodLayer(flags.method));
   if (flags.config !== undefined) layers.push(await fileLayer(flags.config));
   for (const assignment of repeated.set ?? []) layers.push(assignmentLayer(assignment));
   for (const [name, { sets }] of Object.entries({ ...command.flags, ...commonFlags })) {

@@ -61,6 +61,7 @@ const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 i
 const solver: Flag = { value: "NAME", about: "euler, heun, ddim or dpm++2m", sets: "simulate.solver" };
 const model = ["images", "encoder", "network", "diffusion"] as const;
 const everything = [...model, "seed", "pretrain", "simulate", "train", "evaluate", "engine"] as const;
+const distilling: Flag = { value: "NAME", about: "how to distil: see `pipeline methods`; diffusion2gan unless told" };
 const workFlags: Readonly<Record<string, Flag>> = {
   part: { value: "I/N", about: "make only every N-th shard, from the I-th on: processes share the work" },
   shards: { value: "A-B", about: "make only these shards" },
@@ -187,9 +188,10 @@ export const commands: readonly Command[] = [
     summary: "train a one-step student on triples, also while they are still being written",
     positionals: [],
     flags: {
-      store: { value: "STORE", about: "store of `simulate`", required: true },
+      store: { value: "STORE", about: "store of `simulate`, for methods that need triples" },
       teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
       out: out("RUN", "folder of the run"),
+      method: distilling,
       steps: { value: "N", about: "training steps", sets: "train.steps" },
       batch: { value: "N", about: "triples a step", sets: "train.batch" },
     },
@@ -197,7 +199,7 @@ export const commands: readonly Command[] = [
     example: "pipeline train --store triples --teacher teacher --out student --steps 8000",
     start: async ({ flags, positionals: _, ...rest }) =>
       (await import("../pipelines/train.ts")).train({
-        store: flags.store!,
+        store: flags.store,
         teacher: flags.teacher!,
         out: flags.out!,
         ...rest,
@@ -210,6 +212,7 @@ export const commands: readonly Command[] = [
     flags: {
       out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES" },
       teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise" },
+      method: distilling,
       count,
     },
     inherits: { teacher: model },
@@ -346,6 +349,14 @@ export const commands: readonly Command[] = [
         out: flags.out!,
         ...rest,
       }),
+  },
+  {
+    name: "methods",
+    summary: "list the methods: what each does, its paper, and what it needs",
+    positionals: [],
+    flags: {},
+    example: "pipeline methods",
+    start: async ({ settings, context }) => (await import("../pipelines/methods.ts")).listMethods({ settings, context }),
   },
   {
     name: "doctor",

@@ -11,6 +11,7 @@ import { integers } from "../schemas/numbers/philox.ts";
 import { encodeSafetensors } from "../models/weights/safetensors.ts";
 import { BUILTIN_SIZE, builtinLoss, classifyBuiltin, initBuiltin } from "../models/features/builtin.ts";
 import { optimiserSettings } from "../schemas/settings.ts";
+import type { VariableSet } from "../engine/variables.ts";
 import { createTraining } from "../models/training/training.ts";
 import { attributeNames, attributeValues, combinationCount } from "./scenes/attributes.ts";
 import { scenePixels } from "./scenes/draw.ts";
@@ -47,9 +48,10 @@ for (let step = 0; step < steps; step++) {
   if (step % 100 === 0 || step === steps - 1) console.log(`step ${step} of ${steps}: loss ${loss!.toFixed(4)}`);
 }
 
+const average = training.average as VariableSet;
 const classifier = await engine.compile({
   name: "classifier",
-  sets: { network: training.average },
+  sets: { network: average },
   inputs: { images: inputs.images },
   run: ({ network }, { images }) => ({ outputs: { logits: classifyBuiltin(network, images!) } }),
 });
@@ -73,7 +75,7 @@ await mkdir(new URL(".", path), { recursive: true });
 await writeFile(
   path,
   encodeSafetensors({
-    tensors: await training.average.read(),
+    tensors: await average.read(),
     dtype: "F16",
     metadata: { steps: `${steps}`, seed: `${seed}` },
   }),

@@ -1,23 +1,29 @@
-/** images | ingest | simulate | train, each stage at work on what the one before has already written */
+/**
+ * pipeline run [IMAGES...] [--out RUN] [--teacher RUN] [--method NAME]
+ *
+ * images | ingest | simulate | train, each stage at work on what the one before has already written
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSceneZip } from "../data/scenes/build.ts";
+import { methodNamed, optimiserOf, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import { packageRoot } from "../schemas/package.ts";
-import { type Settings, trainSettings } from "../schemas/settings.ts";
+import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/flow/event-loop.ts";
+import { together } from "../stages/flow/together.ts";
 import { type Codec, readCodec } from "../stages/runs/model.ts";
 import { paintPairs } from "../stages/sample/pairs.ts";
-import { waitForStore } from "../store/follow.ts";
+import { withoutPerceptual } from "../stages/train/prepare/student.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
-import { together } from "../stages/flow/together.ts";
+import { waitForStore } from "../store/follow.ts";
 import { evaluate } from "./evaluate.ts";
 import { ingest } from "./ingest.ts";
 import { pretrain } from "./pretrain.ts";
 import { simulate } from "./simulate.ts";
-import { judgesFeatures, train } from "./train.ts";
+import { train } from "./train.ts";
 
 /** Pictures of the built-in set the demo draws and ingests: each of its 2880 scenes once. */
 const DEMO_PICTURES = 2880;
@@ -40,37 +46,47 @@ export async function run(options: {
   const out = options.out ?? "data/runs/demo";
   const at = (name: string): string => join(out, name);
   const loop = measureEventLoop();
+  const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
+  const given = isDemo ? withPerceptual(options.settings, bundled("perceptual")) : options.settings;
+  const needs = perceptualNeeds(given);
 
   const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
-  const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
-  const prepared = isDemo
-    ? { teacher: options.teacher ?? bundled("teacher"), settings: withPerceptual(options.settings, bundled("perceptual")) }
-    : options.teacher
-      ? { teacher: options.teacher, settings: options.settings }
-      : await pretrainAll({ images, at, settings: options.settings, context });
-  const { teacher } = prepared;
-  const settings = judgedByWhatThereIs(prepared.settings, context);
+  const teacherGiven = options.teacher ?? (isDemo ? bundled("teacher") : undefined);
+  const prepared = teacherGiven
+    ? { teacher: teacherGiven, settings: given }
+    : await pretrainAll({ images, at, settings: given, usesPerceptual: needs.uses, context });
+  const { teacher, settings } = prepared;
   const codec: Codec = await readCodec(teacher);
 
   const threads = divideThreads(settings, { encodes: codec.description.kind !== "pixel" });
+  const ingested = deferred();
   await together(context, [
     async (inner) => {
       await ingest({ images, out: at("latents"), codec, threads: threads.ingest, settings, context: inner });
       threads.ended("ingest");
+      ingested.resolve();
     },
     async (inner) => {
+      if (needs.rows !== "triples") return threads.ended("simulate");
       await waitForStore(at("latents"), inner);
       await simulate({ teacher, conditions: at("latents"), out: at("triples"), threads: threads.simulate, settings, context: inner });
       threads.ended("simulate");
     },
     async (inner) => {
-      await waitForStore(at("triples"), inner);
+      let known = settings;
+      if (needs.isRequired && !settings.train.perceptual) {
+        await untilAborted(ingested.promise, inner.signal); // a perceptual network is trained on all images
+        await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context: inner });
+        known = withPerceptual(settings, at("perceptual"));
+      }
+      const triples = needs.rows === "triples" ? at("triples") : undefined;
+      await waitForStore(triples ?? at("latents"), inner);
       await train({
-        store: at("triples"),
+        store: triples,
         teacher,
         out: at("student"),
         threads: threads.train,
-        settings: withImages(settings, at("latents")),
+        settings: withImages(known, at("latents")),
         context: inner,
       });
     },
@@ -96,9 +112,10 @@ async function pretrainAll(options: {
   images: string[];
   at: (name: string) => string;
   settings: Settings;
+  usesPerceptual: boolean;
   context: Context;
 }): Promise<{ teacher: string; settings: Settings }> {
-  const { images, at, context } = options;
+  const { images, at, usesPerceptual, context } = options;
   let settings = options.settings;
   if (settings.encoder.kind === "autoencoder" && !settings.encoder.path) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
@@ -107,8 +124,7 @@ async function pretrainAll(options: {
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
   await ingest({ images, out: at("latents"), settings, context });
-  const isUsed = settings.train.perceptualWeight > 0 || judgesFeatures(settings);
-  if (isUsed && !settings.train.perceptual && settings.network.condition !== "none") {
+  if (usesPerceptual && !settings.train.perceptual && settings.network.condition !== "none") {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     settings = withPerceptual(settings, at("perceptual"));
   }
@@ -130,13 +146,13 @@ function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
 }
 
-/** Without a perceptual network (of images with neither classes nor captions) the discriminator starts as the teacher. */
-function judgedByWhatThereIs(settings: Settings, context: Context): Settings {
-  if (settings.train.perceptual || !judgesFeatures(settings)) return settings;
-  const { adversarialWeight, sharpen, discriminatorRate } = trainSettings.parse({}); // a trunk wants less of them than heads do
-  const message = `no perceptual network (train.perceptual), so the discriminator starts as the teacher, at weight ${adversarialWeight}`;
-  context.report({ type: "note", stage: "train", message });
-  return { ...settings, train: { ...settings.train, discriminator: "teacher", adversarialWeight, sharpen, discriminatorRate } };
+/** What the method wants of a perceptual network. Throws a usage failure where it needs one that nothing here can train. */
+function perceptualNeeds({ train, network }: Settings) {
+  const method = methodNamed(train.method);
+  const needs = method.needs(ownSettings(method, train), optimiserOf(train));
+  const isRequired = needs.frozen.includes("perceptual");
+  if (isRequired && !train.perceptual && network.condition === "none") throw withoutPerceptual(method.name, needs);
+  return { rows: needs.rows, isRequired, uses: isRequired || (needs.uses ?? []).includes("perceptual") };
 }
 
 function withImages(settings: Settings, images: string): Settings {
@@ -149,4 +165,22 @@ function nextSteps(out: string): string[] {
     `The triples behind it, as pictures: bin/pipeline inspect ${join(out, "triples")} --rows 5 --grid triples.png`,
     "Your own images: bin/pipeline run photos.zip --preset tiny --out runs/photos",
   ];
+}
+
+/** A promise that is resolved from outside. */
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+/** Waits for a promise, or throws the signal's reason when that comes first. */
+async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await Promise.race([
+    promise,
+    new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true })),
+  ]);
 }

@@ -1,6 +1,6 @@
 /** model | samples | picture grid */
 import type { Context } from "../schemas/events.ts";
-import { writeSettingsBeside } from "../schemas/resolve-settings.ts";
+import { writeSettingsBeside } from "../schemas/write-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { type Generated, openGenerator } from "../stages/sample/generator.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";

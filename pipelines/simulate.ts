@@ -33,9 +33,12 @@ export async function simulate(options: {
   const { out, work = {}, settings, context } = options;
   const { report } = context;
   const teacher = await readDenoiser(options.teacher);
-  const { role, spec } = teacher.description;
-  if (role !== "teacher") {
-    throw new Failure(`Cannot simulate ${options.teacher}: it holds a ${role}. Name a RUN of \`pipeline pretrain teacher\`.`);
+  const { role, spec, sampler } = teacher.description;
+  if (role !== "teacher" && sampler?.times !== "any") {
+    throw new Failure(
+      `Cannot simulate ${options.teacher}: it holds a ${role} that is asked at fixed noise levels, not a network whose ODE can be solved. ` +
+        "Name a RUN of `pipeline pretrain teacher`.",
+    );
   }
   if (spec.network.condition === "none" && settings.simulate.guidance !== 1) {
     report({ type: "warning", stage: "simulate", message: `${options.teacher} takes no conditions: simulate.guidance has no effect` });

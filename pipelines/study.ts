@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { Failure, isFailure } from "../schemas/failure.ts";
-import { writeSettings } from "../schemas/resolve-settings.ts";
+import { writeSettings } from "../schemas/write-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { durationInWords, numberInWords } from "../schemas/words.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";

@@ -47,6 +47,13 @@ const statistics = z.object({
   nonFinite: z.number(),
 });
 
+/** How samples are drawn, as the method that trained the network says; whoever samples obeys it. */
+const samplerDescription = z.strictObject({
+  times: z.union([z.literal("any"), z.array(z.number()).min(1)]), // noise levels sigma at which it is asked; any: as a solver wants
+  between: z.literal("ode"),
+  guidance: z.number(),
+});
+
 /** A teacher or student: `model.json`, with the weights (the moving average) beside it in `weights.safetensors`. */
 export const denoiserDescription = z.strictObject({
   format: z.literal("onestep-model"),
@@ -63,6 +70,7 @@ export const denoiserDescription = z.strictObject({
   statistics, // of the raw latents it was trained on: what normalisation to undo before decoding
   tokenizer: z.unknown().optional(), // of caption conditions; see models/text/tokenizer.ts
   captions: z.array(z.string()), // captions to sample from where none are given
+  sampler: samplerDescription.optional(), // of a teacher there is none: any solver may integrate its ODE
 });
 export type DenoiserDescription = z.infer<typeof denoiserDescription>;
 

@@ -4,15 +4,12 @@
  */
 import * as z from "zod";
 
-const count = z.int().positive();
-const rate = z.number().positive();
-const fraction = z.number().min(0).max(1);
-const noiseRange = z
-  .tuple([z.number().nonnegative(), z.number().nonnegative()])
-  .refine(
-    ([least, most]) => (least > 0 && least <= most) || (least === 0 && most === 0),
-    "two levels above 0, the lesser first, or [0, 0]",
-  );
+/** Kinds of numbers that the methods' own settings are made of too. */
+export const count = z.int().positive();
+export const rate = z.number().positive();
+export const fraction = z.number().min(0).max(1);
+export const weight = z.number().nonnegative(); // of a term of a loss
+
 const seed = z.int().nonnegative();
 
 export const imageSettings = z.strictObject({
@@ -59,6 +56,7 @@ export const diffusionSettings = z.strictObject({
   logSigmaStd: rate.default(1.2),
 });
 
+/** What decides a training's result, whatever the method: with a method's own settings the whole of a run's identity. */
 export const optimiserSettings = z.strictObject({
   steps: count.default(8000),
   batch: count.default(64),
@@ -71,38 +69,46 @@ export const optimiserSettings = z.strictObject({
   weightDecay: z.number().nonnegative().default(0.01),
   clip: rate.default(1), // global gradient norm
   ema: fraction.default(0.999), // exponential moving average of the weights, per step
-  checkpointEvery: count.default(1000), // steps
-  pictureEvery: count.default(1000), // steps
 });
 
-/** Of an online Fréchet distance, and what is done about it; `distanceEvery` stands beside. */
+/** When something is written on the way. No step depends on it. */
+const recordSettings = {
+  checkpointEvery: count.default(1000), // steps
+  pictureEvery: count.default(1000), // steps
+};
+
+/** Of an online Fréchet distance, and what is done about it. It chooses among steps, and changes none. */
 const watchSettings = {
+  distanceEvery: z.int().nonnegative().default(0), // steps between online Fréchet distances of samples, in metrics.jsonl; 0: none
   distanceCount: count.default(1024), // samples of each, whose noise and conditions are always the same
   distanceFeatures: z.string().default("auto"), // as evaluate.features; more than 128 are seen along 128 random directions
-  keep: z.enum(["best", "last"]).default("best"), // best: what is written is the moving average of the least online distance
+  keep: z.enum(["best", "last"]).default("best"), // best: what is written is the EMA of the least online distance
   patience: z.int().nonnegative().default(0), // distances in a row without a lesser one after which training ends; 0: never
 };
 
-export const pretrainSettings = z.strictObject({
-  teacher: optimiserSettings
-    .extend({
-      dropCondition: fraction.default(0.1), // share of samples that train the unconditional prediction of guidance
-      from: z.string().optional(), // RUN of an earlier teacher of the same shape, whose weights to start from
-      distanceEvery: z.int().nonnegative().default(0), // steps between online Fréchet distances of samples made as simulate.*; 0: none
-      ...watchSettings,
-    })
-    .prefault({}),
-  autoencoder: optimiserSettings
-    .extend({
-      channels: count.default(4), // latent channels
-      downsample: z.union([z.literal(2), z.literal(4), z.literal(8)]).default(4), // image side over latent side
-      width: count.default(48), // channels at half resolution
-      perceptualWeight: z.number().nonnegative().default(0.5),
-      boundWeight: z.number().nonnegative().default(1e-4), // pulls latents towards N(0, 1)
-    })
-    .prefault({}),
-  perceptual: optimiserSettings.extend({ width: count.default(32) }).prefault({}),
+/** Which rows a step may draw from while the store still grows. */
+export const orderSettings = z.strictObject({
+  window: count.default(4), // shards from which one block of batches is shuffled
+  firstShards: count.default(1), // shards that must exist before step 0
+  stepsPerShard: rate.default(8), // every so many steps one further shard may be drawn from
 });
+
+/** The settings of a method, as its file declares them. */
+export type OwnSettings = z.ZodObject;
+
+/** What `pretrain WHAT` reads: the optimiser's settings and, beside them, those of the method it follows. */
+function pretrainSettings(own: Record<"teacher" | "autoencoder" | "perceptual", OwnSettings>) {
+  const base = optimiserSettings.extend(recordSettings);
+  const from = z.string().optional(); // RUN of an earlier teacher of the same shape, whose weights to start from
+  return z.strictObject({
+    teacher: base
+      .extend({ ...watchSettings, from })
+      .extend(own.teacher.shape)
+      .prefault({}),
+    autoencoder: base.extend(own.autoencoder.shape).prefault({}),
+    perceptual: base.extend(own.perceptual.shape).prefault({}),
+  });
+}
 
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
@@ -116,37 +122,23 @@ export const simulateSettings = z.strictObject({
   threads: z.int().nonnegative().default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 
-export const trainSettings = optimiserSettings.extend({
-  from: z.string().optional(), // RUN of an earlier student of such a teacher, to start from; its discriminator too, where it is of the same kind
+const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend({
+  ...recordSettings,
+  ...watchSettings,
   learningRate: rate.default(2e-4),
   ema: fraction.default(0.998),
-  perceptualWeight: z.number().nonnegative().default(1), // E-LatentLPIPS
-  augment: z.boolean().default(true), // E-LatentLPIPS: both latents under the same random transform; false: LatentLPIPS
-  pixelWeight: z.number().nonnegative().default(0.1), // plain latent difference
-  pixelLoss: z.enum(["huber", "squared"]).default("huber"),
-  perceptual: z.string().optional(), // RUN of `pretrain perceptual`; without it the frozen teacher's features serve
-  images: z.string().optional(), // latent store of the real images: the discriminator sees them too (imageShare)
-  imageShare: fraction.default(0.5), // share of the discriminator's real rows that are such images, without their noise
-  adversarialWeight: z.number().nonnegative().default(0.05),
-  adversarialStart: z.int().nonnegative().default(500), // steps of regression alone before the discriminator joins
-  sharpen: z.number().nonnegative().default(1), // what adversarialWeight is multiplied by in the last part of the steps
-  sharpenPart: fraction.default(0.25), // that part of all steps; it should lie where the rate falls (decay)
-  discriminatorRate: rate.default(1e-4),
-  discriminator: z.enum(["teacher", "features", "both"]).default("teacher"), // the teacher's network, or heads over train.perceptual's features
-  discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
-  noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
-  discriminatorNoise: noiseRange.default([0.1, 1]), // the teacher's network sees latents under noise of these levels, over sigmaData; [0, 0]: clean
-  scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
-  mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
-  r1Weight: z.number().nonnegative().default(1e-3),
-  r1Every: count.default(16),
-  window: count.default(4), // shards from which one block of batches is shuffled
-  firstShards: count.default(1), // shards that must exist before step 0
-  stepsPerShard: rate.default(8), // every so many steps one further shard may be drawn from
+  distanceEvery: z.int().nonnegative().default(250),
+  from: z.string().optional(), // RUN of an earlier student of such a teacher, to start from; its other parts too, where they are alike
+  perceptual: z.string().optional(), // RUN of `pretrain perceptual`, for methods that look through features
+  images: z.string().optional(), // latent store of the real images, for methods that show them to a discriminator
   threads: z.int().nonnegative().default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
-  distanceEvery: z.int().nonnegative().default(250), // steps between online Fréchet distances, in metrics.jsonl; 0: none
-  ...watchSettings,
 });
+
+/** What `train` reads: which method, the optimiser's settings, and a group for each method under its own name. */
+function trainSettings(methods: Record<string, OwnSettings>) {
+  const groups = Object.fromEntries(Object.entries(methods).map(([name, own]) => [name, own.prefault({})]));
+  return commonTrainSettings.extend({ method: z.enum(Object.keys(methods)).default("diffusion2gan"), ...groups });
+}
 
 export const evaluateSettings = z.strictObject({
   count: count.default(2048), // samples of each model; their conditions are those of the reference's images in turn
@@ -163,26 +155,57 @@ export const engineSettings = z.strictObject({
   threads: z.int().nonnegative().default(0), // `run` divides them among its engines; 0: one for each core
 });
 
-export const settingsSchema = z.strictObject({
-  seed: seed.default(0),
-  images: imageSettings.prefault({}),
-  encoder: encoderSettings.prefault({}),
-  network: networkSettings.prefault({}),
-  diffusion: diffusionSettings.prefault({}),
-  pretrain: pretrainSettings.prefault({}),
-  simulate: simulateSettings.prefault({}),
-  train: trainSettings.prefault({}),
-  evaluate: evaluateSettings.prefault({}),
-  engine: engineSettings.prefault({}),
-});
+/** The settings of the methods that there are: of those that make students by name, of the others by what they make. */
+export interface MethodSettings {
+  students: Record<string, OwnSettings>;
+  pretrained: Record<"teacher" | "autoencoder" | "perceptual", OwnSettings>;
+}
 
-export type Settings = z.infer<typeof settingsSchema>;
+/** The schema of all settings, with those that methods declare in their files. */
+export function settingsSchemaWith({ students, pretrained }: MethodSettings): z.ZodType<Settings, unknown> {
+  return z.strictObject({
+    seed: seed.default(0),
+    images: imageSettings.prefault({}),
+    encoder: encoderSettings.prefault({}),
+    network: networkSettings.prefault({}),
+    diffusion: diffusionSettings.prefault({}),
+    pretrain: pretrainSettings(pretrained).prefault({}),
+    simulate: simulateSettings.prefault({}),
+    train: trainSettings(students).prefault({}),
+    evaluate: evaluateSettings.prefault({}),
+    engine: engineSettings.prefault({}),
+  }) as unknown as z.ZodType<Settings, unknown>;
+}
+
+/** Settings of one training: the optimiser's, what is recorded on the way, and the method's own beside them or in a group. */
+export type TrainingSettings = OptimiserSettings & z.infer<z.ZodObject<typeof recordSettings>> & { readonly [own: string]: unknown };
+export type WatchSettings = z.infer<z.ZodObject<typeof watchSettings>>;
+
+export interface Settings {
+  seed: number;
+  images: ImageSettings;
+  encoder: EncoderSettings;
+  network: NetworkSettings;
+  diffusion: DiffusionSettings;
+  pretrain: {
+    teacher: TrainingSettings & WatchSettings & { from?: string };
+    autoencoder: TrainingSettings;
+    perceptual: TrainingSettings;
+  };
+  simulate: SimulateSettings;
+  train: TrainSettings;
+  evaluate: EvaluateSettings;
+  engine: EngineSettings;
+}
+
 export type ImageSettings = z.infer<typeof imageSettings>;
 export type EncoderSettings = z.infer<typeof encoderSettings>;
 export type NetworkSettings = z.infer<typeof networkSettings>;
 export type DiffusionSettings = z.infer<typeof diffusionSettings>;
 export type OptimiserSettings = z.infer<typeof optimiserSettings>;
+export type OrderSettings = z.infer<typeof orderSettings>;
 export type SimulateSettings = z.infer<typeof simulateSettings>;
-export type TrainSettings = z.infer<typeof trainSettings>;
+/** The common settings, `method`, and one group under each method's name. */
+export type TrainSettings = z.infer<typeof commonTrainSettings> & { method: string; readonly [group: string]: unknown };
 export type EvaluateSettings = z.infer<typeof evaluateSettings>;
 export type EngineSettings = z.infer<typeof engineSettings>;

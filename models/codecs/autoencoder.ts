@@ -7,7 +7,6 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
-import type { Settings } from "../../schemas/settings.ts";
 import { featureDifference } from "../losses/distance.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, linear, type Parameters, patchify, unpatchify } from "../layers.ts";
@@ -29,7 +28,9 @@ export interface AutoencoderConfig {
 }
 
 /** The autoencoder that the settings of `pretrain autoencoder` describe. */
-export function autoencoderConfig(settings: Settings["pretrain"]["autoencoder"]): AutoencoderConfig {
+export function autoencoderConfig(
+  settings: Pick<AutoencoderConfig, "channels" | "downsample" | "width" | "perceptualWeight" | "boundWeight">,
+): AutoencoderConfig {
   const { channels, downsample, width, perceptualWeight, boundWeight } = settings;
   return { channels, downsample, width, limit: 3, noise: 0.1, perceptualWeight, boundWeight };
 }

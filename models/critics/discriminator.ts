@@ -56,7 +56,7 @@ function unetLevels({ spec, scales }: DiscriminatorConfig): number[] {
     const level = Math.log2(scale);
     if (Number.isInteger(level) && level < spec.network.multipliers.length) return level;
     throw badUsage(
-      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${spec.network.multipliers.length} levels has scales ${spec.network.multipliers.map((_, i) => 2 ** i).join(", ")}; change train.scales`,
+      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${spec.network.multipliers.length} levels has scales ${spec.network.multipliers.map((_, i) => 2 ** i).join(", ")}; change the discriminator's scales`,
     );
   });
 }
@@ -82,7 +82,7 @@ export function initDiscriminator({
     const impossible = config.scales.find((scale) => (height / patch) % scale !== 0 || (width / patch) % scale !== 0);
     if (impossible !== undefined) {
       throw badUsage(
-        `Cannot shrink a token grid of ${height / patch}x${width / patch} by ${impossible} in the discriminator: every entry of train.scales must divide the latent's side over network.patch`,
+        `Cannot shrink a token grid of ${height / patch}x${width / patch} by ${impossible} in the discriminator: every one of its scales must divide the latent's side over network.patch`,
       );
     }
     const inputs = patch * patch * channels;

@@ -13,10 +13,20 @@ import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { solverGrid } from "./schedule.ts";
 import { advance, COEFFICIENTS, readCoefficients, solverPlan, stepCoefficients } from "./solvers.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { SimulateSettings } from "../../schemas/settings.ts";
 
 /** How to integrate: `steps` 1 is a single evaluation at sigmaMax, whatever the solver. */
 export type SamplerPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance">;
+
+/**
+ * How a model is sampled: as its model.json says, or by any solver where that leaves it open. A student whose model.json
+ * says nothing is asked once.
+ */
+export function planOf({ role, sampler }: Pick<DenoiserDescription, "role" | "sampler">, solver: SamplerPlan): SamplerPlan {
+  const { times, guidance } = sampler ?? { times: role === "student" ? [0] : ("any" as const), guidance: 1 };
+  return times === "any" ? solver : { solver: "euler", steps: times.length, guidance };
+}
 
 export interface SamplingOptions {
   engine: Engine;

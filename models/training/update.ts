@@ -1,5 +1,5 @@
 /**
- * The arithmetic of one update: gradients, AdamW, the average, and in half precision the scale of the loss, which is
+ * The arithmetic of one update: gradients, AdamW, the EMA, and in half precision the scale of the loss, which is
  * halved when gradients overflow (that update is left out) and doubled after a long while without.
  */
 import type { Tensors } from "../../engine/program.ts";
@@ -7,7 +7,8 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { Parameters } from "../layers.ts";
 import { type AdamConfig, adamStep, lossAndGradients, RATE_INPUTS, updateAverage } from "./optimiser.ts";
-import type { Loss, Trained } from "./training.ts";
+import type { Loss } from "./step.ts";
+import type { Trained } from "./trained.ts";
 
 /** What an update takes besides gradients: see `rateInputs` and `averageDecay` of models/training/optimiser.ts. */
 export const UPDATE_INPUTS = { ...RATE_INPUTS, decay: { shape: [] } };
@@ -16,21 +17,35 @@ export const UPDATE_INPUTS = { ...RATE_INPUTS, decay: { shape: [] } };
  * Loss, metrics and gradients of the network among the sets. In half precision the loss is scaled up, so that small
  * gradients do not vanish in float16, and the gradients down again (Micikevicius et al. 2018, section 3.2).
  */
-export function gradientsOf(loss: Loss, sets: Record<string, Tensors>, inputs: Tensors): ReturnType<typeof lossAndGradients> {
+export function gradientsOf(loss: Loss, sets: Record<string, Tensors>, inputs: Tensors): Gradients {
   const { network, average, first, second, scaler, ...read } = sets;
-  if (!scaler) return lossAndGradients(network as Tensors, (parameters) => loss(parameters, inputs, read));
-  const { scale } = scaler as { scale: Tensor };
-  const result = lossAndGradients(network as Tensors, (parameters) => {
-    const { loss: value, metrics } = loss(parameters, inputs, read);
-    return { loss: tf.mul(value, scale), metrics };
+  const scale = scaler?.scale as Tensor | undefined;
+  const { metrics, ...result } = lossAndGradients(network as Tensors, (parameters) => {
+    const { loss: value, metrics, left = {} } = loss(parameters, inputs, read);
+    return { loss: scale ? tf.mul(value, scale) : value, metrics: { ...metrics, ...prefixed(left) } };
   });
+  const [left, rest] = [{}, {}] as [Parameters, Parameters];
+  for (const [key, tensor] of Object.entries(metrics)) {
+    if (key.startsWith(OF_LEFT)) left[key.slice(OF_LEFT.length)] = tensor;
+    else rest[key] = tensor;
+  }
+  if (!scale) return { ...result, metrics: rest, left };
   const gradients = Object.entries(result.gradients).map(([key, gradient]) => [key, tf.div(gradient, scale)]);
-  return { ...result, loss: tf.div(result.loss, scale), gradients: Object.fromEntries(gradients) };
+  return { loss: tf.div(result.loss, scale), gradients: Object.fromEntries(gradients), metrics: rest, left };
 }
 
-type Held = Record<Exclude<keyof Trained, "scaler">, Tensors>;
+interface Gradients extends ReturnType<typeof lossAndGradients> {
+  /** Tensors that the loss leaves for other programs. */
+  left: Parameters;
+}
 
-/** One update of AdamW and of the average. */
+/** Left tensors pass through the gradient's tape as metrics do, under names that no metric has. */
+const OF_LEFT = "left.";
+const prefixed = (left: Parameters): Parameters => Object.fromEntries(Object.entries(left).map(([key, tensor]) => [OF_LEFT + key, tensor]));
+
+type Held = Record<"network" | "first" | "second", Tensors> & { average?: Tensors };
+
+/** One update of AdamW and, where one is kept, of the EMA. */
 export function updatesOf(
   { scaler, ...sets }: Held & { scaler?: Tensors },
   inputs: Tensors,
@@ -45,7 +60,7 @@ export function updatesOf(
     network: parameters,
     first: next.first,
     second: next.second,
-    average: updateAverage(average, parameters, inputs.decay as Tensor),
+    ...(average && { average: updateAverage(average, parameters, inputs.decay as Tensor) }),
   };
   return scaler ? whereSound({ norm, updates, sets, scaler }) : { norm, updates };
 }
@@ -69,7 +84,7 @@ function whereSound(options: { norm: Tensor; updates: Held; sets: Held; scaler: 
   const isSound = tf.less(norm, OVERFLOWN);
   const choose = (fresh: Tensor, old: Tensor): Tensor => tf.where(isSound, fresh, old);
   const chosen = Object.entries(updates).map(([set, tensors]) => {
-    const old = sets[set as keyof Held];
+    const old = sets[set as keyof Held] as Tensors;
     return [set, Object.fromEntries(Object.entries(tensors).map(([key, fresh]) => [key, choose(fresh, old[key] as Tensor)]))];
   });
   const isLong = tf.greaterEqual(streak, STREAK - 1);

@@ -2,7 +2,7 @@
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { readCodec } from "../runs/model.ts";
-import { createPainter } from "../sample/picture-decoder.ts";
+import { createPictureDecoder } from "../sample/picture-decoder.ts";
 import type { Picture } from "../picture/grid.ts";
 import { stacked } from "../../store/latents.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
@@ -24,20 +24,20 @@ export interface Viewer {
 /** Opens the codec of a store. A triple's latent is in the teacher's scale, which is undone first. */
 export async function openViewer(store: Store, engine: EngineSettings, context: Context): Promise<Viewer> {
   const { manifest, folder } = store;
-  const painter = await createPainter({ codec: await readCodec(folder), engine, context });
+  const decoder = await createPictureDecoder({ codec: await readCodec(folder), engine, context });
   const statistics = manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
   return {
     view: async (rows) => {
       const latents = stacked(rows.map(({ latent }) => latent));
       const raw = manifest.kind === "triples" && statistics ? denormalise(latents, statistics, manifest.diffusion.sigmaData) : latents;
-      const images = await painter.decode(raw);
+      const images = await decoder.decode(raw);
       return images.map((image, i) => {
         const row = rows[i]!;
         if (!("seed" in row)) return { image };
         return { image, noise: noisePicture(row.noise ?? noiseOf(row, row.latent.length), manifest.shape, image) };
       });
     },
-    close: painter.close,
+    close: decoder.close,
   };
 }
 

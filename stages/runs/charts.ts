@@ -1,41 +1,24 @@
 /** The charts of a training's history. */
 import { type ChartPoint, lineChart } from "../picture/chart.ts";
-import { type Line, namesOf, type Value, valuesOf } from "./history.ts";
+import { type FigureGroup, type Line, namesOf, type Value, valuesOf } from "../../schemas/figures.ts";
 
-interface Group {
-  title: string;
-  /** Of the upright axis. */
-  label: string;
-  /** Figures by name, with the words of the legend. */
-  figures: Record<string, string>;
-  log?: boolean;
-}
-
-const GROUPS: readonly Group[] = [
+/** Figures that every training has. */
+const COMMON: readonly FigureGroup[] = [
   { title: "Loss", label: "loss", figures: { loss: "loss" } },
-  {
-    title: "Terms of the loss, unweighted",
-    label: "loss",
-    figures: { perceptual: "perceptual", pixel: "pixel", adversarial: "adversarial" },
-    log: true,
-  },
-  { title: "Discriminator's logits", label: "mean logit", figures: { d_real: "real", d_fake: "generated", d_mismatched: "mismatched" } },
-  { title: "Discriminator's loss", label: "loss", figures: { d_loss: "loss" } },
-  { title: "Discriminator's accuracy", label: "share of right verdicts", figures: { d_accuracy: "accuracy" } },
-  { title: "Gradient norms before clipping", label: "norm", figures: { norm: "network", d_norm: "discriminator" }, log: true },
-  { title: "R1 penalty", label: "squared gradient", figures: { r1: "R1" }, log: true },
+  { title: "Gradient norm before clipping", label: "norm", figures: { norm: "norm" }, log: true },
   { title: "Diversity of the samples", label: "spread over that of real images", figures: { diversity: "diversity" } },
 ];
 
 /** Points of a line at most: more are averaged, with their range as a band. */
 const POINTS = 240;
 
-/** Every figure of the history as charts by step: those known by name together, each of the others alone. */
-export function historyCharts(history: readonly Line[]): string[] {
+/** Every figure of the history as charts by step: those of a group together, each of the others alone. */
+export function historyCharts(history: readonly Line[], groups: readonly FigureGroup[]): string[] {
   const names = namesOf(history).filter((name) => name !== "distance");
-  const known = new Set(GROUPS.flatMap(({ figures }) => Object.keys(figures)));
+  const grouped = [...COMMON, ...groups];
+  const known = new Set(grouped.flatMap(({ figures }) => Object.keys(figures)));
   const others = names.filter((name) => !known.has(name)).map((name) => ({ title: name, label: name, figures: { [name]: name } }));
-  return [...GROUPS, ...others].flatMap(({ title, label, figures, log }: Group) => {
+  return [...grouped, ...others].flatMap(({ title, label, figures, log }: FigureGroup) => {
     const series = Object.entries(figures)
       .filter(([name]) => names.includes(name))
       .map(([name, words]) => ({ name: words, points: thinned(valuesOf(history, name)) }));

@@ -1,9 +1,7 @@
 /** What a training has told of itself so far: the lines of its metrics.jsonl. */
 import { readFile } from "node:fs/promises";
+import type { Line } from "../../schemas/figures.ts";
 import { writeAtomic } from "../../store/atomic.ts";
-
-/** Figures of one step; which there are may change from line to line. */
-export type Line = { step: number } & Record<string, number>;
 
 /**
  * The lines up to step `from`, and nothing else in the file: a killed run may have logged steps after its last
@@ -24,27 +22,4 @@ function parsed(line: string): Line | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The names that any line has, in the order in which they appear. */
-export function namesOf(history: readonly Line[]): string[] {
-  const names = new Set<string>();
-  for (const line of history) for (const name in line) names.add(name);
-  names.delete("step");
-  return [...names];
-}
-
-export interface Value {
-  step: number;
-  value: number;
-}
-
-/** One figure's values, of the lines that have it. */
-export function valuesOf(history: readonly Line[], name: string): Value[] {
-  const values: Value[] = [];
-  for (const line of history) {
-    const value = line[name];
-    if (value !== undefined) values.push({ step: line.step, value });
-  }
-  return values;
 }

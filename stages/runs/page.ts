@@ -2,8 +2,7 @@
 import { durationInWords, numberInWords } from "../../schemas/words.ts";
 import { escaped } from "../picture/chart.ts";
 import { distanceChart, historyCharts } from "./charts.ts";
-import type { Finding } from "./health.ts";
-import { type Line, namesOf } from "./history.ts";
+import { type FigureGroup, type Finding, type Line, namesOf } from "../../schemas/figures.ts";
 
 export interface RunState {
   /** The run folder's name, and what is trained. */
@@ -20,6 +19,8 @@ export interface RunState {
   /** When this was true. */
   time: Date;
   history: readonly Line[];
+  /** How the figures belong together. */
+  groups: readonly FigureGroup[];
   findings: readonly Finding[];
   /** The newest grid. */
   picture?: { step: number; png: Uint8Array };
@@ -34,7 +35,7 @@ export function runPage(run: RunState): string {
   const { folder, name, state, reason, step, steps, batch, findings, history, picture, settings } = run;
   const refresh = state === "training" ? `\n<meta http-equiv="refresh" content="${REFRESH}">` : "";
   const distance = distanceChart(history, batch);
-  const charts = [...(distance ? [distance] : []), ...historyCharts(history)];
+  const charts = [...(distance ? [distance] : []), ...historyCharts(history, run.groups)];
   const words = findings.map(({ name, seen, remedy }) => {
     return `<li><b>${escaped(name)}</b>: ${escaped(seen)}. <span>Try: ${escaped(remedy)}.</span></li>`;
   });

@@ -6,19 +6,20 @@ import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
+import type { FigureGroup, Finding, Line, Rule } from "../../schemas/figures.ts";
 import { distanceChart } from "./charts.ts";
-import { type Finding, findingsOf } from "./health.ts";
-import { keepHistory, type Line } from "./history.ts";
+import { findingsOf } from "./health.ts";
+import { keepHistory } from "./history.ts";
 import { runPage, type RunState } from "./page.ts";
 import { openEventFile } from "./tensorboard.ts";
 
-export interface Chronicle {
+export interface RunRecord {
   /** One line of metrics. */
   log: (line: Line) => void;
   /** Says that a step is done, and now and then renews files and page. */
   passed: (step: number) => Promise<void>;
-  /** Takes in the grid that was painted at RUN/pictures, if one was. */
-  painted: (step: number) => Promise<void>;
+  /** Takes in the grid that was drawn at RUN/pictures, if one was. */
+  pictured: (step: number) => Promise<void>;
   /** Writes everything told so far. */
   flush: () => Promise<void>;
   /** Writes the page of a training that does not go on. */
@@ -28,16 +29,19 @@ export interface Chronicle {
 /** RUN/pictures/0001000.png */
 export const pictureAt = (folder: string, step: number): string => join(folder, "pictures", `${String(step).padStart(7, "0")}.png`);
 
-/** Opens the chronicle of a training that goes on after step `from`; what was told of later steps is taken back. */
-export async function openChronicle(options: {
+/** Opens the record of a training that goes on after step `from`; what was told of later steps is taken back. */
+export async function openRecord(options: {
   folder: string;
   name: string;
   steps: number;
   batch: number;
   from: number;
+  /** How the method's figures belong together, and what is read off them. */
+  groups: readonly FigureGroup[];
+  rules: readonly Rule[];
   context: Context;
-}): Promise<Chronicle> {
-  const { folder, name, steps, batch, from, context } = options;
+}): Promise<RunRecord> {
+  const { folder, name, steps, batch, from, groups, rules, context } = options;
   await mkdir(folder, { recursive: true });
   await removeTemporaries(join(folder, "pictures"));
   const metrics = join(folder, "metrics.jsonl");
@@ -53,7 +57,7 @@ export async function openChronicle(options: {
 
   async function flush(state: RunState["state"] = "training", reason?: string): Promise<void> {
     const before = new Set(findings.map((finding) => finding.name));
-    findings = findingsOf(history);
+    findings = findingsOf(history, rules);
     for (const found of findings) {
       if (before.has(found.name)) continue;
       context.report({ type: "warning", stage: name, message: `${found.name} at step ${step}: ${found.seen}. Try: ${found.remedy}` });
@@ -65,7 +69,7 @@ export async function openChronicle(options: {
     const chart = isNew ? distanceChart(history, batch) : undefined;
     if (chart) await writeAtomic(join(folder, "distance.svg"), chart);
     const now = { rate: rateOf(marks), time: new Date(), folder: basename(resolve(folder)) };
-    const page = runPage({ name, state, reason, step, steps, batch, history, findings, picture, settings, ...now });
+    const page = runPage({ name, state, reason, step, steps, batch, history, groups, findings, picture, settings, ...now });
     await writeAtomic(join(folder, "run.html"), page);
     written = performance.now();
   }
@@ -76,7 +80,7 @@ export async function openChronicle(options: {
       history.push(line);
       lines += `${JSON.stringify(line)}\n`;
       isMeasured ||= "distance" in values;
-      events.scalars(at, Object.fromEntries(Object.entries(values).map(([key, value]) => [tagOf(key), value])));
+      events.scalars(at, Object.fromEntries(Object.entries(values).map(([key, value]) => [tagOf(key, groups), value])));
     },
     passed: async (done) => {
       step = done;
@@ -85,7 +89,7 @@ export async function openChronicle(options: {
       while (marks.length > 120) marks.shift();
       if (now - written > PAGE_EVERY) await flush();
     },
-    painted: async (at) => {
+    pictured: async (at) => {
       const png = await readFile(pictureAt(folder, at)).catch(() => undefined);
       if (!png) return;
       picture = { step: at, png };
@@ -100,9 +104,10 @@ export async function openChronicle(options: {
 const PAGE_EVERY = 20_000;
 
 /** TensorBoard puts what stands before the slash into one section. */
-function tagOf(figure: string): string {
+function tagOf(figure: string, groups: readonly FigureGroup[]): string {
   if (figure === "distance" || figure === "diversity") return `samples/${figure}`;
-  return figure.startsWith("d_") || figure === "r1" ? `discriminator/${figure.replace("d_", "")}` : `training/${figure}`;
+  const { section = "training" } = groups.find(({ figures }) => figure in figures) ?? {};
+  return `${section}/${section === "training" ? figure : figure.replace(/^[a-z]_/, "")}`;
 }
 
 function rateOf(marks: readonly { step: number; at: number }[]): number {

@@ -1,15 +1,13 @@
 /** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
 import { normals, permutation } from "../../schemas/numbers/philox.ts";
-import type { Weights } from "../../engine/weights.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Context } from "../../schemas/events.ts";
-import type { EngineSettings, TrainSettings } from "../../schemas/settings.ts";
+import type { EngineSettings, WatchSettings } from "../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
 import type { Conditions } from "../../models/conditions.ts";
-import type { Painter } from "../sample/picture-decoder.ts";
-import type { Measuring } from "../train/loop.ts";
+import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { textHash } from "../../store/hash.ts";
 import { stacked } from "../../store/latents.ts";
@@ -41,17 +39,17 @@ export const SAMPLED_AT_ONCE = 32;
  * in turn. Its worker starts, and reads the reference, when first asked.
  */
 export function createWatch(options: {
-  settings: Pick<TrainSettings, "distanceCount" | "distanceFeatures">;
+  settings: Pick<WatchSettings, "distanceCount" | "distanceFeatures">;
   spec: DenoiserDescription["spec"];
   conditions: Conditions;
   reference: () => Promise<WatchedRow[]>;
-  painter: Painter;
+  decoder: PictureDecoder;
   imageSize: number;
   engine: EngineSettings;
   seed: number;
   context: Context;
 }): Watch {
-  const { settings, spec, conditions, painter, seed, context } = options;
+  const { settings, spec, conditions, decoder, seed, context } = options;
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
   const at = (from: number, to: number) => ({ offset: from * rowSize, length: (to - from) * rowSize });
   let opened: Promise<Awaited<ReturnType<typeof open>>> | undefined;
@@ -72,7 +70,7 @@ export function createWatch(options: {
   }
 
   async function show(worker: Awaited<ReturnType<typeof startWorker<Watcher>>>, latents: Float32Array): Promise<void> {
-    const pictures = await painter.decode(latents);
+    const pictures = await decoder.decode(latents);
     const pixels = new Uint8Array(pictures.reduce((sum, picture) => sum + picture.pixels.length, 0));
     let end = 0;
     for (const picture of pictures) {
@@ -105,9 +103,23 @@ export function createWatch(options: {
   };
 }
 
-/** How a training loop measures by a watch. `reference` is a hash of what is compared with. */
+/** What is measured of a training on its way. */
+export interface Measuring {
+  /** Steps; the last one is measured whatever it says. */
+  every: number;
+  /** Figures of the EMA after `step` steps, for metrics.jsonl. */
+  measure: (step: number) => Promise<{ distance: number } & Record<string, number>>;
+  /** best: the EMA of the least distance is kept. */
+  keep: "best" | "last";
+  /** Measurements in a row without a lesser distance after which training ends; 0: never before its last step. */
+  patience: number;
+  /** What distances are a function of beside the weights: those measured otherwise are not compared with. */
+  identity: string;
+}
+
+/** How a training measures by a watch. `reference` is a hash of what is compared with. */
 export function measuringOf(options: {
-  settings: Pick<TrainSettings, "distanceEvery" | "distanceCount" | "distanceFeatures" | "keep" | "patience">;
+  settings: WatchSettings;
   watch: Watch;
   sample: (inputs: SamplerInputs) => Promise<Float32Array>;
   reference: string;
@@ -119,11 +131,6 @@ export function measuringOf(options: {
     identity: textHash(JSON.stringify([distanceCount, distanceFeatures, reference])),
     measure: async () => ({ ...(await watch.measure(sample)) }),
   };
-}
-
-/** The weights that a training is to write, of the sets it ended with. */
-export function keptOf(sets: Record<string, Weights>, { keep }: Pick<TrainSettings, "keep">): Weights {
-  return (keep === "best" ? sets.best : undefined) ?? (sets.average as Weights);
 }
 
 /** Samples and pictures held at a time. */

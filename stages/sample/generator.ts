@@ -5,10 +5,10 @@ import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
-import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
+import { planOf } from "../../models/diffusion/sampling.ts";
 import type { Conditioned } from "../../models/conditions.ts";
 import { readCodec, readDenoiser } from "../runs/model.ts";
-import { createPainter } from "./picture-decoder.ts";
+import { createPictureDecoder } from "./picture-decoder.ts";
 import type { Picture } from "../picture/grid.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
 import { startWorker } from "../workers/start.ts";
@@ -55,7 +55,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
   const { description, weights } = await readDenoiser(path);
   const codec = await readCodec(path);
   const { role, spec, statistics } = description;
-  const plan: SamplerPlan = role === "student" ? { solver: "euler", steps: 1, guidance: 1 } : simulate;
+  const plan = planOf(description, simulate);
   const conditions = conditionsOf(description);
   const { condition } = spec.network;
   const length = spec.shape.reduce((product, side) => product * side, 1);
@@ -67,10 +67,12 @@ export async function openGenerator(options: { path: string; settings: Settings;
     options: sampler,
     signal: context.signal,
   });
-  const painter = await createPainter({ codec, engine, context, spec, statistics, batch: Math.min(batch, 16) }).catch(async (error) => {
-    await compute.close();
-    throw error;
-  });
+  const decoder = await createPictureDecoder({ codec, engine, context, spec, statistics, batch: Math.min(batch, 16) }).catch(
+    async (error) => {
+      await compute.close();
+      throw error;
+    },
+  );
 
   /** The conditions asked for; where there are none, the model's own. */
   function conditioned({ seed, start = 0, count, labels, captions }: Draw): Conditioned {
@@ -100,7 +102,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
     nfe: await compute.call("evaluations", undefined as never),
     description,
     latents: async (draw) => integrate(draw, conditioned(draw)),
-    decode: painter.decode,
+    decode: decoder.decode,
     sample: async function* (draw) {
       const all = conditioned(draw);
       for (let from = 0; from < draw.count; from += batch) {
@@ -108,7 +110,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
         const label = all.label.subarray(from, from + count);
         const caption = all.caption.slice(from, from + count);
         const latents = await integrate({ ...draw, start: (draw.start ?? 0) + from, count }, { label, caption });
-        for (const [i, picture] of (await painter.decode(latents)).entries()) {
+        for (const [i, picture] of (await decoder.decode(latents)).entries()) {
           yield {
             ...picture,
             label: condition === "class" ? (label[i] as number) : null,
@@ -118,7 +120,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
       }
     },
     close: async () => {
-      await Promise.all([compute.close(), painter.close()]);
+      await Promise.all([compute.close(), decoder.close()]);
     },
   };
 }

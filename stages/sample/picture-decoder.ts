@@ -9,15 +9,15 @@ import { writeGrid } from "../picture/write-grid.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
 import { startWorker } from "../workers/start.ts";
 
-export interface Painter {
+export interface PictureDecoder {
   /** Images of latents [rows * h * w * c]. */
   decode: (latents: Float32Array) => Promise<Picture[]>;
   paint: (options: { path: string; latents: Float32Array; columns: number; captions?: string[]; rowLabels?: string[] }) => Promise<void>;
   close: () => Promise<void>;
 }
 
-/** A painter for latents as the codec makes them, or as a denoiser does where `spec` and `statistics` are given. */
-export async function createPainter(options: {
+/** Decodes latents as the codec makes them, or as a denoiser does where `spec` and `statistics` are given. */
+export async function createPictureDecoder(options: {
   codec: Codec;
   engine: EngineSettings;
   context: Context;
@@ -25,7 +25,7 @@ export async function createPainter(options: {
   statistics?: Statistics;
   /** Latents decoded at once; 16 unless given. */
   batch?: number;
-}): Promise<Painter> {
+}): Promise<PictureDecoder> {
   const { codec, engine, context, spec, statistics, batch = 16 } = options;
   const compute = await startWorker<CodecApi>({
     name: "image decoder",

@@ -3,10 +3,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { methodNamed, optimiserOf, ownSettings, picked } from "../../methods/registry.ts";
+import { orderSettings } from "../../schemas/settings.ts";
 import { readDenoiser, readPerceptual } from "../runs/model.ts";
 import { openLatentStore } from "../../store/latents.ts";
 import { openTripleStore } from "../../store/triples.ts";
-import { identityOf } from "../train/loop.ts";
+import { textHash } from "../../store/hash.ts";
 import type { Job } from "./plan.ts";
 
 export interface Ground {
@@ -48,9 +50,17 @@ export async function openGround(options: { store: string; teacher: string; refe
   return {
     ...(images !== undefined && { images }),
     simulate,
-    trainingOf: ({ settings: { train, seed } }) =>
-      identityOf({ store: triples.fingerprint, teacher: description.hash, train: { ...train, ...hashes }, seed }),
-    measurement: identityOf({ ...measured, chosen }),
-    baseline: identityOf({ ...measured, teacher: description.hash, simulate }),
+    trainingOf: ({ settings: { train, seed } }) => {
+      const method = methodNamed(train.method);
+      const own = ownSettings(method, train);
+      const order = picked(train, Object.keys(orderSettings.shape));
+      const data = { store: triples.fingerprint, teacher: description.hash, ...hashes };
+      return hashOf({ method: method.name, own, optimiser: optimiserOf(train), order, seed, data });
+    },
+    measurement: hashOf({ ...measured, chosen }),
+    baseline: hashOf({ ...measured, teacher: description.hash, simulate }),
   };
 }
+
+/** The hash of what a training or a measurement is a function of. */
+const hashOf = (value: unknown): string => textHash(JSON.stringify(value));

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { badUsage } from "../../schemas/failure.ts";
 import { didYouMean, unknownName } from "../../schemas/nearest.ts";
-import { resolveSettings } from "../../schemas/resolve-settings.ts";
+import { resolveSettings } from "../../recipes/resolve-settings.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Study, studies, type Variant } from "./studies.ts";
 
@@ -37,34 +37,38 @@ export function planStudy(options: { study: Study; settings: Settings; seeds: nu
   const base = { ...settings, train: { ...settings.train, images: settings.train.images ?? images } };
   const variants = study.variants
     .filter(({ name, needsImages }) => only.includes(name) && (!needsImages || base.train.images !== undefined))
-    .map((variant) => ({ variant, settings: settingsOf(variant, base) }));
-  checkDistinct(variants);
+    .map((variant) => ({ variant, settings: settingsOf(study, variant, base) }));
+  checkDistinct(study, variants);
   return Array.from({ length: seeds }, (_, seed) =>
     variants.map(({ variant, settings: own }) => ({ variant, seed, settings: { ...own, seed: settings.seed + seed } })),
   ).flat();
 }
 
-function settingsOf({ name, changes }: Variant, base: Settings): Settings {
+function settingsOf({ method }: Study, { name, changes, training }: Variant, base: Settings): Settings {
   const settings = resolveSettings([
     { source: "the settings", values: base },
-    { source: `variant ${name}`, values: changes },
+    { source: `variant ${name}`, values: { train: { ...training, method, [method]: changes } } },
   ]);
-  const { adversarialWeight, adversarialStart, steps } = settings.train;
+  const { steps } = settings.train;
+  const { adversarialWeight = 0, adversarialStart = 0 } = settings.train[method] as {
+    adversarialWeight?: number;
+    adversarialStart?: number;
+  };
   if (adversarialWeight > 0 && adversarialStart >= steps) {
     throw badUsage(
       `Cannot study "${name}" in ${steps} steps: its discriminator joins at step ${adversarialStart}; ` +
-        "lower train.adversarialStart or give more --steps",
+        `lower train.${method}.adversarialStart or give more --steps`,
     );
   }
   return settings;
 }
 
-function checkDistinct(variants: readonly { variant: Variant; settings: Settings }[]): void {
+function checkDistinct({ method }: Study, variants: readonly { variant: Variant; settings: Settings }[]): void {
   for (const [i, one] of variants.entries()) {
     const twin = variants.slice(0, i).find(({ settings }) => isDeepStrictEqual(settings, one.settings));
     if (!twin) continue;
-    const what = Object.keys(twin.variant.changes.train ?? {}).filter((key) => !(key in (one.variant.changes.train ?? {})));
-    const remedy = what.map((key) => `train.${key}`).join(" or ") || "one of them";
+    const what = Object.keys(twin.variant.changes).filter((key) => !(key in one.variant.changes));
+    const remedy = what.map((key) => `train.${method}.${key}`).join(" or ") || "one of them";
     throw badUsage(`Cannot compare "${one.variant.name}" with "${twin.variant.name}": these settings make them the same; change ${remedy}`);
   }
 }

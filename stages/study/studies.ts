@@ -1,5 +1,5 @@
 /** Studies as data: each trains the same student several times, and its variants say what differs. Add one here. */
-import { featureDiscriminator, type Preset } from "../../schemas/presets.ts";
+import type { TrainSettings } from "../../schemas/settings.ts";
 
 export interface Variant {
   /** Names its folder, too. */
@@ -7,8 +7,10 @@ export interface Variant {
   about: string;
   /** The Fréchet distance that the paper prints for it; what it was measured on is in the study's `source`. */
   published?: number;
-  /** Over the settings of the command line. */
-  changes: Preset["settings"];
+  /** Of the method's own settings, over those of the command line. */
+  changes: Readonly<Record<string, unknown>>;
+  /** Of the settings that all methods share, too. */
+  training?: Partial<TrainSettings>;
   /** Only where the reference is a latent store, whose images the discriminator then sees. */
   needsImages?: boolean;
 }
@@ -16,6 +18,8 @@ export interface Variant {
 export interface Study {
   name: string;
   about: string;
+  /** The method whose settings the variants change. */
+  method: string;
   /** Where the published numbers come from. */
   source?: string;
   variants: readonly Variant[];
@@ -36,6 +40,9 @@ const leftOut = {
   imageShare: 0,
 };
 
+/** Heads over frozen features that see real images and learn fast: what the presets take. */
+const featureDiscriminator = { discriminator: "features", imageShare: 1, adversarialWeight: 2, discriminatorRate: 2e-3 } as const;
+
 /** A discriminator that starts as the teacher, at a weight and rate that it stands. */
 const trunk = { discriminator: "teacher", adversarialWeight: 0.2, discriminatorRate: 1e-4 } as const;
 
@@ -43,7 +50,7 @@ const trunk = { discriminator: "teacher", adversarialWeight: 0.2, discriminatorR
 function discriminatorWith(...parts: (keyof typeof leftOut)[]): Variant["changes"] {
   const without: Partial<typeof leftOut> = { ...leftOut };
   for (const part of parts) delete without[part];
-  return { train: { ...trunk, ...without } };
+  return { ...trunk, ...without };
 }
 
 /** Heads over frozen features at a weight, with this share of images among their real rows. */
@@ -52,7 +59,7 @@ function balance(adversarialWeight: number, imageShare: number): Variant {
   return {
     name: `weight-${100 * adversarialWeight}-images-${100 * imageShare}`,
     about,
-    changes: { train: { ...featureDiscriminator, adversarialWeight, imageShare } },
+    changes: { ...featureDiscriminator, adversarialWeight, imageShare },
     needsImages: imageShare > 0,
   };
 }
@@ -61,40 +68,42 @@ export const studies: readonly Study[] = [
   {
     name: "regression",
     about: "the loss between student and teacher alone, without a discriminator",
+    method: "diffusion2gan",
     source: poster,
     variants: [
       {
         name: "squared",
         about: "squared error of the latents",
         published: 110.55,
-        changes: { train: { ...alone, perceptualWeight: 0, pixelWeight: 1, pixelLoss: "squared" } },
+        changes: { ...alone, perceptualWeight: 0, latentWeight: 1, latentLoss: "squared" },
       },
       {
         name: "huber",
         about: "pseudo-Huber of the latents",
         published: 87.6,
-        changes: { train: { ...alone, perceptualWeight: 0, pixelWeight: 1, pixelLoss: "huber" } },
+        changes: { ...alone, perceptualWeight: 0, latentWeight: 1, latentLoss: "huber" },
       },
       {
         name: "perceptual",
         about: "LatentLPIPS: features of the latents as they are",
         published: 67.17,
-        changes: { train: { ...alone, perceptualWeight: 1, pixelWeight: 0, augment: false } },
+        changes: { ...alone, perceptualWeight: 1, latentWeight: 0, augment: false },
       },
       {
         name: "ensemble",
         about: "E-LatentLPIPS: features under random transforms",
         published: 22.95,
-        changes: { train: { ...alone, perceptualWeight: 1, pixelWeight: 0, augment: true } },
+        changes: { ...alone, perceptualWeight: 1, latentWeight: 0, augment: true },
       },
     ],
   },
   {
     name: "discriminator",
     about: "the discriminator built up part by part over the regression of the settings",
+    method: "diffusion2gan",
     source: poster,
     variants: [
-      { name: "none", about: "regression alone", published: 14.72, changes: { train: alone } },
+      { name: "none", about: "regression alone", published: 14.72, changes: alone },
       { name: "diffusion", about: "a discriminator that starts as the teacher", published: 12.04, changes: discriminatorWith() },
       { name: "noise", about: "+ it sees the triple's noise", published: 11.97, changes: discriminatorWith("noiseCondition") },
       { name: "r1", about: "+ R1 on a single sample", published: 10.6, changes: discriminatorWith("noiseCondition", "r1Weight") },
@@ -124,7 +133,7 @@ export const studies: readonly Study[] = [
       {
         name: "features",
         about: "instead: heads over frozen features, and real images alone (Projected GAN, D2O; the presets' recipe)",
-        changes: { train: featureDiscriminator },
+        changes: featureDiscriminator,
         needsImages: true,
       },
     ],
@@ -132,6 +141,7 @@ export const studies: readonly Study[] = [
   {
     name: "balance",
     about: "how much heads over frozen features weigh, and what they take for real: the teacher's latents or images",
+    method: "diffusion2gan",
     variants: [balance(0.5, 0.5), balance(2, 0), balance(2, 0.5), balance(2, 1), balance(8, 1)],
   },
 ];

@@ -8,16 +8,18 @@ import { availableParallelism } from "node:os";
 import { type Compute, startCompute } from "../../engine/compute.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
-import { diffusionSettings, networkSettings, settingsSchema } from "../../schemas/settings.ts";
+import { diffusionSettings, networkSettings } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import type { Sampler } from "../../stages/workers/sampler.ts";
-import type { StudentTrainer } from "../../stages/workers/student-trainer.ts";
+import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
+import type { TrainerApi, TrainerOptions } from "../../stages/workers/trainer.ts";
 import { divideThreads } from "../../stages/workers/threads.ts";
 
 const { DURATION = "20", ROUNDS = "3", CORES = String(availableParallelism()) } = process.env;
 const cores = Number(CORES);
 const settings = settingsSchema.parse({
   engine: { threads: cores },
-  train: { steps: 1e6, batch: 64, adversarialStart: 0 },
+  train: { steps: 1e6, batch: 64, diffusion2gan: { adversarialStart: 0 } },
   simulate: { batch: 64 },
 });
 const spec: DenoiserSpec = {
@@ -39,15 +41,24 @@ const startSampler = (threads: number) =>
     module: new URL("../../stages/workers/sampler.ts", import.meta.url),
     options: { spec, weights, plan: settings.simulate, batch, engine: { device: "cpu", threads } },
   });
+const method = methodNamed("diffusion2gan");
 const startTrainer = (threads: number) =>
-  startCompute<StudentTrainer>({
+  startCompute<TrainerApi>({
     name: "student trainer",
-    module: new URL("../../stages/workers/student-trainer.ts", import.meta.url),
-    options: { spec, teacher: weights, settings: settings.train, engine: { device: "cpu", threads }, seed: 0 },
+    module: new URL("../../stages/workers/trainer.ts", import.meta.url),
+    options: {
+      method: method.name,
+      job: {
+        ...{ settings: ownSettings(method, settings.train), optimiser: optimiserOf(settings.train), seed: 0 },
+        ...{ subject: { spec, plan: settings.simulate }, given: ["teacher"] },
+      },
+      weights: { teacher: weights },
+      engine: { device: "cpu", precision: "single", threads },
+    } satisfies TrainerOptions,
   });
 
 const sampling = (sampler: Compute<Sampler>) => () => sampler.call("sample", { noise, rows: batch, conditions: { label } });
-const training = (trainer: Compute<StudentTrainer>) => {
+const training = (trainer: Compute<TrainerApi>) => {
   let step = 0;
   return () => trainer.call("step", { step: step++, noise, latent, conditions: { label } });
 };

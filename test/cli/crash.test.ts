@@ -37,7 +37,7 @@ const faults: [fault: Fault, says: RegExp, plain: boolean][] = [
     true,
   ],
   [
-    { module: "/student-trainer.ts", method: "step", call: 2, how: "exit" },
+    { module: "/workers/trainer.ts", method: "step", call: 2, how: "exit" },
     /Compute worker "student trainer" ended with code 7 during "step"$/m,
     false,
   ],
@@ -55,7 +55,7 @@ test(
         "evaluate.count=8",
         "simulate.rowsPerShard=4",
         "encoder.rowsPerShard=8",
-        "train.perceptualWeight=0",
+        "train.diffusion2gan.perceptualWeight=0",
         "train.steps=6",
         "train.stepsPerShard=1",
       ];
@@ -72,7 +72,7 @@ test(
         const left = (await readdir(out, { recursive: true })).filter((name) => isTemporary(basename(name)));
         assert.equal(left, []);
       }
-      const { code, err } = await command([...words, "--out", at("student-trainer.ts")]);
+      const { code, err } = await command([...words, "--out", at("trainer.ts")]);
       assert.is(code, 0, err);
     }),
   { seconds: 240 },

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { doctor } from "../../pipelines/doctor.ts";
 import { inspect } from "../../pipelines/inspect.ts";
-import { fileLayer, presetLayer, resolveSettings, writeSettings } from "../../schemas/resolve-settings.ts";
-import { presets } from "../../schemas/presets.ts";
+import { fileLayer, presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
+import { writeSettings } from "../../schemas/write-settings.ts";
+import { presetNames } from "../../recipes/recipe.ts";
 import { projectedBytes } from "../../stages/doctor/projection.ts";
 import { createTripleStore } from "../../store/triples.ts";
 import { createLatentStore } from "../../store/latents.ts";
@@ -219,7 +220,7 @@ test("projects the bytes that a store then takes, within a tenth", async () => {
 });
 
 test("every preset is valid, and settings written are settings read", async () => {
-  for (const name of Object.keys(presets)) resolveSettings([presetLayer(name)]);
+  for (const name of presetNames()) resolveSettings([presetLayer(name)]);
   const path = await writeSettings(join(folder, "settings"), tiny);
   assert.equal(resolveSettings([await fileLayer(path)]), tiny);
   const text = await readFile(path, "utf8");

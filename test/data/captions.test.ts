@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { attributeNames, attributeValues, parseCaption } from "../../data/scenes/attributes.ts";
-import { representative } from "../../stages/train/pretraining.ts";
+import { representative } from "../../stages/train/prepare/teacher.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("captions a teacher keeps");

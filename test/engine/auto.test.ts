@@ -1,6 +1,6 @@
 /** Device "auto" becomes one that is there, and says which. */
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { withDevice } from "../../stages/doctor/choose.ts";
 import { assert, suite } from "../harness.ts";
 

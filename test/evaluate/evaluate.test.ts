@@ -9,7 +9,7 @@ import { initDenoiser } from "../../models/denoiser.ts";
 import { initBuiltin } from "../../models/features/builtin.ts";
 import { evaluate } from "../../pipelines/evaluate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import type { CurvePoint } from "../../stages/evaluate/curve.ts";
 import { inTurn } from "../../stages/evaluate/evaluation.ts";
 import { type SeedMeasures, summarise, type Summary } from "../../stages/evaluate/measures.ts";

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sharp } from "../../schemas/sharp.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { openReference, type Reference } from "../../stages/evaluate/reference.ts";
 import { openCodec, writeCodec } from "../../stages/runs/model.ts";
 import { createLatentStore } from "../../store/latents.ts";

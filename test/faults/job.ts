@@ -8,8 +8,9 @@ import { run } from "../../pipelines/run.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import type { Context } from "../../schemas/events.ts";
-import { presets } from "../../schemas/presets.ts";
-import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { presetNamed } from "../../recipes/recipe.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { encodePng } from "../fixtures/png.ts";
 import { CLASSES, contextOf, freshFolder, SIZE, settingsOf, writeRun } from "../simulate/fixture.ts";
 
@@ -23,7 +24,7 @@ export interface Job {
 export const settings: Settings = settingsSchema.parse({
   ...settingsOf({ count: 60, rowsPerShard: 3, batch: 3, steps: 2 }),
   encoder: { rowsPerShard: 3 },
-  train: { ...presets.smoke?.settings.train, steps: 12, batch: 4, warmup: 0, checkpointEvery: 2, pictureEvery: 6 },
+  train: { ...(presetNamed("smoke").settings.train as object), steps: 12, batch: 4, warmup: 0, checkpointEvery: 2, pictureEvery: 6 },
   evaluate: { count: 8 },
 });
 

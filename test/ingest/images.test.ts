@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { zipSync } from "fflate";
 import { Failure } from "../../schemas/failure.ts";
 import type { ImageSample, Rejected } from "../../schemas/images.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { drain, iterate, through } from "../../stages/flow/mod.ts";
 import { take } from "rxjs";
 import { crc32, crc32Table } from "../../stages/ingest/crc.ts";

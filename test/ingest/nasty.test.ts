@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { drain } from "../../stages/flow/mod.ts";
 import { parseCsv } from "../../stages/ingest/csv.ts";
 import { decode, failIfAllRejected, openImages } from "../../stages/ingest/mod.ts";

@@ -1,5 +1,5 @@
 import { inspect } from "../../pipelines/inspect.ts";
-import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
+import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { diffStores, largestDifference } from "../../stages/inspect/diff.ts";
 import { assert, suite } from "../harness.ts";
 import { images, listening, triples } from "./fixture.ts";

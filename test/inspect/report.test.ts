@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { inspect } from "../../pipelines/inspect.ts";
-import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
+import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
 import { openBrowser, openPage, until } from "./browser.ts";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "../../pipelines/inspect.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
+import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { answerSql } from "../../stages/inspect/sql.ts";
 import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";

@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { inspect } from "../../pipelines/inspect.ts";
-import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
+import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { healthOf, timesInWords } from "../../stages/inspect/health.ts";
 import { channelTable } from "../../stages/inspect/store.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";

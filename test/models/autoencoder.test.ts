@@ -12,7 +12,8 @@ import {
   latentShape,
 } from "../../models/codecs/autoencoder.ts";
 import { similarity, structureLoss } from "../../models/losses/structure.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { methodFor, ownSettings } from "../../methods/registry.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("autoencoder");
@@ -20,7 +21,9 @@ test.before(async () => {
   await tf.setBackend("cpu");
 });
 
-const settings = settingsSchema.parse({}).pretrain.autoencoder;
+const settings = ownSettings(methodFor("autoencoder"), settingsSchema.parse({}).pretrain.autoencoder) as Parameters<
+  typeof autoencoderConfig
+>[0];
 const tensors = (weights: Weights): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]) => [name, tf.tensor(data, shape)]));
 const random = (stream: string, shape: number[], scale = 1): Tensor => {

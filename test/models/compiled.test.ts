@@ -10,7 +10,7 @@ import { guidedNetwork } from "../../models/diffusion/guidance.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { solverGrid } from "../../models/diffusion/schedule.ts";
 import { advance, COEFFICIENTS, readCoefficients, solverPlan, stepCoefficients } from "../../models/diffusion/solvers.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 import { perturbed } from "./parameters.ts";
 

@@ -5,7 +5,7 @@ import { type DenoiserSpec, embedConditions, initDenoiser } from "../../models/d
 import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from "../../models/critics/discriminator.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { createParameterisation, noiseLevels } from "../../models/diffusion/parameterisation.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";
 
@@ -188,10 +188,10 @@ test("mismatched fakes are other rows' real latents", () => {
 test("impossible scales and foreign teachers are refused", () => {
   const dit = create("dit");
   const { teacherWeights } = start(dit);
-  assert.throws(() => initDiscriminator({ config: { ...dit, scales: [1, 3] }, teacherWeights, seed: 0 }), /train.scales/);
+  assert.throws(() => initDiscriminator({ config: { ...dit, scales: [1, 3] }, teacherWeights, seed: 0 }), /scales/);
   const unet = create("unet");
   assert.throws(() => initDiscriminator({ config: unet, teacherWeights, seed: 0 }), /lack "in.kernel"/);
-  assert.throws(() => initDiscriminator({ config: { ...unet, scales: [4] }, teacherWeights, seed: 0 }), /train.scales/);
+  assert.throws(() => initDiscriminator({ config: { ...unet, scales: [4] }, teacherWeights, seed: 0 }), /scales/);
 });
 
 test.run();

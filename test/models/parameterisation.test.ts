@@ -9,7 +9,7 @@ import {
   vpSigma,
   vpTime,
 } from "../../models/diffusion/parameterisation.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("parameterisation");

@@ -5,7 +5,7 @@ import { doubled, guide, guidedNetwork } from "../../models/diffusion/guidance.t
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { solverGrid, timeGrid } from "../../models/diffusion/schedule.ts";
 import { advance, integrate, readCoefficients, solverPlan, stepCoefficients } from "../../models/diffusion/solvers.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("solvers");

@@ -9,12 +9,18 @@ import { pictureAt } from "../../stages/runs/record.ts";
 import { fieldsOf } from "../../stages/runs/protobuf.ts";
 import { recordsOf } from "../../stages/runs/tensorboard.ts";
 import { writeAtomic } from "../../store/atomic.ts";
-import { type Measuring, trainingLoop } from "../../stages/train/loop.ts";
+import type { AnyMethod } from "../../methods/registry.ts";
+import { trained } from "../../pipelines/train.ts";
+import type { Measuring } from "../../stages/runs/watch.ts";
+import { readLatestCheckpoint } from "../../stages/train/checkpoint.ts";
+import type { Trainer } from "../../stages/train/trainer.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("training loop");
 
 const at = (step: number): Weights => ({ w: { shape: [1], data: Float32Array.of(step) } });
+
+const counting = { name: "counting", makes: "student", rare: ["r1"], figures: [] } as unknown as AnyMethod;
 
 /** A training of `steps` steps whose weights are the steps done, and whose distances are given by step. */
 async function training(options: {
@@ -28,41 +34,61 @@ async function training(options: {
   const { folder, steps = 60, distances, measuring, stopAt } = options;
   const events: PipelineEvent[] = [];
   const controller = new AbortController();
+  const context = { signal: controller.signal, report: (event: PipelineEvent) => void events.push(event) };
   let done = 0;
-  const sets = await trainingLoop<{ step: number }>({
-    ...{ name: "train", folder, identity: "x", context: { signal: controller.signal, report: (event) => void events.push(event) } },
-    schedule: { steps, batch: 4, checkpointEvery: 7, pictureEvery: 15 },
-    trainer: {
-      step: async ({ step }) => {
-        assert.is(step, done, "batches come in order");
-        done = step + 1;
-        return { loss: 1 / done, norm: 1, ...(done % 16 === 0 && { r1: 3 }) };
-      },
-      save: async () => ({ student: at(done), average: at(done + 0.5) }),
-      load: async ({ student }) => {
-        done = student!.w!.data[0] as number;
-      },
+  const trainer: Partial<Trainer> = {
+    step: async ({ step }) => {
+      assert.is(step, done, "batches come in order");
+      done = step + 1;
+      return { loss: 1 / done, norm: 1, ...(done % 16 === 0 && { r1: 3 }) };
     },
-    batches: async function* (from) {
-      for (let step = from; step < steps; step++) {
-        if (step === stopAt) controller.abort(new Error("killed"));
-        yield { step };
-      }
+    read: async () => at(done + 0.5),
+    whole: async (_, trained) => trained,
+    save: async () => ({ "student.network": at(done), "student.average": at(done + 0.5) }),
+    load: async (sets) => {
+      done = sets["student.network"]!.w!.data[0] as number;
     },
-    picture: async (step) => {
-      const png = await sharp({ create: { width: 8, height: 4, channels: 3, background: { r: step, g: 0, b: 0 } } })
-        .png()
-        .toBuffer();
-      await writeAtomic(pictureAt(folder, step), png);
-    },
-    ...(distances && {
-      measuring: {
-        ...{ every: 5, keep: "best", patience: 0, identity: "m", ...measuring },
-        measure: async (step) => ({ distance: distances(step), diversity: 0.9 }),
+    close: async () => {},
+  };
+  const watched: Measuring | undefined = distances && {
+    ...{ every: 5, keep: "best", patience: 0, identity: "m", ...measuring },
+    measure: async (step) => ({ distance: distances(step), diversity: 0.9 }),
+  };
+  const kept = await trained<Weights>(
+    {
+      ...{
+        name: "train",
+        out: folder,
+        method: counting,
+        identity: "x",
+        weights: {},
+        group: "train",
+        engine: {} as never,
+        threads: () => 1,
       },
-    }),
-  });
-  return { sets, events, done };
+      job: { optimiser: { steps, batch: 4 } } as never,
+      settings: { checkpointEvery: 7, pictureEvery: 15, keep: watched?.keep ?? "best" } as never,
+      batches: async function* (from) {
+        for (let step = from; step < steps; step++) {
+          if (step === stopAt) controller.abort(new Error("killed"));
+          yield { step, conditions: {} };
+        }
+      },
+      picture: async (step) => {
+        const png = await sharp({ create: { width: 8, height: 4, channels: 3, background: { r: step, g: 0, b: 0 } } })
+          .png()
+          .toBuffer();
+        await writeAtomic(pictureAt(folder, step), png);
+      },
+      ...(watched && { measuring: () => watched }),
+      write: async (weights) => weights,
+      close: async () => {},
+    },
+    context,
+    async () => trainer as Trainer,
+  );
+  const { sets } = (await readLatestCheckpoint({ folder }))!;
+  return { kept: kept.w!.data[0], best: sets.best?.w?.data[0], sets, events, done };
 }
 
 /** Falls to its least at step 25, and rises then. */
@@ -70,10 +96,10 @@ const valley = (step: number): number => 10 + Math.abs(step - 25);
 
 test("keeps the weights of the least distance beside the last ones", () =>
   inFolder(async (folder) => {
-    const { sets, done } = await training({ folder, distances: valley });
+    const { kept, best, sets, done } = await training({ folder, distances: valley });
     assert.is(done, 60);
-    assert.is(sets.average!.w!.data[0], 60.5);
-    assert.is(sets.best!.w!.data[0], 25.5);
+    assert.is(sets["student.average"]!.w!.data[0], 60.5);
+    assert.equal([best, kept], [25.5, 25.5]);
     const lines = await metricsOf(folder);
     assert.equal(
       lines.filter((line) => "distance" in line).map(({ step }) => step),
@@ -88,28 +114,28 @@ test("keeps the weights of the least distance beside the last ones", () =>
       [16, 32, 48],
     );
     const again = await training({ folder, distances: valley });
-    assert.is(again.sets.best!.w!.data[0], 25.5, "a finished run is opened, not made again");
+    assert.equal([again.best, again.kept], [25.5, 25.5], "a finished run is opened, not made again");
   }));
 
 test("keeps nothing more where the last is asked for, or nothing is measured", () =>
   inFolder(async (folder) => {
-    assert.equal(Object.keys((await training({ folder: join(folder, "a"), distances: valley, measuring: { keep: "last" } })).sets), [
-      "student",
-      "average",
-    ]);
-    assert.equal(Object.keys((await training({ folder: join(folder, "b") })).sets), ["student", "average"]);
+    const last = await training({ folder: join(folder, "a"), distances: valley, measuring: { keep: "last" } });
+    for (const { sets, kept } of [last, await training({ folder: join(folder, "b") })]) {
+      assert.equal(Object.keys(sets), ["student.network", "student.average"]);
+      assert.is(kept, 60.5);
+    }
   }));
 
 test("patience ends a training early; with more of it the same folder goes on", () =>
   inFolder(async (folder) => {
     const impatient = { folder, distances: valley, measuring: { patience: 3 } };
-    const { sets, done, events } = await training(impatient);
+    const { best, kept, done, events } = await training(impatient);
     assert.is(done, 40, "three measurements after step 25");
-    assert.is(sets.best!.w!.data[0], 25.5);
+    assert.equal([best, kept], [25.5, 25.5]);
     assert.ok(events.some((event) => event.type === "note" && /ends at step 40 of 60: 3 distances in a row/.test(event.message)));
     assert.match(await readFile(join(folder, "run.html"), "utf8"), /ended early/);
     const opened = await training(impatient);
-    assert.is(opened.sets.best!.w!.data[0], 25.5);
+    assert.is(opened.best, 25.5);
     assert.equal(
       opened.events.filter(({ type }) => type === "progress"),
       [],
@@ -117,7 +143,7 @@ test("patience ends a training early; with more of it the same folder goes on", 
     );
     const patient = await training({ folder, distances: valley });
     assert.is(patient.done, 60);
-    assert.is(patient.sets.best!.w!.data[0], 25.5);
+    assert.is(patient.best, 25.5);
   }));
 
 test(
@@ -145,8 +171,8 @@ test("distances measured otherwise are not compared with", () =>
   inFolder(async (folder) => {
     const before = { distances: () => 1, measuring: { identity: "64 samples" } };
     await assert.rejects(training({ folder, ...before, stopAt: 30 }), /killed/);
-    const { sets } = await training({ folder, distances: valley, measuring: { identity: "2048 samples" } });
-    assert.is(sets.best!.w!.data[0], 30.5, "the least since then");
+    const { best } = await training({ folder, distances: valley, measuring: { identity: "2048 samples" } });
+    assert.is(best, 30.5, "the least since then");
   }));
 
 test("the page tells how the training stands, and loads itself anew only while it goes on", () =>

@@ -7,7 +7,7 @@ import { merge } from "../../pipelines/merge.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { verify } from "../../pipelines/verify.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { shareOf } from "../../store/share.ts";
 import { openStore, readFailures, writeShard } from "../../store/store.ts";
 import { createTripleStore, openTripleStore, readTriples } from "../../store/triples.ts";

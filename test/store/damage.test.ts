@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { integers } from "../../schemas/numbers/philox.ts";
 import { latentShape } from "../../models/codecs/autoencoder.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { writeCompanions } from "../../stages/runs/store-settings.ts";
 import type { Codec } from "../../stages/runs/model.ts";
 import { openStore } from "../../store/store.ts";

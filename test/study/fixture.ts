@@ -4,8 +4,9 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { encodeSafetensors } from "../../models/weights/safetensors.ts";
 import { initBuiltin } from "../../models/features/builtin.ts";
 import { simulate } from "../../pipelines/simulate.ts";
-import { presets } from "../../schemas/presets.ts";
-import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { presetNamed } from "../../recipes/recipe.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { openCodec, writeCodec } from "../../stages/runs/model.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { idRange, writeShard } from "../../store/store.ts";
@@ -24,9 +25,10 @@ export const twoVariants: Study = {
   name: "two",
   about: "two rates",
   source: "nobody",
+  method: "diffusion2gan",
   variants: [
-    { name: "fast", about: "a high rate", published: 2, changes: { train: { learningRate: 0.05 } } },
-    { name: "slow", about: "a low rate", published: 1, changes: { train: { learningRate: 1e-4 } } },
+    { name: "fast", about: "a high rate", published: 2, changes: {}, training: { learningRate: 0.05 } },
+    { name: "slow", about: "a low rate", published: 1, changes: {}, training: { learningRate: 1e-4 } },
   ],
 };
 
@@ -40,8 +42,8 @@ export async function layGround(): Promise<Ground> {
   const settings = settingsSchema.parse({
     ...base,
     train: {
-      ...{ ...presets.smoke?.settings.train, steps: 6, checkpointEvery: 2, pictureEvery: 100 },
-      ...{ perceptualWeight: 0, adversarialWeight: 0, distanceEvery: 0 },
+      ...{ ...(presetNamed("smoke").settings.train as object), steps: 6, checkpointEvery: 2, pictureEvery: 100 },
+      ...{ distanceEvery: 0, diffusion2gan: { perceptualWeight: 0, adversarialWeight: 0 } },
     },
     evaluate: { count: IMAGES, batch: 32, features },
   });

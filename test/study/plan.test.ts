@@ -1,9 +1,23 @@
 import { badUsage } from "../../schemas/failure.ts";
-import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { planStudy, studyNamed } from "../../stages/study/plan.ts";
 import { studies } from "../../stages/study/studies.ts";
 import { secondsLeft } from "../../stages/study/times.ts";
 import { assert, suite } from "../harness.ts";
+
+/** The method's own settings. */
+interface Own {
+  adversarialWeight: number;
+  noiseCondition: boolean;
+  r1Weight: number;
+  scales: number[];
+  mismatch: number;
+  discriminatorNoise: [number, number];
+  imageShare: number;
+  latentLoss: string;
+}
+const own = (settings: Settings): Own => settings.train.diffusion2gan as Own;
 
 const test = suite("study plan");
 const settings = settingsSchema.parse({ seed: 10 });
@@ -17,19 +31,19 @@ test("all variants of a seed come before the next seed, each with a seed of its 
     [10, 10, 11, 11],
   );
   assert.equal(
-    jobs.map((job) => job.settings.train.pixelLoss),
+    jobs.map((job) => own(job.settings).latentLoss),
     ["squared", "huber", "squared", "huber"],
   );
-  assert.ok(jobs.every((job) => job.settings.train.adversarialWeight === 0));
+  assert.ok(jobs.every((job) => own(job.settings).adversarialWeight === 0));
 });
 
 test("the discriminator is built up one part a variant, as the settings have it", () => {
-  const own = settingsSchema.parse({
-    train: { r1Weight: 0.5, scales: [1, 4], mismatch: 0.3, discriminatorNoise: [0.1, 2], imageShare: 0.6 },
+  const base = settingsSchema.parse({
+    train: { diffusion2gan: { r1Weight: 0.5, scales: [1, 4], mismatch: 0.3, discriminatorNoise: [0.1, 2], imageShare: 0.6 } },
   });
-  const jobs = planStudy({ study: studyNamed("discriminator"), settings: own, seeds: 1, images: "latents" });
-  const parts = jobs.map(({ settings: { train } }) => {
-    const { adversarialWeight, noiseCondition, r1Weight, scales, mismatch, discriminatorNoise, imageShare } = train;
+  const jobs = planStudy({ study: studyNamed("discriminator"), settings: base, seeds: 1, images: "latents" });
+  const parts = jobs.map((job) => {
+    const { adversarialWeight, noiseCondition, r1Weight, scales, mismatch, discriminatorNoise, imageShare } = own(job.settings);
     return [adversarialWeight > 0, noiseCondition, r1Weight, scales.length, mismatch, discriminatorNoise[1], imageShare];
   });
   assert.equal(parts.slice(1), [
@@ -44,7 +58,7 @@ test("the discriminator is built up one part a variant, as the settings have it"
   ]);
   assert.is(parts[0]?.[0], false);
   assert.ok(jobs.every((job) => job.settings.train.images === "latents"));
-  const without = planStudy({ study: studyNamed("discriminator"), settings: own, seeds: 1 });
+  const without = planStudy({ study: studyNamed("discriminator"), settings: base, seeds: 1 });
   assert.is(without.length, 7); // no images, no variant that needs them
 });
 
@@ -56,7 +70,7 @@ test("every study has distinct variants and settings that the schema takes", () 
   }
 });
 
-const discriminator = (train: Partial<Settings["train"]>) =>
+const discriminator = (train: object) =>
   planStudy({ study: studyNamed("discriminator"), settings: settingsSchema.parse({ train }), seeds: 1 });
 const wrong: [what: string, ask: () => unknown, message: RegExp][] = [
   ["an unknown study", () => studyNamed("regresion"), /Unknown study "regresion": did you mean "regression"\?/],
@@ -67,12 +81,12 @@ const wrong: [what: string, ask: () => unknown, message: RegExp][] = [
   ],
   [
     "settings that make two variants one",
-    () => discriminator({ r1Weight: 0 }),
-    /Cannot compare "r1" with "noise": these settings make them the same; change train.r1Weight/,
+    () => discriminator({ diffusion2gan: { r1Weight: 0 } }),
+    /Cannot compare "r1" with "noise": these settings make them the same; change train.diffusion2gan.r1Weight/,
   ],
   [
     "a discriminator that would never join",
-    () => discriminator({ steps: 400, adversarialStart: 500 }),
+    () => discriminator({ steps: 400, diffusion2gan: { adversarialStart: 500 } }),
     /Cannot study "diffusion" in 400 steps: its discriminator joins at step 500/,
   ],
 ];

@@ -69,7 +69,7 @@ test(
   async () => {
     const out = freshFolder();
     const [good] = twoVariants.variants;
-    const bad = { name: "bad", about: "no such network", changes: { train: { learningRate: 1e30 } } };
+    const bad = { name: "bad", about: "no such network", changes: {}, training: { learningRate: 1e30 } };
     const studies = [{ ...twoVariants, variants: [bad, good!] }];
     const warnings: string[] = [];
     const context = contextOf((event) => event.type === "warning" && warnings.push(event.message));

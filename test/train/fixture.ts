@@ -5,15 +5,17 @@ import { join } from "node:path";
 import { sharp } from "../../schemas/sharp.ts";
 import { integers } from "../../schemas/numbers/philox.ts";
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
-import { presets } from "../../schemas/presets.ts";
-import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { presetNamed } from "../../recipes/recipe.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 
 /** Settings of the smoke preset, with changes. */
 export function tinySettings(changes: { train?: Partial<Settings["train"]>; simulate?: Partial<Settings["simulate"]> } = {}): Settings {
-  const tiny = presets.smoke?.settings ?? {};
+  const tiny = presetNamed("smoke").settings as { train: Partial<Settings["train"]>; simulate: object };
+  const diffusion2gan = { ...(tiny.train.diffusion2gan as object), ...(changes.train?.diffusion2gan as object) };
   return settingsSchema.parse({
     ...tiny,
-    train: { ...tiny.train, ...changes.train },
+    train: { ...tiny.train, ...changes.train, diffusion2gan },
     simulate: { ...tiny.simulate, ...changes.simulate },
     engine: { threads: 1 },
   });

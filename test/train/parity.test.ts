@@ -4,11 +4,12 @@ import { type Tensor, tf } from "../../engine/tfjs.ts";
 import { createEngine } from "../../engine/engine.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
-import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
+import { initPerceptual, type PerceptualConfig, perceptualConfig } from "../../models/losses/perceptual.ts";
 import { adamStep, RATE_INPUTS, rateInputs } from "../../models/training/optimiser.ts";
-import { type Settings, settingsSchema } from "../../schemas/settings.ts";
-import { create as createStudent } from "../../stages/workers/student-trainer.ts";
-import { create as createTeacher } from "../../stages/workers/teacher-trainer.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
+import { methodFor, methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
+import { create } from "../../stages/workers/trainer.ts";
 import { assert, suite } from "../harness.ts";
 import { perturbed } from "../models/parameters.ts";
 
@@ -24,7 +25,7 @@ function job(kind: "dit" | "unet"): { spec: DenoiserSpec; settings: Settings } {
   const settings = settingsSchema.parse({
     network,
     pretrain: { teacher: { batch: BATCH, warmup: 1 } },
-    train: { batch: BATCH, warmup: 1, adversarialStart: 0, r1Every: 1, discriminatorDepth: 2, scales: [1, 2] },
+    train: { batch: BATCH, warmup: 1, diffusion2gan: { adversarialStart: 0, r1Every: 1, discriminatorDepth: 2, scales: [1, 2] } },
   });
   return { spec: { ...settings, shape: [...SHAPE], classes: ["a", "b", "c"], vocabulary: 0 } as DenoiserSpec, settings };
 }
@@ -32,7 +33,34 @@ function job(kind: "dit" | "unet"): { spec: DenoiserSpec; settings: Settings } {
 const batch = { step: 0, noise: tensor("noise"), latent: tensor("clean"), conditions: { label: Int32Array.of(1, 2) } };
 
 const DEVICES = ["eager", "cpu"] as const;
-const engine = (device: (typeof DEVICES)[number]) => ({ device, threads: 1 }) as never;
+type Device = (typeof DEVICES)[number];
+const engine = (device: Device) => ({ device, threads: 1 }) as never;
+
+/** The trainer of a teacher, without its worker. */
+const createTeacher = ({ spec, settings, device, start }: { spec: DenoiserSpec; settings: Settings; device: Device; start: Weights }) => {
+  const method = methodFor("teacher");
+  const own = ownSettings(method, settings.pretrain.teacher);
+  const subject = { spec, plan: settings.simulate };
+  const job = { settings: own, optimiser: optimiserOf(settings.pretrain.teacher), seed: 1, subject, given: [] };
+  return create({ method: method.name, job, weights: {}, start: { teacher: start }, engine: engine(device) });
+};
+
+/** The trainer of a student, without its worker. */
+const createStudent = (options: {
+  spec: DenoiserSpec;
+  teacher: Weights;
+  perceptual?: { config: PerceptualConfig; weights: Weights };
+  settings: Settings;
+  device: Device;
+}) => {
+  const { spec, teacher, perceptual, settings, device } = options;
+  const method = methodNamed("diffusion2gan");
+  const weights = { teacher, ...(perceptual && { perceptual: perceptual.weights }) };
+  const subject = { spec, plan: settings.simulate, ...(perceptual && { perceptual: perceptual.config }) };
+  const optimiser = optimiserOf(settings.train);
+  const job = { settings: ownSettings(method, settings.train), optimiser, seed: 1, subject, given: Object.keys(weights) };
+  return create({ method: method.name, job, weights, engine: engine(device) });
+};
 
 const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
@@ -80,15 +108,7 @@ for (const kind of ["dit", "unet"] as const) {
     async () => {
       const after = [];
       for (const device of DEVICES) {
-        const plan = { solver: "euler", steps: 1, guidance: 1 } as const;
-        const trainer = await createTeacher({
-          spec,
-          settings: settings.pretrain.teacher,
-          engine: engine(device),
-          seed: 1,
-          start: weights,
-          plan,
-        });
+        const trainer = await createTeacher({ spec, settings, device, start: weights });
         await trainer.load(midway(await trainer.save()));
         await trainer.step({ step: 0, latent: tensor("clean"), conditions: { label: Int32Array.of(1, 2) } });
         after.push(await trainer.save());
@@ -105,9 +125,12 @@ for (const kind of ["dit", "unet"] as const) {
     async () => {
       const after = [];
       for (const device of DEVICES) {
-        const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine(device), seed: 1 });
+        const trainer = await createStudent({ spec, teacher: weights, settings, device });
         await trainer.load(midway(await trainer.save()));
-        const metrics = await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), conditions: { label: Int32Array.of(0) } } });
+        const metrics = await trainer.step({
+          ...batch,
+          image: { latent: tensor("image").subarray(0, 256), conditions: { label: Int32Array.of(0) } },
+        });
         assert.ok("r1" in metrics && "d_loss" in metrics, "all three updates ran");
         after.push(await trainer.save());
       }
@@ -129,8 +152,9 @@ test(
     for (const discriminator of ["both", "features"] as const) {
       const after = [];
       for (const device of DEVICES) {
-        const train = { ...settings.train, discriminator };
-        const trainer = await createStudent({ spec, teacher: weights, perceptual, settings: train, engine: engine(device), seed: 1 });
+        const group = { ...(settings.train.diffusion2gan as object), discriminator };
+        const changed = { ...settings, train: { ...settings.train, diffusion2gan: group } };
+        const trainer = await createStudent({ spec, teacher: weights, perceptual, settings: changed, device });
         await trainer.load(midway(await trainer.save()));
         await trainer.step({ ...batch, image: { latent: tensor("image").subarray(0, 256), conditions: { label: Int32Array.of(0) } } });
         after.push(await trainer.save());
@@ -139,7 +163,7 @@ test(
       if (process.env.VERBOSE) console.log(discriminator, error, at);
       assert.ok(error <= 1e-5, `${discriminator}: ${at} is off by ${error}`);
       assert.is(
-        Object.keys(after[1]!.judge!).some((name) => name.startsWith("blocks.")),
+        Object.keys(after[1]!["discriminator.network"]!).some((name) => name.startsWith("blocks.")),
         discriminator === "both",
       );
     }
@@ -154,15 +178,18 @@ test(
     const weights = perturbed(initDenoiser(spec, 1), 0.02);
     /** Mean logit of the real rows, by a discriminator all of whose layers are at work. */
     const real = async (changes: Partial<Parameters<Awaited<ReturnType<typeof createStudent>>["step"]>[0]>): Promise<number> => {
-      const trainer = await createStudent({ spec, teacher: weights, settings: settings.train, engine: engine("cpu"), seed: 1 });
+      const trainer = await createStudent({ spec, teacher: weights, settings, device: "cpu" });
       const state = await trainer.save();
-      await trainer.load({ ...state, judge: perturbed(state.judge!, 0.1) });
+      await trainer.load({ ...state, "discriminator.network": perturbed(state["discriminator.network"]!, 0.1) });
       const { d_real } = await trainer.step({ ...batch, ...changes });
       return d_real!;
     };
     const replaced = (values: Float32Array, stream: string): Float32Array =>
       Float32Array.from([...values.subarray(0, 256), ...tensor(stream).subarray(256)]);
-    const image = (stream: string, label: number) => ({ latent: tensor(stream).subarray(0, 256), conditions: { label: Int32Array.of(label) } });
+    const image = (stream: string, label: number) => ({
+      latent: tensor(stream).subarray(0, 256),
+      conditions: { label: Int32Array.of(label) },
+    });
     const [otherNoise, otherLatent] = [replaced(batch.noise, "other"), replaced(batch.latent, "other")];
 
     const pairs = await real({});

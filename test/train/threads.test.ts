@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Compute } from "../../engine/compute.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
-import { settingsSchema } from "../../schemas/settings.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
 import { divideThreads, startGrowing, withThreads } from "../../stages/workers/threads.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";

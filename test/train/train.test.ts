@@ -14,6 +14,12 @@ import { contents, inFolder, recordingContext, tinySettings, writeSquares } from
 
 const test = suite("train");
 
+/** The settings with other ones of the training; those of the method's group are laid over the group. */
+function withTrain(settings: Settings, changes: Partial<Settings["train"]>): Settings {
+  const diffusion2gan = { ...(settings.train.diffusion2gan as object), ...(changes.diffusion2gan as object) };
+  return { ...settings, train: { ...settings.train, ...changes, diffusion2gan } };
+}
+
 /** Latents, a teacher and its triples of the squares in `folder`, and a context for what follows. */
 async function withTriples(folder: string, settings: Settings) {
   const images = await writeSquares(folder);
@@ -90,18 +96,12 @@ test(
   "a student starts from an earlier one, which must be of such a teacher",
   () =>
     inFolder(async (folder) => {
-      const settings = tinySettings({ train: { steps: 2, adversarialStart: 0, distanceEvery: 0 } });
+      const settings = tinySettings({ train: { steps: 2, distanceEvery: 0, diffusion2gan: { adversarialStart: 0 } } });
       const { at, context } = await withTriples(folder, settings);
       const students = async (out: string, changes: Partial<Settings["train"]>) =>
-        train({
-          store: at("triples"),
-          teacher: at("teacher"),
-          out: at(out),
-          settings: { ...settings, train: { ...settings.train, ...changes } },
-          context,
-        });
+        train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: withTrain(settings, changes), context });
       const first = await students("first", { learningRate: 1e-2 });
-      const still = { from: at("first"), learningRate: 1e-9, discriminatorRate: 1e-9 };
+      const still = { from: at("first"), learningRate: 1e-9, diffusion2gan: { discriminatorRate: 1e-9 } };
       const second = await students("second", still);
       const farthest = (a: Weights, b: Weights): number => {
         const differences = Object.entries(a).map(([name, { data }]) =>
@@ -109,14 +109,15 @@ test(
         );
         return Math.max(...differences.map((values) => values.reduce((most, value) => Math.max(most, value), 0)));
       };
-      const judgeOf = async (run: string): Promise<Weights> => (await readLatestCheckpoint({ folder: run }))?.sets.judge ?? {};
+      const discriminatorOf = async (run: string): Promise<Weights> =>
+        (await readLatestCheckpoint({ folder: run }))?.sets["discriminator.network"] ?? {};
       const teacher = await readDenoiser(at("teacher"));
       assert.ok(farthest(second.weights, first.weights) < 1e-6, "two steps of nearly no rate leave the start as it was");
-      const before = await judgeOf(at("first"));
+      const before = await discriminatorOf(at("first"));
       assert.ok(Object.keys(before).length > 0, "the first run kept its discriminator");
-      assert.ok(farthest(await judgeOf(at("second")), before) < 1e-6, "the discriminator goes on from the earlier one's end");
-      await students("apart", { ...still, scales: [1], discriminatorDepth: 2 });
-      assert.not.equal(Object.keys(await judgeOf(at("apart"))), Object.keys(before), "one of another kind begins anew");
+      assert.ok(farthest(await discriminatorOf(at("second")), before) < 1e-6, "the discriminator goes on from the earlier one's end");
+      await students("apart", { ...still, diffusion2gan: { ...still.diffusion2gan, scales: [1], discriminatorDepth: 2 } });
+      assert.not.equal(Object.keys(await discriminatorOf(at("apart"))), Object.keys(before), "one of another kind begins anew");
       assert.ok(farthest(second.weights, teacher.weights) > 1e-4, "it is not the teacher's");
 
       const refusal = async (out: string, changes: Partial<Settings["train"]>) =>
@@ -173,7 +174,8 @@ test(
     inFolder(async (folder) => {
       const images = await writeSquares(folder);
       const { context, events } = recordingContext();
-      const plain = { perceptualWeight: 0, adversarialWeight: 0, discriminator: "features", steps: 3, distanceEvery: 0 } as const;
+      const own = { perceptualWeight: 0, adversarialWeight: 0, discriminator: "features" };
+      const plain = { steps: 3, distanceEvery: 0, diffusion2gan: own };
       await run({ images: [images], out: join(folder, "run"), settings: tinySettings({ train: plain }), context });
       const made = Object.keys(await contents(join(folder, "run")));
       assert.ok(made.includes("samples.png"));
@@ -186,7 +188,7 @@ test(
         [],
       );
       const steps = await readFile(join(folder, "run/student/metrics.jsonl"), "utf8");
-      assert.match(steps, /"pixel"/);
+      assert.match(steps, /"latent"/);
       assert.not.match(steps, /"adversarial"|"d_real"|"perceptual"/);
     }),
   { seconds: 120 },
@@ -196,16 +198,11 @@ test(
   "in the last part of the steps the discriminator counts for more, and only there",
   () =>
     inFolder(async (folder) => {
-      const settings = tinySettings({ train: { steps: 4, adversarialStart: 0, distanceEvery: 0, r1Every: 1 } }); // every step has a line
+      const settings = tinySettings({ train: { steps: 4, distanceEvery: 0, diffusion2gan: { adversarialStart: 0, r1Every: 1 } } }); // every step has a line
       const { at, context } = await withTriples(folder, settings);
-      const losses = async (out: string, changes: Partial<Settings["train"]>): Promise<number[]> => {
-        await train({
-          store: at("triples"),
-          teacher: at("teacher"),
-          out: at(out),
-          settings: { ...settings, train: { ...settings.train, ...changes } },
-          context,
-        });
+      const losses = async (out: string, diffusion2gan: object): Promise<number[]> => {
+        const changed = withTrain(settings, { diffusion2gan });
+        await train({ store: at("triples"), teacher: at("teacher"), out: at(out), settings: changed, context });
         const lines = (await readFile(at(`${out}/metrics.jsonl`), "utf8")).trim().split("\n");
         return lines.map((line) => JSON.parse(line).loss as number);
       };

@@ -1,13 +1,15 @@
-/** From presets, files and flags to the one validated set of settings, and to `settings.yaml` beside an output. */
-import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+/** From recipes, files and flags to the one validated set of settings. */
+import { readFile } from "node:fs/promises";
 import { inspect } from "node:util";
-import { parse, stringify } from "yaml";
+import { parse } from "yaml";
 import type * as z from "zod";
-import { badUsage } from "./failure.ts";
-import { didYouMean, unknownName } from "./nearest.ts";
-import { presets } from "./presets.ts";
-import { type Settings, settingsSchema } from "./settings.ts";
+import { methodNamed } from "../methods/registry.ts";
+import { badUsage } from "../schemas/failure.ts";
+import { didYouMean } from "../schemas/nearest.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { isGroup, merge } from "./merge.ts";
+import { methodRecipe, presetNamed } from "./recipe.ts";
+import { settingsSchema } from "./settings.ts";
 import { expectation, settingPaths, wantsText } from "./settings-paths.ts";
 
 /** Some settings and where they come from, in words that end an error message: `--count`, `fast.yaml`. */
@@ -28,11 +30,14 @@ export function resolveSettings(layers: readonly Layer[]): Settings {
   return settingsSchema.parse(layers.reduce<unknown>((merged, { values }) => merge(merged, values), {}));
 }
 
-/** The layer of a named preset. */
+/** The layer of a recipe for a whole job. */
 export function presetLayer(name: string): Layer {
-  const preset = Object.hasOwn(presets, name) ? presets[name] : undefined;
-  if (preset === undefined) throw unknownName(name, { what: "preset", names: Object.keys(presets) });
-  return { source: `preset ${name}`, values: preset.settings };
+  return { source: `preset ${name}`, values: presetNamed(name).settings };
+}
+
+/** The layer of a method: the choice of it, and what its recipe says. */
+export function methodLayer(name: string): Layer {
+  return { source: `method ${name}`, values: methodRecipe(methodNamed(name).name).settings };
 }
 
 /** The layer of a YAML file; `sections` keeps only those top-level groups of it. */
@@ -64,38 +69,6 @@ export function assignmentLayer(assignment: string): Layer {
   return pathLayer(assignment.slice(0, at).trim(), assignment.slice(at + 1).trim(), "--set");
 }
 
-/** Writes `settings.yaml` into a folder, visible only when complete, and answers its path. */
-export async function writeSettings(folder: string, settings: Settings): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const path = join(folder, "settings.yaml");
-  await writeSettingsFile(path, settings);
-  return path;
-}
-
-/** Writes the settings that made a file beside it: `grid.png` gets `grid.settings.yaml`. */
-export async function writeSettingsBeside(output: string, settings: Settings): Promise<string> {
-  const path = join(dirname(output), `${basename(output).replace(/\.[^.]+$/, "")}.settings.yaml`);
-  await writeSettingsFile(path, settings);
-  return path;
-}
-
-/** The text of `settings.yaml`. */
-export function settingsText(settings: object): string {
-  return stringify(settings, { flowCollectionPadding: false });
-}
-
-async function writeSettingsFile(path: string, settings: Settings): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, "w");
-  try {
-    await file.writeFile(settingsText(settings));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}
-
 function typed(path: string, text: string): unknown {
   if (wantsText(path)) return text;
   try {
@@ -103,17 +76,6 @@ function typed(path: string, text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function merge(under: unknown, over: unknown): unknown {
-  if (!isGroup(under) || !isGroup(over)) return over;
-  const merged = { ...under };
-  for (const [key, value] of Object.entries(over)) merged[key] = key in merged ? merge(merged[key], value) : value;
-  return merged;
-}
-
-function isGroup(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function explain(issue: z.core.$ZodIssue, { source, values }: Layer): string {

@@ -1,35 +1,34 @@
-/** The noise under which the discriminator sees latents: drawn on the host, declared and read in programs. */
-import { normals, uniforms } from "../schemas/numbers/philox.ts";
-import type { ProgramSpec } from "../engine/program.ts";
-import type { Tensor } from "../engine/tfjs.ts";
-import type { DenoiserSpec } from "../models/denoiser.ts";
-import type { Disturbance } from "../models/critics/discriminator.ts";
-import { createParameterisation, noiseLevels } from "../models/diffusion/parameterisation.ts";
-import type { TrainSettings } from "../schemas/settings.ts";
+/** The noise under which a discriminator sees latents: drawn on the host, declared and read in programs. */
+import { normals, uniforms } from "../../schemas/numbers/philox.ts";
+import type { ProgramSpec } from "../../engine/program.ts";
+import type { Tensor } from "../../engine/tfjs.ts";
+import type { DenoiserSpec } from "../denoiser.ts";
+import { createParameterisation, noiseLevels } from "../diffusion/parameterisation.ts";
+import type { Disturbance } from "./discriminator.ts";
+
+/** Lowest and highest level of the noise, over sigmaData; [0, 0]: none. */
+export type DisturbanceRange = readonly [number, number];
 
 const DISTURBANCE = "disturbance.";
 
-/** Whether the discriminator has a part that sees latents under noise: heads over frozen features see them clean. */
-const isDisturbed = ({ discriminator, discriminatorNoise: [, most] }: TrainSettings): boolean => discriminator !== "features" && most > 0;
-
-/** The inputs that {@link disturbances} draws; none where nothing reads them. */
-export function disturbanceInputs(settings: TrainSettings, { shape }: DenoiserSpec, rows: number): ProgramSpec["inputs"] {
-  if (!isDisturbed(settings)) return {};
+/** The inputs that {@link disturbances} draws for so many rows; none where the range is [0, 0]. */
+export function disturbanceInputs([, most]: DisturbanceRange, { shape }: DenoiserSpec, rows: number): ProgramSpec["inputs"] {
+  if (most === 0) return {};
   const inputs = { noise: { shape: [rows, ...shape] }, sigma: { shape: [rows] }, cIn: { shape: [rows] }, cNoise: { shape: [rows] } };
   return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [DISTURBANCE + name, input]));
 }
 
 /** Noise and its levels for a step's batch, ln sigma uniform: a pure function of (seed, step). */
 export function disturbances(options: {
-  settings: TrainSettings;
+  range: DisturbanceRange;
   spec: DenoiserSpec;
+  batch: number;
   seed: number;
   step: number;
 }): Record<string, Float32Array> {
-  const { settings, spec, seed, step } = options;
-  const { batch, discriminatorNoise } = settings;
-  const [least, most] = discriminatorNoise;
-  if (!isDisturbed(settings)) return {};
+  const { range, spec, batch, seed, step } = options;
+  const [least, most] = range;
+  if (most === 0) return {};
   const length = batch * spec.shape[0] * spec.shape[1] * spec.shape[2];
   const draws = uniforms({ seed, stream: "disturbance/sigma", offset: step * batch, length: batch });
   const sigmas = Array.from(draws, (u) => spec.diffusion.sigmaData * least ** (1 - u) * most ** u);

@@ -1,0 +1,70 @@
+/**
+ * Denoising score matching (Karras et al. 2022, eq. 2 and 8) with classifier-free dropout of the condition (Ho & Salimans
+ * 2022): how a teacher is trained on latents.
+ */
+import * as z from "zod";
+import { type Tensor, tf } from "../engine/tfjs.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../models/denoiser.ts";
+import { denoise } from "../models/diffusion/denoise.ts";
+import { createParameterisation, type Preconditioning, trainingNoiseLevels } from "../models/diffusion/parameterisation.ts";
+import { spread } from "../models/layers.ts";
+import { normals, uniforms } from "../schemas/numbers/philox.ts";
+import { fraction } from "../schemas/settings.ts";
+import type { Method } from "./method.ts";
+
+const settings = z.strictObject({
+  dropCondition: fraction.default(0.1), // share of samples that train the unconditional prediction of guidance
+});
+type DenoisingSettings = z.infer<typeof settings>;
+
+export const method: Method<DenoisingSettings> = {
+  name: "denoising",
+  about: "a teacher: the network learns to remove noise of every level",
+  source: "Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022",
+  makes: "teacher",
+  settings,
+  needs: () => ({ rows: "latents", frozen: [] }),
+  parts: ({ subject, seed, optimiser }) => ({
+    teacher: { from: () => initDenoiser(subject.spec as DenoiserSpec, seed), train: "all", average: optimiser.ema },
+  }),
+  programs: ({ subject, optimiser: { batch } }) => {
+    const spec = subject.spec as DenoiserSpec;
+    const perSample = { shape: [batch] };
+    const image = { shape: [batch, ...spec.shape] };
+    return {
+      step: {
+        trains: "teacher",
+        inputs: {
+          ...{ clean: image, noise: image, sigma: perSample, weight: perSample },
+          ...{ cSkip: perSample, cOut: perSample, cIn: perSample, cNoise: perSample },
+          ...conditionInputs(spec, batch),
+        },
+        loss: (parameters, inputs) => {
+          const { clean, noise, sigma, weight, ...rest } = inputs as Record<string, Tensor> & Preconditioning<Tensor>;
+          const condition = embedConditions(spec, parameters, rest as never);
+          const denoised = denoise({
+            x: tf.add(clean as Tensor, tf.mul(noise as Tensor, spread(sigma as Tensor))),
+            coefficients: rest,
+            network: ({ x, noiseLevel }) => applyNetwork(spec, parameters, { x, noiseLevel, condition }),
+          });
+          const squared = tf.square(tf.sub(denoised, clean as Tensor));
+          return { loss: tf.mean(tf.mul(squared, spread(weight as Tensor))), metrics: {} };
+        },
+      },
+    };
+  },
+  step: async ({ step, latent, conditions }, { settings, optimiser: { batch }, seed, subject }, run) => {
+    const clean = latent as Float32Array;
+    const parameterisation = createParameterisation((subject.spec as DenoiserSpec).diffusion);
+    const draw = { seed, offset: step * batch, length: batch };
+    const kept = uniforms({ ...draw, stream: "teacher/keep" });
+    return run("step", {
+      clean,
+      noise: normals({ seed, stream: "teacher/noise", offset: step * clean.length, length: clean.length }),
+      ...trainingNoiseLevels({ ...draw, parameterisation, stream: "teacher/sigma" }),
+      keep: Float32Array.from(kept, (u) => (u < settings.dropCondition ? 0 : 1)),
+      ...conditions,
+    });
+  },
+  figures: [],
+};

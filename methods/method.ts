@@ -1,0 +1,158 @@
+/**
+ * What a method is: how one network is trained, by which paper. A method is one file in this folder that exports `method`,
+ * and one recipe of the same name in recipes/; nothing else names it. See docs/ADD-A-METHOD.md.
+ */
+import type { InputArray, ProgramSpec } from "../engine/program.ts";
+import type { Tensor } from "../engine/tfjs.ts";
+import type { Weights } from "../engine/weights.ts";
+import type { AutoencoderConfig } from "../models/codecs/autoencoder.ts";
+import type { ConditionBag } from "../models/conditions.ts";
+import type { DenoiserSpec } from "../models/denoiser.ts";
+import type { SamplerPlan } from "../models/diffusion/sampling.ts";
+import type { Parameters } from "../models/layers.ts";
+import type { PerceptualConfig } from "../models/losses/perceptual.ts";
+import type { Adapter } from "../models/training/adapters.ts";
+import type { AdamConfig } from "../models/training/optimiser.ts";
+import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
+import type { OptimiserSettings, OwnSettings, SimulateSettings } from "../schemas/settings.ts";
+
+/** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
+export type Role = string;
+
+/** What a method makes: a student of a teacher, or one of the networks that `pretrain` makes from a latent store. */
+export type Product = "student" | "teacher" | "autoencoder" | "perceptual";
+
+/** The networks a training is about, as plain data: what the trainer's worker is told of them. */
+export interface Subject {
+  /** Of the teacher, and so of its student. */
+  spec?: DenoiserSpec;
+  /** Of the perceptual network: the one in training, or a frozen one to look through. */
+  perceptual?: PerceptualConfig;
+  autoencoder?: { config: AutoencoderConfig; imageSize: number };
+  /** How a teacher's samples are drawn on the way. */
+  plan?: SamplerPlan;
+}
+
+/** One training: the method's own settings, the optimiser's, and the networks it is about. */
+export interface Job<S> {
+  settings: S;
+  optimiser: OptimiserSettings;
+  seed: number;
+  subject: Subject;
+  /** Frozen networks that are given, by role. */
+  given: readonly Role[];
+}
+
+/** What a method wants to be given. */
+export interface Needs {
+  /** What a step's rows are: a teacher's triples, images' latents (normalised, or raw where no teacher takes them), or nothing. */
+  rows: "triples" | "latents" | "raw" | "none";
+  /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
+  images?: { rows: number; fromStep: number };
+  /** Frozen networks it cannot do without. */
+  frozen: readonly Role[];
+  /** Frozen networks it makes use of where they are given. */
+  uses?: readonly Role[];
+  /** What else helps where a frozen network is missing, by role: the end of a sentence after "or". */
+  remedies?: Readonly<Record<Role, string>>;
+}
+
+/** A network in training. */
+export interface Part {
+  /** Its weights at the first step: those of a frozen network that is given, or what the function makes. */
+  from: Role | (() => Weights);
+  /** All parameters, some of them, or low-rank additions to some. */
+  train: Adapter;
+  /** Decay of the exponential moving average of what is trained; none is kept without it. */
+  average?: number;
+}
+
+/** What `Part` and `Program` are made from, in the trainer's worker. */
+export interface Kit<S> extends Job<S> {
+  /** Weights of the frozen networks that are given. */
+  weights: Readonly<Record<Role, Weights>>;
+}
+
+export type Inputs = ProgramSpec["inputs"];
+
+/** One update of one part by the gradient of a loss. */
+export interface Update {
+  trains: Role;
+  /** Networks that the loss looks at and does not change: frozen ones, and other parts as they are. */
+  reads?: readonly Role[];
+  inputs: Inputs;
+  /** Of a part that learns otherwise than `optimiser` of the job says. */
+  optimiser?: AdamConfig & Pick<OptimiserSettings, "learningRate" | "warmup" | "decay" | "steps">;
+  /** Rows of its batch, which may be taken in micro-batches; those of the job unless told. */
+  batch?: number;
+  /** Tensors [batch, ...] that it leaves on the device for the updates which take them, by name. */
+  leaves?: Readonly<Record<string, number[]>>;
+  /** Names of left tensors that come to `loss` among the inputs. */
+  takes?: readonly string[];
+  loss: (parameters: Parameters, inputs: Record<string, Tensor>, read: Record<Role, Parameters>) => Losses;
+}
+
+export interface Losses {
+  loss: Tensor;
+  /** Scalars to be recorded. */
+  metrics: Parameters;
+  left?: Parameters;
+}
+
+/** A computation that changes nothing, such as a round trip to look at; over the EMA of the parts it reads. */
+export interface Look {
+  reads: readonly Role[];
+  inputs: Inputs;
+  outputs: (read: Record<Role, Parameters>, inputs: Record<string, Tensor>) => Record<string, Tensor>;
+}
+
+export type Program = Update | Look;
+
+/** The rows of one step, in this thread's memory. */
+export interface Batch {
+  step: number;
+  /** Unit noise and latents, each [batch * h * w * c]; of triples the latents are the teacher's. */
+  noise?: Float32Array;
+  latent?: Float32Array;
+  conditions: ConditionBag;
+  /** Real images' latents [rows * h * w * c] with their conditions. */
+  image?: { latent: Float32Array; conditions: ConditionBag };
+}
+
+/** Runs an update by name and answers its scalars. `updates` counts those its part had before, where they are not one a step. */
+export type Run = (program: string, inputs: Record<string, InputArray>, options?: { updates?: number }) => Promise<Figures>;
+
+/** How samples of what was trained are drawn; it is written into model.json, and whoever samples obeys it. */
+export interface Sampler {
+  /** Noise levels sigma at which the network is asked, in order; "any": whatever a solver of the ODE wants. */
+  times: "any" | number[];
+  between: "ode";
+  guidance: number;
+}
+
+/** One part of a method's work, in order: what is made is the teacher of the phases after it. */
+export type Phase<S> =
+  | { name: string; simulate: Partial<SimulateSettings> }
+  | { name: string; train: Partial<S>; optimiser?: Partial<OptimiserSettings> };
+
+export interface Method<S extends object = Record<string, unknown>> {
+  name: string;
+  /** What it does, in one line. */
+  about: string;
+  source: string;
+  makes: Product;
+  settings: OwnSettings;
+  /** Throws a Failure that says what is missing. */
+  needs: (settings: S, optimiser: OptimiserSettings) => Needs;
+  parts: (kit: Kit<S>) => Record<Role, Part>;
+  programs: (kit: Kit<S>) => Record<string, Program>;
+  /** Step `batch.step`: which programs run, on what. A pure function of the state before it, the batch and the job. */
+  step: (batch: Batch, job: Job<S>, run: Run) => Promise<Figures>;
+  sampler?: (settings: S, subject: Subject) => Sampler;
+  figures: readonly FigureGroup[];
+  /** Figures that only some steps have: each of those steps is recorded. */
+  rare?: readonly string[];
+  findings?: readonly Rule[];
+  /** Where one training is not all: the phases, the last of which makes what the method is for. */
+  phases?: (settings: S) => readonly Phase<S>[];
+}

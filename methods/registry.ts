@@ -1,0 +1,69 @@
+/** The methods there are: every file of this folder that exports `method`. */
+import { readdirSync } from "node:fs";
+import { badUsage } from "../schemas/failure.ts";
+import { unknownName } from "../schemas/nearest.ts";
+import type { MethodSettings, OptimiserSettings, TrainingSettings } from "../schemas/settings.ts";
+import { optimiserSettings } from "../schemas/settings.ts";
+import { type AnyMethod, loadMethod, methodEnding as ending } from "./load.ts";
+import type { Product } from "./method.ts";
+
+export type { AnyMethod };
+
+const files = readdirSync(new URL("./", import.meta.url)).filter(
+  (file) => file.endsWith(ending) && !file.endsWith(`.d${ending}`) && !isSupport(file),
+);
+
+/** Every method by name, in the order of their files. */
+export const methods: readonly AnyMethod[] = await Promise.all(files.sort().map((file) => loadMethod(file.slice(0, -ending.length))));
+
+function isSupport(file: string): boolean {
+  return [`load${ending}`, `method${ending}`, `registry${ending}`].includes(file);
+}
+
+/** The names of the methods that make this. */
+export const methodNames = (makes: Product = "student"): string[] =>
+  methods.filter((method) => method.makes === makes).map(({ name }) => name);
+
+/** The method of that name. Throws a usage failure that suggests the nearest. */
+export function methodNamed(name: string): AnyMethod {
+  const found = methods.find((method) => method.name === name);
+  if (found) return found;
+  throw unknownName(name, { what: "method", names: methodNames() });
+}
+
+/** The one method that makes a pretrained network. */
+export function methodFor(product: Exclude<Product, "student">): AnyMethod {
+  return methods.find((method) => method.makes === product) as AnyMethod;
+}
+
+/** What the settings' schema needs of the methods. */
+export function methodSettings(): MethodSettings {
+  return {
+    students: Object.fromEntries(methods.filter(({ makes }) => makes === "student").map(({ name, settings }) => [name, settings])),
+    pretrained: {
+      teacher: methodFor("teacher").settings,
+      autoencoder: methodFor("autoencoder").settings,
+      perceptual: methodFor("perceptual").settings,
+    },
+  };
+}
+
+/** A method's own settings out of those of a training: a group under its name, or beside the optimiser's. */
+export function ownSettings(method: AnyMethod, training: TrainingSettings): never {
+  const given = method.makes === "student" ? (training[method.name] as object) : picked(training, Object.keys(method.settings.shape));
+  return method.settings.parse(given ?? {}) as never;
+}
+
+/** The optimiser's settings out of those of a training. */
+export function optimiserOf(training: TrainingSettings): OptimiserSettings {
+  const optimiser = picked(training, Object.keys(optimiserSettings.shape)) as OptimiserSettings;
+  if (optimiser.batch % optimiser.accumulate === 0) return optimiser;
+  throw badUsage(
+    `Cannot take a batch of ${optimiser.batch} in ${optimiser.accumulate} micro-batches: set accumulate to a divisor of batch`,
+  );
+}
+
+/** The entries of an object under these keys, in their order: what a hash of it may depend on. */
+export function picked<T extends object>(values: T, keys: readonly string[]): Partial<T> {
+  return Object.fromEntries(keys.filter((key) => key in values).map((key) => [key, values[key as keyof T]])) as Partial<T>;
+}

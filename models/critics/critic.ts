@@ -1,0 +1,81 @@
+/**
+ * A discriminator of one of two kinds, or both at once: the teacher's own network as trunk with heads (Diffusion2GAN), and
+ * heads over the frozen features of a perceptual network (Projected GAN, D2O).
+ */
+import type { Tensor } from "../../engine/tfjs.ts";
+import { tf } from "../../engine/tfjs.ts";
+import type { Weights } from "../../engine/weights.ts";
+import { type DenoiserSpec, embedConditions } from "../denoiser.ts";
+import { type Parameters, spread } from "../layers.ts";
+import type { PerceptualConfig } from "../losses/perceptual.ts";
+import { applyDiscriminator, type Disturbance, initDiscriminator } from "./discriminator.ts";
+import { applyProjected, initProjected } from "./projected.ts";
+
+/** What is judged: latents x [batch, h, w, c], their noise, and `paired` [batch], 1 where the noise may be seen. */
+export interface Judged {
+  x: Tensor;
+  noise: Tensor;
+  paired: Tensor;
+  /** Noise that the trunk sees latents under. */
+  disturbance?: Disturbance;
+  /** Condition inputs, as `conditionInputs` declares them. */
+  given: Record<string, Tensor>;
+}
+
+export interface Critic {
+  /** Initial weights; the trunk and the condition embedding are the teacher's. */
+  init: (teacher: Weights, seed: number) => Weights;
+  /** Logits of every head, each [b, positions]: `features` are the frozen perceptual network's, where heads read them. */
+  logits: (parameters: Parameters, judged: Judged, features: Parameters) => Tensor[];
+}
+
+/** Channels of the heads over frozen features. */
+const HEAD_WIDTH = 64;
+
+/** A critic of latents. `trunk` and `features` say which kinds of heads it has: at least one of them. */
+export function createCritic(options: {
+  spec: DenoiserSpec;
+  /** Depth of the teacher's network that is kept (DiT), and the scales of inputs and outputs. */
+  trunk?: { depth: number; scales: readonly number[] };
+  /** The perceptual network whose features heads read. */
+  features?: PerceptualConfig;
+}): Critic {
+  const { spec, trunk, features } = options;
+  const config = trunk && { spec, ...trunk };
+  const condition = spec.network.condition === "none" ? 0 : spec.network.width;
+  return {
+    init: (teacher, seed) => ({
+      ...(config ? initDiscriminator({ config, teacherWeights: teacher, seed }) : conditionWeights(teacher)),
+      ...(features && initProjected({ config: features, width: HEAD_WIDTH, condition, seed })),
+    }),
+    logits: (parameters, { x, noise, paired, given, disturbance }, read) => {
+      const of = { x, condition: embedConditions(spec, parameters, given) };
+      const z = tf.mul(noise, spread(paired));
+      return [
+        ...(config ? applyDiscriminator(config, parameters, { ...of, z, disturbance }) : []),
+        ...(features ? applyProjected(features, { heads: parameters, features: read }, of) : []),
+      ];
+    },
+  };
+}
+
+/** The teacher's condition embedding, which heads without a trunk start from too. */
+const conditionWeights = (weights: Weights): Weights =>
+  Object.fromEntries(Object.entries(weights).filter(([name]) => name === "classes" || name.startsWith("text.")));
+
+/**
+ * What a discriminator thinks, means over heads: logits of real latents, of generated ones and of mismatched ones (where
+ * `mask` [b] is 1), and the share of rows it tells right (the mean logit of a row above 0 for real, below for the others).
+ */
+export function verdicts({ real, mixed, mask }: { real: Tensor[]; mixed: Tensor[]; mask: Tensor }): Parameters {
+  const ofRows = (logits: Tensor[]): Tensor => tf.div(tf.addN(logits.map((logit) => tf.mean(logit, 1))), logits.length);
+  const [realRows, mixedRows] = [ofRows(real), ofRows(mixed)];
+  const over = (rows: Tensor, chosen: Tensor): Tensor => tf.div(tf.sum(tf.mul(rows, chosen)), tf.maximum(tf.sum(chosen), 1));
+  const right = (rows: Tensor): Tensor => tf.mean(tf.cast(tf.greater(rows, 0), "float32"));
+  return {
+    real: tf.mean(realRows),
+    fake: over(mixedRows, tf.sub(1, mask)),
+    mismatched: over(mixedRows, mask),
+    accuracy: tf.div(tf.add(right(realRows), right(tf.neg(mixedRows))), 2),
+  };
+}

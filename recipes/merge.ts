@@ -1,0 +1,11 @@
+/** Groups of settings laid over each other: the later one wins, lists are replaced whole. */
+export function merge(under: unknown, over: unknown): unknown {
+  if (!isGroup(under) || !isGroup(over)) return over;
+  const merged = { ...under };
+  for (const [key, value] of Object.entries(over)) merged[key] = key in merged ? merge(merged[key], value) : value;
+  return merged;
+}
+
+export function isGroup(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,39 @@
+/** Our own autoencoder, trained on a store of pixels: the result is a codec. */
+import { hashWeights } from "../../../engine/weights.ts";
+import { autoencoderConfig, latentShape } from "../../../models/codecs/autoencoder.ts";
+import { Failure } from "../../../schemas/failure.ts";
+import { readCodec, writeCodec } from "../../runs/model.ts";
+import { createPictureDecoder } from "../../sample/picture-decoder.ts";
+import { roundTrips } from "../pictures.ts";
+import type { Training } from "../training.ts";
+import { type Pretraining, trainingOn } from "./pretraining.ts";
+
+/** Prepares an autoencoder. Throws a Failure where the store holds latents of a network. */
+export async function prepareAutoencoder(pretraining: Pretraining): Promise<Training<void>> {
+  const { store, data, out, own, optimiser, settings, context } = pretraining;
+  const { imageSize, encoder } = store.manifest;
+  if (encoder.kind !== "pixel") {
+    throw new Failure(
+      `Cannot train an autoencoder on ${data}: it holds "${encoder.kind}" latents. Ingest the images with --set encoder.kind=pixel.`,
+    );
+  }
+  const config = autoencoderConfig(own);
+  const decoder = await createPictureDecoder({ codec: await readCodec(data), engine: settings.engine, context });
+  const training = trainingOn(pretraining, { subject: { autoencoder: { config, imageSize } }, conditions: { inputs: () => ({}) } });
+  let first: Float32Array | undefined;
+  return {
+    ...training,
+    batches: async function* (fromStep) {
+      for await (const batch of training.batches(fromStep)) {
+        first ??= batch.latent?.slice(); // the batch itself is the worker's
+        yield batch;
+      }
+    },
+    picture: roundTrips({ images: () => first, rows: optimiser.batch, decoder, folder: out }),
+    write: async (weights) => {
+      const shape = latentShape(config, imageSize);
+      await writeCodec(out, { description: { kind: "autoencoder", imageSize, shape, hash: hashWeights(weights), config }, weights });
+    },
+    close: decoder.close,
+  };
+}

@@ -1,0 +1,80 @@
+/** A teacher, trained from scratch or from an earlier one on the latents of images. */
+import { hashWeights } from "../../../engine/weights.ts";
+import { createConditions } from "../../../models/conditions.ts";
+import type { DenoiserSpec } from "../../../models/denoiser.ts";
+import { createTokenizer, learnTokenizer } from "../../../models/text/tokenizer.ts";
+import { Failure } from "../../../schemas/failure.ts";
+import { normals } from "../../../schemas/numbers/philox.ts";
+import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
+import { createWatch, imageRows, measuringOf, sampleEvenly } from "../../runs/watch.ts";
+import { createPictureDecoder } from "../../sample/picture-decoder.ts";
+import { samples } from "../pictures.ts";
+import type { Training } from "../training.ts";
+import { captionsOf, type Pretraining, trainingOn } from "./pretraining.ts";
+
+/** Samples of the grids on the way. */
+const PICTURED = 64;
+
+/** Prepares a teacher. Throws a Failure where it is to know classes and the store has none. */
+export async function prepareTeacher(pretraining: Pretraining): Promise<Training<void>> {
+  const { store, summary, data, out, settings, context } = pretraining;
+  const { network, diffusion, seed, engine } = settings;
+  const { statistics } = summary;
+  const codec = await readCodec(data);
+  const captions = network.condition === "caption" ? await captionsOf(store) : [];
+  const tokenizer = captions.length > 0 ? learnTokenizer({ captions, vocabulary: network.vocabulary }) : undefined;
+  const { classes, shape } = store.manifest;
+  if (network.condition === "class" && classes.length === 0) {
+    throw new Failure(
+      `Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`,
+    );
+  }
+  const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
+  const conditions = createConditions({ spec, tokenizer });
+  const group = settings.pretrain.teacher;
+  const start = group.from ? { teacher: await startFrom(group.from, spec, "pretrain.teacher.from") } : undefined;
+  await writeCodec(out, codec);
+
+  const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
+  const watch = createWatch({
+    ...{ settings: group, spec, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
+    reference: () => imageRows(store, { statistics, spec }, context),
+  });
+  const noise = normals({ seed, stream: "pictures", length: PICTURED * shape[0] * shape[1] * shape[2] });
+  const shown = conditions.inputs(conditions.spread(PICTURED, captions, seed));
+  return {
+    ...trainingOn(pretraining, {
+      ...{ subject: { spec, plan: settings.simulate }, conditions, scale: { statistics, sigmaData: diffusion.sigmaData } },
+      ...{ start, data: start && hashWeights(start.teacher) },
+    }),
+    picture: samples({ inputs: { noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
+    ...(group.distanceEvery > 0 && {
+      measuring: (trainer) =>
+        measuringOf({
+          settings: group,
+          watch,
+          sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
+          reference: summary.contents,
+        }),
+    }),
+    write: (weights) =>
+      writeModel(out, {
+        description: {
+          ...({ format: "onestep-model", version: 1, role: "teacher" } as const),
+          ...{ hash: hashWeights(weights), spec, statistics, tokenizer, captions: representative(captions, 4096) },
+        },
+        weights,
+      }),
+    close: async () => {
+      await watch.close();
+      await decoder.close();
+    },
+  };
+}
+
+/** At most `limit` of the distinct captions, evenly from their alphabet: the first ones of a listing may name some subjects only. */
+export function representative(captions: readonly string[], limit: number): string[] {
+  const all = [...new Set(captions)].sort();
+  const count = Math.min(limit, all.length);
+  return Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)] as string);
+}

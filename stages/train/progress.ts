@@ -1,0 +1,73 @@
+/** How far a training is: the step, what was measured best, and the checkpoint that a stopped one goes on from. */
+import type { Weights } from "../../engine/weights.ts";
+import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
+import type { Measuring } from "../runs/watch.ts";
+import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import type { Trainer } from "./trainer.ts";
+import type { Training } from "./training.ts";
+
+export interface Progress {
+  /** Steps done when it was opened. */
+  readonly from: number;
+  selection: Selection;
+  /** The EMA of the least distance, where it is kept. */
+  best?: Weights;
+  /** Whether nothing is left to do after `step` steps: all are done, or patience has ended. */
+  isOver: (step: number) => boolean;
+  /** Writes a checkpoint of all that the training needs to go on exactly. */
+  save: (step: number) => Promise<void>;
+}
+
+/** The set of a checkpoint that holds the EMA of the least distance. */
+const BEST = "best";
+
+/**
+ * Loads the newest checkpoint of the run folder into the trainer, if there is one. Throws a Failure where it is one of
+ * another run: of other data, settings or method.
+ */
+export async function openProgress(options: {
+  training: Training<unknown>;
+  trainer: Trainer;
+  measuring?: Measuring;
+  context: Context;
+}): Promise<Progress> {
+  const { training, trainer, measuring, context } = options;
+  const { name, out: folder, identity } = training;
+  const { steps } = training.job.optimiser;
+  const report = (type: "warning" | "note", message: string): void => context.report({ type, stage: name, message });
+  const checkpoint = await readLatestCheckpoint({ folder, warn: (message) => report("warning", message) });
+  const progress: Progress = {
+    from: checkpoint?.step ?? 0,
+    selection: NOTHING_YET,
+    isOver: (step) => step >= steps || isSpent(progress.selection, measuring?.patience ?? 0),
+    save: async (step) => {
+      const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };
+      const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
+      await writeCheckpoint({ folder, step, sets, metadata: { identity, ...measured } });
+    },
+  };
+  if (!checkpoint) return progress;
+  if (checkpoint.metadata.identity !== identity) {
+    throw new Failure(
+      `Cannot resume ${folder}: its checkpoint was made with other data or settings. Choose another --out, or remove the folder.`,
+    );
+  }
+  const { [BEST]: best, ...sets } = checkpoint.sets;
+  await trainer.load(sets);
+  const measured = checkpoint.metadata.measured as { identity: string; selection: Selection } | undefined;
+  if (measured && measured.identity === measuring?.identity) {
+    progress.selection = measured.selection;
+    progress.best = best;
+  }
+  if (checkpoint.step < steps) report("note", `resuming at step ${checkpoint.step} of ${steps}`);
+  return progress;
+}
+
+/** What is trained of the weights that the run is to write: the EMA of the least distance, or the last one. */
+export async function keptWeights(training: Training<unknown>, trainer: Trainer, { best }: Progress): Promise<Weights> {
+  const { settings, method } = training;
+  const chosen = settings.keep === "best" ? best : undefined;
+  return trainer.whole(method.makes, chosen ?? (await trainer.read(method.makes, "average")));
+}

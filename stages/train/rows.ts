@@ -1,0 +1,86 @@
+/** The rows of each step, as the method needs them: triples, latents, or conditions alone. */
+import type { Batch, Needs } from "../../methods/method.ts";
+import type { Conditions } from "../../models/conditions.ts";
+import type { OptimiserSettings, OrderSettings } from "../../schemas/settings.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import { latentBatches } from "../../store/latents.ts";
+import type { Statistics } from "../../store/statistics.ts";
+import type { Store } from "../../store/store.ts";
+import { tripleBatches } from "../../store/triples.ts";
+
+/** How latents are normalised for a teacher. */
+export interface Scale {
+  statistics: Statistics;
+  sigmaData: number;
+}
+
+/** What a training's rows come in: their order, from which step on, and who may end it. */
+export interface Order extends OrderSettings {
+  seed: number;
+  optimiser: OptimiserSettings;
+  fromStep: number;
+  signal: AbortSignal;
+}
+
+/** A store that is finished: every shard may be drawn from at once. */
+export const FINISHED: OrderSettings = { window: 16, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1 };
+
+const ordered = ({ optimiser, ...order }: Order) => ({ ...order, batch: optimiser.batch, toStep: optimiser.steps });
+
+/** Latents of images with their conditions; raw without `scale`. */
+export async function* latentRows(options: {
+  store: Store<LatentManifest>;
+  scale?: Scale;
+  conditions: Pick<Conditions, "inputs">;
+  order: Order;
+}): AsyncGenerator<Batch> {
+  const { store, scale, conditions, order } = options;
+  for await (const { step, latent, label, caption } of latentBatches(store, { ...ordered(order), ...(scale && { scale }) })) {
+    yield { step, latent, conditions: conditions.inputs({ label, caption }) };
+  }
+}
+
+/**
+ * Triples and, where the method shows them to a discriminator, real images. Images come in an order of their own, from the
+ * finished store: the first one is waited for at the step that needs it.
+ */
+export async function* tripleRows(options: {
+  triples: Store<TripleManifest>;
+  images?: { store: Store<LatentManifest>; scale: Scale };
+  needs: Needs;
+  conditions: Conditions;
+  order: Order;
+}): AsyncGenerator<Batch> {
+  const { triples, images, needs, conditions, order } = options;
+  const wanted = images && needs.images;
+  const real =
+    wanted &&
+    latentBatches(images.store, {
+      ...{ ...ordered(order), ...FINISHED, window: order.window, batch: wanted.rows, scale: images.scale },
+      fromStep: Math.max(order.fromStep, wanted.fromStep),
+    });
+  try {
+    for await (const { step, noise, latent, ...given } of tripleBatches(triples, ordered(order))) {
+      const batch = { step, noise, latent, conditions: conditions.inputs(given) };
+      const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;
+      yield image?.value ? { ...batch, image: { latent: image.value.latent, conditions: conditions.inputs(image.value) } } : batch;
+    }
+  } finally {
+    await real?.return(undefined);
+  }
+}
+
+/** Steps with conditions alone, of a method that needs no data: those of rows step * batch on. */
+export async function* conditionRows(options: {
+  of: (range: { from: number; to: number }, signal: AbortSignal) => Promise<{ label?: number | null; caption?: string | null }[]>;
+  conditions: Conditions;
+  order: Order;
+}): AsyncGenerator<Batch> {
+  const { of, conditions, order } = options;
+  const { batch, steps } = order.optimiser;
+  for (let step = order.fromStep; step < steps; step++) {
+    const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.signal);
+    const label = Int32Array.from(rows, (row) => row.label ?? -1);
+    yield { step, conditions: conditions.inputs({ label, caption: rows.map((row) => row.caption ?? null) }) };
+  }
+}

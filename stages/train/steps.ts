@@ -1,0 +1,112 @@
+/** The parts that a step of training passes through: steps | measured | recorded | kept. */
+import type { Batch } from "../../methods/method.ts";
+import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { Figures } from "../../schemas/figures.ts";
+import { numberInWords } from "../../schemas/words.ts";
+import type { Turn } from "../flow/in-turn.ts";
+import type { RunRecord } from "../runs/record.ts";
+import { selected } from "../runs/selection.ts";
+import type { Measuring } from "../runs/watch.ts";
+import type { Progress } from "./progress.ts";
+import type { Trainer } from "./trainer.ts";
+import type { Training } from "./training.ts";
+
+/** A step that was taken, and what is known of it. */
+export interface Step {
+  /** Steps done, this one counted. */
+  done: number;
+  figures: Figures;
+  isMeasured?: boolean;
+  isLast?: boolean;
+}
+
+/** What the parts share. */
+export interface Parts {
+  training: Training<unknown>;
+  trainer: Trainer;
+  progress: Progress;
+  measuring?: Measuring;
+  record: RunRecord;
+  context: Context;
+}
+
+/** Takes the batch's step. Throws a Failure where a figure is not finite. */
+export function steps({ training, trainer, context }: Parts): Turn<Batch, Step> {
+  const { name, out, job } = training;
+  const { steps: total, batch } = job.optimiser;
+  return async (item) => {
+    const { step } = item;
+    const figures = await trainer.step(item);
+    const bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
+    if (bad) {
+      throw new Failure(
+        `Cannot go on training ${out}: ${bad[0]} is ${bad[1]} at step ${step}. Lower the learning rate; the last checkpoint is sound.`,
+      );
+    }
+    const done = step + 1;
+    context.report({ type: "progress", stage: name, done, total, unit: "steps", values: { ...figures, samples: done * batch } });
+    return { done, figures };
+  };
+}
+
+/** Measures the EMA now and then; its weights are kept where it is the best so far. */
+export function measured({ training, trainer, progress, measuring, context }: Parts): Turn<Step, Step> {
+  const { name, method, job } = training;
+  return async (step) => {
+    const { done } = step;
+    if (!measuring || (done % measuring.every !== 0 && done !== job.optimiser.steps)) return { ...step, isLast: progress.isOver(done) };
+    const figures = await measuring.measure(done);
+    progress.selection = selected(progress.selection, { step: done, distance: figures.distance });
+    const { best: least } = progress.selection;
+    if (least?.step === done && measuring.keep === "best") progress.best = await trainer.read(method.makes, "average");
+    const words = least && least.step !== done ? `; the least was ${numberInWords(least.distance)} at step ${least.step}` : "";
+    context.report({
+      type: "note",
+      stage: name,
+      message: `online distance ${numberInWords(figures.distance)} at step ${done}${words}`,
+    });
+    return { ...step, figures: { ...step.figures, ...figures }, isMeasured: true, isLast: progress.isOver(done) };
+  };
+}
+
+/** Steps between two lines of metrics. */
+const LOG_EVERY = 10;
+
+/** Writes down what there is to tell: a line of metrics, a picture, the run page. */
+export function recorded({ training, trainer, record }: Parts): Turn<Step, Step> {
+  const { settings, method } = training;
+  const isRare = (figures: Figures): boolean => (method.rare ?? []).some((name) => name in figures);
+  return async (step) => {
+    const { done, figures, isMeasured, isLast } = step;
+    if (done % LOG_EVERY === 0 || isMeasured || isLast || isRare(figures)) record.log({ step: done, ...figures });
+    const isPictured = done % settings.pictureEvery === 0;
+    if (isPictured || isLast) await pictured({ training, trainer, record }, done);
+    await record.passed(done);
+    if (done % settings.checkpointEvery === 0 || isPictured || isMeasured) await record.flush();
+    return step;
+  };
+}
+
+/** Draws what there is to see after `done` steps. */
+export async function pictured({ training, trainer, record }: Pick<Parts, "training" | "trainer" | "record">, done: number): Promise<void> {
+  await training.picture?.(done, trainer);
+  await record.pictured(done);
+}
+
+/** Writes a checkpoint where it is time for one; after the last step says how the training ended. */
+export function kept({ training, progress, record, context }: Parts): Turn<Step, Step> {
+  const { name, settings, job } = training;
+  const { steps: total } = job.optimiser;
+  const note = (message: string): void => context.report({ type: "note", stage: name, message });
+  return async (step) => {
+    const { done, isLast } = step;
+    if (isLast) {
+      const { since } = progress.selection;
+      if (done < total) note(`ends at step ${done} of ${total}: ${since} distances in a row were no less than the least (patience)`);
+      await record.end(done < total ? "ended early" : "finished");
+    }
+    if (isLast || done % settings.checkpointEvery === 0) await progress.save(done);
+    return step;
+  };
+}

@@ -1,0 +1,39 @@
+/** One training, prepared: what is trained by which method on which rows, and what is made of the result. */
+import type { AnyMethod } from "../../methods/registry.ts";
+import type { Batch, Job, Role } from "../../methods/method.ts";
+import type { Weights } from "../../engine/weights.ts";
+import type { EngineSettings, TrainingSettings } from "../../schemas/settings.ts";
+import type { Measuring } from "../runs/watch.ts";
+import type { Share } from "../workers/threads.ts";
+import type { Trainer } from "./trainer.ts";
+
+export interface Training<Result> {
+  /** Names it in events: "train", "teacher" ... */
+  name: string;
+  /** The run folder. */
+  out: string;
+  method: AnyMethod;
+  job: Job<never>;
+  /** Frozen networks by role, as `job.given` names them. */
+  weights: Readonly<Record<Role, Weights>>;
+  /** Parts of an earlier run to start from, by role. */
+  start?: Readonly<Record<Role, Weights>>;
+  /** The optimiser's and the recording's settings. */
+  settings: TrainingSettings;
+  /** The group of `settings`, to name in remedies: "train", "pretrain.teacher" ... */
+  group: string;
+  /** Hash of all that the run is a function of: a checkpoint of another one is refused. */
+  identity: string;
+  engine: EngineSettings;
+  /** Threads of the trainer's engine, asked before each step. */
+  threads: Share;
+  /** Batches from a step on, in order: a pure function of the step. */
+  batches: (fromStep: number) => AsyncIterable<Batch>;
+  /** Draws what there is to see after `step` steps into RUN/pictures. */
+  picture?: (step: number, trainer: Trainer) => Promise<void>;
+  measuring?: (trainer: Trainer) => Measuring;
+  /** Writes what was made of the weights that are kept. */
+  write: (weights: Weights) => Promise<Result>;
+  /** Ends the workers that the preparation began. */
+  close: () => Promise<void>;
+}

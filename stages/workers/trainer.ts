@@ -1,0 +1,151 @@
+/**
+ * Trains by any method in a worker: loads the method by name, makes its parts, compiles its programs when first run, and
+ * takes its steps. Step k is a pure function of the state before it, the batch and k.
+ */
+import { createEngine } from "../../engine/engine.ts";
+import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
+import { createOrder, type VariableSet } from "../../engine/variables.ts";
+import { layoutDifferences, type Weights } from "../../engine/weights.ts";
+import { loadMethod } from "../../methods/load.ts";
+import type { Batch, Job, Kit, Look, Part, Program, Role, Update } from "../../methods/method.ts";
+import { createSampling, type SamplerInputs, type SamplerPlan, type Sampling } from "../../models/diffusion/sampling.ts";
+import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
+import { compileStep, LEFT, scalars, type Step } from "../../models/training/step.ts";
+import { createTrained, savedState, type Trained } from "../../models/training/trained.ts";
+import type { Figures } from "../../schemas/figures.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
+import { deviceOf } from "./device.ts";
+
+export interface TrainerOptions {
+  /** The method's name: its file in methods/. */
+  method: string;
+  job: Job<never>;
+  /** Frozen networks by role. */
+  weights: Readonly<Record<Role, Weights>>;
+  /** Parts of an earlier run by role: one of another layout is passed over, and begins anew. */
+  start?: Readonly<Record<Role, Weights>>;
+  engine: EngineSettings;
+}
+
+/** A part of the method with its variables. */
+interface InTraining extends Part {
+  trained: Trained;
+}
+
+/** The worker's methods; see engine/compute.ts. */
+export async function create({ method: name, job, weights, start, engine: where }: TrainerOptions) {
+  const method = await loadMethod(name);
+  const engine = await createEngine(deviceOf(where));
+  const kit: Kit<never> = { ...job, weights };
+  const { optimiser } = job;
+
+  const begin = (role: Role, { from }: Part): Weights => {
+    const fresh = typeof from === "function" ? from() : (weights[from] as Weights);
+    const earlier = start?.[role];
+    return earlier && layoutDifferences(fresh, earlier).length === 0 ? earlier : fresh;
+  };
+  const parts: Record<Role, InTraining> = Object.fromEntries(
+    Object.entries(method.parts(kit)).map(([role, part]) => {
+      const trained = createTrained(engine, role, begin(role, part), { average: part.average !== undefined });
+      return [role, { ...part, trained }];
+    }),
+  );
+  const frozen = Object.fromEntries(Object.entries(weights).map(([role, of]) => [role, engine.constants(role, of)]));
+  const programs: Record<string, Program> = method.programs(kit);
+  const left: Record<string, VariableSet> = {};
+  for (const program of Object.values(programs)) {
+    for (const [key, shape] of Object.entries(("trains" in program && program.leaves) || {})) {
+      left[key] ??= engine.variables(`left.${key}`, { [LEFT]: { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) } });
+    }
+  }
+
+  /** The networks that a program looks at: parts as they are (or their EMA), and frozen ones. */
+  const readSets = (roles: readonly Role[] = [], set: "network" | "average" = "network") =>
+    Object.fromEntries(roles.map((role) => [role, parts[role]?.trained[set] ?? frozen[role]!]));
+  const chosen = <T>(from: Record<string, T>, keys: readonly string[] = []): Record<string, T> =>
+    Object.fromEntries(keys.map((key) => [key, from[key] as T]));
+
+  const compileUpdate = (program: string, { trains, reads, inputs, leaves, takes, batch, loss, ...own }: Update): Promise<Step> =>
+    compileStep({
+      engine,
+      name: `${name}: ${program}`,
+      trained: parts[trains]!.trained,
+      others: readSets(reads),
+      inputs,
+      optimiser: own.optimiser ?? optimiser,
+      batch: batch ?? optimiser.batch,
+      accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece
+      leaves: chosen(left, Object.keys(leaves ?? {})),
+      takes: chosen(left, takes),
+      loss: (parameters, given, read) => loss(parameters, given, read),
+    });
+  const compileLook = (program: string, { reads, inputs, outputs }: Look): Promise<Compiled> =>
+    engine.compile({
+      name: `${name}: ${program}`,
+      sets: readSets(reads, "average"),
+      inputs,
+      run: (read, given) => ({ outputs: outputs(read as Record<Role, Tensors>, given as Tensors) }),
+    });
+
+  const steps = new Map<string, Promise<Step>>();
+  const looks = new Map<string, Promise<Compiled>>();
+  const programNamed = (program: string): Program => {
+    const found = programs[program];
+    if (found) return found;
+    throw new Error(`Method "${name}" has no program "${program}", only ${Object.keys(programs).join(", ")}`);
+  };
+  const run = async (program: string, inputs: Record<string, InputArray>, step: number, updates = step): Promise<Figures> => {
+    const plan = programNamed(program) as Update;
+    const compiled = steps.get(program) ?? compileUpdate(program, plan);
+    steps.set(program, compiled);
+    const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, updates);
+    return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, parts[plan.trains]!.average ?? 0) }));
+  };
+
+  const samplings = new Map<string, Promise<Sampling>>();
+  const inOrder = createOrder();
+  const sampling = (of: "average" | "network", batch: number): Promise<Sampling> => {
+    const { spec } = job.subject;
+    const part = parts[method.makes]?.trained;
+    if (!spec || !part) throw new Error(`Method "${name}" makes nothing that is sampled`);
+    return createSampling({ engine, spec, network: part[of] ?? part.network, plan: samplerPlan(method, job), batch });
+  };
+
+  return {
+    step: (batch: Batch): Promise<Figures> =>
+      method.step(batch, job, (program, inputs, { updates } = {}) => run(program, inputs, batch.step, updates)),
+    /** Samples of what is made; the first call decides how many rows all have. */
+    sample: ({ inputs, of }: { inputs: SamplerInputs; of: "average" | "network" }): Promise<Float32Array> =>
+      inOrder(async () => {
+        const opened = samplings.get(of) ?? sampling(of, inputs.rows);
+        samplings.set(of, opened);
+        return (await opened).sample(inputs);
+      }),
+    look: async ({ program, inputs }: { program: string; inputs: Record<string, InputArray> }): Promise<Record<string, InputArray>> => {
+      const compiled = looks.get(program) ?? compileLook(program, programNamed(program) as Look);
+      looks.set(program, compiled);
+      return (await compiled).run(inputs);
+    },
+    read: ({ role, set }: { role: Role; set: "network" | "average" }): Promise<Weights> => {
+      const { trained } = parts[role] as InTraining;
+      return (trained[set] ?? trained.network).read();
+    },
+    whole: async ({ trained }: { role: Role; trained: Weights }): Promise<Weights> => trained,
+    ...savedState(
+      Object.fromEntries(
+        Object.entries(parts).flatMap(([role, { trained }]) =>
+          Object.entries(trained).map(([set, of]) => [`${role}.${set}`, of as VariableSet]),
+        ),
+      ),
+    ),
+  };
+}
+
+/** How samples are drawn on the way: as the method says, or where any solver may ask, as the job does. */
+function samplerPlan(method: Awaited<ReturnType<typeof loadMethod>>, { settings, subject }: Job<never>): SamplerPlan {
+  const sampler = method.sampler?.(settings, subject);
+  if (!sampler || sampler.times === "any") return subject.plan as SamplerPlan;
+  return { solver: "euler", steps: sampler.times.length, guidance: sampler.guidance };
+}
+
+export type TrainerApi = Awaited<ReturnType<typeof create>>;
