@@ -8,7 +8,7 @@ import { tf, type Tensor } from "../engine/tfjs.ts";
 import type { ConstantSet } from "../engine/variables.ts";
 import { layoutDifferences, type Weights } from "../engine/weights.ts";
 import { discriminatorLoss, mixAndMatch, r1Penalty } from "../models/losses/adversarial.ts";
-import { conditionInputs, type DenoiserSpec, embedConditions } from "../models/denoiser.ts";
+import { conditionInputs, conditionWidth, type DenoiserSpec, embedConditions, encoderWeights } from "../models/denoiser.ts";
 import { applyDiscriminator, type Disturbance, initDiscriminator } from "../models/critics/discriminator.ts";
 import { type Parameters, spread } from "../models/layers.ts";
 import { averageDecay, rateInputs } from "../models/training/optimiser.ts";
@@ -56,9 +56,9 @@ export function createJudge(options: {
   const config = { spec, depth: settings.discriminatorDepth, scales: settings.scales };
   const [hasTrunk, hasFeatures] = [settings.discriminator !== "features", settings.discriminator !== "teacher"];
   const read = hasFeatures ? perceptual : undefined;
-  const condition = spec.network.condition === "none" ? 0 : spec.network.width;
+  const condition = conditionWidth(spec);
   const fresh: Weights = {
-    ...(hasTrunk ? initDiscriminator({ config, teacherWeights: teacher, seed }) : conditionWeights(teacher)),
+    ...(hasTrunk ? initDiscriminator({ config, teacherWeights: teacher, seed }) : encoderWeights(spec, teacher)), // heads without a trunk start from the teacher's condition embedding too
     ...(read && initProjected({ config: read.config, width: HEAD_WIDTH, condition, seed })),
   };
   const isAsBefore = start !== undefined && layoutDifferences(fresh, start).length === 0;
@@ -170,10 +170,6 @@ export function createJudge(options: {
 
 /** Channels of the heads over frozen features. */
 const HEAD_WIDTH = 64;
-
-/** The teacher's condition embedding, which heads without a trunk start from too. */
-const conditionWeights = (weights: Weights): Weights =>
-  Object.fromEntries(Object.entries(weights).filter(([name]) => name === "classes" || name.startsWith("text.")));
 
 /**
  * What the discriminator thinks, means over heads: logits of real latents, of generated ones and of mismatched ones, and the

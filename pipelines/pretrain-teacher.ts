@@ -2,8 +2,7 @@
 import { normals } from "../schemas/numbers/philox.ts";
 import { hashWeights } from "../engine/weights.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
-import { createTokenizer, learnTokenizer } from "../models/text/tokenizer.ts";
-import { Failure } from "../schemas/failure.ts";
+import { learnConditions } from "../models/encoders/own.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
 import type { SamplerInputs } from "../models/diffusion/sampling.ts";
 import type { TeacherTrainer } from "../stages/workers/teacher-trainer.ts";
@@ -20,15 +19,9 @@ export async function pretrainTeacher(job: Job): Promise<void> {
   const { store, summary, data, out, settings, context } = job;
   const { network, diffusion, seed, engine } = settings;
   const codec = await readCodec(data);
-  const captions = network.condition === "caption" ? await captionsOf(store) : [];
-  const tokenizer = captions.length > 0 ? learnTokenizer({ captions, vocabulary: network.vocabulary }) : undefined;
   const { classes, shape } = store.manifest;
-  if (network.condition === "class" && classes.length === 0) {
-    throw new Failure(
-      `Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`,
-    );
-  }
-  const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
+  const { captions, tokenizer, vocabulary } = await learnConditions({ network, data, classes, captions: () => captionsOf(store) });
+  const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary };
   const conditions = createConditions({ spec, tokenizer });
   const optimiser = settings.pretrain.teacher;
   const start = optimiser.from ? await startFrom(optimiser.from, spec, "pretrain.teacher.from") : undefined;

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSceneZip } from "../data/scenes/build.ts";
+import { isConditional } from "../models/denoiser.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import { packageRoot } from "../schemas/package.ts";
@@ -108,7 +109,7 @@ async function pretrainAll(options: {
   }
   await ingest({ images, out: at("latents"), settings, context });
   const isUsed = settings.train.perceptualWeight > 0 || judgesFeatures(settings);
-  if (isUsed && !settings.train.perceptual && settings.network.condition !== "none") {
+  if (isUsed && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     settings = withPerceptual(settings, at("perceptual"));
   }

@@ -47,19 +47,23 @@ const statistics = z.object({
   nonFinite: z.number(),
 });
 
+/** What a denoising network is, apart from its weights: enough to build it again. */
+export const denoiserSpec = z.strictObject({
+  shape,
+  network: networkSettings,
+  diffusion: diffusionSettings,
+  classes: z.array(z.string()), // names of the labels; empty without
+  vocabulary: z.int().nonnegative(), // size of the tokenizer's; 0 without captions
+});
+export type DenoiserSpec = z.infer<typeof denoiserSpec>;
+
 /** A teacher or student: `model.json`, with the weights (the moving average) beside it in `weights.safetensors`. */
 export const denoiserDescription = z.strictObject({
   format: z.literal("onestep-model"),
   version: z.literal(1),
   role: z.enum(["teacher", "student"]),
   hash, // of the weights
-  spec: z.strictObject({
-    shape,
-    network: networkSettings,
-    diffusion: diffusionSettings,
-    classes: z.array(z.string()),
-    vocabulary: z.int().nonnegative(),
-  }),
+  spec: denoiserSpec,
   statistics, // of the raw latents it was trained on: what normalisation to undo before decoding
   tokenizer: z.unknown().optional(), // of caption conditions; see models/text/tokenizer.ts
   captions: z.array(z.string()), // captions to sample from where none are given

@@ -8,7 +8,7 @@ import { type ConstantSet, createOrder, type VariableSet } from "../../engine/va
 import { tensors } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
 import type { ConditionBag } from "../conditions.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../denoiser.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions, isConditional } from "../denoiser.ts";
 import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { solverGrid } from "./schedule.ts";
@@ -47,7 +47,7 @@ export async function createSampling({ engine, spec, network: set, plan, batch }
   const sigmas = solverGrid({ solver: plan.solver, parameterisation, steps: plan.steps });
   const coefficients = stepCoefficients({ plan: solverPlan({ solver: plan.solver, sigmas }), parameterisation });
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
-  const isGuided = plan.guidance !== 1 && spec.network.condition !== "none";
+  const isGuided = plan.guidance !== 1 && isConditional(spec.network);
 
   // What a stage hands to the next stays on the device: a whole trajectory is one upload and one read.
   const blank = { shape: [batch, ...spec.shape], data: new Float32Array(batch * rowSize) };
@@ -60,7 +60,7 @@ export async function createSampling({ engine, spec, network: set, plan, batch }
       const { coefficients, ...given } = inputs as { coefficients: Tensor };
       const stage = readCoefficients(coefficients);
       const conditions = given as Record<string, Tensor>;
-      const held = (keep?: Tensor, copies = 1): Tensor | undefined =>
+      const held = (keep?: Tensor, copies = 1): Embedded =>
         embedConditions(spec, network, {
           ...Object.fromEntries(Object.entries(conditions).map(([name, t]) => [name, copies === 2 ? tf.concat([t, t]) : t])),
           ...(keep && { keep }),
