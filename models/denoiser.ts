@@ -6,7 +6,6 @@ import type { Tensor } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { DenoiserSpec } from "../schemas/model.ts";
-import type { NetworkSettings } from "../schemas/settings.ts";
 import type { Embedded, InputShapes } from "./encoders/encoder.ts";
 import { conditionColumns } from "./encoders/own.ts";
 import type { Hooks } from "./families/family.ts";
@@ -43,11 +42,6 @@ export function applyNetwork(
   hooks?: Hooks,
 ): Tensor {
   return familyOf(spec).apply(parameters, { ...at, ...condition }, hooks);
-}
-
-/** Whether a network of these settings is conditioned on anything, so that guidance has an effect. */
-export function isConditional(network: Pick<NetworkSettings, "condition">): boolean {
-  return conditionColumns(network).length > 0;
 }
 
 /** The names of the classes that a network is conditioned on; none where it reads no labels. */

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSceneZip } from "../data/scenes/build.ts";
-import { isConditional } from "../models/denoiser.ts";
+import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import { packageRoot } from "../schemas/package.ts";

@@ -1,5 +1,5 @@
 /** planned shards | conditions | teacher's ODE | triple store */
-import { isConditional } from "../models/denoiser.ts";
+import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";

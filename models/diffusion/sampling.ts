@@ -8,7 +8,8 @@ import { type ConstantSet, createOrder, type VariableSet } from "../../engine/va
 import { tensors } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
 import type { ConditionBag } from "../conditions.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions, isConditional } from "../denoiser.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions } from "../denoiser.ts";
+import { isConditional } from "../encoders/own.ts";
 import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { solverGrid } from "./schedule.ts";

@@ -68,6 +68,11 @@ export function conditionColumns({ condition }: Pick<NetworkSettings, "condition
   return kind ? [kind.reads] : [];
 }
 
+/** Whether a network of these settings is conditioned on anything, so that guidance has an effect. */
+export function isConditional(network: Pick<NetworkSettings, "condition">): boolean {
+  return conditionColumns(network).length > 0;
+}
+
 /** What the encoders learn from the data a teacher is trained on. Throws a Failure where it lacks what they need. */
 export async function learnConditions(lesson: Lesson): Promise<Learned> {
   return (await kinds[lesson.network.condition]?.learn(lesson)) ?? nothing;

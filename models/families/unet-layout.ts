@@ -13,6 +13,8 @@ export interface UnetConfig {
   /** Levels with self-attention, 0 the finest. */
   attentionLevels: readonly number[];
   heads: number;
+  /** Whether it takes a condition vector: only then there is a layer for it. */
+  conditional: boolean;
 }
 
 type Resampling = "up" | "down" | undefined;
@@ -36,7 +38,7 @@ interface Layout {
 }
 
 /** The blocks that a config stands for. Throws a usage failure where sides or channels do not divide. */
-export function layOut({ shape, width, multipliers, depth, attentionLevels, heads }: UnetConfig): Layout {
+export function layOut({ shape, width, multipliers, depth, attentionLevels, heads }: Omit<UnetConfig, "conditional">): Layout {
   const [h, w] = shape;
   const deepest = multipliers.length - 1;
   if (h % 2 ** deepest !== 0 || w % 2 ** deepest !== 0) {

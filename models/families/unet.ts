@@ -7,7 +7,7 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
-import { ownEncoders } from "../encoders/own.ts";
+import { isConditional, ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "../layers.ts";
 import { type Entrance, type Family, type FamilyInputs, type HeadPlace, type Hooks, passing, type Trunk } from "./family.ts";
@@ -30,7 +30,7 @@ function initUnet(config: UnetConfig, seed: number): Weights {
   const { encoder, middle, decoder } = layOut(config);
   init.linear("noise.in", NOISE_FEATURES, width);
   init.linear("noise.out", width, 4 * width);
-  init.linear("condition", width, 4 * width, { bias: false });
+  if (config.conditional) init.linear("condition", width, 4 * width, { bias: false });
   init.conv("in", 3, channels, width);
   for (const block of [...encoder, ...middle, ...decoder]) initBlock(init, block, 4 * width);
   init.norm("final.norm", width * (config.multipliers[0] as number));
@@ -139,12 +139,13 @@ function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }):
 
 export const unet = {
   name: "unet",
-  config: ({ shape, network: { width, multipliers, depth, attentionLevels, heads } }): UnetConfig => ({
+  config: ({ shape, network: { width, multipliers, depth, attentionLevels, heads, condition } }): UnetConfig => ({
     ...{ shape, width, multipliers, depth, attentionLevels, heads },
+    conditional: isConditional({ condition }),
   }),
   init: initUnet,
   apply: applyUnet,
-  conditions: ({ width }) => ({ vector: [width] }),
+  conditions: ({ width, conditional }) => (conditional ? { vector: [width] } : {}),
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
     attention: /\.attention\./,

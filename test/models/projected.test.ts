@@ -68,7 +68,8 @@ test("what judges the whole does not mind where things are, as long as the featu
 
 test("conditions count, and a row is judged by its own latent and condition alone", () => {
   const parameters = heads(6);
-  const judge = (x: Tensor, condition: Tensor) => applyProjected(config, { heads: parameters, features }, { x, condition: { vector: condition } });
+  const judge = (x: Tensor, condition: Tensor) =>
+    applyProjected(config, { heads: parameters, features }, { x, condition: { vector: condition } });
   const [x, condition] = [latents("x"), vectors("c")];
   const logits = judge(x, condition);
   assert.ok(largest(logits, judge(x, vectors("other"))) > 1e-3);

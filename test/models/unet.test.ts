@@ -13,6 +13,7 @@ const config = {
   depth: 1,
   attentionLevels: [1],
   heads: 2,
+  conditional: true,
 } as const;
 
 const inputs = (batch: number) => ({
@@ -22,7 +23,12 @@ const inputs = (batch: number) => ({
 });
 
 /** The features at every place of a forward pass. */
-function tapped(of: Parameters<typeof unet.apply>[0], parameters: Parameters<typeof unet.apply>[1], given: FamilyInputs, hooks: Hooks = {}) {
+function tapped(
+  of: Parameters<typeof unet.apply>[0],
+  parameters: Parameters<typeof unet.apply>[1],
+  given: FamilyInputs,
+  hooks: Hooks = {},
+) {
   const seen: Record<string, FamilyInputs["x"]> = {};
   unet.apply(of, parameters, given, { ...hooks, tap: (place, features) => (seen[place] = features) });
   return seen;
@@ -116,6 +122,18 @@ test("a pass that ends early answers the features there, and wants no later para
     [...unet.apply(config, needed, inputs(1), { last }).dataSync()],
     [...tapped(config, parameters, inputs(1))[last]!.dataSync()],
   );
+});
+
+test("without conditions every parameter has a part in the output", () => {
+  const own = { ...config, conditional: false };
+  const parameters = toParameters(perturbed(unet.init(own, 3)));
+  const { vector: _, ...given } = inputs(1);
+  const names = Object.keys(parameters);
+  const loss = (...values: FamilyInputs["x"][]) =>
+    tf.mean(tf.square(unet.apply(own, Object.fromEntries(names.map((name, i) => [name, values[i]!])), given)));
+  for (const gradient of tf.grads(loss as never)(names.map((name) => parameters[name]!))) {
+    assert.ok(tf.max(tf.abs(gradient)).dataSync()[0]! > 0);
+  }
 });
 
 test("impossible shapes are refused with the setting to change", () => {
