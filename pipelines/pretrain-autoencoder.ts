@@ -1,6 +1,7 @@
 /** pixels | autoencoder trainer | RUN with codec */
 import { hashWeights, type Weights } from "../engine/weights.ts";
 import { autoencoderConfig, latentShape } from "../models/codecs/autoencoder.ts";
+import { isPixels } from "../models/codecs/codecs.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { AutoencoderTrainer } from "../stages/workers/autoencoder-trainer.ts";
 import { readCodec, writeCodec } from "../stages/runs/model.ts";
@@ -15,7 +16,7 @@ export async function pretrainAutoencoder(job: Job): Promise<void> {
   const { store, summary, data, out, settings, context } = job;
   const { seed, engine } = settings;
   const { imageSize } = store.manifest;
-  if (store.manifest.encoder.kind !== "pixel") {
+  if (!isPixels(store.manifest.encoder.kind)) {
     throw new Failure(
       `Cannot train an autoencoder on ${data}: it holds "${store.manifest.encoder.kind}" latents. Ingest the images with --set encoder.kind=pixel.`,
     );

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSceneZip } from "../data/scenes/build.ts";
+import { isPixels, isYetToTrain } from "../models/codecs/codecs.ts";
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
@@ -53,7 +54,7 @@ export async function run(options: {
   const settings = judgedByWhatThereIs(prepared.settings, context);
   const codec: Codec = await readCodec(teacher);
 
-  const threads = divideThreads(settings, { encodes: codec.description.kind !== "pixel" });
+  const threads = divideThreads(settings, { encodes: !isPixels(codec.description.kind) });
   await together(context, [
     async (inner) => {
       await ingest({ images, out: at("latents"), codec, threads: threads.ingest, settings, context: inner });
@@ -101,7 +102,7 @@ async function pretrainAll(options: {
 }): Promise<{ teacher: string; settings: Settings }> {
   const { images, at, context } = options;
   let settings = options.settings;
-  if (settings.encoder.kind === "autoencoder" && !settings.encoder.path) {
+  if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
     await ingest({ images, out: at("pixels"), settings: pixels, context });
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), settings, context });

@@ -2,7 +2,8 @@
 import { createEngine, type Program } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
-import { type AutoencoderConfig, autoencoderLoss, decode, encode, initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
+import { autoencoderLoss } from "../../models/losses/reconstruction.ts";
+import { type AutoencoderConfig, decode, encode, initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
 import type { EngineSettings, OptimiserSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 import { createTraining } from "../../models/training/training.ts";
