@@ -1,7 +1,8 @@
 /** Our own autoencoder, trained on pixels: what a picture loses on its way through latents, and how far these are from N(0, 1). */
 import * as z from "zod";
 import type { Tensor } from "../engine/tfjs.ts";
-import { autoencoderLoss, decode, encode, initAutoencoder, latentShape } from "../models/codecs/autoencoder.ts";
+import { decode, encode, initAutoencoder, latentShape } from "../models/codecs/autoencoder.ts";
+import { autoencoderLoss } from "../models/losses/reconstruction.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import { count, weight } from "../schemas/settings.ts";
 import type { Job, Method } from "./method.ts";

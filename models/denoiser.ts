@@ -1,81 +1,68 @@
 /**
- * The denoising network as a whole: a DiT or U-Net, its condition (class, caption or none), and the specification that
- * a run folder stores to build it again. Teacher and student are both this.
+ * The denoising network as a whole, of whatever family: its weights, its condition inputs and its forward pass, from the
+ * specification that a run folder stores. Teacher and student are both this.
  */
-import { tf, type Tensor } from "../engine/tfjs.ts";
+import type { Tensor } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
-import type { DiffusionSettings, NetworkSettings } from "../schemas/settings.ts";
-import { applyDit, type DitConfig, initDit } from "./families/dit.ts";
-import { createInitialiser } from "./initialise.ts";
-import { type Parameters, parameter } from "./layers.ts";
-import { applyTextEncoder, initTextEncoder, type TextEncoderConfig } from "./text/text-encoder.ts";
-import { applyUnet, initUnet, type UnetConfig } from "./families/unet.ts";
+import { badUsage } from "../schemas/failure.ts";
+import type { DenoiserSpec } from "../schemas/model.ts";
+import type { Embedded, InputShapes } from "./encoders/encoder.ts";
+import { conditionColumns } from "./encoders/own.ts";
+import type { Hooks } from "./families/family.ts";
+import { familyOf } from "./families/registry.ts";
+import type { Parameters } from "./layers.ts";
 
-export interface DenoiserSpec {
-  /** Latent shape, [height, width, channels]. */
-  shape: [number, number, number];
-  network: NetworkSettings;
-  diffusion: DiffusionSettings;
-  /** Names of the classes; empty without class conditions. */
-  classes: string[];
-  /** Size of the tokenizer's vocabulary; 0 without caption conditions. */
-  vocabulary: number;
-}
+export type { DenoiserSpec, Embedded };
 
-export function ditConfig({ shape, network }: DenoiserSpec): DitConfig {
-  const { patch, width, depth, heads } = network;
-  return { shape, patch, width, depth, heads };
-}
-
-export function unetConfig({ shape, network }: DenoiserSpec): UnetConfig {
-  const { width, multipliers, depth, attentionLevels, heads } = network;
-  return { shape, width, multipliers, depth, attentionLevels, heads };
-}
-
-export function textConfig({ network, vocabulary }: DenoiserSpec): TextEncoderConfig {
-  const { width, heads, textDepth, captionTokens } = network;
-  return { vocabulary, length: captionTokens, width, depth: textDepth, heads };
-}
-
-/** Initial weights of the network and its condition embedding. */
+/** Initial weights of the network and its encoders. Throws a Failure for a family that has none. */
 export function initDenoiser(spec: DenoiserSpec, seed: number): Weights {
-  const network = spec.network.kind === "dit" ? initDit(ditConfig(spec), seed) : initUnet(unetConfig(spec), seed);
-  if (spec.network.condition === "caption") return { ...network, ...initTextEncoder(textConfig(spec), seed) };
-  if (spec.network.condition === "none") return network;
-  const init = createInitialiser(seed);
-  init.normal("classes", [spec.classes.length + 1, spec.network.width], 0.5); // the last row stands for "no class"
-  return { ...network, ...init.weights };
+  const { name, init, encoders } = familyOf(spec);
+  if (!init) throw badUsage(`Cannot start a network of kind "${name}" from nothing: name the folder of published weights instead`);
+  return Object.assign(init(seed), ...encoders.map((encoder) => encoder.init?.(seed)));
 }
 
 /** Declarations of a program's condition inputs. `keep` [batch] is 1 where the condition holds and 0 where it is dropped. */
-export function conditionInputs(spec: DenoiserSpec, batch: number): Record<string, { shape: number[]; dtype?: "float32" | "int32" }> {
-  const keep = { shape: [batch] };
-  if (spec.network.condition === "class") return { label: { shape: [batch], dtype: "int32" }, keep };
-  if (spec.network.condition === "caption") {
-    return { tokens: { shape: [batch, spec.network.captionTokens], dtype: "int32" }, keep };
-  }
-  return {};
+export function conditionInputs(spec: DenoiserSpec, batch: number): InputShapes {
+  const inputs: InputShapes = Object.assign({}, ...familyOf(spec).encoders.map((encoder) => encoder.inputs(batch)));
+  return Object.keys(inputs).length > 0 ? { ...inputs, keep: { shape: [batch] } } : {};
 }
 
-/** The condition vector [batch, width] of the inputs that {@link conditionInputs} declares; undefined without conditions. */
-export function embedConditions(spec: DenoiserSpec, parameters: Parameters, inputs: Record<string, Tensor>): Tensor | undefined {
-  const keep = inputs.keep as Tensor;
-  if (spec.network.condition === "caption") {
-    return applyTextEncoder(textConfig(spec), parameters, { tokens: inputs.tokens as Tensor, keep }).pooled;
-  }
-  if (spec.network.condition === "none") return undefined;
-  const count = spec.classes.length;
-  const kept = tf.reshape(keep, [-1, 1]);
-  const known = tf.mul(tf.oneHot(inputs.label as never, count), kept);
-  const choice = tf.concat([known, tf.sub(1, kept)], 1);
-  return tf.matMul(choice as never, parameter(parameters, "classes") as never);
+/** The conditions as the network reads them, from the inputs that {@link conditionInputs} declares. */
+export function embedConditions(spec: DenoiserSpec, parameters: Parameters, inputs: Record<string, Tensor>): Embedded {
+  const parts = familyOf(spec).encoders.map((encoder) => encoder.encode(parameters, inputs));
+  const sequences = parts.flatMap((part) => part.sequences ?? []);
+  return Object.assign({}, ...parts, sequences.length > 0 && { sequences });
 }
 
-/** The raw network F: x [b, h, w, c], noiseLevel c_noise [b], condition [b, width] -> [b, h, w, c]. */
+/** The raw network F: x [b, h, w, c], noiseLevel c_noise [b], condition as {@link embedConditions} makes it -> [b, h, w, c]. */
 export function applyNetwork(
   spec: DenoiserSpec,
   parameters: Parameters,
-  inputs: { x: Tensor; noiseLevel: Tensor; condition?: Tensor },
+  { condition, ...at }: { x: Tensor; noiseLevel: Tensor; condition?: Embedded },
+  hooks?: Hooks,
 ): Tensor {
-  return spec.network.kind === "dit" ? applyDit(ditConfig(spec), parameters, inputs) : applyUnet(unetConfig(spec), parameters, inputs);
+  return familyOf(spec).apply(parameters, { ...at, ...condition }, hooks);
+}
+
+/** The names of the classes that a network is conditioned on; none where it reads no labels. */
+export function labelsOf({ network, classes }: Pick<DenoiserSpec, "network" | "classes">): string[] {
+  return conditionColumns(network).includes("label") ? classes : [];
+}
+
+/** Length of the vector by which rows are conditioned, which heads over other features read too; 0: there is none. */
+export function conditionWidth(spec: DenoiserSpec): number {
+  const { encoders, conditions } = familyOf(spec);
+  return encoders.length > 0 ? (conditions.vector?.[0] ?? 0) : 0;
+}
+
+/** The weights of the network's encoders alone. */
+export function encoderWeights(spec: DenoiserSpec, weights: Weights): Weights {
+  const patterns = familyOf(spec).encoders.flatMap(({ parameters }) => parameters ?? []);
+  return Object.fromEntries(Object.entries(weights).filter(([name]) => patterns.some((pattern) => pattern.test(name))));
+}
+
+/** The named groups of a network's parameters, its encoders' among them: what LoRA and freezing select. */
+export function parameterGroups(spec: DenoiserSpec): Record<string, RegExp> {
+  const { groups, encoders } = familyOf(spec);
+  return { ...groups, ...Object.fromEntries(encoders.flatMap(({ name, parameters }) => (parameters ? [[name, parameters]] : []))) };
 }

@@ -105,12 +105,12 @@ export function sinusoidal(values: Tensor, width: number, options: { scale?: num
   return tf.concat([tf.cos(angles), tf.sin(angles)], -1);
 }
 
-/** Nearest-neighbour enlargement by 2: [b, h, w, c] -> [b, 2h, 2w, c]. */
-export function upsample(x: Tensor): Tensor {
+/** Nearest-neighbour enlargement by any whole factor: [b, h, w, c] -> [b, factor h, factor w, c]. */
+export function upsample(x: Tensor, factor = 2): Tensor {
   const [b, h, w, c] = x.shape as [number, number, number, number];
-  const wide = tf.concat([x, x], 3); // repeats each pixel along the width: [b, h, w, 2c] is [b, h, 2w, c]
-  const rows = tf.reshape(wide, [b, h, 1, 2 * w * c]);
-  return tf.reshape(tf.concat([rows, rows], 2), [b, 2 * h, 2 * w, c]);
+  const wide = tf.concat(Array<Tensor>(factor).fill(x), 3); // repeats each pixel along the width: [b, h, w, factor c]
+  const rows = tf.reshape(wide, [b, h, 1, factor * w * c]);
+  return tf.reshape(tf.concat(Array<Tensor>(factor).fill(rows), 2), [b, factor * h, factor * w, c]);
 }
 
 /** Mean over squares of side `factor`: [b, h, w, c] -> [b, h / factor, w / factor, c]. */

@@ -1,8 +1,7 @@
 /** Looks at the machine: versions | devices | disk and hours of the configured simulation. */
 import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
-import { autoencoderConfig, latentShape } from "../models/codecs/autoencoder.ts";
-import { methodFor, ownSettings } from "../methods/registry.ts";
+import { plannedShape } from "../models/codecs/codecs.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -111,8 +110,5 @@ async function project({
 
 /** Of the latents these settings lead to; an autoencoder that is not there yet is taken as `pretrain` would make it. */
 async function shapeOf(settings: Settings): Promise<readonly number[]> {
-  if (settings.encoder.kind === "autoencoder" && settings.encoder.path === undefined) {
-    return latentShape(autoencoderConfig(ownSettings(methodFor("autoencoder"), settings.pretrain.autoencoder)), settings.images.size);
-  }
-  return (await openCodec(settings)).description.shape;
+  return plannedShape(settings) ?? (await openCodec(settings)).description.shape;
 }

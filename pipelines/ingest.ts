@@ -1,12 +1,12 @@
 /** images | decode | encode | latent store */
 import type { Context } from "../schemas/events.ts";
 import { version } from "../schemas/package.ts";
-import type { CodecDescription } from "../schemas/model.ts";
+import type { CodecDescription } from "../models/codecs/codecs.ts";
 import type { Settings } from "../schemas/settings.ts";
 import type { LatentManifest } from "../schemas/store.ts";
 import { latentSettings, writeCompanions } from "../stages/runs/store-settings.ts";
 import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode/encode.ts";
-import type { Codec } from "../stages/workers/codec.ts";
+import type { CodecWorker } from "../stages/workers/codec.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
@@ -52,7 +52,7 @@ export async function ingest(options: {
   const wanted = new Set(shards);
   for (const shard of await stillFailing({ store, source, retried, settings, signal })) wanted.delete(shard);
   if (wanted.size > 0) {
-    const compute = await startWorker<Codec>({
+    const compute = await startWorker<CodecWorker>({
       name: "image encoder",
       module: new URL("../stages/workers/codec.ts", import.meta.url),
       remedy: "lower encoder.batch or encoder.rowsPerShard",

@@ -1,5 +1,6 @@
 /** A store | what the new settings leave as it is, and the rest made anew | another store */
 import { resolve } from "node:path";
+import { isPixels } from "../models/codecs/codecs.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -158,7 +159,7 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   };
   const changed = differingKeys(manifest, wanted).map(({ key }) => key);
   // A network's last bits may depend on a row's place in its batch; pixels do not.
-  const kept = codec.description.kind === "pixel" && changed.every((key) => key === "rowsPerShard");
+  const kept = isPixels(codec.description.kind) && changed.every((key) => key === "rowsPerShard");
   context.report({
     type: "result",
     stage: "plan",

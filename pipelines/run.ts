@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSceneZip } from "../data/scenes/build.ts";
 import { methodNamed, optimiserOf, ownSettings } from "../methods/registry.ts";
+import { isPixels, isYetToTrain } from "../models/codecs/codecs.ts";
+import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import { packageRoot } from "../schemas/package.ts";
@@ -58,7 +60,7 @@ export async function run(options: {
   const { teacher, settings } = prepared;
   const codec: Codec = await readCodec(teacher);
 
-  const threads = divideThreads(settings, { encodes: codec.description.kind !== "pixel" });
+  const threads = divideThreads(settings, { encodes: !isPixels(codec.description.kind) });
   const ingested = deferred();
   await together(context, [
     async (inner) => {
@@ -117,14 +119,14 @@ async function pretrainAll(options: {
 }): Promise<{ teacher: string; settings: Settings }> {
   const { images, at, usesPerceptual, context } = options;
   let settings = options.settings;
-  if (settings.encoder.kind === "autoencoder" && !settings.encoder.path) {
+  if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
     await ingest({ images, out: at("pixels"), settings: pixels, context });
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
   await ingest({ images, out: at("latents"), settings, context });
-  if (usesPerceptual && !settings.train.perceptual && settings.network.condition !== "none") {
+  if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     settings = withPerceptual(settings, at("perceptual"));
   }
@@ -151,7 +153,7 @@ function perceptualNeeds({ train, network }: Settings) {
   const method = methodNamed(train.method);
   const needs = method.needs(ownSettings(method, train), optimiserOf(train));
   const isRequired = needs.frozen.includes("perceptual");
-  if (isRequired && !train.perceptual && network.condition === "none") throw withoutPerceptual(method.name, needs);
+  if (isRequired && !train.perceptual && !isConditional(network)) throw withoutPerceptual(method.name, needs);
   return { rows: needs.rows, isRequired, uses: isRequired || (needs.uses ?? []).includes("perceptual") };
 }
 

@@ -1,4 +1,5 @@
 /** model | samples | picture grid */
+import { labelsOf } from "../models/denoiser.ts";
 import type { Context } from "../schemas/events.ts";
 import { writeSettingsBeside } from "../schemas/write-settings.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -14,7 +15,7 @@ export async function sample(options: { model: string; count: number; out: strin
   const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch) });
   const { kind, nfe, description } = generator;
   const { spec } = description;
-  const classes = spec.network.condition === "class" ? spec.classes : [];
+  const classes = labelsOf(spec);
   const { columns, labels } = gridOf(count, classes.length);
   const pictures: Generated[] = [];
   const start = performance.now();

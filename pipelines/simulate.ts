@@ -1,4 +1,5 @@
 /** planned shards | conditions | teacher's ODE | triple store */
+import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -40,7 +41,7 @@ export async function simulate(options: {
         "Name a RUN of `pipeline pretrain teacher`.",
     );
   }
-  if (spec.network.condition === "none" && settings.simulate.guidance !== 1) {
+  if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {
     report({ type: "warning", stage: "simulate", message: `${options.teacher} takes no conditions: simulate.guidance has no effect` });
   }
   const conditions = await openRowConditions({

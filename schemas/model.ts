@@ -1,43 +1,13 @@
-/** What a run folder says about the networks in it, so that each can be built again from the folder alone. */
+/**
+ * What a run folder says about the networks in it, so that each can be built again from the folder alone. Of codecs,
+ * `codec.json` with the weights beside it in `codec.safetensors`, each describes itself: models/codecs/.
+ */
 import * as z from "zod";
 import { diffusionSettings, networkSettings } from "./settings.ts";
 
 const size = z.int().positive();
 const shape = z.tuple([size, size, size]); // latent [height, width, channels]
 const hash = z.string();
-
-/** How images become latents: `codec.json`, with the weights beside it in `codec.safetensors`. */
-export const codecDescription = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("pixel"), imageSize: size, shape, hash }),
-  z.strictObject({
-    kind: z.literal("autoencoder"),
-    imageSize: size,
-    shape,
-    hash,
-    config: z.strictObject({
-      channels: size,
-      downsample: size,
-      width: size,
-      limit: z.number(),
-      noise: z.number(),
-      perceptualWeight: z.number(),
-      boundWeight: z.number(),
-    }),
-  }),
-  z.strictObject({
-    kind: z.literal("taesd"),
-    imageSize: size,
-    shape,
-    hash,
-    config: z.strictObject({
-      latentChannels: size,
-      downsample: size,
-      encoder: z.array(z.strictObject({ kind: z.enum(["conv", "down", "up", "block"]), name: z.string() })),
-      decoder: z.array(z.strictObject({ kind: z.enum(["conv", "down", "up", "block"]), name: z.string() })),
-    }),
-  }),
-]);
-export type CodecDescription = z.infer<typeof codecDescription>;
 
 const statistics = z.object({
   mean: z.array(z.number()),
@@ -53,6 +23,15 @@ const samplerDescription = z.strictObject({
   between: z.literal("ode"),
   guidance: z.number(),
 });
+/** What a denoising network is, apart from its weights: enough to build it again. */
+export const denoiserSpec = z.strictObject({
+  shape,
+  network: networkSettings,
+  diffusion: diffusionSettings,
+  classes: z.array(z.string()), // names of the labels; empty without
+  vocabulary: z.int().nonnegative(), // size of the tokenizer's; 0 without captions
+});
+export type DenoiserSpec = z.infer<typeof denoiserSpec>;
 
 /** A teacher or student: `model.json`, with the weights (the moving average) beside it in `weights.safetensors`. */
 export const denoiserDescription = z.strictObject({
@@ -60,13 +39,7 @@ export const denoiserDescription = z.strictObject({
   version: z.literal(1),
   role: z.enum(["teacher", "student"]),
   hash, // of the weights
-  spec: z.strictObject({
-    shape,
-    network: networkSettings,
-    diffusion: diffusionSettings,
-    classes: z.array(z.string()),
-    vocabulary: z.int().nonnegative(),
-  }),
+  spec: denoiserSpec,
   statistics, // of the raw latents it was trained on: what normalisation to undo before decoding
   tokenizer: z.unknown().optional(), // of caption conditions; see models/text/tokenizer.ts
   captions: z.array(z.string()), // captions to sample from where none are given

@@ -4,33 +4,33 @@
  * below; residual blocks start as the identity, which takes the place of normalisation. At width 48 and f = 4 a 64 px
  * image costs about 200 MFLOP to encode and 280 to decode, with 0.54 M parameters.
  */
+import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { badUsage } from "../../schemas/failure.ts";
-import { featureDifference } from "../losses/distance.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, linear, type Parameters, patchify, unpatchify } from "../layers.ts";
-import { absolute, structureLoss } from "../losses/structure.ts";
+import { type CodecKind, neededPath } from "./codec.ts";
 
-export interface AutoencoderConfig {
-  /** Latent channels. */
-  channels: number;
-  /** Image side over latent side: 2, 4 or 8. */
-  downsample: number;
-  /** Channels at half resolution; each further level has half as many again. */
-  width: number;
-  /** Latents stay inside (-limit, limit): z = limit tanh(u / limit), the soft clamp of TAESD. */
-  limit: number;
-  /** Standard deviation of the noise added to latents in training: decoders must forgive generated latents. */
-  noise: number;
-  perceptualWeight: number;
-  boundWeight: number;
-}
+const size = z.int().positive();
+
+const autoencoderSchema = z.strictObject({
+  channels: size, // of the latent
+  downsample: size, // image side over latent side: 2, 4 or 8
+  width: size, // channels at half resolution; each further level has half as many again
+  limit: z.number(), // latents stay inside (-limit, limit): z = limit tanh(u / limit), the soft clamp of TAESD
+  noise: z.number(), // standard deviation of what is added to latents in training: decoders must forgive generated latents
+  perceptualWeight: z.number(),
+  boundWeight: z.number(),
+});
+
+export type AutoencoderConfig = z.infer<typeof autoencoderSchema>;
+
+/** What methods/autoencoder.ts declares. */
+type OwnSettings = Pick<AutoencoderConfig, "channels" | "downsample" | "width" | "perceptualWeight" | "boundWeight">;
 
 /** The autoencoder that the settings of `pretrain autoencoder` describe. */
-export function autoencoderConfig(
-  settings: Pick<AutoencoderConfig, "channels" | "downsample" | "width" | "perceptualWeight" | "boundWeight">,
-): AutoencoderConfig {
+export function autoencoderConfig(settings: OwnSettings): AutoencoderConfig {
   const { channels, downsample, width, perceptualWeight, boundWeight } = settings;
   return { channels, downsample, width, limit: 3, noise: 0.1, perceptualWeight, boundWeight };
 }
@@ -125,36 +125,16 @@ function unfold(x: Tensor): Tensor {
   return unpatchify(tf.reshape(x, [b, h * w, c]), { patch: 2, height: 2 * h, width: 2 * w });
 }
 
-/**
- * The training loss: reconstruction + perceptualWeight * perceptual + boundWeight * bound.
- * - `reconstruction`: mean absolute difference of images [b, h, w, 3] and their decoded latents.
- * - `perceptual`: edges and local structure at three scales (structure.ts), plus, where `features` is given, the
- *   distance of its maps [b, h, w, c] as in LPIPS.
- * - `bound`: KL divergence from N(0, 1) of a normal with the batch's mean and variance, mean over latent channels.
- *
- * `noise` [b, h / f, w / f, channels] is standard normal; config.noise times it is added before decoding.
- */
-export function autoencoderLoss(options: {
-  config: AutoencoderConfig;
-  parameters: Parameters;
-  images: Tensor;
-  noise: Tensor;
-  features?: (images: Tensor) => Tensor[];
-}): { loss: Tensor; metrics: { reconstruction: Tensor; perceptual: Tensor; bound: Tensor } } {
-  const { config, parameters, images, noise, features } = options;
-  const latents = encode(config, parameters, images);
-  const decoded = decode(config, parameters, tf.add(latents, tf.mul(noise, config.noise)));
-  const reconstruction = tf.mean(absolute(tf.sub(decoded, images)));
-  const structure = structureLoss(decoded, images);
-  const perceptual = features ? tf.add(structure, tf.mean(featureDifference(features(decoded), features(images)))) : structure;
-  const bound = boundLoss(latents);
-  const loss = tf.addN([reconstruction, tf.mul(perceptual, config.perceptualWeight), tf.mul(bound, config.boundWeight)]);
-  return { loss, metrics: { reconstruction, perceptual, bound } };
-}
-
-/** KL(N(mean, variance) || N(0, 1)) = (mean^2 + variance - 1 - ln variance) / 2, mean over the channels of z [b, h, w, c]. */
-function boundLoss(z: Tensor): Tensor {
-  const mean = tf.mean(z, [0, 1, 2]);
-  const variance = tf.add(tf.mean(tf.square(tf.sub(z, mean)), [0, 1, 2]), 1e-6);
-  return tf.mul(tf.mean(tf.sub(tf.add(tf.square(mean), variance), tf.add(tf.log(variance), 1))), 0.5);
-}
+export const autoencoder = {
+  kind: "autoencoder",
+  network: { config: autoencoderSchema, encode, decode },
+  open: async ({ path, imageSize, read }) => {
+    const folder = neededPath("autoencoder", path);
+    const { description, weights } = await read(folder);
+    if (description.kind !== "autoencoder") {
+      throw new Failure(`Cannot encode with ${folder}: it holds a "${description.kind}" codec. Name a RUN of \`pretrain autoencoder\`.`);
+    }
+    return { description: { ...description, imageSize, shape: latentShape(description.config as AutoencoderConfig, imageSize) }, weights };
+  },
+  planned: ({ images, pretrain }) => latentShape(autoencoderConfig(pretrain.autoencoder as unknown as OwnSettings), images.size),
+} satisfies CodecKind<AutoencoderConfig>;

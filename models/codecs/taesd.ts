@@ -6,26 +6,28 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import * as z from "zod";
 import { readSafetensors } from "../weights/safetensors.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { hashWeights, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { conv, groupNorm, type Parameters, upsample } from "../layers.ts";
+import { type CodecKind, neededPath } from "./codec.ts";
 
 /** One layer of a sequence; `name` is the prefix of its parameters. */
-export interface TaesdLayer {
-  /** down: stride-2 convolution; up: nearest 2x enlargement, then a convolution. */
-  kind: "conv" | "down" | "up" | "block";
-  name: string;
-}
+const taesdLayer = z.strictObject({
+  kind: z.enum(["conv", "down", "up", "block"]), // down: stride-2 convolution; up: nearest 2x enlargement, then a convolution
+  name: z.string(),
+});
+export type TaesdLayer = z.infer<typeof taesdLayer>;
 
-export interface TaesdConfig {
-  latentChannels: number;
-  /** Image side over latent side. */
-  downsample: number;
-  encoder: TaesdLayer[];
-  decoder: TaesdLayer[];
-}
+const taesdSchema = z.strictObject({
+  latentChannels: z.int().positive(),
+  downsample: z.int().positive(), // image side over latent side
+  encoder: z.array(taesdLayer),
+  decoder: z.array(taesdLayer),
+});
+export type TaesdConfig = z.infer<typeof taesdSchema>;
 
 export interface TaesdFiles {
   encoder: string;
@@ -166,3 +168,22 @@ function pool(parameters: Parameters, name: string, x: Tensor): Tensor {
   const normal = groupNorm(parameters, `${name}.1`, conv(parameters, `${name}.0`, x), 4);
   return conv(parameters, `${name}.3`, tf.relu(normal));
 }
+
+export const taesd = {
+  kind: "taesd",
+  network: { config: taesdSchema, encode: encodeTaesd, decode: decodeTaesd },
+  open: async ({ path, imageSize }) => {
+    const place = neededPath("taesd", path);
+    const { config, weights } = await loadTaesd(findTaesd(place));
+    const side = imageSize / config.downsample;
+    if (!Number.isInteger(side)) {
+      throw new Failure(
+        `Cannot encode images of ${imageSize} px: the encoder in ${place} needs a multiple of ${config.downsample} (images.size)`,
+      );
+    }
+    return {
+      description: { kind: "taesd", imageSize, shape: [side, side, config.latentChannels], hash: hashWeights(weights), config },
+      weights,
+    };
+  },
+} satisfies CodecKind<TaesdConfig>;

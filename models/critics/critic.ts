@@ -5,7 +5,7 @@
 import type { Tensor } from "../../engine/tfjs.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { type DenoiserSpec, embedConditions } from "../denoiser.ts";
+import { conditionWidth, type DenoiserSpec, embedConditions, encoderWeights } from "../denoiser.ts";
 import { type Parameters, spread } from "../layers.ts";
 import type { PerceptualConfig } from "../losses/perceptual.ts";
 import { applyDiscriminator, type Disturbance, initDiscriminator } from "./discriminator.ts";
@@ -42,10 +42,10 @@ export function createCritic(options: {
 }): Critic {
   const { spec, trunk, features } = options;
   const config = trunk && { spec, ...trunk };
-  const condition = spec.network.condition === "none" ? 0 : spec.network.width;
+  const condition = conditionWidth(spec);
   return {
     init: (teacher, seed) => ({
-      ...(config ? initDiscriminator({ config, teacherWeights: teacher, seed }) : conditionWeights(teacher)),
+      ...(config ? initDiscriminator({ config, teacherWeights: teacher, seed }) : encoderWeights(spec, teacher)), // heads without a trunk start from the teacher's condition embedding too
       ...(features && initProjected({ config: features, width: HEAD_WIDTH, condition, seed })),
     }),
     logits: (parameters, { x, noise, paired, given, disturbance }, read) => {
@@ -58,10 +58,6 @@ export function createCritic(options: {
     },
   };
 }
-
-/** The teacher's condition embedding, which heads without a trunk start from too. */
-const conditionWeights = (weights: Weights): Weights =>
-  Object.fromEntries(Object.entries(weights).filter(([name]) => name === "classes" || name.startsWith("text.")));
 
 /**
  * What a discriminator thinks, means over heads: logits of real latents, of generated ones and of mismatched ones (where

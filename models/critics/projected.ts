@@ -5,6 +5,7 @@
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
+import type { Embedded } from "../encoders/encoder.ts";
 import { createInitialiser } from "../initialise.ts";
 import { downsample, layerNorm, linear, type Parameters, silu } from "../layers.ts";
 import { type PerceptualConfig, perceptualTaps } from "../losses/perceptual.ts";
@@ -32,12 +33,12 @@ export function initProjected(options: { config: PerceptualConfig; width: number
 
 /**
  * Logits of real against generated latents x [b, h, w, c]: [b, positions] and [b, 1] of each scale. `features` are the
- * perceptual network's parameters, which stay as they are; condition [b, width].
+ * perceptual network's parameters, which stay as they are; of the condition they read its vector [b, width].
  */
 export function applyProjected(
   config: PerceptualConfig,
   { heads, features }: { heads: Parameters; features: Parameters },
-  { x, condition }: { x: Tensor; condition?: Tensor },
+  { x, condition: { vector: condition } = {} }: { x: Tensor; condition?: Embedded },
 ): Tensor[] {
   return perceptualTaps(config, features, x).flatMap((tap, stage) => [
     applyHead(heads, placesHead(stage), { x: places(coarse(tap)), condition }),

@@ -8,7 +8,9 @@ import { type ConstantSet, createOrder, type VariableSet } from "../../engine/va
 import { tensors } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
 import type { ConditionBag } from "../conditions.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../denoiser.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions } from "../denoiser.ts";
+import { isConditional } from "../encoders/own.ts";
+import type { Parameters } from "../layers.ts";
 import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { solverGrid } from "./schedule.ts";
@@ -24,14 +26,16 @@ export type SamplerPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance"
  * says nothing is asked once.
  */
 export function planOf({ role, sampler }: Pick<DenoiserDescription, "role" | "sampler">, solver: SamplerPlan): SamplerPlan {
-  const { times, guidance } = sampler ?? { times: role === "student" ? [0] : ("any" as const), guidance: 1 };
-  return times === "any" ? solver : { solver: "euler", steps: times.length, guidance };
+  if (sampler && sampler.times !== "any") return { solver: "euler", steps: sampler.times.length, guidance: sampler.guidance };
+  return !sampler && role === "student" ? { solver: "euler", steps: 1, guidance: 1 } : solver;
 }
 
 export interface SamplingOptions {
   engine: Engine;
   spec: DenoiserSpec;
   network: ConstantSet | VariableSet;
+  /** Where the set holds only what is trained of the network: the frozen rest, and both as all parameters. */
+  adapted?: { frozen: ConstantSet; whole: (trained: Parameters, frozen: Parameters) => Parameters };
   plan: SamplerPlan;
   /** Rows of one evaluation. */
   batch: number;
@@ -52,25 +56,26 @@ export interface Sampling {
 }
 
 /** Compiles one stage of the solver; sampling runs it again and again. */
-export async function createSampling({ engine, spec, network: set, plan, batch }: SamplingOptions): Promise<Sampling> {
+export async function createSampling({ engine, spec, network: set, adapted, plan, batch }: SamplingOptions): Promise<Sampling> {
   const parameterisation = createParameterisation(spec.diffusion);
   const sigmas = solverGrid({ solver: plan.solver, parameterisation, steps: plan.steps });
   const coefficients = stepCoefficients({ plan: solverPlan({ solver: plan.solver, sigmas }), parameterisation });
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
-  const isGuided = plan.guidance !== 1 && spec.network.condition !== "none";
+  const isGuided = plan.guidance !== 1 && isConditional(spec.network);
 
   // What a stage hands to the next stays on the device: a whole trajectory is one upload and one read.
   const blank = { shape: [batch, ...spec.shape], data: new Float32Array(batch * rowSize) };
   const state = engine.variables("trajectory", { x: blank, memory: blank });
   const program = await engine.compile({
     name: "sampler stage",
-    sets: { network: set, state },
+    sets: { trained: set, state, ...(adapted && { frozen: adapted.frozen }) },
     inputs: { coefficients: { shape: [COEFFICIENTS] }, ...conditionInputs(spec, batch) },
-    run: ({ network, state: { x, memory } }, inputs) => {
+    run: ({ trained, state: { x, memory }, ...rest }, inputs) => {
+      const network = adapted ? adapted.whole(trained, (rest as Record<"frozen", Parameters>).frozen) : trained;
       const { coefficients, ...given } = inputs as { coefficients: Tensor };
       const stage = readCoefficients(coefficients);
       const conditions = given as Record<string, Tensor>;
-      const held = (keep?: Tensor, copies = 1): Tensor | undefined =>
+      const held = (keep?: Tensor, copies = 1): Embedded =>
         embedConditions(spec, network, {
           ...Object.fromEntries(Object.entries(conditions).map(([name, t]) => [name, copies === 2 ? tf.concat([t, t]) : t])),
           ...(keep && { keep }),

@@ -1,11 +1,27 @@
 /**
  * DiT, the diffusion transformer (Peebles & Xie 2023) with adaLN-Zero: patches become tokens, and the noise level
- * together with the condition scales, shifts and gates every block. Serves as teacher, student and discriminator trunk.
+ * together with the condition scales, shifts and gates every block. Its places are "patches" and "blocks.I", where features
+ * are tokens [b, n, width].
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
+import { badUsage } from "../../schemas/failure.ts";
+import { ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
-import { gelu, layerNorm, linear, type Parameters, parameter, patchify, selfAttention, silu, sinusoidal, unpatchify } from "../layers.ts";
+import {
+  upsample,
+  gelu,
+  layerNorm,
+  linear,
+  type Parameters,
+  parameter,
+  patchify,
+  selfAttention,
+  silu,
+  sinusoidal,
+  unpatchify,
+} from "../layers.ts";
+import { type Entrance, type Family, type FamilyInputs, type Hooks, passing, type Trunk } from "./family.ts";
 
 export interface DitConfig {
   /** Latent shape, [height, width, channels]. */
@@ -16,8 +32,8 @@ export interface DitConfig {
   heads: number;
 }
 
-/** Initial weights of a DiT. The output and every gate start at zero, so each block starts as the identity. */
-export function initDit(config: DitConfig, seed: number): Weights {
+/** Initial weights. The output and every gate start at zero, so each block starts as the identity. */
+function initDit(config: DitConfig, seed: number): Weights {
   const init = createInitialiser(seed);
   const { width, depth, patch } = config;
   const [height, breadth, channels] = config.shape;
@@ -46,18 +62,18 @@ function initBlock(init: Initialiser, name: string, width: number): void {
 const NOISE_FEATURES = 64;
 
 /** Tokens of an image with their positions: [b, h, w, c] -> [b, n, width]. */
-export function embedPatches(config: DitConfig, parameters: Parameters, x: Tensor): Tensor {
+function embedPatches(config: DitConfig, parameters: Parameters, x: Tensor): Tensor {
   return tf.add(linear(parameters, "patch", patchify(x, config.patch)), parameter(parameters, "position"));
 }
 
 /** Noise level c_noise [b] and condition [b, width] joined into the vector that modulates every block, [b, width]. */
-export function embedCondition(parameters: Parameters, noiseLevel: Tensor, condition?: Tensor): Tensor {
+function embedCondition(parameters: Parameters, noiseLevel: Tensor, condition?: Tensor): Tensor {
   const noise = linear(parameters, "noise.out", silu(linear(parameters, "noise.in", sinusoidal(noiseLevel, NOISE_FEATURES))));
   return silu(condition ? tf.add(noise, condition) : noise);
 }
 
 /** Block `index` of the transformer: tokens [b, n, width], modulation vector [b, width] -> tokens. */
-export function applyBlock(config: DitConfig, parameters: Parameters, index: number, tokens: Tensor, vector: Tensor): Tensor {
+function applyBlock(config: DitConfig, parameters: Parameters, index: number, tokens: Tensor, vector: Tensor): Tensor {
   const name = `blocks.${index}`;
   const modulation = tf.reshape(linear(parameters, `${name}.modulation`, vector), [-1, 1, 6 * config.width]);
   const [scale1, shift1, gate1, scale2, shift2, gate2] = tf.split(modulation, 6, -1) as Tensor[];
@@ -71,17 +87,80 @@ function modulate(tokens: Tensor, scale?: Tensor, shift?: Tensor): Tensor {
   return tf.add(tf.mul(layerNorm(tokens), tf.add(scale as Tensor, 1)), shift as Tensor);
 }
 
-/**
- * The raw network F of a DiT (see parameterisation.ts for the denoiser around it).
- * x [b, h, w, c], noiseLevel c_noise [b], condition [b, width] -> [b, h, w, c].
- */
-export function applyDit(config: DitConfig, parameters: Parameters, inputs: { x: Tensor; noiseLevel: Tensor; condition?: Tensor }): Tensor {
+/** x [b, h, w, c], noiseLevel c_noise [b], vector [b, width] -> [b, h, w, c]. */
+function applyDit(config: DitConfig, parameters: Parameters, inputs: FamilyInputs, hooks: Hooks = {}): Tensor {
   const [height, width] = config.shape;
-  const vector = embedCondition(parameters, inputs.noiseLevel, inputs.condition);
-  let tokens = embedPatches(config, parameters, inputs.x);
-  for (let i = 0; i < config.depth; i++) tokens = applyBlock(config, parameters, i, tokens, vector);
+  const vector = embedCondition(parameters, inputs.noiseLevel, inputs.vector);
+  let tokens = passing(hooks, "patches", embedPatches(config, parameters, inputs.x));
+  for (let i = 0; i < config.depth; i++) {
+    tokens = passing(hooks, afterBlock(i), applyBlock(config, parameters, i, tokens, vector));
+    if (hooks.last === afterBlock(i)) return tokens;
+  }
   const modulation = tf.reshape(linear(parameters, "final.modulation", vector), [-1, 1, 2 * config.width]);
   const [scale, shift] = tf.split(modulation, 2, -1) as [Tensor, Tensor];
   const out = linear(parameters, "final.out", modulate(tokens, scale, shift));
   return unpatchify(out, { patch: config.patch, height, width });
 }
+
+const afterBlock = (index: number): string => `blocks.${index}`;
+
+/** The first `depth` blocks, each with heads; copies enter as patches, one before each block from the second on. */
+function trunkOf(config: DitConfig, { depth, scales }: { depth: number; scales: readonly number[] }): Trunk {
+  const { patch, width } = config;
+  const [rows, columns] = [config.shape[0] / patch, config.shape[1] / patch];
+  const impossible = scales.find((scale) => rows % scale !== 0 || columns % scale !== 0);
+  if (impossible !== undefined) {
+    throw badUsage(
+      `Cannot shrink a token grid of ${rows}x${columns} by ${impossible} in the discriminator: every one of its scales must divide the latent's side over network.patch`,
+    );
+  }
+  const blocks = Math.min(depth, config.depth);
+  const inputs = patch * patch * config.shape[2];
+  const entrance = (scale: number, place: string): Entrance => ({
+    scale,
+    place,
+    init: (init, name) => init.linear(name, inputs, width, { gain: 0 }),
+    apply: (parameters, name, map) => {
+      const tokens = linear(parameters, name, patchify(map, patch));
+      if (scale === 1) return tokens;
+      const grid = tf.reshape(tokens, [-1, rows / scale, columns / scale, width]);
+      return tf.reshape(upsample(grid, scale), [tokens.shape[0] as number, -1, width]);
+    },
+  });
+  const coarse = [...new Set(scales)].filter((scale) => scale > 1).sort((a, b) => a - b);
+  return {
+    first: "patch.kernel",
+    uses: (name) => {
+      const block = /^blocks\.(\d+)\./.exec(name);
+      return !name.startsWith("final.") && (!block || Number(block[1]) < blocks);
+    },
+    last: afterBlock(blocks - 1),
+    noise: entrance(1, "patches"),
+    // What is left over when the blocks run out enters before the last one.
+    copies: coarse.map((scale, k) =>
+      entrance(scale, Math.min(k + 1, blocks - 1) === 0 ? "patches" : afterBlock(Math.min(k + 1, blocks - 1) - 1)),
+    ),
+    heads: Array.from({ length: blocks }, (_, i) => i).flatMap((i) =>
+      scales.map((scale) => ({ name: `${i}.${scale}`, place: afterBlock(i), shrink: scale, channels: width, width })),
+    ),
+    map: (tokens) => tf.reshape(tokens, [-1, rows, columns, width]),
+  };
+}
+
+export const dit = {
+  name: "dit",
+  config: ({ shape, network: { patch, width, depth, heads } }): DitConfig => ({ shape, patch, width, depth, heads }),
+  init: initDit,
+  apply: applyDit,
+  conditions: ({ width }) => ({ vector: [width] }),
+  encoders: (spec) => ownEncoders(spec, spec.network.width),
+  groups: () => ({
+    attention: /^blocks\.\d+\.attention\./,
+    mlp: /^blocks\.\d+\.(up|down)\./,
+    modulation: /\.modulation\./,
+    embedding: /^(patch|position|noise)\b/,
+    output: /^final\.out\./,
+  }),
+  features: ({ depth }) => Array.from({ length: Math.ceil(depth / 2) }, (_, i) => afterBlock(i)),
+  trunk: trunkOf,
+} satisfies Family<DitConfig>;

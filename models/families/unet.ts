@@ -1,111 +1,17 @@
 /**
  * U-Net of EDM's DDPM++ kind (Song et al. 2021; Karras et al. 2022, appendix F.2): residual blocks with group
  * normalisation whose second half is scaled and shifted by the noise level and condition, self-attention at chosen
- * levels, every residual sum divided by sqrt(2). Serves as teacher, student and discriminator trunk.
+ * levels, every residual sum divided by sqrt(2). Its places are "in", the name of every block, and, where a decoder block
+ * takes a skip connection, that name and ".joined"; features are maps [b, h, w, c].
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
+import { isConditional, ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "../layers.ts";
-
-export interface UnetConfig {
-  /** Latent shape, [height, width, channels]. */
-  shape: readonly [number, number, number];
-  /** Channels of the first level. */
-  width: number;
-  /** Channels of each level, relative to `width`; each level halves the resolution of the one before. */
-  multipliers: readonly number[];
-  /** Residual blocks a level. */
-  depth: number;
-  /** Levels with self-attention, 0 the finest. */
-  attentionLevels: readonly number[];
-  heads: number;
-}
-
-type Resampling = "up" | "down" | undefined;
-
-interface Block {
-  name: string;
-  level: number;
-  inputs: number;
-  outputs: number;
-  attention: boolean;
-  resampling?: Resampling;
-  /** Decoder: channels of the encoder features concatenated to the input. */
-  skip?: number;
-}
-
-/** The blocks of a U-Net in order of application. */
-interface Layout {
-  encoder: Block[];
-  middle: Block[];
-  decoder: Block[];
-}
-
-function layOut({ shape, width, multipliers, depth, attentionLevels, heads }: UnetConfig): Layout {
-  const [h, w] = shape;
-  const deepest = multipliers.length - 1;
-  if (h % 2 ** deepest !== 0 || w % 2 ** deepest !== 0) {
-    throw badUsage(
-      `Cannot build a U-Net of ${multipliers.length} levels on latents of ${h}x${w}: network.multipliers may have as many entries as the side can be halved without remainder, plus one`,
-    );
-  }
-  const channels = (level: number) => width * (multipliers[level] as number);
-  const odd = attentionLevels.find((level) => level <= deepest && channels(level) % heads !== 0);
-  if (odd !== undefined) {
-    throw badUsage(`Cannot split the ${channels(odd)} channels of U-Net level ${odd} among ${heads} heads: network.heads must divide them`);
-  }
-  const attention = (level: number) => attentionLevels.includes(level);
-  const encoder: Block[] = [];
-  const skips = [width];
-  for (let level = 0; level <= deepest; level++) {
-    const outputs = channels(level);
-    if (level > 0) {
-      const inputs = channels(level - 1);
-      encoder.push({
-        name: `encoder.${level}.down`,
-        level,
-        inputs,
-        outputs: inputs,
-        attention: false,
-        resampling: "down",
-      });
-      skips.push(inputs);
-    }
-    for (let i = 0; i < depth; i++) {
-      const inputs = skips.at(-1) as number;
-      encoder.push({ name: `encoder.${level}.blocks.${i}`, level, inputs, outputs, attention: attention(level) });
-      skips.push(outputs);
-    }
-  }
-  const bottom = { level: deepest, inputs: channels(deepest), outputs: channels(deepest) };
-  const middle = [
-    { name: "middle.0", ...bottom, attention: attention(deepest) },
-    { name: "middle.1", ...bottom, attention: false },
-  ];
-  const decoder: Block[] = [];
-  let inputs = channels(deepest);
-  for (let level = deepest; level >= 0; level--) {
-    if (level < deepest) {
-      decoder.push({ name: `decoder.${level}.up`, level, inputs, outputs: inputs, attention: false, resampling: "up" });
-    }
-    const outputs = channels(level);
-    for (let i = 0; i <= depth; i++) {
-      const name = `decoder.${level}.blocks.${i}`;
-      decoder.push({
-        name,
-        level,
-        inputs,
-        outputs,
-        attention: attention(level) && i === depth,
-        skip: skips.pop() as number,
-      });
-      inputs = outputs;
-    }
-  }
-  return { encoder, middle, decoder };
-}
+import { type Entrance, type Family, type FamilyInputs, type HeadPlace, type Hooks, passing, type Trunk } from "./family.ts";
+import { type Block, layOut, type UnetConfig } from "./unet-layout.ts";
 
 const NOISE_FEATURES = 64;
 
@@ -117,14 +23,14 @@ function groupsOf(channels: number): number {
 }
 
 /** Initial weights. The last convolution of every block and of the network is zero: each block starts as its shortcut. */
-export function initUnet(config: UnetConfig, seed: number): Weights {
+function initUnet(config: UnetConfig, seed: number): Weights {
   const init = createInitialiser(seed);
   const { width } = config;
   const channels = config.shape[2];
   const { encoder, middle, decoder } = layOut(config);
   init.linear("noise.in", NOISE_FEATURES, width);
   init.linear("noise.out", width, 4 * width);
-  init.linear("condition", width, 4 * width, { bias: false });
+  if (config.conditional) init.linear("condition", width, 4 * width, { bias: false });
   init.conv("in", 3, channels, width);
   for (const block of [...encoder, ...middle, ...decoder]) initBlock(init, block, 4 * width);
   init.norm("final.norm", width * (config.multipliers[0] as number));
@@ -165,64 +71,89 @@ function applyBlock(config: UnetConfig, parameters: Parameters, block: Block, x:
   return tf.mul(tf.add(sum, tf.reshape(attended, [b, h, w, c])), Math.SQRT1_2);
 }
 
-/** What one decoder level saw around its last skip connection: features before it, joined with it, and after it. */
-export interface LevelFeatures {
-  level: number;
-  before: Tensor;
-  at: Tensor;
-  after: Tensor;
-}
-
-export interface UnetInputs {
-  /** [b, h, w, c] */
-  x: Tensor;
-  /** c_noise [b] */
-  noiseLevel: Tensor;
-  /** [b, width] */
-  condition?: Tensor;
-  /** Adds to the encoder's features where a level begins: (level, features [b, h, w, c]) -> the same shape. */
-  inject?: (level: number, features: Tensor) => Tensor;
-}
-
-/** Features of a U-Net: the last of each encoder level, finest first, and each decoder level's, coarsest first. */
-export function unetFeatures(
-  config: UnetConfig,
-  parameters: Parameters,
-  { x, noiseLevel, condition, inject = (_, features) => features }: UnetInputs,
-): { encoder: Tensor[]; decoder: LevelFeatures[] } {
+/** x [b, h, w, c], noiseLevel c_noise [b], vector [b, width] -> [b, h, w, c]. */
+function applyUnet(config: UnetConfig, parameters: Parameters, { x, noiseLevel, vector: given }: FamilyInputs, hooks: Hooks = {}): Tensor {
   const { encoder, middle, decoder } = layOut(config);
   const noise = linear(parameters, "noise.out", silu(linear(parameters, "noise.in", sinusoidal(noiseLevel, NOISE_FEATURES))));
-  const vector = silu(condition ? tf.add(noise, linear(parameters, "condition", condition)) : noise);
+  const vector = silu(given ? tf.add(noise, linear(parameters, "condition", given)) : noise);
 
-  let features = inject(0, conv(parameters, "in", x));
+  let features = passing(hooks, "in", conv(parameters, "in", x));
   const skips = [features];
-  const ends: Tensor[] = [];
-  for (const block of encoder) {
-    features = applyBlock(config, parameters, block, features, vector);
-    if (block.resampling) features = inject(block.level, features);
-    skips.push(features);
-    ends[block.level] = features;
+  for (const block of [...encoder, ...middle, ...decoder]) {
+    const { name } = block;
+    if (block.skip) features = passing(hooks, joined(name), tf.concat([features, skips.pop() as Tensor], -1));
+    features = passing(hooks, name, applyBlock(config, parameters, block, features, vector));
+    if (hooks.last === name) return features;
+    if (encoder.includes(block)) skips.push(features);
   }
-  for (const block of middle) features = applyBlock(config, parameters, block, features, vector);
-
-  const levels: LevelFeatures[] = [];
-  for (const block of decoder) {
-    const before = features;
-    const at = block.skip ? tf.concat([before, skips.pop() as Tensor], -1) : before;
-    features = applyBlock(config, parameters, block, at, vector);
-    const position = config.multipliers.length - 1 - block.level;
-    if (block.skip) levels[position] = { level: block.level, before, at, after: features };
-  }
-  return { encoder: ends, decoder: levels };
-}
-
-/**
- * The raw network F of a U-Net (see parameterisation.ts for the denoiser around it).
- * x [b, h, w, c], noiseLevel c_noise [b], condition [b, width] -> [b, h, w, c].
- */
-export function applyUnet(config: UnetConfig, parameters: Parameters, inputs: UnetInputs): Tensor {
-  const { decoder } = unetFeatures(config, parameters, inputs);
-  const last = (decoder.at(-1) as LevelFeatures).after;
-  const normal = groupNorm(parameters, "final.norm", last, groupsOf(last.shape[3] as number));
+  const normal = groupNorm(parameters, "final.norm", features, groupsOf(features.shape[3] as number));
   return conv(parameters, "final.out", silu(normal));
 }
+
+/** The place where a decoder block's input has been joined with its skip connection. */
+const joined = (block: string): string => `${block}.joined`;
+
+/**
+ * The whole network but its last layers. Heads stand around the last skip connection of a level (before, at and after
+ * it); copies enter where the encoder has come down to their resolution.
+ */
+function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }): Trunk {
+  const { shape, width, multipliers, depth } = config;
+  const channels = (level: number): number => width * (multipliers[level] as number);
+  const levels = [...new Set(scales)].map((scale) => {
+    const level = Math.log2(scale);
+    if (Number.isInteger(level) && level < multipliers.length) return level;
+    throw badUsage(
+      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${multipliers.length} levels has scales ${multipliers.map((_, i) => 2 ** i).join(", ")}; change the discriminator's scales`,
+    );
+  });
+  const entrance = (scale: number, place: string, outputs: number): Entrance => ({
+    scale,
+    place,
+    init: (init, name) => init.conv(name, 3, shape[2], outputs, { gain: 0 }),
+    apply: (parameters, name, map) => conv(parameters, name, map),
+  });
+  const headsOf = (level: number): HeadPlace[] => {
+    const own = channels(level);
+    // A level's last skip is the encoder's first feature there, still with the channels of the level before.
+    const skip = level === 0 ? width : channels(level - 1);
+    const [before, after] = [`decoder.${level}.blocks.${depth - 1}`, `decoder.${level}.blocks.${depth}`];
+    const head = (name: string, place: string, inputs: number): HeadPlace => ({
+      name: `${name}.${2 ** level}`,
+      ...{ place, shrink: 1, channels: inputs, width },
+    });
+    return [head("before", before, own), head("at", joined(after), own + skip), head("after", after, own)];
+  };
+  const coarse = levels.filter((level) => level > 0).sort((a, b) => a - b);
+  return {
+    first: "in.kernel",
+    uses: (name) => !name.startsWith("final."),
+    last: `decoder.0.blocks.${depth}`,
+    noise: entrance(1, "in", width),
+    // A level begins with the channels of the one before it; only the next block changes their number.
+    copies: coarse.map((level) => entrance(2 ** level, `encoder.${level}.down`, channels(level - 1))),
+    heads: levels.flatMap(headsOf),
+    map: (features) => features,
+  };
+}
+
+export const unet = {
+  name: "unet",
+  config: ({ shape, network: { width, multipliers, depth, attentionLevels, heads, condition } }): UnetConfig => ({
+    ...{ shape, width, multipliers, depth, attentionLevels, heads },
+    conditional: isConditional({ condition }),
+  }),
+  init: initUnet,
+  apply: applyUnet,
+  conditions: ({ width, conditional }) => (conditional ? { vector: [width] } : {}),
+  encoders: (spec) => ownEncoders(spec, spec.network.width),
+  groups: () => ({
+    attention: /\.attention\./,
+    conv: /^in\.|\.conv[01]\.|\.shortcut\.|^final\.out\./,
+    norm: /\.norm\d?\./,
+    modulation: /\.modulation\./,
+    embedding: /^(noise|condition)\b/,
+  }),
+  features: ({ multipliers, depth }) => multipliers.map((_, level) => `encoder.${level}.blocks.${depth - 1}`),
+  trunk: trunkOf,
+} satisfies Family<UnetConfig>;

@@ -3,9 +3,10 @@ import type { Engine } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { autoencoderLoss, initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
+import { autoencoderLoss } from "../../models/losses/reconstruction.ts";
+import { initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
 import { initDenoiser } from "../../models/denoiser.ts";
-import { applyDit, initDit } from "../../models/families/dit.ts";
+import { dit } from "../../models/families/dit.ts";
 import { createInitialiser } from "../../models/initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
@@ -55,13 +56,12 @@ export function ditStep(engine: Engine, { depth = 4, batch = 64, width = 128, he
   const shape = [batch, side, side, 4];
   return training({
     engine,
-    weights: initDit(config, 0),
-    shapes: { x: shape, noiseLevel: [batch], condition: [batch, width], target: shape },
-    loss: (parameters, { x, noiseLevel, condition, target }) =>
-      meanSquare(
-        applyDit(config, parameters, { x, noiseLevel, condition } as Parameters & { x: Tensor; noiseLevel: Tensor }),
-        target as Tensor,
-      ),
+    weights: dit.init(config, 0),
+    shapes: { x: shape, noiseLevel: [batch], vector: [batch, width], target: shape },
+    loss: (parameters, inputs) => {
+      const { target, ...given } = inputs as Record<"x" | "noiseLevel" | "vector" | "target", Tensor>;
+      return meanSquare(dit.apply(config, parameters, given), target);
+    },
   });
 }
 

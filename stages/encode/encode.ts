@@ -3,10 +3,10 @@ import type { OperatorFunction } from "rxjs";
 import type { Compute } from "../../engine/compute.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import type { ImageSample, Rejected } from "../../schemas/images.ts";
-import type { CodecDescription } from "../../schemas/model.ts";
+import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Draft, LatentManifest } from "../../schemas/store.ts";
-import type { Codec } from "../workers/codec.ts";
+import type { CodecWorker } from "../workers/codec.ts";
 import { stage } from "../flow/mod.ts";
 import type { ImageSource } from "../ingest/images.ts";
 import type { LatentRow } from "../../store/columns.ts";
@@ -44,7 +44,7 @@ export interface LatentShard {
 
 /** Turns the items of one shard's range into its rows; holds two shards, so that decoding goes on while one encodes. */
 export function encodeShards(options: {
-  compute: Compute<Codec>;
+  compute: Compute<CodecWorker>;
   rowsPerShard: number;
 }): OperatorFunction<(ImageSample | Rejected)[], LatentShard> {
   const { compute, rowsPerShard } = options;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { filter } from "rxjs";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Codec } from "../workers/codec.ts";
+import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
 import { decode, openImages } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
@@ -69,7 +69,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
   const { imageSize: size, entries, classes } = store.manifest;
 
   const read = async function* (isChosen: Choice) {
-    const codec = await startWorker<Codec>({
+    const codec = await startWorker<CodecWorker>({
       name: "image decoder",
       module: new URL("../workers/codec.ts", import.meta.url),
       remedy: "lower encoder.batch",

@@ -1,4 +1,5 @@
 /** What is unusual in a store, in words: each hint says what was seen, against what, and what to do. */
+import { isPixels } from "../../models/codecs/codecs.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import type { Manifest } from "../../schemas/store.ts";
 import type { Spread } from "./spread.ts";
@@ -51,7 +52,7 @@ function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }:
   const flat = std.flatMap((value, c) => (value < largest / 1000 ? [c] : []));
   if (largest === 0) hints["latent std"] = "every latent is the same constant: nothing was encoded or simulated";
   else if (flat.length > 0) hints["flat channels"] = `channel ${flat.join(", ")} never changes: it carries nothing`;
-  if (manifest.kind === "latents" && manifest.encoder.kind === "pixel") {
+  if (manifest.kind === "latents" && isPixels(manifest.encoder.kind)) {
     const beyond = Math.max(...max, ...min.map((value) => -value));
     if (beyond > 1.001) hints["pixel range"] = `pixels reach ${n(beyond)}, and should lie within -1 and 1: check how they were scaled`;
     return hints;

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
-import type { CodecDescription, DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
+import { type CodecDescription, isPixels } from "../../models/codecs/codecs.ts";
+import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
 
@@ -60,7 +61,7 @@ async function describeCodec(folder: string): Promise<Facts> {
   const description = await readJson<CodecDescription>(join(folder, "codec.json"));
   if (!description) return {};
   const { kind, imageSize, shape, hash } = description;
-  return { codec: `${kind}, ${imageSize} px to ${shape.join(" x ")}${kind === "pixel" ? "" : `, ${hash}`}` };
+  return { codec: `${kind}, ${imageSize} px to ${shape.join(" x ")}${isPixels(kind) ? "" : `, ${hash}`}` };
 }
 
 async function parametersIn(path: string): Promise<number> {

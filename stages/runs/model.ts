@@ -4,28 +4,21 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type * as z from "zod";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
-import { latentShape } from "../../models/codecs/autoencoder.ts";
+import { type Codec, codecDescription, codecOfSettings, isPixels } from "../../models/codecs/codecs.ts";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
-import { findTaesd, loadTaesd } from "../../models/codecs/taesd.ts";
 import { Failure } from "../../schemas/failure.ts";
-import {
-  type CodecDescription,
-  codecDescription,
-  type DenoiserDescription,
-  denoiserDescription,
-  type PerceptualDescription,
-  perceptualDescription,
-} from "../../schemas/model.ts";
+import { type DenoiserDescription, denoiserDescription, type PerceptualDescription, perceptualDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { loadWeights, saveWeights } from "./weights-file.ts";
+
+export type { Codec };
 
 export interface Network<D> {
   description: D;
   weights: Weights;
 }
 
-export type Codec = Network<CodecDescription>;
 export type Denoiser = Network<DenoiserDescription>;
 export type Perceptual = Network<PerceptualDescription>;
 
@@ -65,36 +58,13 @@ export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F
 
 /** Reads the codec of a latent store, triple store or run folder. */
 export async function readCodec(folder: string): Promise<Codec> {
-  return readNetwork(folder, "codec", "codec", codecDescription, "`pipeline ingest` or a training command");
+  const maker = "`pipeline ingest` or a training command";
+  return readNetwork(folder, "codec", "codec", codecDescription, maker, ({ kind }) => !isPixels(kind));
 }
 
 /** The codec that the settings ask for, at the size of the images. */
 export async function openCodec(settings: Pick<Settings, "encoder" | "images">): Promise<Codec> {
-  const { kind, path } = settings.encoder;
-  const imageSize = settings.images.size;
-  if (kind === "pixel") {
-    return { description: { kind, imageSize, shape: [imageSize, imageSize, 3], hash: "pixel" }, weights: {} };
-  }
-  if (!path) {
-    throw new Failure(`Cannot encode with "${kind}": encoder.path is not set. Name its folder with --set encoder.path=FOLDER.`, {
-      exitCode: 2,
-    });
-  }
-  if (kind === "taesd") {
-    const { config, weights } = await loadTaesd(findTaesd(path));
-    const side = imageSize / config.downsample;
-    if (!Number.isInteger(side)) {
-      throw new Failure(
-        `Cannot encode images of ${imageSize} px: the encoder in ${path} needs a multiple of ${config.downsample} (images.size)`,
-      );
-    }
-    return { description: { kind, imageSize, shape: [side, side, config.latentChannels], hash: hashWeights(weights), config }, weights };
-  }
-  const { description, weights } = await readCodec(path);
-  if (description.kind !== "autoencoder") {
-    throw new Failure(`Cannot encode with ${path}: it holds a "${description.kind}" codec. Name a RUN of \`pretrain autoencoder\`.`);
-  }
-  return { description: { ...description, imageSize, shape: latentShape(description.config, imageSize) }, weights };
+  return codecOfSettings(settings, readCodec);
 }
 
 async function readNetwork<D extends { hash: string }>(
@@ -103,6 +73,7 @@ async function readNetwork<D extends { hash: string }>(
   weightsName: string,
   schema: z.ZodType<D>,
   maker: string,
+  hasWeights: (description: D) => boolean = () => true,
 ): Promise<Network<D>> {
   const path = join(folder, `${name}.json`);
   if (!existsSync(path)) {
@@ -119,7 +90,7 @@ async function readNetwork<D extends { hash: string }>(
     const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
     throw new Failure(`Cannot use ${path}: ${problems.slice(0, 3).join("; ")}. Name a folder that ${maker} made.`);
   }
-  if (parsed.data.hash === "pixel") return { description: parsed.data, weights: {} }; // nothing to load
+  if (!hasWeights(parsed.data)) return { description: parsed.data, weights: {} };
   const file = join(folder, `${weightsName}.safetensors`);
   const { weights } = await loadWeights(file);
   if (hashWeights(weights) !== parsed.data.hash) {

@@ -6,7 +6,7 @@ import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
 import { planOf } from "../../models/diffusion/sampling.ts";
-import type { Conditioned } from "../../models/conditions.ts";
+import type { ConditionColumn, Conditioned } from "../../models/conditions.ts";
 import { readCodec, readDenoiser } from "../runs/model.ts";
 import { createPictureDecoder } from "./picture-decoder.ts";
 import type { Picture } from "../picture/grid.ts";
@@ -57,7 +57,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
   const { role, spec, statistics } = description;
   const plan = planOf(description, simulate);
   const conditions = conditionsOf(description);
-  const { condition } = spec.network;
+  const reads = (column: ConditionColumn): boolean => conditions.columns.includes(column);
   const length = spec.shape.reduce((product, side) => product * side, 1);
   const sampler: SamplerOptions = { spec, weights, plan, batch, engine };
   const compute = await startWorker<Sampler>({
@@ -81,7 +81,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
       const asked = labels?.[i] ?? -1;
       return asked >= 0 ? asked : (own.label[start + i] as number);
     });
-    const unknown = condition === "class" ? label.find((value) => value >= spec.classes.length) : undefined;
+    const unknown = reads("label") ? label.find((value) => value >= spec.classes.length) : undefined;
     if (unknown !== undefined) {
       throw new Failure(
         `Cannot generate class ${unknown} with ${path}: it has classes 0 to ${spec.classes.length - 1}. Name a reference with the same classes.`,
@@ -113,8 +113,8 @@ export async function openGenerator(options: { path: string; settings: Settings;
         for (const [i, picture] of (await decoder.decode(latents)).entries()) {
           yield {
             ...picture,
-            label: condition === "class" ? (label[i] as number) : null,
-            caption: condition === "caption" ? (caption[i] as string | null) : null,
+            label: reads("label") ? (label[i] as number) : null,
+            caption: reads("caption") ? (caption[i] as string | null) : null,
           };
         }
       }

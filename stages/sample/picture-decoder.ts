@@ -2,7 +2,7 @@
 import type { DenoiserSpec } from "../../models/denoiser.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import type { Codec as CodecApi } from "../workers/codec.ts";
+import type { CodecWorker } from "../workers/codec.ts";
 import type { Codec } from "../runs/model.ts";
 import type { Picture } from "../picture/grid.ts";
 import { writeGrid } from "../picture/write-grid.ts";
@@ -27,7 +27,7 @@ export async function createPictureDecoder(options: {
   batch?: number;
 }): Promise<PictureDecoder> {
   const { codec, engine, context, spec, statistics, batch = 16 } = options;
-  const compute = await startWorker<CodecApi>({
+  const compute = await startWorker<CodecWorker>({
     name: "image decoder",
     module: new URL("../workers/codec.ts", import.meta.url),
     remedy: "lower images.size",

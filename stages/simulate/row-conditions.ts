@@ -4,8 +4,10 @@ import { parseTokenizer } from "../../models/text/tokenizer.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
-import { type Conditions, createConditions } from "../../models/conditions.ts";
-import type { TripleRow } from "../../store/columns.ts";
+import { type ConditionColumn, type Conditions, createConditions } from "../../models/conditions.ts";
+import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
+import { conditionColumns } from "../../models/encoders/own.ts";
+import type { LatentRow, TripleRow } from "../../store/columns.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { textHash } from "../../store/hash.ts";
 import { openLatentStore } from "../../store/latents.ts";
@@ -36,20 +38,27 @@ interface Options {
  * teacher keeps no captions.
  */
 export async function openRowConditions({ teacher, latents, seed, onWait }: Options): Promise<RowConditions> {
-  const { condition } = teacher.spec.network;
-  if (condition === "none") return { identity: { source: "none" }, of: async (range) => each(range, () => ({})) };
+  const columns = conditionColumns(teacher.spec.network);
+  const [column] = columns;
+  if (!column) return { identity: { source: "none" }, of: async (range) => each(range, () => ({})) };
   if (latents !== undefined) {
     const store = await openLatentStore({ folder: latents });
-    if (condition === "class") checkClasses(store, teacher.spec.classes);
-    return conditionsOfImages({ store, condition, onWait });
+    checkClasses(store, teacher.spec);
+    return conditionsOfImages({ store, columns, onWait });
   }
-  return condition === "class" ? classesInTurn(teacher.spec.classes) : drawnCaptions(teacher.captions, seed);
+  return ownConditions[column](teacher, seed);
 }
 
 /** How a denoiser of a run folder takes its conditions. */
 export function conditionsOf({ spec, tokenizer }: DenoiserDescription): Conditions {
   return createConditions({ spec, ...(tokenizer !== undefined && { tokenizer: parseTokenizer(tokenizer, "model.json").data }) });
 }
+
+/** Conditions that a teacher brings along, by the column they fill. */
+const ownConditions: Record<ConditionColumn, (teacher: DenoiserDescription, seed: number) => RowConditions> = {
+  label: ({ spec }) => classesInTurn(spec.classes),
+  caption: ({ captions }, seed) => drawnCaptions(captions, seed),
+};
 
 function classesInTurn(classes: readonly string[]): RowConditions {
   const of: RowConditions["of"] = async (range) => each(range, (id) => ({ label: id % classes.length }));
@@ -75,11 +84,11 @@ function drawnCaptions(captions: readonly string[], seed: number): RowConditions
 /** Row k of the simulation takes the condition of row (k mod rows) of the latent store, counted through its shards. */
 function conditionsOfImages({
   store,
-  condition,
+  columns,
   onWait,
 }: {
   store: Store<LatentManifest>;
-  condition: "class" | "caption";
+  columns: ConditionColumn[];
   onWait?: (shard: number) => void;
 }): RowConditions {
   const counts: number[] = []; // rows of each shard, as far as looked at: rejected images make shards short
@@ -104,10 +113,8 @@ function conditionsOfImages({
         const { shard, offset } = await locate(from + found.length, signal);
         if (at?.shard !== shard) {
           const rows = await readShard(store, shard);
-          at = {
-            shard,
-            conditions: rows.map(({ index, [wanted[condition]]: value }) => ({ imageIndex: index, [wanted[condition]]: value })),
-          };
+          const read = (row: LatentRow): RowCondition => Object.fromEntries(columns.map((column) => [column, row[column]]));
+          at = { shard, conditions: rows.map((row) => ({ imageIndex: row.index, ...read(row) })) };
         }
         found.push(...at.conditions.slice(offset, offset + to - from - found.length));
       }
@@ -115,8 +122,6 @@ function conditionsOfImages({
     },
   };
 }
-
-const wanted = { class: "label", caption: "caption" } as const;
 
 /** How many rows a shard has, once it is there: read from its end alone. */
 async function countRows(
@@ -133,8 +138,10 @@ async function countRows(
   return to - from - (JSON.parse(failed) as unknown[]).length;
 }
 
-/** Throws a Failure where the classes of a latent store are not the teacher's. */
-export function checkClasses({ folder, manifest }: Store<LatentManifest>, classes: readonly string[]): void {
+/** Throws a Failure where a teacher reads labels and the classes of a latent store are not its own. */
+export function checkClasses({ folder, manifest }: Store<LatentManifest>, spec: DenoiserSpec): void {
+  if (!conditionColumns(spec.network).includes("label")) return;
+  const classes = labelsOf(spec);
   if (JSON.stringify(manifest.classes) === JSON.stringify(classes)) return;
   const named = (names: readonly string[]): string =>
     names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : "");

@@ -6,6 +6,7 @@ import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/store.ts";
 import type { Conditioned } from "../../models/conditions.ts";
+import { labelsOf } from "../../models/denoiser.ts";
 import { stage } from "../flow/mod.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import type { TripleRow } from "../../store/columns.ts";
@@ -29,7 +30,7 @@ export function tripleManifestOf(options: {
     dtype,
     entries: count,
     rowsPerShard,
-    classes: spec.network.condition === "class" ? spec.classes : [],
+    classes: labelsOf(spec),
     seed: String(settings.seed),
     noise,
     teacher: { hash, role, description: textHash(JSON.stringify(teacher)), statistics },

@@ -2,10 +2,8 @@
 import { createEngine, type Program } from "../../engine/engine.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { decode as decodeAutoencoder, encode as encodeAutoencoder } from "../../models/codecs/autoencoder.ts";
-import { decodeTaesd, encodeTaesd } from "../../models/codecs/taesd.ts";
+import { type CodecDescription, codecFunctions } from "../../models/codecs/codecs.ts";
 import type { Parameters } from "../../models/layers.ts";
-import type { CodecDescription } from "../../schemas/model.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 
@@ -31,14 +29,7 @@ export async function create({ description, weights, batch, engine: where }: Cod
     });
   let encoder: Promise<Program> | undefined;
   let decoder: Promise<Program> | undefined;
-  const encodeTensors = (p: Parameters, x: Tensor): Tensor => {
-    if (description.kind === "pixel") return x;
-    return description.kind === "taesd" ? encodeTaesd(description.config, p, x) : encodeAutoencoder(description.config, p, x);
-  };
-  const decodeTensors = (p: Parameters, x: Tensor): Tensor => {
-    if (description.kind === "pixel") return x;
-    return description.kind === "taesd" ? decodeTaesd(description.config, p, x) : decodeAutoencoder(description.config, p, x);
-  };
+  const functions = codecFunctions(description);
 
   /** Applies a program to any number of rows, filling the last batch with zeros. */
   async function inBatches(program: Program, x: Float32Array, from: number[], to: number[]): Promise<Float32Array> {
@@ -59,18 +50,18 @@ export async function create({ description, weights, batch, engine: where }: Cod
     /** Pixels [rows * size * size * 3], 0 to 255 -> raw latents [rows * h * w * c]. */
     encode: async (pixels: Uint8Array): Promise<Float32Array> => {
       const scaled = Float32Array.from(pixels, (value) => value / 127.5 - 1);
-      if (description.kind === "pixel") return scaled;
-      encoder ??= compile("encode", image, encodeTensors);
+      if (!functions) return scaled;
+      encoder ??= compile("encode", image, functions.encode);
       return inBatches(await encoder, scaled, image, latent);
     },
     /** Raw latents [rows * h * w * c] -> pixels [rows * size * size * 3], rounded and clamped to 0..255. */
     decode: async (latents: Float32Array): Promise<Uint8Array> => {
       const toBytes = (values: Float32Array): Uint8Array => Uint8Array.from(Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5)); // the clamped array rounds
-      if (description.kind === "pixel") return toBytes(latents);
-      decoder ??= compile("decode", latent, decodeTensors);
+      if (!functions) return toBytes(latents);
+      decoder ??= compile("decode", latent, functions.decode);
       return toBytes(await inBatches(await decoder, latents, latent, image));
     },
   };
 }
 
-export type Codec = Awaited<ReturnType<typeof create>>;
+export type CodecWorker = Awaited<ReturnType<typeof create>>;

@@ -4,11 +4,14 @@
  */
 import { createEngine } from "../../engine/engine.ts";
 import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
-import { createOrder, type VariableSet } from "../../engine/variables.ts";
+import { type ConstantSet, createOrder, type VariableSet } from "../../engine/variables.ts";
 import { layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Part, Program, Role, Update } from "../../methods/method.ts";
 import { createSampling, type SamplerInputs, type SamplerPlan, type Sampling } from "../../models/diffusion/sampling.ts";
+import { parameterGroups } from "../../models/denoiser.ts";
+import type { Parameters } from "../../models/layers.ts";
+import { effective, initAdapter, merge } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
 import { compileStep, LEFT, scalars, type Step } from "../../models/training/step.ts";
 import { createTrained, savedState, type Trained } from "../../models/training/trained.ts";
@@ -27,9 +30,15 @@ export interface TrainerOptions {
   engine: EngineSettings;
 }
 
-/** A part of the method with its variables. */
+/** The set of a part's frozen parameters, beside the set of what is trained of it. */
+const BASE = "frozen.";
+
+/** A part of the method with its variables, and what of it stays as it is. */
 interface InTraining extends Part {
   trained: Trained;
+  frozen: Weights;
+  /** The frozen parameters as programs read them; none where all are trained. */
+  base?: ConstantSet;
 }
 
 /** The worker's methods; see engine/compute.ts. */
@@ -46,8 +55,11 @@ export async function create({ method: name, job, weights, start, engine: where 
   };
   const parts: Record<Role, InTraining> = Object.fromEntries(
     Object.entries(method.parts(kit)).map(([role, part]) => {
-      const trained = createTrained(engine, role, begin(role, part), { average: part.average !== undefined });
-      return [role, { ...part, trained }];
+      const groups = job.subject.spec ? parameterGroups(job.subject.spec) : {};
+      const adapted = initAdapter({ weights: begin(role, part), adapter: part.train, groups, seed: job.seed });
+      const trained = createTrained(engine, role, adapted.trained, { average: part.average !== undefined });
+      const base = Object.keys(adapted.frozen).length > 0 && { base: engine.constants(`${role}.frozen`, adapted.frozen) };
+      return [role, { ...part, trained, frozen: adapted.frozen, ...base }];
     }),
   );
   const frozen = Object.fromEntries(Object.entries(weights).map(([role, of]) => [role, engine.constants(role, of)]));
@@ -59,9 +71,22 @@ export async function create({ method: name, job, weights, start, engine: where 
     }
   }
 
-  /** The networks that a program looks at: parts as they are (or their EMA), and frozen ones. */
-  const readSets = (roles: readonly Role[] = [], set: "network" | "average" = "network") =>
-    Object.fromEntries(roles.map((role) => [role, parts[role]?.trained[set] ?? frozen[role]!]));
+  /** The sets of the networks that a program looks at: parts as they are (or their EMA), and frozen ones. */
+  const readSets = (roles: readonly Role[] = [], set: "network" | "average" = "network"): Record<string, VariableSet | ConstantSet> =>
+    Object.fromEntries(
+      roles.flatMap((role) => {
+        const part = parts[role];
+        if (!part) return [[role, frozen[role] as ConstantSet]];
+        return [[role, part.trained[set] ?? part.trained.network], ...(part.base ? [[BASE + role, part.base] as const] : [])];
+      }),
+    );
+  /** All parameters of a network, of what is trained and what is frozen of it. */
+  const whole = (role: Role, trained: Parameters, sets: Record<string, Tensors>): Parameters => {
+    const part = parts[role];
+    return part?.base ? effective({ trained, frozen: sets[BASE + role] as Parameters, adapter: part.train }) : trained;
+  };
+  const wholes = (roles: readonly Role[] = [], sets: Record<string, Tensors>): Record<Role, Parameters> =>
+    Object.fromEntries(roles.map((role) => [role, whole(role, sets[role] as Parameters, sets)]));
   const chosen = <T>(from: Record<string, T>, keys: readonly string[] = []): Record<string, T> =>
     Object.fromEntries(keys.map((key) => [key, from[key] as T]));
 
@@ -70,21 +95,21 @@ export async function create({ method: name, job, weights, start, engine: where 
       engine,
       name: `${name}: ${program}`,
       trained: parts[trains]!.trained,
-      others: readSets(reads),
+      others: { ...readSets(reads), ...(parts[trains]?.base && { [BASE + trains]: parts[trains].base }) },
       inputs,
       optimiser: own.optimiser ?? optimiser,
       batch: batch ?? optimiser.batch,
       accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece
       leaves: chosen(left, Object.keys(leaves ?? {})),
       takes: chosen(left, takes),
-      loss: (parameters, given, read) => loss(parameters, given, read),
+      loss: (parameters, given, sets) => loss(whole(trains, parameters, sets), given, wholes(reads, sets)),
     });
   const compileLook = (program: string, { reads, inputs, outputs }: Look): Promise<Compiled> =>
     engine.compile({
       name: `${name}: ${program}`,
       sets: readSets(reads, "average"),
       inputs,
-      run: (read, given) => ({ outputs: outputs(read as Record<Role, Tensors>, given as Tensors) }),
+      run: (sets, given) => ({ outputs: outputs(wholes(reads, sets), given as Tensors) }),
     });
 
   const steps = new Map<string, Promise<Step>>();
@@ -106,9 +131,15 @@ export async function create({ method: name, job, weights, start, engine: where 
   const inOrder = createOrder();
   const sampling = (of: "average" | "network", batch: number): Promise<Sampling> => {
     const { spec } = job.subject;
-    const part = parts[method.makes]?.trained;
-    if (!spec || !part) throw new Error(`Method "${name}" makes nothing that is sampled`);
-    return createSampling({ engine, spec, network: part[of] ?? part.network, plan: samplerPlan(method, job), batch });
+    const role = method.makes;
+    if (!spec || !parts[role]) throw new Error(`Method "${name}" makes nothing that is sampled`);
+    const { trained, base, train } = parts[role];
+    const adapted = base && {
+      frozen: base,
+      whole: (some: Parameters, rest: Parameters) => effective({ trained: some, frozen: rest, adapter: train }),
+    };
+    const network = trained[of] ?? trained.network;
+    return createSampling({ engine, spec, network, ...(adapted && { adapted }), plan: samplerPlan(method, job), batch });
   };
 
   return {
@@ -130,7 +161,11 @@ export async function create({ method: name, job, weights, start, engine: where 
       const { trained } = parts[role] as InTraining;
       return (trained[set] ?? trained.network).read();
     },
-    whole: async ({ trained }: { role: Role; trained: Weights }): Promise<Weights> => trained,
+    /** All parameters of a part for what is trained of it, ready for a file. */
+    whole: async ({ role, trained }: { role: Role; trained: Weights }): Promise<Weights> => {
+      const { frozen, train } = parts[role] as InTraining;
+      return merge({ trained, frozen, adapter: train });
+    },
     ...savedState(
       Object.fromEntries(
         Object.entries(parts).flatMap(([role, { trained }]) =>

@@ -3,7 +3,7 @@ import { createEngine, type Engine } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { applyDit, initDit } from "../../models/families/dit.ts";
+import { dit } from "../../models/families/dit.ts";
 import type { OptimiserSettings } from "../../schemas/settings.ts";
 import { createTraining, type Training } from "../../models/training/training.ts";
 import { assert, suite } from "../harness.ts";
@@ -33,12 +33,12 @@ function training(engine: Engine, accumulate: number): Promise<Training> {
   return createTraining({
     engine,
     name: "step",
-    weights: perturbed(initDit(config, 0), 0.05),
+    weights: perturbed(dit.init(config, 0), 0.05),
     optimiser: { ...settings, accumulate } as OptimiserSettings,
     inputs: { x: { shape }, target: { shape }, noiseLevel: { shape: [BATCH] }, scale: { shape: [] } },
     loss: (parameters, inputs) => {
       const { x, target, noiseLevel, scale } = inputs as Record<"x" | "target" | "noiseLevel" | "scale", Tensor>;
-      const made = applyDit(config, parameters, { x, noiseLevel });
+      const made = dit.apply(config, parameters, { x, noiseLevel });
       return { loss: tf.mul(tf.mean(tf.square(tf.sub(made, target))), scale), metrics: { largest: tf.mean(made) } };
     },
   });

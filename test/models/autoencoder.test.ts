@@ -5,12 +5,12 @@ import { countWeights } from "../../engine/weights.ts";
 import {
   type AutoencoderConfig,
   autoencoderConfig,
-  autoencoderLoss,
   decode,
   encode,
   initAutoencoder,
   latentShape,
 } from "../../models/codecs/autoencoder.ts";
+import { autoencoderLoss } from "../../models/losses/reconstruction.ts";
 import { similarity, structureLoss } from "../../models/losses/structure.ts";
 import { methodFor, ownSettings } from "../../methods/registry.ts";
 import { settingsSchema } from "../../recipes/settings.ts";

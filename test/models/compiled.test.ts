@@ -50,10 +50,11 @@ for (const [kind, condition] of [
         run: (sets, { x, g, z, mask, ...given }) => {
           const loss = (...values: Tensor[]) => {
             const parameters = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
-            const vector = embedConditions(spec, parameters, given)!;
-            const score = (sample: Tensor) => applyDiscriminator(config, parameters, { x: sample, z: z!, condition: vector });
+            const condition = embedConditions(spec, parameters, given);
+            const score = (sample: Tensor) => applyDiscriminator(config, parameters, { x: sample, z: z!, condition });
             const one = (t: Tensor) => tf.slice(t, 0, 1);
-            const alone = (sample: Tensor) => applyDiscriminator(config, parameters, { x: sample, z: one(z!), condition: one(vector) });
+            const alone = (sample: Tensor) =>
+              applyDiscriminator(config, parameters, { x: sample, z: one(z!), condition: { vector: one(condition.vector!) } });
             const fake = mixAndMatch({ generated: g!, real: x!, mask: mask! });
             const game = discriminatorLoss({ real: score(x!), fake: score(fake) });
             return tf.add(game, tf.mul(r1Penalty({ discriminate: alone, x: one(x!) }), 0.1));

@@ -122,7 +122,7 @@ test("under noise it judges the noisy latent at its level: none is the clean lat
   const config = create("dit");
   const parameters = toParameters(perturbed(start(config).weights, 0.05));
   const { sigmaData } = config.spec.diffusion;
-  const condition = embedConditions(config.spec, parameters, label([0, 1, 2]))!;
+  const condition = embedConditions(config.spec, parameters, label([0, 1, 2]));
   const [x, z] = [latents("x"), latents("z")];
   const judged = (of: Tensor, sigmas: number[], disturbing: Tensor) => {
     const { sigma, cIn, cNoise } = noiseLevels(createParameterisation(config.spec.diffusion), sigmas);
@@ -143,7 +143,7 @@ test("captions condition it through the teacher's text encoder", () => {
   const config = create("dit", "caption");
   const parameters = toParameters(start(config).weights);
   const tokens = tf.tensor2d([20, 21, 1, 0, 0, 0, 30, 1, 0, 0, 0, 0], [2, 6], "int32");
-  const condition = embedConditions(config.spec, parameters, { tokens, keep: tf.ones([2]) })!;
+  const condition = embedConditions(config.spec, parameters, { tokens, keep: tf.ones([2]) });
   const logits = applyDiscriminator(config, parameters, { x: latents("x", 2), z: latents("z", 2), condition });
   assert.equal(
     logits.map(({ shape }) => shape[0]),

@@ -68,7 +68,8 @@ test("what judges the whole does not mind where things are, as long as the featu
 
 test("conditions count, and a row is judged by its own latent and condition alone", () => {
   const parameters = heads(6);
-  const judge = (x: Tensor, condition: Tensor) => applyProjected(config, { heads: parameters, features }, { x, condition });
+  const judge = (x: Tensor, condition: Tensor) =>
+    applyProjected(config, { heads: parameters, features }, { x, condition: { vector: condition } });
   const [x, condition] = [latents("x"), vectors("c")];
   const logits = judge(x, condition);
   assert.ok(largest(logits, judge(x, vectors("other"))) > 1e-3);
@@ -79,7 +80,7 @@ test("conditions count, and a row is judged by its own latent and condition alon
 test("with the other factors fixed a logit is affine in the condition, as a projection is", () => {
   const parameters = heads(6);
   const x = latents("x");
-  const judge = (condition: Tensor) => applyProjected(config, { heads: parameters, features }, { x, condition });
+  const judge = (condition: Tensor) => applyProjected(config, { heads: parameters, features }, { x, condition: { vector: condition } });
   const [a, b] = [vectors("a"), vectors("b")];
   const middle = judge(tf.div(tf.add(a, b), 2));
   const [of, other] = [judge(a), judge(b)];

@@ -1,6 +1,7 @@
 /** Our own autoencoder, trained on a store of pixels: the result is a codec. */
 import { hashWeights } from "../../../engine/weights.ts";
 import { autoencoderConfig, latentShape } from "../../../models/codecs/autoencoder.ts";
+import { isPixels } from "../../../models/codecs/codecs.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { readCodec, writeCodec } from "../../runs/model.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
@@ -12,7 +13,7 @@ import { type Pretraining, trainingOn } from "./pretraining.ts";
 export async function prepareAutoencoder(pretraining: Pretraining): Promise<Training<void>> {
   const { store, data, out, own, optimiser, settings, context } = pretraining;
   const { imageSize, encoder } = store.manifest;
-  if (encoder.kind !== "pixel") {
+  if (!isPixels(encoder.kind)) {
     throw new Failure(
       `Cannot train an autoencoder on ${data}: it holds "${encoder.kind}" latents. Ingest the images with --set encoder.kind=pixel.`,
     );

@@ -164,7 +164,7 @@ async function openImages(folder: string, { spec, statistics }: Denoiser["descri
       `Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ${spec.shape}. Name the store it was trained on (train.images).`,
     );
   }
-  if (spec.network.condition === "class") checkClasses(store, spec.classes);
+  checkClasses(store, spec);
   return { store, scale: { statistics, sigmaData: spec.diffusion.sigmaData } };
 }
 

@@ -2,8 +2,7 @@
 import { hashWeights } from "../../../engine/weights.ts";
 import { createConditions } from "../../../models/conditions.ts";
 import type { DenoiserSpec } from "../../../models/denoiser.ts";
-import { createTokenizer, learnTokenizer } from "../../../models/text/tokenizer.ts";
-import { Failure } from "../../../schemas/failure.ts";
+import { learnConditions } from "../../../models/encoders/own.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, imageRows, measuringOf, sampleEvenly } from "../../runs/watch.ts";
@@ -21,15 +20,9 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const { network, diffusion, seed, engine } = settings;
   const { statistics } = summary;
   const codec = await readCodec(data);
-  const captions = network.condition === "caption" ? await captionsOf(store) : [];
-  const tokenizer = captions.length > 0 ? learnTokenizer({ captions, vocabulary: network.vocabulary }) : undefined;
   const { classes, shape } = store.manifest;
-  if (network.condition === "class" && classes.length === 0) {
-    throw new Failure(
-      `Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`,
-    );
-  }
-  const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary: tokenizer ? createTokenizer(tokenizer).size : 0 };
+  const { captions, tokenizer, vocabulary } = await learnConditions({ network, data, classes, captions: () => captionsOf(store) });
+  const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary };
   const conditions = createConditions({ spec, tokenizer });
   const group = settings.pretrain.teacher;
   const start = group.from ? { teacher: await startFrom(group.from, spec, "pretrain.teacher.from") } : undefined;

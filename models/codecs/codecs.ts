@@ -1,0 +1,83 @@
+/** Every codec by its name, and what the rest of the program asks of one. */
+import * as z from "zod";
+import type { Tensor } from "../../engine/tfjs.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Parameters } from "../layers.ts";
+import { autoencoder } from "./autoencoder.ts";
+import { type Codec, type CodecDescription, type CodecKind, describedBy } from "./codec.ts";
+import { pixel } from "./pixel.ts";
+import { taesd } from "./taesd.ts";
+
+export type { CodecDescription, Codec };
+
+type Kind = Settings["encoder"]["kind"];
+
+/** A codec whose config is hidden in it. */
+interface BoundCodec extends Pick<CodecKind, "open" | "planned"> {
+  network?: (config: unknown) => CodecFunctions;
+}
+
+/** Images [b, h, w, 3] in [-1, 1] to raw latents [b, h', w', c], and back: traced functions. */
+export interface CodecFunctions {
+  encode: (parameters: Parameters, images: Tensor) => Tensor;
+  decode: (parameters: Parameters, latents: Tensor) => Tensor;
+}
+
+function bound<C>({ open, planned, network }: CodecKind<C>): BoundCodec {
+  if (!network) return { open, planned };
+  return {
+    ...{ open, planned },
+    network: (given) => {
+      const config = given as C; // read by the codec's own schema
+      return {
+        encode: (parameters, images) => network.encode(config, parameters, images),
+        decode: (parameters, latents) => network.decode(config, parameters, latents),
+      };
+    },
+  };
+}
+
+const codecs: Readonly<Record<Kind, BoundCodec>> = { pixel: bound(pixel), autoencoder: bound(autoencoder), taesd: bound(taesd) };
+
+/** The content of codec.json: of any codec, with the config that its own file asks for. */
+export const codecDescription: z.ZodType<CodecDescription> = z.discriminatedUnion("kind", [
+  describedBy(pixel),
+  describedBy(autoencoder),
+  describedBy(taesd),
+]);
+
+function codecOf(kind: string): BoundCodec {
+  if (Object.hasOwn(codecs, kind)) return codecs[kind as Kind];
+  throw new Failure(
+    `Cannot use a codec of kind "${kind}": there are ${Object.keys(codecs).join(", ")}. Update onestep, or make the folder anew.`,
+  );
+}
+
+/** The codec that the settings ask for, at the size of the images; `read` reads the one that a run folder holds. */
+export async function codecOfSettings(
+  { encoder, images }: Pick<Settings, "encoder" | "images">,
+  read: (folder: string) => Promise<Codec>,
+): Promise<Codec> {
+  return codecOf(encoder.kind).open({ path: encoder.path, imageSize: images.size, read });
+}
+
+/** What a codec computes; undefined where latents are the pixels themselves. */
+export function codecFunctions({ kind, config }: Pick<CodecDescription, "kind" | "config">): CodecFunctions | undefined {
+  return codecOf(kind).network?.(config);
+}
+
+/** Whether latents of that kind are the images' own pixels, in [-1, 1]: exact, whatever batch they were made in. */
+export function isPixels(kind: string): boolean {
+  return Object.hasOwn(codecs, kind) && codecs[kind as Kind].network === undefined;
+}
+
+/** Whether these settings ask for a codec that no one has trained yet, but that `pretrain` can train. */
+export function isYetToTrain({ kind, path }: Pick<Settings["encoder"], "kind" | "path">): boolean {
+  return codecOf(kind).planned !== undefined && !path;
+}
+
+/** Latent shape [height, width, channels] of a codec that is yet to be trained with these settings. */
+export function plannedShape(settings: Pick<Settings, "encoder" | "images" | "pretrain">): CodecDescription["shape"] | undefined {
+  return isYetToTrain(settings.encoder) ? codecOf(settings.encoder.kind).planned?.(settings) : undefined;
+}

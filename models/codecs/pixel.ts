@@ -1,0 +1,10 @@
+/** No codec at all: the pixels of small images, scaled to [-1, 1], are the latents. */
+import type { CodecKind } from "./codec.ts";
+
+export const pixel = {
+  kind: "pixel",
+  open: async ({ imageSize }) => ({
+    description: { kind: "pixel", imageSize, shape: [imageSize, imageSize, 3], hash: "pixel" },
+    weights: {},
+  }),
+} satisfies CodecKind;
