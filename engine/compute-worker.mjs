@@ -2,6 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 if (workerData.module.endsWith(".ts") && !process.features.typescript) (await import("tsx/esm/api")).register();
+const { transferables } = await import(workerData.transferables);
 const { create } = await import(workerData.module);
 
 const api = create(workerData.options);
@@ -18,7 +19,7 @@ parentPort.on("message", ({ id, method, argument }) => {
     try {
       const methods = await api;
       const result = method === "" ? undefined : await methods[method](argument);
-      parentPort.postMessage({ id, result }, [...buffersOf(result)]);
+      parentPort.postMessage({ id, result }, transferables(result));
     } catch (error) {
       reject(id, error);
     }
@@ -33,15 +34,4 @@ function reject(id, error) {
   } catch {
     parentPort.postMessage({ id, error: new Error(String(error?.message ?? error)), details: { name: error?.name } });
   }
-}
-
-/** The buffers of the typed arrays in a result that fill theirs: they are moved to the caller, not copied. */
-function buffersOf(value, found = new Set()) {
-  if (ArrayBuffer.isView(value)) {
-    const { buffer, byteLength } = value;
-    if (buffer instanceof ArrayBuffer && byteLength > 0 && byteLength === buffer.byteLength) found.add(buffer);
-  } else if (typeof value === "object" && value !== null) {
-    for (const part of Object.values(value)) buffersOf(part, found);
-  }
-  return found;
 }

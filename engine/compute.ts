@@ -4,13 +4,19 @@
  * Buffers in arguments are copied, or moved where `transfer` says so; those in results are moved, so a method hands
  * over what it returns.
  */
+import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+
+export { transferables } from "./transferables.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: the methods of a compute module are whatever it declares
 export type Methods = Record<string, (argument: any) => Promise<unknown>>;
 
 export interface CallOptions {
-  /** Buffers to move instead of copying, once the call is sent. Until then the caller must leave them alone. */
+  /**
+   * Buffers to move instead of copying, once the call is sent. Until then the caller must leave them alone, and from then
+   * on they are empty here. {@link transferables} collects all of an argument's that nobody else looks into.
+   */
   transfer?: ArrayBuffer[];
   /** Gives up this one call: it is rejected with the signal's reason, and not begun where it has not been yet. */
   signal?: AbortSignal;
@@ -77,7 +83,7 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   // In the published package everything is built JavaScript, this file too.
   const href = import.meta.url.endsWith(".ts") ? module.href : module.href.replace(/\.ts$/, ".js");
   const worker = new Worker(entry, {
-    workerData: { module: href, options: options.options },
+    workerData: { module: href, options: options.options, transferables: new URL(`./transferables${extname(href)}`, import.meta.url).href },
     ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
   });
   const waiting: Call[] = [];

@@ -1,6 +1,6 @@
 /** Compute workers: calls, errors, ends, and the thread that waits for them. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { startCompute } from "../../engine/compute.ts";
+import { startCompute, transferables } from "../../engine/compute.ts";
 import { assert, suite } from "../harness.ts";
 import type { Calculator } from "./calculator.ts";
 
@@ -23,6 +23,33 @@ test("calls are answered in order, buffers are copied or moved, errors keep what
   assert.is(await compute.call("count", undefined), 4, "it goes on after an error");
   await compute.close();
   await assert.rejects(compute.call("count", undefined), /calculator.*closed/);
+});
+
+test("transferables are the buffers that a value's arrays fill, each once, at any depth", async () => {
+  const whole = new Float32Array(4);
+  const pixels = new Uint8Array(3);
+  const part = new Float32Array(8).subarray(2, 4);
+  const shared = new Int32Array(new SharedArrayBuffer(8));
+  const value: Record<string, unknown> = {
+    a: whole,
+    again: [whole, { pixels }],
+    part,
+    shared,
+    empty: new Float32Array(0),
+    none: null,
+    n: 3,
+  };
+  value.itself = value;
+  assert.equal(transferables(value), [whole.buffer, pixels.buffer]);
+  assert.equal(transferables(part.buffer), [], "a buffer that no array stands for is not taken");
+  assert.equal(transferables(undefined), []);
+
+  const compute = await start();
+  assert.equal(await compute.call("double", whole, { transfer: transferables(whole) }), new Float32Array(4));
+  assert.is(whole.length, 0, "moved");
+  assert.equal(await compute.call("double", part, { transfer: transferables(part) }), new Float32Array(2));
+  assert.is(part.length, 2, "a part is copied");
+  await compute.close();
 });
 
 test("a module that does not start rejects with its own error", async () => {
