@@ -25,6 +25,8 @@ export interface Value {
   name?: string;
   constant?: Values;
   broadcastOf?: Value;
+  /** It follows from frozen weights outside of the model alone, so that nobody folds it: it is computed in every run. */
+  unfolded?: boolean;
 }
 
 export interface Constant {
@@ -109,7 +111,10 @@ export function createGraph(traits: Traits): Graph {
     const key = `${op}(${names.join()})${JSON.stringify(attributes)}`;
     const shared = known.get(key);
     if (shared) return outputs.map(({ shape }, i) => ({ ...(shared[i] as Value), shape }));
-    const values = outputs.map(({ shape, dtype }): Value => ({ shape, dtype, name: `v${counter++}` }));
+    const isFixed = (input: Value | string): boolean =>
+      typeof input === "string" || input.unfolded || input.constant !== undefined || input.broadcastOf?.constant !== undefined;
+    const unfolded = inputs.some((input) => typeof input !== "string" && input.unfolded) && inputs.every(isFixed);
+    const values = outputs.map(({ shape, dtype }): Value => ({ shape, dtype, name: `v${counter++}`, ...(unfolded && { unfolded }) }));
     const node = { op, inputs: names, outputs: values.map(({ name }) => name as string), attributes };
     nodes.push(node);
     for (const output of node.outputs) producers.set(output, { node, inputs });
