@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 
 /** Named parameters of a network, row-major, e.g. "blocks.0.attention.qkv.kernel". */
 export type Weights = Record<string, { shape: number[]; data: Float32Array }>;
@@ -48,12 +48,23 @@ export function countWeights(weights: Shapes): number {
 /** sha256 (hex) over names, shapes and float32 bits, in name order: the identity of a network's weights. */
 export function hashWeights(weights: Weights): string {
   const hash = createHash("sha256");
+  for (const name of Object.keys(weights).sort()) addTensor(hash, name, weights[name] as Weights[string]);
+  return hash.digest("hex");
+}
+
+/** {@link hashWeights} of weights that may lie in files, of which one tensor at a time is in memory. */
+export async function hashFrozen(weights: FrozenWeights): Promise<string> {
+  const hash = createHash("sha256");
   for (const name of Object.keys(weights).sort()) {
-    const { shape, data } = weights[name] as Weights[string];
-    hash.update(`${JSON.stringify([name, shape])}\n`);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const tensor = weights[name] as FrozenWeights[string];
+    addTensor(hash, name, { shape: tensor.shape, data: isInFile(tensor) ? await tensor.read() : tensor.data });
   }
   return hash.digest("hex");
+}
+
+function addTensor(hash: Hash, name: string, { shape, data }: Weights[string]): void {
+  hash.update(`${JSON.stringify([name, shape])}\n`);
+  hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }
 
 /** A deep copy, e.g. the start of an exponential moving average. */
