@@ -53,6 +53,8 @@ export interface EngineOptions {
   profile?: string;
   /** The bytes, as float32, from which a set of frozen weights is not baked into programs; 128 MiB unless given. */
   bakedBytes?: number;
+  /** The bytes of memory that a program with large frozen weights may take; what is available unless given. */
+  memoryBytes?: number;
   /** The folder optimised graphs are kept in; false keeps none. Unless given, `cacheFolder()` of cache.ts. */
   cache?: string | false;
 }
@@ -74,7 +76,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 }
 
 async function compiledEngine(device: Device, options: EngineOptions): Promise<Engine> {
-  const { threads = 0, precision = "single", profile, bakedBytes = BAKED_BYTES, cache: folder = cacheFolder() } = options;
+  const { threads = 0, precision = "single", profile, bakedBytes = BAKED_BYTES, memoryBytes, cache: folder = cacheFolder() } = options;
   const memory = await createMemory(device);
   const inOrder = createOrder();
   const cache = folder ? openCache({ folder }) : undefined;
@@ -94,7 +96,7 @@ async function compiledEngine(device: Device, options: EngineOptions): Promise<E
     compile: async (spec) => {
       const path = profile === undefined ? undefined : `${profile}-${compiled++}`;
       const session = { device, threads, profile: path, cache };
-      const made = await compileProgram(spec, { session, precision, memory, inOrder, frozen, bakedBytes });
+      const made = await compileProgram(spec, { session, precision, memory, inOrder, frozen, bakedBytes, memoryBytes });
       sessions.push(made.session);
       return made.program;
     },

@@ -9,6 +9,7 @@ import {
   type Trace,
   traceProgram,
 } from "./program.ts";
+import { availableMemory, checkFootprint } from "./footprint.ts";
 import { type Placed, placeFrozen } from "./frozen.ts";
 import { type Precision, soundInHalf } from "./precision.ts";
 import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
@@ -24,12 +25,14 @@ export interface Surroundings {
   frozen: Map<ConstantSet, Promise<Record<string, Placed>>>;
   /** The bytes from which a set of frozen weights is large (see frozen.ts). */
   bakedBytes: number;
+  /** The bytes of memory that a program with large frozen weights may take; what is available unless given. */
+  memoryBytes?: number;
 }
 
 /** Compiles a program for the device. Whoever calls releases the session. */
 export async function compileProgram<S extends Sets>(
   spec: ProgramSpec<S>,
-  { session: options, precision, memory, inOrder, frozen, bakedBytes }: Surroundings,
+  { session: options, precision, memory, inOrder, frozen, bakedBytes, memoryBytes }: Surroundings,
 ): Promise<{ program: Program; session: ort.InferenceSession }> {
   const { device } = options;
   checkSets(spec, device);
@@ -42,6 +45,8 @@ export async function compileProgram<S extends Sets>(
     placed.set(set, await placing);
   }
   const trace = traceProgram(spec, { frozen: placed, fusesProducts: device !== "webgpu" });
+  const footprint = trace.footprint();
+  if (footprint) checkFootprint(spec.name, footprint, memoryBytes ?? availableMemory());
   // Where memory is the device's own every run fetches all outputs there and copies what is wanted: the Node binding of
   // 1.30 never unbinds an output, and mixes up the results of runs that fetch different ones.
   const stays = ({ dtype }: { dtype: string }): boolean => memory.isSeparate && (dtype === "float32" || dtype === "int32");

@@ -13,6 +13,7 @@ import "./composed.ts";
 import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
+import { type Footprint, footprintOf } from "./footprint.ts";
 import type { Placed } from "./frozen.ts";
 import { type Node, reachable, type Traits } from "./graph.ts";
 import { mappedTensors } from "./mapped.ts";
@@ -20,6 +21,7 @@ import { encodeModel, type Port } from "./onnx.ts";
 import { halveProducts, type Product, productOf } from "./precision.ts";
 import type { Tensor } from "./tfjs.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
+import { elements } from "./weights.ts";
 
 export type Tensors = Record<string, Tensor>;
 export type Sets = Record<string, VariableSet | ConstantSet>;
@@ -56,6 +58,8 @@ export interface Trace {
   writes: { port: string; set: VariableSet; key: string }[];
   outputs: Port[];
   nodes: number;
+  /** The memory it takes where its frozen weights are large; undefined where all are baked. */
+  footprint: () => Footprint | undefined;
   /** The kinds of products in the model, each once. */
   products: () => Product[];
   /** The model with the kinds of products of these keys in float16 (see precision.ts). */
@@ -138,8 +142,11 @@ export function traceProgram<S extends Sets>(
     spec.name,
     given.flatMap(({ port, placed }) => (placed?.place === "file" ? [{ port, tensor: placed.tensor }] : [])),
   );
-  const outside = given.flatMap(({ port, placed }) => (placed && placed.place !== "baked" && placed.unfolded ? [port] : []));
-  const ordered = outside.length === 0 ? nodes : preparingFirst(nodes, [...outside, ...constants.map(({ name }) => name)]);
+  const outside = given.flatMap(({ port, shape, placed }) =>
+    placed && placed.place !== "baked" && placed.unfolded ? [{ port, shape, placed }] : [],
+  );
+  const fixed = [...outside.map(({ port }) => port), ...constants.map(({ name }) => name)];
+  const ordered = outside.length === 0 ? nodes : preparingFirst(nodes, fixed);
   const encode = (encoded: Node[]): Uint8Array =>
     encodeModel({ inputs: [...inputs, ...readPorts], outputs: ports, nodes: [...widening, ...encoded], constants, mapped });
   const kind = (node: Node): Product | undefined => productOf(node, graph);
@@ -147,6 +154,16 @@ export function traceProgram<S extends Sets>(
     model: encode(ordered),
     inputs: inputs.map(({ name }) => name.slice("in/".length)),
     ...{ folder, reads, writes, outputs, nodes: nodes.length },
+    footprint: () => {
+      if (outside.length === 0) return undefined;
+      const wide = new Map(outside.map(({ port, shape }) => [port, 4 * elements(shape)]));
+      const weights = outside.reduce(
+        (sum, { placed, port }) => sum + (placed.place === "file" ? placed.tensor.byteLength : (wide.get(port) as number)),
+        0,
+      );
+      const bytesOf = (name: string): number => wide.get(name) ?? graph.bytesOf(name);
+      return footprintOf([...widening, ...ordered], { weights, outputs: ports.map(({ name }) => name), bytesOf });
+    },
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
     halved: (keys) => encode(halveProducts(ordered, (node) => keys.has(kind(node)?.key ?? ""))),
   };
