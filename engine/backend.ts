@@ -172,9 +172,12 @@ function withShape(value: Value, shape: number[]): Value {
       : graph().add("Reshape", [value, graph().integers(shape)], shape, value.dtype);
 }
 
-/** A tensor that stands for an input or variable called `name` of the graph being traced. */
-export function placeholder(name: string, shape: readonly number[], dtype: DType): Tensor {
-  const dataId = backend.store({ name, shape: [...shape], dtype });
+/**
+ * A tensor that stands for an input or variable called `name` of the graph being traced; `unfolded` where it is a frozen
+ * weight (see Value).
+ */
+export function placeholder(name: string, shape: readonly number[], dtype: DType, unfolded = false): Tensor {
+  const dataId = backend.store({ name, shape: [...shape], dtype, ...(unfolded && { unfolded }) });
   return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtype as tf.DataType });
 }
 

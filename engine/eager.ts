@@ -5,7 +5,7 @@
 import { checkInput, checkUpdate, type InputArray, type Program, type ProgramSpec, type Sets, type Tensors } from "./program.ts";
 import { tf, type Tensor } from "./tfjs.ts";
 import { checkValues, type InOrder, type Variable, type VariableSet } from "./variables.ts";
-import type { Weights } from "./weights.ts";
+import { inMemory, type Weights } from "./weights.ts";
 
 /** Loads the user's own tfjs-node, which registers the backend "tensorflow"; throws an Error that says how to install it. */
 export async function loadTensorflow(): Promise<void> {
@@ -97,7 +97,7 @@ export function eagerProgram<S extends Sets>(
     for (const name of Object.keys(spec.inputs)) checkInput(spec, name, inputs[name]);
     const copies = new Map<Sets[string], Weights>();
     for (const set of Object.values(spec.sets)) {
-      if (set.kind === "constants") copies.set(set, set.weights);
+      if (set.kind === "constants") copies.set(set, await inMemory(set.weights));
       else if (!isHeld(set)) copies.set(set, await set.read());
     }
     await choose(backend);

@@ -6,11 +6,12 @@ import { cacheFolder, openCache } from "./cache.ts";
 import { createEagerVariables, disposeEagerVariables, eagerProgram, loadTensorflow } from "./eager.ts";
 import { compileProgram } from "./executable.ts";
 import { createMemory } from "./memory.ts";
+import { BAKED_BYTES, type Placed } from "./frozen.ts";
 import type { Precision } from "./precision.ts";
 import type { Program, ProgramSpec, Sets } from "./program.ts";
 import type { Device, ort } from "./session.ts";
-import { type ConstantSet, createOrder, createVariables, freeSlots, type Slot, type VariableSet } from "./variables.ts";
-import type { Weights } from "./weights.ts";
+import { type ConstantSet, createOrder, createVariables, freeSlots, type VariableSet } from "./variables.ts";
+import type { FrozenWeights, Weights } from "./weights.ts";
 
 export type { Program } from "./program.ts";
 
@@ -19,8 +20,12 @@ export interface Engine {
   precision: Precision;
   /** A named set of variables, which programs read and update. It stays on the device between runs. */
   variables: (name: string, weights: Weights) => VariableSet;
-  /** Frozen weights, baked into the programs that use them or, on WebGPU, shared between them. */
-  constants: (name: string, weights: Weights) => ConstantSet;
+  /**
+   * Frozen weights, in memory or in safetensors files. Small sets are baked into the programs that use them; of large ones,
+   * and on WebGPU, programs share the tensors, and on the CPU those in files stay there (see frozen.ts). Let the files be
+   * as they are until the engine is disposed of: they are mapped.
+   */
+  constants: (name: string, weights: FrozenWeights) => ConstantSet;
   /** Traces a program for its shapes and makes it ready to run. */
   compile: <S extends Sets>(spec: ProgramSpec<S>) => Promise<Program>;
   /**
@@ -46,6 +51,10 @@ export interface EngineOptions {
   precision?: Precision;
   /** The start of a file's path: writes a profile of each program there when the engine is disposed of. */
   profile?: string;
+  /** The bytes, as float32, from which a set of frozen weights is not baked into programs; 128 MiB unless given. */
+  bakedBytes?: number;
+  /** The bytes of memory that a program with large frozen weights may take; what is available unless given. */
+  memoryBytes?: number;
   /** The folder optimised graphs are kept in; false keeps none. Unless given, `cacheFolder()` of cache.ts. */
   cache?: string | false;
 }
@@ -67,13 +76,13 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 }
 
 async function compiledEngine(device: Device, options: EngineOptions): Promise<Engine> {
-  const { threads = 0, precision = "single", profile, cache: folder = cacheFolder() } = options;
+  const { threads = 0, precision = "single", profile, bakedBytes = BAKED_BYTES, memoryBytes, cache: folder = cacheFolder() } = options;
   const memory = await createMemory(device);
   const inOrder = createOrder();
   const cache = folder ? openCache({ folder }) : undefined;
   const sessions: ort.InferenceSession[] = [];
   const sets: VariableSet[] = [];
-  const frozen = new Map<ConstantSet, Record<string, Slot>>();
+  const frozen = new Map<ConstantSet, Promise<Record<string, Placed>>>();
   let compiled = 0;
   return {
     device,
@@ -87,7 +96,7 @@ async function compiledEngine(device: Device, options: EngineOptions): Promise<E
     compile: async (spec) => {
       const path = profile === undefined ? undefined : `${profile}-${compiled++}`;
       const session = { device, threads, profile: path, cache };
-      const made = await compileProgram(spec, { session, precision, memory, inOrder, frozen });
+      const made = await compileProgram(spec, { session, precision, memory, inOrder, frozen, bakedBytes, memoryBytes });
       sessions.push(made.session);
       return made.program;
     },
@@ -95,7 +104,9 @@ async function compiledEngine(device: Device, options: EngineOptions): Promise<E
     dispose: () =>
       inOrder(async () => {
         for (const set of sets.splice(0)) freeSlots(set.variables, memory);
-        for (const slots of frozen.values()) freeSlots(slots, memory);
+        for (const placed of await Promise.all(frozen.values())) {
+          for (const at of Object.values(placed)) if (at.place === "input") freeSlots({ at: at.slot }, memory);
+        }
         frozen.clear();
         for (const session of sessions.splice(0)) await session.release();
         await memory.dispose();

@@ -9,6 +9,8 @@ import {
   type Trace,
   traceProgram,
 } from "./program.ts";
+import { availableMemory, checkFootprint } from "./footprint.ts";
+import { type Placed, placeFrozen } from "./frozen.ts";
 import { type Precision, soundInHalf } from "./precision.ts";
 import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
 import { advance, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
@@ -19,31 +21,42 @@ export interface Surroundings {
   precision: Precision;
   memory: Memory;
   inOrder: InOrder;
-  /** The frozen weights that programs share, by set. */
-  frozen: Map<ConstantSet, Record<string, Slot>>;
+  /** Where frozen weights lie, by set: programs share them. */
+  frozen: Map<ConstantSet, Promise<Record<string, Placed>>>;
+  /** The bytes from which a set of frozen weights is large (see frozen.ts). */
+  bakedBytes: number;
+  /** The bytes of memory that a program with large frozen weights may take; what is available unless given. */
+  memoryBytes?: number;
 }
 
 /** Compiles a program for the device. Whoever calls releases the session. */
 export async function compileProgram<S extends Sets>(
   spec: ProgramSpec<S>,
-  { session: options, precision, memory, inOrder, frozen }: Surroundings,
+  { session: options, precision, memory, inOrder, frozen, bakedBytes, memoryBytes }: Surroundings,
 ): Promise<{ program: Program; session: ort.InferenceSession }> {
   const { device } = options;
   checkSets(spec, device);
-  const trace = traceProgram(spec, { shared: memory.isSeparate, fusesProducts: device !== "webgpu" });
+  const placed = new Map<ConstantSet, Record<string, Placed>>();
+  for (const set of Object.values(spec.sets)) {
+    if (set.kind === "variables") continue;
+    const placing = frozen.get(set) ?? placeFrozen(set, { device, bakedBytes });
+    frozen.set(set, placing);
+    placing.catch(() => frozen.delete(set)); // its file cannot be read: the next program tries again
+    placed.set(set, await placing);
+  }
+  const trace = traceProgram(spec, { frozen: placed, fusesProducts: device !== "webgpu" });
+  const footprint = trace.footprint();
+  if (footprint) checkFootprint(spec.name, footprint, memoryBytes ?? availableMemory());
   // Where memory is the device's own every run fetches all outputs there and copies what is wanted: the Node binding of
   // 1.30 never unbinds an output, and mixes up the results of runs that fetch different ones.
   const stays = ({ dtype }: { dtype: string }): boolean => memory.isSeparate && (dtype === "float32" || dtype === "int32");
   const resident = [...trace.writes.map(({ port }) => port), ...trace.outputs.filter(stays).map(({ name }) => name)];
   const { model, notes } = precision === "half" ? await inHalf(trace, { device, program: spec.name }) : { model: trace.model, notes: [] };
-  const session = await createSession(model, { ...options, program: spec.name, resident });
+  const session = await createSession(model, { ...options, program: spec.name, resident, folder: trace.folder });
   const slotOf = (set: VariableSet | ConstantSet, key: string): Slot => {
     if (set.kind === "variables") return set.variables[key] as Slot;
-    const slots = frozen.get(set) ?? {};
-    frozen.set(set, slots);
-    const { shape, data } = set.weights[key] as { shape: number[]; data: Float32Array };
-    slots[key] ??= { shape, initial: data };
-    return slots[key];
+    const { slot } = (placed.get(set) as Record<string, Placed>)[key] as Placed & { place: "input" };
+    return slot;
   };
   const reads = trace.reads.map(({ port, set, key }) => ({ port, slot: slotOf(set, key) }));
   const writes = trace.writes.map(({ port, set, key }) => ({ port, slot: slotOf(set, key) }));

@@ -25,6 +25,8 @@ export interface Value {
   name?: string;
   constant?: Values;
   broadcastOf?: Value;
+  /** It follows from frozen weights outside of the model alone, so that nobody folds it: it is computed in every run. */
+  unfolded?: boolean;
 }
 
 export interface Constant {
@@ -55,12 +57,16 @@ export interface Graph extends Traits {
   indices: (shape: readonly number[], values: readonly number[]) => string;
   /** A float scalar. */
   scalar: (value: number, dtype?: DType) => Value;
+  /** The bytes that the value called `name` takes, where a node makes it; else 0. */
+  bytesOf: (name: string) => number;
   /** The node that made the value called `name`, if a node did. */
   producer: (name: string) => { node: Node; inputs: (Value | string)[] } | undefined;
 }
 
 export const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+
+const BYTES: Record<DType, number> = { float32: 4, int32: 4, bool: 1, int64: 8 };
 
 /** Elements of a constant in the layout ONNX stores for `dtype`. */
 export function toStored(values: ArrayLike<number>, dtype: DType): Values {
@@ -77,6 +83,7 @@ export function createGraph(traits: Traits): Graph {
   const nodes: Node[] = [];
   const constants: Constant[] = [];
   const known = new Map<string, Value[]>(); // node key -> its outputs, so that equal nodes are shared
+  const sizes = new Map<string, number>();
   const producers = new Map<string, { node: Node; inputs: (Value | string)[] }>();
   let counter = 0;
 
@@ -109,7 +116,11 @@ export function createGraph(traits: Traits): Graph {
     const key = `${op}(${names.join()})${JSON.stringify(attributes)}`;
     const shared = known.get(key);
     if (shared) return outputs.map(({ shape }, i) => ({ ...(shared[i] as Value), shape }));
-    const values = outputs.map(({ shape, dtype }): Value => ({ shape, dtype, name: `v${counter++}` }));
+    const isFixed = (input: Value | string): boolean =>
+      typeof input === "string" || input.unfolded || input.constant !== undefined || input.broadcastOf?.constant !== undefined;
+    const unfolded = inputs.some((input) => typeof input !== "string" && input.unfolded) && inputs.every(isFixed);
+    const values = outputs.map(({ shape, dtype }): Value => ({ shape, dtype, name: `v${counter++}`, ...(unfolded && { unfolded }) }));
+    for (const { name, shape, dtype } of values) sizes.set(name as string, size(shape) * BYTES[dtype]);
     const node = { op, inputs: names, outputs: values.map(({ name }) => name as string), attributes };
     nodes.push(node);
     for (const output of node.outputs) producers.set(output, { node, inputs });
@@ -131,7 +142,8 @@ export function createGraph(traits: Traits): Graph {
     constant: toStored([value], dtype),
   });
 
-  return { ...traits, nodes, constants, add, addMany, nameOf, integers, indices, scalar, producer: (name) => producers.get(name) };
+  const bytesOf = (name: string): number => sizes.get(name) ?? 0;
+  return { ...traits, nodes, constants, add, addMany, nameOf, integers, indices, scalar, bytesOf, producer: (name) => producers.get(name) };
 }
 
 /** The nodes and constants that `outputs` depend on, in order. */

@@ -5,7 +5,10 @@
 import type { Attribute, Constant, DType, Node } from "./graph.ts";
 
 const OPSET = 17; // the last opset in which every reduction but ReduceSum takes its axes as an attribute
-const ELEMENT: Record<DType, number> = { float32: 1, int32: 6, int64: 7, bool: 9 }; // TensorProto.DataType
+const ELEMENT: Record<DType | StoredDtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 }; // TensorProto.DataType
+
+/** Types that elements have in files alone: a program casts them to float32. */
+export type StoredDtype = "float16" | "bfloat16";
 
 export interface Port {
   name: string;
@@ -14,13 +17,35 @@ export interface Port {
   dtype: DType;
 }
 
+/**
+ * A tensor whose elements lie in a file. It is written as an input with a default value, which no run overrides: ONNX
+ * Runtime neither folds such a tensor's arithmetic into a copy nor keeps a packed copy of it.
+ */
+export interface Mapped {
+  name: string;
+  shape: readonly number[];
+  dtype: DType | StoredDtype;
+  /** The file's path below the folder that the session is given, with "/" between names. */
+  location: string;
+  offset: number;
+  byteLength: number;
+}
+
 /** The bytes of an ONNX model with the given inputs, outputs, nodes and constants. */
-export function encodeModel(model: { inputs: Port[]; outputs: Port[]; nodes: Node[]; constants: Constant[] }): Uint8Array {
+export function encodeModel(model: {
+  inputs: Port[];
+  outputs: Port[];
+  nodes: Node[];
+  constants: Constant[];
+  mapped?: readonly Mapped[];
+}): Uint8Array {
+  const { mapped = [] } = model;
   const graph = Buffer.concat([
     ...model.nodes.map((node) => message(1, encodeNode(node))),
     text(2, "onestep"),
     ...model.constants.map((constant) => message(5, encodeTensor(constant))),
-    ...model.inputs.map((port) => message(11, encodePort(port))),
+    ...mapped.map((tensor) => message(5, encodeMapped(tensor))),
+    ...[...model.inputs, ...mapped].map((port) => message(11, encodePort(port))),
     ...model.outputs.map((port) => message(12, encodePort(port))),
   ]);
   const opset = (domain: string, version: number): Buffer => message(8, Buffer.concat([text(1, domain), integer(2, version)]));
@@ -58,7 +83,18 @@ function encodeTensor({ name, shape, dtype, data }: Constant): Buffer {
   ]);
 }
 
-function encodePort({ name, shape, dtype }: Port): Buffer {
+function encodeMapped({ name, shape, dtype, location, offset, byteLength }: Mapped): Buffer {
+  const entry = (key: string, value: string): Buffer => message(13, Buffer.concat([text(1, key), text(2, value)]));
+  return Buffer.concat([
+    ...shape.map((n) => integer(1, n)),
+    integer(2, ELEMENT[dtype]),
+    text(8, name),
+    ...[entry("location", location), entry("offset", String(offset)), entry("length", String(byteLength))],
+    integer(14, 1), // data_location: EXTERNAL
+  ]);
+}
+
+function encodePort({ name, shape, dtype }: Omit<Port, "dtype"> & { dtype: DType | StoredDtype }): Buffer {
   const dimensions = shape && message(2, Buffer.concat(shape.map((n) => message(1, integer(1, n)))));
   const tensor = Buffer.concat([integer(1, ELEMENT[dtype]), ...(dimensions ? [dimensions] : [])]);
   return Buffer.concat([text(1, name), message(2, message(1, tensor))]);

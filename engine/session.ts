@@ -16,11 +16,13 @@ export interface SessionOptions {
   resident?: string[];
   /** Where optimised graphs are kept. */
   cache?: GraphCache;
+  /** The folder below which the files of mapped tensors lie; undefined where the model has none. */
+  folder?: string;
 }
 
 /** A session for the model, or an error that says which device refused it and what to do. */
 export async function createSession(model: Uint8Array, options: SessionOptions): Promise<ort.InferenceSession> {
-  const { device, threads, program, profile, resident = [], cache } = options;
+  const { device, threads, program, profile, resident = [], cache, folder } = options;
   const onGpu = device === "webgpu" && resident.length > 0;
   const create = (bytes: Uint8Array, { saveTo, isOptimised = false }: { saveTo?: string; isOptimised?: boolean } = {}) =>
     ort.InferenceSession.create(bytes, {
@@ -41,6 +43,7 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
           intra_op: { allow_spinning: "1", spin_duration_us: "20" },
           force_spinning_stop: "1",
           ...(saveTo !== undefined && { save_model_format: "ORT" }),
+          ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         },
         // Its SkipLayerNormalization on WebGPU leaves out the inverse deviations that layerNorm's gradient reads (1.30.0).
         ...(device === "webgpu" && { optimization: { disable_specified_optimizers: "SkipLayerNormFusion" } }),
@@ -48,7 +51,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
       ...(onGpu ? { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, "gpu-buffer" as const])) } : {}),
     });
   try {
-    return cache ? await cache.session(model, { device, create }) : await create(model);
+    // A model with mapped tensors is made at once, and what ONNX Runtime would keep of it does not hold their elements.
+    return cache && folder === undefined ? await cache.session(model, { device, create }) : await create(model);
   } catch (error) {
     const what = program === undefined ? "use" : `compile program "${program}" on`;
     const message = (error as Error).message.replace(/^\/\S+ .*? was false\. /, "").trim(); // where in ONNX Runtime's source

@@ -5,7 +5,7 @@
  * for each update and the old one is freed.
  */
 import type { ort } from "./session.ts";
-import type { Weights } from "./weights.ts";
+import type { FrozenWeights, Weights } from "./weights.ts";
 
 export interface Variable {
   readonly shape: readonly number[];
@@ -26,7 +26,7 @@ export interface VariableSet {
 export interface ConstantSet {
   readonly kind: "constants";
   readonly name: string;
-  readonly weights: Weights;
+  readonly weights: FrozenWeights;
 }
 
 /** How a device keeps tensors between runs. */
@@ -46,8 +46,8 @@ export interface Memory {
 
 /** A variable or shared constant as a session sees it. */
 export interface Slot extends Variable {
-  /** The first value, until it is uploaded. */
-  initial?: Float32Array;
+  /** The first value, or what reads it, until it is uploaded. */
+  initial?: Float32Array | (() => Promise<Float32Array>);
   value?: ort.Tensor;
   spare?: ort.Tensor;
 }
@@ -68,7 +68,8 @@ export function createOrder(): InOrder {
 /** The present value of a slot, on the device. */
 export async function present(slot: Slot, memory: Memory): Promise<ort.Tensor> {
   if (!slot.value) {
-    slot.value = await memory.upload(slot.initial as Float32Array, slot.shape);
+    const initial = typeof slot.initial === "function" ? await slot.initial() : (slot.initial as Float32Array);
+    slot.value = await memory.upload(initial, slot.shape);
     slot.initial = undefined;
   }
   return slot.value;

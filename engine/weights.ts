@@ -1,22 +1,70 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 
 /** Named parameters of a network, row-major, e.g. "blocks.0.attention.qkv.kernel". */
 export type Weights = Record<string, { shape: number[]; data: Float32Array }>;
 
+/** A frozen tensor that stays in its file until somebody asks for it: row-major, little-endian, as safetensors files hold it. */
+export interface FileTensor {
+  shape: number[];
+  /** The safetensors name of its elements' type: "F32", "F16", "BF16" and others. */
+  dtype: string;
+  /** The file's absolute path, with no links in it. */
+  file: string;
+  /** Of its first byte in the file. */
+  offset: number;
+  byteLength: number;
+  /** Its elements as float32. Throws an Error that names file and tensor where the file cannot be read or has changed. */
+  read: () => Promise<Float32Array>;
+}
+
+/** Frozen weights: each tensor in memory or in a file. */
+export type FrozenWeights = Record<string, Weights[string] | FileTensor>;
+
+/** Whatever has named shapes: weights in memory or in files. */
+type Shapes = Record<string, { shape: readonly number[] }>;
+
+/** Whether a frozen tensor lies in a file. */
+export function isInFile(tensor: FrozenWeights[string]): tensor is FileTensor {
+  return "file" in tensor;
+}
+
+/** The same weights in memory: tensors in files are read. */
+export async function inMemory(weights: FrozenWeights): Promise<Weights> {
+  const read: Weights = {};
+  for (const [name, tensor] of Object.entries(weights)) {
+    read[name] = isInFile(tensor) ? { shape: [...tensor.shape], data: await tensor.read() } : tensor;
+  }
+  return read;
+}
+
+/** How many elements a shape has. */
+export const elements = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
+
 /** How many numbers the weights hold. */
-export function countWeights(weights: Weights): number {
-  return Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
+export function countWeights(weights: Shapes): number {
+  return Object.values(weights).reduce((sum, { shape }) => sum + elements(shape), 0);
 }
 
 /** sha256 (hex) over names, shapes and float32 bits, in name order: the identity of a network's weights. */
 export function hashWeights(weights: Weights): string {
   const hash = createHash("sha256");
+  for (const name of Object.keys(weights).sort()) addTensor(hash, name, weights[name] as Weights[string]);
+  return hash.digest("hex");
+}
+
+/** {@link hashWeights} of weights that may lie in files, of which one tensor at a time is in memory. */
+export async function hashFrozen(weights: FrozenWeights): Promise<string> {
+  const hash = createHash("sha256");
   for (const name of Object.keys(weights).sort()) {
-    const { shape, data } = weights[name] as Weights[string];
-    hash.update(`${JSON.stringify([name, shape])}\n`);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const tensor = weights[name] as FrozenWeights[string];
+    addTensor(hash, name, { shape: tensor.shape, data: isInFile(tensor) ? await tensor.read() : tensor.data });
   }
   return hash.digest("hex");
+}
+
+function addTensor(hash: Hash, name: string, { shape, data }: Weights[string]): void {
+  hash.update(`${JSON.stringify([name, shape])}\n`);
+  hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }
 
 /** A deep copy, e.g. the start of an exponential moving average. */
@@ -35,7 +83,7 @@ export function zerosLike(weights: Weights): Weights {
 }
 
 /** In words, each name or shape of `found` that is not as in `expected`. */
-export function layoutDifferences(expected: Weights, found: Weights): string[] {
+export function layoutDifferences(expected: Shapes, found: Shapes): string[] {
   const problems: string[] = [];
   for (const [name, { shape }] of Object.entries(expected)) {
     const other = found[name];
@@ -49,7 +97,7 @@ export function layoutDifferences(expected: Weights, found: Weights): string[] {
 }
 
 /** Throws unless `found` has exactly the names and shapes of `expected`; the message lists the first differences. */
-export function checkLayout(expected: Weights, found: Weights, place: string): void {
+export function checkLayout(expected: Shapes, found: Shapes, place: string): void {
   const problems = layoutDifferences(expected, found);
   if (problems.length > 0) {
     const more = problems.length > 3 ? ` and ${problems.length - 3} more` : "";

@@ -1,7 +1,7 @@
 /** Files that appear whole or not at all: temporary name, write, fsync, rename, fsync of the folder. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
@@ -11,16 +11,15 @@ import { crc32 } from "./crc.ts";
 const host = crc32(Buffer.from(hostname())).toString(16);
 const temporary = /^\..+\.([0-9a-f]+)-(\d+)-[0-9a-f]{8}\.tmp$/;
 
+/** A file's content: at once, or in pieces, which each iteration gives anew. */
+export type Content = Uint8Array | string | AsyncIterable<Uint8Array>;
+
 /**
  * Writes a file that is visible only when complete and durable; its folder is made if absent. `ready` runs when the
  * bytes are safe under the temporary name `path`, just before they become visible; its failure leaves nothing behind.
  * Throws a Failure that names the file, the reason and the remedy.
  */
-export async function writeAtomic(
-  path: string,
-  content: Uint8Array | string,
-  ready?: (temporaryPath: string) => Promise<void>,
-): Promise<void> {
+export async function writeAtomic(path: string, content: Content, ready?: (temporaryPath: string) => Promise<void>): Promise<void> {
   try {
     for (let attempt = 1; !(await written(path, content, ready)); attempt++) {
       if (attempt === ATTEMPTS)
@@ -35,7 +34,7 @@ const ATTEMPTS = 5;
 const inFlight = new Set<string>(); // temporary files of this process
 
 /** One attempt; false when another process, sealing the store, took the temporary file for an abandoned one. */
-async function written(path: string, content: Uint8Array | string, ready?: (temporaryPath: string) => Promise<void>): Promise<boolean> {
+async function written(path: string, content: Content, ready?: (temporaryPath: string) => Promise<void>): Promise<boolean> {
   const folder = dirname(path);
   const token = randomBytes(4).toString("hex");
   const name = `.${basename(path)}.${host}-${process.pid}-${token}.tmp`;
@@ -45,7 +44,7 @@ async function written(path: string, content: Uint8Array | string, ready?: (temp
     await mkdir(folder, { recursive: true });
     const file = await open(scratch, "wx");
     try {
-      await file.writeFile(content);
+      await writeFile(file, content);
       await file.sync();
     } finally {
       await file.close();

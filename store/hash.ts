@@ -14,6 +14,16 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
   return hash.digest("hex");
 }
 
+/** sha256 (hex) of bytes that come in pieces, a file's from `createReadStream`, say; others have the thread between two. */
+export async function sha256Pieces(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of pieces) {
+    hash.update(piece);
+    await setImmediate();
+  }
+  return hash.digest("hex");
+}
+
 /** sha256 (hex) of text, for small files. */
 export function textHash(text: string): string {
   return createHash("sha256").update(text).digest("hex");

@@ -49,14 +49,16 @@ const isProduct = (i: Info): boolean =>
   i.filterHeight === 1 && i.filterWidth === 1 && i.strideHeight === 1 && i.strideWidth === 1 && pads(i).every((n) => n === 0);
 const rows = (graph: Graph, x: Value): Value => reshape(graph, x, [size(x.shape) / (x.shape.at(-1) as number), x.shape.at(-1) as number]);
 
-/** The convolution `i` as winograd.ts describes it, where that algorithm applies and pays. */
-function winogradWindow(i: Info): winograd.Window | undefined {
+/** The convolution `i` as winograd.ts describes it, where that algorithm applies and pays; `kernel` is undefined where it is sought. */
+function winogradWindow(i: Info, kernel?: Value): winograd.Window | undefined {
   const [top, left, bottom, right] = pads(i) as [number, number, number, number];
   const unit = [i.strideHeight, i.strideWidth, i.dilationHeight, i.dilationWidth].every((n) => n === 1);
   const near = [top, left, bottom, right].every((n) => n >= 0 && n <= 2);
   const window = { batch: i.batchSize, height: i.outHeight, width: i.outWidth, top, left };
   const applies = i.filterHeight === 3 && i.filterWidth === 3 && unit && near;
-  return applies && winograd.pays(window, i.inChannels, i.outChannels) ? window : undefined;
+  return applies && winograd.pays(window, { inputs: i.inChannels, outputs: i.outChannels, unfolded: kernel?.unfolded })
+    ? window
+    : undefined;
 }
 
 /** Below this many pixels ONNX Runtime's Conv divides a single image so that its last bits depend on the threads. */
@@ -77,7 +79,7 @@ function convolve(graph: Graph, x: Value, i: Info, kernel: { first: () => Value;
 translate("Conv2D", ({ x, filter }, attributes, graph) => {
   const kernel = filter as Value;
   const i = info((x as Value).shape, kernel.shape, attributes);
-  const window = winogradWindow(i);
+  const window = winogradWindow(i, kernel);
   if (window) return winograd.convolution(graph, x as Value, kernel, window);
   return convolve(graph, x as Value, i, {
     first: () => kernelFirst(graph, kernel),
@@ -101,7 +103,7 @@ translate("Conv2DBackpropInput", ({ dy, filter }, attributes, graph) => {
       [0, 0],
     ];
     const turned = info(gradient.shape, [height, width, outputs, inputs], { ...attributes, pad: around as never });
-    const window = winogradWindow(turned);
+    const window = winogradWindow(turned, kernel);
     if (window) return winograd.inputGradient(graph, gradient, kernel, window);
     return convolve(graph, gradient, turned, {
       first: () => reshape(graph, transpose(graph, opposite(graph, kernel), [1, 0]), [inputs, outputs, height, width]),

@@ -69,13 +69,18 @@ export interface Window {
 
 const squares = ({ batch, height, width }: Window): [number, number, number] => [batch, Math.ceil(height / OUT), Math.ceil(width / OUT)];
 
-/** Whether the algorithm pays: enough channels to carry the transforms, and little of the squares beyond the image. */
-export function pays(window: Window, inputs: number, outputs: number): boolean {
-  const [, rows, columns] = squares(window);
+/**
+ * Whether the algorithm pays: enough channels to carry the transforms, little of the squares beyond the image, and, where a
+ * frozen kernel is transformed in every run, enough squares to carry that.
+ */
+export function pays(window: Window, kernel: { inputs: number; outputs: number; unfolded?: boolean }): boolean {
+  const [batch, rows, columns] = squares(window);
   const covered = rows * columns * OUT * OUT;
-  return Math.min(inputs, outputs) >= LEAST_CHANNELS && covered <= 1.3 * window.height * window.width;
+  if (kernel.unfolded && batch * rows * columns < LEAST_SQUARES) return false;
+  return Math.min(kernel.inputs, kernel.outputs) >= LEAST_CHANNELS && covered <= 1.3 * window.height * window.width;
 }
 const LEAST_CHANNELS = 32;
+const LEAST_SQUARES = 64;
 
 /** The transformed 6x6 neighbourhoods of x [b, h, w, c]: [36, squares, c]. */
 function inputSquares(graph: Graph, x: Value, window: Window): Value {

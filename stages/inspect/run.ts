@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readSafetensors } from "../../models/weights/safetensors.ts";
+import { countWeights } from "../../engine/weights.ts";
 import { type CodecDescription, isPixels } from "../../models/codecs/codecs.ts";
+import { openSafetensors } from "../../models/weights/open.ts";
 import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
@@ -65,8 +66,7 @@ async function describeCodec(folder: string): Promise<Facts> {
 }
 
 async function parametersIn(path: string): Promise<number> {
-  const { tensors } = await readSafetensors(path);
-  return Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
+  return countWeights((await openSafetensors(path)).tensors);
 }
 
 async function readJson<T>(path: string): Promise<T | undefined> {

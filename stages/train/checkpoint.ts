@@ -2,13 +2,15 @@
  * Checkpoints: RUN/checkpoint-00001000-<hash>.safetensors, all sets of weights of one step. The name carries the first
  * 16 digits of the file's sha256, so one rename publishes content and hash together, and any flipped bit shows.
  */
-import { readFile, rm } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeSafetensors, encodeSafetensors } from "../../models/weights/safetensors.ts";
+import { safetensorsPieces, sourcesOf } from "../../models/weights/pieces.ts";
+import { readSafetensors, type Safetensors } from "../../models/weights/safetensors.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
-import { sha256 } from "../../store/hash.ts";
+import { sha256Pieces } from "../../store/hash.ts";
 
 export interface Checkpoint {
   path: string;
@@ -37,11 +39,11 @@ export async function writeCheckpoint(options: {
     for (const [name, tensor] of Object.entries(weights)) tensors[`${set}/${name}`] = tensor;
   }
   const described = { step: String(step), sets: JSON.stringify(Object.keys(sets)), metadata: JSON.stringify(metadata) };
-  const bytes = encodeSafetensors({ tensors, metadata: described });
-  const hash = await sha256(bytes);
+  const pieces = safetensorsPieces({ tensors: sourcesOf(tensors), metadata: described });
+  const hash = await sha256Pieces(pieces);
   const path = join(folder, `checkpoint-${String(step).padStart(8, "0")}-${hash.slice(0, 16)}.safetensors`);
-  await writeAtomic(path, bytes, async (temporary) => {
-    if ((await sha256(await readFile(temporary))) === hash) return;
+  await writeAtomic(path, pieces, async (temporary) => {
+    if ((await sha256Pieces(contentOf(temporary))) === hash) return;
     throw new Failure(`Cannot keep the checkpoint of step ${step} in ${folder}: the disk gives back other bytes. Choose another disk.`);
   });
   for (const old of (await newestFirst(folder)).slice(keep)) await rm(join(folder, old.name), { force: true });
@@ -58,16 +60,19 @@ export async function readLatestCheckpoint(options: { folder: string; warn?: (me
   const found = await newestFirst(folder);
   for (const { name, hash, step } of found) {
     const path = join(folder, name);
-    const bytes = await readFile(path);
-    if ((await sha256(bytes)).startsWith(hash)) return decode(path, step, bytes);
+    const read = await readSafetensors(path, { hash: true }).catch(async (error) => {
+      if ((await sha256Pieces(contentOf(path))).startsWith(hash)) throw error; // it was written so
+    });
+    if (read?.sha256.startsWith(hash)) return checkpointOf(path, step, read);
     warn?.(`passed over the damaged checkpoint ${path}: its content does not have the hash in its name`);
   }
   if (found.length === 0) return undefined;
   throw new Failure(`Cannot resume from ${folder}: all ${found.length} checkpoints are damaged. Delete them to start again from step 0.`);
 }
 
-function decode(path: string, step: number, bytes: Uint8Array): Checkpoint {
-  const { tensors, metadata } = decodeSafetensors(bytes, path);
+const contentOf = (path: string): AsyncIterable<Uint8Array> => createReadStream(path, { highWaterMark: 2 ** 22 });
+
+function checkpointOf(path: string, step: number, { tensors, metadata }: Safetensors): Checkpoint {
   const names = JSON.parse(metadata.sets ?? "[]") as string[];
   const sets: Record<string, Weights> = Object.fromEntries(names.map((name) => [name, {}]));
   for (const [key, { shape, data }] of Object.entries(tensors)) {

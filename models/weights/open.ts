@@ -1,0 +1,141 @@
+/**
+ * Safetensors files of any size, opened without reading their tensors: only headers are read and checked, and each tensor
+ * comes when it is asked for, by positional reads in pieces.
+ */
+import { type FileHandle, open, realpath } from "node:fs/promises";
+import type { FileTensor } from "../../engine/weights.ts";
+import { DTYPES, type Dtype } from "./dtypes.ts";
+import { type Header, headerLength, parseHeader, PREFIX, type Range } from "./header.ts";
+import { parseIndex } from "./shards.ts";
+
+/** A tensor in its file, in the dtype it has there. */
+export interface StoredTensor extends FileTensor {
+  dtype: Dtype;
+  /** Its bytes as they are stored, in pieces of at most 8 MiB. */
+  pieces: () => AsyncIterable<Uint8Array>;
+  /** Its elements as float32; `onBytes` sees the stored bytes on their way. Integers must be exact in float32. */
+  read: (options?: { onBytes?: (piece: Uint8Array) => void }) => Promise<Float32Array>;
+}
+
+export interface OpenSafetensors {
+  /** By name, in the order of their bytes, file after file. */
+  tensors: Record<string, StoredTensor>;
+  metadata: Record<string, string>;
+  /** The bytes in front of the first tensor; of a checkpoint in several files, those of all its files. */
+  head: Uint8Array;
+}
+
+/** A multiple of every element's size. */
+const PIECE = 2 ** 23;
+
+/**
+ * Opens a safetensors file, or a checkpoint in several files by its index (`*.safetensors.index.json`, see shards.ts). No
+ * file stays open between reads: one that has changed since is refused. Throws an Error that names the file where it is
+ * missing, torn or malformed; a missing file's error has the code ENOENT.
+ *
+ * @param path of a `.safetensors` file or of an index
+ */
+export async function openSafetensors(path: string): Promise<OpenSafetensors> {
+  if (!path.endsWith(".json")) return openFile(path);
+  const index = await parseIndex(path);
+  const opened = new Map<string, OpenSafetensors>();
+  for (const [file, names] of index) {
+    const shard = await openFile(file).catch((error: NodeJS.ErrnoException) => {
+      const reason = error.code === "ENOENT" ? `its file ${file} is missing` : error.message;
+      throw Object.assign(new Error(`Cannot read safetensors ${path}: ${reason}`, { cause: error }));
+    });
+    const missing = names.find((name) => !Object.hasOwn(shard.tensors, name));
+    if (missing !== undefined)
+      throw new Error(`Cannot read safetensors ${path}: tensor "${missing}" is not in ${file}, where it says it is`);
+    opened.set(file, shard);
+  }
+  const tensors = [...index].flatMap(([file, names]) => {
+    const listed = new Set(names);
+    return Object.entries((opened.get(file) as OpenSafetensors).tensors).filter(([name]) => listed.has(name));
+  });
+  const shards = [...opened.values()];
+  return {
+    tensors: Object.fromEntries(tensors),
+    metadata: Object.assign({}, ...shards.map(({ metadata }) => metadata)),
+    head: Buffer.concat(shards.map(({ head }) => head)),
+  };
+}
+
+async function openFile(path: string): Promise<OpenSafetensors> {
+  const refuse = (reason: string) => new Error(`Cannot read safetensors ${path}: ${reason}`);
+  const file = await realpath(path);
+  const handle = await open(file, "r");
+  try {
+    const made = await stampOf(handle);
+    const prefix = await readRange(handle, 0, Math.min(PREFIX, made.size));
+    const json = await readRange(handle, PREFIX, headerLength(prefix, made.size, refuse));
+    const header: Header = parseHeader(json, made.size, refuse);
+    const tensors = header.tensors.map(([name, range]) => [name, storedTensor({ path, file, name, range, made })]);
+    return { tensors: Object.fromEntries(tensors), metadata: header.metadata, head: Buffer.concat([prefix, json]) };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What changes when a file is written again. */
+type Stamp = { size: number; mtimeMs: number; ino: number };
+
+async function stampOf(handle: FileHandle): Promise<Stamp> {
+  const { size, mtimeMs, ino } = await handle.stat();
+  return { size, mtimeMs, ino };
+}
+
+function storedTensor(options: { path: string; file: string; name: string; range: Range; made: Stamp }): StoredTensor {
+  const { path, file, name, range, made } = options;
+  const refuse = (reason: string) => new Error(`Cannot read safetensors ${path}: ${reason}`);
+  const { shape, dtype, offset, byteLength } = range;
+
+  async function* pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const handle = await open(file, "r");
+    try {
+      const { size, mtimeMs, ino } = await stampOf(handle);
+      if (size !== made.size || mtimeMs !== made.mtimeMs || ino !== made.ino) throw refuse("it has changed since it was opened");
+      for (let at = 0; at < byteLength; at += PIECE) yield await readRange(handle, offset + at, Math.min(PIECE, byteLength - at));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  const read: StoredTensor["read"] = async ({ onBytes } = {}) => {
+    const data = floats(byteLength / DTYPES[dtype].bytes, (reason) => refuse(`tensor "${name}" ${reason}`));
+    let at = 0;
+    for await (const piece of pieces()) {
+      onBytes?.(piece);
+      try {
+        const part = DTYPES[dtype].decode(piece.buffer);
+        data.set(part, at);
+        at += part.length;
+      } catch (error) {
+        throw refuse(`tensor "${name}" ${(error as Error).message}`);
+      }
+    }
+    return data;
+  };
+  return { shape, dtype, file, offset, byteLength, pieces, read };
+}
+
+/** Room for `length` numbers: an array ends at 4 GiB, and a process where its memory does. */
+function floats(length: number, refuse: (reason: string) => Error): Float32Array {
+  try {
+    return new Float32Array(length);
+  } catch {
+    throw refuse(`takes ${((4 * length) / 1e9).toFixed(1)} GB as float32, which is more than one array or the memory holds`);
+  }
+}
+
+/** Exactly these bytes of a file, in a buffer of their own. */
+async function readRange(handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0) throw new Error(`Cannot read ${length} bytes from ${position} of a file that ends before`);
+    filled += bytesRead;
+  }
+  return bytes;
+}
