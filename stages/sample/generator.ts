@@ -9,7 +9,7 @@ import { planOf } from "../../models/diffusion/sampling.ts";
 import type { Conditioned } from "../../models/conditions.ts";
 import { readCodec, readDenoiser } from "../runs/model.ts";
 import { createPictureDecoder } from "./picture-decoder.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
 import { startWorker } from "../workers/start.ts";
 

@@ -11,7 +11,7 @@ import { recordsOf } from "../../stages/runs/tensorboard.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import type { AnyMethod } from "../../methods/registry.ts";
 import { trained } from "../../pipelines/train.ts";
-import type { Measuring } from "../../stages/runs/watch.ts";
+import type { Measuring } from "../../stages/train/watch.ts";
 import { readLatestCheckpoint } from "../../stages/train/checkpoint.ts";
 import type { Trainer } from "../../stages/train/trainer.ts";
 import { assert, suite } from "../harness.ts";

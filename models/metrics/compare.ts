@@ -1,13 +1,13 @@
 import type { Engine } from "../../engine/engine.ts";
-import type { FeatureNetwork } from "../../models/features/network.ts";
-import { bandDifference } from "../../models/metrics/bands.ts";
-import { frechetDistance } from "../../models/metrics/frechet.ts";
-import { kernelDistance } from "../../models/metrics/kernel.ts";
-import { type Coverage, coverage, type Nearest, nearestOthers, radiiOf } from "../../models/metrics/neighbours.ts";
-import { centreOf, plainProducts, prepareRows, type Products, type Rows } from "../../models/metrics/rows.ts";
-import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
+import type { FeatureNetwork } from "../features/network.ts";
+import { bandDifference } from "./bands.ts";
+import { frechetDistance } from "./frechet.ts";
+import { kernelDistance } from "./kernel.ts";
+import { type Coverage, coverage, type Nearest, nearestOthers, radiiOf } from "./neighbours.ts";
+import { centreOf, plainProducts, prepareRows, type Products, type Rows } from "./rows.ts";
+import { type Gaussian, runningStatistics } from "./statistics.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { createDescriber, type ImageSet } from "./describe.ts";
 
 /** How far a set of generated images is from a reference, and the space in which that was measured. */

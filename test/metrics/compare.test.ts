@@ -2,8 +2,8 @@ import { createEngine, type Engine } from "../../engine/engine.ts";
 import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { FeatureNetwork } from "../../models/features/network.ts";
-import { type Comparison, compareImages, duplicateShare, fewestImages } from "../../stages/evaluate/compare.ts";
-import type { Picture } from "../../stages/picture/grid.ts";
+import { type Comparison, compareImages, duplicateShare, fewestImages } from "../../models/metrics/compare.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { measureLines } from "../../stages/evaluate/lines.ts";
 import { assert, suite } from "../harness.ts";
 
