@@ -103,7 +103,7 @@ async function inHalf(
 }
 
 /** Throws unless the program's variables live on the device. */
-export function checkSets(spec: Declared, device: string): void {
+function checkSets(spec: Declared, device: string): void {
   for (const set of Object.values(spec.sets)) {
     if (set.kind === "constants" || set.device === device) continue;
     throw new Error(

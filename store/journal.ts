@@ -40,7 +40,7 @@ export async function readJournal(path: string): Promise<Journal> {
 }
 
 /** Parses a journal's text. */
-export function parseJournal(text: string): Journal {
+function parseJournal(text: string): Journal {
   const journal: Journal = { entries: new Map(), damaged: [] };
   for (const [i, line] of text.split("\n").entries()) {
     if (line === "") continue;

@@ -2,7 +2,7 @@
  * A store: STORE/store.json and shards of fixed id ranges, each made whole by whoever makes it, in any order. What is
  * missing is what has no file, so resuming needs no state and any number of processes may share the work.
  */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { differences, fingerprint, type Manifest, manifestText, parseManifest, storeVersion, upgradedManifest } from "../schemas/store.ts";
@@ -10,7 +10,7 @@ import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
 import { readJournal } from "./journal.ts";
 import { readShardMetadata } from "./shard.ts";
-import { journalPath, quarantinePath, shardName, shardPath, type Store } from "./layout.ts";
+import { journalPath, shardName, type Store } from "./layout.ts";
 
 export { idRange, type RowOf, type Store, shardName, shardPath } from "./layout.ts";
 export { readFailures, readRows, readShard } from "./read.ts";
@@ -59,13 +59,6 @@ export async function missingShards(store: Store): Promise<number[]> {
   const present = new Set(await namesIn(join(store.folder, "shards")));
   const all = Array.from({ length: store.shards }, (_, shard) => shard);
   return all.filter((shard) => !present.has(shardName(shard)));
-}
-
-/** Removes a shard, so that the command which made the store makes it again. */
-export async function discardShard(store: Store, shard: number): Promise<void> {
-  await rm(shardPath(store, shard), { force: true });
-  await rm(quarantinePath(store, shard), { force: true });
-  store.sound.delete(shard);
 }
 
 /** A store of another version may have another way to its fingerprint; or the version is what was damaged. */

@@ -95,7 +95,7 @@ export async function verifyStore(
  * Checks all files of a store but its shards, as far as each tells by itself. Reads the journal again. Of a store that
  * is still being written, what a killed process leaves (a torn journal line) is found too.
  */
-export async function examineBooks(store: Store): Promise<Finding[]> {
+async function examineBooks(store: Store): Promise<Finding[]> {
   const findings: Finding[] = [];
   await readSummary(store).catch((error: Error) => {
     if (!(error instanceof Failure)) throw error;
