@@ -14,7 +14,18 @@ export interface Port {
   dtype: DType;
 }
 
-/** The bytes of an ONNX model with the given inputs, outputs, nodes and constants. */
+/**
+ * The bytes of an ONNX model with the given inputs, outputs, nodes and constants.
+ *
+ * @example
+ * import { InferenceSession, Tensor } from "onnxruntime-node";
+ * import { encodeModel } from "onestep/engine/onnx";
+ * const [x, y] = ["x", "y"].map((name) => ({ name, shape: [1], dtype: "float32" as const }));
+ * const nodes = [{ op: "Neg", inputs: ["x"], outputs: ["y"], attributes: {} }];
+ * const session = await InferenceSession.create(encodeModel({ inputs: [x!], outputs: [y!], nodes, constants: [] }));
+ * const answer = await session.run({ x: new Tensor(Float32Array.of(3), [1]) });
+ * assert.deepEqual(answer.y!.data, Float32Array.of(-3));
+ */
 export function encodeModel(model: { inputs: Port[]; outputs: Port[]; nodes: Node[]; constants: Constant[] }): Uint8Array {
   const graph = Buffer.concat([
     ...model.nodes.map((node) => message(1, encodeNode(node))),

@@ -141,7 +141,15 @@ function tensorsAt(column: TensorColumn, group: RowGroup, rows: number): number 
   return Number(chunk.data_page_offset) + Number(chunk.total_compressed_size) - bytes;
 }
 
-/** The key-value metadata of a shard file, without reading its rows. */
+/**
+ * The key-value metadata of a shard file, without reading its rows.
+ *
+ * @example
+ * import { readShardMetadata } from "onestep/store/shard";
+ * import { shardPath } from "onestep/store/store";
+ * const { fingerprint } = await readShardMetadata(shardPath(latents, 0));
+ * assert.equal(fingerprint, latents.fingerprint);
+ */
 export async function readShardMetadata(path: string): Promise<Record<string, string>> {
   const file = await openBuffer(path);
   try {
@@ -151,7 +159,16 @@ export async function readShardMetadata(path: string): Promise<Record<string, st
   }
 }
 
-/** A file's bytes on demand, by positioned reads: 2.5 times as fast as hyparquet's own streams. Close it after use. */
+/**
+ * A file's bytes on demand, by positioned reads: 2.5 times as fast as hyparquet's own streams. Close it after use.
+ *
+ * @example
+ * import { openBuffer } from "onestep/store/shard";
+ * import { shardPath } from "onestep/store/store";
+ * const file = await openBuffer(shardPath(latents, 0));
+ * assert.equal(new TextDecoder().decode(await file.slice(0, 4)), "PAR1");
+ * await file.close();
+ */
 export async function openBuffer(path: string): Promise<AsyncBuffer & { close: () => Promise<void> }> {
   const file = await open(path, "r");
   const { size } = await file.stat();
@@ -171,7 +188,14 @@ export async function openBuffer(path: string): Promise<AsyncBuffer & { close: (
   };
 }
 
-/** Bytes in memory as hyparquet wants them. */
+/**
+ * Bytes in memory as hyparquet wants them.
+ *
+ * @example
+ * import { memoryBuffer } from "onestep/store/shard";
+ * const { byteLength, slice } = memoryBuffer(Uint8Array.of(1, 2, 3));
+ * assert.deepEqual([byteLength, new Uint8Array(await slice(1))], [3, Uint8Array.of(2, 3)]);
+ */
 export function memoryBuffer(bytes: Uint8Array): AsyncBuffer {
   return {
     byteLength: bytes.length,

@@ -17,6 +17,13 @@ import { inTurns } from "./turns.ts";
  * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
  * complete or not at all; what failed also goes to quarantine/000042.jsonl. Answers its journal entry. Throws when an id
  * is neither or twice there.
+ *
+ * @example
+ * import { createLatentStore } from "onestep/store/latents";
+ * import { readShard, writeShard } from "onestep/store/store";
+ * const copy = await createLatentStore({ folder, manifest: latents.manifest });
+ * const { rows } = await writeShard(copy, { shard: 6, rows: await readShard(latents, 6) });
+ * assert.equal(rows, 2);
  */
 export async function writeShard<M extends Manifest>(
   store: Store<M>,

@@ -2,7 +2,15 @@ import { Observable, type OperatorFunction } from "rxjs";
 import { createCredits } from "./demand.ts";
 import { createFlow, withDemand } from "./flow.ts";
 
-/** Groups items into arrays of `size`, the last one shorter. Holds at most `size` items. */
+/**
+ * Groups items into arrays of `size`, the last one shorter. Holds at most `size` items.
+ *
+ * @example
+ * import { batch, drain, pull } from "onestep/stages/flow/mod";
+ * const seen: number[][] = [];
+ * await drain(pull(() => [1, 2, 3]).pipe(batch(2)), { sink: (items) => void seen.push(items) });
+ * assert.deepEqual(seen, [[1, 2], [3]]);
+ */
 export function batch<T>(size: number): OperatorFunction<T, T[]> {
   return (source) =>
     createFlow(
