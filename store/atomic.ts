@@ -5,7 +5,7 @@ import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 
 /** Temporary names carry host and process, so that leftovers of a killed process can be told from work in progress. */
 const host = crc32(Buffer.from(hostname())).toString(16);

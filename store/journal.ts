@@ -4,7 +4,7 @@
  * may repeat, and may come in any order until the store is sealed.
  */
 import { readFile } from "node:fs/promises";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 
 /** An id for which there is no row, and why. */
 export interface FailedRow {

@@ -14,7 +14,7 @@ import {
 } from "hyparquet";
 import { ByteWriter } from "hyparquet-writer";
 import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 import { writeParquet } from "./parquet.ts";
 import { inTurns } from "./turns.ts";
 

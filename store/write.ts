@@ -5,7 +5,7 @@ import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { Failure } from "../schemas/failure.ts";
 import { type Manifest, storeVersion } from "../schemas/store.ts";
 import { appendLine, writeAtomic } from "./atomic.ts";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { idRange, journalPath, quarantinePath, quarantineText, type RowOf, shardPath, type Store } from "./layout.ts";

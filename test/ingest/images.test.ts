@@ -7,7 +7,6 @@ import type { ImageSample, Rejected } from "../../schemas/images.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { drain, iterate, through } from "../../stages/flow/mod.ts";
 import { take } from "rxjs";
-import { crc32, crc32Table } from "../../stages/ingest/crc.ts";
 import { parseCsv } from "../../stages/ingest/csv.ts";
 import { decode, displayName, openImages } from "../../stages/ingest/mod.ts";
 import { byteOrder, isLitter, unsafeName } from "../../stages/ingest/names.ts";
@@ -229,12 +228,6 @@ test("names are shown escaped and ordered by their bytes", () => {
   for (const name of ["..", "../a", "a/..", "/a", "c:a", "a\\b", "file://x"]) assert.ok(unsafeName(name), name);
   for (const name of [".DS_Store", "a/Thumbs.db", "__MACOSX/x", "a/._b.png"]) assert.ok(isLitter(name), name);
   for (const name of [".hidden.png", "my__MACOSX.png"]) assert.not.ok(isLitter(name), name);
-});
-
-test("crc32 gives the published check value", () => {
-  const digits = Buffer.from("123456789");
-  assert.is(crc32(digits), 0xcbf43926);
-  assert.is(crc32Table(digits), 0xcbf43926);
 });
 
 test.run();

@@ -6,7 +6,7 @@ import type { Weights } from "../../engine/weights.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { pictureAt } from "../../stages/runs/record.ts";
-import { fieldsOf } from "../../stages/runs/protobuf.ts";
+import { fieldsOf } from "../../engine/protobuf.ts";
 import { recordsOf } from "../../stages/runs/tensorboard.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import type { AnyMethod } from "../../methods/registry.ts";
