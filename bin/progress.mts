@@ -14,7 +14,7 @@ const window = 30_000; // ms
 const spacing = 250; // ms between two marks
 
 /** A stage with one more event seen at time `now` in ms. Work done before the first event (a resume) earns no rate. */
-export function advance(stage: Stage | undefined, event: ProgressEvent, now: number): Stage {
+export function withEvent(stage: Stage | undefined, event: ProgressEvent, now: number): Stage {
   const restarted = stage !== undefined && event.done < stage.latest.done;
   const marks = stage && !restarted ? stage.marks.filter(({ at }) => at >= now - window) : [];
   if (marks.length < 2 || now - marks[marks.length - 2]!.at >= spacing) marks.push({ at: now, done: event.done });

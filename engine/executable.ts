@@ -11,7 +11,7 @@ import {
 } from "./program.ts";
 import { type Precision, soundInHalf } from "./precision.ts";
 import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
-import { advance, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
+import { adopt, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
 
 /** What an engine's programs have in common. */
 export interface Surroundings {
@@ -68,7 +68,7 @@ export async function compileProgram<S extends Sets>(
     // By position: the binding gives the results of a part of the outputs the names of the first outputs.
     const results = Object.values(await session.run(feeds, fetches));
     const fetched = new Map(session.outputNames.filter((name) => name in fetches).map((name, i) => [name, results[i] as ort.Tensor]));
-    for (const { port, slot } of writes) advance(slot, slot.spare ?? (fetched.get(port) as ort.Tensor), memory);
+    for (const { port, slot } of writes) adopt(slot, slot.spare ?? (fetched.get(port) as ort.Tensor), memory);
     const outputs: Record<string, InputArray> = {};
     for (const name of wanted) {
       const tensor = fetched.get(`out/${name}`) as ort.Tensor;

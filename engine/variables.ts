@@ -85,7 +85,7 @@ export async function present(slot: Slot, memory: Memory): Promise<ort.Tensor> {
 }
 
 /** Takes what a run wrote as the slot's value. */
-export function advance(slot: Slot, written: ort.Tensor, memory: Memory): void {
+export function adopt(slot: Slot, written: ort.Tensor, memory: Memory): void {
   const old = slot.value as ort.Tensor;
   slot.value = written;
   if (slot.spare) slot.spare = old;

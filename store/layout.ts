@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Manifest } from "../schemas/store.ts";
 import type { LatentRow, TripleRow } from "./columns.ts";
 import type { FailedRow, JournalEntry } from "./journal.ts";
-import type { Column } from "./shard.ts";
+import type { Column } from "./stored-rows.ts";
 
 export interface Store<M extends Manifest = Manifest> {
   folder: string;

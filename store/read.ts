@@ -4,7 +4,9 @@ import type { Manifest } from "../schemas/store.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, readJournal } from "./journal.ts";
 import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
-import { type DecodedShard, decodeShard, memoryBuffer, openBuffer, readShardMetadata, type Row } from "./shard.ts";
+import { memoryBuffer, openBuffer } from "./buffers.ts";
+import { type DecodedShard, decodeShard, readShardMetadata } from "./shard.ts";
+import type { Row } from "./stored-rows.ts";
 import { shardBytes } from "./write.ts";
 
 /**

@@ -4,12 +4,12 @@ import type { Manifest } from "../schemas/store.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { readJournal } from "./journal.ts";
 import { journalPath } from "./layout.ts";
-import { type Share, shareOf } from "./share.ts";
+import { type WorkShare, shareOf } from "./share.ts";
 import { missingShards, readFailures, type Store } from "./store.ts";
 import { sealStore, type Summary } from "./summary.ts";
 import { mendStore } from "./verify.ts";
 
-export interface Work extends Share {
+export interface Work extends WorkShare {
   /** Verify the store first and make damaged shards again. */
   repair?: boolean;
   /** Try failed rows of finished shards again. */
@@ -64,7 +64,7 @@ export async function planWork(
  */
 export async function finishWork<M extends Manifest>(
   store: Store<M>,
-  options: Share & { repaired: number[]; stage: string; report: (event: PipelineEvent) => void },
+  options: WorkShare & { repaired: number[]; stage: string; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
   const { repaired, stage, report, part, shards } = options;
   const { entries } = await readJournal(journalPath(store));

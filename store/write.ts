@@ -9,7 +9,8 @@ import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { idRange, journalPath, quarantinePath, quarantineText, type RowOf, shardPath, type Store } from "./layout.ts";
-import { encodeShard, recycle, type Row } from "./shard.ts";
+import { encodeShard, recycle } from "./shard.ts";
+import type { Row } from "./stored-rows.ts";
 import { createSums } from "./statistics.ts";
 import { inTurns } from "./turns.ts";
 
