@@ -1,5 +1,6 @@
 /** What is known of each stage from its progress events: rate, time left, and the words for both. */
 import type { PipelineEvent } from "../schemas/events.ts";
+import { rateOf } from "../schemas/rate.ts";
 import { durationInWords, numberInWords } from "../schemas/words.ts";
 
 type ProgressEvent = Extract<PipelineEvent, { type: "progress" }>;
@@ -13,19 +14,12 @@ const window = 30_000; // ms
 const spacing = 250; // ms between two marks
 
 /** A stage with one more event seen at time `now` in ms. Work done before the first event (a resume) earns no rate. */
-export function advance(stage: Stage | undefined, event: ProgressEvent, now: number): Stage {
+export function withEvent(stage: Stage | undefined, event: ProgressEvent, now: number): Stage {
   const restarted = stage !== undefined && event.done < stage.latest.done;
   const marks = stage && !restarted ? stage.marks.filter(({ at }) => at >= now - window) : [];
   if (marks.length < 2 || now - marks[marks.length - 2]!.at >= spacing) marks.push({ at: now, done: event.done });
   else marks[marks.length - 1] = { at: now, done: event.done };
   return { latest: event, marks };
-}
-
-/** Units a second over the last half minute; 0 while unknown. */
-export function rateOf({ marks }: Stage): number {
-  const first = marks[0]!;
-  const last = marks[marks.length - 1]!;
-  return last.at > first.at ? ((last.done - first.done) / (last.at - first.at)) * 1000 : 0;
 }
 
 export function isFinished({ latest }: Stage): boolean {
@@ -39,7 +33,7 @@ export function isFinished({ latest }: Stage): boolean {
 export function facts(stage: Stage): string[] {
   const { done, total, unit, values = {} } = stage.latest;
   const { samples, ...shown } = values;
-  const rate = rateOf(stage);
+  const rate = rateOf(stage.marks);
   const words = [total === undefined ? `${done} ${unit}` : `${done}/${total} ${unit}`];
   if (total) words.push(`${Math.floor((100 * done) / total)}%`);
   for (const [name, value] of Object.entries(shown)) words.push(`${name} ${numberInWords(value)}`);

@@ -1,7 +1,7 @@
 /** Shows a pipeline's events: bars on a terminal, a status line every few seconds elsewhere, or JSON lines. */
 import type { PipelineEvent } from "../schemas/events.ts";
 import { bytesInWords, numberInWords } from "../schemas/words.ts";
-import { advance, facts, isFinished, type Stage } from "./progress.mts";
+import { facts, isFinished, type Stage, withEvent } from "./progress.mts";
 
 export type Mode = "bars" | "lines" | "json" | "quiet";
 
@@ -76,7 +76,7 @@ export function createReporter({
 
   const progress = (event: Extract<PipelineEvent, { type: "progress" }>) => {
     const fresh = !active.has(event.stage);
-    const stage = advance(active.get(event.stage), event, now());
+    const stage = withEvent(active.get(event.stage), event, now());
     active.set(event.stage, stage);
     if (mode === "lines") {
       if (fresh) spoken.set(event.stage, now());

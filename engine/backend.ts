@@ -22,7 +22,7 @@ interface Recording {
 let current: Recording | undefined;
 
 /** The graph being recorded; throws outside of a trace. */
-export function graph(): Graph {
+function graph(): Graph {
   if (!current) throw new Error(`Cannot record an operation: no trace is running on backend "${BACKEND}"`);
   return current.graph;
 }

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile }
 import { createRequire } from "node:module";
 import { arch, cpus, homedir, platform } from "node:os";
 import { join } from "node:path";
-import type { ort } from "./session.ts";
+import type { InferenceSession } from "onnxruntime-node";
 
 export interface GraphCache {
   /** A session for the model: from its optimised graph where that is kept, else made by `create`, and kept. */
@@ -15,9 +15,9 @@ export interface GraphCache {
     model: Uint8Array,
     options: {
       device: string;
-      create: (bytes: Uint8Array, how?: { saveTo?: string; isOptimised?: boolean }) => Promise<ort.InferenceSession>;
+      create: (bytes: Uint8Array, how?: { saveTo?: string; isOptimised?: boolean }) => Promise<InferenceSession>;
     },
-  ) => Promise<ort.InferenceSession>;
+  ) => Promise<InferenceSession>;
 }
 
 export interface CacheOptions {

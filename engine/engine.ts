@@ -63,6 +63,15 @@ export interface EngineOptions {
  * An engine on a device. "eager" runs the same functions directly on TensorFlow.js's CPU backend, slowly: for debugging
  * and as the reference in tests. "tensorflow" runs them on the user's own tfjs-node or tfjs-node-gpu. Throws an Error
  * that says what to install where the device is absent.
+ *
+ * @example
+ * import { createEngine } from "onestep/engine/engine";
+ * import { tf } from "onestep/engine/tfjs";
+ * const engine = await createEngine({ device: "cpu" });
+ * const inputs = { x: { shape: [2] } };
+ * const double = await engine.compile({ name: "double", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: tf.mul(x!, 2) } }) });
+ * assert.deepEqual((await double.run({ x: Float32Array.of(1, 2) })).y, Float32Array.of(2, 4));
+ * await engine.dispose();
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const { device = "cpu", precision = "single" } = options;

@@ -13,7 +13,7 @@ import { availableMemory, checkFootprint } from "./footprint.ts";
 import { type Placed, placeFrozen } from "./frozen.ts";
 import { type Precision, soundInHalf } from "./precision.ts";
 import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
-import { advance, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
+import { adopt, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
 
 /** What an engine's programs have in common. */
 export interface Surroundings {
@@ -81,7 +81,7 @@ export async function compileProgram<S extends Sets>(
     // By position: the binding gives the results of a part of the outputs the names of the first outputs.
     const results = Object.values(await session.run(feeds, fetches));
     const fetched = new Map(session.outputNames.filter((name) => name in fetches).map((name, i) => [name, results[i] as ort.Tensor]));
-    for (const { port, slot } of writes) advance(slot, slot.spare ?? (fetched.get(port) as ort.Tensor), memory);
+    for (const { port, slot } of writes) adopt(slot, slot.spare ?? (fetched.get(port) as ort.Tensor), memory);
     const outputs: Record<string, InputArray> = {};
     for (const name of wanted) {
       const tensor = fetched.get(`out/${name}`) as ort.Tensor;
@@ -116,7 +116,7 @@ async function inHalf(
 }
 
 /** Throws unless the program's variables live on the device. */
-export function checkSets(spec: Declared, device: string): void {
+function checkSets(spec: Declared, device: string): void {
   for (const set of Object.values(spec.sets)) {
     if (set.kind === "constants" || set.device === device) continue;
     throw new Error(

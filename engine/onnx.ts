@@ -3,6 +3,7 @@
  * (https://onnx.ai/onnx/api/classes.html, IR version 8, opset 17).
  */
 import type { Attribute, Constant, DType, Node } from "./graph.ts";
+import { float, integer, message, text } from "./protobuf.ts";
 
 const OPSET = 17; // the last opset in which every reduction but ReduceSum takes its axes as an attribute
 const ELEMENT: Record<DType | StoredDtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 }; // TensorProto.DataType
@@ -31,7 +32,18 @@ export interface Mapped {
   byteLength: number;
 }
 
-/** The bytes of an ONNX model with the given inputs, outputs, nodes and constants. */
+/**
+ * The bytes of an ONNX model with the given inputs, outputs, nodes and constants.
+ *
+ * @example
+ * import { InferenceSession, Tensor } from "onnxruntime-node";
+ * import { encodeModel } from "onestep/engine/onnx";
+ * const [x, y] = ["x", "y"].map((name) => ({ name, shape: [1], dtype: "float32" as const }));
+ * const nodes = [{ op: "Neg", inputs: ["x"], outputs: ["y"], attributes: {} }];
+ * const session = await InferenceSession.create(encodeModel({ inputs: [x!], outputs: [y!], nodes, constants: [] }));
+ * const answer = await session.run({ x: new Tensor(Float32Array.of(3), [1]) });
+ * assert.deepEqual(answer.y!.data, Float32Array.of(-3));
+ */
 export function encodeModel(model: {
   inputs: Port[];
   outputs: Port[];
@@ -98,26 +110,4 @@ function encodePort({ name, shape, dtype }: Omit<Port, "dtype"> & { dtype: DType
   const dimensions = shape && message(2, Buffer.concat(shape.map((n) => message(1, integer(1, n)))));
   const tensor = Buffer.concat([integer(1, ELEMENT[dtype]), ...(dimensions ? [dimensions] : [])]);
   return Buffer.concat([text(1, name), message(2, message(1, tensor))]);
-}
-
-// Protobuf: a field is its tag, (number << 3 | wire type), then a varint (0), four bytes (5) or a length and bytes (2).
-
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, BigInt(value)); // negative numbers take ten bytes, as protobuf's int64 asks
-  while (rest > 127n) {
-    bytes.push(Number(rest & 127n) | 128);
-    rest >>= 7n;
-  }
-  return Buffer.from([...bytes, Number(rest)]);
-}
-
-const integer = (field: number, value: number): Buffer => Buffer.concat([varint(field << 3), varint(value)]);
-const message = (field: number, body: Buffer): Buffer => Buffer.concat([varint((field << 3) | 2), varint(body.length), body]);
-const text = (field: number, value: string): Buffer => message(field, Buffer.from(value));
-
-function float(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(value);
-  return Buffer.concat([varint((field << 3) | 5), bytes]);
 }

@@ -16,6 +16,15 @@ const differentiable = (value: (x: Tensor) => Tensor, gradient: (dy: Tensor, x: 
 /**
  * x * sigmoid(slope * x): SiLU with slope 1, GELU's sigmoid form with slope 1.702 (Hendrycks & Gimpel 2016, section 2).
  * With s the sigmoid and y the value, its derivative is s + slope y (1 - s), three passes fewer than the product rule takes.
+ *
+ * @example
+ * import { createEngine } from "onestep/engine/engine";
+ * import { swish } from "onestep/engine/ops";
+ * const engine = await createEngine({ device: "cpu" });
+ * const inputs = { x: { shape: [1] } };
+ * const silu = await engine.compile({ name: "silu", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: swish(x!) } }) });
+ * const { y } = await silu.run({ x: Float32Array.of(2) });
+ * assert.ok(Math.abs(y![0]! - 2 / (1 + Math.exp(-2))) < 1e-6);
  */
 export function swish(x: Tensor, slope = 1): Tensor {
   const value = (t: Tensor): Tensor => tf.mul(t, tf.sigmoid(tf.mul(t, slope)));
@@ -29,7 +38,18 @@ export function swish(x: Tensor, slope = 1): Tensor {
 /** The kernel that answers a normalised tensor and the inverse standard deviation of its rows. */
 export const LAYER_NORM = "OnestepLayerNorm";
 
-/** x [..., n] with the mean and variance of each row along its last axis made 0 and 1 (Ba et al. 2016), without affine part. */
+/**
+ * x [..., n] with the mean and variance of each row along its last axis made 0 and 1 (Ba et al. 2016), without affine part.
+ *
+ * @example
+ * import { createEngine } from "onestep/engine/engine";
+ * import { layerNorm } from "onestep/engine/ops";
+ * const engine = await createEngine({ device: "cpu" });
+ * const inputs = { x: { shape: [1, 2] } };
+ * const norm = await engine.compile({ name: "norm", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: layerNorm(x!, 0) } }) });
+ * const { y } = await norm.run({ x: Float32Array.of(1, 3) });
+ * assert.ok(Math.abs(y![0]! + 1) < 1e-6 && Math.abs(y![1]! - 1) < 1e-6);
+ */
 export function layerNorm(x: Tensor, epsilon = 1e-5): Tensor {
   return differentiable(
     (t) => normalise(t, epsilon)[0],

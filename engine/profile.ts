@@ -55,6 +55,19 @@ const PROVIDERS: Record<Device, string> = {
 /**
  * Profiles what `start` compiles: `steps` steps after `warmup` that do not count. Each program must run equally often in
  * every step. `turn` is awaited before each step, to look at a signal or let the event loop pass.
+ *
+ * @example
+ * import { profile } from "onestep/engine/profile";
+ * import { tf } from "onestep/engine/tfjs";
+ * const inputs = { x: { shape: [2] } };
+ * const { byOp } = await profile({
+ *   steps: 1,
+ *   start: async (engine) => {
+ *     const program = await engine.compile({ name: "sine", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: tf.sin(x!) } }) });
+ *     return () => program.run({ x: Float32Array.of(0, 1) });
+ *   },
+ * });
+ * assert.equal(byOp[0]?.op, "Sin");
  */
 export async function profile(options: {
   device?: Device;

@@ -55,7 +55,17 @@ export interface Slot extends Variable {
 /** Runs tasks one after the other, in the order in which they were asked for. */
 export type InOrder = <T>(task: () => Promise<T>) => Promise<T>;
 
-/** A queue. A task that fails does not keep the next from starting. */
+/**
+ * A queue. A task that fails does not keep the next from starting.
+ *
+ * @example
+ * import { createOrder } from "onestep/engine/variables";
+ * const inOrder = createOrder();
+ * const seen: string[] = [];
+ * const slow = inOrder(() => new Promise<void>((resolve) => setTimeout(resolve, 5)).then(() => void seen.push("first")));
+ * await Promise.all([slow, inOrder(async () => void seen.push("second"))]);
+ * assert.deepEqual(seen, ["first", "second"]);
+ */
 export function createOrder(): InOrder {
   let last: Promise<unknown> = Promise.resolve();
   return (task) => {
@@ -76,7 +86,7 @@ export async function present(slot: Slot, memory: Memory): Promise<ort.Tensor> {
 }
 
 /** Takes what a run wrote as the slot's value. */
-export function advance(slot: Slot, written: ort.Tensor, memory: Memory): void {
+export function adopt(slot: Slot, written: ort.Tensor, memory: Memory): void {
   const old = slot.value as ort.Tensor;
   slot.value = written;
   if (slot.spare) slot.spare = old;

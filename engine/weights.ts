@@ -45,7 +45,15 @@ export function countWeights(weights: Shapes): number {
   return Object.values(weights).reduce((sum, { shape }) => sum + elements(shape), 0);
 }
 
-/** sha256 (hex) over names, shapes and float32 bits, in name order: the identity of a network's weights. */
+/**
+ * sha256 (hex) over names, shapes and float32 bits, in name order: the identity of a network's weights.
+ *
+ * @example
+ * import { hashWeights } from "onestep/engine/weights";
+ * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
+ * assert.equal(hashWeights(weights), hashWeights(structuredClone(weights)));
+ * assert.notEqual(hashWeights(weights), hashWeights({ bias: { shape: [2, 1], data: Float32Array.of(1, 2) } }));
+ */
 export function hashWeights(weights: Weights): string {
   const hash = createHash("sha256");
   for (const name of Object.keys(weights).sort()) addTensor(hash, name, weights[name] as Weights[string]);
@@ -73,7 +81,14 @@ export function copyWeights(weights: Weights): Weights {
   return Object.fromEntries(copies);
 }
 
-/** Zeros of the same names and shapes, e.g. the moments of an optimiser before its first step. */
+/**
+ * Zeros of the same names and shapes, e.g. the moments of an optimiser before its first step.
+ *
+ * @example
+ * import { zerosLike } from "onestep/engine/weights";
+ * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
+ * assert.deepEqual(zerosLike(weights).bias?.data, Float32Array.of(0, 0));
+ */
 export function zerosLike(weights: Weights): Weights {
   const zeros = Object.entries(weights).map(([name, { shape, data }]) => [
     name,
@@ -82,7 +97,14 @@ export function zerosLike(weights: Weights): Weights {
   return Object.fromEntries(zeros);
 }
 
-/** In words, each name or shape of `found` that is not as in `expected`. */
+/**
+ * In words, each name or shape of `found` that is not as in `expected`.
+ *
+ * @example
+ * import { layoutDifferences } from "onestep/engine/weights";
+ * const [one, two] = [1, 2].map((length) => ({ bias: { shape: [length], data: new Float32Array(length) } }));
+ * assert.deepEqual(layoutDifferences(one!, two!), ['"bias" is [2] instead of [1]']);
+ */
 export function layoutDifferences(expected: Shapes, found: Shapes): string[] {
   const problems: string[] = [];
   for (const [name, { shape }] of Object.entries(expected)) {

@@ -1,4 +1,5 @@
 /** `pipeline evaluate`: a model's images and real ones, side by side in one feature space. */
+import { obeyed } from "../data/scenes/read.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -36,7 +37,7 @@ export async function evaluate(options: {
   if (plans.length > 0 && (teacher === undefined || out === undefined)) {
     throw badUsage("Cannot draw a curve without a teacher and a place for it: add --teacher RUN and --out FILE.json");
   }
-  const evaluation = await openEvaluation({ reference: options.reference, settings, context });
+  const evaluation = await openEvaluation({ reference: options.reference, captionReader: obeyed, settings, context });
   const measured: Measures[] = [];
   const more: Record<string, unknown> = {};
 

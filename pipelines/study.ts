@@ -1,5 +1,6 @@
 /** variants x seeds | train | measure | table: which part of the method does how much, one command a question */
 import { join } from "node:path";
+import { obeyed } from "../data/scenes/read.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { Failure, isFailure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/write-settings.ts";
@@ -53,7 +54,7 @@ export async function study(options: {
   const failed: string[] = [];
   let evaluation: Evaluation | undefined;
 
-  const evaluating = async (): Promise<Evaluation> => (evaluation ??= await openEvaluation(options));
+  const evaluating = async (): Promise<Evaluation> => (evaluation ??= await openEvaluation({ ...options, captionReader: obeyed }));
 
   /** The results of these jobs that were measured alike, and what to compare them with. */
   async function findings(): Promise<Findings> {

@@ -1,4 +1,11 @@
-/** What flows from an image source to the encoder. */
+/** Images as they flow: files, decoded images, and what was left out on the way. */
+
+/** A picture in memory: RGB bytes, row by row [height, width, 3]. */
+export interface Picture {
+  pixels: Uint8Array;
+  width: number;
+  height: number;
+}
 
 /** A file that claims to be an image, read but not decoded. */
 export interface ImageFile {

@@ -5,7 +5,7 @@ import { mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 
 /** Temporary names carry host and process, so that leftovers of a killed process can be told from work in progress. */
 const host = crc32(Buffer.from(hostname())).toString(16);
@@ -18,6 +18,12 @@ export type Content = Uint8Array | string | AsyncIterable<Uint8Array>;
  * Writes a file that is visible only when complete and durable; its folder is made if absent. `ready` runs when the
  * bytes are safe under the temporary name `path`, just before they become visible; its failure leaves nothing behind.
  * Throws a Failure that names the file, the reason and the remedy.
+ *
+ * @example
+ * import { readFile } from "node:fs/promises";
+ * import { writeAtomic } from "onestep/store/atomic";
+ * await writeAtomic(`${folder}/note.txt`, "whole or not at all");
+ * assert.equal(await readFile(`${folder}/note.txt`, "utf8"), "whole or not at all");
  */
 export async function writeAtomic(path: string, content: Content, ready?: (temporaryPath: string) => Promise<void>): Promise<void> {
   try {
@@ -62,7 +68,16 @@ async function written(path: string, content: Content, ready?: (temporaryPath: s
   }
 }
 
-/** Appends one whole line and makes it durable. A torn line left by a kill is first ended, so it spoils only itself. */
+/**
+ * Appends one whole line and makes it durable. A torn line left by a kill is first ended, so it spoils only itself.
+ *
+ * @example
+ * import { readFile } from "node:fs/promises";
+ * import { appendLine, writeAtomic } from "onestep/store/atomic";
+ * await writeAtomic(`${folder}/journal`, "torn by a kill");
+ * await appendLine(`${folder}/journal`, "whole");
+ * assert.equal(await readFile(`${folder}/journal`, "utf8"), "torn by a kill\nwhole\n");
+ */
 export async function appendLine(path: string, line: string): Promise<void> {
   try {
     const file = await open(path, "a+");
@@ -83,6 +98,12 @@ export async function appendLine(path: string, line: string): Promise<void> {
 /**
  * Removes the temporary files that killed processes of this machine left in a folder; with `all`, every one that is not
  * this process's own work in progress (another process at work writes its file again).
+ *
+ * @example
+ * import { namesIn, removeTemporaries, writeAtomic } from "onestep/store/atomic";
+ * await writeAtomic(`${folder}/.note.txt.0-1-00000000.tmp`, "left by a killed process of another machine");
+ * await removeTemporaries(folder, { all: true });
+ * assert.deepEqual(await namesIn(folder), []);
  */
 export async function removeTemporaries(folder: string, options: { all?: boolean } = {}): Promise<void> {
   for (const name of await namesIn(folder)) {
@@ -94,7 +115,14 @@ export async function removeTemporaries(folder: string, options: { all?: boolean
   }
 }
 
-/** The sorted names in a folder; none when it does not exist. */
+/**
+ * The sorted names in a folder; none when it does not exist.
+ *
+ * @example
+ * import { namesIn } from "onestep/store/atomic";
+ * assert.equal((await namesIn(`${latents.folder}/shards`))[0], "000000.parquet");
+ * assert.deepEqual(await namesIn(`${folder}/nowhere`), []);
+ */
 export async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).sort();

@@ -26,6 +26,13 @@ interface Loaded<R> {
  * Batches of rows in training order, waiting for shards that are not there yet. Holds at most two windows of shards:
  * the current block's and the next one's, read ahead. Throws a Failure on a damaged shard before a row of it is given,
  * and on damage to any other file of the store before the first row.
+ *
+ * @example
+ * import { rowBatches } from "onestep/store/batches";
+ * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
+ * for await (const { step, rows } of rowBatches(latents, { ...order, fromStep: 5, toStep: 6 })) {
+ *   assert.deepEqual([step, rows.length], [5, 4]);
+ * }
  */
 export async function* rowBatches<M extends Manifest>(
   store: Store<M>,

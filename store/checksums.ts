@@ -10,7 +10,16 @@ import { sha256, textHash } from "./hash.ts";
 /** What may stand beside the shards. */
 export const companions = ["codec.json", "codec.safetensors", "settings.yaml"] as const;
 
-/** Records the hashes of the companions that are in a store's folder. */
+/**
+ * Records the hashes of the companions that are in a store's folder.
+ *
+ * @example
+ * import { writeAtomic } from "onestep/store/atomic";
+ * import { examineCompanions, writeChecksums } from "onestep/store/checksums";
+ * await writeAtomic(`${folder}/settings.yaml`, "seed: 0\n");
+ * await writeChecksums(folder);
+ * assert.deepEqual(await examineCompanions(folder), []);
+ */
 export async function writeChecksums(folder: string): Promise<void> {
   await writeAtomic(join(folder, "checksums.json"), checksumsText(await hashesOf(folder)));
 }
@@ -18,6 +27,14 @@ export async function writeChecksums(folder: string): Promise<void> {
 /**
  * What is wrong with the companions of a folder: each file with its problem, nothing when all is well. Undefined when
  * nothing is recorded: there are none, or they are still being written.
+ *
+ * @example
+ * import { writeAtomic } from "onestep/store/atomic";
+ * import { examineCompanions, writeChecksums } from "onestep/store/checksums";
+ * await writeAtomic(`${folder}/settings.yaml`, "seed: 0\n");
+ * await writeChecksums(folder);
+ * await writeAtomic(`${folder}/settings.yaml`, "seed: 1\n");
+ * assert.equal((await examineCompanions(folder))?.[0]?.file, "settings.yaml");
  */
 export async function examineCompanions(folder: string): Promise<{ file: string; problem: string }[] | undefined> {
   const text = await readFile(join(folder, "checksums.json"), "utf8").catch((error: NodeJS.ErrnoException) => {

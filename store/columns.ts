@@ -1,5 +1,5 @@
 import type { Manifest } from "../schemas/store.ts";
-import type { Column } from "./shard.ts";
+import type { Column } from "./stored-rows.ts";
 
 /** A row of a latent store: one encoded image. */
 export type LatentRow = {

@@ -6,6 +6,10 @@ import { shardPath, type Store } from "./layout.ts";
  * Resolves once a shard is there. File system events wake it, and a look every `poll` milliseconds where there are none
  * (network file systems, a folder not made yet). `onWait` is called first when it is not there. Rejects with the
  * signal's reason when aborted.
+ *
+ * @example
+ * import { waitForShard } from "onestep/store/follow";
+ * await waitForShard(latents, 0, { onWait: () => assert.fail("it is there already") });
  */
 export async function waitForShard(
   store: Store,
@@ -19,7 +23,16 @@ export async function waitForShard(
   await waitForFile(path, options);
 }
 
-/** Resolves once a store has been created in the folder: its store.json is there. */
+/**
+ * Resolves once a store has been created in the folder: its store.json is there.
+ *
+ * @example
+ * import { waitForStore } from "onestep/store/follow";
+ * import { createLatentStore } from "onestep/store/latents";
+ * const waiting = waitForStore(folder);
+ * await createLatentStore({ folder, manifest: latents.manifest });
+ * await waiting;
+ */
 export async function waitForStore(folder: string, options: { signal?: AbortSignal } = {}): Promise<void> {
   await waitForFile(join(folder, "store.json"), options);
 }

@@ -4,7 +4,13 @@ import { setImmediate } from "node:timers/promises";
 /** Bytes hashed at a stretch: a few milliseconds. */
 const PIECE = 2 ** 22;
 
-/** sha256 (hex), in pieces that let others have the thread. WebCrypto's is no faster: it first copies all bytes there. */
+/**
+ * sha256 (hex), in pieces that let others have the thread. WebCrypto's is no faster: it first copies all bytes there.
+ *
+ * @example
+ * import { sha256 } from "onestep/store/hash";
+ * assert.equal((await sha256(new TextEncoder().encode("abc"))).slice(0, 8), "ba7816bf");
+ */
 export async function sha256(bytes: Uint8Array): Promise<string> {
   const hash = createHash("sha256");
   for (let at = 0; at < bytes.length; at += PIECE) {
@@ -24,7 +30,13 @@ export async function sha256Pieces(pieces: AsyncIterable<Uint8Array>): Promise<s
   return hash.digest("hex");
 }
 
-/** sha256 (hex) of text, for small files. */
+/**
+ * sha256 (hex) of text, for small files.
+ *
+ * @example
+ * import { textHash } from "onestep/store/hash";
+ * assert.equal(textHash("abc").slice(0, 8), "ba7816bf");
+ */
 export function textHash(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

@@ -4,7 +4,7 @@
  * may repeat, and may come in any order until the store is sealed.
  */
 import { readFile } from "node:fs/promises";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 
 /** An id for which there is no row, and why. */
 export interface FailedRow {
@@ -40,7 +40,7 @@ export async function readJournal(path: string): Promise<Journal> {
 }
 
 /** Parses a journal's text. */
-export function parseJournal(text: string): Journal {
+function parseJournal(text: string): Journal {
   const journal: Journal = { entries: new Map(), damaged: [] };
   for (const [i, line] of text.split("\n").entries()) {
     if (line === "") continue;

@@ -17,7 +17,15 @@ export interface LatentBatch {
   rows: LatentRow[];
 }
 
-/** Creates a latent store or goes on with it; throws a Failure when another one stands in the folder. */
+/**
+ * Creates a latent store or goes on with it; throws a Failure when another one stands in the folder.
+ *
+ * @example
+ * import { createLatentStore } from "onestep/store/latents";
+ * import { missingShards } from "onestep/store/store";
+ * const store = await createLatentStore({ folder, manifest: latents.manifest });
+ * assert.deepEqual(await missingShards(store), [0, 1, 2, 3, 4, 5, 6]);
+ */
 export function createLatentStore(options: {
   folder: string;
   manifest: Draft<LatentManifest>;
@@ -28,7 +36,14 @@ export function createLatentStore(options: {
   return createStore<LatentManifest>({ ...rest, manifest: { ...manifest, kind: "latents" } });
 }
 
-/** Opens a latent store; throws a Failure when the folder holds none. */
+/**
+ * Opens a latent store; throws a Failure when the folder holds none.
+ *
+ * @example
+ * import { openLatentStore } from "onestep/store/latents";
+ * assert.equal((await openLatentStore({ folder: latents.folder })).manifest.entries, 50);
+ * await assert.rejects(openLatentStore({ folder: triples.folder }), /it is a store of triples/);
+ */
 export async function openLatentStore(options: { folder: string }): Promise<Store<LatentManifest>> {
   const store = await openStore(options);
   if (store.manifest.kind === "latents") return store as Store<LatentManifest>;
@@ -37,7 +52,15 @@ export async function openLatentStore(options: { folder: string }): Promise<Stor
   );
 }
 
-/** All rows of the store in order, one shard in memory at a time. */
+/**
+ * All rows of the store in order, one shard in memory at a time.
+ *
+ * @example
+ * import { readLatents } from "onestep/store/latents";
+ * let rows = 0;
+ * for await (const { latent } of readLatents(latents)) rows += latent.length / (4 * 3 * 2);
+ * assert.equal(rows, 50);
+ */
 export async function* readLatents(store: Store<LatentManifest>): AsyncGenerator<LatentRow> {
   for (let shard = 0; shard < store.shards; shard++) yield* await readShard(store, shard);
 }
@@ -47,6 +70,13 @@ type LatentOptions = BatchOptions & { scale?: { statistics: Statistics; sigmaDat
 /**
  * Batches in training order, each made while the one before is at work; normalised to `scale.sigmaData` by
  * `scale.statistics` where given, else raw.
+ *
+ * @example
+ * import { latentBatches } from "onestep/store/latents";
+ * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
+ * for await (const { latent, label } of latentBatches(latents, { ...order, toStep: 2 })) {
+ *   assert.deepEqual([latent.length, label.length], [4 * (4 * 3 * 2), 4]);
+ * }
  */
 export function latentBatches(store: Store<LatentManifest>, options: LatentOptions): AsyncGenerator<LatentBatch> {
   return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
@@ -66,7 +96,13 @@ async function* batchesOf(store: Store<LatentManifest>, options: LatentOptions):
   }
 }
 
-/** Tensors of one length, one after the other. */
+/**
+ * Tensors of one length, one after the other.
+ *
+ * @example
+ * import { stacked } from "onestep/store/latents";
+ * assert.deepEqual(stacked([Float32Array.of(1, 2), Float32Array.of(3, 4)]), Float32Array.of(1, 2, 3, 4));
+ */
 export function stacked(tensors: Float32Array[]): Float32Array {
   const length = tensors[0]?.length ?? 0;
   const out = new Float32Array(tensors.length * length);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Manifest } from "../schemas/store.ts";
 import type { LatentRow, TripleRow } from "./columns.ts";
 import type { FailedRow, JournalEntry } from "./journal.ts";
-import type { Column } from "./shard.ts";
+import type { Column } from "./stored-rows.ts";
 
 export interface Store<M extends Manifest = Manifest> {
   folder: string;
@@ -21,17 +21,36 @@ export interface Store<M extends Manifest = Manifest> {
 
 export type RowOf<M extends Manifest> = M["kind"] extends "latents" ? LatentRow : TripleRow;
 
-/** The ids of a shard: from (inclusive) to (exclusive). */
+/**
+ * The ids of a shard: from (inclusive) to (exclusive).
+ *
+ * @example
+ * import { idRange } from "onestep/store/store";
+ * assert.deepEqual(idRange(latents.manifest, 6), { from: 48, to: 50 });
+ */
 export function idRange(manifest: Manifest, shard: number): { from: number; to: number } {
   const from = shard * manifest.rowsPerShard;
   return { from, to: Math.min(from + manifest.rowsPerShard, manifest.entries) };
 }
 
-/** STORE/shards/000042.parquet */
+/**
+ * The path of a shard: STORE/shards/000042.parquet.
+ *
+ * @example
+ * import { shardPath } from "onestep/store/store";
+ * assert.ok(shardPath(latents, 42).endsWith("000042.parquet"));
+ */
 export function shardPath(store: Store, shard: number): string {
   return join(store.folder, "shards", shardName(shard));
 }
 
+/**
+ * The name of a shard's file.
+ *
+ * @example
+ * import { shardName } from "onestep/store/store";
+ * assert.equal(shardName(42), "000042.parquet");
+ */
 export function shardName(shard: number): string {
   return `${String(shard).padStart(6, "0")}.parquet`;
 }

@@ -14,6 +14,11 @@ import { copyShard } from "./write.ts";
  * Copies the shards of several stores of one fingerprint into another, which may have some already. Each is checked
  * before it is copied; one that several have must be the same in all. The sources are only read. Throws a Failure that
  * names what differs, or which shard.
+ *
+ * @example
+ * import { mergeStores } from "onestep/store/merge";
+ * const { copied, shared } = await mergeStores({ from: [latents.folder], to: folder });
+ * assert.deepEqual([copied, shared], [7, 0]);
  */
 export async function mergeStores(options: {
   from: string[];

@@ -28,7 +28,16 @@ export interface Block {
   shards: number[];
 }
 
-/** How the training order cuts a store of `shards` shards into blocks; answers the block that holds a position. */
+/**
+ * How the training order cuts a store of `shards` shards into blocks; answers the block that holds a position.
+ *
+ * @example
+ * import { blocksOf } from "onestep/store/order";
+ * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
+ * const blockAt = blocksOf({ ...order, shards: 6, rowsPerShard: 8 });
+ * assert.deepEqual([blockAt(0).start, blockAt(15).start, blockAt(16).start], [0, 0, 16]);
+ * assert.equal(blockAt(0).shards.length, 2);
+ */
 export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShard: number }): (position: number) => Block {
   const { seed, batch, shards, rowsPerShard } = settings;
   const window = Math.max(1, Math.min(settings.window, shards));
@@ -68,6 +77,11 @@ export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShar
 /**
  * The order of a block: for each of its positions the number of a row, counted through its shards, [block.length]. With
  * `rows` equal to the length every row comes once; where rows failed, a further permutation fills up the block.
+ *
+ * @example
+ * import { rowOrder } from "onestep/store/order";
+ * const block = { index: 0, start: 0, length: 4, shards: [2] };
+ * assert.deepEqual(rowOrder(1, block, 4).sort(), Uint32Array.of(0, 1, 2, 3));
  */
 export function rowOrder(seed: number | bigint, block: Block, rows: number): Uint32Array {
   const order = new Uint32Array(block.length);

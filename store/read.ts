@@ -4,12 +4,19 @@ import type { Manifest } from "../schemas/store.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, readJournal } from "./journal.ts";
 import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
-import { type DecodedShard, decodeShard, memoryBuffer, openBuffer, readShardMetadata, type Row } from "./shard.ts";
+import { memoryBuffer, openBuffer } from "./buffers.ts";
+import { type DecodedShard, decodeShard, readShardMetadata } from "./shard.ts";
+import type { Row } from "./stored-rows.ts";
 import { shardBytes } from "./write.ts";
 
 /**
  * All rows of a shard, checked: its sha256 on the first read of this process, the rows' checksums on every read. Throws
  * a Failure that names the shard and its damaged rows, or that it is missing.
+ *
+ * @example
+ * import { readShard } from "onestep/store/store";
+ * const rows = await readShard(latents, 6);
+ * assert.deepEqual(rows.map(({ index }) => index), [48, 49]);
  */
 export async function readShard<M extends Manifest>(store: Store<M>, shard: number): Promise<RowOf<M>[]> {
   const { rows, problem } = await examineShard(store, shard);
@@ -24,13 +31,26 @@ export async function readRawShard(store: Store, shard: number): Promise<Uint8Ar
   return bytes;
 }
 
-/** The failed rows of a shard, read from its end alone: not checked. */
+/**
+ * The failed rows of a shard, read from its end alone: not checked.
+ *
+ * @example
+ * import { readFailures } from "onestep/store/store";
+ * assert.deepEqual(await readFailures(latents, 0), []);
+ */
 export async function readFailures(store: Store, shard: number): Promise<FailedRow[]> {
   const { failed = "[]" } = await readShardMetadata(shardPath(store, shard));
   return JSON.parse(failed);
 }
 
-/** Rows of a shard by position, without reading the rest: for looking, not for training. Checks these rows alone. */
+/**
+ * Rows of a shard by position, without reading the rest: for looking, not for training. Checks these rows alone.
+ *
+ * @example
+ * import { readRows } from "onestep/store/store";
+ * const [row] = await readRows(latents, { shard: 1, from: 2, to: 3 });
+ * assert.equal(row?.index, 10);
+ */
 export async function readRows<M extends Manifest>(
   store: Store<M>,
   options: { shard: number; from: number; to: number },
@@ -51,7 +71,14 @@ export async function readRows<M extends Manifest>(
   }
 }
 
-/** Reads and checks a shard; `problem` says what is wrong with it. Throws only when the file is missing. */
+/**
+ * Reads and checks a shard; `problem` says what is wrong with it. Throws only when the file is missing.
+ *
+ * @example
+ * import { examineShard } from "onestep/store/read";
+ * const { rows, problem } = await examineShard(latents, 0);
+ * assert.deepEqual([rows.length, problem], [8, undefined]);
+ */
 export async function examineShard(store: Store, shard: number): Promise<{ rows: Row[]; bytes: Uint8Array; problem?: string }> {
   const bytes = await readFile(shardPath(store, shard)).catch((error) => {
     throw missing(store, shard, error);

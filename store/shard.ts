@@ -1,34 +1,22 @@
-/**
- * One shard: a Parquet file whose bytes are a pure function of its rows and metadata. Tensors are raw little-endian
- * blobs (FIXED_LEN_BYTE_ARRAY), since list columns are 25 to 100 times slower here. No Parquet library notices a
- * flipped bit in plain data, so every row carries the CRC-32 of its stored values.
- */
-import { open } from "node:fs/promises";
-import {
-  type AsyncBuffer,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  type RowGroup,
-  type SchemaElement,
-} from "hyparquet";
+/** One shard: a Parquet file whose bytes are a pure function of its rows and metadata. */
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, type RowGroup } from "hyparquet";
 import { ByteWriter } from "hyparquet-writer";
-import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
-import { crc32 } from "./crc.ts";
+import { openBuffer } from "./buffers.ts";
 import { writeParquet } from "./parquet.ts";
+import {
+  CHECKSUM,
+  type Column,
+  checksumElement,
+  checksumOf,
+  elementOf,
+  fromStored,
+  type Row,
+  type Stored,
+  type TensorColumn,
+  tensorBytes,
+  toStored,
+} from "./stored-rows.ts";
 import { inTurns } from "./turns.ts";
-
-export type Column =
-  | { name: string; type: "id" } // non-negative safe integer, INT64
-  | { name: string; type: "uint64" }
-  | { name: string; type: "int32" | "text" } // may be null
-  | { name: string; type: "tensor"; length: number; dtype: "float32" | "float16" };
-
-/** A row as callers see it: tensors are float32 whatever their stored type. */
-export type Row = Record<string, number | bigint | string | Float32Array | null | undefined>;
-
-/** A row as it is stored. */
-type Stored = Record<string, number | bigint | string | Uint8Array | null>;
 
 export interface DecodedShard {
   rows: Row[];
@@ -37,7 +25,6 @@ export interface DecodedShard {
   damaged: number[];
 }
 
-const checksum = "crc32";
 const groupBytes = 4 * 2 ** 20;
 
 /**
@@ -89,7 +76,7 @@ export async function decodeShard(options: { columns: Column[]; file: AsyncBuffe
   const stored = from < end ? await readStored({ columns, file, parquet, from, end }) : [];
   const damaged: number[] = [];
   const rows = stored.map((row, i) => {
-    if (checksumOf(columns, row) !== row[checksum]) damaged.push(i);
+    if (checksumOf(columns, row) !== row[CHECKSUM]) damaged.push(i);
     return fromStored(columns, row);
   });
   return { rows, metadata: metadataOf(parquet), damaged };
@@ -110,7 +97,7 @@ async function readStored({
   end: number;
 }): Promise<Stored[]> {
   const tensors = columns.filter((column) => column.type === "tensor");
-  const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), checksum];
+  const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), CHECKSUM];
   const range = { rowStart: from, rowEnd: end };
   const stored = (await parquetReadObjects({ file, metadata: parquet, columns: names, ...range, parsers })) as Stored[];
   let start = 0; // of the row group
@@ -141,7 +128,15 @@ function tensorsAt(column: TensorColumn, group: RowGroup, rows: number): number 
   return Number(chunk.data_page_offset) + Number(chunk.total_compressed_size) - bytes;
 }
 
-/** The key-value metadata of a shard file, without reading its rows. */
+/**
+ * The key-value metadata of a shard file, without reading its rows.
+ *
+ * @example
+ * import { readShardMetadata } from "onestep/store/shard";
+ * import { shardPath } from "onestep/store/store";
+ * const { fingerprint } = await readShardMetadata(shardPath(latents, 0));
+ * assert.equal(fingerprint, latents.fingerprint);
+ */
 export async function readShardMetadata(path: string): Promise<Record<string, string>> {
   const file = await openBuffer(path);
   try {
@@ -151,128 +146,8 @@ export async function readShardMetadata(path: string): Promise<Record<string, st
   }
 }
 
-/** A file's bytes on demand, by positioned reads: 2.5 times as fast as hyparquet's own streams. Close it after use. */
-export async function openBuffer(path: string): Promise<AsyncBuffer & { close: () => Promise<void> }> {
-  const file = await open(path, "r");
-  const { size } = await file.stat();
-  return {
-    byteLength: size,
-    slice: async (start: number, end = size) => {
-      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
-      let filled = 0;
-      while (filled < bytes.length) {
-        const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
-        if (bytesRead === 0) throw new Error(`${path} ended after ${start + filled} bytes, expected ${size}`);
-        filled += bytesRead;
-      }
-      return bytes.buffer;
-    },
-    close: () => file.close(),
-  };
-}
-
-/** Bytes in memory as hyparquet wants them. */
-export function memoryBuffer(bytes: Uint8Array): AsyncBuffer {
-  return {
-    byteLength: bytes.length,
-    slice: (start, end = bytes.length) => new Uint8Array(bytes.subarray(start, end)).buffer,
-  };
-}
-
 // TextDecoder, hyparquet's default, would drop a byte order mark.
 const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => (bytes ? Buffer.from(bytes).toString() : bytes) };
-
-const checksumElement: SchemaElement = { name: checksum, type: "INT32", converted_type: "UINT_32", repetition_type: "REQUIRED" };
-
-function elementOf(column: Column): SchemaElement {
-  const { name } = column;
-  switch (column.type) {
-    case "id":
-      return { name, type: "INT64", repetition_type: "REQUIRED" };
-    case "uint64": // logical_type INTEGER would make the whole file unreadable to others
-      return { name, type: "INT64", converted_type: "UINT_64", repetition_type: "REQUIRED" };
-    case "int32":
-      return { name, type: "INT32", repetition_type: "OPTIONAL" };
-    case "text":
-      return { name, type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" };
-    case "tensor":
-      return { name, type: "FIXED_LEN_BYTE_ARRAY", type_length: tensorBytes(column), repetition_type: "REQUIRED" };
-  }
-}
-
-function toStored(columns: Column[], row: Row): Stored {
-  const stored: Stored = {};
-  for (const column of columns) {
-    const value = row[column.name];
-    if (column.type === "tensor") stored[column.name] = tensorToBytes(column, value);
-    else if (column.type === "id" || column.type === "uint64") stored[column.name] = BigInt(value as number | bigint);
-    else stored[column.name] = (value ?? null) as number | string | null;
-  }
-  return stored;
-}
-
-function fromStored(columns: Column[], stored: Stored): Row {
-  const row: Row = {};
-  for (const column of columns) {
-    const value = stored[column.name];
-    if (column.type === "tensor") row[column.name] = tensorFromBytes(column, value as Uint8Array);
-    else if (column.type === "id") row[column.name] = Number(value);
-    else row[column.name] = (value ?? null) as number | bigint | string | null;
-  }
-  return row;
-}
-
-type TensorColumn = Column & { type: "tensor" };
-
-function tensorBytes({ length, dtype }: TensorColumn): number {
-  return length * (dtype === "float16" ? 2 : 4);
-}
-
-function tensorToBytes(column: TensorColumn, value: Row[string]): Uint8Array {
-  if (!(value instanceof Float32Array) || value.length !== column.length) {
-    const length = (value as Float32Array | undefined)?.length ?? "no";
-    throw new RangeError(`Cannot store ${length} values in column "${column.name}": expected ${column.length} as Float32Array`);
-  }
-  const stored = column.dtype === "float16" ? toHalf(value) : value;
-  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-}
-
-/** A view where the values are float32: the bytes of a row group's column start aligned. */
-function tensorFromBytes({ dtype, length }: TensorColumn, { buffer, byteOffset }: Uint8Array): Float32Array {
-  return dtype === "float16" ? fromHalf(new Uint16Array(buffer, byteOffset, length)) : new Float32Array(buffer, byteOffset, length);
-}
-
-let scratch = Buffer.alloc(4096);
-
-/**
- * CRC-32 over the columns in order, little-endian: ids and seeds 8 bytes, numbers 4, tensors their blob, texts a 4-byte
- * length and UTF-8. A byte 1 stands before each value that may be null, 0 in place of null.
- */
-function checksumOf(columns: Column[], row: Stored): number {
-  let crc = 0;
-  let at = 0; // what is gathered in scratch: one long stretch is checked faster than many short ones
-  for (const { name, type } of columns) {
-    const value = row[name];
-    if (at + 16 > scratch.length) scratch = Buffer.concat([scratch], 2 * scratch.length);
-    if (type === "tensor") {
-      if (at > 0) crc = crc32(scratch.subarray(0, at), crc);
-      crc = crc32(value as Uint8Array, crc);
-      at = 0;
-    } else if (type === "id" || type === "uint64") {
-      at = scratch.writeBigUInt64LE(BigInt.asUintN(64, value as bigint), at);
-    } else if (value === null || value === undefined) {
-      at = scratch.writeUInt8(0, at);
-    } else {
-      at = scratch.writeUInt8(1, at);
-      const length = type === "text" ? Buffer.byteLength(value as string) : undefined;
-      at = scratch.writeInt32LE(length ?? (value as number), at);
-      if (length === undefined) continue;
-      if (at + length > scratch.length) scratch = Buffer.concat([scratch], 2 * (at + length));
-      at += scratch.write(value as string, at);
-    }
-  }
-  return at > 0 ? crc32(scratch.subarray(0, at), crc) : crc;
-}
 
 /**
  * Without rows, hyparquet-writer 0.17.0 gives the empty list of row groups no element type, which strict readers refuse;

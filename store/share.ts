@@ -1,7 +1,7 @@
 /** Which shards of a store one process makes, where several share the work: `--part 2/8` or `--shards 10-19`. */
 import { badUsage } from "../schemas/failure.ts";
 
-export interface Share {
+export interface WorkShare {
   /** "i/n": every n-th shard from shard i - 1 on, so that the first shards come first whoever makes them. */
   part?: string;
   /** "a-b" or "a": shards a to b, both included, counted from 0. */
@@ -9,7 +9,7 @@ export interface Share {
 }
 
 /** Tells whether a shard of a store of `total` shards is in the share; all are without one. Throws a usage failure. */
-export function shareOf({ part, shards }: Share, total: number): (shard: number) => boolean {
+export function shareOf({ part, shards }: WorkShare, total: number): (shard: number) => boolean {
   if (part !== undefined && shards !== undefined) {
     throw badUsage("Cannot use --part and --shards at once: each says which shards to make");
   }

@@ -20,7 +20,15 @@ export interface Statistics {
   nonFinite: number;
 }
 
-/** Sums over latents whose last axis is the channel, added one after the other. */
+/**
+ * Sums over latents whose last axis is the channel, added one after the other.
+ *
+ * @example
+ * import { createSums } from "onestep/store/statistics";
+ * const sums = createSums(2);
+ * sums.add(Float32Array.of(1, 10, 3, 30));
+ * assert.deepEqual(sums.result().sum, [4, 40]);
+ */
 export function createSums(channels: number): { add: (latent: Float32Array) => void; result: () => Sums } {
   const [count, sum, squares] = [new Float64Array(channels), new Float64Array(channels), new Float64Array(channels)];
   const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
@@ -51,7 +59,17 @@ export function createSums(channels: number): { add: (latent: Float32Array) => v
   };
 }
 
-/** The statistics of all parts together; the order of the parts decides the last bits. A channel without values is 0. */
+/**
+ * The statistics of all parts together; the order of the parts decides the last bits. A channel without values is 0.
+ *
+ * @example
+ * import { createSums, statisticsOf } from "onestep/store/statistics";
+ * const [first, second] = [createSums(1), createSums(1)];
+ * first.add(Float32Array.of(1));
+ * second.add(Float32Array.of(3));
+ * const { mean, std } = statisticsOf([first.result(), second.result()], 1);
+ * assert.deepEqual([mean, std], [[2], [1]]);
+ */
 export function statisticsOf(parts: Sums[], channels: number): Statistics {
   const statistics: Statistics = { mean: [], std: [], min: [], max: [], nonFinite: 0 };
   for (const { nonFinite } of parts) statistics.nonFinite += nonFinite;
@@ -71,13 +89,25 @@ export function statisticsOf(parts: Sums[], channels: number): Statistics {
 /**
  * Latents [..., channels] scaled to zero mean and standard deviation sigmaData in every channel:
  * (x - mean) / std * sigmaData. A constant channel is only shifted. Returns a new array.
+ *
+ * @example
+ * import { normalise } from "onestep/store/statistics";
+ * const statistics = { mean: [1], std: [2], min: [-1], max: [3], nonFinite: 0 };
+ * assert.deepEqual(normalise(Float32Array.of(-1, 3), statistics, 0.5), Float32Array.of(-0.5, 0.5));
  */
 export function normalise(latents: Float32Array, statistics: Statistics, sigmaData: number): Float32Array {
   const { mean, scale, channels } = affine(statistics, sigmaData);
   return latents.map((value, i) => (value - mean[i % channels]!) * scale[i % channels]!);
 }
 
-/** The inverse of `normalise`: back to what the encoder gave and its decoder expects. */
+/**
+ * The inverse of `normalise`: back to what the encoder gave and its decoder expects.
+ *
+ * @example
+ * import { denormalise } from "onestep/store/statistics";
+ * const statistics = { mean: [1], std: [2], min: [-1], max: [3], nonFinite: 0 };
+ * assert.deepEqual(denormalise(Float32Array.of(-0.5, 0.5), statistics, 0.5), Float32Array.of(-1, 3));
+ */
 export function denormalise(latents: Float32Array, statistics: Statistics, sigmaData: number): Float32Array {
   const { mean, scale, channels } = affine(statistics, sigmaData);
   return latents.map((value, i) => value / scale[i % channels]! + mean[i % channels]!);

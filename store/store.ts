@@ -1,8 +1,11 @@
 /**
  * A store: STORE/store.json and shards of fixed id ranges, each made whole by whoever makes it, in any order. What is
  * missing is what has no file, so resuming needs no state and any number of processes may share the work.
+ *
+ * In the examples of this folder, which test/docs/ runs, `folder` is the path of an empty place and `latents` and `triples`
+ * are finished stores of 50 rows [4, 3, 2] in shards of 8.
  */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { differences, fingerprint, type Manifest, manifestText, parseManifest, storeVersion, upgradedManifest } from "../schemas/store.ts";
@@ -10,7 +13,7 @@ import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
 import { readJournal } from "./journal.ts";
 import { readShardMetadata } from "./shard.ts";
-import { journalPath, quarantinePath, shardName, shardPath, type Store } from "./layout.ts";
+import { journalPath, shardName, type Store } from "./layout.ts";
 
 export { idRange, type RowOf, type Store, shardName, shardPath } from "./layout.ts";
 export { readFailures, readRows, readShard } from "./read.ts";
@@ -46,7 +49,14 @@ export async function createStore<M extends Manifest>(options: {
   return handle(folder, wanted, fingerprint(wanted));
 }
 
-/** Opens an existing store of any kind. Throws a Failure when there is none or its store.json is damaged. */
+/**
+ * Opens an existing store of any kind. Throws a Failure when there is none or its store.json is damaged.
+ *
+ * @example
+ * import { openStore } from "onestep/store/store";
+ * const { manifest, shards } = await openStore({ folder: latents.folder });
+ * assert.deepEqual([manifest.kind, shards], ["latents", 7]);
+ */
 export async function openStore(options: { folder: string }): Promise<Store> {
   const { folder } = options;
   const found = await readManifest(folder);
@@ -54,18 +64,19 @@ export async function openStore(options: { folder: string }): Promise<Store> {
   return handle(folder, found.manifest, found.fingerprint);
 }
 
-/** The shards that have no file yet, ascending. */
+/**
+ * The shards that have no file yet, ascending.
+ *
+ * @example
+ * import { rm } from "node:fs/promises";
+ * import { missingShards, shardPath } from "onestep/store/store";
+ * await rm(shardPath(latents, 3));
+ * assert.deepEqual(await missingShards(latents), [3]);
+ */
 export async function missingShards(store: Store): Promise<number[]> {
   const present = new Set(await namesIn(join(store.folder, "shards")));
   const all = Array.from({ length: store.shards }, (_, shard) => shard);
   return all.filter((shard) => !present.has(shardName(shard)));
-}
-
-/** Removes a shard, so that the command which made the store makes it again. */
-export async function discardShard(store: Store, shard: number): Promise<void> {
-  await rm(shardPath(store, shard), { force: true });
-  await rm(quarantinePath(store, shard), { force: true });
-  store.sound.delete(shard);
 }
 
 /** A store of another version may have another way to its fingerprint; or the version is what was damaged. */

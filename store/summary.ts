@@ -27,6 +27,13 @@ export interface Summary {
  * Finishes a store that misses no shard: rewrites the journal in shard order and writes summary.json. The result is a
  * function of the shards alone, so any process may do it, again and again. Throws a Failure when shards are missing or
  * damaged, or when every entry was rejected.
+ *
+ * @example
+ * import { rm } from "node:fs/promises";
+ * import { readSummary, sealStore } from "onestep/store/summary";
+ * const before = await readSummary(latents);
+ * await rm(`${latents.folder}/summary.json`);
+ * assert.deepEqual(await sealStore(latents), before);
  */
 export async function sealStore(store: Store): Promise<Summary> {
   const missing = await missingShards(store);
@@ -48,7 +55,14 @@ export async function sealStore(store: Store): Promise<Summary> {
   return summary;
 }
 
-/** The summary of a finished store; undefined while it is unfinished. Throws a Failure when the file is damaged. */
+/**
+ * The summary of a finished store; undefined while it is unfinished. Throws a Failure when the file is damaged.
+ *
+ * @example
+ * import { readSummary } from "onestep/store/summary";
+ * const summary = await readSummary(latents);
+ * assert.deepEqual([summary?.rows, summary?.rejected], [50, 0]);
+ */
 export async function readSummary(store: Store): Promise<Summary | undefined> {
   let text: string;
   try {

@@ -20,7 +20,14 @@ export interface TripleBatch {
   rows: TripleRow[];
 }
 
-/** Creates a triple store or goes on with it; throws a Failure when another one stands in the folder. */
+/**
+ * Creates a triple store or goes on with it; throws a Failure when another one stands in the folder.
+ *
+ * @example
+ * import { createTripleStore } from "onestep/store/triples";
+ * const store = await createTripleStore({ folder, manifest: triples.manifest });
+ * assert.equal(store.fingerprint, triples.fingerprint);
+ */
 export function createTripleStore(options: {
   folder: string;
   manifest: Draft<TripleManifest>;
@@ -31,7 +38,13 @@ export function createTripleStore(options: {
   return createStore<TripleManifest>({ ...rest, manifest: { ...manifest, kind: "triples" } });
 }
 
-/** Opens a triple store; throws a Failure when the folder holds none. */
+/**
+ * Opens a triple store; throws a Failure when the folder holds none.
+ *
+ * @example
+ * import { openTripleStore } from "onestep/store/triples";
+ * assert.equal((await openTripleStore({ folder: triples.folder })).manifest.solver.steps, 18);
+ */
 export async function openTripleStore(options: { folder: string }): Promise<Store<TripleManifest>> {
   const store = await openStore(options);
   if (store.manifest.kind === "triples") return store as Store<TripleManifest>;
@@ -40,18 +53,41 @@ export async function openTripleStore(options: { folder: string }): Promise<Stor
   );
 }
 
-/** The noise of a row, [length] unit normals: its own stretch of its seed's stream. */
+/**
+ * The noise of a row, [length] unit normals: its own stretch of its seed's stream.
+ *
+ * @example
+ * import { normals } from "onestep/schemas/numbers/philox";
+ * import { noiseOf } from "onestep/store/triples";
+ * assert.deepEqual(noiseOf({ seed: 1, id: 3 }, 4), normals({ seed: 1, stream: "noise", offset: 12, length: 4 }));
+ */
 export function noiseOf(row: { seed: number | bigint; id: number }, length: number): Float32Array {
   return normals({ seed: row.seed, stream: "noise", offset: row.id * length, length });
 }
 
-/** The rows of a shard with their noise, stored or derived. */
+/**
+ * The rows of a shard with their noise, stored or derived.
+ *
+ * @example
+ * import { noiseOf, readTriples } from "onestep/store/triples";
+ * const [first] = await readTriples(triples, 0);
+ * assert.deepEqual(first?.noise, noiseOf(first!, 4 * 3 * 2));
+ */
 export async function readTriples(store: Store<TripleManifest>, shard: number): Promise<(TripleRow & { noise: Float32Array })[]> {
   const rows = await readShard(store, shard);
   return rows.map((row) => ({ ...row, noise: row.noise ?? noiseOf(row, row.latent.length) }));
 }
 
-/** Batches in training order, each made while the one before is at work. */
+/**
+ * Batches in training order, each made while the one before is at work.
+ *
+ * @example
+ * import { tripleBatches } from "onestep/store/triples";
+ * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
+ * for await (const { noise, latent } of tripleBatches(triples, { ...order, toStep: 2 })) {
+ *   assert.deepEqual([noise.length, latent.length], [4 * (4 * 3 * 2), 4 * (4 * 3 * 2)]);
+ * }
+ */
 export function tripleBatches(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
   return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
 }

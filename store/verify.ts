@@ -34,6 +34,13 @@ const REMOVE = "remove it";
  * the shards, the codec and the settings beside them against theirs. An unfinished store is sound when what it has is
  * sound. store.json was checked when it was opened. Reports through `onShard` how far it is; answers what is wrong,
  * nothing when all is well.
+ *
+ * @example
+ * import { appendLine } from "onestep/store/atomic";
+ * import { verifyStore } from "onestep/store/verify";
+ * assert.deepEqual(await verifyStore(latents), []);
+ * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
+ * assert.equal((await verifyStore(latents))[0]?.problem, "line 8 is damaged");
  */
 export async function verifyStore(
   store: Store,
@@ -95,7 +102,7 @@ export async function verifyStore(
  * Checks all files of a store but its shards, as far as each tells by itself. Reads the journal again. Of a store that
  * is still being written, what a killed process leaves (a torn journal line) is found too.
  */
-export async function examineBooks(store: Store): Promise<Finding[]> {
+async function examineBooks(store: Store): Promise<Finding[]> {
   const findings: Finding[] = [];
   await readSummary(store).catch((error: Error) => {
     if (!(error instanceof Failure)) throw error;
@@ -139,6 +146,13 @@ export async function checkBooks(store: Store): Promise<void> {
  * Writes anew what the sound shards decide: journal, quarantine and, where no shard is damaged or missing, the summary.
  * Damaged shards stay until they are replaced, so nothing is lost; their recorded hashes stay in the journal. Answers
  * what only the command that made the store can mend. The store must not be written to meanwhile.
+ *
+ * @example
+ * import { appendLine } from "onestep/store/atomic";
+ * import { mendStore, verifyStore } from "onestep/store/verify";
+ * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
+ * assert.deepEqual(await mendStore(latents), []);
+ * assert.deepEqual(await verifyStore(latents), []);
  */
 export async function mendStore(
   store: Store,

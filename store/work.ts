@@ -4,19 +4,29 @@ import type { Manifest } from "../schemas/store.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { readJournal } from "./journal.ts";
 import { journalPath } from "./layout.ts";
-import { type Share, shareOf } from "./share.ts";
+import { type WorkShare, shareOf } from "./share.ts";
 import { missingShards, readFailures, type Store } from "./store.ts";
 import { sealStore, type Summary } from "./summary.ts";
 import { mendStore } from "./verify.ts";
 
-export interface Work extends Share {
+export interface Work extends WorkShare {
   /** Verify the store first and make damaged shards again. */
   repair?: boolean;
   /** Try failed rows of finished shards again. */
   retry?: boolean;
 }
 
-/** The shards to make, ascending; those of them that are damaged; those that are sound and have failed rows. */
+/**
+ * The shards to make, ascending; those of them that are damaged; those that are sound and have failed rows.
+ *
+ * @example
+ * import { createLatentStore } from "onestep/store/latents";
+ * import { planWork } from "onestep/store/work";
+ * const store = await createLatentStore({ folder, manifest: latents.manifest });
+ * const context = { stage: "ingest", signal: new AbortController().signal, report: () => {} };
+ * const { shards } = await planWork(store, { ...context, part: "1/2" });
+ * assert.deepEqual(shards, [0, 2, 4, 6]);
+ */
 export async function planWork(
   store: Store,
   options: Work & { stage: string; signal: AbortSignal; report: (event: PipelineEvent) => void },
@@ -46,10 +56,15 @@ export async function planWork(
 /**
  * Seals a store when all its shards are there; says how many are not where others have them to make. A repaired shard
  * that is not bit by bit what the journal had recorded is named.
+ *
+ * @example
+ * import { finishWork } from "onestep/store/work";
+ * const summary = await finishWork(latents, { repaired: [], stage: "ingest", report: () => {} });
+ * assert.equal(summary?.rows, 50);
  */
 export async function finishWork<M extends Manifest>(
   store: Store<M>,
-  options: Share & { repaired: number[]; stage: string; report: (event: PipelineEvent) => void },
+  options: WorkShare & { repaired: number[]; stage: string; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
   const { repaired, stage, report, part, shards } = options;
   const { entries } = await readJournal(journalPath(store));

@@ -5,11 +5,12 @@ import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { Failure } from "../schemas/failure.ts";
 import { type Manifest, storeVersion } from "../schemas/store.ts";
 import { appendLine, writeAtomic } from "./atomic.ts";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { idRange, journalPath, quarantinePath, quarantineText, type RowOf, shardPath, type Store } from "./layout.ts";
-import { encodeShard, recycle, type Row } from "./shard.ts";
+import { encodeShard, recycle } from "./shard.ts";
+import type { Row } from "./stored-rows.ts";
 import { createSums } from "./statistics.ts";
 import { inTurns } from "./turns.ts";
 
@@ -17,6 +18,13 @@ import { inTurns } from "./turns.ts";
  * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
  * complete or not at all; what failed also goes to quarantine/000042.jsonl. Answers its journal entry. Throws when an id
  * is neither or twice there.
+ *
+ * @example
+ * import { createLatentStore } from "onestep/store/latents";
+ * import { readShard, writeShard } from "onestep/store/store";
+ * const copy = await createLatentStore({ folder, manifest: latents.manifest });
+ * const { rows } = await writeShard(copy, { shard: 6, rows: await readShard(latents, 6) });
+ * assert.equal(rows, 2);
  */
 export async function writeShard<M extends Manifest>(
   store: Store<M>,

@@ -2,7 +2,7 @@ import { permutation } from "../../schemas/numbers/philox.ts";
 import { type Attributes, colours, combinationCount, counts, kinds, settings, times } from "./attributes.ts";
 
 /** The least common multiple of the numbers of kinds, settings and counts: also a multiple of colours and times. */
-export const HAND = 120;
+const HAND = 120;
 
 /**
  * The attributes of picture `index`, dealt so that any number of pictures from 0 on is nearly balanced: each hand of

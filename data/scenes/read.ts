@@ -1,5 +1,5 @@
-import { badUsage } from "../../schemas/failure.ts";
-import { type Attributes, attributeNames, type Colour, colours, parseCaption, settings, times } from "./attributes.ts";
+import type { Picture } from "../../schemas/images.ts";
+import { type Attributes, type Colour, colours, parseCaption, settings, times } from "./attributes.ts";
 import { distance, labelColours, median, nearest, resample } from "./pixels.ts";
 import { channels, groundTones, mix, skies } from "./palette.ts";
 import { MARGIN, SIZE, STRIDE, type Template, templates } from "./templates.ts";
@@ -31,37 +31,31 @@ export function readAttributes(pixels: Uint8Array, { width, height }: { width: n
 }
 
 /**
- * The share of pictures in which each attribute is as the caption says, and in which all are. Images are RGB bytes
- * [height, width, 3]. Throws a Failure when the numbers of captions and images differ or a caption cannot be read.
+ * Which attributes of its caption a picture shows, RGB bytes [height, width, 3]; undefined where the caption is none of the
+ * built-in set's. Throws a Failure when the bytes are not of that size.
  */
-export function captionObedience({
-  captions,
-  images,
-  width = SIZE,
-  height = width,
-}: {
-  captions: string[];
-  images: Uint8Array[];
-  width?: number;
-  height?: number;
-}): { perAttribute: Record<keyof Attributes, number>; all: number } {
-  if (captions.length !== images.length || captions.length === 0) {
-    throw badUsage(
-      `Cannot measure obedience with ${captions.length} captions and ${images.length} images: ` +
-        "give one image for each caption, and at least one",
-    );
+export function obeyed(picture: Picture & { caption: string }): Record<keyof Attributes, boolean> | undefined {
+  const { pixels, width, height, caption } = picture;
+  if (!isSceneCaption(caption)) return undefined;
+  const [asked, seen] = [parseCaption(caption), readAttributes(pixels, { width, height })];
+  const { kind, colour, setting, time, count } = asked;
+  return {
+    kind: seen.kind === kind,
+    colour: seen.colour === colour,
+    setting: seen.setting === setting,
+    time: seen.time === time,
+    count: seen.count === count,
+  };
+}
+
+/** Whether a caption is one of the built-in set's, which alone can be read back from pictures. */
+export function isSceneCaption(caption: string): boolean {
+  try {
+    parseCaption(caption);
+    return true;
+  } catch {
+    return false;
   }
-  const obeyed = { kind: 0, colour: 0, setting: 0, time: 0, count: 0 };
-  let all = 0;
-  images.forEach((pixels, i) => {
-    const asked = parseCaption(captions[i]!);
-    const seen = readAttributes(pixels, { width, height });
-    const kept = attributeNames.filter((name) => asked[name] === seen[name]);
-    for (const name of kept) obeyed[name]++;
-    if (kept.length === attributeNames.length) all++;
-  });
-  for (const name of attributeNames) obeyed[name] /= images.length;
-  return { perAttribute: obeyed, all: all / images.length };
 }
 
 /** How far, across and up, a subject may stand from where the generator of scenes would put it; even numbers. */

@@ -165,7 +165,7 @@ translate("Reverse", ({ x }, { dims }, graph) => {
 });
 
 /** `x` with the order along one axis turned round. */
-export function reverse(graph: Graph, x: Value, axis: number): Value {
+function reverse(graph: Graph, x: Value, axis: number): Value {
   const operands = [x, graph.integers([-1]), graph.integers([BEFORE]), graph.integers([axis]), graph.integers([-1])];
   return graph.add("Slice", operands, x.shape, x.dtype);
 }

@@ -3,6 +3,7 @@
  * one stage, from sigmaMax straight to zero.
  */
 import type { Engine } from "../../engine/engine.ts";
+import { filled } from "../../engine/fill.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { type ConstantSet, createOrder, type VariableSet } from "../../engine/variables.ts";
 import { tensors } from "./arithmetic.ts";
@@ -94,13 +95,8 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
   /** One batch from noise to clean latents. */
   async function integrateBatch(inputs: SamplerInputs, from: number): Promise<Float32Array> {
     const rows = Math.min(batch, inputs.rows - from);
-    const take = <T extends Float32Array | Int32Array>(values: T, width: number): T => {
-      const part = values.subarray(from * width, (from + rows) * width) as T;
-      if (rows === batch) return part;
-      const whole = new (values.constructor as new (n: number) => T)(batch * width); // a short batch is filled with zeros
-      whole.set(part);
-      return whole;
-    };
+    const take = <T extends Float32Array | Int32Array>(values: T, width: number): T =>
+      filled(values.subarray(from * width, (from + rows) * width) as T, batch * width);
     const start = { ...blank, data: Float32Array.from(take(inputs.noise, rowSize), (n) => n * (sigmas[0] as number)) };
     await state.load({ x: start, memory: start });
     const conditions = {

@@ -27,7 +27,7 @@ export function initBuiltin({ targets }: { targets: number }, seed: number): Wei
 }
 
 /** RGB images [batch, height, width, 3], 0..255, to features [batch, 64]: spatial means of the last activations. */
-export function applyBuiltin(parameters: Parameters, images: Tensor): Tensor {
+function applyBuiltin(parameters: Parameters, images: Tensor): Tensor {
   let x: Tensor = tf.sub(tf.div(images, 127.5), 1);
   CHANNELS.forEach((_, level) => {
     x = conv(parameters, `convs.${level}`, x, { stride: 2 });

@@ -1,5 +1,6 @@
 /** Dot products of feature rows on the CPU's engine: twenty times as fast as plain loops at 1,280 features. */
 import { createEngine } from "../../engine/engine.ts";
+import { filled } from "../../engine/fill.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { Products } from "./rows.ts";
 
@@ -20,17 +21,11 @@ export function createProducts({ dimension, threads }: { dimension: number; thre
     });
   };
   let program: ReturnType<typeof compile> | undefined;
-  const filled = (part: Float32Array): Float32Array => {
-    if (part.length === SIDE * dimension) return part;
-    const whole = new Float32Array(SIDE * dimension);
-    whole.set(part);
-    return whole;
-  };
   return async (a, b) => {
     const [rowsA, rowsB] = [a.length / dimension, b.length / dimension];
     if (rowsA > SIDE || rowsB > SIDE) throw new RangeError(`products of ${rowsA} by ${rowsB} rows: at most ${SIDE} at a time`);
     program ??= compile();
-    const { y } = (await (await program).run({ a: filled(a), b: filled(b) })) as { y: Float32Array };
+    const { y } = (await (await program).run({ a: filled(a, SIDE * dimension), b: filled(b, SIDE * dimension) })) as { y: Float32Array };
     if (rowsA === SIDE && rowsB === SIDE) return y;
     const result = new Float32Array(rowsA * rowsB);
     for (let i = 0; i < rowsA; i++) result.set(y.subarray(i * SIDE, i * SIDE + rowsB), i * rowsB);

@@ -12,7 +12,7 @@ import { rowBatches } from "../../store/batches.ts";
 import type { TripleRow } from "../../store/columns.ts";
 import { stacked } from "../../store/latents.ts";
 import { blocksOf, rowOrder } from "../../store/order.ts";
-import { memoryBuffer } from "../../store/shard.ts";
+import { memoryBuffer } from "../../store/buffers.ts";
 import { type Store, writeShard } from "../../store/store.ts";
 import { createTripleStore } from "../../store/triples.ts";
 

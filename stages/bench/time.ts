@@ -36,7 +36,7 @@ export async function timeProgram(options: {
 }
 
 /** Milliseconds of each run of `work`, which is given the run's number, for `seconds` and at least `least` runs. */
-export async function repeat(options: {
+async function repeat(options: {
   work: (index: number) => Promise<unknown>;
   seconds: number;
   least: number;
@@ -55,7 +55,7 @@ export async function repeat(options: {
   return times;
 }
 
-export function summary(times: readonly number[]): { median: number; fastest: number } {
+function summary(times: readonly number[]): { median: number; fastest: number } {
   const sorted = times.toSorted((a, b) => a - b);
   return { median: sorted[sorted.length >> 1] as number, fastest: sorted[0] as number };
 }

@@ -1,8 +1,7 @@
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
 import type { Denoiser } from "../runs/model.ts";
-import { startWorker } from "../workers/start.ts";
+import { startSampler } from "../workers/start-sampler.ts";
 
 /** Seconds a triple takes this teacher with these solver settings: the second of two timed batches. */
 export async function secondsPerTriple(
@@ -10,14 +9,7 @@ export async function secondsPerTriple(
   { settings, signal }: { settings: Settings; signal: AbortSignal },
 ): Promise<number> {
   const { batch, ...plan } = settings.simulate;
-  const options: SamplerOptions = { spec, weights, plan, batch, engine: settings.engine };
-  const sampler = await startWorker<Sampler>({
-    name: "teacher sampler",
-    module: new URL("../workers/sampler.ts", import.meta.url),
-    remedy: "lower simulate.batch",
-    options,
-    signal,
-  });
+  const sampler = await startSampler({ spec, weights, plan, batch, engine: settings.engine, signal });
   try {
     const inputs = {
       rows: batch,

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 const { resolve } = createRequire(import.meta.url);
 
 /** The folder of an installed package, or undefined where it is not installed. */
-export function packageFolder(name: string): string | undefined {
+function packageFolder(name: string): string | undefined {
   let entry: string;
   try {
     entry = resolve(name);

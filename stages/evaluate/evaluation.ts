@@ -5,11 +5,12 @@ import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Measurer } from "../workers/measurer.ts";
 import { type Generator, openGenerator } from "../sample/generator.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { startWorker } from "../workers/start.ts";
-import { type Comparison, requireEnough } from "./compare.ts";
+import { type Comparison, requireEnough } from "../../models/metrics/compare.ts";
 import { conditionName, createGatherer, type Gathered } from "./gather.ts";
 import type { Measures } from "./measures.ts";
+import { type CaptionReader, runningObedience } from "./obedience.ts";
 import { openReference, type Reference } from "./reference.ts";
 
 export interface Evaluation {
@@ -46,7 +47,13 @@ export interface Neighbours {
  * Reads the reference (`evaluate.reference`: all of it, or `evaluate.count` images) and measures its features. Throws a
  * Failure where there are fewer images than the feature network needs.
  */
-export async function openEvaluation(options: { reference: string; settings: Settings; context: Context }): Promise<Evaluation> {
+export async function openEvaluation(options: {
+  reference: string;
+  /** Tells how captions are obeyed, where it can read them. */
+  captionReader?: CaptionReader;
+  settings: Settings;
+  context: Context;
+}): Promise<Evaluation> {
   const { settings, context } = options;
   const { count, features, batch } = settings.evaluate;
   const seeds = Array.from({ length: settings.evaluate.seeds }, (_, i) => settings.seed + i);
@@ -93,11 +100,12 @@ export async function openEvaluation(options: { reference: string; settings: Set
     const set = setOf(name, seed);
     await measurer.call("forget", set);
     const images = generator.sample({ seed, start: 0, count, ...conditions });
-    const { seconds } = await gather({ set, pictures: under(images, conditions), total: count });
+    const obeying = options.captionReader && runningObedience(options.captionReader);
+    const { seconds } = await gather({ set, pictures: under(images, conditions), total: count, obedience: obeying });
     const sets = { generated: set, reference: "reference" };
     if (only === "distance") return { frechetDistance: await measurer.call("distance", sets), seconds };
     const comparison = await measurer.call("compare", sets);
-    const [spread, obedience] = [await measurer.call("diversity", set), await measurer.call("obedience", set)];
+    const [spread, obedience] = [await measurer.call("diversity", set), obeying?.result()];
     return { ...comparison, seconds, ...(spread !== undefined && { diversity: spread }), ...(obedience && { obedience }) };
   }
 

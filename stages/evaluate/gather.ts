@@ -1,9 +1,10 @@
 /** Streams pictures into a set of the measurer. */
+import { setImmediate } from "node:timers/promises";
 import type { Compute } from "../../engine/compute.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Measurer } from "../workers/measurer.ts";
-import { isSceneCaption } from "./obedience.ts";
+import type { RunningObedience } from "./obedience.ts";
 
 export interface Gathered {
   pixels: Uint8Array; // [size, size, 3]
@@ -11,7 +12,13 @@ export interface Gathered {
   condition?: string;
 }
 
-type Gatherer = (options: { set: string; pictures: AsyncIterable<Gathered>; total: number }) => Promise<{ done: number; seconds: number }>;
+type Gatherer = (options: {
+  set: string;
+  pictures: AsyncIterable<Gathered>;
+  total: number;
+  /** Counts how the captions are obeyed on the way. */
+  obedience?: RunningObedience;
+}) => Promise<{ done: number; seconds: number }>;
 
 /**
  * Answers how many pictures there were and the seconds that making one took. While a batch is being measured the next
@@ -24,19 +31,19 @@ export function createGatherer(options: {
   report: Context["report"];
 }): Gatherer {
   const { measurer, reference, batch, report } = options;
-  const length = reference.size ** 2 * 3;
-  return async ({ set, pictures, total }) => {
+  const { size } = reference;
+  const length = size ** 2 * 3;
+  return async ({ set, pictures, total, obedience }) => {
     let [done, seconds, asked] = [0, 0, performance.now()];
     let held: Gathered[] = [];
     let sent: Promise<unknown> = Promise.resolve();
     const send = async (): Promise<void> => {
       const pixels = new Uint8Array(held.length * length);
       for (const [i, picture] of held.entries()) pixels.set(picture.pixels, i * length);
-      const scenes = held.map(({ caption }) => (isSceneCaption(caption) ? caption : undefined));
       const conditions = held.map(({ condition = "" }) => condition);
       held = [];
       await sent;
-      sent = measurer.call("addAll", { set, pixels, scenes, conditions }, { transfer: [pixels.buffer] });
+      sent = measurer.call("addAll", { set, pixels, conditions }, { transfer: [pixels.buffer] });
       sent.catch(() => {}); // awaited before the next one, and at the end
     };
     for await (const picture of pictures) {
@@ -47,6 +54,10 @@ export function createGatherer(options: {
           `Cannot compare images of ${side} px with ${reference.path} at ${reference.size} px: give images, or latents ` +
             `ingested at images.size ${side}`,
         );
+      }
+      if (obedience && picture.caption) {
+        obedience.add({ pixels: picture.pixels, width: size, height: size, caption: picture.caption });
+        await setImmediate(); // reading a picture takes milliseconds, and the control thread serves others too
       }
       held.push(picture);
       report({ type: "progress", stage: `evaluate ${set}`, done: ++done, total, unit: "images" });

@@ -41,7 +41,7 @@ export function measureLines(measures: Measures): PipelineEvent[] {
   if (evaluations !== undefined) lines.push(line("network evaluations an image (NFE)", evaluations));
   if (obedience) {
     const shares = Object.keys(obedience.perAttribute).map((name) => {
-      const { mean } = summarise(seeds.map((of) => of.obedience!.perAttribute[name as keyof typeof obedience.perAttribute]));
+      const { mean } = summarise(seeds.map((of) => of.obedience!.perAttribute[name]!));
       return `${name} ${rounded(mean)}`;
     });
     lines.push(line("captions obeyed in all", inWords(figure(measures, "captionsObeyed")!)), line("captions obeyed", shares.join(", ")));

@@ -1,4 +1,4 @@
-import type { Comparison } from "./compare.ts";
+import type { Comparison } from "../../models/metrics/compare.ts";
 import type { Obedience } from "./obedience.ts";
 
 /** What was measured of one set of images with the samples of one seed. */

@@ -1,5 +1,5 @@
 /** Samples with the real images nearest to each, as a picture to look at: is the model copying? */
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { writeGrid } from "../picture/write-grid.ts";
 import type { ReferencePicture } from "./reference.ts";
 

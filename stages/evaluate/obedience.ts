@@ -1,44 +1,41 @@
-import { type Attributes, attributeNames, parseCaption } from "../../data/scenes/attributes.ts";
-import { readAttributes } from "../../data/scenes/read.ts";
+/** How pictures obey their captions, where something can read a caption's attributes back from a picture. */
+import type { Picture } from "../../schemas/images.ts";
+
+/**
+ * Says of each attribute that a picture's caption names whether the picture shows it; undefined where it cannot read such
+ * captions. Pipelines pass in the one of the built-in set.
+ */
+export type CaptionReader = (picture: Picture & { caption: string }) => Record<string, boolean> | undefined;
 
 /** Shares of pictures that show what their caption names: each attribute, and all of them at once. */
 export interface Obedience {
-  perAttribute: Record<keyof Attributes, number>;
+  perAttribute: Record<string, number>;
   all: number;
   count: number;
 }
 
-/** Counts, picture by picture, how captions of the built-in set were obeyed; `result` is undefined before the first. */
-export function runningObedience(): {
-  add: (picture: { pixels: Uint8Array; width: number; height: number; caption: string }) => void;
+export interface RunningObedience {
+  add: (picture: Picture & { caption: string }) => void;
+  /** Undefined before the first caption that could be read. */
   result: () => Obedience | undefined;
-} {
-  const obeyed = { kind: 0, colour: 0, setting: 0, time: 0, count: 0 };
+}
+
+/** Counts, picture by picture, how captions were obeyed. */
+export function runningObedience(read: CaptionReader): RunningObedience {
+  const obeyed: Record<string, number> = {};
   let [all, count] = [0, 0];
   return {
-    add({ pixels, width, height, caption }) {
-      const asked = parseCaption(caption);
-      const seen = readAttributes(pixels, { width, height });
-      const kept = attributeNames.filter((name) => asked[name] === seen[name]);
-      for (const name of kept) obeyed[name]++;
-      if (kept.length === attributeNames.length) all++;
+    add(picture) {
+      const shown = read(picture);
+      if (!shown) return;
+      for (const [name, isShown] of Object.entries(shown)) obeyed[name] = (obeyed[name] ?? 0) + Number(isShown);
+      if (Object.values(shown).every(Boolean)) all++;
       count++;
     },
     result() {
       if (count === 0) return undefined;
-      const perAttribute = Object.fromEntries(attributeNames.map((name) => [name, obeyed[name] / count]));
-      return { perAttribute: perAttribute as Obedience["perAttribute"], all: all / count, count };
+      const perAttribute = Object.fromEntries(Object.entries(obeyed).map(([name, pictures]) => [name, pictures / count]));
+      return { perAttribute, all: all / count, count };
     },
   };
-}
-
-/** Whether a caption is one of the built-in set's, which alone can be read back from pictures. */
-export function isSceneCaption(caption: string | null | undefined): caption is string {
-  if (!caption) return false;
-  try {
-    parseCaption(caption);
-    return true;
-  } catch {
-    return false;
-  }
 }

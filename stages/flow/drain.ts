@@ -7,6 +7,12 @@ import { stage } from "./stage.ts";
  * Runs a flow to its end, handing each item to `sink`, one at a time and in order; at most `capacity` (1) items wait
  * for it. Resolves when the flow has completed; rejects with its first error, or with the signal's reason. Either way
  * only after everything upstream has finished: work in flight, and the `finally` of every source.
+ *
+ * @example
+ * import { drain, pull } from "onestep/stages/flow/mod";
+ * let sum = 0;
+ * await drain(pull(() => [1, 2, 3]), { sink: (value) => void (sum += value) });
+ * assert.equal(sum, 6);
  */
 export async function drain<T>(
   source: Observable<T>,

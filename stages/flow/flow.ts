@@ -32,6 +32,14 @@ export function withDemand<T>(source: Observable<T>, demand: Demand, name: strin
  * The operator may send at most one item for each it gets, before that call returns (map, filter, tap, scan, take,
  * distinct...); the credit of an item it swallows goes back. An operator that sends more, or later, is an error: use
  * `stage`.
+ *
+ * @example
+ * import { filter } from "rxjs";
+ * import { drain, pull, through } from "onestep/stages/flow/mod";
+ * const seen: number[] = [];
+ * const odd = pull(() => [1, 2, 3]).pipe(through(filter((value) => value % 2 === 1)));
+ * await drain(odd, { sink: (value) => void seen.push(value) });
+ * assert.deepEqual(seen, [1, 3]);
  */
 export function through<T, R>(operator: OperatorFunction<T, R>): OperatorFunction<T, R> {
   return (source) =>

@@ -6,6 +6,12 @@ import { withDemand } from "./flow.ts";
  * Reads a flow with `for await`. The item in the reader's hands counts: with `capacity` 1 (the default) the next one
  * is asked for only when the loop body is done. Leaving the loop stops the flow and waits for its clean-up; an abort
  * throws the signal's reason into the loop.
+ *
+ * @example
+ * import { iterate, pull } from "onestep/stages/flow/mod";
+ * const seen: number[] = [];
+ * for await (const value of iterate(pull(() => [1, 2, 3]))) seen.push(value);
+ * assert.deepEqual(seen, [1, 2, 3]);
  */
 export async function* iterate<T>(
   source: Observable<T>,

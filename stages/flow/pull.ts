@@ -5,6 +5,16 @@ import { createFlow, type Flow } from "./flow.ts";
  * A flow that asks an iterable for its next item only when there is room for it below. `iterate` is called once for
  * each subscription, with a signal that aborts when nobody wants more; the iterable's `finally` runs on completion,
  * error, abort and unsubscription alike, as soon as a pending `next()` settles (so long waits should heed the signal).
+ *
+ * @example
+ * import { drain, pull } from "onestep/stages/flow/mod";
+ * async function* lines() {
+ *   yield "one";
+ *   yield "two";
+ * }
+ * const seen: string[] = [];
+ * await drain(pull(lines), { sink: (line) => void seen.push(line) });
+ * assert.deepEqual(seen, ["one", "two"]);
  */
 export function pull<T>(iterate: (signal: AbortSignal) => AsyncIterable<T> | Iterable<T>): Flow<T> {
   return createFlow(

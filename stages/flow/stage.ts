@@ -20,6 +20,13 @@ export interface StageOptions<T, R> {
 /**
  * An operator with a bound: it holds at most `capacity` items, from their arrival until their last result has left.
  * Each result waits for the subscriber's own demand. The first error anywhere ends the flow; later ones are dropped.
+ *
+ * @example
+ * import { drain, pull, stage } from "onestep/stages/flow/mod";
+ * const square = stage({ name: "square", capacity: 2, work: async (x: number) => x * x });
+ * const seen: number[] = [];
+ * await drain(pull(() => [1, 2, 3]).pipe(square), { sink: (value) => void seen.push(value) });
+ * assert.deepEqual(seen, [1, 4, 9]);
  */
 export function stage<T, R>(options: StageOptions<T, R>): OperatorFunction<T, R> {
   const { name, capacity, concurrency = Number.POSITIVE_INFINITY, ordered = true, weigh = () => 1, work } = options;

@@ -6,7 +6,7 @@ import { inflateRaw } from "node:zlib";
 import StreamZip from "node-stream-zip";
 import { Failure } from "../../schemas/failure.ts";
 import type { ImageSettings } from "../../schemas/settings.ts";
-import { crc32 } from "./crc.ts";
+import { crc32 } from "../../schemas/numbers/crc.ts";
 import { type Directory, findDirectory, readAt } from "./end.ts";
 import { type Archive, type Entry, over, type Reader } from "./listing.ts";
 import { unsafeName } from "./names.ts";

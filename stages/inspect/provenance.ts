@@ -7,7 +7,6 @@ import type { Context } from "../../schemas/events.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
-import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
 import { type Denoiser, readDenoiser } from "../runs/model.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
@@ -18,7 +17,7 @@ import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
 import { rowOfId } from "./rows.ts";
 import { type Facts, rowFacts } from "./store.ts";
-import { startWorker } from "../workers/start.ts";
+import { startSampler } from "../workers/start-sampler.ts";
 
 /**
  * What made a row: its image (looked up in the latent store `conditions`, or in one beside the triples), condition,
@@ -87,14 +86,8 @@ export async function redoRow(options: {
 
   const { name: solver, steps } = manifest.solver;
   const plan = { solver, steps, guidance: manifest.guidance } as SamplerPlan;
-  const sampler: SamplerOptions = { spec: description.spec, weights, plan, batch, engine };
-  const compute = await startWorker<Sampler>({
-    name: "teacher sampler",
-    module: new URL("../workers/sampler.ts", import.meta.url),
-    remedy: "free some memory",
-    options: sampler,
-    signal: context.signal,
-  });
+  const { spec } = description;
+  const compute = await startSampler({ spec, weights, plan, batch, engine, remedy: "free some memory", signal: context.signal });
   try {
     const latents = await compute.call("sample", { noise, rows: count, conditions: inputs({ label, caption }) });
     const made = latents.slice((id - start) * length, (id - start + 1) * length);

@@ -5,7 +5,8 @@ import { badUsage, Failure } from "../../schemas/failure.ts";
 import { namesIn } from "../../store/atomic.ts";
 import type { LatentRow, TripleRow } from "../../store/columns.ts";
 import type { FailedRow } from "../../store/journal.ts";
-import { openBuffer, readShardMetadata } from "../../store/shard.ts";
+import { openBuffer } from "../../store/buffers.ts";
+import { readShardMetadata } from "../../store/shard.ts";
 import { idRange, readRows, readShard, shardName, shardPath, type Store } from "../../store/store.ts";
 import type { Condition, Scalars } from "./where.ts";
 

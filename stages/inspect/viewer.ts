@@ -3,7 +3,7 @@ import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { readCodec } from "../runs/model.ts";
 import { createPictureDecoder } from "../sample/picture-decoder.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { stacked } from "../../store/latents.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";

@@ -1,12 +1,6 @@
 /** Many small pictures as one: where each goes, and the pixels of the sheet without its words. */
 import { Failure } from "../../schemas/failure.ts";
-
-/** A decoded image: RGB bytes, row by row [height, width, 3]. */
-export interface Picture {
-  pixels: Uint8Array;
-  width: number;
-  height: number;
-}
+import type { Picture } from "../../schemas/images.ts";
 
 /** Sheet geometry in pixels. `x` and `y` are of each picture's upper left corner. */
 export interface Layout {

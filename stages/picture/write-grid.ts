@@ -1,5 +1,6 @@
 import { writeAtomic } from "../../store/atomic.ts";
-import { layOut, paste, type Picture } from "./grid.ts";
+import type { Picture } from "../../schemas/images.ts";
+import { layOut, paste } from "./grid.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { captionLines, labelWidthOf, lineHeight, overlay, wrap } from "./words.ts";
 

@@ -5,6 +5,7 @@
 import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
+import { rateOf } from "../../schemas/rate.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
 import type { FigureGroup, Finding, Line, Rule } from "../../schemas/figures.ts";
 import { distanceChart } from "./charts.ts";
@@ -53,7 +54,7 @@ export async function openRecord(options: {
   let picture = await newestPicture(folder, from);
   let findings: Finding[] = [];
   let [written, isMeasured] = [Number.NEGATIVE_INFINITY, false];
-  const marks: { step: number; at: number }[] = []; // of the last minutes, for the rate
+  const marks: { done: number; at: number }[] = []; // of the last minutes, for the rate
 
   async function flush(state: RunState["state"] = "training", reason?: string): Promise<void> {
     const before = new Set(findings.map((finding) => finding.name));
@@ -85,7 +86,7 @@ export async function openRecord(options: {
     passed: async (done) => {
       step = done;
       const now = performance.now();
-      if (marks.length === 0 || now - marks.at(-1)!.at > 1000) marks.push({ step: done, at: now });
+      if (marks.length === 0 || now - marks.at(-1)!.at > 1000) marks.push({ done, at: now });
       while (marks.length > 120) marks.shift();
       if (now - written > PAGE_EVERY) await flush();
     },
@@ -108,11 +109,6 @@ function tagOf(figure: string, groups: readonly FigureGroup[]): string {
   if (figure === "distance" || figure === "diversity") return `samples/${figure}`;
   const { section = "training" } = groups.find(({ figures }) => figure in figures) ?? {};
   return `${section}/${section === "training" ? figure : figure.replace(/^[a-z]_/, "")}`;
-}
-
-function rateOf(marks: readonly { step: number; at: number }[]): number {
-  const [first, last] = [marks[0], marks.at(-1)];
-  return first && last && last.at > first.at ? (1000 * (last.step - first.step)) / (last.at - first.at) : 0;
 }
 
 async function newestPicture(folder: string, from: number): Promise<RunState["picture"]> {

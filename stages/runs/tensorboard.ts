@@ -5,8 +5,8 @@
 import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
-import { maskedCrc32c } from "./crc32c.ts";
-import { bytesField, doubleField, fieldsOf, floatField, integerField, joined } from "./protobuf.ts";
+import { double, fieldsOf, float, integer, message, text } from "../../engine/protobuf.ts";
+import { crc32c } from "../../schemas/numbers/crc.ts";
 
 export interface EventFile {
   scalars: (step: number, values: Record<string, number>) => void;
@@ -30,31 +30,37 @@ export async function openEventFile(options: { folder: string; from: number; clo
   const path = join(folder, isKept ? found : `events.out.tfevents.${Math.floor(clock()).toString().padStart(10, "0")}.onestep`);
   if (isKept) {
     const kept = recordsOf(await readFile(path)).filter((event) => stepOf(event) <= from);
-    await writeAtomic(path, joined(kept.map(record)));
+    await writeAtomic(path, Buffer.concat(kept.map(record)));
   } else {
-    await writeAtomic(path, record(joined([doubleField(1, clock()), bytesField(3, Buffer.from("brain.Event:2"))])));
+    await writeAtomic(path, record(Buffer.concat([double(1, clock()), text(3, "brain.Event:2")])));
   }
   let pending: Uint8Array[] = [];
   const add = (step: number, values: Uint8Array[]): void => {
-    const summary = joined(values.map((value) => bytesField(1, value)));
-    pending.push(record(joined([doubleField(1, clock()), integerField(2, step), bytesField(5, summary)])));
+    const summary = Buffer.concat(values.map((value) => message(1, value)));
+    pending.push(record(Buffer.concat([double(1, clock()), integer(2, step), message(5, summary)])));
   };
   return {
     scalars: (step, values) =>
       add(
         step,
-        Object.entries(values).map(([tag, value]) => joined([bytesField(1, Buffer.from(tag)), floatField(2, value)])),
+        Object.entries(values).map(([tag, value]) => Buffer.concat([text(1, tag), float(2, value)])),
       ),
     picture: (step, { tag, png, width, height }) => {
-      const image = joined([integerField(1, height), integerField(2, width), integerField(3, 3), bytesField(4, png)]);
-      add(step, [joined([bytesField(1, Buffer.from(tag)), bytesField(4, image)])]);
+      const image = Buffer.concat([integer(1, height), integer(2, width), integer(3, 3), message(4, png)]);
+      add(step, [Buffer.concat([text(1, tag), message(4, image)])]);
     },
     flush: async () => {
-      const bytes = joined(pending);
+      const bytes = Buffer.concat(pending);
       pending = [];
       if (bytes.length > 0) await appendFile(path, bytes);
     },
   };
+}
+
+/** CRC-32C as TFRecords store it: rotated and shifted, because a CRC of bytes that hold their own CRC is no check. */
+export function maskedCrc32c(bytes: Uint8Array): number {
+  const crc = crc32c(bytes);
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }
 
 /** A TFRecord. */

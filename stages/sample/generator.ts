@@ -4,14 +4,13 @@ import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
 import { planOf } from "../../models/diffusion/sampling.ts";
 import type { ConditionColumn, Conditioned } from "../../models/conditions.ts";
 import { readCodec, readDenoiser } from "../runs/model.ts";
 import { createPictureDecoder } from "./picture-decoder.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
-import { startWorker } from "../workers/start.ts";
+import { startSampler } from "../workers/start-sampler.ts";
 
 /** Which samples: number `start` and the `count - 1` after it, each a function of the seed, its number and condition. */
 export interface Draw {
@@ -59,14 +58,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
   const conditions = conditionsOf(description);
   const reads = (column: ConditionColumn): boolean => conditions.columns.includes(column);
   const length = spec.shape.reduce((product, side) => product * side, 1);
-  const sampler: SamplerOptions = { spec, weights, plan, batch, engine };
-  const compute = await startWorker<Sampler>({
-    name: "sampler",
-    module: new URL("../workers/sampler.ts", import.meta.url),
-    remedy: "lower simulate.batch",
-    options: sampler,
-    signal: context.signal,
-  });
+  const compute = await startSampler({ name: "sampler", spec, weights, plan, batch, engine, signal: context.signal });
   const decoder = await createPictureDecoder({ codec, engine, context, spec, statistics, batch: Math.min(batch, 16) }).catch(
     async (error) => {
       await compute.close();

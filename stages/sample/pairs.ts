@@ -2,7 +2,7 @@
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Generated, type Generator, openGenerator } from "./generator.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { writeGrid } from "../picture/write-grid.ts";
 
 const COLUMNS = 8;

@@ -4,7 +4,7 @@ import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import type { Codec } from "../runs/model.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { writeGrid } from "../picture/write-grid.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
 import { startWorker } from "../workers/start.ts";

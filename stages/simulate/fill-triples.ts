@@ -3,14 +3,14 @@ import type { Compute } from "../../engine/compute.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { TripleManifest } from "../../schemas/store.ts";
-import type { Sampler, SamplerOptions } from "../workers/sampler.ts";
+import type { Sampler } from "../workers/sampler.ts";
 import { drain, pull } from "../flow/mod.ts";
 import type { Denoiser } from "../runs/model.ts";
 import { conditionsOf, type RowCondition, type RowConditions } from "./row-conditions.ts";
 import { conditionShards, type Kept, type Sample, simulateShards, writeTripleShards } from "./simulate.ts";
 import { idRange, type Store } from "../../store/store.ts";
 import { withThreads } from "../workers/threads.ts";
-import { startWorker } from "../workers/start.ts";
+import { startSampler } from "../workers/start-sampler.ts";
 
 /** Rows of one call of the sampler: what a row's last bits may depend on. */
 export function batchOf({ entries, rowsPerShard }: { entries: number; rowsPerShard: number }, batch: number): number {
@@ -42,14 +42,7 @@ export async function fillTriples(options: {
   const start = async () => {
     const { description, weights } = await options.teacher();
     const engine = withThreads(settings.engine, options.threads ?? settings.simulate.threads);
-    const sampler: SamplerOptions = { spec: description.spec, weights, plan: settings.simulate, batch, engine };
-    compute = await startWorker<Sampler>({
-      name: "teacher sampler",
-      module: new URL("../workers/sampler.ts", import.meta.url),
-      remedy: "lower simulate.batch",
-      options: sampler,
-      signal,
-    });
+    compute = await startSampler({ spec: description.spec, weights, plan: settings.simulate, batch, engine, signal });
     return { compute, inputs: conditionsOf(description).inputs };
   };
   let started: ReturnType<typeof start> | undefined;

@@ -8,7 +8,7 @@ import { stacked } from "../../store/latents.ts";
 import type { Store } from "../../store/store.ts";
 import { readTriples } from "../../store/triples.ts";
 import { pictureAt } from "../runs/record.ts";
-import { sampleEvenly } from "../runs/watch.ts";
+import { sampleEvenly } from "./watch.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import type { Trainer } from "./trainer.ts";
 

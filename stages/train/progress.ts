@@ -3,7 +3,7 @@ import type { Weights } from "../../engine/weights.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
-import type { Measuring } from "../runs/watch.ts";
+import type { Measuring } from "./watch.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import type { Trainer } from "./trainer.ts";
 import type { Training } from "./training.ts";

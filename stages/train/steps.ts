@@ -7,7 +7,7 @@ import { numberInWords } from "../../schemas/words.ts";
 import type { Turn } from "../flow/in-turn.ts";
 import type { RunRecord } from "../runs/record.ts";
 import { selected } from "../runs/selection.ts";
-import type { Measuring } from "../runs/watch.ts";
+import type { Measuring } from "./watch.ts";
 import type { Progress } from "./progress.ts";
 import type { Trainer } from "./trainer.ts";
 import type { Training } from "./training.ts";

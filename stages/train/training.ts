@@ -3,7 +3,7 @@ import type { AnyMethod } from "../../methods/registry.ts";
 import type { Batch, Job, Role } from "../../methods/method.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { EngineSettings, TrainingSettings } from "../../schemas/settings.ts";
-import type { Measuring } from "../runs/watch.ts";
+import type { Measuring } from "./watch.ts";
 import type { Share } from "../workers/threads.ts";
 import type { Trainer } from "./trainer.ts";
 

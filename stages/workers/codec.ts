@@ -1,5 +1,6 @@
 /** Encodes and decodes images in a worker: between pixels and latents, by the codec a folder describes. */
 import { createEngine, type Program } from "../../engine/engine.ts";
+import { filled } from "../../engine/fill.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { type CodecDescription, codecFunctions } from "../../models/codecs/codecs.ts";
@@ -38,9 +39,7 @@ export async function create({ description, weights, batch, engine: where }: Cod
     const y = new Float32Array(rows * outSize);
     for (let row = 0; row < rows; row += batch) {
       const part = x.subarray(row * inSize, Math.min(row + batch, rows) * inSize);
-      const whole = part.length === batch * inSize ? part : new Float32Array(batch * inSize);
-      if (whole !== part) whole.set(part);
-      const result = (await program.run({ x: whole })).y as Float32Array;
+      const result = (await program.run({ x: filled(part, batch * inSize) })).y as Float32Array;
       y.set(result.subarray(0, (part.length / inSize) * outSize), row * outSize);
     }
     return y;

@@ -1,12 +1,11 @@
-/** Measures sets of images in a worker: features, band energies, obedience, and the distances between sets. */
+/** Measures sets of images in a worker: features, band energies, and the distances between sets. */
 import { createEngine } from "../../engine/engine.ts";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import { loadFeatureNetwork } from "../../models/features/load.ts";
 import { conditionalDiversity } from "../../models/metrics/diversity.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import { type Comparison, createComparer } from "../evaluate/compare.ts";
-import { createDescriber, type ImageSet } from "../evaluate/describe.ts";
-import { type Obedience, runningObedience } from "../evaluate/obedience.ts";
+import { type Comparison, createComparer } from "../../models/metrics/compare.ts";
+import { createDescriber, type ImageSet } from "../../models/metrics/describe.ts";
 import { deviceOf } from "./device.ts";
 import { createProducts } from "../../models/metrics/products.ts";
 
@@ -19,8 +18,8 @@ export interface MeasurerOptions {
   engine: EngineSettings;
 }
 
-/** Sets by name; the generated one goes first in every figure. */
-interface Sets {
+/** Two sets by name; the generated one goes first in every figure. */
+interface Pair {
   generated: string;
   reference: string;
 }
@@ -34,7 +33,6 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
   const comparer = createComparer({ network, products: createProducts({ dimension, threads: where.threads }) });
   const open = (name: string) => ({
     collector: describe(name),
-    obedience: runningObedience(),
     conditions: [] as string[],
     set: undefined as ImageSet | undefined,
   });
@@ -49,17 +47,10 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
     entry.set ??= await entry.collector.finish();
     return entry.set;
   };
-  const both = async ({ generated, reference }: Sets) => ({
+  const both = async ({ generated, reference }: Pair) => ({
     generated: await described(generated),
     reference: await described(reference),
   });
-  const add = async ({ set, pixels, scene, condition = "" }: { set: string; pixels: Uint8Array; scene?: string; condition?: string }) => {
-    const { collector, obedience, conditions } = called(set);
-    const picture = { pixels, width: imageSize, height: imageSize };
-    await collector.add(picture);
-    conditions.push(condition);
-    if (scene !== undefined) obedience.add({ ...picture, caption: scene });
-  };
 
   return {
     /** What the figures will be measured with. */
@@ -67,30 +58,19 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
       const { name, hash, size, resizeFilter } = network;
       return { name, dimension, hash, size, resizeFilter };
     },
-    /** Adds an image [imageSize, imageSize, 3] to a set; `scene` is its caption if that is one of the built-in set's. */
-    add,
-    /** Adds images that lie one after the other; `scenes` and `conditions` are theirs. */
-    addAll: async ({
-      set,
-      pixels,
-      scenes,
-      conditions,
-    }: {
-      set: string;
-      pixels: Uint8Array;
-      scenes: (string | undefined)[];
-      conditions: string[];
-    }) => {
+    /** Adds images [imageSize, imageSize, 3] that lie one after the other to a set; `conditions` are theirs. */
+    addAll: async ({ set, pixels, conditions }: { set: string; pixels: Uint8Array; conditions: string[] }) => {
       const length = imageSize * imageSize * 3;
+      const entry = called(set);
       for (const [i, condition] of conditions.entries()) {
-        const scene = scenes[i];
-        await add({ set, pixels: pixels.subarray(i * length, (i + 1) * length), condition, ...(scene !== undefined && { scene }) });
+        await entry.collector.add({ pixels: pixels.subarray(i * length, (i + 1) * length), width: imageSize, height: imageSize });
+        entry.conditions.push(condition);
       }
     },
     /** Compares two sets, which are then complete. */
-    compare: async (sets: Sets): Promise<Comparison> => comparer.compare(await both(sets)),
+    compare: async (sets: Pair): Promise<Comparison> => comparer.compare(await both(sets)),
     /** The Fréchet distance of two sets alone. */
-    distance: async (sets: Sets): Promise<number> => comparer.distance(await both(sets)),
+    distance: async (sets: Pair): Promise<number> => comparer.distance(await both(sets)),
     /**
      * Compares one half of a set with the other, drawn by the seed: what independent images of that very kind get. Halves
      * may be smaller than what models are measured with, as long as their covariances are not singular.
@@ -106,7 +86,7 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
       });
     },
     /** The nearest images of the reference for the first `count` of a set, by index, three of each, nearest first. */
-    nearest: async ({ count, ...sets }: Sets & { count: number }) => {
+    nearest: async ({ count, ...sets }: Pair & { count: number }) => {
       const { generated, reference } = await both(sets);
       const first = chosen(
         generated,
@@ -121,8 +101,6 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
       const { features } = await described(set);
       return conditionalDiversity({ features, dimension, conditions: called(set).conditions });
     },
-    /** How the captions of a set were obeyed, where there were any that can be read back. */
-    obedience: async (set: string): Promise<Obedience | undefined> => called(set).obedience.result(),
     /** Forgets a set. */
     forget: async (set: string): Promise<void> => void sets.delete(set),
   };

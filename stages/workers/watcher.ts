@@ -9,7 +9,7 @@ import { planResize } from "../../models/features/resize.ts";
 import { frechetDistance } from "../../models/metrics/frechet.ts";
 import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import { compileFeatures } from "../evaluate/describe.ts";
+import { compileFeatures } from "../../models/metrics/describe.ts";
 import { deviceOf } from "./device.ts";
 
 export interface WatcherOptions {

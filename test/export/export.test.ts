@@ -7,7 +7,7 @@ import { fromHalf, toHalf } from "../../schemas/numbers/half.ts";
 import { exportStore } from "../../pipelines/export.ts";
 import type { Failure } from "../../schemas/failure.ts";
 import type { TripleRow } from "../../store/columns.ts";
-import { memoryBuffer } from "../../store/shard.ts";
+import { memoryBuffer } from "../../store/buffers.ts";
 import type { Store } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";

@@ -1,5 +1,5 @@
 import { filter, from, map, scan, startWith, take, tap } from "rxjs";
-import { batch, batchBy, drain, iterate, pull, stage, through } from "../../stages/flow/mod.ts";
+import { batch, drain, iterate, pull, stage, through } from "../../stages/flow/mod.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("flow");
@@ -157,11 +157,6 @@ test("batches hold size items, the last one fewer", async () => {
   const out: number[][] = [];
   await drain(counter({ length: 7 }).source.pipe(batch(3)), { sink: (items) => void out.push(items) });
   assert.equal(out, [[0, 1, 2], [3, 4, 5], [6]]);
-  const weighed: number[][] = [];
-  await drain(counter({ length: 7 }).source.pipe(batchBy({ limit: 5, weigh: (i: number) => i })), {
-    sink: (items) => void weighed.push(items),
-  });
-  assert.equal(weighed, [[0, 1, 2, 3], [4, 5], [6]]);
   const none: number[][] = [];
   await drain(counter({ length: 0 }).source.pipe(batch<number>(3)), { sink: (items) => void none.push(items) });
   assert.equal(none, []);

@@ -25,7 +25,7 @@ export function listening(signal = new AbortController().signal) {
   return { results, tables, others, context: { report, signal } };
 }
 
-export const shape: [number, number, number] = [8, 8, 3];
+const shape: [number, number, number] = [8, 8, 3];
 export const length = 192;
 export const captions = ["a red cat", "a blue dog at night", '<b>owls & "quotes"</b>', "наутро 🐈"];
 

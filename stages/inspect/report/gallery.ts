@@ -1,7 +1,7 @@
 /** Rows as the report's gallery shows them. */
 import type { Manifest } from "../../../schemas/store.ts";
 import { sharp } from "../../../schemas/sharp.ts";
-import type { Picture } from "../../picture/grid.ts";
+import type { Picture } from "../../../schemas/images.ts";
 import { idOf, type Selected } from "../rows.ts";
 import { type Facts, rowFacts } from "../store.ts";
 import type { View } from "../viewer.ts";

@@ -11,7 +11,7 @@ import { openLatentStore } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
 import { openTripleStore } from "../../../store/triples.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { createWatch, imageRows, measuringOf, sampleEvenly, teacherRows } from "../../runs/watch.ts";
+import { createWatch, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { checkClasses, conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";

@@ -5,7 +5,7 @@ import type { DenoiserSpec } from "../../../models/denoiser.ts";
 import { learnConditions } from "../../../models/encoders/own.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { createWatch, imageRows, measuringOf, sampleEvenly } from "../../runs/watch.ts";
+import { createWatch, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { samples } from "../pictures.ts";
 import type { Training } from "../training.ts";

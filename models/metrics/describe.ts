@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Engine } from "../../engine/engine.ts";
 import type { Program } from "../../engine/program.ts";
-import type { FeatureNetwork } from "../../models/features/network.ts";
-import { planResize } from "../../models/features/resize.ts";
-import { runningBandEnergy } from "../../models/metrics/bands.ts";
+import type { FeatureNetwork } from "../features/network.ts";
+import { planResize } from "../features/resize.ts";
+import { runningBandEnergy } from "./bands.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Picture } from "../picture/grid.ts";
+import type { Picture } from "../../schemas/images.ts";
 
 /** All that a comparison needs to know of a set of images. */
 export interface ImageSet {

@@ -2,8 +2,10 @@ import { createEngine, type Engine } from "../../engine/engine.ts";
 import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { tf } from "../../engine/tfjs.ts";
 import type { FeatureNetwork } from "../../models/features/network.ts";
-import { type Comparison, compareImages, duplicateShare, fewestImages } from "../../stages/evaluate/compare.ts";
-import type { Picture } from "../../stages/picture/grid.ts";
+import { type Comparison, createComparer, duplicateShare, fewestImages } from "../../models/metrics/compare.ts";
+import { createDescriber } from "../../models/metrics/describe.ts";
+import { plainProducts } from "../../models/metrics/rows.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { measureLines } from "../../stages/evaluate/lines.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -42,8 +44,16 @@ async function* flat(options: { count: number; seed: number; centre: number; siz
   }
 }
 
-const compare = (generated: AsyncIterable<Picture>, reference: AsyncIterable<Picture>) =>
-  compareImages({ generated, reference, network: means, engine, batch: 7 });
+async function compare(generated: AsyncIterable<Picture>, reference: AsyncIterable<Picture>): Promise<Comparison> {
+  const open = await createDescriber({ network: means, engine, batch: 7 });
+  const described = async (pictures: AsyncIterable<Picture>, name: string) => {
+    const set = open(name);
+    for await (const picture of pictures) await set.add(picture);
+    return set.finish();
+  };
+  const sets = { generated: await described(generated, "the generated images"), reference: await described(reference, "the reference") };
+  return createComparer({ network: means, products: plainProducts(means.dimension) }).compare(sets);
+}
 
 test("a shifted colour is found as its squared shift", async () => {
   const result = await compare(flat({ count: 400, seed: 1, centre: 108 }), flat({ count: 400, seed: 2, centre: 128 }));

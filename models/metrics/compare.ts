@@ -1,14 +1,12 @@
-import type { Engine } from "../../engine/engine.ts";
-import type { FeatureNetwork } from "../../models/features/network.ts";
-import { bandDifference } from "../../models/metrics/bands.ts";
-import { frechetDistance } from "../../models/metrics/frechet.ts";
-import { kernelDistance } from "../../models/metrics/kernel.ts";
-import { type Coverage, coverage, type Nearest, nearestOthers, radiiOf } from "../../models/metrics/neighbours.ts";
-import { centreOf, plainProducts, prepareRows, type Products, type Rows } from "../../models/metrics/rows.ts";
-import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
+import type { FeatureNetwork } from "../features/network.ts";
+import { bandDifference } from "./bands.ts";
+import { frechetDistance } from "./frechet.ts";
+import { kernelDistance } from "./kernel.ts";
+import { type Coverage, coverage, type Nearest, nearestOthers, radiiOf } from "./neighbours.ts";
+import { centreOf, prepareRows, type Products, type Rows } from "./rows.ts";
+import { type Gaussian, runningStatistics } from "./statistics.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Picture } from "../picture/grid.ts";
-import { createDescriber, type ImageSet } from "./describe.ts";
+import type { ImageSet } from "./describe.ts";
 
 /** How far a set of generated images is from a reference, and the space in which that was measured. */
 export interface Comparison {
@@ -119,26 +117,6 @@ export function createComparer({ network, products }: { network: FeatureNetwork;
       return (await coverage({ ...rowsOf(generated, reference), realRadii, fakeRadii, k: K, products })).nearest;
     },
   };
-}
-
-/** Compares two streams of images of one size in a network's feature space; see `Comparer` for what it refuses. */
-export async function compareImages(options: {
-  generated: AsyncIterable<Picture>;
-  reference: AsyncIterable<Picture>;
-  network: FeatureNetwork;
-  engine: Engine;
-  batch?: number;
-}): Promise<Comparison> {
-  const { network, engine, batch = 64 } = options;
-  const open = await createDescriber({ network, engine, batch });
-  const collect = async (pictures: AsyncIterable<Picture>, name: string) => {
-    const set = open(name);
-    for await (const picture of pictures) await set.add(picture);
-    return set.finish();
-  };
-  const generated = await collect(options.generated, "the generated images");
-  const reference = await collect(options.reference, "the reference");
-  return createComparer({ network, products: plainProducts(network.dimension) }).compare({ generated, reference });
 }
 
 /** Share of squared distances below the first percentile of `among`; independent images of the same kind give 0.01. */

@@ -4,8 +4,8 @@ import { loadFeatureNetwork } from "../../models/features/load.ts";
 import { frechetDistance } from "../../models/metrics/frechet.ts";
 import { runningStatistics } from "../../models/metrics/statistics.ts";
 import { create, projection } from "../../stages/workers/watcher.ts";
-import { createDescriber } from "../../stages/evaluate/describe.ts";
-import { sampleEvenly, SAMPLED_AT_ONCE } from "../../stages/runs/watch.ts";
+import { createDescriber } from "../../models/metrics/describe.ts";
+import { sampleEvenly, SAMPLED_AT_ONCE } from "../../stages/train/watch.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("watch");
