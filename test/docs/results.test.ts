@@ -1,7 +1,9 @@
 /** The result pages are what the files in docs/results say, and marks become the tables they promise. */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { resultPages, resultsFolder } from "../bench/results.ts";
 import { recordsOf } from "../bench/results/records.ts";
 import { renderRegions, renderTemplate } from "../bench/results/template.ts";
@@ -118,6 +120,15 @@ test("a study's and a benchmark's marks", () => {
     renderTemplate("<!-- bench bench.json -->", recordsOf(folder)),
     "| job | ratio |\n| --- | --- |\n| write | 1.2 |\n| read | 0.9 |",
   );
+});
+
+test("a benchmark's file holds its settings, its command line and its rows, and can be shown", () => {
+  const [root, out] = [fileURLToPath(new URL("../../", import.meta.url)), join(folder, "script.json")];
+  const args = ["--import", "tsx", "test/docs/bench-script.ts", "word", "--out", out];
+  execFileSync(process.execPath, args, { cwd: root, env: { ...process.env, ROUNDS: "2", ONLY: undefined } });
+  const { command, rows } = recordsOf(folder).read("script.json", "onestep-bench");
+  assert.is(command, `ROUNDS=2 node --import tsx test/docs/bench-script.ts word --out ${out}`);
+  assert.equal(rows, [{ only: "all", rounds: 2, words: "word" }]);
 });
 
 test("what cannot be shown is an error that names the file or the mark", () => {
