@@ -66,6 +66,13 @@ test("an evaluation's mark is a table of the subjects that are named, against th
   ]);
 });
 
+test("speeds of a busy machine are not shown, and the page says why", () => {
+  keep("busy.json", { ...evaluation({ student: 1, teacher: 2 }), load: 1.5 });
+  const page = renderTemplate("<!-- evaluation busy.json: student; teacher -->\n<!-- made busy.json -->", recordsOf(folder));
+  assert.not.match(page, /images\/s|642/);
+  assert.match(page, /Load of the machine before it began: 1\.5, so no speed is shown\./);
+});
+
 test("figures in sentences, how it was made, and parts that are left out until their file is there", () => {
   const records = recordsOf(folder);
   const figures = "{{one.json student.frechetDistance}}, {{one.json student.frechetDistance / teacher.frechetDistance}}, ";

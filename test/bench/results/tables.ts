@@ -27,6 +27,13 @@ const titles: Readonly<Record<string, string>> = {
   ceiling: "ceiling: decoded noise",
 };
 
+/** Speeds by subject: of a machine that was busy before the command began they say nothing, and none are shown. */
+const speedsOf = ({ speed, load, machine }: EvaluationRecord): NonNullable<EvaluationRecord["speed"]> =>
+  speed !== undefined && isCalm({ load, machine }) ? speed : {};
+
+/** Whether at most half of the cores were wanted by others. */
+const isCalm = ({ load, machine }: { load: number; machine: Machine }): boolean => load <= machine.cores / 2;
+
 /** A row a subject; columns in which no row has a figure are left out. */
 export function evaluationTable(records: Records, wanted: readonly Wanted[]): string {
   const teacher = wanted.find(({ role, file }) => role === "teacher" && records.has(file));
@@ -35,7 +42,7 @@ export function evaluationTable(records: Records, wanted: readonly Wanted[]): st
     .filter(({ file }) => records.has(file))
     .map((of) => {
       const { role, subject, evaluations, figures } = subjectOf(records, of);
-      const speed = records.read(of.file, "onestep-evaluation").speed?.[subject];
+      const speed = speedsOf(records.read(of.file, "onestep-evaluation"))[subject];
       const cell = (name: string): string => (figures[name] ? plusMinus(figures[name]) : "");
       const isComparable = reference !== undefined && role !== "pair" && figures.frechetDistance !== undefined;
       return {
@@ -62,8 +69,8 @@ export function summaryTable(records: Records, wanted: readonly { file: string; 
     .filter(({ file }) => records.has(file))
     .map(({ file, label }) => {
       const [student, teacher] = ["student", "teacher"].map((role) => subjectOf(records, { file, role })) as [Subject, Subject];
-      const speed = records.read(file, "onestep-evaluation").speed;
-      const speeds = [student, teacher].map(({ subject }) => speed?.[subject]?.imagesASecond);
+      const speed = speedsOf(records.read(file, "onestep-evaluation"));
+      const speeds = [student, teacher].map(({ subject }) => speed[subject]?.imagesASecond);
       const both = (name: string): string => `${plusMinus(student.figures[name]!)} / ${plusMinus(teacher.figures[name]!)}`;
       const [own, theirs] = [student, teacher].map(({ figures }) => figures.captionsObeyed);
       return {
@@ -112,7 +119,10 @@ export function benchTable({ rows }: BenchRecord): string {
 /** How a record was made: by which command, on what, and of an evaluation what was compared with what. */
 export function madeText(record: ResultRecord): string {
   const sentences = [...(record.format === "onestep-evaluation" ? [comparedWords(record)] : []), machineWords(record.machine)];
-  if ("load" in record) sentences.push(`Load of the machine before it began: ${record.load}.`);
+  if ("load" in record) {
+    const warning = record.format === "onestep-evaluation" ? "no speed is shown" : "believe ratios within a row alone";
+    sentences.push(`Load of the machine before it began: ${record.load}${isCalm(record) ? "" : `, so ${warning}`}.`);
+  }
   return `${sentences.join(" ")}\n\n    ${record.command.replace(/^pipeline /, "bin/pipeline ")}`;
 }
 
@@ -145,7 +155,8 @@ function summarise(values: readonly number[]): Summary {
   return { mean, spread: Math.sqrt(variance), count: values.length };
 }
 
-const percent = ({ mean }: Summary): string => `${digits(100 * mean, 3)} %`;
+/** A share in percent, to three digits. */
+export const percent = ({ mean }: Summary): string => `${digits(100 * mean, 3)} %`;
 
 /** Mean and spread, the latter to two digits; the mean has no digits beyond the spread's. */
 export function plusMinus({ mean, spread }: Summary): string {

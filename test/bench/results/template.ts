@@ -9,7 +9,7 @@
  *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
  */
 import type { Records } from "./records.ts";
-import { benchTable, digits, evaluationTable, madeText, plusMinus, studyTable, subjectOf, summaryTable } from "./tables.ts";
+import { benchTable, digits, evaluationTable, madeText, percent, plusMinus, studyTable, subjectOf, summaryTable } from "./tables.ts";
 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
 export function renderTemplate(template: string, records: Records): string {
@@ -66,7 +66,7 @@ function figureIn(file: string, expression: string, records: Records): string {
     if (!found) throw new Error(`Cannot find the figure "${term}" in ${file}`);
     return found;
   };
-  if (second === undefined) return plusMinus(summary(first));
+  if (second === undefined) return first.endsWith(".captionsObeyed") ? percent(summary(first)) : plusMinus(summary(first));
   const [one, other] = [summary(first).mean, summary(second).mean];
   if (sign === "/") return digits(one / other, 3);
   if (sign === "-") return `${one < other ? "" : "+"}${(one - other).toFixed(3)}`;
