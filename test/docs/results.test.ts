@@ -70,7 +70,7 @@ test("speeds of a busy machine are not shown, and the page says why", () => {
   keep("busy.json", { ...evaluation({ student: 1, teacher: 2 }), load: 1.5 });
   const page = renderTemplate("<!-- evaluation busy.json: student; teacher -->\n<!-- made busy.json -->", recordsOf(folder));
   assert.not.match(page, /images\/s|642/);
-  assert.match(page, /Load of the machine before it began: 1\.5, so no speed is shown\./);
+  assert.match(page, /Load of the machine before it began: 1\.5; no speed is shown\./);
 });
 
 test("figures in sentences, how it was made, and parts that are left out until their file is there", () => {

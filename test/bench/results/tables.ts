@@ -120,8 +120,8 @@ export function benchTable({ rows }: BenchRecord): string {
 export function madeText(record: ResultRecord): string {
   const sentences = [...(record.format === "onestep-evaluation" ? [comparedWords(record)] : []), machineWords(record.machine)];
   if ("load" in record) {
-    const warning = record.format === "onestep-evaluation" ? "no speed is shown" : "believe ratios within a row alone";
-    sentences.push(`Load of the machine before it began: ${record.load}${isCalm(record) ? "" : `, so ${warning}`}.`);
+    const warning = record.format === "onestep-evaluation" ? "no speed is shown" : "repeat it on a calm machine before believing a figure";
+    sentences.push(`Load of the machine before it began: ${record.load}${isCalm(record) ? "" : `; ${warning}`}.`);
   }
   return `${sentences.join(" ")}\n\n    ${record.command.replace(/^pipeline /, "bin/pipeline ")}`;
 }
