@@ -131,10 +131,10 @@ test("a study's and a benchmark's marks", () => {
 
 test("a benchmark's file holds its settings, its command line and its rows, and can be shown", () => {
   const [root, out] = [fileURLToPath(new URL("../../", import.meta.url)), join(folder, "script.json")];
-  const args = ["--import", "tsx", "test/docs/bench-script.ts", "word", "--out", out];
+  const args = ["--import", "tsx", "test/bench/nothing.ts", "word", "--out", out];
   execFileSync(process.execPath, args, { cwd: root, env: { ...process.env, ROUNDS: "2", ONLY: undefined } });
   const { command, rows } = recordsOf(folder).read("script.json", "onestep-bench");
-  assert.is(command, `ROUNDS=2 node --import tsx test/docs/bench-script.ts word --out ${out}`);
+  assert.is(command, `ROUNDS=2 node --import tsx test/bench/nothing.ts word --out ${out}`);
   assert.equal(rows, [{ only: "all", rounds: 2, words: "word" }]);
 });
 
