@@ -68,23 +68,23 @@ export async function execute(args: readonly string[], outside: Outside, table: 
     }
     const request = readArguments(args, table);
     const settings = await settingsOf(request);
-    await perform(request, settings, outside);
+    await perform(request, settings, { ...outside, line: lineOf(args) });
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
     if (!isAbort(error, signal)) explain(error, err);
   }
   if (!signal.aborted) return 0;
-  err(`Stopped. The same command resumes: pipeline ${args.map(quoted).join(" ")}\n`);
+  err(`Stopped. The same command resumes: ${lineOf(args)}\n`);
   return 130;
 }
 
-async function perform({ command, positionals, flags }: Request, settings: Settings, outside: Outside): Promise<void> {
+async function perform({ command, positionals, flags }: Request, settings: Settings, outside: Outside & { line: string }): Promise<void> {
   const reporter = createReporter({ ...outside, mode: modeOf(flags, outside.terminal) });
   const report = (event: PipelineEvent) => reporter.report(event);
   const context: Context = { signal: outside.signal, report };
   try {
     const { withDevice } = await import("../stages/doctor/choose.ts");
-    await command.start({ positionals, flags, settings: await withDevice(settings, context), context });
+    await command.start({ command: outside.line, positionals, flags, settings: await withDevice(settings, context), context });
   } finally {
     reporter.close();
   }
@@ -144,6 +144,9 @@ function explain(error: unknown, err: (text: string) => void): number {
 function isAbort(error: unknown, signal: AbortSignal): boolean {
   return error === signal.reason || (error instanceof Error && error.name === "AbortError");
 }
+
+/** The command line as it can be typed again. */
+const lineOf = (args: readonly string[]): string => ["pipeline", ...args.map(quoted)].join(" ");
 
 /** A word as a POSIX shell takes it back. */
 function quoted(word: string): string {

@@ -23,6 +23,7 @@ export interface Positional {
 
 /** What a command's line gave: single flags by name, and the settings that resulted. */
 export interface Input {
+  command: string; // the line itself, for files that say how they were made
   positionals: string[];
   flags: Record<string, string | undefined>;
   settings: Settings;

@@ -1,16 +1,14 @@
 /** Measures the user's machine: every device present, training steps, sampling, and the store. */
-import { availableParallelism, cpus, totalmem } from "node:os";
 import type { EagerDevice } from "../engine/engine.ts";
 import type { Device } from "../engine/session.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
-import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { bytesInWords } from "../schemas/words.ts";
 import { type BenchProgram, benchPrograms } from "../stages/bench/programs.ts";
 import { timeStoreAndBare } from "../stages/bench/store.ts";
 import { timeProgram } from "../stages/bench/time.ts";
+import { machine } from "../stages/doctor/machine.ts";
 import { probe } from "../stages/doctor/probe.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
 
@@ -41,7 +39,7 @@ export async function bench(options: {
   }
   const chosen = only.filter((name) => name !== "store");
   const { threads } = settings.engine;
-  report({ type: "result", stage: "machine", values: machine(threads) });
+  report({ type: "result", stage: "machine", values: { ...machine(), threads: threads === 0 ? "one a core" : threads } });
 
   const lines: Record<string, number | string>[] = [];
   const devices = chosen.length > 0 ? await usableDevices(options) : [];
@@ -80,19 +78,6 @@ export async function bench(options: {
     );
     report({ type: "table", stage: "store", rows: table });
   }
-}
-
-function machine(threads: number): Record<string, string | number> {
-  const model = cpus()[0]?.model.trim() ?? "unknown";
-  return {
-    processor: `${model}, ${availableParallelism()} cores`,
-    threads: threads === 0 ? "one a core" : threads,
-    memory: bytesInWords(totalmem()),
-    system: `${process.platform} ${process.arch}`,
-    onestep: version(),
-    node: process.versions.node,
-    "onnx runtime": packageVersion("onnxruntime-node") ?? "not installed",
-  };
 }
 
 /** The devices that answer, or the named one alone. */

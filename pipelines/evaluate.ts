@@ -3,6 +3,7 @@ import { obeyed } from "../data/scenes/read.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { load } from "../stages/doctor/machine.ts";
 import { type CurvePlan, type CurvePoint, drawCurve, planCurve } from "../stages/evaluate/curve.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
 import { measureLines, measureTable, speedTable } from "../stages/evaluate/lines.ts";
@@ -28,22 +29,25 @@ export async function evaluate(options: {
   out?: string;
   curve?: string;
   neighbours?: string;
+  /** The command line, for the file. */
+  command?: string;
   settings: Settings;
   context: Context;
 }): Promise<Measures[]> {
-  const { model, teacher, out, settings, context } = options;
+  const { model, teacher, out, command, settings, context } = options;
   const { report } = context;
   const plans = options.curve === undefined ? [] : planCurve(options.curve);
   if (plans.length > 0 && (teacher === undefined || out === undefined)) {
     throw badUsage("Cannot draw a curve without a teacher and a place for it: add --teacher RUN and --out FILE.json");
   }
+  const began = { load: load() };
   const evaluation = await openEvaluation({ reference: options.reference, captionReader: obeyed, settings, context });
   const measured: Measures[] = [];
   const more: Record<string, unknown> = {};
 
   /** Keeps what was found, in the file too: a later part that fails takes nothing with it. */
   async function record(): Promise<void> {
-    if (out !== undefined) await writeRecord({ path: out, settings, evaluation, measures: measured, more });
+    if (out !== undefined) await writeRecord({ path: out, command, ...began, settings, evaluation, measures: measured, more });
   }
 
   async function conclude(measures: Measures): Promise<Measures> {

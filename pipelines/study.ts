@@ -21,7 +21,7 @@ import { train } from "./train.ts";
  * Trains every variant of a study with every seed (0 to `seeds - 1`, added to the settings' own) on one store, and measures
  * each student against one reference, the teacher once. All variants of a seed come before the next seed. In `out`:
  * VARIANT/SEED, an ordinary run of `train`; results.jsonl, a line for each that is measured; baselines.json, the teacher's
- * figures and those of real images; study.md and study.svg, what they say so far; times.jsonl, the seconds.
+ * figures and those of real images; study.md, study.svg and study.json, what they say so far; times.jsonl, the seconds.
  *
  * Finished runs are not made again and a stopped one goes on; what was measured otherwise (another reference or `evaluate`
  * settings) is measured anew. A run that fails is named and passed over. Throws a Failure where a finished run was trained
@@ -36,6 +36,8 @@ export async function study(options: {
   seeds: number;
   /** The variants wanted; all without it. */
   only?: readonly string[];
+  /** The command line, for study.json. */
+  command?: string;
   settings: Settings;
   context: Context;
   /** The studies there are, where not the built-in ones. */
@@ -107,7 +109,7 @@ export async function study(options: {
         say(
           `${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs done${await timesLeft(results)}`,
         );
-        await writeReport({ folder: out, facts, ...found });
+        await writeReport({ folder: out, facts, command: options.command, ...found });
       } catch (error) {
         context.signal.throwIfAborted();
         if (!isFailure(error) || error.exitCode === 2 || lastOf(job, await readResults(out))) throw error;
@@ -121,7 +123,7 @@ export async function study(options: {
   }
 
   const found = await findings();
-  const report = await writeReport({ folder: out, facts, ...found });
+  const report = await writeReport({ folder: out, facts, command: options.command, ...found });
   if (found.results.length > 0) context.report({ type: "table", stage: "study", rows: tableRows(found) });
   const { order, pairs } = verdict(samplesOf(found));
   for (const sentence of [...order, ...pairs.slice(0, asked.variants.length - 1)]) say(sentence); // neighbours; the report has every pair

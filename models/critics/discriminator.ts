@@ -1,5 +1,5 @@
 /**
- * The discriminator of Diffusion2GAN (Kang et al. 2024, section 3.3; METHODS 1.4): the teacher's own network as trunk,
+ * The discriminator of Diffusion2GAN (Kang et al. 2024, section 3.3; docs/METHODS.md 1.4): the teacher's own network as trunk,
  * conditioned on class or caption as the teacher is, and on the paired noise through a layer that starts at zero.
  * Resized copies of the latent enter at coarser scales, and logits are read at every scale: where, its family says.
  */
@@ -29,7 +29,7 @@ export interface DiscriminatorConfig {
  */
 const RELATIVE_SIGMA = 0.1;
 
-/** Noise that the latents are judged under, as in LADD (METHODS 9.9): unit normals [b, h, w, c], and their levels [b]. */
+/** Noise that the latents are judged under, as in LADD (docs/METHODS.md 9.9): unit normals [b, h, w, c], and their levels [b]. */
 export interface Disturbance {
   noise: Tensor;
   sigma: Tensor;

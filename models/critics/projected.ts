@@ -1,5 +1,5 @@
 /**
- * A discriminator over frozen features (Projected GAN, Sauer et al. 2021; D2O, METHODS 3.4): small heads read the taps of
+ * A discriminator over frozen features (Projected GAN, Sauer et al. 2021; D2O, docs/METHODS.md 3.4): small heads read the taps of
  * the perceptual network at each of its scales, conditioned on class or caption by projection (Miyato & Koyama 2018). Of
  * each tap one head judges every position, and one the whole image, by the mean and the deviation over its positions.
  */

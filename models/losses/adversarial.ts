@@ -1,4 +1,4 @@
-/** The non-saturating GAN game of Diffusion2GAN (METHODS 1.4 and 1.5) over the logits of every discriminator head. */
+/** The non-saturating GAN game of Diffusion2GAN (docs/METHODS.md 1.4 and 1.5) over the logits of every discriminator head. */
 import { uniforms } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 

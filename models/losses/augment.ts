@@ -1,5 +1,5 @@
 /**
- * The random transforms of E-LatentLPIPS (METHODS 1.3), differentiable and driven by an explicit tensor of draws, so
+ * The random transforms of E-LatentLPIPS (docs/METHODS.md 1.3), differentiable and driven by an explicit tensor of draws, so
  * that a traced program stays the same and the randomness is a pure function of (seed, step). Groups, by letter:
  *
  * - b: one of the eight flips and quarter turns (four where not square), translation by whole pixels up to 1/8 of the size;

@@ -2,7 +2,7 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 
 /**
- * LPIPS difference of two lists of feature maps (Zhang et al. 2018, equation 1; METHODS 1.2): each map, [b, h, w, c] or
+ * LPIPS difference of two lists of feature maps (Zhang et al. 2018, equation 1; docs/METHODS.md 1.2): each map, [b, h, w, c] or
  * tokens [b, n, c], is divided by its length over the channels; the squared differences are summed over channels,
  * averaged over positions and summed over maps. The weights w_l are 1, since there are no human judgements of latents
  * to calibrate them with. Answers [b], zero for equal maps.

@@ -1,4 +1,4 @@
-/** E-LatentLPIPS: a perceptual distance of latents, averaged over random transforms (METHODS 1.3). */
+/** E-LatentLPIPS: a perceptual distance of latents, averaged over random transforms (docs/METHODS.md 1.3). */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { AUGMENTATIONS, augmentation } from "./augment.ts";
 import { featureDifference } from "./distance.ts";

@@ -1,5 +1,5 @@
 /**
- * The perceptual network: a small VGG-like classifier of latents, trained on the ingested data (METHODS 1.2 trains
+ * The perceptual network: a small VGG-like classifier of latents, trained on the ingested data (docs/METHODS.md 1.2 trains
  * VGG16 on ImageNet's latents). Stages of two 3x3 convolutions at the latent's own resolution and halves of it; the
  * maps after each stage are the taps that E-LatentLPIPS compares.
  */

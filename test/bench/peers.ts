@@ -4,14 +4,16 @@
  *
  *   node --import tsx test/bench/peers.ts [PYTHON ...]      e.g. /tmp/torch/bin/python /usr/bin/python3
  *
- * Environment: THREADS (1), ROUNDS (12), ONLY (all of programs.ts), COMPILE=1 adds torch.compile.
+ * Environment: THREADS (1), ROUNDS (12), ONLY (all of programs.ts), COMPILE=1 adds torch.compile. `--out FILE.json`.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { NAMES } from "./peers/programs.ts";
+import { openBench, rounded } from "./record.ts";
 
-const { THREADS = "1", ROUNDS = "12", ONLY, COMPILE } = process.env;
+const { settings, words, record } = openBench({ THREADS: "1", ROUNDS: "12", ONLY: NAMES.join(","), COMPILE: "0" });
+const { THREADS, ROUNDS, ONLY, COMPILE } = settings;
 
 interface Side {
   version: string;
@@ -55,8 +57,8 @@ const [TURN, PAUSE] = [300, 300];
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 const path = (name: string): string => new URL(`peers/${name}`, import.meta.url).pathname;
 
-const pythons = process.argv.slice(2).length > 0 ? process.argv.slice(2) : ["python3"];
-for (const name of ONLY?.split(",") ?? NAMES) {
+const pythons = words.length > 0 ? words : ["python3"];
+for (const name of ONLY.split(",")) {
   const ours = await start([process.execPath, "--import", "tsx", path("ours.ts"), name], {}, "");
   const modes = COMPILE === "1" ? ["0", "1"] : ["0"];
   const peers: Side[] = [];
@@ -87,6 +89,11 @@ for (const name of ONLY?.split(",") ?? NAMES) {
     console.log(
       `${name.padEnd(12)} ${side.version.padEnd(28)} median ${time.toFixed(1)} ms, fastest ${least.toFixed(1)} ms, peak ${memory.toFixed(0)} MB${ratio}`,
     );
+    record({
+      ...{ program: name, side: side === ours ? "onestep" : side.version, threads: Number(THREADS) },
+      ...{ "median, ms": rounded(time), "fastest, ms": rounded(least), "peak, MB": rounded(memory) },
+      "ours / theirs": side === ours || !ours ? "" : rounded(median(ours.times) / time, 3),
+    });
     side.close();
   }
 }

@@ -2,6 +2,7 @@
  * Prints the store's speed against bare hyparquet(-writer), and memory while a large store is written and read.
  *   taskset -c 0 node --import tsx test/bench/store.ts                 one core, 16,384-float tensors
  *   SIZE=20e9 FOLDER=/data node --import tsx test/bench/store.ts memory   bytes to write and read; 1e9 unless told
+ * ROUNDS (5) of the comparison; `--out FILE.json` for either.
  */
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,16 +15,21 @@ import { writeShard } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { createTripleStore, openTripleStore } from "../../store/triples.ts";
 import { tripleManifest } from "../store/fixture.ts";
+import { openBench, rounded } from "./record.ts";
 
-if (process.argv[2] === "memory") await memory();
+const { settings, words, record } = openBench({ ROUNDS: "5", SIZE: "1e9", FOLDER: tmpdir() });
+
+if (words[0] === "memory") await memory();
 else await speed();
 
 async function speed(): Promise<void> {
-  const figures = await timeStoreAndBare({ rounds: Number(process.env.ROUNDS ?? 5) });
+  const figures = await timeStoreAndBare({ rounds: Number(settings.ROUNDS) });
   console.log(`${figures.megabytes.toFixed(0)} MB of 16,384-float tensors in ${figures.folder}; MB/s, median (fastest)`);
   const line = (name: string, { store, bare }: Comparison["write"], target: string) => {
     const side = ({ median, fastest }: typeof store) => `${median.toFixed(0)} (${fastest.toFixed(0)})`.padEnd(14);
-    console.log(`${name.padEnd(24)} store ${side(store)} bare ${side(bare)} ratio ${(store.median / bare.median).toFixed(2)}  ${target}`);
+    const ratio = store.median / bare.median;
+    console.log(`${name.padEnd(24)} store ${side(store)} bare ${side(bare)} ratio ${ratio.toFixed(2)}  ${target}`);
+    record({ job: name, "store, MB/s": rounded(store.median, 3), "bare, MB/s": rounded(bare.median, 3), ratio: rounded(ratio, 3) });
   };
   line("write", figures.write, "target 0.8");
   line("read, every sha256", figures.firstRead, "");
@@ -31,8 +37,8 @@ async function speed(): Promise<void> {
 }
 
 async function memory(): Promise<void> {
-  const total = Number(process.env.SIZE ?? 1e9);
-  const parent = process.env.FOLDER ?? tmpdir();
+  const total = Number(settings.SIZE);
+  const parent = settings.FOLDER;
   const { bavail, bsize } = statfsSync(parent);
   if (bavail * bsize < 1.1 * total)
     throw new Error(`${parent} has ${bytesInWords(bavail * bsize)} free, ${bytesInWords(1.1 * total)} are needed`);
@@ -45,7 +51,10 @@ async function memory(): Promise<void> {
     const values = normals({ seed: 1, stream: "bench", length: rowsPerShard * length });
     const marks: string[] = [];
     const mark = (what: string, done: number, all: number) => {
-      if (done % Math.ceil(all / 8) === 0 || done === all) marks.push(`${what} ${done}/${all}: ${bytesInWords(process.memoryUsage.rss())}`);
+      if (done % Math.ceil(all / 8) !== 0 && done !== all) return;
+      const resident = process.memoryUsage.rss();
+      marks.push(`${what} ${done}/${all}: ${bytesInWords(resident)}`);
+      record({ job: what, "share done": rounded(done / all, 3), "resident, MB": rounded(resident / 1e6, 4) });
     };
     let started = performance.now();
     const took = (what: string) => {

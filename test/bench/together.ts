@@ -2,7 +2,7 @@
  * What running simulation and training side by side costs: rows a second of the sampler alone and steps a second of the
  * student's training alone, each with every core, then both at once with the cores divided as `run` divides them. Prints
  * the efficiency, the sum over both of (rate together / rate alone): 1 is as much work per second as one alone.
- * DURATION (20 s) of each measurement, ROUNDS (3, alternating) and CORES (all) come from the environment.
+ * DURATION (20 s) of each measurement, ROUNDS (3, alternating) and CORES (all) come from the environment; `--out FILE.json`.
  */
 import { availableParallelism } from "node:os";
 import { type Compute, startCompute } from "../../engine/compute.ts";
@@ -14,8 +14,12 @@ import type { Sampler } from "../../stages/workers/sampler.ts";
 import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import type { TrainerApi, TrainerOptions } from "../../stages/workers/trainer.ts";
 import { divideThreads } from "../../stages/workers/threads.ts";
+import { openBench, rounded } from "./record.ts";
 
-const { DURATION = "20", ROUNDS = "3", CORES = String(availableParallelism()) } = process.env;
+const {
+  settings: { DURATION, ROUNDS, CORES },
+  record,
+} = openBench({ DURATION: "20", ROUNDS: "3", CORES: String(availableParallelism()) });
 const cores = Number(CORES);
 const settings = settingsSchema.parse({
   engine: { threads: cores },
@@ -103,6 +107,14 @@ for (let round = 0; round < Number(ROUNDS); round++) {
   await Promise.all([sampler.close(), trainer.close()]);
   const efficiency = simulated / simulate + trained / train;
   efficiencies.push(efficiency);
+  record({
+    round: round + 1,
+    "triples/s alone": rounded(batch * simulate),
+    "steps/s alone": rounded(train),
+    "triples/s together": rounded(batch * simulated),
+    "steps/s together": rounded(trained),
+    efficiency: rounded(efficiency, 3),
+  });
   console.log(
     `alone ${(batch * simulate).toFixed(1)} triples/s, ${train.toFixed(3)} steps/s; together ${(batch * simulated).toFixed(1)} and ` +
       `${trained.toFixed(3)}: ${(simulated / simulate).toFixed(3)} + ${(trained / train).toFixed(3)} = ${efficiency.toFixed(3)}`,

@@ -21,7 +21,7 @@ test("steps, sampling and the store are measured, and what does not run is a war
   const { context, events } = recordingContext();
   await bench({ only: ["step", "broken", "sample", "store"], device: "cpu", seconds: 0.05, rows: 16, settings, context, programs });
   const machine = events.find(({ stage }) => stage === "machine");
-  assert.ok(machine?.type === "result" && Object.keys(machine.values).length === 7);
+  assert.ok(machine?.type === "result" && Object.keys(machine.values).length === 8);
   const tables = events.flatMap((event) => (event.type === "table" ? [event] : []));
   assert.equal(
     tables.map(({ stage }) => stage),

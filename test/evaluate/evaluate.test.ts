@@ -13,6 +13,7 @@ import { settingsSchema } from "../../recipes/settings.ts";
 import type { CurvePoint } from "../../stages/evaluate/curve.ts";
 import { inTurn } from "../../stages/evaluate/evaluation.ts";
 import { type SeedMeasures, summarise, type Summary } from "../../stages/evaluate/measures.ts";
+import type { Machine } from "../../stages/doctor/machine.ts";
 import type { Speed } from "../../stages/evaluate/speed.ts";
 import { openCodec, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import { assert, suite } from "../harness.ts";
@@ -66,6 +67,7 @@ test.before(async () => {
 test.after(() => rm(folder, { recursive: true }));
 
 interface Options {
+  command?: string;
   out?: string;
   teacher?: string;
   curve?: string;
@@ -112,13 +114,25 @@ test(
   "seeds, teacher, curve, neighbours and speed at once: all in the record, the first seed as it was alone",
   async () => {
     const [out, neighbours, model] = [join(folder, "results.json"), join(folder, "neighbours.png"), join(folder, "model")];
-    const { measures, events } = await run(COUNT, { seeds: 2, teacher: model, out, curve: "4,1,4", neighbours, speed: true });
+    const { measures, events } = await run(COUNT, {
+      seeds: 2,
+      teacher: model,
+      out,
+      curve: "4,1,4",
+      neighbours,
+      speed: true,
+      command: "pipeline evaluate",
+    });
     const record = JSON.parse(await readFile(out, "utf8")) as {
       subjects: { role: string; figures: Record<string, Summary>; seeds: SeedMeasures[] }[];
       reference: { hash: string };
       curve: CurvePoint[];
       speed: Record<string, Speed>;
+      command: string;
+      machine: Machine;
     };
+    assert.is(record.command, "pipeline evaluate");
+    assert.is(record.machine.node, process.versions.node);
     assert.equal(
       record.subjects.map(({ role }) => role),
       ["floor", "ceiling", "student", "student", "pair"],

@@ -1,4 +1,4 @@
-/** METHODS 1.3 in miniature: optimises a random latent towards a target under the perceptual distance alone. */
+/** docs/METHODS.md 1.3 in miniature: optimises a random latent towards a target under the perceptual distance alone. */
 import { createEngine } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";

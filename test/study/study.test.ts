@@ -26,7 +26,12 @@ test(
   async () => {
     const [whole, broken] = [freshFolder(), freshFolder()];
     const events: PipelineEvent[] = [];
-    const results = await study({ ...request(), out: whole, context: contextOf((event) => events.push(event)) });
+    const results = await study({
+      ...request(),
+      out: whole,
+      command: "pipeline study two",
+      context: contextOf((event) => events.push(event)),
+    });
     assert.equal(
       results.map(({ run }) => run),
       ["fast/0", "slow/0"],
@@ -34,6 +39,10 @@ test(
     assert.ok(results.every(({ figures }) => figures.frechetDistance.mean > 0 && figures.images === 128));
     const table = events.find((event) => event.type === "table");
     assert.is(table?.type === "table" && table.rows.length, 3); // two variants and the teacher; the reference is too small to be halved
+    const record = JSON.parse(await readFile(join(whole, "study.json"), "utf8"));
+    assert.is(record.command, "pipeline study two");
+    assert.equal(record.results, results);
+    assert.is(record.baselines.teacher.frechetDistance.mean > 0, true);
 
     for (const stage of ["slow/0", "evaluate student of seed 5"]) {
       const context = contextOf((event) => {
@@ -42,7 +51,10 @@ test(
       await assert.rejects(study({ ...request(), out: broken, context }), "stopped");
     }
     const made: string[] = [];
-    await study({ ...request(), out: broken, context: contextOf((event) => event.type === "progress" && made.push(event.stage)) });
+    await study({
+      ...{ ...request(), out: broken, command: "pipeline study two" },
+      context: contextOf((event) => event.type === "progress" && made.push(event.stage)),
+    });
     assert.equal([...new Set(made)], ["evaluate reference", "evaluate student of seed 5", "evaluate teacher of seed 5"]);
     assert.equal(lasting(broken), lasting(whole));
 

@@ -1,0 +1,88 @@
+/** The files under docs/results: what `evaluate --out`, `study` and the benchmarks wrote, read and checked. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+
+const summary = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
+const figures = z.record(z.string(), summary);
+const machine = z.object({
+  processor: z.string(),
+  cores: z.number(),
+  memory: z.string(),
+  system: z.string(),
+  onestep: z.string(),
+  node: z.string(),
+  onnxruntime: z.string(),
+});
+const made = { version: z.literal(1), command: z.string(), machine };
+
+const evaluation = z.object({
+  format: z.literal("onestep-evaluation"),
+  ...made,
+  load: z.number(),
+  settings: z.object({ evaluate: z.object({ count: z.number() }), simulate: z.object({ solver: z.string(), guidance: z.number() }) }),
+  reference: z.object({ count: z.number(), size: z.number(), preparation: z.string() }),
+  features: z.object({ name: z.string(), dimension: z.number(), resizeFilter: z.string() }),
+  subjects: z.array(z.object({ subject: z.string(), role: z.string(), evaluations: z.number().optional(), figures })),
+  speed: z.record(z.string(), z.object({ millisecondsAnImage: z.number(), imagesASecond: z.number(), batch: z.number() })).optional(),
+});
+
+const study = z.object({
+  format: z.literal("onestep-study"),
+  ...made,
+  facts: z.record(z.string(), z.union([z.string(), z.number()])),
+  study: z.object({
+    source: z.string().optional(),
+    variants: z.array(z.object({ name: z.string(), about: z.string(), published: z.number().optional() })),
+  }),
+  baselines: z.object({ evaluations: z.number(), teacher: z.object({ frechetDistance: summary, precision: summary, recall: summary }) }),
+  results: z.array(
+    z.object({
+      variant: z.string(),
+      figures: z.object({ frechetDistance: summary, precision: summary, recall: summary, samples: z.number(), images: z.number() }),
+    }),
+  ),
+});
+
+const bench = z.object({
+  format: z.literal("onestep-bench"),
+  ...made,
+  load: z.number(),
+  rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))).min(1),
+});
+
+export type Summary = z.infer<typeof summary>;
+export type Machine = z.infer<typeof machine>;
+export type EvaluationRecord = z.infer<typeof evaluation>;
+export type StudyRecord = z.infer<typeof study>;
+export type BenchRecord = z.infer<typeof bench>;
+export type ResultRecord = EvaluationRecord | StudyRecord | BenchRecord;
+
+export interface Records {
+  has: (name: string) => boolean;
+  /** The record of that file name. Throws an error that names the file where it is absent, of another format or without a figure. */
+  read: <F extends ResultRecord["format"]>(name: string, format?: F) => Extract<ResultRecord, { format: F }>;
+  /** Names of the files that were read. */
+  used: Set<string>;
+}
+
+const anyRecord = z.discriminatedUnion("format", [evaluation, study, bench]);
+
+/** The records of a folder; each is read when it is asked for. */
+export function recordsOf(folder: string): Records {
+  const used = new Set<string>();
+  return {
+    used,
+    has: (name) => existsSync(join(folder, name)),
+    read: (name, format) => {
+      const path = join(folder, name);
+      const { data, error } = anyRecord.safeParse(JSON.parse(readFileSync(path, "utf8")));
+      if (data === undefined) throw new Error(`Cannot make tables of ${path}: ${z.prettifyError(error)}`);
+      if (format !== undefined && data.format !== format) {
+        throw new Error(`Cannot make this table of ${path}: it is "${data.format}", and "${format}" is needed`);
+      }
+      used.add(name);
+      return data as never;
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Pages with marks, which become tables made of the records:
+ *
+ *   <!-- evaluation demo.json: floor; student; other.json student "trained for longer"; teacher -->     a row a subject
+ *   <!-- summary fashion.json "Fashion-MNIST"; demo.json "the demo" -->                                 a row a file
+ *   <!-- study regression.json -->      <!-- bench store.json -->                                       the whole table
+ *   <!-- made demo.json -->                                                                             command and machine
+ *   <!-- with fashion.json -->  ...  <!-- end -->                                                       only where the file is there
+ *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
+ */
+import type { Records } from "./records.ts";
+import { benchTable, digits, evaluationTable, madeText, percent, plusMinus, studyTable, subjectOf, summaryTable } from "./tables.ts";
+
+/** The page that a template makes. Throws an error that names the mark where one cannot be read. */
+export function renderTemplate(template: string, records: Records): string {
+  return template
+    .replace(/<!-- with (\S+) -->\n([\s\S]*?)<!-- end -->\n\n?/g, (_, file: string, part: string) => (records.has(file) ? part : ""))
+    .replace(/<!-- (evaluation|summary|study|bench|made) (.+?) -->/g, (_, kind: string, rest: string) =>
+      renderMark(`${kind} ${rest}`, records),
+    )
+    .replace(/\{\{(\S+) (.+?)\}\}/g, (_, file: string, expression: string) => figureIn(file, expression, records));
+}
+
+/** The table of a README: what stands between `<!-- results: MARK -->` and `<!-- /results -->` is made anew. */
+export function renderRegions(page: string, records: Records): string {
+  return page.replace(
+    /(<!-- results: (.+?) -->\n)[\s\S]*?(<!-- \/results -->)/g,
+    (_, open: string, mark: string, close: string) => `${open}\n${renderMark(mark, records)}\n\n${close}`,
+  );
+}
+
+function renderMark(mark: string, records: Records): string {
+  const [kind = "", rest = ""] = /^(\S+) (.*)$/.exec(mark)?.slice(1) ?? [];
+  const [file = "", list] = rest.split(/: (.*)/);
+  if (kind === "evaluation" && list !== undefined)
+    return evaluationTable(
+      records,
+      list.split("; ").map((item) => wanted(item, file)),
+    );
+  if (kind === "summary") return summaryTable(records, rest.split("; ").map(labelled));
+  if (kind === "study") return studyTable(records.read(rest, "onestep-study"));
+  if (kind === "bench") return benchTable(records.read(rest, "onestep-bench"));
+  if (kind === "made") return madeText(records.read(rest));
+  throw new Error(`Cannot read the mark "${mark}": see the first lines of test/bench/results/template.ts`);
+}
+
+/** As in `student`, `student "label"` or `other.json student "label"`. */
+function wanted(item: string, usual: string): { file: string; role: string; label?: string } {
+  const [, file = usual, role, label] = /^(?:(\S+\.json) )?(\w+)(?: "(.+)")?$/.exec(item.trim()) ?? [];
+  if (role === undefined) throw new Error(`Cannot read "${item}" in a mark: expected a role as in student "label"`);
+  return { file, role, ...(label !== undefined && { label }) };
+}
+
+function labelled(item: string): { file: string; label: string } {
+  const [, file, label] = /^(\S+\.json) "(.+)"$/.exec(item.trim()) ?? [];
+  if (file === undefined || label === undefined) throw new Error(`Cannot read "${item}" in a mark: expected FILE.json "label"`);
+  return { file, label };
+}
+
+/** A figure, or two with / or - between them, whose ratio or signed difference is given. */
+function figureIn(file: string, expression: string, records: Records): string {
+  const [first = "", sign, second] = expression.split(" ");
+  const summary = (term: string) => {
+    const [role = "", name = ""] = term.split(".");
+    const found = subjectOf(records, { file, role }).figures[name];
+    if (!found) throw new Error(`Cannot find the figure "${term}" in ${file}`);
+    return found;
+  };
+  if (second === undefined) return first.endsWith(".captionsObeyed") ? percent(summary(first)) : plusMinus(summary(first));
+  const [one, other] = [summary(first).mean, summary(second).mean];
+  if (sign === "/") return digits(one / other, 3);
+  if (sign === "-") return `${one < other ? "" : "+"}${(one - other).toFixed(3)}`;
+  throw new Error(`Cannot read "${expression}" in ${file}: expected FIGURE, FIGURE / FIGURE or FIGURE - FIGURE`);
+}
