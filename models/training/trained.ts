@@ -2,7 +2,7 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { VariableSet } from "../../engine/variables.ts";
 import { type Weights, zerosLike } from "../../engine/weights.ts";
-import { initialScale } from "./update.ts";
+import { initialScale } from "./scale.ts";
 
 /** Named sets of weights: all that a checkpoint must hold. */
 export type StateSets = Record<string, Weights>;

@@ -4,10 +4,10 @@
  */
 import type { Tensors } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
 import type { Parameters } from "../layers.ts";
 import { type AdamConfig, adamStep, lossAndGradients, RATE_INPUTS, updateAverage } from "./optimiser.ts";
-import type { Loss } from "./step.ts";
+import type { Loss } from "./plan.ts";
+import { type Held, whereSound } from "./scale.ts";
 import type { Trained } from "./trained.ts";
 
 /** What an update takes besides gradients: see `rateInputs` and `averageDecay` of models/training/optimiser.ts. */
@@ -43,8 +43,6 @@ interface Gradients extends ReturnType<typeof lossAndGradients> {
 const OF_LEFT = "left.";
 const prefixed = (left: Parameters): Parameters => Object.fromEntries(Object.entries(left).map(([key, tensor]) => [OF_LEFT + key, tensor]));
 
-type Held = Record<"network" | "first" | "second", Tensors> & { average?: Tensors };
-
 /** One update of AdamW and, where one is kept, of the EMA. */
 export function updatesOf(
   { scaler, ...sets }: Held & { scaler?: Tensors },
@@ -63,40 +61,4 @@ export function updatesOf(
     ...(average && { average: updateAverage(average, parameters, inputs.decay as Tensor) }),
   };
   return scaler ? whereSound({ norm, updates, sets, scaler }) : { norm, updates };
-}
-
-/** Gradients beyond this came of an overflow in float16. Compared with a number: shaders may take infinity for absent. */
-const OVERFLOWN = 1e30;
-const FIRST_SCALE = 2 ** 15;
-/** Updates without overflow after which the scale is doubled. */
-const STREAK = 1000;
-
-/** The scale that a training starts with. */
-export const initialScale = (): Weights => ({
-  scale: { shape: [], data: Float32Array.of(FIRST_SCALE) },
-  streak: { shape: [], data: new Float32Array(1) },
-});
-
-/** The updates, or none where the gradients have overflown: then the scale is halved. A skipped step's norm is 0. */
-function whereSound(options: { norm: Tensor; updates: Held; sets: Held; scaler: Tensors }): ReturnType<typeof updatesOf> {
-  const { norm, updates, sets } = options;
-  const { scale, streak } = options.scaler as { scale: Tensor; streak: Tensor };
-  const isSound = tf.less(norm, OVERFLOWN);
-  const choose = (fresh: Tensor, old: Tensor): Tensor => tf.where(isSound, fresh, old);
-  const chosen = Object.entries(updates).map(([set, tensors]) => {
-    const old = sets[set as keyof Held] as Tensors;
-    return [set, Object.fromEntries(Object.entries(tensors).map(([key, fresh]) => [key, choose(fresh, old[key] as Tensor)]))];
-  });
-  const isLong = tf.greaterEqual(streak, STREAK - 1);
-  const grown = tf.where(isLong, tf.mul(scale, 2), scale);
-  return {
-    norm: choose(norm, tf.zerosLike(norm)),
-    updates: {
-      ...Object.fromEntries(chosen),
-      scaler: {
-        scale: choose(grown, tf.maximum(tf.div(scale, 2), 1)),
-        streak: choose(tf.where(isLong, tf.zerosLike(streak), tf.add(streak, 1)), tf.zerosLike(streak)),
-      },
-    },
-  };
 }

@@ -4,12 +4,12 @@ import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import { numberInWords } from "../../schemas/words.ts";
-import type { Turn } from "../flow/in-turn.ts";
+import type { Turn } from "../flow/mod.ts";
 import type { RunRecord } from "../runs/record.ts";
 import { selected } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import type { Progress } from "./progress.ts";
-import type { Trainer } from "./trainer.ts";
+import type { Trainer } from "./training.ts";
 import type { Training } from "./training.ts";
 
 /** A step that was taken, and what is known of it. */
