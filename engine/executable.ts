@@ -1,14 +1,6 @@
 /** A traced program on a device: feeds inputs and variables, takes outputs, and puts new values of variables in place. */
-import {
-  checkInput,
-  type Declared,
-  type InputArray,
-  type Program,
-  type ProgramSpec,
-  type Sets,
-  type Trace,
-  traceProgram,
-} from "./program.ts";
+import { checkInput, type Declared, type InputArray, type Program, type ProgramSpec, type Sets } from "./program.ts";
+import { type Trace, traceProgram } from "./trace.ts";
 import { availableMemory, checkFootprint } from "./footprint.ts";
 import { type Placed, placeFrozen } from "./frozen.ts";
 import { type Precision, soundInHalf } from "./precision.ts";

@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { placeholder, record, translated } from "../../engine/backend.ts";
-import "../../engine/program.ts";
+import "../../engine/trace.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { createDraw } from "./draw.ts";
 import { specimens } from "./specimens.ts";

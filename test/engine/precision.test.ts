@@ -2,7 +2,7 @@
 import { createEngine, type Engine } from "../../engine/engine.ts";
 import type { Node } from "../../engine/graph.ts";
 import { halveProducts, soundInHalf } from "../../engine/precision.ts";
-import { traceProgram } from "../../engine/program.ts";
+import { traceProgram } from "../../engine/trace.ts";
 import { createSession, ort } from "../../engine/session.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";

@@ -9,7 +9,7 @@ import { openCache } from "../../engine/cache.ts";
 import { createEngine, type Engine } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { layerNorm, swish } from "../../engine/ops.ts";
-import { traceProgram } from "../../engine/program.ts";
+import { traceProgram } from "../../engine/trace.ts";
 import { createSession, ort } from "../../engine/session.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
