@@ -197,10 +197,7 @@ if (!chromium) {
     await press("ArrowLeft");
     await until(page, `${focusedCard} === 23`);
     await press("PageDown");
-    await until(
-      page,
-      `document.getElementById('status').textContent.startsWith('Rows 25') && ${focusedCard} === 0`,
-    );
+    await until(page, `document.getElementById('status').textContent.startsWith('Rows 25') && ${focusedCard} === 0`);
     const first = await focused();
     await press("Enter");
     const title = () => page.innerText("#close-up-title");
