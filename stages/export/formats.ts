@@ -36,6 +36,9 @@ export const shardFormats: Readonly<Record<string, ShardFormat>> = {
   "parquet-list": { extension: "parquet", encode: parquetListOf },
 };
 
+/** The names of all formats: NPY, which has one file for a whole column, and those of a file a shard. */
+export const exportFormats: readonly string[] = ["npy", ...Object.keys(shardFormats)];
+
 /** An Arrow IPC file of one record batch. Tensors are `arrow.fixed_shape_tensor`: pyarrow knows their shape. */
 function arrowOf(columns: readonly ExportColumn[], rows: number): Uint8Array {
   const parts = columns.map((column) => arrowColumn(column, rows));
