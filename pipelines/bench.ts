@@ -1,4 +1,8 @@
-/** Measures the user's machine: every device present, training steps, sampling, and the store. */
+/**
+ * pipeline bench [--only A,B] [--seconds N]
+ *
+ * devices | programs and the store, each timed | tables
+ */
 import type { EagerDevice } from "../engine/engine.ts";
 import type { Device } from "../engine/session.ts";
 import type { Context } from "../schemas/events.ts";

@@ -1,4 +1,8 @@
-/** `pipeline evaluate`: a model's images and real ones, side by side in one feature space. */
+/**
+ * pipeline evaluate --model RUN [--teacher RUN] --reference PATH [--out FILE.json]
+ *
+ * noise and conditions | images of each model | features | distances to real images, in one table
+ */
 import { obeyed } from "../data/scenes/read.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";

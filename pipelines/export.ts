@@ -1,4 +1,8 @@
-/** finished store | columns | files of another format */
+/**
+ * pipeline export STORE --format FORMAT --out FOLDER
+ *
+ * finished store | columns | files of another format
+ */
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";

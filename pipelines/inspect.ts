@@ -1,4 +1,9 @@
-/** Looks into a store or run: facts | rows | pictures | SQL | provenance | differences | report */
+/**
+ * pipeline inspect PATH [--rows N] [--grid FILE.png] [--sql SELECT] [--why ID] [--redo ID] [--diff STORE] [--html FILE.html]
+ *   [--serve]
+ *
+ * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";

@@ -1,4 +1,8 @@
-/** A store | what the new settings leave as it is, and the rest made anew | another store */
+/**
+ * pipeline reprocess STORE [IMAGES] --to NEW [--dry-run]
+ *
+ * store | what the new settings leave as it is, and the rest made anew | another store
+ */
 import { resolve } from "node:path";
 import { isPixels } from "../models/codecs/codecs.ts";
 import type { Context } from "../schemas/events.ts";

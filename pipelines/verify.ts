@@ -1,4 +1,8 @@
-/** Checks every byte of a store: store | findings in words */
+/**
+ * pipeline verify STORE [--repair]
+ *
+ * store | every byte checked | findings, and what is sound written anew
+ */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { openStore } from "../store/store.ts";
