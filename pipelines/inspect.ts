@@ -120,7 +120,8 @@ function checkLooks(looks: Looks): void {
   const idle = (["where", "limit"] as const).find((name) => looks[name] !== undefined);
   if (idle && !looks.grid && first !== "html" && !(idle === "where" && shows)) {
     throw badUsage(
-      `Cannot use --${idle} alone: it chooses rows for ${idle === "where" ? "--rows, --grid or --html" : "--grid or --html"}, so add one of these`,
+      `Cannot use --${idle} alone: it chooses rows for ${idle === "where" ? "--rows, --grid or --html" : "--grid or --html"}, so add ` +
+        "one of these",
     );
   }
 }

@@ -190,7 +190,8 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   const listing = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal: context.signal });
   if (listing.fingerprint !== manifest.source.fingerprint) {
     throw new Failure(
-      `Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. For other images use pipeline ingest.`,
+      `Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. ` +
+        "For other images use pipeline ingest.",
     );
   }
   return dryRun ? undefined : ingest({ images, out: to, codec, settings, context });

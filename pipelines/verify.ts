@@ -24,7 +24,8 @@ export async function verify(options: { path: string; repair?: boolean; context:
     const shards = findings.flatMap(({ shard }) => shard ?? []);
     const named = shards.length > 0 ? `, ${shards.length} of its ${store.shards} shards must be made again (${listed(shards)})` : "";
     throw new Failure(
-      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. Each warning above ends with its remedy.`,
+      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. ` +
+        "Each warning above ends with its remedy.",
     );
   }
   report({ type: "result", stage: "verify", values: { store: path, shards: store.journal.size, of: store.shards, damaged: 0 } });

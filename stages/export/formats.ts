@@ -91,7 +91,8 @@ function safetensorsOf(columns: readonly ExportColumn[], rows: number): Uint8Arr
   const types = { int64: "I64", uint64: "U64", int32: "I32", float32: "F32", float16: "F16" } as const;
   const metadata: Record<string, string> = { format: "np" };
   const header: Record<string, unknown> = { __metadata__: metadata };
-  const tensors = columns.flatMap((column) => (column.type === "text" ? [] : [column])).sort((a, b) => widths[b.type] - widths[a.type]); // keeps each aligned
+  const numbers = columns.flatMap((column) => (column.type === "text" ? [] : [column]));
+  const tensors = numbers.sort((a, b) => widths[b.type] - widths[a.type]); // the widest first keeps each aligned
   for (const { name, type, values } of columns) if (type === "text") metadata[name] = JSON.stringify(values);
   let end = 0;
   for (const column of tensors) {
