@@ -2,6 +2,7 @@
 import { numberInWords } from "../../../schemas/words.ts";
 import type { Statistics } from "../../../store/statistics.ts";
 import { coordinate as n, escaped, svgText as text } from "../../picture/svg.ts";
+import { evenTicks } from "../../picture/ticks.ts";
 import type { Histogram } from "../spread.ts";
 import type { ShardFacts } from "../survey.ts";
 
@@ -88,18 +89,13 @@ export function driftChart(shards: readonly ShardFacts[]): string {
   });
 }
 
-/** Lines and labels at two to six round values. */
+/** Lines and labels at round values. */
 function grid(low: number, high: number, y: (value: number) => number, left: number, width: number): string {
-  const rough = (high - low || 1) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((times) => times * power >= rough) ?? 10);
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step)
-    .map((value) => {
-      const label = text(left - 5, y(value) + 3.5, short(value), { anchor: "end" });
-      return `<line class="axis" x1="${left}" x2="${width}" y1="${n(y(value))}" y2="${n(y(value))}"/>${label}`;
-    })
-    .join("");
+  const lines = evenTicks(low, high > low ? high : low + 1).map((value) => {
+    const label = text(left - 5, y(value) + 3.5, short(value), { anchor: "end" });
+    return `<line class="axis" x1="${left}" x2="${width}" y1="${n(y(value))}" y2="${n(y(value))}"/>${label}`;
+  });
+  return lines.join("");
 }
 
 function scale(low: number, high: number, bottom: number, top: number): (value: number) => number {
