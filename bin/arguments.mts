@@ -2,7 +2,9 @@
 import { parseArgs } from "node:util";
 import { badUsage } from "../schemas/failure.ts";
 import { didYouMean, unknownName } from "../schemas/nearest.ts";
-import { type Command, type Flag, commands, commonFlags } from "./commands.mts";
+import type { Command, Flag } from "./command.mts";
+import { commands } from "./commands.mts";
+import { commonFlags } from "./flags.mts";
 
 export interface Request {
   command: Command;

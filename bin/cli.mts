@@ -6,7 +6,9 @@ import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { commandNamed, readArguments, type Request } from "./arguments.mts";
-import { type Command, commands, commonFlags } from "./commands.mts";
+import type { Command } from "./command.mts";
+import { commands } from "./commands.mts";
+import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
 import { createReporter, type Mode } from "./reporter.mts";
 

@@ -1,5 +1,7 @@
 /** The help texts, written from the command table. */
-import { type Command, type Flag, commands, commonFlags } from "./commands.mts";
+import type { Command, Flag } from "./command.mts";
+import { commands } from "./commands.mts";
+import { commonFlags } from "./flags.mts";
 
 /** What `pipeline --help` prints. */
 export function overview(): string {
@@ -17,7 +19,7 @@ export function overview(): string {
 }
 
 /** What `pipeline COMMAND --help` prints. */
-export function commandHelp({ name, summary, positionals, flags, example }: Command): string {
+export async function commandHelp({ name, summary, positionals, flags, example }: Command): Promise<string> {
   const words = positionals.map((positional) => {
     const word = `${positional.choices?.join("|") ?? positional.name}${positional.many ? "..." : ""}`;
     return positional.optional ? `[${word}]` : word;
@@ -29,21 +31,25 @@ export function commandHelp({ name, summary, positionals, flags, example }: Comm
     "",
     `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
     "",
-    ...aligned([...positionals.map(({ name, about }) => [name, about] as [string, string]), ...rows(flags)]),
+    ...aligned([...positionals.map(({ name, about }) => [name, about] as [string, string]), ...(await rows(flags))]),
     "",
     "Common to all commands:",
-    ...aligned(rows(commonFlags)),
+    ...aligned(await rows(commonFlags)),
     "",
     "Example:",
     `  ${example}`,
   ].join("\n");
 }
 
-function rows(flags: Readonly<Record<string, Flag>>): [string, string][] {
-  return Object.entries(flags).map(([name, { value, about, sets, required }]) => [
-    `--${name}${value ? ` ${value}` : ""}`,
-    `${about}${required ? " (required)" : ""}${sets ? ` [${sets}]` : ""}`,
-  ]);
+/** What the help says of each flag, with the names to choose from wherever they are held. */
+async function rows(flags: Readonly<Record<string, Flag>>): Promise<[string, string][]> {
+  const { choicesAt } = await import("../recipes/settings-paths.ts");
+  const made = Object.entries(flags).map(async ([name, { value, about, sets, choices, required }]): Promise<[string, string]> => {
+    const names = (await choices?.()) ?? (sets === undefined ? [] : choicesAt(sets));
+    const words = names.length > 0 ? `${about}: ${names.join(", ")}` : about;
+    return [`--${name}${value ? ` ${value}` : ""}`, `${words}${required ? " (required)" : ""}${sets ? ` [${sets}]` : ""}`];
+  });
+  return Promise.all(made);
 }
 
 function aligned(rows: [string, string][]): string[] {

@@ -1,4 +1,4 @@
-/** What is known of each stage from its progress events: rate, time left, and the words for both. */
+/** What is known of each stage from its progress events: rate, time passed and left, and the words for all of it. */
 import type { PipelineEvent } from "../schemas/events.ts";
 import { rateOf } from "../schemas/rate.ts";
 import { durationInWords, numberInWords } from "../schemas/words.ts";
@@ -7,37 +7,38 @@ type ProgressEvent = Extract<PipelineEvent, { type: "progress" }>;
 
 export interface Stage {
   latest: ProgressEvent;
+  since: number; // ms, when its first event was seen
   marks: { at: number; done: number }[]; // the last half minute, oldest first; the rate is taken over it
+  values: Record<string, number>; // the latest of each: not every event has all
 }
 
 const window = 30_000; // ms
 const spacing = 250; // ms between two marks
+/** The values that a status line has room for. The run page and `--json` have them all. */
+const headline = ["loss", "distance", "rejected", "failed"];
 
 /** A stage with one more event seen at time `now` in ms. Work done before the first event (a resume) earns no rate. */
 export function withEvent(stage: Stage | undefined, event: ProgressEvent, now: number): Stage {
-  const restarted = stage !== undefined && event.done < stage.latest.done;
-  const marks = stage && !restarted ? stage.marks.filter(({ at }) => at >= now - window) : [];
+  const going = stage !== undefined && event.done >= stage.latest.done ? stage : undefined; // a stage that begins anew knows nothing
+  const marks = going?.marks.filter(({ at }) => at >= now - window) ?? [];
   if (marks.length < 2 || now - marks[marks.length - 2]!.at >= spacing) marks.push({ at: now, done: event.done });
   else marks[marks.length - 1] = { at: now, done: event.done };
-  return { latest: event, marks };
+  return { latest: event, since: going?.since ?? now, marks, values: { ...going?.values, ...event.values } };
 }
 
 export function isFinished({ latest }: Stage): boolean {
   return latest.total !== undefined && latest.done >= latest.total;
 }
 
-/**
- * The facts of a stage's status line: count, share, values, rate, time left.
- * A value named `samples` is those seen so far, and is shown as samples a second.
- */
+/** The facts of a stage's status line: count, share, the values that matter unless they are 0, and the time left or at last taken. */
 export function facts(stage: Stage): string[] {
-  const { done, total, unit, values = {} } = stage.latest;
-  const { samples, ...shown } = values;
-  const rate = rateOf(stage.marks);
+  const { done, total, unit } = stage.latest;
   const words = [total === undefined ? `${done} ${unit}` : `${done}/${total} ${unit}`];
-  if (total) words.push(`${Math.floor((100 * done) / total)}%`);
-  for (const [name, value] of Object.entries(shown)) words.push(`${name} ${numberInWords(value)}`);
-  if (rate > 0) words.push(samples ? `${numberInWords((rate * samples) / done)} samples/s` : `${numberInWords(rate)} ${unit}/s`);
-  if (rate > 0 && total !== undefined && done < total) words.push(`${durationInWords((total - done) / rate)} left`);
+  if (total && !isFinished(stage)) words.push(`${Math.floor((100 * done) / total)}%`);
+  for (const name of headline) if ((stage.values[name] ?? 0) !== 0) words.push(`${name} ${numberInWords(stage.values[name]!)}`);
+  const taken = (stage.marks.at(-1)!.at - stage.since) / 1000;
+  const rate = rateOf(stage.marks);
+  if (isFinished(stage) && taken > 0) words.push(`in ${durationInWords(taken)}`);
+  if (!isFinished(stage) && total !== undefined && rate > 0) words.push(`${durationInWords((total - done) / rate)} left`);
   return words;
 }

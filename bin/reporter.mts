@@ -1,6 +1,6 @@
 /** Shows a pipeline's events: bars on a terminal, a status line every few seconds elsewhere, or JSON lines. */
 import type { PipelineEvent } from "../schemas/events.ts";
-import { bytesInWords, numberInWords } from "../schemas/words.ts";
+import { numberInWords } from "../schemas/words.ts";
 import { facts, isFinished, type Stage, withEvent } from "./progress.mts";
 
 export type Mode = "bars" | "lines" | "json" | "quiet";
@@ -13,7 +13,6 @@ export interface ReporterOptions {
   columns?: () => number;
   now?: () => number; // ms
   after?: (ms: number, run: () => void) => void;
-  memory?: () => number; // bytes
 }
 
 export interface Reporter {
@@ -25,12 +24,6 @@ export interface Reporter {
 const frame = 100; // ms between two redraws of the bars
 const pause = 5000; // ms between two status lines of a stage
 
-/** A measured figure on one line, with all it depends on. */
-function sentence({ subject, measure, value, ...rest }: Record<string, number | string>): string {
-  const terms = Object.entries(rest).map(([name, text]) => `${name} ${text}`);
-  return `${subject}: ${measure} ${value}  (${terms.join("; ")})`;
-}
-
 export function createReporter({
   mode,
   out,
@@ -39,7 +32,6 @@ export function createReporter({
   columns = () => 80,
   now = () => performance.now(),
   after = (ms, run) => setTimeout(run, ms).unref(),
-  memory = () => process.memoryUsage.rss(),
 }: ReporterOptions): Reporter {
   const active = new Map<string, Stage>();
   const spoken = new Map<string, number>(); // when a stage last had its status line
@@ -68,7 +60,7 @@ export function createReporter({
     const { done, total } = stage.latest;
     const filled = total ? Math.min(20, Math.floor((20 * done) / total)) : 0;
     const blocks = total === undefined ? "" : `${"█".repeat(filled)}${"░".repeat(20 - filled)} `;
-    const text = [...facts(stage), bytesInWords(memory())].join("  ");
+    const text = facts(stage).join("  ");
     const title = name.padEnd(10);
     const room = Math.max(0, columns() - title.length - 2 - blocks.length);
     return `${paint(1, title)} ${paint(36, blocks)}${text.slice(0, room)}`;
@@ -82,7 +74,7 @@ export function createReporter({
       if (fresh) spoken.set(event.stage, now());
       if (!isFinished(stage) && now() - spoken.get(event.stage)! < pause) return;
       spoken.set(event.stage, now());
-      err(`${event.stage}  ${[...facts(stage), bytesInWords(memory())].join("  ")}\n`);
+      err(`${event.stage}  ${facts(stage).join("  ")}\n`);
       if (isFinished(stage)) active.delete(event.stage);
     } else if (isFinished(stage) || now() - lastDraw >= frame) {
       draw();
@@ -107,8 +99,9 @@ export function createReporter({
       if (event.type === "note") {
         return mode === "quiet" ? undefined : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
       }
-      if (event.type === "table") return say(out, [paint(1, event.stage), ...columnsOf(event.rows)].join("\n"));
-      say(out, "measure" in event.values ? sentence(event.values) : [paint(1, event.stage), ...pairs(event.values)].join("\n"));
+      if (event.type === "figure") return; // the table at the end shows it
+      const lines = event.type === "table" ? [...columnsOf(event.rows), ...(event.about ? [`  ${event.about}`] : [])] : pairs(event.values);
+      say(out, [paint(1, event.stage), ...lines].join("\n"));
     },
     close: () => {
       if (pending) draw();
@@ -125,14 +118,14 @@ function pairs(values: Record<string, number | string>): string[] {
   );
 }
 
-/** Rows under a line of names: words to the left, numbers to the right of their column. */
+/** Rows under a line of names: words to the left, numbers (with their spread, or none) to the right of their column. */
 function columnsOf(rows: Record<string, number | string>[]): string[] {
   const names = Object.keys(rows[0] ?? {});
   const cell = (value: number | string): string => (typeof value === "number" ? numberInWords(value) : value);
   const columns = names.map((name) => {
     const cells = [name, ...rows.map((row) => cell(row[name] ?? ""))];
     const width = Math.max(...cells.map(({ length }) => length));
-    const right = rows.every((row) => typeof row[name] === "number");
+    const right = rows.every((row) => typeof row[name] === "number" || /^$|^[-\d.e]+ ± /.test(row[name] ?? ""));
     return cells.map((text) => (right ? text.padStart(width) : text.padEnd(width)));
   });
   return columns[0]?.map((_, line) => `  ${columns.map((cells) => cells[line]).join("  ")}`.trimEnd()) ?? [];

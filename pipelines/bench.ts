@@ -1,4 +1,8 @@
-/** Measures the user's machine: every device present, training steps, sampling, and the store. */
+/**
+ * pipeline bench [--only A,B] [--seconds N]
+ *
+ * devices | programs and the store, each timed | tables
+ */
 import type { EagerDevice } from "../engine/engine.ts";
 import type { Device } from "../engine/session.ts";
 import type { Context } from "../schemas/events.ts";
@@ -14,6 +18,9 @@ import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
 
 /** What is measured where nothing is named. */
 const USUAL = ["dit", "unet", "sample-1", "sample", "sample-256", "store"];
+
+/** The names of all that can be measured. */
+export const benchNames = (programs = benchPrograms): string[] => [...Object.keys(programs), "store"];
 
 /**
  * Prints one table of programs (steps or images a second on each device) and one of the store against bare hyparquet.
@@ -32,7 +39,7 @@ export async function bench(options: {
 }): Promise<void> {
   const { only = USUAL, seconds, settings, context, programs = benchPrograms, rows } = options;
   const { signal, report } = context;
-  const known = [...Object.keys(programs), "store"];
+  const known = benchNames(programs);
   for (const name of only) {
     if (!known.includes(name))
       throw badUsage(`Cannot measure "${name}": ${didYouMean(name, known, `expected some of ${known.join(",")}`)}`);

@@ -1,4 +1,8 @@
-/** Looks at the machine: versions | devices | disk and hours of the configured simulation. */
+/**
+ * pipeline doctor [--teacher RUN] [--count N] [--steps K] [--profile STEP]
+ *
+ * this machine | versions, devices, memory | disk and hours of the simulation that the settings describe
+ */
 import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { plannedShape } from "../models/codecs/codecs.ts";

@@ -1,4 +1,8 @@
-/** `pipeline evaluate`: a model's images and real ones, side by side in one feature space. */
+/**
+ * pipeline evaluate --model RUN [--teacher RUN] --reference PATH [--out FILE.json]
+ *
+ * noise and conditions | images of each model | features | distances to real images, in one table
+ */
 import { obeyed } from "../data/scenes/read.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
@@ -6,7 +10,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { load } from "../stages/doctor/machine.ts";
 import { type CurvePlan, type CurvePoint, drawCurve, planCurve } from "../stages/evaluate/curve.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
-import { measureLines, measureTable, speedTable } from "../stages/evaluate/lines.ts";
+import { measureFigures, measureTable, speedTable } from "../stages/evaluate/lines.ts";
 import { figure, type Measures } from "../stages/evaluate/measures.ts";
 import { paintNeighbours } from "../stages/evaluate/neighbours.ts";
 import { writeRecord } from "../stages/evaluate/record.ts";
@@ -16,7 +20,7 @@ import { writeAtomic } from "../store/atomic.ts";
 /**
  * Measures `evaluate.count` images of a model, and of its teacher where given, against the reference, generated under
  * the conditions of its images in turn, from the same noise. Beside them a floor (half of the reference against the other
- * half) and a ceiling (decoded noise). Reports a result line for each figure, at last a table of all, and answers them.
+ * half) and a ceiling (decoded noise). Reports an event for each figure, at last a table of all, and answers them.
  *
  * `out` is a JSON file of everything; `curve` lists evaluations at which to measure the teacher, drawn as an SVG beside
  * it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too few for
@@ -51,7 +55,7 @@ export async function evaluate(options: {
   }
 
   async function conclude(measures: Measures): Promise<Measures> {
-    for (const line of measureLines(measures)) report(line);
+    for (const event of measureFigures(measures)) report(event);
     measured.push(measures);
     await record();
     return measures;

@@ -1,8 +1,12 @@
-/** finished store | columns | files of another format */
+/**
+ * pipeline export STORE --format FORMAT --out FOLDER
+ *
+ * finished store | columns | files of another format
+ */
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
-import { shardFormats } from "../stages/export/formats.ts";
+import { exportFormats, shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
 import { openStore } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
@@ -16,9 +20,9 @@ export async function exportStore(options: { path: string; format: string; out: 
   const { path, format, out, context } = options;
   const { signal, report } = context;
   const shardFormat = Object.hasOwn(shardFormats, format) ? shardFormats[format] : undefined;
-  const formats = ["npy", ...Object.keys(shardFormats)];
-  if (!shardFormat && format !== "npy")
-    throw badUsage(`Cannot export as "${format}": ${didYouMean(format, formats, `expected ${formats.join(", ")}`)}`);
+  if (!exportFormats.includes(format)) {
+    throw badUsage(`Cannot export as "${format}": ${didYouMean(format, exportFormats, `expected ${exportFormats.join(", ")}`)}`);
+  }
   const store = await openStore({ folder: path });
   const summary = await readSummary(store);
   if (!summary) throw new Failure(`Cannot export ${path}: it is not finished. Repeat the command that made it, then export.`);

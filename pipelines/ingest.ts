@@ -1,4 +1,8 @@
-/** images | decode | encode | latent store */
+/**
+ * pipeline ingest IMAGES --out LATENTS
+ *
+ * images | decode | encode | latent store
+ */
 import type { Context } from "../schemas/events.ts";
 import { version } from "../schemas/package.ts";
 import type { CodecDescription } from "../models/codecs/codecs.ts";

@@ -1,4 +1,9 @@
-/** Looks into a store or run: facts | rows | pictures | SQL | provenance | differences | report */
+/**
+ * pipeline inspect PATH [--rows N] [--grid FILE.png] [--sql SELECT] [--why ID] [--redo ID] [--diff STORE] [--html FILE.html]
+ *   [--serve]
+ *
+ * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
@@ -115,7 +120,8 @@ function checkLooks(looks: Looks): void {
   const idle = (["where", "limit"] as const).find((name) => looks[name] !== undefined);
   if (idle && !looks.grid && first !== "html" && !(idle === "where" && shows)) {
     throw badUsage(
-      `Cannot use --${idle} alone: it chooses rows for ${idle === "where" ? "--rows, --grid or --html" : "--grid or --html"}, so add one of these`,
+      `Cannot use --${idle} alone: it chooses rows for ${idle === "where" ? "--rows, --grid or --html" : "--grid or --html"}, so add ` +
+        "one of these",
     );
   }
 }

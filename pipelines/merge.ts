@@ -1,4 +1,8 @@
-/** stores made apart | checked shards | one store */
+/**
+ * pipeline merge STORES --out STORE
+ *
+ * stores made apart | checked shards | one store
+ */
 import type { Context } from "../schemas/events.ts";
 import { mergeStores } from "../store/merge.ts";
 import { missingShards } from "../store/store.ts";

@@ -1,4 +1,8 @@
-/** A store | what the new settings leave as it is, and the rest made anew | another store */
+/**
+ * pipeline reprocess STORE [IMAGES] --to NEW [--dry-run]
+ *
+ * store | what the new settings leave as it is, and the rest made anew | another store
+ */
 import { resolve } from "node:path";
 import { isPixels } from "../models/codecs/codecs.ts";
 import type { Context } from "../schemas/events.ts";
@@ -186,7 +190,8 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   const listing = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal: context.signal });
   if (listing.fingerprint !== manifest.source.fingerprint) {
     throw new Failure(
-      `Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. For other images use pipeline ingest.`,
+      `Cannot encode ${images.join(", ")} again for ${to}: they are not the images of ${path}, or have changed since. ` +
+        "For other images use pipeline ingest.",
     );
   }
   return dryRun ? undefined : ingest({ images, out: to, codec, settings, context });

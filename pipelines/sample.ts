@@ -1,4 +1,8 @@
-/** model | samples | picture grid */
+/**
+ * pipeline sample --model RUN --out GRID.png
+ *
+ * model | samples | picture grid
+ */
 import { labelsOf } from "../models/denoiser.ts";
 import type { Context } from "../schemas/events.ts";
 import { writeSettingsBeside } from "../schemas/write-settings.ts";

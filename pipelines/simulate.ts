@@ -1,4 +1,8 @@
-/** planned shards | conditions | teacher's ODE | triple store */
+/**
+ * pipeline simulate --teacher RUN --out STORE
+ *
+ * planned shards | conditions | the teacher's ODE | triple store
+ */
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";

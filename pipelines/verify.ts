@@ -1,4 +1,8 @@
-/** Checks every byte of a store: store | findings in words */
+/**
+ * pipeline verify STORE [--repair]
+ *
+ * store | every byte checked | findings, and what is sound written anew
+ */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { openStore } from "../store/store.ts";
@@ -20,7 +24,8 @@ export async function verify(options: { path: string; repair?: boolean; context:
     const shards = findings.flatMap(({ shard }) => shard ?? []);
     const named = shards.length > 0 ? `, ${shards.length} of its ${store.shards} shards must be made again (${listed(shards)})` : "";
     throw new Failure(
-      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. Each warning above ends with its remedy.`,
+      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. ` +
+        "Each warning above ends with its remedy.",
     );
   }
   report({ type: "result", stage: "verify", values: { store: path, shards: store.journal.size, of: store.shards, damaged: 0 } });

@@ -38,6 +38,11 @@ export function wantsText(path: string): boolean {
   return nodeAt(path.split("."))?.type === "string";
 }
 
+/** The names that the schema has to choose from at a path; none where it takes anything else. */
+export function choicesAt(path: string): string[] {
+  return (nodeAt(path.split("."))?.enum ?? []).map(String);
+}
+
 /** What the schema accepts at a path, to end the sentence "expected ...". */
 export function expectation(path: readonly PropertyKey[]): string {
   const node = nodeAt(path);

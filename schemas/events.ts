@@ -4,7 +4,8 @@ export type PipelineEvent =
   | { type: "note"; stage: string; message: string }
   | { type: "warning"; stage: string; message: string }
   | { type: "result"; stage: string; values: Record<string, number | string> }
-  | { type: "table"; stage: string; rows: Record<string, number | string>[] }; // every row has the same keys
+  | { type: "figure"; stage: string; values: Record<string, number | string> } // measured, with all it depends on; people read a table
+  | { type: "table"; stage: string; rows: Record<string, number | string>[]; about?: string }; // rows of the same keys; what all depend on
 
 /** Handed to every pipeline: how to stop it, and where its events go. */
 export interface Context {

@@ -7,8 +7,12 @@ export function packageRoot(): URL {
   return existsSync(new URL("package.json", beside)) ? beside : new URL("../", beside);
 }
 
+/** The text of a file that is published as it stands, such as a page's style; `path` is from the folder of package.json. */
+export function packageText(path: string): string {
+  return readFileSync(new URL(path, packageRoot()), "utf8");
+}
+
 /** The version in package.json. */
 export function version(): string {
-  const text = readFileSync(new URL("package.json", packageRoot()), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
+  return (JSON.parse(packageText("package.json")) as { version: string }).version;
 }

@@ -62,7 +62,8 @@ def read(folder):  # every row that is there, verified, as a dict; tensors [heig
             check(crc(row, file.schema_arrow) == row.pop("crc32"), f"{path}: a row does not match its checksum")
             row["latent"] = np.frombuffer(row["latent"], kind).reshape(manifest["shape"])
             if manifest["kind"] == "triples":
-                noise = np.frombuffer(row["noise"], "<f4") if "noise" in row else normals(row["seed"], row["id"] * row["latent"].size, row["latent"].size)
+                length = row["latent"].size
+                noise = np.frombuffer(row["noise"], "<f4") if "noise" in row else normals(row["seed"], row["id"] * length, length)
                 row["noise"] = noise.reshape(manifest["shape"])
             yield row
 

@@ -53,7 +53,8 @@ export async function* rowBatches<M extends Manifest>(
     const rows = [...shards.values()].flat();
     if (rows.length === 0) {
       throw new Failure(
-        `Cannot train on ${store.folder}: every row of shards ${block.shards.join(", ")} failed. See its quarantine, or raise train.firstShards.`,
+        `Cannot train on ${store.folder}: every row of shards ${block.shards.join(", ")} failed. ` +
+          "See its quarantine, or raise train.firstShards.",
       );
     }
     const order = rowOrder(seed, block, rows.length);

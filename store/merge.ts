@@ -52,7 +52,8 @@ export async function mergeStores(options: {
       const known = hashes.get(shard);
       if (known && known.hash !== hash) {
         throw new Failure(
-          `Cannot merge ${source.folder} with ${known.folder}: both have shard ${shard} and they differ, so they were made on unlike devices. Remove ${shardPath(source, shard)} to keep the other.`,
+          `Cannot merge ${source.folder} with ${known.folder}: both have shard ${shard} and they differ, so they were made on unlike ` +
+            `devices. Remove ${shardPath(source, shard)} to keep the other.`,
         );
       }
       if (known) shared++;

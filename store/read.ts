@@ -132,7 +132,8 @@ function rowProblem(store: Store, { rows, damaged }: DecodedShard, offset = 0): 
 
 function damage(store: Store, shard: number, problem: string): Failure {
   return new Failure(
-    `Cannot use shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: ${problem}. Repeat the command that made the store with --repair: it remakes this shard alone.`,
+    `Cannot use shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: ${problem}. ` +
+      "Repeat the command that made the store with --repair: it remakes this shard alone.",
   );
 }
 
@@ -145,6 +146,7 @@ export function idsInWords(store: Store, shard: number): string {
 function missing(store: Store, shard: number, error: unknown): unknown {
   if ((error as NodeJS.ErrnoException).code !== "ENOENT") return error;
   return new Failure(
-    `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. Repeat the command that made the store: it makes what is missing.`,
+    `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. ` +
+      "Repeat the command that made the store: it makes what is missing.",
   );
 }

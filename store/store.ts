@@ -96,7 +96,8 @@ async function checkOrphans(folder: string, wanted: string): Promise<void> {
     const metadata = await readShardMetadata(join(folder, "shards", name)).catch(() => undefined);
     if (!metadata?.fingerprint || metadata.fingerprint === wanted) continue;
     throw new Failure(
-      `Cannot write store.json of ${folder}: shards/${name} was made with other settings. Repeat the very settings that made it, or choose another folder.`,
+      `Cannot write store.json of ${folder}: shards/${name} was made with other settings. ` +
+        "Repeat the very settings that made it, or choose another folder.",
     );
   }
 }

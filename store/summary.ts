@@ -39,14 +39,16 @@ export async function sealStore(store: Store): Promise<Summary> {
   const missing = await missingShards(store);
   if (missing.length > 0) {
     throw new Failure(
-      `Cannot finish the store ${store.folder}: ${missing.length} of ${store.shards} shards are missing, the first is ${missing[0]}. Repeat the command that made it.`,
+      `Cannot finish the store ${store.folder}: ${missing.length} of ${store.shards} shards are missing, the first is ${missing[0]}. ` +
+        "Repeat the command that made it.",
     );
   }
   const { summary, entries } = await summarise(store);
   if (summary.rows === 0) {
     const reasons = entries.flatMap(({ failed }) => failed.map(({ reason }) => reason));
     throw new Failure(
-      `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ${reasons[0] ?? "none given"}). See ${join(store.folder, "quarantine")}.`,
+      `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ` +
+        `${reasons[0] ?? "none given"}). See ${join(store.folder, "quarantine")}.`,
     );
   }
   await writeAtomic(journalPath(store), journalText(entries));
@@ -126,8 +128,10 @@ async function describe(store: Store, shard: number, known: JournalEntry[]): Pro
   if (entry?.bytes !== size) {
     const { rows, problem } = await examineShard(store, shard);
     if (problem) {
-      const cause = `shard ${shard} (${idsInWords(store, shard)}) is damaged: ${problem}. Repeat the command that made the store with --repair`;
-      throw new Failure(`Cannot finish the store ${store.folder}, ${cause}.`);
+      throw new Failure(
+        `Cannot finish the store ${store.folder}, shard ${shard} (${idsInWords(store, shard)}) is damaged: ${problem}. ` +
+          "Repeat the command that made the store with --repair.",
+      );
     }
     const { failed = "[]" } = await readShardMetadata(path);
     entry = {

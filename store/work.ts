@@ -76,7 +76,8 @@ export async function finishWork<M extends Manifest>(
   if (part !== undefined || shards !== undefined) {
     const missing = await missingShards(store);
     if (missing.length > 0) {
-      const message = `this share is done; ${numberInWords(missing.length)} of ${store.shards} shards are left to others, the first is ${missing[0]}`;
+      const left = `${numberInWords(missing.length)} of ${store.shards} shards`;
+      const message = `this share is done; ${left} are left to others, the first is ${missing[0]}`;
       report({ type: "note", stage, message });
       return undefined;
     }

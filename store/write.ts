@@ -75,7 +75,8 @@ function checkIds(store: Store, shard: number, rows: Row[], failed: FailedRow[])
   const inRange = [...all].every((id) => Number.isInteger(id) && id >= from && id < to);
   if (!ascending || !inRange || all.size !== to - from || ids.length + failed.length !== to - from) {
     throw new RangeError(
-      `Cannot write shard ${shard} of ${store.folder}: expected each id from ${from} to ${to - 1} once, as a row or as a failure, rows ascending; got ${ids.length} rows and ${failed.length} failures`,
+      `Cannot write shard ${shard} of ${store.folder}: expected each id from ${from} to ${to - 1} once, as a row or as a failure, rows ` +
+        `ascending; got ${ids.length} rows and ${failed.length} failures`,
     );
   }
 }

@@ -13,7 +13,10 @@ import { pad, reshape, slice, transpose } from "./shape.ts";
 const [OUT, TAPS] = [4, 3];
 const IN = OUT + TAPS - 1;
 
-/** Points of interpolation, with infinity. Of a grid of them the least rounding error: 7.8e-7 of the result at 64 channels, against 1.8e-6 for 0, 1, -1, 2, -2. */
+/**
+ * Points of interpolation, with infinity. Of a grid of them these have the least rounding error: 7.8e-7 of the result at
+ * 64 channels, against 1.8e-6 for 0, 1, -1, 2, -2.
+ */
 const POINTS = [0, 0.625, -0.625, 1.5625, -1.5625];
 
 type Matrix = number[][];

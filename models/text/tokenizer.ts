@@ -203,7 +203,8 @@ export function parseTokenizer(json: unknown, place: string): Tokenizer {
   if (!success) {
     const issue = error.issues[0];
     throw new Failure(
-      `Cannot read the tokenizer ${place}: ${issue?.path.join(".") || "the file"}: ${issue?.message}; train the teacher again, or restore the file`,
+      `Cannot read the tokenizer ${place}: ${issue?.path.join(".") || "the file"}: ${issue?.message}; ` +
+        "train the teacher again, or restore the file",
     );
   }
   return createTokenizer(data);

@@ -1,74 +1,77 @@
 import type { PipelineEvent } from "../../schemas/events.ts";
-import type { Speed } from "./speed.ts";
 import { type FigureName, figure, type Measures, type Summary, summarise } from "./measures.ts";
+import type { Speed } from "./speed.ts";
 
-const named: Partial<Record<FigureName, string>> = {
-  frechetDistance: "Fréchet distance",
-  kernelDistance: "kernel distance (KID)",
-  precision: "precision (k=3)",
-  recall: "recall (k=3)",
-  duplicates: "duplicates (0.01 is chance)",
-  diversity: "feature distance within a condition",
+/** Figures by what they are called in full, and in a column of the table. */
+const named: Partial<Record<FigureName, { name: string; column: string }>> = {
+  frechetDistance: { name: "Fréchet distance", column: "Fréchet" },
+  kernelDistance: { name: "kernel distance (KID)", column: "kernel" },
+  precision: { name: "precision (k=3)", column: "precision" },
+  recall: { name: "recall (k=3)", column: "recall" },
+  duplicates: { name: "duplicates (0.01 is chance)", column: "duplicates" },
+  diversity: { name: "feature distance within a condition", column: "diversity" },
+  captionsObeyed: { name: "captions obeyed in all", column: "obeyed" },
 };
 
+/** Subjects that the table gives a shorter name than the record. */
+const shortly: Partial<Record<Measures["role"], string>> = { floor: "floor: real images", pair: "student against teacher" };
+
 /**
- * Measures as result events, one a printed line. Each repeats what the figure depends on: how many samples, which
+ * Measures as one event a figure, which `--json` prints. Each repeats what the figure depends on: how many samples, which
  * reference, which features, which resize filter; a figure copied without them means nothing.
  */
-export function measureLines(measures: Measures): PipelineEvent[] {
-  const { subject, preparation, evaluations, seeds } = measures;
-  const { count, references, reference = "", features = "", resizeFilter = "", bands = [], obedience } = seeds[0]!;
-  const context = {
-    samples: `${count} against ${references}`,
-    reference: `${reference.slice(0, 12)} (${preparation})`,
-    features,
-    resize: resizeFilter,
-  };
-  const line = (measure: string, value: number | string): PipelineEvent => ({
-    type: "result",
+export function measureFigures(measures: Measures): PipelineEvent[] {
+  const { subject, evaluations, seeds } = measures;
+  const { count, references, bands = [], obedience } = seeds[0]!;
+  const context = { samples: `${count} against ${references}`, ...contextOf(measures) };
+  const event = (measure: string, value: number | string): PipelineEvent => ({
+    type: "figure",
     stage: "evaluate",
     values: { subject, measure, value, ...context },
   });
-  const lines: PipelineEvent[] = [];
-  for (const [name, words] of Object.entries(named)) {
-    const found = figure(measures, name as FigureName);
-    if (found) lines.push(line(words, inWords(found)));
-  }
+  const events = Object.entries(named).flatMap(([key, { name }]) => {
+    const found = figure(measures, key as FigureName);
+    return found ? [event(name, inWords(found))] : [];
+  });
   if (bands.length > 0) {
     const means = bands.map((_, band) => summarise(seeds.map((of) => of.bands![band]!)).mean);
-    lines.push(line("band energy, coarse to fine, dB", means.map((value) => value.toFixed(2)).join(" ")));
+    events.push(event("band energy, coarse to fine, dB", means.map((value) => value.toFixed(2)).join(" ")));
   }
-  if (evaluations !== undefined) lines.push(line("network evaluations an image (NFE)", evaluations));
+  if (evaluations !== undefined) events.push(event("network evaluations an image (NFE)", evaluations));
   if (obedience) {
     const shares = Object.keys(obedience.perAttribute).map((name) => {
       const { mean } = summarise(seeds.map((of) => of.obedience!.perAttribute[name]!));
       return `${name} ${rounded(mean)}`;
     });
-    lines.push(line("captions obeyed in all", inWords(figure(measures, "captionsObeyed")!)), line("captions obeyed", shares.join(", ")));
+    events.push(event("captions obeyed", shares.join(", ")));
   }
-  return lines;
+  return events;
 }
 
-/** Everything on one page: a row a subject, and the model's distance as a multiple of its teacher's. */
+function contextOf({ preparation, seeds }: Measures) {
+  const { reference = "", features = "", resizeFilter = "" } = seeds[0]!;
+  return { reference: `${reference.slice(0, 12)} (${preparation})`, features, resize: resizeFilter };
+}
+
+/**
+ * Everything on one page: a row a subject, with those columns that any subject has, the model's distance as a multiple of
+ * its teacher's, and below the table once what all rows depend on.
+ */
 export function measureTable(all: readonly Measures[]): PipelineEvent {
   const distance = (of?: Measures) => of && figure(of, "frechetDistance")?.mean;
   const teacher = distance(all.find(({ role }) => role === "teacher"));
-  const cell = (of: Measures, name: FigureName) => {
-    const found = figure(of, name);
-    return found ? inWords(found) : "";
-  };
-  const rows = all.map((of) => ({
-    subject: of.subject,
-    samples: `${of.seeds[0]!.count}/${of.seeds[0]!.references}`,
-    "Fréchet distance": cell(of, "frechetDistance"),
-    "of the teacher's": teacher && of.role !== "pair" ? `${rounded(distance(of)! / teacher, 3)}` : "",
-    "kernel distance": cell(of, "kernelDistance"),
-    precision: cell(of, "precision"),
-    recall: cell(of, "recall"),
-    duplicates: cell(of, "duplicates"),
-    diversity: cell(of, "diversity"),
-  }));
-  return { type: "table", stage: "evaluate", rows };
+  const measured = Object.entries(named).filter(([key]) => all.some((of) => figure(of, key as FigureName)));
+  const rows = all.map((of) => {
+    const columns = measured.map(([key, { column }]) => {
+      const found = figure(of, key as FigureName);
+      return [column, found ? inWords(found) : ""];
+    });
+    if (teacher) columns.splice(1, 0, ["of the teacher's", of.role === "pair" ? "" : rounded(distance(of)! / teacher, 3)]);
+    const { count, references } = of.seeds[0]!;
+    return { subject: shortly[of.role] ?? of.subject, samples: `${count}/${references}`, ...Object.fromEntries(columns) };
+  });
+  const { reference, features, resize } = contextOf(all.find(({ role }) => role !== "floor" && role !== "pair") ?? all[0]!);
+  return { type: "table", stage: "evaluate", rows, about: `reference ${reference}; features ${features}; resize ${resize}` };
 }
 
 /** What a picture costs, a row a model. */

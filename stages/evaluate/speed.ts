@@ -26,7 +26,8 @@ export async function measureSpeed(options: {
 }): Promise<Record<string, Speed>> {
   const { settings, context } = options;
   const speeds: Record<string, Speed> = {};
-  for (const batch of [1, settings.simulate.batch]) {
+  const batches = [1, settings.simulate.batch];
+  for (const [i, batch] of batches.entries()) {
     const times = await timeBatches({ ...options, batch });
     for (const [name, { seconds, evaluations }] of Object.entries(times)) {
       const before = speeds[name];
@@ -37,7 +38,7 @@ export async function measureSpeed(options: {
         batch,
       };
     }
-    context.report({ type: "progress", stage: "evaluate speed", done: batch, total: settings.simulate.batch, unit: "images at a time" });
+    context.report({ type: "progress", stage: "evaluate speed", done: i + 1, total: batches.length, unit: "batch sizes" });
   }
   return speeds;
 }

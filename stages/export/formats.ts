@@ -36,6 +36,9 @@ export const shardFormats: Readonly<Record<string, ShardFormat>> = {
   "parquet-list": { extension: "parquet", encode: parquetListOf },
 };
 
+/** The names of all formats: NPY, which has one file for a whole column, and those of a file a shard. */
+export const exportFormats: readonly string[] = ["npy", ...Object.keys(shardFormats)];
+
 /** An Arrow IPC file of one record batch. Tensors are `arrow.fixed_shape_tensor`: pyarrow knows their shape. */
 function arrowOf(columns: readonly ExportColumn[], rows: number): Uint8Array {
   const parts = columns.map((column) => arrowColumn(column, rows));
@@ -88,7 +91,8 @@ function safetensorsOf(columns: readonly ExportColumn[], rows: number): Uint8Arr
   const types = { int64: "I64", uint64: "U64", int32: "I32", float32: "F32", float16: "F16" } as const;
   const metadata: Record<string, string> = { format: "np" };
   const header: Record<string, unknown> = { __metadata__: metadata };
-  const tensors = columns.flatMap((column) => (column.type === "text" ? [] : [column])).sort((a, b) => widths[b.type] - widths[a.type]); // keeps each aligned
+  const numbers = columns.flatMap((column) => (column.type === "text" ? [] : [column]));
+  const tensors = numbers.sort((a, b) => widths[b.type] - widths[a.type]); // the widest first keeps each aligned
   for (const { name, type, values } of columns) if (type === "text") metadata[name] = JSON.stringify(values);
   let end = 0;
   for (const column of tensors) {

@@ -11,8 +11,9 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
   const damaged = survey.shards.filter(({ state }) => state === "damaged");
   const missing = survey.shards.filter(({ state }) => state === "missing").length;
   if (damaged.length > 0) {
-    const [first] = damaged;
-    hints.damage = `${counted(damaged.length, "damaged shard")}, the first is ${first!.shard}: ${first!.problem}; repeat the command that made the store with --repair`;
+    const { shard, problem } = damaged[0]!;
+    const remedy = "repeat the command that made the store with --repair";
+    hints.damage = `${counted(damaged.length, "damaged shard")}, the first is ${shard}: ${problem}; ${remedy}`;
   }
   if (missing > 0) hints.unfinished = `${missing} of ${survey.shards.length} shards are missing: repeat the command that made the store`;
   if (survey.rows === 0) return hints;
@@ -32,7 +33,8 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
       .join(", ");
     const cause =
       manifest.kind === "triples" ? "check that the teacher's weights are trained and finite" : "the same images stand in it several times";
-    hints.duplicates = `${estimated ? "about " : ""}${counted(repeated, "row")} (${percent(repeated / survey.rows)}) with the latent of an earlier one (row ${pairs}): ${cause}`;
+    const many = `${estimated ? "about " : ""}${counted(repeated, "row")} (${percent(repeated / survey.rows)})`;
+    hints.duplicates = `${many} with the latent of an earlier one (row ${pairs}): ${cause}`;
   }
   const far = survey.farthest[0];
   if (far && far.distance > 3)
@@ -76,8 +78,10 @@ function noiseHints({ noise }: Survey): Record<string, string> {
   const error = 1 / Math.sqrt(Math.max(1, noise.values / mean.length));
   const odd = mean.findIndex((value, c) => Math.abs(value) > 5 * error || Math.abs(std[c]! - 1) > 5 * error);
   if (nonFinite > 0) hints["noise not finite"] = `${counted(nonFinite, "value")} of the noise are NaN or infinite`;
-  if (odd >= 0)
-    hints.noise = `the noise of channel ${odd} has mean ${n(mean[odd]!)} and std ${n(std[odd]!)}, not those of unit normals: check who wrote this store`;
+  if (odd >= 0) {
+    const seen = `mean ${n(mean[odd]!)} and std ${n(std[odd]!)}`;
+    hints.noise = `the noise of channel ${odd} has ${seen}, not those of unit normals: check who wrote this store`;
+  }
   if (noise.mismatched > 0)
     hints["noise and seed"] =
       `the stored noise of ${noise.mismatched} of the rows looked at is not what their seed gives: it cannot be derived again`;

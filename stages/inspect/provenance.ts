@@ -58,7 +58,8 @@ export async function redoRow(options: {
   const { id, engine, version, context } = options;
   if (options.store.manifest.kind !== "triples") {
     throw badUsage(
-      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ingest alone makes them again. Name a store of triples.`,
+      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ingest alone makes them again. ` +
+        "Name a store of triples.",
     );
   }
   const store = options.store as Store<TripleManifest>;
@@ -67,7 +68,8 @@ export async function redoRow(options: {
   const { description, weights } = await teacherOf(store, options.teacher);
   const { device, batch: recorded, version: made } = manifest.engine as TripleManifest["engine"] & { batch?: number };
   if (device !== engine.device || (made !== undefined && made !== version)) {
-    const message = `the store was made on ${device} with version ${made}, and this is ${engine.device} with version ${version}: small differences are no fault`;
+    const [then, now] = [`on ${device} with version ${made}`, `${engine.device} with version ${version}`];
+    const message = `the store was made ${then}, and this is ${now}: small differences are no fault`;
     context.report({ type: "warning", stage: "redo", message });
   }
 
@@ -111,14 +113,18 @@ async function teacherOf(store: Store<TripleManifest>, named?: string): Promise<
   const folder = named ?? (await beside(store.folder, (candidate) => isTeacher(candidate, manifest)));
   if (!folder)
     throw badUsage(
-      `Cannot redo a row of ${store.folder}: no teacher ${manifest.teacher.hash.slice(0, 12)} stands beside it. Name its RUN with --teacher.`,
+      `Cannot redo a row of ${store.folder}: no teacher ${manifest.teacher.hash.slice(0, 12)} stands beside it. ` +
+        "Name its RUN with --teacher.",
     );
   const teacher = await readDenoiser(folder);
   const same = teacher.description.hash === manifest.teacher.hash;
   const { description } = manifest.teacher;
   if (same && (description === undefined || description === textHash(JSON.stringify(teacher.description)))) return teacher;
+  const held = same ? "the same weights under another description" : `the weights ${teacher.description.hash.slice(0, 12)}`;
+  const maker = manifest.teacher.hash.slice(0, 12);
   throw new Failure(
-    `Cannot redo a row of ${store.folder} with ${folder}: it holds ${same ? "the same weights under another description" : `the weights ${teacher.description.hash.slice(0, 12)}`}, and the store was made by ${manifest.teacher.hash.slice(0, 12)}. Name that one with --teacher.`,
+    `Cannot redo a row of ${store.folder} with ${folder}: it holds ${held}, and the store was made by ${maker}. ` +
+      "Name that one with --teacher.",
   );
 }
 

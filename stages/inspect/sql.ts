@@ -29,7 +29,8 @@ export async function answerSql(store: Store, sql: string, signal: AbortSignal):
     const { kind, classes } = store.manifest;
     await connection.run(`create view ${kind} as select * from read_parquet([${shards.map(quoted).join(", ")}])`);
     await connection.run(
-      `create table classes as select unnest(range(${classes.length}))::integer as label, unnest([${classes.map(quoted).join(", ")}]::varchar[]) as class`,
+      `create table classes as select unnest(range(${classes.length}))::integer as label, ` +
+        `unnest([${classes.map(quoted).join(", ")}]::varchar[]) as class`,
     );
     await connection.run(`set allowed_paths = [${shards.map(quoted).join(", ")}]`);
     await connection.run("set enable_external_access = false");

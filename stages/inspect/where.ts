@@ -131,7 +131,8 @@ function tokensOf(text: string): Token[] {
     if (!match) {
       const place = at + text.slice(at).search(/\S/);
       throw badUsage(
-        `Cannot filter by "${text}": cannot read "${text[place]}" at character ${place + 1}; words stand in single quotes, as in caption = 'a cat'`,
+        `Cannot filter by "${text}": cannot read "${text[place]}" at character ${place + 1}; ` +
+          "words stand in single quotes, as in caption = 'a cat'",
       );
     }
     const [whole, number, word] = match;

@@ -3,6 +3,7 @@
  * transparent ground, so that one picture is legible on a light and on a dark page.
  */
 import { numberInWords } from "../../schemas/words.ts";
+import { coordinate as n, escaped, svgText as text } from "./svg.ts";
 import { type Axis, axisOf } from "./ticks.ts";
 
 /** A value with the ends of its error bar, where it has one. */
@@ -24,6 +25,7 @@ const [left, right, floor] = [72, 700, 366];
 const ink = "#747c86"; // contrast of 4:1 on white and on #0d1117
 const faint = `stroke="${ink}" stroke-opacity="0.3"`;
 const colours = ["#2f81d8", "#d1701a", "#2f9e5b", "#c2529b", "#8f6fd6", "#a08410", "#cf4b45", "#1d96a3"];
+const bold = 'font-weight="600"';
 const FONT_SIZE = 12;
 /** Mean width of a letter over its font size, at most, in the fonts that readers have. */
 const [LETTER, LETTER_BOLD] = [0.61, 0.64];
@@ -99,7 +101,7 @@ export function barChart(options: {
     const box = `y="${n(Math.min(at, zero))}" height="${n(Math.max(1, Math.abs(zero - at)))}"`;
     const column = `<rect x="${n(x - thick / 2)}" width="${n(thick)}" ${box} fill="${colours[0]}" fill-opacity="0.8"/>`;
     const whisker = low < high ? errorBar({ x, low: placed(low), high: placed(high), colour: ink }) : "";
-    const figure = text(x, Math.min(at, placed(high)) - 6, numbered(value), { anchor: "middle", strong: true });
+    const figure = text(x, Math.min(at, placed(high)) - 6, numbered(value), { anchor: "middle", more: bold });
     const words = broken(name, Math.max(6, Math.floor(step / (FONT_SIZE * LETTER)))).map((line, k) =>
       text(x, floor + 16 + 13 * k, line, { anchor: "middle" }),
     );
@@ -138,10 +140,11 @@ function errorBar({ x, low, high, colour }: { x: number; low: number; high: numb
 function grid({ axis, place, words }: { axis: Axis; place: (value: number) => number; words: AxisWords }): string {
   const lines = axis.ticks.map((tick) => {
     const at = n(place(tick));
-    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${faint}/>${text(left - 8, place(tick) + 4, numbered(tick), { anchor: "end" })}`;
+    const label = text(left - 8, place(tick) + 4, numbered(tick), { anchor: "end" });
+    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${faint}/>${label}`;
   });
   const middle = (floor + 52) / 2;
-  const label = `<text x="16" y="${middle}" transform="rotate(-90 16 ${middle})" text-anchor="middle">${escaped(words.label)}</text>`;
+  const label = text(16, middle, words.label, { anchor: "middle", more: `transform="rotate(-90 16 ${middle})"` });
   return `${lines.join("")}<line x1="${left}" x2="${right}" y1="${floor}" y2="${floor}" stroke="${ink}"/>${label}`;
 }
 
@@ -162,9 +165,10 @@ function legend(names: readonly string[]): { content: string; bottom: number } {
 function svg({ title, content }: { title: string; content: readonly string[] }): string {
   const style = `font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="${FONT_SIZE}" fill="${ink}"`;
   const fitting = (right - left) / (title.length * LETTER_BOLD);
-  const heading = `<text x="${left}" y="24" font-size="${n(Math.max(8, Math.min(15, fitting)))}" font-weight="600">${escaped(title)}</text>`;
+  const heading = text(left, 24, title, { more: `font-size="${n(Math.max(8, Math.min(15, fitting)))}" ${bold}` });
   const size = `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="${escaped(title)}" ${style}>${heading}${content.join("")}</svg>\n`;
+  const about = `role="img" aria-label="${escaped(title)}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${about} ${style}>${heading}${content.join("")}</svg>\n`;
 }
 
 const placing =
@@ -198,15 +202,3 @@ function numbered(value: number): string {
   if (size > 0 && size < 1e-3) return value.toExponential(1).replace(".0", "").replace("-", "\u2212");
   return `${Number(scaled.toPrecision(size >= 1e3 && size < 1e4 ? 4 : 3))}${unit}`.replace("-", "\u2212");
 }
-
-function text(x: number, y: number, words: string, { anchor = "start", strong = false } = {}): string {
-  const how = anchor === "start" ? "" : ` text-anchor="${anchor}"`;
-  return `<text x="${n(x)}" y="${n(y)}"${how}${strong ? ' font-weight="600"' : ""}>${escaped(words)}</text>`;
-}
-
-const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-
-/** Words as they may stand in SVG and HTML. */
-export const escaped = (words: string): string => words.replace(/\p{Cc}/gu, " ").replace(/[&<>"]/g, (letter) => entities[letter] as string);
-
-const n = (value: number): string => String(Math.round(value * 10) / 10);

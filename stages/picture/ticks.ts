@@ -28,7 +28,7 @@ export function axisOf(values: readonly number[], { log = false, fromZero = fals
 const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b));
 
 /** Four to ten multiples of 1, 2 or 5 times a power of ten. */
-function evenTicks(low: number, high: number): number[] {
+export function evenTicks(low: number, high: number): number[] {
   const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((times) => times * power >= rough * 0.999) as number);

@@ -1,5 +1,6 @@
 /** Words on a sheet of pictures, as SVG: outside every picture, so that no pixel of one is touched. */
 import type { Layout } from "./grid.ts";
+import { svgText } from "./svg.ts";
 
 export const lineHeight = 14;
 export const captionLines = 3;
@@ -34,21 +35,15 @@ export function overlay(
     const cell = cells[i];
     if (!cell) continue;
     for (const [line, text] of wrap(caption, cellWidth).entries()) {
-      words.push(textAt(cell.x + cellWidth / 2, cell.y + cellHeight + (line + 0.8) * lineHeight, text, "middle"));
+      const baseline = cell.y + cellHeight + (line + 0.8) * lineHeight;
+      words.push(svgText(cell.x + cellWidth / 2, baseline, text, { anchor: "middle" }));
     }
   }
   for (const [row, label] of rowLabels.entries()) {
     const cell = cells[row * columns];
-    if (cell) words.push(textAt(cell.x - 6, cell.y + cellHeight / 2 + 4, label, "end"));
+    if (cell) words.push(svgText(cell.x - 6, cell.y + cellHeight / 2 + 4, label, { anchor: "end" }));
   }
   const size = `width="${width}" height="${height}"`;
   const style = `style="font-family:sans-serif;font-size:11px;fill:#333333"`;
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${style}>${words.join("")}</svg>`;
-}
-
-const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
-
-function textAt(x: number, y: number, text: string, anchor: "middle" | "end"): string {
-  const safe = text.replace(/\p{Cc}/gu, " ").replace(/[&<>]/g, (letter) => entities[letter]!);
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}">${safe}</text>`;
 }

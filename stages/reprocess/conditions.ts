@@ -19,7 +19,8 @@ export function storedConditions(store: Store<TripleManifest>, keepsFailure: (id
         const row = last?.kept.rows.get(id);
         if (!row && !(last?.kept.failed.has(id) && keepsFailure(id))) {
           throw new Failure(
-            `Cannot tell the condition of row ${id} from ${store.folder}: it has no such row. Name the latent store it was simulated with: --conditions LATENTS.`,
+            `Cannot tell the condition of row ${id} from ${store.folder}: it has no such row. ` +
+              "Name the latent store it was simulated with: --conditions LATENTS.",
           );
         }
         found.push(row ? { imageIndex: row.imageIndex, label: row.label, caption: row.caption } : {});

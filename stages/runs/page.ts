@@ -1,6 +1,7 @@
 /** RUN/run.html: one document that needs nothing else, tells how a training stands, and loads itself anew while it goes on. */
+import { packageText } from "../../schemas/package.ts";
 import { durationInWords, numberInWords } from "../../schemas/words.ts";
-import { escaped } from "../picture/chart.ts";
+import { escaped } from "../picture/svg.ts";
 import { distanceChart, historyCharts } from "./charts.ts";
 import { type FigureGroup, type Finding, type Line, namesOf } from "../../schemas/figures.ts";
 
@@ -52,7 +53,7 @@ export function runPage(run: RunState): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">${refresh}
 <title>${Math.floor((100 * step) / steps)} % ${escaped(folder)} - onestep ${escaped(name)}</title>
 <link rel="icon" href="data:,">
-<style>${style}</style>
+<style>${packageText("stages/runs/page.css")}</style>
 </head>
 <body>
 <header><h1>${escaped(folder)} <span class="soft">${escaped(name)}, ${state}${reason ? `: ${escaped(reason)}` : ""}</span></h1>
@@ -89,33 +90,3 @@ function latestTable(history: readonly Line[]): string {
   if (rows.length === 0) return "<p>None yet.</p>";
   return `<dl>${rows.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${numberInWords(value)}</dd></div>`).join("")}</dl>`;
 }
-
-const style = `
-:root {
-  color-scheme: light dark;
-  --paper: #fff; --line: #d5d9e0; --ink: #1b1f27; --soft: #59616f; --accent: #1f5fc4; --bad: #b3261e; --warn: #fdf3e3; --good: #1a7a43;
-}
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14171c; --line: #39404c; --ink: #e7eaf0; --soft: #a3acba; --accent: #8ab4ff; --bad: #ff8a80; --warn: #2b2418; --good: #6fcf97; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 92rem; padding: .75rem 1.25rem 3rem; }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.2rem; margin: .25rem 0 .5rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
-p { margin: .25rem 0; }
-.soft { color: var(--soft); font-weight: normal; }
-progress { width: 100%; height: .6rem; accent-color: var(--accent); }
-.ill { background: var(--warn); border-left: 4px solid var(--bad); margin: 0; padding: .6rem .75rem .6rem 2rem; }
-.ill span { color: var(--soft); }
-.well { color: var(--good); }
-img { max-width: 100%; height: auto; image-rendering: pixelated; }
-dl { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .25rem 0 1rem; }
-dl div { display: flex; gap: .4rem; }
-dt { color: var(--soft); }
-dd { margin: 0; font-variant-numeric: tabular-nums; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
-figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; padding: .5rem; }
-figure svg { width: 100%; height: auto; display: block; }
-pre { overflow-x: auto; }
-`;

@@ -76,7 +76,8 @@ export async function openGenerator(options: { path: string; settings: Settings;
     const unknown = reads("label") ? label.find((value) => value >= spec.classes.length) : undefined;
     if (unknown !== undefined) {
       throw new Failure(
-        `Cannot generate class ${unknown} with ${path}: it has classes 0 to ${spec.classes.length - 1}. Name a reference with the same classes.`,
+        `Cannot generate class ${unknown} with ${path}: it has classes 0 to ${spec.classes.length - 1}. ` +
+          "Name a reference with the same classes.",
       );
     }
     const caption = Array.from({ length: count }, (_, i) => captions?.[i] ?? own.caption[start + i] ?? null);

@@ -146,7 +146,8 @@ export function checkClasses({ folder, manifest }: Store<LatentManifest>, spec: 
   const named = (names: readonly string[]): string =>
     names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : "");
   throw new Failure(
-    `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). Name the store the teacher was trained on, or none to use the teacher's own.`,
+    `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). ` +
+      "Name the store the teacher was trained on, or none to use the teacher's own.",
   );
 }
 

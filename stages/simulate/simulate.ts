@@ -38,7 +38,8 @@ export function tripleManifestOf(options: {
     diffusion: spec.diffusion,
     guidance,
     conditions,
-    engine: { device: settings.engine.device, precision: settings.engine.precision, version, batch }, // a product's last bits may depend on its rows
+    // The batch counts for the bytes: a product's last bits may depend on how many rows it has.
+    engine: { device: settings.engine.device, precision: settings.engine.precision, version, batch },
   };
 }
 

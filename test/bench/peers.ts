@@ -87,7 +87,8 @@ for (const name of ONLY.split(",")) {
         ? ""
         : `, ours / theirs ${(median(ours.times) / time).toFixed(2)}, of the fastest ${(Math.min(...ours.times) / least).toFixed(2)}`;
     console.log(
-      `${name.padEnd(12)} ${side.version.padEnd(28)} median ${time.toFixed(1)} ms, fastest ${least.toFixed(1)} ms, peak ${memory.toFixed(0)} MB${ratio}`,
+      `${name.padEnd(12)} ${side.version.padEnd(28)} median ${time.toFixed(1)} ms, fastest ${least.toFixed(1)} ms, peak ` +
+        `${memory.toFixed(0)} MB${ratio}`,
     );
     record({
       ...{ program: name, side: side === ours ? "onestep" : side.version, threads: Number(THREADS) },

@@ -1,9 +1,8 @@
 /** `bench` on tiny programs, and its request on the command line. */
 import { readdir } from "node:fs/promises";
 import { bench } from "../../pipelines/bench.ts";
-import { commands } from "../../bin/commands.mts";
 import { readArguments } from "../../bin/arguments.mts";
-import { type BenchProgram, benchPrograms, ditSample, ditStep } from "../../stages/bench/programs.ts";
+import { type BenchProgram, ditSample, ditStep } from "../../stages/bench/programs.ts";
 import { assert, suite } from "../harness.ts";
 import { recordingContext, tinySettings } from "../train/fixture.ts";
 
@@ -61,13 +60,6 @@ test("an unknown name is a usage failure; an aborted bench ends with the signal'
   assert.is((error as Error & { exitCode: number }).exitCode, 2);
   stop(new Error("Ctrl-C"));
   await assert.rejects(bench({ only: ["step"], device: "cpu", seconds: 1, settings, context, programs }), "Ctrl-C");
-});
-
-test("the help names every program there is", () => {
-  const flags = Object.fromEntries(commands.map(({ name, flags }) => [name, flags]));
-  const steps = Object.keys(benchPrograms);
-  for (const name of [...steps, "store"]) assert.ok(flags.bench?.only?.about.split(/[ ,]+/).includes(name), name);
-  for (const name of steps) assert.ok(flags.doctor?.profile?.about.split(/[ ,]+/).includes(name), name);
 });
 
 test("the command line hands on what was asked for", () => {

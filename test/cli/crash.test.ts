@@ -33,7 +33,11 @@ async function command(args: string[], fault?: Fault): Promise<{ code: number; o
 const faults: [fault: Fault, says: RegExp, plain: boolean][] = [
   [
     { module: "/sampler.ts", method: "sample", call: 2, how: "runtime" },
-    /^Compute worker "teacher sampler" ran out of memory during "sample", asking for \d+ bytes; lower simulate.batch, or end other programs$/m,
+    new RegExp(
+      '^Compute worker "teacher sampler" ran out of memory during "sample", ' +
+        "asking for \\d+ bytes; lower simulate.batch, or end other programs$",
+      "m",
+    ),
     true,
   ],
   [

@@ -18,7 +18,6 @@ function faked(mode: Mode, { colour = false, columns = 100 } = {}) {
     err: (text) => void (written.err += text),
     now: () => time,
     after: (ms, run) => void timers.push({ at: time + ms, run }),
-    memory: () => 1.2e9,
   });
   const pass = (ms: number) => {
     time += ms;
@@ -49,18 +48,35 @@ test("writes a status line every five seconds and one at the end", () => {
   assert.is(take().err, "");
   for (let second = 1; second < 5; second++) {
     pass(1000);
-    report(step(second * 2, { loss: 0.123456, samples: second * 64 }));
+    report(step(second * 2, { loss: 0.123456, norm: 7, samples: second * 64 }));
   }
   assert.is(take().err, "");
   pass(1000);
-  report(step(10, { loss: 0.123456, samples: 320 }));
-  assert.is(take().err, "train  10/100 steps  10%  loss 0.1235  64 samples/s  45 s left  1.2 GB\n");
+  report(step(10, { loss: 0.123456, norm: 7, samples: 320 }));
+  assert.is(take().err, "train  10/100 steps  10%  loss 0.1235  45 s left\n");
   pass(4000);
   report(step(18));
   assert.is(take().err, "");
   pass(10);
   report(step(100));
-  assert.match(take().err, /^train {2}100\/100 steps {2}100% {2}[\d.]+ steps\/s {2}1.2 GB\n$/);
+  assert.is(take().err, "train  100/100 steps  loss 0.1235  in 9 s\n");
+});
+
+test("keeps a value until the next event that has it, and is silent about zeros", () => {
+  const { report, pass, take } = faked("lines");
+  report(step(1, { loss: 3, distance: 12.3, rejected: 0 }));
+  pass(5000);
+  report(step(2, { loss: 2 }));
+  assert.match(take().err, /^train {2}2\/100 steps {2}2% {2}loss 2 {2}distance 12.3 {2}8 m 10 s left\n$/);
+  report({ type: "progress", stage: "ingest", done: 1, unit: "images", values: { rejected: 1 } });
+  pass(5000);
+  report({ type: "progress", stage: "ingest", done: 9, unit: "images", values: { rejected: 2 } });
+  assert.is(take().err, "ingest  9 images  rejected 2\n");
+  report(step(1, { loss: 4 })); // begins anew
+  assert.is(take().err, "train  1/100 steps  1%  loss 4\n");
+  pass(5000);
+  report(step(3, {}));
+  assert.is(take().err, "train  3/100 steps  3%  loss 4  4 m 03 s left\n");
 });
 
 test("takes the rate over the last half minute, and none for what a resumed run had done before", () => {
@@ -68,12 +84,12 @@ test("takes the rate over the last half minute, and none for what a resumed run 
   report(step(5000, {}, 10_000));
   pass(5000);
   report(step(5005, {}, 10_000));
-  assert.match(take().err, / 1 steps\/s {2}1 h 23 m left/);
+  assert.match(take().err, / 1 h 23 m left/);
   for (let second = 1; second <= 40; second++) {
     pass(1000);
     report(step(5005 + 10 * second, {}, 10_000));
   }
-  assert.match(take().err.trimEnd().split("\n").at(-1)!, / 10 steps\/s /);
+  assert.match(take().err.trimEnd().split("\n").at(-1)!, / 7 m 40 s left$/); // 4595 steps at 10 a second
 });
 
 test("redraws bars at most ten times a second and leaves finished ones standing", () => {
@@ -86,7 +102,7 @@ test("redraws bars at most ten times a second and leaves finished ones standing"
   assert.is(err.match(/train/g)!.length, 6, "half a second, six frames");
   assert.is(err.match(/\u001b\[1A\u001b\[J/g)!.length, 5, "each but the first erases one line");
   report(step(100));
-  assert.match(take().err, /█{20} 100\/100 steps {2}100%.*\n$/);
+  assert.match(take().err, /█{20} 100\/100 steps {2}in under 1 s\n$/);
   report({ type: "note", stage: "train", message: "saved" });
   assert.equal(take(), { out: "train: saved\n", err: "" }, "nothing left to erase");
   close();
@@ -116,16 +132,17 @@ test("shows every active stage, and lines no wider than the terminal", () => {
 
 test("prints a table under its names: words to the left, numbers to the right", () => {
   const rows = [
-    { "ms a step": 12.3456, calls: 4, op: "Conv", shapes: "[1,2] -> [1]" },
-    { "ms a step": 0.5, calls: 12, op: "LayerNormalization", shapes: "" },
+    { "ms a step": 12.3456, calls: 4, spread: "12.3 ± 0.4", op: "Conv", shapes: "[1,2] -> [1]" },
+    { "ms a step": 0.5, calls: 12, spread: "", op: "LayerNormalization", shapes: "" },
   ];
   const { report, take } = faked("quiet");
-  report({ type: "table", stage: "hottest nodes", rows });
+  report({ type: "table", stage: "hottest nodes", rows, about: "of 5 runs" });
   const expected = [
     "hottest nodes",
-    "  ms a step  calls  op                  shapes",
-    "      12.35      4  Conv                [1,2] -> [1]",
-    "        0.5     12  LayerNormalization",
+    "  ms a step  calls      spread  op                  shapes",
+    "      12.35      4  12.3 ± 0.4  Conv                [1,2] -> [1]",
+    "        0.5     12              LayerNormalization",
+    "  of 5 runs",
   ];
   assert.equal(take(), { out: `${expected.join("\n")}\n`, err: "" });
   report({ type: "table", stage: "nothing", rows: [] });
@@ -179,11 +196,16 @@ test("writes numbers for people", () => {
   assert.equal([0, 999, 1000, 1.25e9, 999.6e6, 314e9].map(bytesInWords), ["0 B", "999 B", "1.0 kB", "1.3 GB", "1.0 GB", "314 GB"]);
 });
 
-test("writes a measured figure on one line with what it depends on", () => {
-  const { report, take } = faked("lines");
+test("leaves single figures to --json: people read the table of all", () => {
   const values = { subject: "student, 1 NFE", measure: "recall (k=3)", value: 0.5, samples: "80 against 80", resize: "none" };
-  report({ type: "result", stage: "evaluate", values });
-  assert.is(take().out, "student, 1 NFE: recall (k=3) 0.5  (samples 80 against 80; resize none)\n");
+  for (const mode of ["bars", "lines", "quiet"] as const) {
+    const { report, take } = faked(mode);
+    report({ type: "figure", stage: "evaluate", values });
+    assert.equal(take(), { out: "", err: "" });
+  }
+  const { report, take } = faked("json");
+  report({ type: "figure", stage: "evaluate", values });
+  assert.equal(JSON.parse(take().out), { type: "figure", stage: "evaluate", values });
 });
 
 test.run();

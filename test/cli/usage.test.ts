@@ -2,9 +2,14 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execute, type Outside } from "../../bin/cli.mts";
-import { type Command, commands } from "../../bin/commands.mts";
+import type { Command } from "../../bin/command.mts";
+import { commands } from "../../bin/commands.mts";
+import { benchNames } from "../../pipelines/bench.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Settings } from "../../schemas/settings.ts";
+import { presetNames } from "../../recipes/recipe.ts";
+import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { benchPrograms } from "../../stages/bench/programs.ts";
+import { exportFormats } from "../../stages/export/formats.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("command line");
@@ -113,6 +118,23 @@ test("prints help for every command, whose example the table itself accepts", as
   for (const { name, summary } of commands) assert.ok(overview.out.includes(name) && overview.out.includes(summary));
   assert.equal(await line(""), { code: 2, out: "", err: overview.out });
   assert.match((await line("--version")).out, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("help lists the names that the tables hold", async () => {
+  const listed: [command: string, flag: string, names: readonly string[]][] = [
+    ["simulate", "--solver NAME", settingsSchema.shape.simulate.unwrap().shape.solver.unwrap().options],
+    ["ingest", "--encoder KIND", settingsSchema.shape.encoder.unwrap().shape.kind.unwrap().options],
+    ["doctor", "--device NAME", settingsSchema.shape.engine.unwrap().shape.device.unwrap().options],
+    ["doctor", "--preset NAME", presetNames()],
+    ["export", "--format FORMAT", exportFormats],
+    ["doctor", "--profile STEP", Object.keys(benchPrograms)],
+    ["bench", "--only A,B", benchNames()],
+  ];
+  for (const [command, flag, names] of listed) {
+    const help = (await line(`${command} --help`)).out.split("\n").find((row) => row.trim().startsWith(flag));
+    assert.ok(help?.includes(`: ${names.join(", ")}`), `${command} ${flag}: ${help}`);
+    assert.ok(names.length >= 3);
+  }
 });
 
 test("lets a later source win: preset, recorded run, file, then flags", async () => {

@@ -81,6 +81,7 @@ export function tableOf({ emitted, kernels, differentiable }: Coverage): string 
   const left = kernels.filter((name) => !translated.has(name) && !differentiable.includes(name));
   const isGradient = (name: string): boolean => /Grad$|Backprop/.test(name);
   const refused = differentiable.filter((name) => !reached(name));
+  const reasons = refused.map((name) => `${name}: ${REFUSED[name] ?? "UNEXPLAINED"}`);
   return [
     "| | Kernels |",
     "|---|---|",
@@ -97,7 +98,7 @@ export function tableOf({ emitted, kernels, differentiable }: Coverage): string 
       "Values; without a gradient in TensorFlow.js",
       kernels.filter((name) => reached(name) && !differentiable.includes(name)),
     ),
-    `| Not covered, of those with a gradient (${refused.length}) | ${refused.map((name) => `${name}: ${REFUSED[name] ?? "UNEXPLAINED"}`).join("; ")} |`,
+    `| Not covered, of those with a gradient (${refused.length}) | ${reasons.join("; ")} |`,
     row(
       "Not covered, without a gradient in TensorFlow.js",
       left.filter((name) => !isGradient(name)),

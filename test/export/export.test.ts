@@ -20,7 +20,10 @@ const formats = ["arrow", "npy", "safetensors", "webdataset", "parquet-list"];
 const seed = 18446744073709551557n;
 const duckdb = await import("@duckdb/node-api").catch(() => undefined);
 
-/** Twenty triples in shards of 8 with half-precision latents, a class or caption missing here and there, row 9 rejected and a whole shard too. */
+/**
+ * Twenty triples in shards of 8 with half-precision latents, a class or caption missing here and there, row 9 rejected
+ * and a whole shard too.
+ */
 async function source(): Promise<Store> {
   return triples({
     entries: 28,
@@ -116,7 +119,9 @@ else
   test("DuckDB reads a parquet-list export", async () => {
     const instance = await duckdb.DuckDBInstance.create(":memory:");
     const connection = await instance.connect();
-    const query = `select count(*)::integer n, count(label)::integer labels, count(caption)::integer captions, max(seed) seed, min(len(latent))::integer length, sum(list_sum(latent::double[])) latents, sum(list_sum(noise::double[])) noises from '${out["parquet-list"]}/*.parquet'`;
+    const counts = "count(*)::integer n, count(label)::integer labels, count(caption)::integer captions";
+    const totals = "sum(list_sum(latent::double[])) latents, sum(list_sum(noise::double[])) noises";
+    const query = `select ${counts}, max(seed) seed, min(len(latent))::integer length, ${totals} from '${out["parquet-list"]}/*.parquet'`;
     const [row] = (await connection.runAndReadAll(query)).getRowObjectsJS();
     connection.closeSync();
     instance.closeSync();
@@ -152,7 +157,9 @@ import numpy as np
 folder = sys.argv[1]
 shards = lambda ending: [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if n.endswith(ending)]
 ends = lambda a: [float(x) for x in (*np.ravel(a)[:3], np.ravel(a)[-1])]
-fact = lambda id, seed, label, caption, latent, noise: {"id": int(id), "seed": str(seed), "label": None if label is None or label < 0 else int(label), "caption": caption, "latent": ends(latent), "noise": ends(noise), "dtype": str(latent.dtype), "shape": list(latent.shape)}
+fact = lambda id, seed, label, caption, latent, noise: {
+    "id": int(id), "seed": str(seed), "label": None if label is None or label < 0 else int(label), "caption": caption,
+    "latent": ends(latent), "noise": ends(noise), "dtype": str(latent.dtype), "shape": list(latent.shape)}
 `;
 const readers: Record<string, { packages: string[]; script: string }> = {
   arrow: {
@@ -206,7 +213,9 @@ import pyarrow.parquet as pq
 table = pq.ParquetDataset(shards(".parquet")).read()
 shape = json.loads(pq.read_metadata(shards(".parquet")[0]).metadata[b"shapes"])
 tensor = lambda r, name, dtype: np.array(r[name], np.float32).astype(dtype).reshape(shape[name])
-print(json.dumps([fact(r["id"], r["seed"], r["label"], r["caption"], tensor(r, "latent", np.float16), tensor(r, "noise", np.float32)) for r in table.to_pylist()]))`,
+print(json.dumps([
+    fact(r["id"], r["seed"], r["label"], r["caption"], tensor(r, "latent", np.float16), tensor(r, "noise", np.float32))
+    for r in table.to_pylist()]))`,
   },
 };
 

@@ -7,7 +7,8 @@ import struct
 def load_file(path):
     d = open(path, "rb").read(); n = struct.unpack("<Q", d[:8])[0]; h = json.loads(d[8:8 + n]); h.pop("__metadata__", None)
     kind = {"F32": np.float32, "F16": np.float16, "I64": np.int64}
-    return {k: np.frombuffer(d[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]], kind[v["dtype"]]).reshape(v["shape"]) for k, v in h.items()}
+    part = lambda v: d[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]]
+    return {k: np.frombuffer(part(v), kind[v["dtype"]]).reshape(v["shape"]) for k, v in h.items()}
 torch.set_default_dtype(torch.float64)
 def pictures(n, size):
     i, y, x, c = np.meshgrid(np.arange(n), np.arange(size), np.arange(size), np.arange(3), indexing="ij")

@@ -70,7 +70,8 @@ import hashlib, json, sys
 sys.path.insert(0, sys.argv[1])
 from read_store import read
 digest = lambda tensor: hashlib.sha256(tensor.tobytes()).hexdigest()
-print(json.dumps([{**row, **{k: str(row[k]) for k in ("seed",) if k in row}, **{k: digest(row[k]) for k in ("latent", "noise") if k in row}} for row in read(sys.argv[2])]))`;
+shown = {"seed": str, "latent": digest, "noise": digest}
+print(json.dumps([{k: shown[k](value) if k in shown else value for k, value in row.items()} for row in read(sys.argv[2])]))`;
   const digest = (values: Float32Array) =>
     createHash("sha256")
       .update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))

@@ -66,8 +66,10 @@ else {
 
 test("says what to install where DuckDB is absent", async () => {
   const { folder } = await triples({ entries: 8 });
-  const hook =
-    "export const resolve = (name, context, next) => { if (name !== '@duckdb/node-api') return next(name, context); throw Object.assign(new Error('absent'), { code: 'ERR_MODULE_NOT_FOUND' }); }";
+  const hook = `export const resolve = (name, context, next) => {
+    if (name !== "@duckdb/node-api") return next(name, context);
+    throw Object.assign(new Error("absent"), { code: "ERR_MODULE_NOT_FOUND" });
+  }`;
   const hide = `import { register } from "node:module"; register(${JSON.stringify(dataUrl(hook))});`;
   const { status, stderr } = spawnSync(
     process.execPath,

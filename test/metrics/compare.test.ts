@@ -6,7 +6,8 @@ import { type Comparison, createComparer, duplicateShare, fewestImages } from ".
 import { createDescriber } from "../../models/metrics/describe.ts";
 import { plainProducts } from "../../models/metrics/rows.ts";
 import type { Picture } from "../../schemas/images.ts";
-import { measureLines } from "../../stages/evaluate/lines.ts";
+import { measureFigures, measureTable } from "../../stages/evaluate/lines.ts";
+import type { Measures } from "../../stages/evaluate/measures.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("comparison of image sets");
@@ -120,7 +121,7 @@ test("different sizes, too few and none are refused", async () => {
   await assert.rejects(compare(mixed(), of(4)), /image 3 has 16x16/);
 });
 
-test("every printed line carries counts, reference, features and filter", () => {
+test("every figure carries counts, reference, features and filter", () => {
   const comparison: Comparison = {
     frechetDistance: 12.34567,
     kernelDistance: 0.001,
@@ -134,7 +135,7 @@ test("every printed line carries counts, reference, features and filter", () => 
     features: "some network 01234567",
     resizeFilter: "none",
   };
-  const lines = measureLines({
+  const measures: Measures = {
     subject: "student, 1 NFE",
     role: "student",
     preparation: "decoded",
@@ -143,15 +144,32 @@ test("every printed line carries counts, reference, features and filter", () => 
       { seed: 0, ...comparison, seconds: 0.01 },
       { seed: 1, ...comparison, frechetDistance: 14.34567, seconds: 0.01 },
     ],
-  });
-  assert.is(lines.length, 7);
-  assert.is(lines[0]!.type === "result" && lines[0]!.values.value, "13.35 ± 1.4");
-  for (const line of lines) {
-    assert.is(line.type, "result");
-    if (line.type !== "result") continue;
-    const { samples, reference, features, resize } = line.values;
+  };
+  const events = measureFigures(measures);
+  assert.is(events.length, 7);
+  assert.is(events[0]!.type === "figure" && events[0]!.values.value, "13.35 ± 1.4");
+  for (const event of events) {
+    assert.is(event.type, "figure");
+    if (event.type !== "figure") continue;
+    const { samples, reference, features, resize } = event.values;
     assert.equal([samples, reference, features, resize], ["512 against 600", "abcdef012345 (decoded)", "some network 01234567", "none"]);
   }
+  const teacher: Measures = { ...measures, subject: "teacher, 35 NFE", role: "teacher", seeds: [{ seed: 0, ...comparison, diversity: 3 }] };
+  assert.equal(measureTable([measures, teacher]), {
+    type: "table",
+    stage: "evaluate",
+    rows: [
+      {
+        ...{ subject: "student, 1 NFE", samples: "512/600", Fréchet: "13.35 ± 1.4", "of the teacher's": 1.08, kernel: "0.001 ± 0" },
+        ...{ precision: "0.5 ± 0", recall: "0.25 ± 0", duplicates: "0.01 ± 0", diversity: "" },
+      },
+      {
+        ...{ subject: "teacher, 35 NFE", samples: "512/600", Fréchet: 12.35, "of the teacher's": 1, kernel: 0.001 },
+        ...{ precision: 0.5, recall: 0.25, duplicates: 0.01, diversity: 3 },
+      },
+    ],
+    about: "reference abcdef012345 (decoded); features some network 01234567; resize none",
+  });
 });
 
 test.run();

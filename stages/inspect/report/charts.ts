@@ -1,6 +1,8 @@
 /** The report's pictures of numbers, as inline SVG; colours come from the page's style. */
 import { numberInWords } from "../../../schemas/words.ts";
 import type { Statistics } from "../../../store/statistics.ts";
+import { coordinate as n, escaped, svgText as text } from "../../picture/svg.ts";
+import { evenTicks } from "../../picture/ticks.ts";
 import type { Histogram } from "../spread.ts";
 import type { ShardFacts } from "../survey.ts";
 
@@ -27,7 +29,7 @@ export function histogramChart(options: { title: string; histogram: Histogram; m
     return `${n((i / 60) * width)},${n(floor - Math.min(1.05, density(x) / most) * (floor - 4))}`;
   });
   const ticks = [from, (from + to) / 2, to].map((value, i) =>
-    text((i * width) / 2, 90, short(value), (["start", "middle", "end"] as const)[i]!),
+    text((i * width) / 2, 90, short(value), { anchor: (["start", "middle", "end"] as const)[i]! }),
   );
   const drawn = `${columns.join("")}${curve ? `<polyline class="curve" points="${points.join(" ")}"/>` : ""}`;
   const axis = `<line class="axis" x1="0" x2="${width}" y1="${floor}" y2="${floor}"/>`;
@@ -52,7 +54,7 @@ export function channelChart({ mean, std, min, max }: Statistics): string {
       `<line class="whisker" x1="${n(x)}" x2="${n(x)}" y1="${n(y(min[c]!))}" y2="${n(y(max[c]!))}"/>`,
       `<rect class="bar" x="${n(x - thick / 2)}" y="${n(top)}" width="${n(thick)}" height="${n(Math.max(1, bottom - top))}"/>`,
       `<circle class="dot" cx="${n(x)}" cy="${n(y(centre))}" r="3"/>`,
-      mean.length <= 32 || c % 8 === 0 ? text(x, 178, String(c), "middle") : "",
+      mean.length <= 32 || c % 8 === 0 ? text(x, 178, String(c), { anchor: "middle" }) : "",
     ].join("");
   });
   const caption = "<b>Latent channels</b> dot: mean; bar: one standard deviation to either side; line: least to largest value";
@@ -76,8 +78,10 @@ export function driftChart(shards: readonly ShardFacts[]): string {
   const upper = shown.map(({ mean, std }, i) => `${n(x(i))},${n(y(mean + std))}`);
   const lower = shown.map(({ mean, std }, i) => `${n(x(i))},${n(y(mean - std))}`).reverse();
   const line = shown.map(({ mean }, i) => `${n(x(i))},${n(y(mean))}`).join(" ");
-  const ends = text(left + 8, 146, `shard ${shown[0]!.shard}`, "start") + text(width - 8, 146, `shard ${shown.at(-1)!.shard}`, "end");
-  const drawn = `<polygon class="band" points="${[...upper, ...lower].join(" ")}"/>${grid(low, high, y, left, width)}<polyline class="line" points="${line}"/>`;
+  const last = text(width - 8, 146, `shard ${shown.at(-1)!.shard}`, { anchor: "end" });
+  const ends = text(left + 8, 146, `shard ${shown[0]!.shard}`) + last;
+  const band = `<polygon class="band" points="${[...upper, ...lower].join(" ")}"/>`;
+  const drawn = `${band}${grid(low, high, y, left, width)}<polyline class="line" points="${line}"/>`;
   return figure({
     caption: "<b>Shard by shard</b> mean of the latents, and one standard deviation to either side",
     wide: true,
@@ -85,18 +89,13 @@ export function driftChart(shards: readonly ShardFacts[]): string {
   });
 }
 
-/** Lines and labels at two to six round values. */
+/** Lines and labels at round values. */
 function grid(low: number, high: number, y: (value: number) => number, left: number, width: number): string {
-  const rough = (high - low || 1) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((times) => times * power >= rough) ?? 10);
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step)
-    .map(
-      (value) =>
-        `<line class="axis" x1="${left}" x2="${width}" y1="${n(y(value))}" y2="${n(y(value))}"/>${text(left - 5, y(value) + 3.5, short(value), "end")}`,
-    )
-    .join("");
+  const lines = evenTicks(low, high > low ? high : low + 1).map((value) => {
+    const label = text(left - 5, y(value) + 3.5, short(value), { anchor: "end" });
+    return `<line class="axis" x1="${left}" x2="${width}" y1="${n(y(value))}" y2="${n(y(value))}"/>${label}`;
+  });
+  return lines.join("");
 }
 
 function scale(low: number, high: number, bottom: number, top: number): (value: number) => number {
@@ -105,15 +104,10 @@ function scale(low: number, high: number, bottom: number, top: number): (value: 
 }
 
 function figure({ caption, svg, wide = false }: { caption: string; svg: string; wide?: boolean }): string {
-  return `<figure${wide ? ' class="wide"' : ""}><figcaption>${caption}</figcaption><div class="plot"${wide ? ' tabindex="0"' : ""}>${svg}</div></figure>`;
+  const [kind, reachable] = wide ? [' class="wide"', ' tabindex="0"'] : ["", ""]; // a wide one scrolls, also by keyboard
+  return `<figure${kind}><figcaption>${caption}</figcaption><div class="plot"${reachable}>${svg}</div></figure>`;
 }
 
 function svg(width: number, height: number, words: string, content: string): string {
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${words}">${content}</svg>`;
+  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(words)}">${content}</svg>`;
 }
-
-function text(x: number, y: number, words: string, anchor: "start" | "middle" | "end"): string {
-  return `<text x="${n(x)}" y="${n(y)}" text-anchor="${anchor}">${words}</text>`;
-}
-
-const n = (value: number): string => String(Math.round(value * 10) / 10);

@@ -3,20 +3,9 @@ import type { Manifest } from "../../../schemas/store.ts";
 import { sharp } from "../../../schemas/sharp.ts";
 import type { Picture } from "../../../schemas/images.ts";
 import { idOf, type Selected } from "../rows.ts";
-import { type Facts, rowFacts } from "../store.ts";
+import { rowFacts } from "../store.ts";
 import type { View } from "../viewer.ts";
-
-export interface GalleryRow {
-  id: number;
-  label: number | null;
-  class: string | null;
-  caption: string | null;
-  name: string | null;
-  facts: Facts;
-  /** Where the pictures are: data URLs, or paths on the server. */
-  image: string;
-  noise?: string;
-}
+import type { GalleryRow } from "./row.ts";
 
 const largest = 256; // pixels of a side
 

@@ -10,8 +10,9 @@ import { factsOf } from "../store.ts";
 import { damagedShards, type Survey } from "../survey.ts";
 import { openViewer } from "../viewer.ts";
 import type { Condition } from "../where.ts";
-import { describeRow, type GalleryRow, picturesOf } from "./gallery.ts";
+import { describeRow, picturesOf } from "./gallery.ts";
 import { pageOf } from "./page.ts";
+import type { GalleryRow } from "./row.ts";
 import { sectionsOf } from "./sections.ts";
 
 const together = 32; // rows decoded at once

@@ -1,6 +1,7 @@
 /** The report's sections as HTML: what the survey of a store says, for a page that is written or served. */
 import type { Manifest } from "../../../schemas/store.ts";
 import { bytesInWords, numberInWords } from "../../../schemas/words.ts";
+import { escaped } from "../../picture/svg.ts";
 import { healthOf } from "../health.ts";
 import type { Facts } from "../store.ts";
 import type { Outlier, ShardFacts, Survey } from "../survey.ts";
@@ -26,11 +27,6 @@ export function sectionsOf(manifest: Manifest, facts: Facts, survey: Survey): Se
   };
 }
 
-export function escaped(text: unknown): string {
-  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  return String(text).replace(/[&<>"']/g, (letter) => entities[letter]!);
-}
-
 /** Facts by name, but those that the figures above them tell. */
 function factList(facts: Facts): string {
   const told = ["kind", "rows", "shards", "size", "rejected", "latent", "duplicates", "not finite"];
@@ -54,7 +50,8 @@ function overview(manifest: Manifest, facts: Facts, survey: Survey): string {
   ];
   const list = figures.map(([value, name]) => `<li><b>${value}</b><span>${name}</span></li>`).join("");
   const health = hints.length > 0 ? hints.join("") : '<li class="well">Nothing unusual was seen.</li>';
-  return `<ul class="figures">${list}</ul><h3>Health</h3><ul class="health">${health}</ul>${factList(facts)}${balance(manifest, survey)}${outliers(survey)}`;
+  const top = `<ul class="figures">${list}</ul><h3>Health</h3><ul class="health">${health}</ul>`;
+  return top + factList(facts) + balance(manifest, survey) + outliers(survey);
 }
 
 function balance({ classes }: Manifest, { conditions: { labels } }: Survey): string {
@@ -62,23 +59,27 @@ function balance({ classes }: Manifest, { conditions: { labels } }: Survey): str
   const counts = [...labels].sort((a, b) => a[0] - b[0]);
   const most = Math.max(...counts.map(([, count]) => count));
   const shown = counts.length <= mostClasses ? counts : [...counts].sort((a, b) => b[1] - a[1]).slice(0, mostClasses);
-  const bars = shown.map(
-    ([label, count]) =>
-      `<span>${escaped(classes[label] ?? `class ${label}`)}</span><i style="width:${((100 * count) / most).toFixed(1)}%"></i><span>${whole(count)}</span>`,
-  );
+  const bars = shown.map(([label, count]) => {
+    const bar = `<i style="width:${((100 * count) / most).toFixed(1)}%"></i>`;
+    return `<span>${escaped(classes[label] ?? `class ${label}`)}</span>${bar}<span>${whole(count)}</span>`;
+  });
   const rest = counts.length > shown.length ? `<p class="soft">The ${shown.length} most frequent of ${counts.length} classes.</p>` : "";
   return `<h3>Classes</h3><div class="bars">${bars.join("")}</div>${rest}`;
 }
 
 function outliers({ farthest, peaks }: Survey): string {
-  const line = (kind: string, { id, distance, peak }: Outlier) =>
-    `<tr><td>${kind}</td><td class="number"><button type="button" class="link" data-row="${id}">${id}</button></td><td class="number">${short(distance)}</td><td class="number">${short(peak)}</td></tr>`;
+  const line = (kind: string, { id, distance, peak }: Outlier) => {
+    const link = `<button type="button" class="link" data-row="${id}">${id}</button>`;
+    return `<tr><td>${kind}</td>${number(link)}${number(short(distance))}${number(short(peak))}</tr>`;
+  };
   const lines = [
     ...farthest.slice(0, 5).map((row) => line("farthest from the mean", row)),
     ...peaks.slice(0, 5).map((row) => line("largest value", row)),
   ];
   if (lines.length === 0) return "";
-  return `<h3>Rows that stand out</h3><p class="soft">In standard deviations of each channel: over all its values (root mean square, 1 is usual), and of its largest value.</p>${table(["kind", "row#", "rms z#", "largest |z|#"], lines, "Rows that stand out")}`;
+  const words = "In standard deviations of each channel: over all its values (root mean square, 1 is usual), and of its largest value.";
+  const listed = table(["kind", "row#", "rms z#", "largest |z|#"], lines, "Rows that stand out");
+  return `<h3>Rows that stand out</h3><p class="soft">${words}</p>${listed}`;
 }
 
 function channels({ latent, noise, rows }: Survey): string {
@@ -90,45 +91,51 @@ function channels({ latent, noise, rows }: Survey): string {
       )
       .join("");
   const { mean, std, min, max } = latent.statistics;
-  const lines = mean.map(
-    (_, c) =>
-      `<tr><td class="number">${c}</td>${[mean, std, min, max].map((values) => `<td class="number">${short(values[c]!)}</td>`).join("")}</tr>`,
-  );
+  const lines = mean.map((_, c) => {
+    const cells = [mean, std, min, max].map((values) => number(short(values[c]!)));
+    return `<tr>${number(c)}${cells.join("")}</tr>`;
+  });
+  const checked = noise && noise.mismatched > 0 ? "" : "; what was looked at is what the seed gives";
   const noises = noise
-    ? `<h3>Noise</h3><p class="soft">The curve is the unit normal${noise.mismatched > 0 ? "" : "; what was looked at is what the seed gives"}.</p><div class="charts">${charts("noise", noise, true)}</div>`
+    ? `<h3>Noise</h3><p class="soft">The curve is the unit normal${checked}.</p><div class="charts">${charts("noise", noise, true)}</div>`
     : "";
-  return `<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>${noises}<h3>In numbers</h3>${table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers")}`;
+  const latents = `<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>`;
+  return `${latents}${noises}<h3>In numbers</h3>${table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers")}`;
 }
 
 function shards(all: readonly ShardFacts[]): string {
   const lines = all.slice(0, mostShards).map(({ shard, state, rows, bytes, failed, mean, std, problem }) => {
     const cells = state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
     const told = problem ? `: ${escaped(problem)}` : "";
-    return `<tr><td class="number">${shard}</td><td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map((cell) => `<td class="number">${cell}</td>`).join("")}</tr>`;
+    return `<tr>${number(shard)}<td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map(number).join("")}</tr>`;
   });
   const rest = all.length > mostShards ? `<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : "";
-  return `${driftChart(all)}<h3>One by one</h3>${table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards")}${rest}`;
+  const listed = table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards");
+  return `${driftChart(all)}<h3>One by one</h3>${listed}${rest}`;
 }
 
 function quarantine({ rejected: { count, reasons, first } }: Survey): string {
   if (count === 0) return "<p>Nothing was rejected.</p>";
-  const grouped = reasons.map(
-    ([reason, times]) => `<tr><td class="number">${whole(times)}</td><td class="wrap">${escaped(reason)}</td></tr>`,
-  );
-  const lines = first.map(
-    ({ id, name, shard, reason }) =>
-      `<tr><td class="number">${id}</td><td class="number">${shard}</td><td>${escaped(name ?? "")}</td><td class="wrap">${escaped(reason)}</td></tr>`,
-  );
+  const wrapped = (words: string) => `<td class="wrap">${escaped(words)}</td>`;
+  const grouped = reasons.map(([reason, times]) => `<tr>${number(whole(times))}${wrapped(reason)}</tr>`);
+  const lines = first.map(({ id, name, shard, reason }) => {
+    return `<tr>${number(id)}${number(shard)}<td>${escaped(name ?? "")}</td>${wrapped(reason)}</tr>`;
+  });
   const rest = count > first.length ? `<p class="soft">The first ${whole(first.length)} of ${whole(count)}.</p>` : "";
-  return `<h3>Reasons</h3>${table(["rows#", "reason"], grouped, "Reasons")}<h3>One by one</h3>${table(["id#", "shard#", "name", "reason"], lines, "Rejected entries")}${rest}`;
+  const listed = table(["id#", "shard#", "name", "reason"], lines, "Rejected entries");
+  return `<h3>Reasons</h3>${table(["rows#", "reason"], grouped, "Reasons")}<h3>One by one</h3>${listed}${rest}`;
 }
+
+/** A cell of a number, given as it is to be shown. */
+const number = (shown: string | number): string => `<td class="number">${shown}</td>`;
 
 /** A table that scrolls, also by keyboard; a name that ends in # heads a column of numbers. */
 function table(names: string[], lines: string[], label: string): string {
   const heads = names.map((name) =>
     name.endsWith("#") ? `<th scope="col" class="number">${name.slice(0, -1)}</th>` : `<th scope="col">${name}</th>`,
   );
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${heads.join("")}</tr></thead><tbody>${lines.join("")}</tbody></table></div>`;
+  const content = `<thead><tr>${heads.join("")}</tr></thead><tbody>${lines.join("")}</tbody>`;
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>${content}</table></div>`;
 }
 
 const whole = (value: number): string => (Number.isInteger(value) ? value.toLocaleString("en-US") : numberInWords(value));

@@ -50,9 +50,8 @@ export async function serveReport(options: { store: Store; port: number; engine:
       server.listen({ host: "127.0.0.1", port, signal }, done);
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE" && error.code !== "EACCES") throw error;
-      throw new Failure(
-        `Cannot serve on port ${port}: it is ${error.code === "EACCES" ? "not yours to use" : "taken"}. Name another with --port, or leave it out.`,
-      );
+      const why = error.code === "EACCES" ? "not yours to use" : "taken";
+      throw new Failure(`Cannot serve on port ${port}: it is ${why}. Name another with --port, or leave it out.`);
     });
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     report({ type: "note", stage: "serve", message: `${url} shows ${store.folder}; Ctrl-C ends it` });

@@ -44,7 +44,8 @@ try {
   const started = performance.now();
   for await (const _ of await open(0));
   const rate = (1000 * toStep * batch) / (performance.now() - started);
-  const figures = `${rate.toFixed(0).padStart(7)} rows/s   first batch ${start.toFixed(3).padStart(6)} s   at row ${far * batch}: ${resumed.toFixed(3).padStart(6)} s`;
+  const [soon, later] = [start, resumed].map((seconds) => `${seconds.toFixed(3).padStart(6)} s`);
+  const figures = `${rate.toFixed(0).padStart(7)} rows/s   first batch ${soon}   at row ${far * batch}: ${later}`;
   console.log(`${"onestep".padEnd(24)} ${figures}   exact; every sha256 and row checksum is verified`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -1,0 +1,41 @@
+/** What a command is: all that parsing, `--help`, suggestions and dispatch need to know of it. */
+import type { Context } from "../schemas/events.ts";
+import type { Settings } from "../schemas/settings.ts";
+
+export interface Flag {
+  value?: string; // what stands for the value in the help; a flag without one is a switch
+  about: string;
+  sets?: string; // the settings path this flag is short for; the help lists the choices that the schema has there
+  choices?: () => Promise<readonly string[]>; // the names to choose from, from the table that holds them, for the help
+  whole?: boolean; // the value is a whole number above 0
+  required?: boolean;
+  many?: boolean;
+}
+
+export interface Positional {
+  name: string;
+  about: string;
+  choices?: readonly string[];
+  many?: boolean;
+  optional?: boolean;
+}
+
+/** What a command's line gave: single flags by name, and the settings that resulted. */
+export interface Input {
+  command: string; // the line itself, for files that say how they were made
+  positionals: string[];
+  flags: Record<string, string | undefined>;
+  settings: Settings;
+  context: Context;
+}
+
+export interface Command {
+  name: string;
+  summary: string;
+  positionals: readonly Positional[];
+  flags: Readonly<Record<string, Flag>>;
+  /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
+  inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
+  example: string;
+  start: (input: Input) => Promise<unknown>;
+}

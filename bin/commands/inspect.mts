@@ -1,0 +1,38 @@
+/** The command that shows what a store or run holds. */
+import { badUsage } from "../../schemas/failure.ts";
+import type { Command } from "../command.mts";
+
+export const inspect: Command = {
+  name: "inspect",
+  summary: "show what a store or run holds: facts, rows, pictures, SQL, provenance, differences, a report",
+  positionals: [{ name: "PATH", about: "a latent store, triple store or run" }],
+  flags: {
+    quick: { about: "read the ends of the shards alone: no duplicates, no worst rows" },
+    rows: { value: "N", about: "print the first N rows", whole: true },
+    grid: { value: "FILE.png", about: "draw rows: of a triple the noise beside the image" },
+    where: { value: "CONDITION", about: "the rows to print, draw or report, as in \"label = 3 and caption like '%cat%'\"" },
+    limit: { value: "N", about: "pictures in the grid or report; 64 or 200 unless told", whole: true },
+    sql: { value: "SELECT", about: "ask DuckDB (npm install @duckdb/node-api); the rows are the view triples or latents" },
+    why: { value: "ID", about: "what made this row: image, condition, teacher, solver, seed, versions" },
+    redo: { value: "ID", about: "compute this triple again and print the largest difference" },
+    teacher: { value: "RUN", about: "why, redo: the teacher; looked for beside the store otherwise" },
+    conditions: { value: "LATENTS", about: "why: the store that lent the conditions; looked for beside the store otherwise" },
+    diff: { value: "STORE", about: "compare settings, rows and channels with another store" },
+    html: { value: "FILE.html", about: "write a report as one page that needs nothing else" },
+    serve: { about: "serve the report to this machine; rows are decoded when looked at" },
+    port: { value: "N", about: "serve: the port; any free one unless told", whole: true },
+  },
+  example: "pipeline inspect triples --grid triples.png --where label=3 --limit 16",
+  start: async ({ positionals, flags, ...rest }) => {
+    const { rowId, inspect } = await import("../../pipelines/inspect.ts");
+    const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, serve, port } = flags;
+    const whole = (text?: string) => (text === undefined ? undefined : Number(text));
+    if (port !== undefined && serve === undefined) throw badUsage("Cannot use --port alone: it is that of --serve, so add it");
+    return inspect({
+      path: positionals[0]!,
+      ...{ quick: quick !== undefined, rows: whole(rows), limit: whole(limit), why: rowId(why), redo: rowId(redo) },
+      ...{ grid, where, sql, teacher, conditions, diff, html, serve: serve === undefined ? undefined : Number(port ?? 0) },
+      ...rest,
+    });
+  },
+};

@@ -1,0 +1,122 @@
+/** Commands that make, mend and copy stores. */
+import type { Command } from "../command.mts";
+import { count, everything, guidance, images, model, out, solver, steps, workFlags, workOf } from "../flags.mts";
+
+export const ingest: Command = {
+  name: "ingest",
+  summary: "turn images into a store of latents",
+  positionals: [images],
+  flags: {
+    out: out("LATENTS", "folder of the latent store"),
+    size: { value: "PIXELS", about: "side of the square images", sets: "images.size" },
+    encoder: { value: "KIND", about: "what makes latents", sets: "encoder.kind" },
+    ...workFlags,
+  },
+  example: "pipeline ingest photos.zip --size 32 --out latents",
+  start: async ({ positionals, flags, ...rest }) =>
+    (await import("../../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, work: workOf(flags), ...rest }),
+};
+
+export const simulate: Command = {
+  name: "simulate",
+  summary: "solve the teacher's ODE into a store of (noise, latent, condition) triples",
+  positionals: [],
+  flags: {
+    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+    conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise" },
+    out: out("STORE", "folder of the triple store"),
+    count,
+    steps,
+    solver,
+    guidance,
+    ...workFlags,
+  },
+  inherits: { teacher: model },
+  example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
+  start: async ({ flags, positionals: _, ...rest }) =>
+    (await import("../../pipelines/simulate.ts")).simulate({
+      teacher: flags.teacher!,
+      conditions: flags.conditions,
+      out: flags.out!,
+      work: workOf(flags),
+      ...rest,
+    }),
+};
+
+export const verify: Command = {
+  name: "verify",
+  summary: "check every byte of a store, and name what is damaged",
+  positionals: [{ name: "STORE", about: "a latent or triple store, finished or not" }],
+  flags: { repair: { about: "write journal, quarantine and summary anew where the shards are sound" } },
+  example: "pipeline verify triples",
+  start: async ({ positionals, flags, context }) =>
+    (await import("../../pipelines/verify.ts")).verify({
+      path: positionals[0]!,
+      repair: flags.repair !== undefined,
+      context,
+    }),
+};
+
+export const merge: Command = {
+  name: "merge",
+  summary: "put the shards of stores made apart into one",
+  positionals: [{ name: "STORES", about: "stores of the same settings, each with some of the shards", many: true }],
+  flags: { out: out("STORE", "folder of the whole store") },
+  example: "pipeline merge triples-a triples-b --out triples",
+  start: async ({ positionals, flags, context }) =>
+    (await import("../../pipelines/merge.ts")).merge({ stores: positionals, out: flags.out!, context }),
+};
+
+export const reprocess: Command = {
+  name: "reprocess",
+  summary: "make a store anew with other settings, redoing only what they change",
+  positionals: [
+    { name: "STORE", about: "the store to start from; it is only read" },
+    { name: "IMAGES", about: "of a latent store, where they must be encoded again", many: true, optional: true },
+  ],
+  flags: {
+    to: { value: "NEW", about: "folder of the new store", required: true },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated" },
+    conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added" },
+    "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
+    count,
+    steps,
+    solver,
+    guidance,
+  },
+  inherits: { STORE: everything },
+  example: "pipeline reprocess triples --to halves --set simulate.dtype=float16",
+  start: async ({ positionals, flags, ...rest }) =>
+    (await import("../../pipelines/reprocess.ts")).reprocess({
+      path: positionals[0]!,
+      images: positionals.slice(1),
+      to: flags.to!,
+      teacher: flags.teacher,
+      conditions: flags.conditions,
+      dryRun: flags["dry-run"] !== undefined,
+      ...rest,
+    }),
+};
+
+export const exportCommand: Command = {
+  name: "export",
+  summary: "write a store as files that other tools load",
+  positionals: [{ name: "STORE", about: "a finished latent or triple store" }],
+  flags: {
+    format: {
+      value: "FORMAT",
+      about: "of the files",
+      choices: async () => (await import("../../stages/export/formats.ts")).exportFormats,
+      required: true,
+    },
+    out: out("FOLDER", "where the files go; the same command goes on after a stop"),
+  },
+  example: "pipeline export triples --format npy --out triples-npy",
+  start: async ({ positionals, flags, settings: _, ...rest }) =>
+    (await import("../../pipelines/export.ts")).exportStore({
+      path: positionals[0]!,
+      format: flags.format!,
+      out: flags.out!,
+      ...rest,
+    }),
+};

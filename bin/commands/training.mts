@@ -1,0 +1,105 @@
+/** Commands that train. */
+import { studies } from "../../stages/study/studies.ts";
+import type { Command } from "../command.mts";
+import { count, images, method, model, out } from "../flags.mts";
+
+export const pretrain: Command = {
+  name: "pretrain",
+  summary: "train a teacher, an autoencoder or a perceptual network",
+  positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual"] }],
+  flags: {
+    data: { value: "LATENTS", about: "latent store, or images for the autoencoder", required: true },
+    out: out("RUN", "folder of the run"),
+  },
+  inherits: { data: ["images", "encoder"] },
+  example: "pipeline pretrain teacher --data latents --out teacher --set pretrain.teacher.steps=4000",
+  start: async ({ positionals, flags, ...rest }) =>
+    (await import("../../pipelines/pretrain.ts")).pretrain({
+      what: positionals[0] as "teacher" | "autoencoder" | "perceptual",
+      data: flags.data!,
+      out: flags.out!,
+      ...rest,
+    }),
+};
+
+export const train: Command = {
+  name: "train",
+  summary: "train a one-step student on triples, also while they are still being written",
+  positionals: [],
+  flags: {
+    store: { value: "STORE", about: "store of `simulate`, for methods that need triples" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+    out: out("RUN", "folder of the run"),
+    method,
+    steps: { value: "N", about: "training steps", sets: "train.steps" },
+    batch: { value: "N", about: "triples a step", sets: "train.batch" },
+  },
+  inherits: { teacher: model },
+  example: "pipeline train --store triples --teacher teacher --out student --steps 8000",
+  start: async ({ flags, positionals: _, ...rest }) =>
+    (await import("../../pipelines/train.ts")).train({
+      store: flags.store,
+      teacher: flags.teacher!,
+      out: flags.out!,
+      ...rest,
+    }),
+};
+
+export const run: Command = {
+  name: "run",
+  summary: "the whole job, overlapped: ingest, simulate and train; the built-in demo without IMAGES",
+  positionals: [{ ...images, optional: true }],
+  flags: {
+    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise" },
+    method,
+    count,
+  },
+  inherits: { teacher: model },
+  example: "pipeline run photos.zip --preset tiny --out runs/photos",
+  start: async ({ positionals, flags, ...rest }) =>
+    (await import("../../pipelines/run.ts")).run({
+      images: positionals,
+      out: flags.out,
+      teacher: flags.teacher,
+      ...rest,
+    }),
+};
+
+export const study: Command = {
+  name: "study",
+  summary: "train variants of the method with several seeds, and compare them in one table",
+  positionals: [{ name: "NAME", about: "which question", choices: studies.map(({ name }) => name) }],
+  flags: {
+    store: { value: "STORE", about: "store of `simulate`", required: true },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+    reference: { value: "LATENTS", about: "latent store, zip or folder of the real images to compare with", required: true },
+    out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
+    seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
+    only: { value: "A,B", about: "these of its variants" },
+    steps: { value: "N", about: "training steps of a run", sets: "train.steps" },
+    count: { value: "N", about: "samples measured of each student", sets: "evaluate.count" },
+  },
+  inherits: { teacher: model },
+  example: "pipeline study regression --store triples --teacher teacher --reference latents --out studies/regression",
+  start: async ({ positionals, flags, ...rest }) =>
+    (await import("../../pipelines/study.ts")).study({
+      name: positionals[0]!,
+      store: flags.store!,
+      teacher: flags.teacher!,
+      reference: flags.reference!,
+      out: flags.out!,
+      seeds: Number(flags.seeds ?? 3),
+      only: flags.only?.split(","),
+      ...rest,
+    }),
+};
+
+export const methods: Command = {
+  name: "methods",
+  summary: "list the methods: what each does, its paper, and what it needs",
+  positionals: [],
+  flags: {},
+  example: "pipeline methods",
+  start: async ({ settings, context }) => (await import("../../pipelines/methods.ts")).listMethods({ settings, context }),
+};

@@ -1,0 +1,46 @@
+/** Flags that several commands share. */
+import type { Flag, Input, Positional } from "./command.mts";
+
+export const commonFlags: Readonly<Record<string, Flag>> = {
+  preset: {
+    value: "NAME",
+    about: "start from a built-in set of settings",
+    choices: async () => (await import("../recipes/recipe.ts")).presetNames(),
+  },
+  config: { value: "FILE.yaml", about: "settings from a file, over the preset" },
+  set: { value: "PATH=VALUE", about: "one setting, over everything else, as in train.batch=32", many: true },
+  seed: { value: "S", about: "of everything random", sets: "seed" },
+  device: { value: "NAME", about: "what computes", sets: "engine.device" },
+  threads: { value: "N", about: "of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
+  json: { about: "print one JSON event a line instead of bars and words" },
+  quiet: { about: "print results and warnings only" },
+  help: { about: "print this" },
+};
+
+export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
+export const out = (value: string, about: string): Flag => ({ value, about, required: true });
+export const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };
+export const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulate.steps" };
+export const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };
+export const solver: Flag = { value: "NAME", about: "of the ODE", sets: "simulate.solver" };
+
+export const method: Flag = {
+  value: "NAME",
+  about: "how to distil; `pipeline methods` says what each does",
+  choices: async () => (await import("../methods/registry.ts")).methodNames(),
+};
+
+/** The groups of settings that say what a model is. */
+export const model = ["images", "encoder", "network", "diffusion"] as const;
+export const everything = [...model, "seed", "pretrain", "simulate", "train", "evaluate", "engine"] as const;
+
+export const workFlags: Readonly<Record<string, Flag>> = {
+  part: { value: "I/N", about: "make only every N-th shard, from the I-th on: processes share the work" },
+  shards: { value: "A-B", about: "make only these shards" },
+  repair: { about: "verify the store first, and make damaged shards again" },
+  retry: { about: "try the rows that failed in finished shards again" },
+};
+
+export function workOf({ part, shards, repair, retry }: Input["flags"]) {
+  return { part, shards, repair: repair !== undefined, retry: retry !== undefined };
+}
