@@ -2,7 +2,8 @@
 import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { zerosLike } from "../../engine/weights.ts";
-import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./step.ts";
+import { LEFT, ownSets, prefixed } from "./left.ts";
+import type { Step, StepOptions } from "./step-options.ts";
 import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
 
 /** See `compileStep`, which calls this where `accumulate` is above 1. Throws an Error where it does not divide `batch`. */

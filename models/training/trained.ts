@@ -2,7 +2,6 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { VariableSet } from "../../engine/variables.ts";
 import { type Weights, zerosLike } from "../../engine/weights.ts";
-import { initialScale } from "./update.ts";
 
 /** Named sets of weights: all that a checkpoint must hold. */
 export type StateSets = Record<string, Weights>;
@@ -50,3 +49,11 @@ export function savedState(sets: Readonly<Record<string, VariableSet>>): State {
     },
   };
 }
+
+const FIRST_SCALE = 2 ** 15;
+
+/** The scale that a training starts with. */
+const initialScale = (): Weights => ({
+  scale: { shape: [], data: Float32Array.of(FIRST_SCALE) },
+  streak: { shape: [], data: new Float32Array(1) },
+});

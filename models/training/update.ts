@@ -4,10 +4,9 @@
  */
 import type { Tensors } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
 import type { Parameters } from "../layers.ts";
 import { type AdamConfig, adamStep, lossAndGradients, RATE_INPUTS, updateAverage } from "./optimiser.ts";
-import type { Loss } from "./step.ts";
+import type { Loss } from "./step-options.ts";
 import type { Trained } from "./trained.ts";
 
 /** What an update takes besides gradients: see `rateInputs` and `averageDecay` of models/training/optimiser.ts. */
@@ -67,15 +66,8 @@ export function updatesOf(
 
 /** Gradients beyond this came of an overflow in float16. Compared with a number: shaders may take infinity for absent. */
 const OVERFLOWN = 1e30;
-const FIRST_SCALE = 2 ** 15;
 /** Updates without overflow after which the scale is doubled. */
 const STREAK = 1000;
-
-/** The scale that a training starts with. */
-export const initialScale = (): Weights => ({
-  scale: { shape: [], data: Float32Array.of(FIRST_SCALE) },
-  streak: { shape: [], data: new Float32Array(1) },
-});
 
 /** The updates, or none where the gradients have overflown: then the scale is halved. A skipped step's norm is 0. */
 function whereSound(options: { norm: Tensor; updates: Held; sets: Held; scaler: Tensors }): ReturnType<typeof updatesOf> {

@@ -2,7 +2,7 @@
 export { batch } from "./batch.ts";
 export { drain } from "./drain.ts";
 export { type Flow, through } from "./flow.ts";
-export { inTurn, type Turn } from "./in-turn.ts";
+export { inTurn } from "./in-turn.ts";
 export { iterate } from "./iterate.ts";
 export { pull } from "./pull.ts";
 export { stage } from "./stage.ts";

@@ -10,7 +10,7 @@ import { readTriples } from "../../store/triples.ts";
 import { pictureAt } from "../runs/record.ts";
 import { sampleEvenly } from "./watch.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
-import type { Trainer } from "./trainer.ts";
+import type { Trainer } from "./training.ts";
 
 type Picture = (step: number, trainer: Trainer) => Promise<void>;
 

@@ -5,7 +5,7 @@ import { Failure } from "../../schemas/failure.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-import type { Trainer } from "./trainer.ts";
+import type { Trainer } from "./training.ts";
 import type { Training } from "./training.ts";
 
 export interface Progress {

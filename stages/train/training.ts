@@ -1,11 +1,13 @@
 /** One training, prepared: what is trained by which method on which rows, and what is made of the result. */
 import type { AnyMethod } from "../../methods/registry.ts";
 import type { Batch, Job, Role } from "../../methods/method.ts";
+import type { InputArray } from "../../engine/program.ts";
 import type { Weights } from "../../engine/weights.ts";
+import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
+import type { Figures } from "../../schemas/figures.ts";
 import type { EngineSettings, TrainingSettings } from "../../schemas/settings.ts";
 import type { Measuring } from "./watch.ts";
 import type { Share } from "../workers/threads.ts";
-import type { Trainer } from "./trainer.ts";
 
 export interface Training<Result> {
   /** Names it in events: "train", "teacher" ... */
@@ -35,5 +37,22 @@ export interface Training<Result> {
   /** Writes what was made of the weights that are kept. */
   write: (weights: Weights) => Promise<Result>;
   /** Ends the workers that the preparation began. */
+  close: () => Promise<void>;
+}
+
+/** What trains it: a worker, as the control thread sees it. */
+export interface Trainer {
+  /** Takes one step; the batch's arrays are the worker's afterwards. */
+  step: (batch: Batch) => Promise<Figures>;
+  /** Samples of the product's EMA, or of its weights as they are. */
+  sample: (inputs: SamplerInputs, of?: "average" | "network") => Promise<Float32Array>;
+  /** Runs a program of the method that changes nothing. */
+  look: (program: string, inputs: Record<string, InputArray>) => Promise<Record<string, InputArray>>;
+  /** One set of one part: what is trained of it. */
+  read: (role: Role, set: "network" | "average") => Promise<Weights>;
+  /** All parameters of a part, of what is trained of it. */
+  whole: (role: Role, trained: Weights) => Promise<Weights>;
+  save: () => Promise<Record<string, Weights>>;
+  load: (sets: Record<string, Weights>) => Promise<void>;
   close: () => Promise<void>;
 }

@@ -13,7 +13,7 @@ import type { AnyMethod } from "../../methods/registry.ts";
 import { trained } from "../../pipelines/train.ts";
 import type { Measuring } from "../../stages/train/watch.ts";
 import { readLatestCheckpoint } from "../../stages/train/checkpoint.ts";
-import type { Trainer } from "../../stages/train/trainer.ts";
+import type { Trainer } from "../../stages/train/training.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("training loop");
