@@ -68,7 +68,7 @@ export function adamStep(options: {
 }
 
 /** sqrt of the sum of squares over all tensors. */
-export function globalNorm(tensors: Parameters): Tensor {
+function globalNorm(tensors: Parameters): Tensor {
   return tf.sqrt(
     Object.values(tensors)
       .map((t) => tf.sum(tf.square(t)))

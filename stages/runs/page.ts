@@ -29,7 +29,7 @@ export interface RunState {
 }
 
 /** Seconds after which a page of a training that goes on is loaded anew. */
-export const REFRESH = 20;
+const REFRESH = 20;
 
 export function runPage(run: RunState): string {
   const { folder, name, state, reason, step, steps, batch, findings, history, picture, settings } = run;

@@ -30,7 +30,7 @@ export interface Watch {
 }
 
 /** Real latents to compare with, at most: the reference's features are made anew whenever a training starts. */
-export const REFERENCE_ROWS = 4096;
+const REFERENCE_ROWS = 4096;
 /** Rows a call of the sampler, always: a program of another size could round otherwise. */
 export const SAMPLED_AT_ONCE = 32;
 
