@@ -7,7 +7,7 @@ import { commands } from "../../bin/commands.mts";
 import { benchNames } from "../../pipelines/bench.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { presetNames } from "../../recipes/recipe.ts";
-import { type Settings, settingsSchema } from "../../schemas/settings.ts";
+import { encoderSettings, engineSettings, type Settings, simulateSettings } from "../../schemas/settings.ts";
 import { benchPrograms } from "../../stages/bench/programs.ts";
 import { exportFormats } from "../../stages/export/formats.ts";
 import { assert, suite } from "../harness.ts";
@@ -122,9 +122,9 @@ test("prints help for every command, whose example the table itself accepts", as
 
 test("help lists the names that the tables hold", async () => {
   const listed: [command: string, flag: string, names: readonly string[]][] = [
-    ["simulate", "--solver NAME", settingsSchema.shape.simulate.unwrap().shape.solver.unwrap().options],
-    ["ingest", "--encoder KIND", settingsSchema.shape.encoder.unwrap().shape.kind.unwrap().options],
-    ["doctor", "--device NAME", settingsSchema.shape.engine.unwrap().shape.device.unwrap().options],
+    ["simulate", "--solver NAME", simulateSettings.shape.solver.unwrap().options],
+    ["ingest", "--encoder KIND", encoderSettings.shape.kind.unwrap().options],
+    ["doctor", "--device NAME", engineSettings.shape.device.unwrap().options],
     ["doctor", "--preset NAME", presetNames()],
     ["export", "--format FORMAT", exportFormats],
     ["doctor", "--profile STEP", Object.keys(benchPrograms)],

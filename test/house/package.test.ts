@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { inspect } from "../../pipelines/inspect.ts";
-import { presetLayer, resolveSettings } from "../../schemas/resolve-settings.ts";
+import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { runPage } from "../../stages/runs/page.ts";
 import { assert, suite } from "../harness.ts";
 import { openBrowser, openPage } from "../inspect/browser.ts";
@@ -60,7 +60,7 @@ test(
 test("its run page is that of the checkout", async () => {
   const built = (await import(pathToFileURL(join(unpacked, "dist/stages/runs/page.js")).href)) as { runPage: typeof runPage };
   const state = { folder: "run", name: "train", state: "training", step: 5, steps: 8, batch: 4, rate: 2, time: new Date(0) } as const;
-  const page = { ...state, history: [], findings: [], settings: "seed: 0\n" };
+  const page = { ...state, groups: [], history: [], findings: [], settings: "seed: 0\n" };
   assert.is(built.runPage(page), runPage(page));
   assert.match(runPage(page), /<style>\/\* The looks of run.html/);
 });

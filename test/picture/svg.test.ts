@@ -27,7 +27,10 @@ test("writes a text element at a tenth of a pixel", () => {
 
 test("the run page keeps the lines of the settings", () => {
   const state = { folder: "run", name: "train", state: "training", step: 5, steps: 8, batch: 4, rate: 2, time: new Date(0) } as const;
-  assert.match(runPage({ ...state, history: [], findings: [], settings: "a: 1\nb: <2>\n" }), /<pre>a: 1\nb: &lt;2&gt;\n<\/pre>/);
+  assert.match(
+    runPage({ ...state, groups: [], history: [], findings: [], settings: "a: 1\nb: <2>\n" }),
+    /<pre>a: 1\nb: &lt;2&gt;\n<\/pre>/,
+  );
 });
 
 test("no other file escapes words by itself", () => {
