@@ -15,6 +15,7 @@ import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { pseudoHuber, squaredError } from "../models/losses/difference.ts";
 import { eLatentLpips, featureDistance } from "../models/losses/elatentlpips.ts";
 import { teacherFeatures } from "../models/losses/teacher-features.ts";
+import { adapterSchema } from "../models/training/adapters.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
 import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
@@ -45,6 +46,7 @@ const settings = z.strictObject({
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: weight.default(1e-3),
   r1Every: count.default(16),
+  adapter: adapterSchema.default("all"), // what of the student is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
 });
 type Diffusion2ganSettings = z.infer<typeof settings>;
 type Kit = AnyKit<Diffusion2ganSettings>;
@@ -66,7 +68,7 @@ export const method: Method<Diffusion2ganSettings> = {
     };
   },
   parts: ({ weights, seed, ...job }) => ({
-    student: { from: "teacher", train: "all", average: job.optimiser.ema },
+    student: { from: "teacher", train: job.settings.adapter, average: job.optimiser.ema },
     ...(isAdversarial(job) && { discriminator: { from: () => criticOf(job).init(weights.teacher ?? {}, seed), train: "all" } }),
   }),
   programs: (kit) => ({

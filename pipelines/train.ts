@@ -4,7 +4,8 @@
  * rows | steps | measured | recorded | kept
  */
 import { descentRules } from "../methods/rules/descent.ts";
-import { type AnyMethod, methodNamed } from "../methods/registry.ts";
+import type { Phase } from "../methods/method.ts";
+import { type AnyMethod, methodNamed, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/write-settings.ts";
@@ -12,6 +13,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
 import { openRecord } from "../stages/runs/record.ts";
+import { plannedPhases } from "../stages/train/phases.ts";
 import { prepareStudent } from "../stages/train/prepare/student.ts";
 import { keptWeights, openProgress } from "../stages/train/progress.ts";
 import { kept, measured, type Parts, pictured, recorded, steps } from "../stages/train/steps.ts";
@@ -19,13 +21,10 @@ import { startTrainer } from "../stages/train/trainer.ts";
 import type { Training } from "../stages/train/training.ts";
 import { waiting } from "../stages/train/waiting.ts";
 import type { Share } from "../stages/workers/threads.ts";
+import { simulate } from "./simulate.ts";
 
-/**
- * Trains a one-step student by `settings.train.method`, on a store that is finished or still being written: which rows a
- * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
- * (`train.keep`). Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
- */
-export async function train(options: {
+/** What is trained, and where. */
+interface TrainOptions {
   store?: string;
   teacher: string;
   out: string;
@@ -33,14 +32,44 @@ export async function train(options: {
   threads?: Share;
   settings: Settings;
   context: Context;
-}): Promise<Denoiser> {
+}
+
+/**
+ * Trains a one-step student by `settings.train.method`, on a store that is finished or still being written: which rows a
+ * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
+ * (`train.keep`). Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
+ */
+export async function train(options: TrainOptions): Promise<Denoiser> {
   const { out, settings, context } = options;
   const method: AnyMethod = methodNamed(settings.train.method);
-  const training = await prepareStudent({ ...options, method });
-  await writeSettings(out, settings);
-  const student = await trained(training, context);
+  const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
+  const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
   context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures` } });
   return student;
+}
+
+/** One training of a student. */
+async function trainOnce(options: TrainOptions & { method: AnyMethod }): Promise<Denoiser> {
+  const training = await prepareStudent(options);
+  await writeSettings(options.out, options.settings);
+  return trained(training, options.context);
+}
+
+/** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
+async function inPhases(options: TrainOptions & { method: AnyMethod; phases: readonly Phase<never>[] }): Promise<Denoiser> {
+  const { context } = options;
+  let [{ teacher, store }, made] = [options, undefined as Denoiser | undefined];
+  for (const { kind, out, settings } of await plannedPhases({ ...options, given: store })) {
+    context.report({ type: "note", stage: "train", message: `${kind === "train" ? "trains" : "simulates"} ${out}` });
+    if (kind === "simulate") {
+      await simulate({ teacher, out, settings, context });
+      store = out;
+    } else {
+      made = await trainOnce({ ...options, teacher, store, out, settings });
+      teacher = out;
+    }
+  }
+  return made as Denoiser;
 }
 
 /** Takes all steps of a training that are not done yet, by a trainer in a worker, and writes what is made. */

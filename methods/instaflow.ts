@@ -1,0 +1,150 @@
+/**
+ * InstaFlow: a teacher's noise and results are joined by straight lines, along which a network learns the velocity (reflow);
+ * its own, straighter results are then distilled into one step, first by squared error, then perceptually (docs/METHODS.md 4).
+ *
+ * The line X_t = t X1 + (1 - t) X0 from noise X0 to result X1 is, divided by t, our state X1 + sigma X0 with
+ * sigma = (1 - t) / t, so the teacher's network serves as it is: its velocity is v = (D - X_t) / (1 - t).
+ */
+import * as z from "zod";
+import { type Tensor, tf } from "../engine/tfjs.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../models/denoiser.ts";
+import { denoise } from "../models/diffusion/denoise.ts";
+import { generate } from "../models/diffusion/one-step.ts";
+import { createParameterisation, noiseLevels, type Preconditioning } from "../models/diffusion/parameterisation.ts";
+import { type Parameters, spread } from "../models/layers.ts";
+import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
+import { squaredError } from "../models/losses/difference.ts";
+import { eLatentLpips, featureDistance } from "../models/losses/elatentlpips.ts";
+import { teacherFeatures } from "../models/losses/teacher-features.ts";
+import { adapterSchema } from "../models/training/adapters.ts";
+import { uniforms } from "../schemas/numbers/philox.ts";
+import { count, fraction, rate } from "../schemas/settings.ts";
+import type { Batch, Job, Kit, Losses, Method, Run, Update } from "./method.ts";
+
+const settings = z.strictObject({
+  phase: z.enum(["all", "reflow", "distil"]).default("all"), // all: reflow, new pairs, distil, one after the other
+  reflowSteps: count.default(8000), // of the velocity on straight lines; train.steps are those of the distillation
+  reflowRate: rate.default(1e-3), // learning rate of the reflow
+  dropCondition: fraction.default(0.1), // share of reflow's samples that keep the unconditional velocity alive, for guidance
+  pairSteps: count.default(25), // Euler steps in which the reflowed network makes the pairs it is distilled from
+  pairGuidance: z.number().nonnegative().default(1.5), // its guidance scale then
+  squaredPart: fraction.default(0.5), // first part of the distillation, by squared error; the rest is perceptual
+  adapter: adapterSchema.default("all"), // what is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
+});
+type InstaflowSettings = z.infer<typeof settings>;
+type ThisJob = Pick<Job<InstaflowSettings>, "settings" | "optimiser" | "subject" | "given">;
+
+export const method: Method<InstaflowSettings> = {
+  name: "instaflow",
+  about: "reflow: straight lines between noise and the teacher's results, then one step distilled from the straightened flow",
+  source: "Liu et al., InstaFlow: One Step is Enough for High-Quality Diffusion-Based Text-to-Image Generation, ICLR 2024",
+  makes: "student",
+  settings,
+  needs: ({ phase }) => ({ rows: "triples", frozen: ["teacher"], ...(phase !== "reflow" && { uses: ["perceptual"] }) }),
+  phases: (own) =>
+    own.phase !== "all"
+      ? []
+      : [
+          { name: "reflow", train: { phase: "reflow" }, optimiser: { steps: own.reflowSteps, learningRate: own.reflowRate } },
+          { name: "pairs", simulate: { solver: "euler", steps: own.pairSteps, guidance: own.pairGuidance } },
+          { name: "distil", train: { phase: "distil" } },
+        ],
+  parts: ({ settings: { adapter }, optimiser }) => ({ student: { from: "teacher", train: adapter, average: optimiser.ema } }),
+  programs: (kit): Record<string, Update> =>
+    kit.settings.phase === "reflow"
+      ? { reflow: reflowUpdate(kit) }
+      : { squared: distilUpdate(kit, { isPerceptual: false }), perceptual: distilUpdate(kit, { isPerceptual: true }) },
+  step: (batch, job, run) => (job.settings.phase === "reflow" ? reflowStep : distilStep)(batch, job, run),
+  sampler: ({ phase }, { spec }) =>
+    phase === "reflow"
+      ? { times: "any", between: "ode", guidance: 1 }
+      : { times: [(spec as DenoiserSpec).diffusion.sigmaMax], between: "ode", guidance: 1 },
+  figures: [
+    { title: "Straightness: squared error of the velocity", label: "S", figures: { straightness: "straightness" }, log: true },
+    { title: "Differences to the result", label: "loss", figures: { squared: "squared", perceptual: "perceptual" }, log: true },
+  ],
+};
+
+const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
+
+/** The velocity's squared error on straight lines: |v - (X1 - X0)|^2 = |D - X1|^2 / (1 - t)^2, whose mean is the straightness S. */
+function reflowUpdate({ subject, optimiser: { batch } }: Kit<InstaflowSettings>): Update {
+  const spec = specOf({ subject });
+  const perSample = { shape: [batch] };
+  const image = { shape: [batch, ...spec.shape] };
+  const levels = { sigma: perSample, weight: perSample, cSkip: perSample, cOut: perSample, cIn: perSample, cNoise: perSample };
+  return {
+    trains: "student",
+    inputs: { noise: image, latent: image, ...levels, ...conditionInputs(spec, batch) },
+    loss: (parameters, inputs) => {
+      const { noise, latent, sigma, weight, ...rest } = inputs as Record<string, Tensor> & Preconditioning<Tensor>;
+      const condition = embedConditions(spec, parameters, rest as never);
+      const denoised = denoise({
+        x: tf.add(latent as Tensor, tf.mul(noise as Tensor, spread(sigma as Tensor))),
+        coefficients: rest,
+        network: (at) => applyNetwork(spec, parameters, { ...at, condition }),
+      });
+      const squared = tf.square(tf.sub(denoised, latent as Tensor));
+      const straightness = tf.mean(tf.mul(squared, spread(weight as Tensor)));
+      return { loss: straightness, metrics: { straightness } };
+    },
+  };
+}
+
+async function reflowStep({ step, noise, latent, conditions }: Batch, job: Job<InstaflowSettings>, run: Run) {
+  const { settings: own, optimiser, seed } = job;
+  const { batch: length } = optimiser;
+  const draw = { seed, offset: step * length, length };
+  const times = uniforms({ ...draw, stream: "instaflow/time" });
+  const kept = uniforms({ ...draw, stream: "instaflow/keep" });
+  return run("reflow", {
+    ...{ noise: noise as Float32Array, latent: latent as Float32Array, ...lineLevels(specOf(job), times) },
+    keep: Float32Array.from(kept, (u) => (u < own.dropCondition ? 0 : 1)),
+    ...conditions,
+  });
+}
+
+/** Noise levels and coefficients at times t of straight lines, [length]; `weight` is 1 / (1 - t)^2 = ((1 + sigma) / sigma)^2. */
+export function lineLevels(spec: DenoiserSpec, times: ArrayLike<number>) {
+  const parameterisation = createParameterisation(spec.diffusion);
+  const { sigmaMin, sigmaMax } = parameterisation;
+  const sigmas = Float64Array.from(times, (t) => Math.min(sigmaMax, Math.max(sigmaMin, (1 - t) / t)));
+  const { weight: _, ...levels } = noiseLevels(parameterisation, sigmas);
+  return { ...levels, weight: Float32Array.from(sigmas, (sigma) => ((1 + sigma) / sigma) ** 2) };
+}
+
+/** One step from noise against the reflowed network's result. */
+function distilUpdate(kit: Kit<InstaflowSettings>, { isPerceptual }: { isPerceptual: boolean }): Update {
+  const { subject, optimiser } = kit;
+  const { batch } = optimiser;
+  const spec = specOf(kit);
+  const image = { shape: [batch, ...spec.shape] };
+  const features = kit.given.includes("perceptual") ? "perceptual" : "teacher";
+  const distance = (a: Tensor, b: Tensor, read: Parameters, draws: Tensor): Tensor =>
+    features === "perceptual" && subject.perceptual
+      ? eLatentLpips({ config: subject.perceptual, parameters: read, a, b, draws })
+      : featureDistance({ features: (latents) => teacherFeatures(spec, read, latents), a, b, draws });
+  return {
+    trains: "student",
+    ...(isPerceptual && { reads: [features] }),
+    inputs: { noise: image, latent: image, ...conditionInputs(spec, batch), ...(isPerceptual && { draws: { shape: [batch, DRAW_SIZE] } }) },
+    loss: (parameters, inputs, read): Losses => {
+      const { noise, latent, draws, ...given } = inputs as Record<"noise" | "latent" | "draws", Tensor>;
+      const made = generate(spec, parameters, noise, given);
+      const squared = squaredError(made, latent);
+      if (!isPerceptual) return { loss: squared, metrics: { squared } };
+      const perceptual = distance(made, latent, read[features] as Parameters, draws);
+      return { loss: perceptual, metrics: { squared, perceptual } };
+    },
+  };
+}
+
+async function distilStep({ step, noise, latent, conditions }: Batch, job: Job<InstaflowSettings>, run: Run) {
+  const { settings: own, optimiser, seed } = job;
+  const { batch, steps } = optimiser;
+  const keep = new Float32Array(batch).fill(1);
+  const pairs = { noise: noise as Float32Array, latent: latent as Float32Array, ...conditions, keep };
+  if (step < steps * own.squaredPart) return run("squared", pairs);
+  const [height, width] = specOf(job).shape;
+  return run("perceptual", { ...pairs, draws: augmentationDraws({ seed, step, batch, height, width }) });
+}

@@ -1,0 +1,39 @@
+/** The phases of a method that is more than one training: what each is asked with, and where its result lies. */
+import { join } from "node:path";
+import type { Phase } from "../../methods/method.ts";
+import type { AnyMethod } from "../../methods/registry.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { openTripleStore } from "../../store/triples.ts";
+
+/** One phase, ready to be run: a simulation by what was made last, or a training on the newest triples. */
+export interface Planned {
+  kind: "simulate" | "train";
+  /** RUN/reflow, RUN/pairs ...; the run folder itself for the last one. */
+  out: string;
+  settings: Settings;
+}
+
+/**
+ * The phases of a run in `out`. A simulation makes as many rows in shards of the same size as the store `given` has, of
+ * noise that store did not use.
+ */
+export async function plannedPhases(options: {
+  method: AnyMethod;
+  phases: readonly Phase<never>[];
+  given: string | undefined;
+  out: string;
+  settings: Settings;
+}): Promise<Planned[]> {
+  const { method, phases, given, out, settings } = options;
+  const rows = given === undefined ? undefined : (await openTripleStore({ folder: given })).manifest;
+  const size = rows ? { count: rows.entries, rowsPerShard: rows.rowsPerShard } : {};
+  return phases.map((phase, i) => {
+    const folder = i === phases.length - 1 ? out : join(out, phase.name);
+    if ("simulate" in phase) {
+      const simulate = { ...settings.simulate, ...size, ...phase.simulate };
+      return { kind: "simulate", out: folder, settings: { ...settings, seed: settings.seed + i, simulate } };
+    }
+    const own = { ...(settings.train[method.name] as object), ...(phase.train as object) };
+    return { kind: "train", out: folder, settings: { ...settings, train: { ...settings.train, ...phase.optimiser, [method.name]: own } } };
+  });
+}

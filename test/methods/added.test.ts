@@ -1,0 +1,85 @@
+/** A method is one file and one recipe: a copy of this tree with nothing else added trains by it. */
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { assert, suite } from "../harness.ts";
+import { inFolder, writeSquares } from "../train/fixture.ts";
+
+const test = suite("an added method");
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const fixture = (name: string): string => join(root, "test/fixtures/method", name);
+const SOURCES = [
+  "bin",
+  "data",
+  "engine",
+  "methods",
+  "models",
+  "pipelines",
+  "recipes",
+  "schemas",
+  "stages",
+  "store",
+  "package.json",
+  "tsconfig.json",
+];
+
+test(
+  "one file and one recipe are all that it takes",
+  () =>
+    inFolder(async (folder) => {
+      const tree = await mkdtemp(join(tmpdir(), "onestep-method-"));
+      try {
+        const isOwn = (source: string): boolean => !/\/data\/(runs|stores)$/.test(source);
+        for (const part of SOURCES) await cp(join(root, part), join(tree, part), { recursive: true, filter: isOwn });
+        await symlink(join(root, "node_modules"), join(tree, "node_modules"));
+        await cp(fixture("regression.ts"), join(tree, "methods/regression.ts"));
+        await cp(fixture("regression.yaml"), join(tree, "recipes/regression.yaml"));
+        const pipeline = async (...words: string[]): Promise<string> => {
+          const { stdout, stderr } = await promisify(execFile)(join(tree, "bin/pipeline"), words, { cwd: tree });
+          return stdout + stderr;
+        };
+
+        assert.match(await pipeline("methods"), /regression +student +squared error/);
+        const images = await writeSquares(folder);
+        const out = join(folder, "run");
+        const words = [
+          "run",
+          images,
+          "--preset",
+          "smoke",
+          "--method",
+          "regression",
+          "--out",
+          out,
+          "--set",
+          "train.regression.latentWeight=2",
+        ];
+        await pipeline(...words, "--set", "train.steps=20", "--set", "evaluate.speed=false");
+        const lines = (await readFile(join(out, "student/metrics.jsonl"), "utf8"))
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line));
+        const [first, last] = [lines[0], lines.at(-1)];
+        assert.is(last.step, 20);
+        for (const { loss, difference } of lines) assert.ok(Math.abs(loss - 2 * difference) < 1e-5 * loss, "its own setting counts");
+        assert.ok(last.difference < first.difference, `${last.difference} is no less than ${first.difference}`);
+        assert.match(await readFile(join(out, "student/run.html"), "utf8"), /Difference of latents/);
+      } finally {
+        await rm(tree, { recursive: true, force: true });
+      }
+    }),
+  { seconds: 240 },
+);
+
+test("the page shows the very file and recipe, and the file is short", async () => {
+  const page = await readFile(join(root, "docs/ADD-A-METHOD.md"), "utf8");
+  const source = await readFile(fixture("regression.ts"), "utf8");
+  assert.ok(page.includes(source), "docs/ADD-A-METHOD.md shows another file than test/fixtures/method/regression.ts");
+  assert.ok(page.includes(await readFile(fixture("regression.yaml"), "utf8")), "docs/ADD-A-METHOD.md shows another recipe");
+  assert.ok(source.split("\n").length < 60);
+});
+
+test.run();
