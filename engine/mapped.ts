@@ -37,7 +37,8 @@ function commonFolder(program: string, files: readonly string[]): string {
     if (above !== folder) folder = above;
     else
       throw new Error(
-        `Cannot compile program "${program}": no folder holds both ${files[0]} and ${files.find((file) => !holds(file))}. Put the weights on one drive.`,
+        `Cannot compile program "${program}": no folder holds both ${files[0]} and ${files.find((file) => !holds(file))}. ` +
+          "Put the weights on one drive.",
       );
   }
   return folder;

@@ -6,7 +6,8 @@ import type { Attribute, Constant, DType, Node } from "./graph.ts";
 import { float, integer, message, text } from "./protobuf.ts";
 
 const OPSET = 17; // the last opset in which every reduction but ReduceSum takes its axes as an attribute
-const ELEMENT: Record<DType | StoredDtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 }; // TensorProto.DataType
+/** Numbers of the element types, as in TensorProto.DataType. */
+const ELEMENT: Record<DType | StoredDtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
 
 /** Types that elements have in files alone: a program casts them to float32. */
 export type StoredDtype = "float16" | "bfloat16";

@@ -71,7 +71,8 @@ export function traceProgram<S extends Sets>(
       const made = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
       if ((made as unknown) instanceof Promise) {
         throw new Error(
-          `Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; make it a plain function.`,
+          `Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; ` +
+            "make it a plain function.",
         );
       }
       const { outputs, updates = {} } = made;

@@ -38,10 +38,12 @@ const settings = z.strictObject({
   sharpen: weight.default(1), // what adversarialWeight is multiplied by in the last part of the steps
   sharpenPart: fraction.default(0.25), // that part of all steps; it should lie where the rate falls (decay)
   discriminatorRate: rate.default(1e-4),
-  discriminator: z.enum(["teacher", "features", "both"]).default("teacher"), // the teacher's network, or heads over train.perceptual's features
+  // The teacher's network, or heads over train.perceptual's features, judges.
+  discriminator: z.enum(["teacher", "features", "both"]).default("teacher"),
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
   noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
-  discriminatorNoise: noiseRange.default([0.1, 1]), // the teacher's network sees latents under noise of these levels, over sigmaData; [0, 0]: clean
+  // The teacher's network sees latents under noise of these levels, over sigmaData; [0, 0] shows them clean.
+  discriminatorNoise: noiseRange.default([0.1, 1]),
   scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: weight.default(1e-3),
@@ -175,7 +177,8 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
 }
 type StudentInput = "noise" | "latent" | "draws" | "adversarialWeight" | "paired";
 
-const isAugmented = ({ augment, perceptualWeight }: Diffusion2ganSettings): boolean => augment && perceptualWeight > 0; // nothing else reads draws
+/** Whether a step needs draws: nothing but the perceptual distance reads them. */
+const isAugmented = ({ augment, perceptualWeight }: Diffusion2ganSettings): boolean => augment && perceptualWeight > 0;
 
 const OF_REAL = "real.";
 

@@ -1,5 +1,5 @@
 /**
- * pipeline ingest IMAGES --out LATENTS
+ * pipeline ingest IMAGES... --out LATENTS
  *
  * images | decode | encode | latent store
  */

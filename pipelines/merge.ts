@@ -1,5 +1,5 @@
 /**
- * pipeline merge STORES --out STORE
+ * pipeline merge STORES... --out STORE
  *
  * stores made apart | checked shards | one store
  */

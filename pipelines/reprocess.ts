@@ -1,5 +1,5 @@
 /**
- * pipeline reprocess STORE [IMAGES] --to NEW [--dry-run]
+ * pipeline reprocess STORE [IMAGES...] --to NEW [--dry-run]
  *
  * store | what the new settings leave as it is, and the rest made anew | another store
  */

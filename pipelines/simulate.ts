@@ -41,7 +41,8 @@ export async function simulate(options: {
   const { role, spec, sampler } = teacher.description;
   if (role !== "teacher" && sampler?.times !== "any") {
     throw new Failure(
-      `Cannot simulate ${options.teacher}: it holds a ${role} that is asked at fixed noise levels, not a network whose ODE can be solved. ` +
+      `Cannot simulate ${options.teacher}: it holds a ${role} that is asked at fixed noise levels, ` +
+        "not a network whose ODE can be solved. " +
         "Name a RUN of `pipeline pretrain teacher`.",
     );
   }

@@ -1,4 +1,8 @@
-/** variants x seeds | train | measure | table: which part of the method does how much, one command a question */
+/**
+ * pipeline study NAME --store STORE --teacher RUN --reference LATENTS --out FOLDER [--seeds N] [--only A,B]
+ *
+ * variants x seeds | train | measure | one table: which part of a method does how much
+ */
 import { join } from "node:path";
 import { obeyed } from "../data/scenes/read.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
@@ -107,7 +111,8 @@ export async function study(options: {
         const spent = durationInWords(secondsOf(placeOf(job), await readTimes(out)));
         const distance = numberInWords(Number(figures.frechetDistance.mean.toPrecision(4)));
         say(
-          `${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs done${await timesLeft(results)}`,
+          `${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs ` +
+            `done${await timesLeft(results)}`,
         );
         await writeReport({ folder: out, facts, command: options.command, ...found });
       } catch (error) {

@@ -104,7 +104,8 @@ function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }):
     const level = Math.log2(scale);
     if (Number.isInteger(level) && level < multipliers.length) return level;
     throw badUsage(
-      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${multipliers.length} levels has scales ${multipliers.map((_, i) => 2 ** i).join(", ")}; change the discriminator's scales`,
+      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${multipliers.length} levels has scales ` +
+        `${multipliers.map((_, i) => 2 ** i).join(", ")}; change the discriminator's scales`,
     );
   });
   const entrance = (scale: number, place: string, outputs: number): Entrance => ({

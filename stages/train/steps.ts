@@ -3,7 +3,6 @@ import type { Batch } from "../../methods/method.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Figures } from "../../schemas/figures.ts";
-import { numberInWords } from "../../schemas/words.ts";
 import type { Turn } from "../flow/mod.ts";
 import type { RunRecord } from "../runs/record.ts";
 import { selected } from "../runs/selection.ts";
@@ -32,9 +31,8 @@ export interface Parts {
 }
 
 /** Takes the batch's step. Throws a Failure where a figure is not finite. */
-export function steps({ training, trainer, context }: Parts): Turn<Batch, Step> {
-  const { name, out, job } = training;
-  const { steps: total, batch } = job.optimiser;
+export function steps({ training, trainer }: Parts): Turn<Batch, Step> {
+  const { out } = training;
   return async (item) => {
     const { step } = item;
     const figures = await trainer.step(item);
@@ -44,28 +42,20 @@ export function steps({ training, trainer, context }: Parts): Turn<Batch, Step> 
         `Cannot go on training ${out}: ${bad[0]} is ${bad[1]} at step ${step}. Lower the learning rate; the last checkpoint is sound.`,
       );
     }
-    const done = step + 1;
-    context.report({ type: "progress", stage: name, done, total, unit: "steps", values: { ...figures, samples: done * batch } });
-    return { done, figures };
+    return { done: step + 1, figures };
   };
 }
 
 /** Measures the EMA now and then; its weights are kept where it is the best so far. */
-export function measured({ training, trainer, progress, measuring, context }: Parts): Turn<Step, Step> {
-  const { name, method, job } = training;
+export function measured({ training, trainer, progress, measuring }: Parts): Turn<Step, Step> {
+  const { method, job } = training;
   return async (step) => {
     const { done } = step;
     if (!measuring || (done % measuring.every !== 0 && done !== job.optimiser.steps)) return { ...step, isLast: progress.isOver(done) };
     const figures = await measuring.measure(done);
     progress.selection = selected(progress.selection, { step: done, distance: figures.distance });
-    const { best: least } = progress.selection;
-    if (least?.step === done && measuring.keep === "best") progress.best = await trainer.read(method.makes, "average");
-    const words = least && least.step !== done ? `; the least was ${numberInWords(least.distance)} at step ${least.step}` : "";
-    context.report({
-      type: "note",
-      stage: name,
-      message: `online distance ${numberInWords(figures.distance)} at step ${done}${words}`,
-    });
+    const isBest = progress.selection.best?.step === done;
+    if (isBest && measuring.keep === "best") progress.best = await trainer.read(method.makes, "average");
     return { ...step, figures: { ...step.figures, ...figures }, isMeasured: true, isLast: progress.isOver(done) };
   };
 }
@@ -73,12 +63,14 @@ export function measured({ training, trainer, progress, measuring, context }: Pa
 /** Steps between two lines of metrics. */
 const LOG_EVERY = 10;
 
-/** Writes down what there is to tell: a line of metrics, a picture, the run page. */
-export function recorded({ training, trainer, record }: Parts): Turn<Step, Step> {
-  const { settings, method } = training;
+/** Reports the step, and writes down what there is to tell: a line of metrics, a picture, the run page. */
+export function recorded({ training, trainer, record, context }: Parts): Turn<Step, Step> {
+  const { name, settings, method, job } = training;
+  const { steps: total, batch } = job.optimiser;
   const isRare = (figures: Figures): boolean => (method.rare ?? []).some((name) => name in figures);
   return async (step) => {
     const { done, figures, isMeasured, isLast } = step;
+    context.report({ type: "progress", stage: name, done, total, unit: "steps", values: { ...figures, samples: done * batch } });
     if (done % LOG_EVERY === 0 || isMeasured || isLast || isRare(figures)) record.log({ step: done, ...figures });
     const isPictured = done % settings.pictureEvery === 0;
     if (isPictured || isLast) await pictured({ training, trainer, record }, done);

@@ -55,7 +55,10 @@ export async function create({ description, weights, batch, engine: where }: Cod
     },
     /** Raw latents [rows * h * w * c] -> pixels [rows * size * size * 3], rounded and clamped to 0..255. */
     decode: async (latents: Float32Array): Promise<Uint8Array> => {
-      const toBytes = (values: Float32Array): Uint8Array => Uint8Array.from(Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5)); // the clamped array rounds
+      const toBytes = (values: Float32Array): Uint8Array => {
+        const rounded = Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5); // this kind of array rounds and clamps
+        return Uint8Array.from(rounded);
+      };
       if (!functions) return toBytes(latents);
       decoder ??= compile("decode", latent, functions.decode);
       return toBytes(await inBatches(await decoder, latents, latent, image));

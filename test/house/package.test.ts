@@ -60,7 +60,7 @@ test(
 test("its run page is that of the checkout", async () => {
   const built = (await import(pathToFileURL(join(unpacked, "dist/stages/runs/page.js")).href)) as { runPage: typeof runPage };
   const state = { folder: "run", name: "train", state: "training", step: 5, steps: 8, batch: 4, rate: 2, time: new Date(0) } as const;
-  const page = { ...state, groups: [], history: [], findings: [], settings: "seed: 0\n" };
+  const page = { ...state, history: [], groups: [], findings: [], settings: "seed: 0\n" };
   assert.is(built.runPage(page), runPage(page));
   assert.match(runPage(page), /<style>\/\* The looks of run.html/);
 });

@@ -28,7 +28,7 @@ test("writes a text element at a tenth of a pixel", () => {
 test("the run page keeps the lines of the settings", () => {
   const state = { folder: "run", name: "train", state: "training", step: 5, steps: 8, batch: 4, rate: 2, time: new Date(0) } as const;
   assert.match(
-    runPage({ ...state, groups: [], history: [], findings: [], settings: "a: 1\nb: <2>\n" }),
+    runPage({ ...state, history: [], groups: [], findings: [], settings: "a: 1\nb: <2>\n" }),
     /<pre>a: 1\nb: &lt;2&gt;\n<\/pre>/,
   );
 });

@@ -198,7 +198,8 @@ test(
   "in the last part of the steps the discriminator counts for more, and only there",
   () =>
     inFolder(async (folder) => {
-      const settings = tinySettings({ train: { steps: 4, distanceEvery: 0, diffusion2gan: { adversarialStart: 0, r1Every: 1 } } }); // every step has a line
+      const diffusion2gan = { adversarialStart: 0, r1Every: 1 }; // every step has a line
+      const settings = tinySettings({ train: { steps: 4, distanceEvery: 0, diffusion2gan } });
       const { at, context } = await withTriples(folder, settings);
       const losses = async (out: string, diffusion2gan: object): Promise<number[]> => {
         const changed = withTrain(settings, { diffusion2gan });

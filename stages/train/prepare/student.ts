@@ -129,7 +129,8 @@ async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Se
   const perceptual = path && isWanted ? await readPerceptual(path) : undefined;
   if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {
     throw new Failure(
-      `Cannot compare latents of shape ${spec.shape} with ${path}: it was trained on shape ${perceptual.description.config.shape} (train.perceptual)`,
+      `Cannot compare latents of shape ${spec.shape} with ${path}: it was trained on shape ${perceptual.description.config.shape} ` +
+        "(train.perceptual)",
     );
   }
   const weights: Record<string, Weights> = { teacher: teacher.weights, ...(perceptual && { perceptual: perceptual.weights }) };
@@ -140,7 +141,8 @@ async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Se
 export function withoutPerceptual(method: string, { remedies = {} }: Needs): Failure {
   const remedy = remedies.perceptual === undefined ? "" : `, or ${remedies.perceptual}`;
   return badUsage(
-    `Cannot train by ${method} with these settings and no perceptual network: name a run of \`pretrain perceptual\` in train.perceptual${remedy}`,
+    `Cannot train by ${method} with these settings and no perceptual network: ` +
+      `name a run of \`pretrain perceptual\` in train.perceptual${remedy}`,
   );
 }
 
@@ -161,7 +163,8 @@ async function openImages(folder: string, { spec, statistics }: Denoiser["descri
   const store = await openLatentStore({ folder });
   if (String(store.manifest.shape) !== String(spec.shape)) {
     throw new Failure(
-      `Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ${spec.shape}. Name the store it was trained on (train.images).`,
+      `Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ` +
+        `${spec.shape}. Name the store it was trained on (train.images).`,
     );
   }
   checkClasses(store, spec);

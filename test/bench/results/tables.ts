@@ -128,7 +128,8 @@ export function madeText(record: ResultRecord): string {
 
 function comparedWords({ settings, reference, features, subjects }: EvaluationRecord): string {
   const seeds = Math.max(...subjects.flatMap(({ figures }) => figures.frechetDistance?.count ?? []));
-  const samples = `${grouped(settings.evaluate.count)} samples${seeds > 1 ? ` of each of ${seeds} seeds (± is the standard deviation over them)` : ""}`;
+  const repeated = seeds > 1 ? ` of each of ${seeds} seeds (± is the standard deviation over them)` : "";
+  const samples = `${grouped(settings.evaluate.count)} samples${repeated}`;
   const { name, dimension, resizeFilter } = features;
   const resized = resizeFilter === "none" ? "not resized" : `resized by a ${resizeFilter} filter`;
   const { solver, guidance } = settings.simulate;
@@ -139,7 +140,8 @@ function comparedWords({ settings, reference, features, subjects }: EvaluationRe
 }
 
 function machineWords({ processor, cores, memory, system, onestep, node, onnxruntime }: Machine): string {
-  return `${processor}, ${cores} core${cores === 1 ? "" : "s"}, ${memory}, ${system}; onestep ${onestep}, Node ${node}, ONNX Runtime ${onnxruntime}.`;
+  const hardware = `${processor}, ${cores} core${cores === 1 ? "" : "s"}, ${memory}, ${system}`;
+  return `${hardware}; onestep ${onestep}, Node ${node}, ONNX Runtime ${onnxruntime}.`;
 }
 
 function table(rows: readonly Record<string, string>[]): string {
