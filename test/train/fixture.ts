@@ -2,6 +2,9 @@
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ingest } from "../../pipelines/ingest.ts";
+import { pretrain } from "../../pipelines/pretrain.ts";
+import { simulate } from "../../pipelines/simulate.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { integers } from "../../schemas/numbers/philox.ts";
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
@@ -71,4 +74,15 @@ export async function contents(folder: string, ignore = /^$/): Promise<Record<st
     if (entry.isFile() && !ignore.test(name) && !CLOCKS.test(name)) files[name] = (await readFile(path)).toString("hex");
   }
   return files;
+}
+
+/** Latents, a teacher and its triples of the squares in `folder`, and a context for what follows. */
+export async function withTriples(folder: string, settings: Settings) {
+  const images = await writeSquares(folder);
+  const at = (name: string): string => join(folder, name);
+  const { context } = recordingContext();
+  await ingest({ images: [images], out: at("latents"), settings, context });
+  await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
+  await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
+  return { at, context };
 }

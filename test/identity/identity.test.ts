@@ -1,0 +1,85 @@
+/**
+ * Students, networks and stores have the bytes they had before methods and families got a house of their own: fingerprints
+ * that the code of commit 0ec94d6 made, on processors of one kind. On others products round otherwise, and nothing is compared.
+ *
+ * Smoke runs always; ONESTEP_IDENTITY=all adds 200 steps of the preset tiny (2 minutes) and the demo (6 minutes).
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execute } from "../../bin/cli.mts";
+import { writeSceneZip } from "../../data/scenes/build.ts";
+import { machine } from "../../stages/doctor/machine.ts";
+import { assert, suite } from "../harness.ts";
+import { inFolder } from "../train/fixture.ts";
+import { fingerprints, summarised } from "./prints.ts";
+
+const test = suite("identity");
+
+interface Job {
+  /** Seconds it may take. */
+  seconds: number;
+  words: string[];
+  /** Whether it runs on the built-in pictures that this test draws; the demo draws its own. */
+  hasImages: boolean;
+}
+
+const features = ["train.distanceFeatures=builtin", "evaluate.features=builtin"];
+const jobs: Record<string, Job> = {
+  smoke: { seconds: 240, hasImages: true, words: ["--preset", "smoke", ...settings(["network.condition=caption", ...features])] },
+  tiny: {
+    seconds: 900,
+    hasImages: true,
+    words: [
+      ...["--preset", "tiny"],
+      ...settings(["network.condition=caption", "pretrain.teacher.steps=40", "pretrain.perceptual.steps=40", "simulate.count=512"]),
+      ...settings(["train.steps=200", "train.diffusion2gan.adversarialStart=100", ...features]),
+    ],
+  },
+  demo: { seconds: 1800, hasImages: false, words: settings(features) },
+};
+
+function settings(values: string[]): string[] {
+  return values.flatMap((value) => ["--set", value]);
+}
+
+const kept = JSON.parse(await readFile(new URL("./fingerprints.json", import.meta.url), "utf8")) as {
+  processor: string;
+  onnxruntime: string;
+  node: string;
+  jobs: Record<string, Record<string, string>>;
+};
+const { processor, onnxruntime, node } = machine();
+const here = { processor, onnxruntime, node: node.split(".")[0] };
+const isAlike = here.processor === kept.processor && here.onnxruntime === kept.onnxruntime && here.node === kept.node;
+
+for (const [name, { seconds, words, hasImages }] of Object.entries(jobs)) {
+  if (name !== "smoke" && process.env.ONESTEP_IDENTITY !== "all") {
+    test.skip(`${name} makes the bytes it made before`, "slow; ONESTEP_IDENTITY=all runs it");
+    continue;
+  }
+  if (!isAlike) {
+    test.skip(
+      `${name} makes the bytes it made before`,
+      `the fingerprints are of ${kept.processor}, onnxruntime ${kept.onnxruntime}, Node ${kept.node}`,
+    );
+    continue;
+  }
+  test(
+    `${name} makes the bytes it made before`,
+    () =>
+      inFolder(async (folder) => {
+        const out = join(folder, name);
+        const images = join(folder, "scenes.zip");
+        if (hasImages) await writeSceneZip({ path: images, count: 96, seed: 0 });
+        let said = "";
+        const quiet = { out: () => {}, err: (text: string) => void (said += text), signal: new AbortController().signal };
+        const outside = { ...quiet, terminal: false, colour: false, columns: () => 100 };
+        const code = await execute(["run", ...(hasImages ? [images] : []), ...words, "--out", out, "--quiet"], outside);
+        assert.is(code, 0, said);
+        assert.equal(summarised(await fingerprints(out)), kept.jobs[name]);
+      }),
+    { seconds },
+  );
+}
+
+test.run();
