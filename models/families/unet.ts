@@ -148,7 +148,7 @@ export const unet = {
   conditions: ({ width, conditional }) => (conditional ? { vector: [width] } : {}),
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
-    attention: /\.attention\./,
+    attention: /^(encoder|middle|decoder)\..*\.attention\./,
     conv: /^in\.|\.conv[01]\.|\.shortcut\.|^final\.out\./,
     norm: /\.norm\d?\./,
     modulation: /\.modulation\./,
