@@ -45,7 +45,8 @@ export function createCritic(options: {
   const condition = conditionWidth(spec);
   return {
     init: (teacher, seed) => ({
-      ...(config ? initDiscriminator({ config, teacherWeights: teacher, seed }) : encoderWeights(spec, teacher)), // heads without a trunk start from the teacher's condition embedding too
+      // Heads without a trunk start from the teacher's condition embedding too.
+      ...(config ? initDiscriminator({ config, teacherWeights: teacher, seed }) : encoderWeights(spec, teacher)),
       ...(features && initProjected({ config: features, width: HEAD_WIDTH, condition, seed })),
     }),
     logits: (parameters, { x, noise, paired, given, disturbance }, read) => {

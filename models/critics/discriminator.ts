@@ -67,7 +67,8 @@ export function initDiscriminator(options: { config: DiscriminatorConfig; teache
   }
   if (!teacherWeights[first]) {
     throw new Failure(
-      `Cannot start the discriminator from this teacher: its weights lack "${first}" of a ${config.spec.network.kind}; give the run of the teacher that made the store`,
+      `Cannot start the discriminator from this teacher: its weights lack "${first}" of a ${config.spec.network.kind}; ` +
+        "give the run of the teacher that made the store",
     );
   }
   const used = Object.entries(teacherWeights).filter(([name]) => uses(name));

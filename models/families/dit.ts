@@ -111,7 +111,8 @@ function trunkOf(config: DitConfig, { depth, scales }: { depth: number; scales: 
   const impossible = scales.find((scale) => rows % scale !== 0 || columns % scale !== 0);
   if (impossible !== undefined) {
     throw badUsage(
-      `Cannot shrink a token grid of ${rows}x${columns} by ${impossible} in the discriminator: every one of its scales must divide the latent's side over network.patch`,
+      `Cannot shrink a token grid of ${rows}x${columns} by ${impossible} in the discriminator: ` +
+        "every one of its scales must divide the latent's side over network.patch",
     );
   }
   const blocks = Math.min(depth, config.depth);

@@ -43,7 +43,8 @@ export function layOut({ shape, width, multipliers, depth, attentionLevels, head
   const deepest = multipliers.length - 1;
   if (h % 2 ** deepest !== 0 || w % 2 ** deepest !== 0) {
     throw badUsage(
-      `Cannot build a U-Net of ${multipliers.length} levels on latents of ${h}x${w}: network.multipliers may have as many entries as the side can be halved without remainder, plus one`,
+      `Cannot build a U-Net of ${multipliers.length} levels on latents of ${h}x${w}: ` +
+        "network.multipliers may have as many entries as the side can be halved without remainder, plus one",
     );
   }
   const channels = (level: number) => width * (multipliers[level] as number);
