@@ -75,7 +75,16 @@ function addTensor(hash: Hash, name: string, { shape, data }: Weights[string]): 
   hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }
 
-/** A deep copy, e.g. the start of an exponential moving average. */
+/**
+ * A deep copy, e.g. the start of an exponential moving average.
+ *
+ * @example
+ * import { copyWeights } from "onestep/engine/weights";
+ * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
+ * const copy = copyWeights(weights);
+ * copy.bias?.data.fill(0);
+ * assert.deepEqual(weights.bias.data, Float32Array.of(1, 2));
+ */
 export function copyWeights(weights: Weights): Weights {
   const copies = Object.entries(weights).map(([name, { shape, data }]) => [name, { shape: [...shape], data: data.slice() }]);
   return Object.fromEntries(copies);

@@ -6,6 +6,7 @@
 import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { plannedShape } from "../models/codecs/codecs.ts";
+import { methodFor, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -114,5 +115,6 @@ async function project({
 
 /** Of the latents these settings lead to; an autoencoder that is not there yet is taken as `pretrain` would make it. */
 async function shapeOf(settings: Settings): Promise<readonly number[]> {
-  return plannedShape(settings) ?? (await openCodec(settings)).description.shape;
+  const planned = plannedShape(settings, (method) => ownSettings(methodFor(method), settings.pretrain[method]));
+  return planned ?? (await openCodec(settings)).description.shape;
 }

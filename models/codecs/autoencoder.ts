@@ -26,11 +26,8 @@ const autoencoderSchema = z.strictObject({
 
 export type AutoencoderConfig = z.infer<typeof autoencoderSchema>;
 
-/** What methods/autoencoder.ts declares. */
-type OwnSettings = Pick<AutoencoderConfig, "channels" | "downsample" | "width" | "perceptualWeight" | "boundWeight">;
-
 /** The autoencoder that the settings of `pretrain autoencoder` describe. */
-export function autoencoderConfig(settings: OwnSettings): AutoencoderConfig {
+export function autoencoderConfig(settings: Omit<AutoencoderConfig, "limit" | "noise">): AutoencoderConfig {
   const { channels, downsample, width, perceptualWeight, boundWeight } = settings;
   return { channels, downsample, width, limit: 3, noise: 0.1, perceptualWeight, boundWeight };
 }
@@ -136,5 +133,5 @@ export const autoencoder = {
     }
     return { description: { ...description, imageSize, shape: latentShape(description.config as AutoencoderConfig, imageSize) }, weights };
   },
-  planned: ({ images, pretrain }) => latentShape(autoencoderConfig(pretrain.autoencoder as unknown as OwnSettings), images.size),
+  planned: { by: "autoencoder", shape: (own, imageSize) => latentShape(autoencoderConfig(own as AutoencoderConfig), imageSize) },
 } satisfies CodecKind<AutoencoderConfig>;

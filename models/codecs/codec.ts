@@ -6,7 +6,6 @@ import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
-import type { Settings } from "../../schemas/settings.ts";
 import type { Parameters } from "../layers.ts";
 
 /** What codec.json says of every codec; a codec with a network adds its config. */
@@ -42,8 +41,8 @@ export interface CodecKind<C = never> {
    * Failure where files are missing or the size does not divide.
    */
   open: (options: { path?: string; imageSize: number; read: (folder: string) => Promise<Codec> }) => Promise<Codec>;
-  /** Where `pretrain` can make it: the latent shape that these settings would give. */
-  planned?: (settings: Pick<Settings, "images" | "pretrain">) => CodecDescription["shape"];
+  /** Where a method can train it: which one, and the latent shape that the method's own settings would give. */
+  planned?: { by: "autoencoder"; shape: (own: unknown, imageSize: number) => CodecDescription["shape"] };
 }
 
 const size = z.int().positive();

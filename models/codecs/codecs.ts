@@ -77,7 +77,11 @@ export function isYetToTrain({ kind, path }: Pick<Settings["encoder"], "kind" | 
   return codecOf(kind).planned !== undefined && !path;
 }
 
-/** Latent shape [height, width, channels] of a codec that is yet to be trained with these settings. */
-export function plannedShape(settings: Pick<Settings, "encoder" | "images" | "pretrain">): CodecDescription["shape"] | undefined {
-  return isYetToTrain(settings.encoder) ? codecOf(settings.encoder.kind).planned?.(settings) : undefined;
+/** Latent shape [height, width, channels] of a codec that is yet to be trained, by the method whose own settings `settingsOf` knows. */
+export function plannedShape(
+  { encoder, images }: Pick<Settings, "encoder" | "images">,
+  settingsOf: (method: "autoencoder") => unknown,
+): CodecDescription["shape"] | undefined {
+  const { planned } = codecOf(encoder.kind);
+  return planned && isYetToTrain(encoder) ? planned.shape(settingsOf(planned.by), images.size) : undefined;
 }

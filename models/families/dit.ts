@@ -158,7 +158,7 @@ export const dit = {
   groups: () => ({
     attention: /^blocks\.\d+\.attention\./,
     mlp: /^blocks\.\d+\.(up|down)\./,
-    modulation: /\.modulation\./,
+    modulation: /^(blocks\.\d+|final)\.modulation\./,
     embedding: /^(patch|position|noise)\b/,
     output: /^final\.out\./,
   }),

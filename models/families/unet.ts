@@ -103,9 +103,10 @@ function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }):
   const levels = [...new Set(scales)].map((scale) => {
     const level = Math.log2(scale);
     if (Number.isInteger(level) && level < multipliers.length) return level;
+    const possible = multipliers.map((_, i) => 2 ** i).join(", ");
     throw badUsage(
-      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${multipliers.length} levels has scales ` +
-        `${multipliers.map((_, i) => 2 ** i).join(", ")}; change the discriminator's scales`,
+      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${multipliers.length} levels has scales ${possible}; ` +
+        "change the discriminator's scales",
     );
   });
   const entrance = (scale: number, place: string, outputs: number): Entrance => ({
@@ -149,7 +150,7 @@ export const unet = {
   conditions: ({ width, conditional }) => (conditional ? { vector: [width] } : {}),
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
-    attention: /\.attention\./,
+    attention: /^(encoder|middle|decoder)\..*\.attention\./,
     conv: /^in\.|\.conv[01]\.|\.shortcut\.|^final\.out\./,
     norm: /\.norm\d?\./,
     modulation: /\.modulation\./,

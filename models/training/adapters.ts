@@ -104,10 +104,7 @@ export function merge({ trained, frozen, adapter }: Adapted<Weights> & { adapter
   return shifted({ weights: frozen, trained, scale: adapter.lora.alpha / adapter.lora.rank });
 }
 
-/**
- * What was frozen, from merged weights and what was trained: the inverse of {@link merge} up to rounding (1e-6 of a
- * kernel's largest value).
- */
+/** What was frozen, from merged weights and what was trained: {@link merge} undone, up to rounding (1e-6 of a kernel's largest value). */
 export function unmerge({ merged, trained, adapter }: { merged: Weights; trained: Weights; adapter: Adapter }): Weights {
   if (adapter === "all") return {};
   if ("only" in adapter) return Object.fromEntries(Object.entries(merged).filter(([name]) => !trained[name]));
