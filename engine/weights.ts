@@ -37,10 +37,22 @@ export async function inMemory(weights: FrozenWeights): Promise<Weights> {
   return read;
 }
 
-/** How many elements a shape has. */
+/**
+ * How many elements a shape has.
+ *
+ * @example
+ * import { elements } from "onestep/engine/weights";
+ * assert.equal(elements([4, 3, 2]), 24);
+ */
 export const elements = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
 
-/** How many numbers the weights hold. */
+/**
+ * How many numbers the weights hold.
+ *
+ * @example
+ * import { countWeights } from "onestep/engine/weights";
+ * assert.equal(countWeights({ kernel: { shape: [3, 4] }, bias: { shape: [4] } }), 16);
+ */
 export function countWeights(weights: Shapes): number {
   return Object.values(weights).reduce((sum, { shape }) => sum + elements(shape), 0);
 }
@@ -75,7 +87,16 @@ function addTensor(hash: Hash, name: string, { shape, data }: Weights[string]): 
   hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }
 
-/** A deep copy, e.g. the start of an exponential moving average. */
+/**
+ * A deep copy, e.g. the start of an exponential moving average.
+ *
+ * @example
+ * import { copyWeights } from "onestep/engine/weights";
+ * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
+ * const copy = copyWeights(weights);
+ * copy.bias!.data.fill(0);
+ * assert.deepEqual(weights.bias.data, Float32Array.of(1, 2));
+ */
 export function copyWeights(weights: Weights): Weights {
   const copies = Object.entries(weights).map(([name, { shape, data }]) => [name, { shape: [...shape], data: data.slice() }]);
   return Object.fromEntries(copies);
