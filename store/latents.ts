@@ -1,5 +1,5 @@
 /** The latent store: encoded images with their names, labels and captions. */
-import type { Draft, LatentManifest } from "../schemas/store.ts";
+import type { Draft, LatentManifest } from "../schemas/manifest.ts";
 import { Failure } from "../schemas/failure.ts";
 import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";

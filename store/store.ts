@@ -8,7 +8,15 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { differences, fingerprint, type Manifest, manifestText, parseManifest, storeVersion, upgradedManifest } from "../schemas/store.ts";
+import {
+  differences,
+  fingerprint,
+  type Manifest,
+  manifestText,
+  parseManifest,
+  storeVersion,
+  upgradedManifest,
+} from "../schemas/manifest.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
 import { readJournal } from "./journal.ts";

@@ -1,6 +1,6 @@
 /** The triple store: (noise, latent, condition), what the teacher makes of each noise. */
 import { normals } from "../schemas/numbers/philox.ts";
-import type { Draft, TripleManifest } from "../schemas/store.ts";
+import type { Draft, TripleManifest } from "../schemas/manifest.ts";
 import { Failure } from "../schemas/failure.ts";
 import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
