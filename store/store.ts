@@ -73,6 +73,17 @@ export async function openStore(options: { folder: string }): Promise<Store> {
 }
 
 /**
+ * Opens a store of one kind; `maker` is the command that writes such folders. Throws a Failure where the folder holds another
+ * kind, or none.
+ */
+export async function openStoreOf<M extends Manifest>(options: { folder: string; kind: M["kind"]; maker: string }): Promise<Store<M>> {
+  const { folder, kind, maker } = options;
+  const store = await openStore({ folder });
+  if (store.manifest.kind === kind) return store as Store<M>;
+  throw new Failure(`Cannot read ${kind} from ${folder}: it is a store of ${store.manifest.kind}. Name the folder that ${maker} wrote.`);
+}
+
+/**
  * The shards that have no file yet, ascending.
  *
  * @example
