@@ -1,7 +1,8 @@
 // Entry of a compute worker. Where Node cannot strip types by itself, tsx does, and must be registered in each thread.
 import { parentPort, workerData } from "node:worker_threads";
 
-if (workerData.module.endsWith(".ts") && !process.features.typescript) (await import("tsx/esm/api")).register();
+const hasTypes = [workerData.module, workerData.transferables].some((href) => href.endsWith(".ts"));
+if (hasTypes && !process.features.typescript) (await import("tsx/esm/api")).register();
 const { transferables } = await import(workerData.transferables);
 const { create } = await import(workerData.module);
 

@@ -98,7 +98,11 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   // In the published package everything is built JavaScript, this file too.
   const href = import.meta.url.endsWith(".ts") ? module.href : module.href.replace(/\.ts$/, ".js");
   const worker = new Worker(entry, {
-    workerData: { module: href, options: options.options, transferables: new URL(`./transferables${extname(href)}`, import.meta.url).href },
+    workerData: {
+      module: href,
+      options: options.options,
+      transferables: new URL(`./transferables${extname(import.meta.url)}`, import.meta.url).href,
+    },
     ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
   });
   const waiting: Call[] = [];

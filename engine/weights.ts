@@ -37,10 +37,22 @@ export async function inMemory(weights: FrozenWeights): Promise<Weights> {
   return read;
 }
 
-/** How many elements a shape has. */
+/**
+ * How many elements a shape has.
+ *
+ * @example
+ * import { elements } from "onestep/engine/weights";
+ * assert.equal(elements([4, 3, 2]), 24);
+ */
 export const elements = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
 
-/** How many numbers the weights hold. */
+/**
+ * How many numbers the weights hold.
+ *
+ * @example
+ * import { countWeights } from "onestep/engine/weights";
+ * assert.equal(countWeights({ kernel: { shape: [3, 4] }, bias: { shape: [4] } }), 16);
+ */
 export function countWeights(weights: Shapes): number {
   return Object.values(weights).reduce((sum, { shape }) => sum + elements(shape), 0);
 }

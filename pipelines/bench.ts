@@ -10,7 +10,7 @@ import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { type BenchProgram, benchPrograms } from "../stages/bench/programs.ts";
-import { timeStoreAndBare } from "../stages/bench/store.ts";
+import { timeStoreAndBare } from "../stages/bench/store-speed.ts";
 import { timeProgram } from "../stages/bench/time.ts";
 import { machine } from "../stages/doctor/machine.ts";
 import { probe } from "../stages/doctor/probe.ts";

@@ -7,7 +7,7 @@ import type { Context } from "../schemas/events.ts";
 import { version } from "../schemas/package.ts";
 import type { CodecDescription } from "../models/codecs/codecs.ts";
 import type { Settings } from "../schemas/settings.ts";
-import type { LatentManifest } from "../schemas/store.ts";
+import type { LatentManifest } from "../schemas/manifest.ts";
 import { latentSettings, writeCompanions } from "../stages/runs/store-settings.ts";
 import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode/encode.ts";
 import type { CodecWorker } from "../stages/workers/codec.ts";

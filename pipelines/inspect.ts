@@ -18,7 +18,7 @@ import { serveReport } from "../stages/inspect/report/serve.ts";
 import { captionOf, idOf, type Selected, selectRows } from "../stages/inspect/rows.ts";
 import { describeRun } from "../stages/inspect/run.ts";
 import { answerSql } from "../stages/inspect/sql.ts";
-import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/store.ts";
+import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/facts.ts";
 import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
 import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
 import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";

@@ -9,7 +9,7 @@ import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { differingKeys, type LatentManifest, type TripleManifest } from "../schemas/store.ts";
+import { differingKeys, type LatentManifest, type TripleManifest } from "../schemas/manifest.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
 import { latentSettings, tripleSettings, writeCompanions } from "../stages/runs/store-settings.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";

@@ -1,4 +1,4 @@
-import type { Manifest } from "../schemas/store.ts";
+import type { Manifest } from "../schemas/manifest.ts";
 import { Failure } from "../schemas/failure.ts";
 import { waitForShard } from "./follow.ts";
 import { type Block, blocksOf, type OrderSettings, rowOrder } from "./order.ts";

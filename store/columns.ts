@@ -1,4 +1,4 @@
-import type { Manifest } from "../schemas/store.ts";
+import type { Manifest } from "../schemas/manifest.ts";
 import type { Column } from "./stored-rows.ts";
 
 /** A row of a latent store: one encoded image. */

@@ -20,7 +20,17 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
   return hash.digest("hex");
 }
 
-/** sha256 (hex) of bytes that come in pieces, a file's from `createReadStream`, say; others have the thread between two. */
+/**
+ * sha256 (hex) of bytes that come in pieces, a file's from `createReadStream`, say; others have the thread between two.
+ *
+ * @example
+ * import { sha256, sha256Pieces } from "onestep/store/hash";
+ * async function* pieces() {
+ *   yield Uint8Array.of(1, 2);
+ *   yield Uint8Array.of(3);
+ * }
+ * assert.equal(await sha256Pieces(pieces()), await sha256(Uint8Array.of(1, 2, 3)));
+ */
 export async function sha256Pieces(pieces: AsyncIterable<Uint8Array>): Promise<string> {
   const hash = createHash("sha256");
   for await (const piece of pieces) {

@@ -1,11 +1,10 @@
 /** The latent store: encoded images with their names, labels and captions. */
-import type { Draft, LatentManifest } from "../schemas/store.ts";
-import { Failure } from "../schemas/failure.ts";
+import type { Draft, LatentManifest } from "../schemas/manifest.ts";
 import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
 import type { LatentRow } from "./columns.ts";
 import { normalise, type Statistics } from "./statistics.ts";
-import { createStore, openStore, readShard, type Store } from "./store.ts";
+import { createStore, openStoreOf, readShard, type Store } from "./store.ts";
 
 export interface LatentBatch {
   step: number;
@@ -44,12 +43,8 @@ export function createLatentStore(options: {
  * assert.equal((await openLatentStore({ folder: latents.folder })).manifest.entries, 50);
  * await assert.rejects(openLatentStore({ folder: triples.folder }), /it is a store of triples/);
  */
-export async function openLatentStore(options: { folder: string }): Promise<Store<LatentManifest>> {
-  const store = await openStore(options);
-  if (store.manifest.kind === "latents") return store as Store<LatentManifest>;
-  throw new Failure(
-    `Cannot read latents from ${options.folder}: it is a store of ${store.manifest.kind}. Name the folder that ingest wrote.`,
-  );
+export function openLatentStore(options: { folder: string }): Promise<Store<LatentManifest>> {
+  return openStoreOf<LatentManifest>({ ...options, kind: "latents", maker: "ingest" });
 }
 
 /**

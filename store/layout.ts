@@ -1,6 +1,6 @@
 /** Where things stand in a store, and what is known of it while it is open. */
 import { join } from "node:path";
-import type { Manifest } from "../schemas/store.ts";
+import type { Manifest } from "../schemas/manifest.ts";
 import type { LatentRow, TripleRow } from "./columns.ts";
 import type { FailedRow, JournalEntry } from "./journal.ts";
 import type { Column } from "./stored-rows.ts";

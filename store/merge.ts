@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { differences } from "../schemas/store.ts";
+import { differences } from "../schemas/manifest.ts";
 import { namesIn, writeAtomic } from "./atomic.ts";
 import { companions, examineCompanions } from "./checksums.ts";
 import { sha256 } from "./hash.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Failure } from "../schemas/failure.ts";
-import type { Manifest } from "../schemas/store.ts";
+import type { Manifest } from "../schemas/manifest.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, readJournal } from "./journal.ts";
 import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";

@@ -8,7 +8,15 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { differences, fingerprint, type Manifest, manifestText, parseManifest, storeVersion, upgradedManifest } from "../schemas/store.ts";
+import {
+  differences,
+  fingerprint,
+  type Manifest,
+  manifestText,
+  parseManifest,
+  storeVersion,
+  upgradedManifest,
+} from "../schemas/manifest.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
 import { readJournal } from "./journal.ts";
@@ -62,6 +70,17 @@ export async function openStore(options: { folder: string }): Promise<Store> {
   const found = await readManifest(folder);
   if (!found) throw new Failure(`Cannot open the store ${folder}: it has no store.json. Name the folder that \`--out\` named.`);
   return handle(folder, found.manifest, found.fingerprint);
+}
+
+/**
+ * Opens a store of one kind; `maker` is the command that writes such folders. Throws a Failure where the folder holds another
+ * kind, or none.
+ */
+export async function openStoreOf<M extends Manifest>(options: { folder: string; kind: M["kind"]; maker: string }): Promise<Store<M>> {
+  const { folder, kind, maker } = options;
+  const store = await openStore({ folder });
+  if (store.manifest.kind === kind) return store as Store<M>;
+  throw new Failure(`Cannot read ${kind} from ${folder}: it is a store of ${store.manifest.kind}. Name the folder that ${maker} wrote.`);
 }
 
 /**

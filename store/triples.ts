@@ -1,12 +1,11 @@
 /** The triple store: (noise, latent, condition), what the teacher makes of each noise. */
 import { normals } from "../schemas/numbers/philox.ts";
-import type { Draft, TripleManifest } from "../schemas/store.ts";
-import { Failure } from "../schemas/failure.ts";
+import type { Draft, TripleManifest } from "../schemas/manifest.ts";
 import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
 import type { TripleRow } from "./columns.ts";
 import { stacked } from "./latents.ts";
-import { createStore, openStore, readShard, type Store } from "./store.ts";
+import { createStore, openStoreOf, readShard, type Store } from "./store.ts";
 
 export interface TripleBatch {
   step: number;
@@ -45,12 +44,8 @@ export function createTripleStore(options: {
  * import { openTripleStore } from "onestep/store/triples";
  * assert.equal((await openTripleStore({ folder: triples.folder })).manifest.solver.steps, 18);
  */
-export async function openTripleStore(options: { folder: string }): Promise<Store<TripleManifest>> {
-  const store = await openStore(options);
-  if (store.manifest.kind === "triples") return store as Store<TripleManifest>;
-  throw new Failure(
-    `Cannot read triples from ${options.folder}: it is a store of ${store.manifest.kind}. Name the folder that simulate wrote.`,
-  );
+export function openTripleStore(options: { folder: string }): Promise<Store<TripleManifest>> {
+  return openStoreOf<TripleManifest>({ ...options, kind: "triples", maker: "simulate" });
 }
 
 /**

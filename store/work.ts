@@ -1,6 +1,6 @@
 /** What a command that makes a store has to make: shards that are missing, damaged or to be tried again, in its share. */
 import type { PipelineEvent } from "../schemas/events.ts";
-import type { Manifest } from "../schemas/store.ts";
+import type { Manifest } from "../schemas/manifest.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { readJournal } from "./journal.ts";
 import { journalPath } from "./layout.ts";

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { Failure } from "../schemas/failure.ts";
-import { type Manifest, storeVersion } from "../schemas/store.ts";
+import { type Manifest, storeVersion } from "../schemas/manifest.ts";
 import { appendLine, writeAtomic } from "./atomic.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";

@@ -22,13 +22,16 @@ import type { SimulateSettings } from "../../schemas/settings.ts";
 /** How to integrate: `steps` 1 is a single evaluation at sigmaMax, whatever the solver. */
 export type SamplerPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance">;
 
+/** What a one-step student is sampled by. */
+export const ONE_STEP: SamplerPlan = { solver: "euler", steps: 1, guidance: 1 };
+
 /**
  * How a model is sampled: as its model.json says, or by any solver where that leaves it open. A student whose model.json
  * says nothing is asked once.
  */
 export function planOf({ role, sampler }: Pick<DenoiserDescription, "role" | "sampler">, solver: SamplerPlan): SamplerPlan {
   if (sampler && sampler.times !== "any") return { solver: "euler", steps: sampler.times.length, guidance: sampler.guidance };
-  return !sampler && role === "student" ? { solver: "euler", steps: 1, guidance: 1 } : solver;
+  return !sampler && role === "student" ? ONE_STEP : solver;
 }
 
 export interface SamplingOptions {

@@ -13,3 +13,6 @@ const families: Readonly<Record<DenoiserSpec["network"]["kind"], (spec: Denoiser
 export function familyOf(spec: DenoiserSpec): BoundFamily {
   return families[spec.network.kind](spec);
 }
+
+/** The names of all families. */
+export const familyNames: readonly string[] = Object.keys(families);

@@ -11,7 +11,7 @@ import { createInitialiser } from "../../models/initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
 import { unknownName } from "../../schemas/nearest.ts";
-import { createSampling } from "../../models/diffusion/sampling.ts";
+import { createSampling, ONE_STEP } from "../../models/diffusion/sampling.ts";
 import { createTraining } from "../../models/training/training.ts";
 
 /** Runs once and answers the numbers among the outputs: a training step's loss and metrics. */
@@ -128,7 +128,7 @@ export async function ditSample(engine: Engine, { batch = 16, depth = 4, width =
     vocabulary: 0,
   };
   const network = engine.constants("network", initDenoiser(spec, 0));
-  const { sample } = await createSampling({ engine, spec, network, plan: { solver: "euler", steps: 1, guidance: 1 }, batch });
+  const { sample } = await createSampling({ engine, spec, network, plan: ONE_STEP, batch });
   const noise = normals({ seed: 1, stream: "noise", length: batch * side * side * 4 });
   const label = Int32Array.from({ length: batch }, (_, row) => row % 10);
   return async () => {

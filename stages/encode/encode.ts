@@ -5,7 +5,7 @@ import type { PipelineEvent } from "../../schemas/events.ts";
 import type { ImageSample, Rejected } from "../../schemas/images.ts";
 import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Draft, LatentManifest } from "../../schemas/store.ts";
+import type { Draft, LatentManifest } from "../../schemas/manifest.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { stage } from "../flow/mod.ts";
 import type { ImageSource } from "../ingest/images.ts";

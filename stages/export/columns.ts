@@ -1,6 +1,6 @@
 /** The rows of a shard turned into columns, as the exports write them. */
 import { toHalf } from "../../schemas/numbers/half.ts";
-import type { Manifest } from "../../schemas/store.ts";
+import type { Manifest } from "../../schemas/manifest.ts";
 import type { LatentRow, TripleRow } from "../../store/columns.ts";
 import { noiseOf } from "../../store/triples.ts";
 

@@ -1,10 +1,10 @@
 /** What two stores differ in: settings, rows by id, and how far their latents have drifted apart. */
-import { differingKeys } from "../../schemas/store.ts";
+import { differingKeys } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { statisticsOf } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
 import { idOf, rowsInOrder, type StoreRow } from "./rows.ts";
-import type { Facts } from "./store.ts";
+import type { Facts } from "./facts.ts";
 import { surveyShards } from "./survey.ts";
 
 export interface Difference {

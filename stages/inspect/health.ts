@@ -1,7 +1,7 @@
 /** What is unusual in a store, in words: each hint says what was seen, against what, and what to do. */
 import { isPixels } from "../../models/codecs/codecs.ts";
 import { numberInWords } from "../../schemas/words.ts";
-import type { Manifest } from "../../schemas/store.ts";
+import type { Manifest } from "../../schemas/manifest.ts";
 import type { Spread } from "./spread.ts";
 import type { Survey } from "./survey.ts";
 

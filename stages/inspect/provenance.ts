@@ -6,7 +6,7 @@ import { fromHalf, toHalf } from "../../schemas/numbers/half.ts";
 import type { Context } from "../../schemas/events.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
 import { type Denoiser, readDenoiser } from "../runs/model.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
@@ -16,7 +16,7 @@ import { idRange, openStore, readShard, type Store } from "../../store/store.ts"
 import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
 import { rowOfId } from "./rows.ts";
-import { type Facts, rowFacts } from "./store.ts";
+import { type Facts, rowFacts } from "./facts.ts";
 import { startSampler } from "../workers/start-sampler.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** How the values of a tensor column spread, channel by channel. */
-import type { Manifest } from "../../schemas/store.ts";
+import type { Manifest } from "../../schemas/manifest.ts";
 import { createSums, type Statistics, statisticsOf } from "../../store/statistics.ts";
 import { noiseOf } from "../../store/triples.ts";
 

@@ -1,7 +1,7 @@
 /** The conditions of `--where`: comparisons as in SQL over the columns that are no tensors. */
 import { badUsage } from "../../schemas/failure.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
-import type { Manifest } from "../../schemas/store.ts";
+import type { Manifest } from "../../schemas/manifest.ts";
 
 export type Scalars = Record<string, number | bigint | string | null | undefined>;
 

@@ -2,7 +2,7 @@ import { writeAtomic } from "../../store/atomic.ts";
 import type { Picture } from "../../schemas/images.ts";
 import { layOut, paste } from "./grid.ts";
 import { sharp } from "../../schemas/sharp.ts";
-import { captionLines, labelWidthOf, lineHeight, overlay, wrap } from "./words.ts";
+import { captionLines, labelWidthOf, lineHeight, overlay, wrap } from "./lettering.ts";
 
 /**
  * Writes pictures of one size as a PNG sheet, row by row, visible only when complete. Pictures keep their pixels;

@@ -1,4 +1,4 @@
-import type { TripleManifest } from "../../schemas/store.ts";
+import type { TripleManifest } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { RowCondition, RowConditions } from "../simulate/row-conditions.ts";
 import type { Store } from "../../store/store.ts";

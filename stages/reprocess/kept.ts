@@ -1,5 +1,5 @@
 /** Rows of a store that another store, or the same shard made again, may take over as they are. */
-import type { TripleManifest } from "../../schemas/store.ts";
+import type { TripleManifest } from "../../schemas/manifest.ts";
 import type { RowCondition } from "../simulate/row-conditions.ts";
 import type { Kept } from "../simulate/simulate.ts";
 import { idRange, readFailures, readShard, type Store } from "../../store/store.ts";

@@ -1,4 +1,4 @@
-import type { LatentManifest } from "../../schemas/store.ts";
+import type { LatentManifest } from "../../schemas/manifest.ts";
 import type { LatentShard } from "../encode/encode.ts";
 import type { LatentRow } from "../../store/columns.ts";
 import type { FailedRow } from "../../store/journal.ts";

@@ -1,5 +1,5 @@
 /** What of a triple store a store of other settings may take over, row by row, and what must be simulated for it. */
-import { differingKeys, type TripleManifest } from "../../schemas/store.ts";
+import { differingKeys, type TripleManifest } from "../../schemas/manifest.ts";
 import { batchOf } from "../simulate/fill-triples.ts";
 import { idRange, type Store } from "../../store/store.ts";
 

@@ -2,7 +2,7 @@
 import type { Compute } from "../../engine/compute.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { TripleManifest } from "../../schemas/store.ts";
+import type { TripleManifest } from "../../schemas/manifest.ts";
 import type { Sampler } from "../workers/sampler.ts";
 import { drain, pull } from "../flow/mod.ts";
 import type { Denoiser } from "../runs/model.ts";

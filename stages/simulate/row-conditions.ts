@@ -3,7 +3,7 @@ import { integers } from "../../schemas/numbers/philox.ts";
 import { parseTokenizer } from "../../models/text/tokenizer.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { type ConditionColumn, type Conditions, createConditions } from "../../models/conditions.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { conditionColumns } from "../../models/encoders/own.ts";

@@ -4,7 +4,7 @@ import type { OperatorFunction } from "rxjs";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Draft, TripleManifest } from "../../schemas/store.ts";
+import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
 import type { Conditioned } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
 import { stage } from "../flow/mod.ts";

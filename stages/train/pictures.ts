@@ -2,7 +2,7 @@
 import type { Conditions } from "../../models/conditions.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Context } from "../../schemas/events.ts";
-import type { TripleManifest } from "../../schemas/store.ts";
+import type { TripleManifest } from "../../schemas/manifest.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { stacked } from "../../store/latents.ts";
 import type { Store } from "../../store/store.ts";

@@ -2,7 +2,7 @@
 import type { Batch, Needs } from "../../methods/method.ts";
 import type { Conditions } from "../../models/conditions.ts";
 import type { OptimiserSettings, OrderSettings } from "../../schemas/settings.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { latentBatches } from "../../store/latents.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";

@@ -3,7 +3,7 @@ import { normals, permutation } from "../../schemas/numbers/philox.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings, WatchSettings } from "../../schemas/settings.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
 import type { Conditions } from "../../models/conditions.ts";

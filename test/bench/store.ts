@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
-import { type Comparison, timeStoreAndBare } from "../../stages/bench/store.ts";
+import { type Comparison, timeStoreAndBare } from "../../stages/bench/store-speed.ts";
 import { rowBatches } from "../../store/batches.ts";
 import { writeShard } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
-import { manifestText } from "../../schemas/store.ts";
+import { manifestText } from "../../schemas/manifest.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
 import { openStore } from "../../store/store.ts";
 import { verifyStore } from "../../store/verify.ts";

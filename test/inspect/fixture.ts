@@ -1,6 +1,6 @@
 /** Stores to look at. */
 import { createLatentStore } from "../../store/latents.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { writeCodec } from "../../stages/runs/model.ts";
 import type { TripleRow } from "../../store/columns.ts";

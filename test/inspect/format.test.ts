@@ -9,7 +9,7 @@ import { columnsOf } from "../../store/columns.ts";
 import { readShardMetadata } from "../../store/shard.ts";
 import { readShard, shardPath, type Store } from "../../store/store.ts";
 import { noiseOf, readTriples } from "../../store/triples.ts";
-import type { TripleManifest } from "../../schemas/store.ts";
+import type { TripleManifest } from "../../schemas/manifest.ts";
 import { pythonHas, runPython, withoutPython } from "../export/python.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, images, length, triples } from "./fixture.ts";

@@ -3,7 +3,7 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { inspect } from "../../pipelines/inspect.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { healthOf, timesInWords } from "../../stages/inspect/health.ts";
-import { channelTable } from "../../stages/inspect/store.ts";
+import { channelTable } from "../../stages/inspect/facts.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";
 import { createTally } from "../../stages/inspect/tally.ts";
 import { openStore, shardPath, type Store } from "../../store/store.ts";

@@ -6,7 +6,7 @@ import { augmentationDraws, DRAW_SIZE } from "../../models/losses/augment.ts";
 import { featureDifference } from "../../models/losses/distance.ts";
 import { eLatentLpips, featureDistance } from "../../models/losses/elatentlpips.ts";
 import { applyPerceptual, initPerceptual, perceptualConfig, perceptualLoss, perceptualTaps } from "../../models/losses/perceptual.ts";
-import { frequentWords, perceptualTargets } from "../../models/text/words.ts";
+import { frequentWords, perceptualTargets } from "../../models/text/word-targets.ts";
 import { assert, suite } from "../harness.ts";
 import { descend } from "./descent.ts";
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Picture } from "../../schemas/images.ts";
-import { wrap } from "../../stages/picture/words.ts";
+import { wrap } from "../../stages/picture/lettering.ts";
 import { writeGrid } from "../../stages/picture/write-grid.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { assert, suite } from "../harness.ts";

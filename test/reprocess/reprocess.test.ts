@@ -8,7 +8,7 @@ import { simulate } from "../../pipelines/simulate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
-import { manifestText, upgrades } from "../../schemas/store.ts";
+import { manifestText, upgrades } from "../../schemas/manifest.ts";
 import { idRange, openStore, writeShard } from "../../store/store.ts";
 import { encodePng } from "../fixtures/png.ts";
 import { assert, suite } from "../harness.ts";

@@ -10,7 +10,7 @@ import { createTokenizer, learnTokenizer } from "../../models/text/tokenizer.ts"
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
-import type { LatentManifest } from "../../schemas/store.ts";
+import type { LatentManifest } from "../../schemas/manifest.ts";
 import { openCodec, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import type { FailedRow } from "../../store/journal.ts";
 import { createLatentStore } from "../../store/latents.ts";

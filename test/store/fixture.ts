@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
-import type { Draft, LatentManifest, TripleManifest } from "../../schemas/store.ts";
+import type { Draft, LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
 import type { LatentRow, TripleRow } from "../../store/columns.ts";
 import type { FailedRow } from "../../store/journal.ts";

@@ -1,9 +1,9 @@
 /** Rows as the report's gallery shows them. */
-import type { Manifest } from "../../../schemas/store.ts";
+import type { Manifest } from "../../../schemas/manifest.ts";
 import { sharp } from "../../../schemas/sharp.ts";
 import type { Picture } from "../../../schemas/images.ts";
 import { idOf, type Selected } from "../rows.ts";
-import { rowFacts } from "../store.ts";
+import { rowFacts } from "../facts.ts";
 import type { View } from "../viewer.ts";
 import type { GalleryRow } from "./row.ts";
 

@@ -1,6 +1,6 @@
 /** The report's page: one HTML document that needs nothing else. */
 import { packageText } from "../../../schemas/package.ts";
-import type { Manifest } from "../../../schemas/store.ts";
+import type { Manifest } from "../../../schemas/manifest.ts";
 import type { GalleryRow } from "./row.ts";
 import { script } from "./script.ts";
 import { escaped } from "../../picture/svg.ts";

@@ -6,7 +6,7 @@ import type { EngineSettings } from "../../../schemas/settings.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import type { Store } from "../../../store/store.ts";
 import { idOf, rowOfId, type Selected, selectRows } from "../rows.ts";
-import { factsOf } from "../store.ts";
+import { factsOf } from "../facts.ts";
 import { damagedShards, type Survey } from "../survey.ts";
 import { openViewer } from "../viewer.ts";
 import type { Condition } from "../where.ts";

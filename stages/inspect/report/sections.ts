@@ -1,9 +1,9 @@
 /** The report's sections as HTML: what the survey of a store says, for a page that is written or served. */
-import type { Manifest } from "../../../schemas/store.ts";
+import type { Manifest } from "../../../schemas/manifest.ts";
 import { bytesInWords, numberInWords } from "../../../schemas/words.ts";
 import { escaped } from "../../picture/svg.ts";
 import { healthOf } from "../health.ts";
-import type { Facts } from "../store.ts";
+import type { Facts } from "../facts.ts";
 import type { Outlier, ShardFacts, Survey } from "../survey.ts";
 import { channelChart, driftChart, histogramChart, short } from "./charts.ts";
 

@@ -8,7 +8,7 @@ import { version } from "../../../schemas/package.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Selected, selectRows } from "../rows.ts";
-import { factsOf } from "../store.ts";
+import { factsOf } from "../facts.ts";
 import { damagedShards, surveyStore } from "../survey.ts";
 import { openViewer, type Viewer } from "../viewer.ts";
 import { type Condition, columnsToFilter, parseWhere, type Scalars } from "../where.ts";

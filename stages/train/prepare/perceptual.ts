@@ -1,7 +1,7 @@
 /** A perceptual network, trained on labels and caption words: a classifier whose features losses compare. */
 import { hashWeights } from "../../../engine/weights.ts";
 import { perceptualConfig } from "../../../models/losses/perceptual.ts";
-import { frequentWords, perceptualTargets } from "../../../models/text/words.ts";
+import { frequentWords, perceptualTargets } from "../../../models/text/word-targets.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { writeModel } from "../../runs/model.ts";
 import type { Training } from "../training.ts";

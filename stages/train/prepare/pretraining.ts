@@ -5,7 +5,7 @@ import type { Conditions } from "../../../models/conditions.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { OptimiserSettings, Settings, TrainingSettings } from "../../../schemas/settings.ts";
-import type { LatentManifest } from "../../../schemas/store.ts";
+import type { LatentManifest } from "../../../schemas/manifest.ts";
 import { openLatentStore, readLatents } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
 import { readSummary, type Summary } from "../../../store/summary.ts";

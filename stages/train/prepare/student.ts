@@ -6,7 +6,7 @@ import type { Conditions } from "../../../models/conditions.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
-import type { LatentManifest, TripleManifest } from "../../../schemas/store.ts";
+import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { openLatentStore } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
 import { openTripleStore } from "../../../store/triples.ts";

@@ -7,7 +7,7 @@ import { parquetReadObjects } from "hyparquet";
 import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
-import type { Draft, TripleManifest } from "../../schemas/store.ts";
+import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
 import { rowBatches } from "../../store/batches.ts";
 import type { TripleRow } from "../../store/columns.ts";
 import { stacked } from "../../store/latents.ts";

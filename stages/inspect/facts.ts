@@ -1,6 +1,6 @@
 /** What a store holds, in words and tables. */
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
-import type { Manifest } from "../../schemas/store.ts";
+import type { Manifest } from "../../schemas/manifest.ts";
 import type { Store } from "../../store/store.ts";
 import { readSummary } from "../../store/summary.ts";
 import type { Statistics } from "../../store/statistics.ts";
