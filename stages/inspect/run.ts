@@ -4,10 +4,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { countWeights } from "../../engine/weights.ts";
 import { type CodecDescription, isPixels } from "../../models/codecs/codecs.ts";
-import { openSafetensors } from "../../models/weights/open.ts";
 import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
+import { openWeights } from "../runs/weights-file.ts";
 
 type Facts = Record<string, string | number>;
 
@@ -66,7 +66,7 @@ async function describeCodec(folder: string): Promise<Facts> {
 }
 
 async function parametersIn(path: string): Promise<number> {
-  return countWeights((await openSafetensors(path)).tensors);
+  return countWeights((await openWeights(path)).tensors);
 }
 
 async function readJson<T>(path: string): Promise<T | undefined> {
