@@ -220,10 +220,10 @@ function discriminatorUpdate(kit: Kit): Update {
       const { disturbance, others } = disturbanceOf(rest);
       const [ofReal, given] = inputsApart(others, OF_REAL);
       const seen = { noise, paired, disturbance };
-      const judge = (x: Tensor, conditions: Record<string, Tensor>): Tensor[] =>
+      const logitsOf = (x: Tensor, conditions: Record<string, Tensor>): Tensor[] =>
         critic.logits(parameters, { ...seen, x, given: conditions }, read[features] as Parameters);
-      const real = judge(latent, ofReal);
-      const mixed = judge(mixAndMatch({ generated: fake, real: latent, mask }), given);
+      const real = logitsOf(latent, ofReal);
+      const mixed = logitsOf(mixAndMatch({ generated: fake, real: latent, mask }), given);
       return { loss: discriminatorLoss({ real, fake: mixed }), metrics: verdicts({ real, mixed, mask }) };
     },
   };

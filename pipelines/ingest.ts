@@ -8,7 +8,7 @@ import { version } from "../schemas/package.ts";
 import type { CodecDescription } from "../models/codecs/codecs.ts";
 import type { Settings } from "../schemas/settings.ts";
 import type { LatentManifest } from "../schemas/manifest.ts";
-import { latentSettings, writeCompanions } from "../stages/runs/store-settings.ts";
+import { latentSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode/encode.ts";
 import type { CodecWorker } from "../stages/workers/codec.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
@@ -46,7 +46,7 @@ export async function ingest(options: {
   const codec = options.codec ?? (await openCodec(settings));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
-  await writeCompanions({ folder: out, codec, settings: latentSettings(settings) });
+  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings) });
   for (const { source: place, entry, reason } of source.problems.slice(0, 20)) {
     report({ type: "warning", stage: "ingest", message: `${place}: ${entry}: ${reason}` });
   }

@@ -11,7 +11,7 @@ import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { differingKeys, type LatentManifest, type TripleManifest } from "../schemas/manifest.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
-import { latentSettings, tripleSettings, writeCompanions } from "../stages/runs/store-settings.ts";
+import { latentSettings, tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";
 import { secondsPerTriple } from "../stages/doctor/timing.ts";
 import { writeLatentShards } from "../stages/encode/encode.ts";
@@ -116,7 +116,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
 
   const store = await createTripleStore({ folder: to, manifest });
   const recorded = tripleSettings(settings, teacher?.description.spec ?? settings);
-  await writeCompanions({ folder: to, codec: await readCodec(options.teacher ?? path), settings: recorded });
+  await writeDescriptions({ folder: to, codec: await readCodec(options.teacher ?? path), settings: recorded });
   const figures = await fillTriples({
     ...{ store, settings, context },
     shards: await missingShards(store),
@@ -181,7 +181,7 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   if (kept) {
     if (dryRun) return undefined;
     const store = await createLatentStore({ folder: to, manifest: wanted });
-    await writeCompanions({ folder: to, codec, settings: latentSettings(settings) });
+    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings) });
     const missing = await missingShards(store);
     const take = stage({ name: "take over", capacity: 1, work: takeLatents({ from, to: store }) });
     await drain(pull(() => missing).pipe(take, writeLatentShards({ store, report: context.report })), context);

@@ -17,7 +17,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/flow/event-loop.ts";
 import { together } from "../stages/flow/together.ts";
 import { type Codec, readCodec } from "../stages/runs/model.ts";
-import { paintPairs } from "../stages/sample/pairs.ts";
+import { drawPairs } from "../stages/sample/pairs.ts";
 import { withoutPerceptual } from "../stages/train/prepare/student.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
@@ -94,7 +94,7 @@ export async function run(options: {
     },
   ]);
 
-  await paintPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
+  await drawPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
   context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
   for (const message of nextSteps(out)) context.report({ type: "note", stage: "next", message });

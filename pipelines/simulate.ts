@@ -8,7 +8,7 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { tripleSettings, writeCompanions } from "../stages/runs/store-settings.ts";
+import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
@@ -56,7 +56,7 @@ export async function simulate(options: {
   });
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });
-  await writeCompanions({ folder: out, codec: await readCodec(options.teacher), settings: tripleSettings(settings, spec) });
+  await writeDescriptions({ folder: out, codec: await readCodec(options.teacher), settings: tripleSettings(settings, spec) });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({

@@ -33,7 +33,7 @@ export const denoiserSpec = z.strictObject({
 });
 export type DenoiserSpec = z.infer<typeof denoiserSpec>;
 
-/** A teacher or student: `model.json`, with the weights (the moving average) beside it in `weights.safetensors`. */
+/** A teacher or student: `model.json`, with the weights (the EMA) beside it in `weights.safetensors`. */
 export const denoiserDescription = z.strictObject({
   format: z.literal("onestep-model"),
   version: z.literal(1),

@@ -8,35 +8,35 @@ import { writeAtomic } from "./atomic.ts";
 import { sha256, textHash } from "./hash.ts";
 
 /** What may stand beside the shards. */
-export const companions = ["codec.json", "codec.safetensors", "settings.yaml"] as const;
+export const descriptionFiles = ["codec.json", "codec.safetensors", "settings.yaml"] as const;
 
 /**
- * Records the hashes of the companions that are in a store's folder.
+ * Records the hashes of the description files (codec and settings) that are in a store's folder.
  *
  * @example
  * import { writeAtomic } from "onestep/store/atomic";
- * import { examineCompanions, writeChecksums } from "onestep/store/checksums";
+ * import { examineDescriptions, writeChecksums } from "onestep/store/checksums";
  * await writeAtomic(`${folder}/settings.yaml`, "seed: 0\n");
  * await writeChecksums(folder);
- * assert.deepEqual(await examineCompanions(folder), []);
+ * assert.deepEqual(await examineDescriptions(folder), []);
  */
 export async function writeChecksums(folder: string): Promise<void> {
   await writeAtomic(join(folder, "checksums.json"), checksumsText(await hashesOf(folder)));
 }
 
 /**
- * What is wrong with the companions of a folder: each file with its problem, nothing when all is well. Undefined when
+ * What is wrong with the description files of a folder: each file with its problem, nothing when all is well. Undefined when
  * nothing is recorded: there are none, or they are still being written.
  *
  * @example
  * import { writeAtomic } from "onestep/store/atomic";
- * import { examineCompanions, writeChecksums } from "onestep/store/checksums";
+ * import { examineDescriptions, writeChecksums } from "onestep/store/checksums";
  * await writeAtomic(`${folder}/settings.yaml`, "seed: 0\n");
  * await writeChecksums(folder);
  * await writeAtomic(`${folder}/settings.yaml`, "seed: 1\n");
- * assert.equal((await examineCompanions(folder))?.[0]?.file, "settings.yaml");
+ * assert.equal((await examineDescriptions(folder))?.[0]?.file, "settings.yaml");
  */
-export async function examineCompanions(folder: string): Promise<{ file: string; problem: string }[] | undefined> {
+export async function examineDescriptions(folder: string): Promise<{ file: string; problem: string }[] | undefined> {
   const text = await readFile(join(folder, "checksums.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
@@ -61,7 +61,7 @@ export async function examineCompanions(folder: string): Promise<{ file: string;
 
 async function hashesOf(folder: string): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
-  for (const name of companions) {
+  for (const name of descriptionFiles) {
     try {
       hashes[name] = await sha256(await readFile(join(folder, name)));
     } catch (error) {

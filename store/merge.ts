@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { differences } from "../schemas/manifest.ts";
 import { namesIn, writeAtomic } from "./atomic.ts";
-import { companions, examineCompanions } from "./checksums.ts";
+import { descriptionFiles, examineDescriptions } from "./checksums.ts";
 import { sha256 } from "./hash.ts";
 import { readRawShard } from "./read.ts";
 import { createStore, missingShards, openStore, readFailures, shardName, shardPath, type Store } from "./store.ts";
@@ -65,17 +65,17 @@ export async function mergeStores(options: {
       onShard?.(hashes.size, store.shards);
     }
   }
-  await copyCompanions(sources, to);
+  await copyDescriptions(sources, to);
   return { store, copied, shared };
 }
 
 /** Codec and settings come from the first store that has them and is sound. */
-async function copyCompanions(sources: Store[], to: string): Promise<void> {
-  if ((await examineCompanions(to))?.length === 0) return;
+async function copyDescriptions(sources: Store[], to: string): Promise<void> {
+  if ((await examineDescriptions(to))?.length === 0) return;
   for (const { folder } of sources) {
-    if ((await examineCompanions(folder))?.length !== 0) continue;
+    if ((await examineDescriptions(folder))?.length !== 0) continue;
     const present = new Set(await namesIn(folder));
-    for (const name of [...companions, "checksums.json"]) {
+    for (const name of [...descriptionFiles, "checksums.json"]) {
       if (present.has(name)) await writeAtomic(join(to, name), await readFile(join(folder, name)));
     }
     return;

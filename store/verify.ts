@@ -4,7 +4,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { isTemporary, namesIn, writeAtomic } from "./atomic.ts";
-import { examineCompanions } from "./checksums.ts";
+import { examineDescriptions } from "./checksums.ts";
 import { sha256 } from "./hash.ts";
 import { type JournalEntry, readJournal } from "./journal.ts";
 import { idRange, journalPath, quarantinePath, quarantineText, shardName, shardPath, type Store } from "./layout.ts";
@@ -113,7 +113,7 @@ async function examineBooks(store: Store): Promise<Finding[]> {
   for (const line of journal.damaged) {
     findings.push({ file: "journal.jsonl", problem: `line ${line} is damaged`, remedy: REWRITE });
   }
-  for (const { file, problem } of (await examineCompanions(store.folder)) ?? []) {
+  for (const { file, problem } of (await examineDescriptions(store.folder)) ?? []) {
     findings.push({ file, problem, remedy: REPEAT });
   }
   return findings;

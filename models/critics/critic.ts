@@ -11,8 +11,8 @@ import type { PerceptualConfig } from "../losses/perceptual.ts";
 import { applyDiscriminator, type Disturbance, initDiscriminator } from "./discriminator.ts";
 import { applyProjected, initProjected } from "./projected.ts";
 
-/** What is judged: latents x [batch, h, w, c], their noise, and `paired` [batch], 1 where the noise may be seen. */
-export interface Judged {
+/** What a discriminator sees: latents x [batch, h, w, c], their noise, and `paired` [batch], 1 where the noise may be seen. */
+export interface Seen {
   x: Tensor;
   noise: Tensor;
   paired: Tensor;
@@ -26,7 +26,7 @@ export interface Critic {
   /** Initial weights; the trunk and the condition embedding are the teacher's. */
   init: (teacher: Weights, seed: number) => Weights;
   /** Logits of every head, each [b, positions]: `features` are the frozen perceptual network's, where heads read them. */
-  logits: (parameters: Parameters, judged: Judged, features: Parameters) => Tensor[];
+  logits: (parameters: Parameters, seen: Seen, features: Parameters) => Tensor[];
 }
 
 /** Channels of the heads over frozen features. */

@@ -47,7 +47,7 @@ function trunkOf({ spec, depth, scales }: DiscriminatorConfig): Trunk {
   const { trunk, name } = familyOf(spec);
   if (trunk) return trunk({ depth, scales });
   throw badUsage(
-    `Cannot judge with the teacher's network: kind "${name}" is no trunk; let heads read frozen features instead (discriminator=features)`,
+    `Cannot discriminate with the teacher's network: kind "${name}" is no trunk; let heads read frozen features instead (discriminator=features)`,
   );
 }
 
@@ -101,7 +101,7 @@ export function applyDiscriminator(
   return [...maps].flatMap(([place, features]) =>
     heads
       .filter((head) => head.place === place)
-      .map(({ name, shrink }) => judge(parameters, headLayer(name), shrink === 1 ? features : downsample(features, shrink))),
+      .map(({ name, shrink }) => headLogits(parameters, headLayer(name), shrink === 1 ? features : downsample(features, shrink))),
   );
 }
 
@@ -118,7 +118,7 @@ function disturbed(x: Tensor, { noise, sigma, cIn, cNoise }: Disturbance): Seen 
 }
 
 /** Two layers at every position: features [b, h, w, c] -> logits [b, h w]. */
-function judge(parameters: Parameters, name: string, features: Tensor): Tensor {
+function headLogits(parameters: Parameters, name: string, features: Tensor): Tensor {
   const hidden = silu(linear(parameters, `${name}.in`, layerNorm(features)));
   return tf.reshape(linear(parameters, `${name}.out`, hidden), [features.shape[0] as number, -1]);
 }

@@ -6,7 +6,7 @@ import { settingsText } from "../../schemas/write-settings.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, writeCodec } from "./model.ts";
 import { writeAtomic } from "../../store/atomic.ts";
-import { examineCompanions, writeChecksums } from "../../store/checksums.ts";
+import { examineDescriptions, writeChecksums } from "../../store/checksums.ts";
 
 /** The settings that a latent store may depend on: what stands in its settings.yaml. */
 export function latentSettings({ seed, images, encoder, engine }: Settings): object {
@@ -24,7 +24,7 @@ export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "net
  * Writes codec and settings into a store's folder with their hashes. Sound ones of the same codec stay. Processes that
  * do this at once end with files that agree.
  */
-export async function writeCompanions(options: { folder: string; codec: Codec; settings: object }): Promise<void> {
+export async function writeDescriptions(options: { folder: string; codec: Codec; settings: object }): Promise<void> {
   const { folder, codec, settings } = options;
   while (!(await areSound(folder, codec))) {
     await writeCodec(folder, codec);
@@ -34,7 +34,7 @@ export async function writeCompanions(options: { folder: string; codec: Codec; s
 }
 
 async function areSound(folder: string, codec: Codec): Promise<boolean> {
-  const problems = await examineCompanions(folder);
+  const problems = await examineDescriptions(folder);
   if (problems === undefined || problems.length > 0) return false;
   const description = await readFile(join(folder, "codec.json"), "utf8").catch(() => "");
   return description === `${JSON.stringify(codec.description, null, 2)}\n`;

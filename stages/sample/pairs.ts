@@ -8,8 +8,8 @@ import { writeGrid } from "../picture/write-grid.ts";
 const COLUMNS = 8;
 const ROWS = 3;
 
-/** Paints samples of a teacher and, below each, its student's. Their noise was in no triple that the student learned from. */
-export async function paintPairs(options: {
+/** Draws samples of a teacher and, below each, its student's. Their noise was in no triple that the student learned from. */
+export async function drawPairs(options: {
   path: string;
   teacher: string;
   student: string;

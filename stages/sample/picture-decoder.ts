@@ -12,7 +12,13 @@ import { startWorker } from "../workers/start.ts";
 export interface PictureDecoder {
   /** Images of latents [rows * h * w * c]. */
   decode: (latents: Float32Array) => Promise<Picture[]>;
-  paint: (options: { path: string; latents: Float32Array; columns: number; captions?: string[]; rowLabels?: string[] }) => Promise<void>;
+  writeGrid: (options: {
+    path: string;
+    latents: Float32Array;
+    columns: number;
+    captions?: string[];
+    rowLabels?: string[];
+  }) => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -47,7 +53,7 @@ export async function createPictureDecoder(options: {
   };
   return {
     decode,
-    paint: async ({ path, latents, ...words }) => {
+    writeGrid: async ({ path, latents, ...words }) => {
       await writeGrid({ path, images: await decode(latents), ...words, scale: size < 48 ? 2 : 1 });
     },
     close: compute.close,

@@ -34,7 +34,7 @@ export function besideTeacher(options: {
     const raw = await sampleEvenly((part) => trainer.sample(part, "network"), inputs);
     const average = await sampleEvenly((part) => trainer.sample(part), inputs);
     const latents = rows.map((row) => row.latent);
-    await decoder.paint({ path: pictureAt(folder, step), ...linesInThrees(latents, { raw, average }) });
+    await decoder.writeGrid({ path: pictureAt(folder, step), ...linesInThrees(latents, { raw, average }) });
   };
 }
 
@@ -59,7 +59,7 @@ export function samples(options: { inputs: SamplerInputs; decoder: PictureDecode
   return async (step, trainer) => {
     if (step === 0) return;
     const latents = await sampleEvenly((part) => trainer.sample(part), inputs);
-    await decoder.paint({ path: pictureAt(folder, step), latents, columns: 8 });
+    await decoder.writeGrid({ path: pictureAt(folder, step), latents, columns: 8 });
   };
 }
 
@@ -87,6 +87,6 @@ export function roundTrips(options: {
       both.set(images.subarray(i * length, (i + 1) * length), at);
       both.set(decoded.subarray(i * length, (i + 1) * length), at + columns * length);
     }
-    await decoder.paint({ path: pictureAt(folder, step), latents: both, columns });
+    await decoder.writeGrid({ path: pictureAt(folder, step), latents: both, columns });
   };
 }

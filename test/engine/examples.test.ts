@@ -24,12 +24,13 @@ test("a classifier tells bars apart by the variables another program trained", a
   assert.ok(right > 0.9, `told right: ${right}`);
 });
 
-test("the engine and its examples import nothing from the rest of the project", async () => {
+test("the engine imports nothing from the rest of the project, its examples only what draws their data", async () => {
   const folder = new URL("../../engine/", import.meta.url);
   for (const name of (await readdir(folder, { recursive: true })).filter((path) => path.endsWith(".ts"))) {
     const depth = name.split("/").length;
     for (const [, path] of (await readFile(new URL(name, folder), "utf8")).matchAll(/from "(\.[^"]*)"/g)) {
-      assert.ok((path!.match(/\.\.\//g) ?? []).length < depth, `${name} imports ${path}`);
+      const isData = name.startsWith("examples/") && path!.startsWith("../../schemas/numbers/");
+      assert.ok(isData || (path!.match(/\.\.\//g) ?? []).length < depth, `${name} imports ${path}`);
     }
   }
 });

@@ -13,5 +13,8 @@ export function findDriver(environment: NodeJS.ProcessEnv = process.env): string
 /** Why tests of WebGPU are skipped where there is no driver. */
 export const NO_DRIVER = "no Vulkan driver: install the packages chromium and libvulkan1, or name an ICD file in VK_DRIVER_FILES";
 
+/** Why they are skipped where a driver lies there and no adapter comes of it. */
+export const NO_ADAPTER = "there is a Vulkan driver and no adapter comes of it: install the package libvulkan1";
+
 /** The environment in which a child process uses the driver. */
 export const withDriver = (driver: string): NodeJS.ProcessEnv => ({ ...process.env, VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver });

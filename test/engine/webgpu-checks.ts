@@ -341,9 +341,13 @@ export const checks: Record<string, () => Promise<void>> = {
   },
 };
 
+/** The name that only asks whether there is an adapter: a driver may lie there without the loader that finds it. */
+export const PROBE = "probe";
+
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(checks);
 for (const name of process.argv[1] === import.meta.filename ? wanted : []) {
-  const error = await checks[name]?.().then(
+  const asked = name === PROBE ? engineOn("webgpu").then((engine) => engine.dispose()) : checks[name]?.();
+  const error = await asked?.then(
     () => undefined,
     (problem: Error) => problem.stack ?? problem.message,
   );

@@ -3,18 +3,25 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { assert, suite } from "../harness.ts";
-import { findDriver, NO_DRIVER, withDriver } from "./software-gpu.ts";
-import { checks } from "./webgpu-checks.ts";
+import { findDriver, NO_ADAPTER, NO_DRIVER, withDriver } from "./software-gpu.ts";
+import { checks, PROBE } from "./webgpu-checks.ts";
 
 const test = suite("webgpu");
 const driver = findDriver();
 const script = fileURLToPath(new URL("./webgpu-checks.ts", import.meta.url));
 
+/** Why there is nothing to check with, if so: no driver, or no adapter through it. */
+const reason = driver === undefined ? NO_DRIVER : await withoutAdapter(driver);
 /** What each check answered, of one process for all; those after one that ended the process are missing. */
-const answers = driver === undefined ? undefined : run(driver);
+const answers = driver === undefined || reason !== undefined ? undefined : run(driver);
 
-async function run(icd: string): Promise<{ errors: Map<string, string | undefined>; stderr: string }> {
-  const child = promisify(execFile)(process.execPath, [...process.execArgv, script], { env: withDriver(icd) });
+async function withoutAdapter(icd: string): Promise<string | undefined> {
+  const { errors } = await run(icd, PROBE);
+  return errors.has(PROBE) && errors.get(PROBE) === undefined ? undefined : NO_ADAPTER;
+}
+
+async function run(icd: string, ...names: string[]): Promise<{ errors: Map<string, string | undefined>; stderr: string }> {
+  const child = promisify(execFile)(process.execPath, [...process.execArgv, script, ...names], { env: withDriver(icd) });
   const { stdout, stderr } = await child.catch((error) => error as { stdout: string; stderr: string });
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
   const found = lines.map((line) => JSON.parse(line) as { name: string; error?: string });
@@ -23,7 +30,7 @@ async function run(icd: string): Promise<{ errors: Map<string, string | undefine
 
 for (const name of Object.keys(checks)) {
   if (!answers) {
-    test.skip(name, NO_DRIVER);
+    test.skip(name, reason ?? NO_DRIVER);
     continue;
   }
   const check = async (): Promise<void> => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { integers } from "../../schemas/numbers/philox.ts";
 import { latentShape } from "../../models/codecs/autoencoder.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
-import { writeCompanions } from "../../stages/runs/store-settings.ts";
+import { writeDescriptions } from "../../stages/runs/store-settings.ts";
 import type { Codec } from "../../stages/runs/model.ts";
 import { openStore } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
@@ -27,7 +27,7 @@ const codec: Codec = {
 
 async function madeStore(): Promise<string> {
   const store = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
-  await writeCompanions({ folder: store.folder, codec, settings });
+  await writeDescriptions({ folder: store.folder, codec, settings });
   await fill(store, fails);
   await sealStore(store);
   return store.folder;
@@ -78,7 +78,7 @@ async function train(folder: string): Promise<{ ids: number[]; message?: string 
 /** What a command with --repair does, with the fixture's rows in the teacher's place. */
 async function repair(folder: string): Promise<number[]> {
   const store = await createTripleStore({ folder, manifest: tripleManifest(), repair: true });
-  await writeCompanions({ folder, codec, settings });
+  await writeDescriptions({ folder, codec, settings });
   const shards = (await mendStore(store)).flatMap(({ shard }) => shard ?? []);
   for (const shard of shards) await fillShard(store, shard, fails);
   await sealStore(store);
@@ -163,7 +163,7 @@ test("a store.json that cannot be read is written anew only where the shards agr
 
 test("the reader of a store that is still growing minds codec and settings, not a torn journal line", async () => {
   const store = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
-  await writeCompanions({ folder: store.folder, codec, settings });
+  await writeDescriptions({ folder: store.folder, codec, settings });
   await fillShard(store, 0);
   const one = { ...order, window: 1, toStep: 1, firstShards: 1 };
   const first = async () => (await tripleBatches(await openTripleStore(store), one).next()).value?.step;
