@@ -13,6 +13,8 @@ export interface FileTensor {
   /** Of its first byte in the file. */
   offset: number;
   byteLength: number;
+  /** Throws an Error that names the file where it is gone or has changed since it was opened. */
+  check: () => Promise<void>;
   /** Its elements as float32. Throws an Error that names file and tensor where the file cannot be read or has changed. */
   read: () => Promise<Float32Array>;
 }
