@@ -17,7 +17,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createEngine } from "../../engine/engine.ts";
 import { countWeights, elements } from "../../engine/weights.ts";
-import { applyUnet, initUnet, type UnetConfig } from "../../models/families/unet.ts";
+import { unet } from "../../models/families/unet.ts";
+import type { UnetConfig } from "../../models/families/unet-layout.ts";
 import { openSafetensors } from "../../models/weights/open.ts";
 import { safetensorsPieces, type TensorSource } from "../../models/weights/pieces.ts";
 import { writeAtomic } from "../../store/atomic.ts";
@@ -25,18 +26,19 @@ import { type BenchRow, openBench, rounded } from "./record.ts";
 
 /** Widths of the U-Net, by billions of parameters. */
 const WIDTHS = { "0.9": 352, "2.6": 600 } as const;
-const unet = (width: number): UnetConfig => ({
+const configOf = (width: number): UnetConfig => ({
   shape: [64, 64, 4],
   width,
   multipliers: [1, 2, 4, 4],
   depth: 2,
   attentionLevels: [1, 2, 3],
   heads: 8,
+  conditional: false,
 });
 
 /** The shapes of a U-Net's weights without the weights: every side is a constant or grows in proportion to the width. */
 function shapesOf(width: number): Record<string, number[]> {
-  const [small, large] = [initUnet(unet(16), 0), initUnet(unet(32), 0)];
+  const [small, large] = [unet.init(configOf(16), 0), unet.init(configOf(32), 0)];
   const shapes = Object.entries(small).map(([name, { shape }]) => {
     const twice = large[name]?.shape as number[];
     return [name, shape.map((side, i) => side + (((twice[i] as number) - side) / 16) * (width - 16))];
@@ -75,7 +77,7 @@ interface Measured {
 /** What the measuring process does: prints a line of JSON, or what was refused. */
 async function measure(path: string, width: number, memoryBytes?: number): Promise<Measured | { refused: string }> {
   const seconds = (): number => performance.now() / 1000; // since this process began
-  const config = unet(width);
+  const config = configOf(width);
   const [side, , channels] = config.shape;
   const { tensors } = await openSafetensors(path);
   const engine = await createEngine({ device: "cpu", cache: false, memoryBytes });
@@ -83,7 +85,7 @@ async function measure(path: string, width: number, memoryBytes?: number): Promi
     name: "unet",
     sets: { network: engine.constants("network", tensors) },
     inputs: { x: { shape: [1, side, side, channels] }, noise: { shape: [1] } },
-    run: ({ network }, { x, noise }) => ({ outputs: { y: applyUnet(config, network, { x: x!, noiseLevel: noise! }) } }),
+    run: ({ network }, { x, noise }) => ({ outputs: { y: unet.apply(config, network, { x: x!, noiseLevel: noise! }) } }),
   });
   const program = await compiling.catch((error: Error) => error);
   if (program instanceof Error) return { refused: program.message };
