@@ -36,6 +36,7 @@ export async function compileProgram<S extends Sets>(
     placing.catch(() => frozen.delete(set)); // its file cannot be read: the next program tries again
     placed.set(set, await placing);
   }
+  await checkFiles(placed);
   const trace = traceProgram(spec, { frozen: placed, fusesProducts: device !== "webgpu" });
   const footprint = trace.footprint();
   if (footprint) checkFootprint(spec.name, footprint, memoryBytes ?? availableMemory());
@@ -91,6 +92,12 @@ export async function compileProgram<S extends Sets>(
     return Promise.reject(new Error(`Cannot run program "${spec.name}": it has no output "${unknown}", only ${names.join(", ")}`));
   };
   return { program: { name: spec.name, nodes: trace.nodes, notes, run }, session };
+}
+
+/** Throws an Error where a file that the program will map is not as it was opened: reading past its end ends the process. */
+async function checkFiles(placed: ReadonlyMap<ConstantSet, Record<string, Placed>>): Promise<void> {
+  const tensors = [...placed.values()].flatMap((set) => Object.values(set).flatMap((at) => (at.place === "file" ? [at.tensor] : [])));
+  for (const { check } of new Map(tensors.map((tensor) => [tensor.file, tensor])).values()) await check();
 }
 
 /** The model in half precision where the device does it right, and a note of where it does not. */

@@ -134,10 +134,11 @@ export function traceProgram<S extends Sets>(
     footprint: () => {
       if (outside.length === 0) return undefined;
       const wide = new Map(outside.map(({ port, shape }) => [port, 4 * elements(shape)]));
-      const weights = outside.reduce(
-        (sum, { placed, port }) => sum + (placed.place === "file" ? placed.tensor.byteLength : (wide.get(port) as number)),
-        0,
-      );
+      const comes = ({ placed, port }: (typeof outside)[number]): number => {
+        if (placed.place === "file") return placed.tensor.byteLength;
+        return typeof placed.slot.initial === "function" ? (wide.get(port) as number) : 0; // else it is there already
+      };
+      const weights = outside.reduce((sum, at) => sum + comes(at), 0);
       const bytesOf = (name: string): number => wide.get(name) ?? graph.bytesOf(name);
       return footprintOf([...widening, ...ordered], { weights, outputs: ports.map(({ name }) => name), bytesOf });
     },

@@ -13,6 +13,8 @@ export interface FileTensor {
   /** Of its first byte in the file. */
   offset: number;
   byteLength: number;
+  /** Throws an Error that names the file where it is gone or has changed since it was opened. */
+  check: () => Promise<void>;
   /** Its elements as float32. Throws an Error that names file and tensor where the file cannot be read or has changed. */
   read: () => Promise<Float32Array>;
 }
@@ -72,7 +74,14 @@ export function hashWeights(weights: Weights): string {
   return hash.digest("hex");
 }
 
-/** {@link hashWeights} of weights that may lie in files, of which one tensor at a time is in memory. */
+/**
+ * {@link hashWeights} of weights that may lie in files, of which one tensor at a time is in memory.
+ *
+ * @example
+ * import { hashFrozen, hashWeights } from "onestep/engine/weights";
+ * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
+ * assert.equal(await hashFrozen(weights), hashWeights(weights));
+ */
 export async function hashFrozen(weights: FrozenWeights): Promise<string> {
   const hash = createHash("sha256");
   for (const name of Object.keys(weights).sort()) {

@@ -2,7 +2,7 @@
  * Safetensors files of any size, opened without reading their tensors: only headers are read and checked, and each tensor
  * comes when it is asked for, by positional reads in pieces.
  */
-import { type FileHandle, open, realpath } from "node:fs/promises";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import type { FileTensor } from "../../engine/weights.ts";
 import { DTYPES, type Dtype } from "./dtypes.ts";
 import { type Header, headerLength, parseHeader, PREFIX, type Range } from "./header.ts";
@@ -90,11 +90,18 @@ function storedTensor(options: { path: string; file: string; name: string; range
   const refuse = (reason: string) => new Error(`Cannot read safetensors ${path}: ${reason}`);
   const { shape, dtype, offset, byteLength } = range;
 
+  const compare = ({ size, mtimeMs, ino }: Stamp): void => {
+    if (size !== made.size || mtimeMs !== made.mtimeMs || ino !== made.ino) throw refuse("it has changed since it was opened");
+  };
+  const gone = (error: NodeJS.ErrnoException): never => {
+    throw error.code === "ENOENT" ? refuse("it was removed since it was opened") : error;
+  };
+  const check = async (): Promise<void> => compare(await stat(file).catch(gone));
+
   async function* pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const handle = await open(file, "r");
+    const handle = await open(file, "r").catch(gone);
     try {
-      const { size, mtimeMs, ino } = await stampOf(handle);
-      if (size !== made.size || mtimeMs !== made.mtimeMs || ino !== made.ino) throw refuse("it has changed since it was opened");
+      compare(await stampOf(handle));
       for (let at = 0; at < byteLength; at += PIECE) yield await readRange(handle, offset + at, Math.min(PIECE, byteLength - at));
     } finally {
       await handle.close();
@@ -116,7 +123,7 @@ function storedTensor(options: { path: string; file: string; name: string; range
     }
     return data;
   };
-  return { shape, dtype, file, offset, byteLength, pieces, read };
+  return { shape, dtype, file, offset, byteLength, check, pieces, read };
 }
 
 /** Room for `length` numbers: an array ends at 4 GiB, and a process where its memory does. */
