@@ -64,7 +64,7 @@ export async function run(options: {
   const ingested = deferred();
   await together(context, [
     async (inner) => {
-      await ingest({ images, out: at("latents"), codec, threads: threads.ingest, settings, context: inner });
+      if (teacherGiven) await ingest({ images, out: at("latents"), codec, threads: threads.ingest, settings, context: inner });
       threads.ended("ingest");
       ingested.resolve();
     },

@@ -1,12 +1,13 @@
 /** Commands that train. */
 import { studies } from "../../stages/study/studies.ts";
+import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
 import { count, images, method, model, out } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
   summary: "train a teacher, an autoencoder or a perceptual network",
-  positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual"] }],
+  positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual"] satisfies What[] }],
   flags: {
     data: { value: "LATENTS", about: "latent store, or images for the autoencoder", required: true },
     out: out("RUN", "folder of the run"),
@@ -15,7 +16,7 @@ export const pretrain: Command = {
   example: "pipeline pretrain teacher --data latents --out teacher --set pretrain.teacher.steps=4000",
   start: async ({ positionals, flags, ...rest }) =>
     (await import("../../pipelines/pretrain.ts")).pretrain({
-      what: positionals[0] as "teacher" | "autoencoder" | "perceptual",
+      what: positionals[0] as What,
       data: flags.data!,
       out: flags.out!,
       ...rest,

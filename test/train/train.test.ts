@@ -122,6 +122,37 @@ test(
 );
 
 test(
+  "a run overrules no setting: without a network to look through it trains one, or refuses before any work",
+  () =>
+    inFolder(async (folder) => {
+      const images = await writeSquares(folder);
+      const { context } = recordingContext();
+      const settings = tinySettings({
+        train: { steps: 3, distanceEvery: 0, diffusion2gan: { discriminator: "features", adversarialStart: 0 } },
+      });
+      const blind: Settings = { ...settings, network: { ...settings.network, condition: "none" } };
+      const refusal = await run({ images: [images], out: join(folder, "none"), settings: blind, context }).then(
+        () => "",
+        (error: Error) => error.message,
+      );
+      assert.match(refusal, /Cannot train by diffusion2gan .*no perceptual network: .* or set train.diffusion2gan.discriminator=teacher/);
+      assert.equal(
+        Object.keys(await contents(folder)).filter((name) => name.startsWith("none")),
+        [],
+      );
+
+      await ingest({ images: [images], out: join(folder, "latents"), settings, context });
+      await pretrain({ what: "teacher", data: join(folder, "latents"), out: join(folder, "teacher"), settings, context });
+      await run({ images: [images], out: join(folder, "run"), teacher: join(folder, "teacher"), settings, context });
+      const { sets } = (await readLatestCheckpoint({ folder: join(folder, "run/student") }))!;
+      const heads = Object.keys(sets["discriminator.network"]!);
+      assert.ok(heads.length > 0 && !heads.some((name) => name.startsWith("blocks.")), "heads read features, as the settings say");
+      assert.ok((await contents(folder))["run/perceptual/model.json"], "the network they look through was trained");
+    }),
+  { seconds: 120 },
+);
+
+test(
   "in the last part of the steps the discriminator counts for more, and only there",
   () =>
     inFolder(async (folder) => {
