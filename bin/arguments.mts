@@ -2,12 +2,12 @@
 import { parseArgs } from "node:util";
 import { badUsage } from "../schemas/failure.ts";
 import { didYouMean, unknownName } from "../schemas/nearest.ts";
-import type { Command, Flag } from "./command.mts";
+import type { Entry, Flag } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 
 export interface Request {
-  command: Command;
+  command: Entry;
   positionals: string[];
   flags: Record<string, string | undefined>; // single values; a switch that was given is ""
   repeated: Record<string, string[]>;
@@ -15,14 +15,14 @@ export interface Request {
 }
 
 /** The command of that name, or a usage failure that suggests the nearest. */
-export function commandNamed(name: string, table: readonly Command[] = commands): Command {
+export function commandNamed(name: string, table: readonly Entry[] = commands): Entry {
   const command = table.find((candidate) => candidate.name === name);
   if (command) return command;
   throw unknownName(name, { what: "command", names: table.map((candidate) => candidate.name) });
 }
 
 /** Reads a command line (without `node` and the script). Throws a usage failure at the first thing wrong with it. */
-export function readArguments([name = "", ...rest]: readonly string[], table: readonly Command[] = commands): Request {
+export function readArguments([name = "", ...rest]: readonly string[], table: readonly Entry[] = commands): Request {
   const command = commandNamed(name, table);
   const known: Record<string, Flag> = { ...command.flags, ...commonFlags };
   const { tokens } = parseArgs({

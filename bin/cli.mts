@@ -6,7 +6,7 @@ import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { commandNamed, readArguments, type Request } from "./arguments.mts";
-import type { Command } from "./command.mts";
+import type { Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
@@ -22,8 +22,11 @@ export interface Outside {
   columns: () => number;
 }
 
+/** A request of a command that has a pipeline. */
+type Work = Request & { command: Command };
+
 /** Runs a command line in this process: wires signals, streams and the exit code. */
-export async function main(args: readonly string[], table: readonly Command[] = commands): Promise<void> {
+export async function main(args: readonly string[], table: readonly Entry[] = commands): Promise<void> {
   const controller = new AbortController();
   const interrupt = () => {
     if (controller.signal.aborted) {
@@ -56,7 +59,7 @@ export async function main(args: readonly string[], table: readonly Command[] = 
 }
 
 /** Runs a command line and answers its exit code: 0 done, 1 failed, 2 wrong request, 130 interrupted. */
-export async function execute(args: readonly string[], outside: Outside, table: readonly Command[] = commands): Promise<number> {
+export async function execute(args: readonly string[], outside: Outside, table: readonly Entry[] = commands): Promise<number> {
   const { out, err, signal } = outside;
   try {
     const text = await information(args, table);
@@ -69,8 +72,14 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       return 2;
     }
     const request = readArguments(args, table);
-    const settings = await settingsOf(request);
-    await perform(request, settings, { ...outside, line: lineOf(args) });
+    const { command } = request;
+    if ("answer" in command) {
+      const answer = await command.answer({ positionals: request.positionals, table });
+      if (answer !== "") out(`${answer}\n`);
+      return 0;
+    }
+    const settings = await settingsOf({ ...request, command });
+    await perform({ ...request, command }, settings, { ...outside, line: lineOf(args) });
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
     if (!isAbort(error, signal)) explain(error, err);
@@ -80,7 +89,7 @@ export async function execute(args: readonly string[], outside: Outside, table: 
   return 130;
 }
 
-async function perform({ command, positionals, flags }: Request, settings: Settings, outside: Outside & { line: string }): Promise<void> {
+async function perform({ command, positionals, flags }: Work, settings: Settings, outside: Outside & { line: string }): Promise<void> {
   const reporter = createReporter({ ...outside, mode: modeOf(flags, outside.terminal) });
   const report = (event: PipelineEvent) => reporter.report(event);
   const context: Context = { signal: outside.signal, report };
@@ -99,18 +108,19 @@ function modeOf(flags: Request["flags"], terminal: boolean): Mode {
 }
 
 /** The text that a request for information answers with, or undefined for a request to work. */
-async function information(args: readonly string[], table: readonly Command[]): Promise<string | undefined> {
+async function information(args: readonly string[], table: readonly Entry[]): Promise<string | undefined> {
   const [first = "", second] = args;
   if (first === "--version" || first === "-v") return (await import("../schemas/package.ts")).version();
   if (first === "--help" || first === "-h") return overview();
   if (first === "help") return second === undefined ? overview() : commandHelp(commandNamed(second, table));
-  if (args.includes("--help") || args.includes("-h")) return commandHelp(commandNamed(first, table));
+  const flags = args.slice(0, args.includes("--") ? args.indexOf("--") : undefined);
+  if (flags.includes("--help") || flags.includes("-h")) return commandHelp(commandNamed(first, table));
   if (first.startsWith("-")) throw badUsage(`Missing command before "${first}": see pipeline --help`);
   return undefined;
 }
 
 /** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */
-async function settingsOf({ command, flags, repeated, positionals }: Request): Promise<Settings> {
+async function settingsOf({ command, flags, repeated, positionals }: Work): Promise<Settings> {
   const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings } = await import(
     "../recipes/resolve-settings.ts"
   );

@@ -16,6 +16,7 @@ export interface Positional {
   name: string;
   about: string;
   choices?: readonly string[];
+  names?: () => Promise<readonly string[]>; // as `choices`, from the table that holds them; the pipeline checks what was given
   many?: boolean;
   optional?: boolean;
 }
@@ -29,13 +30,27 @@ export interface Input {
   context: Context;
 }
 
-export interface Command {
+interface Described {
   name: string;
   summary: string;
   positionals: readonly Positional[];
   flags: Readonly<Record<string, Flag>>;
+  example: string;
+}
+
+/** A command that does its work by a pipeline. */
+export interface Command extends Described {
   /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
   inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
-  example: string;
   start: (input: Input) => Promise<unknown>;
 }
+
+/** A command that answers with a text at once: it reads no settings and runs no pipeline. */
+export interface Question extends Described {
+  /** True where programs ask, not people: the overview leaves it out. */
+  internal?: boolean;
+  answer: (input: { positionals: string[]; table: readonly Entry[] }) => Promise<string>;
+}
+
+/** What the command table holds. */
+export type Entry = Command | Question;

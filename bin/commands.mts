@@ -1,13 +1,14 @@
 /** Every command as data: parsing, `--help`, suggestions and dispatch all come from this table. */
-import type { Command } from "./command.mts";
+import type { Entry } from "./command.mts";
 import { inspect } from "./commands/inspect.mts";
 import { bench, doctor } from "./commands/machine.mts";
 import { evaluate, sample } from "./commands/models.mts";
+import { complete, completion } from "./commands/shell.mts";
 import { exportCommand, ingest, merge, reprocess, simulate, verify } from "./commands/stores.mts";
 import { methods, pretrain, run, study, train } from "./commands/training.mts";
 
-/** In the order of a job: what the overview lists. */
-export const commands: readonly Command[] = [
+/** In the order of a job, as the overview lists them. */
+export const commands: readonly Entry[] = [
   ingest,
   pretrain,
   simulate,
@@ -24,4 +25,6 @@ export const commands: readonly Command[] = [
   methods,
   doctor,
   bench,
+  completion,
+  complete,
 ];

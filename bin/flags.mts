@@ -26,7 +26,7 @@ export const solver: Flag = { value: "NAME", about: "of the ODE", sets: "simulat
 
 export const method: Flag = {
   value: "NAME",
-  about: "how to distil; `pipeline methods` says what each does",
+  about: "how to distil; `pipeline methods NAME` shows what one does and its own settings",
   choices: async () => (await import("../methods/registry.ts")).methodNames(),
 };
 

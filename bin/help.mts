@@ -1,5 +1,5 @@
 /** The help texts, written from the command table. */
-import type { Command, Flag } from "./command.mts";
+import type { Entry, Flag, Positional } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 
@@ -11,7 +11,7 @@ export function overview(): string {
     "Turn a many-step diffusion model into a generator that needs one network call.",
     "",
     "Commands:",
-    ...aligned(commands.map(({ name, summary }) => [name, summary])),
+    ...aligned(commands.filter((entry) => !("internal" in entry)).map(({ name, summary }) => [name, summary])),
     "",
     "pipeline COMMAND --help shows a command's flags and an example.",
     "The demo on the built-in data: pipeline run",
@@ -19,7 +19,7 @@ export function overview(): string {
 }
 
 /** What `pipeline COMMAND --help` prints. */
-export async function commandHelp({ name, summary, positionals, flags, example }: Command): Promise<string> {
+export async function commandHelp({ name, summary, positionals, flags, example }: Entry): Promise<string> {
   const words = positionals.map((positional) => {
     const word = `${positional.choices?.join("|") ?? positional.name}${positional.many ? "..." : ""}`;
     return positional.optional ? `[${word}]` : word;
@@ -31,7 +31,7 @@ export async function commandHelp({ name, summary, positionals, flags, example }
     "",
     `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
     "",
-    ...aligned([...positionals.map(({ name, about }) => [name, about] as [string, string]), ...(await rows(flags))]),
+    ...aligned([...(await Promise.all(positionals.map(row))), ...(await rows(flags))]),
     "",
     "Common to all commands:",
     ...aligned(await rows(commonFlags)),
@@ -39,6 +39,10 @@ export async function commandHelp({ name, summary, positionals, flags, example }
     "Example:",
     `  ${example}`,
   ].join("\n");
+}
+
+async function row({ name, about, names }: Positional): Promise<[string, string]> {
+  return [name, names ? `${about}: ${(await names()).join(", ")}` : about];
 }
 
 /** What the help says of each flag, with the names to choose from wherever they are held. */

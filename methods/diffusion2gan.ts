@@ -55,7 +55,7 @@ type Kit = AnyKit<Diffusion2ganSettings>;
 
 export const method: Method<Diffusion2ganSettings> = {
   name: "diffusion2gan",
-  about: "regression on the teacher's results under a perceptual distance of latents, and a conditional discriminator",
+  about: "regression under a perceptual distance of latents, and a conditional discriminator",
   source: "Kang et al., Distilling Diffusion Models into Conditional GANs, ECCV 2024",
   makes: "student",
   settings,

@@ -36,7 +36,7 @@ type ThisJob = Pick<Job<InstaflowSettings>, "settings" | "optimiser" | "subject"
 
 export const method: Method<InstaflowSettings> = {
   name: "instaflow",
-  about: "reflow: straight lines between noise and the teacher's results, then one step distilled from the straightened flow",
+  about: "reflow onto straight lines from noise to result, then one step distilled from that flow",
   source: "Liu et al., InstaFlow: One Step is Enough for High-Quality Diffusion-Based Text-to-Image Generation, ICLR 2024",
   makes: "student",
   settings,

@@ -1,23 +1,69 @@
 /**
- * pipeline methods
+ * pipeline methods [NAME]
  *
- * methods | what each needs | table
+ * methods | what each does, or all of one with its settings | table
  */
-import { methods, optimiserOf, ownSettings } from "../methods/registry.ts";
+import { type AnyMethod, methods, optimiserOf, ownSettings } from "../methods/registry.ts";
+import { expectation } from "../recipes/settings-paths.ts";
 import type { Context } from "../schemas/events.ts";
+import { unknownName } from "../schemas/nearest.ts";
 import type { Settings } from "../schemas/settings.ts";
 
-/** Lists every method with one line, its source, and what it needs with these settings. */
-export function listMethods({ settings, context }: { settings: Settings; context: Context }): void {
-  const rows = methods.map((method) => {
-    const training = method.makes === "student" ? settings.train : settings.pretrain[method.makes];
-    const { rows, images, frozen } = method.needs(ownSettings(method, training), optimiserOf(training));
-    const needs = [
-      ...(rows === "none" ? [] : [rows === "raw" ? "pixels" : rows]),
-      ...(images ? ["real images (train.images)"] : []),
-      ...frozen.map((role) => (role === "perceptual" ? "a perceptual network" : `the ${role}`)),
-    ];
-    return { method: method.name, makes: method.makes, about: method.about, needs: needs.join(", ") || "nothing", source: method.source };
+/** Lists every method with one line on what it does. */
+export function listMethods({ context }: { context: Context }): void {
+  const rows = methods.map(({ name, makes, about }) => ({ method: name, makes, about }));
+  context.report({ type: "table", stage: "methods", rows, about: "pipeline methods NAME shows one whole, with its settings" });
+}
+
+/**
+ * Shows one method whole: its paper, what it needs and its phases with these settings, and each of its own settings.
+ * Throws a usage failure that suggests the nearest for a name that is no method's.
+ */
+export function showMethod({ name, settings, context }: { name: string; settings: Settings; context: Context }): void {
+  const method = methods.find((candidate) => candidate.name === name);
+  if (!method) throw unknownName(name, { what: "method", names: methods.map((candidate) => candidate.name) });
+  const { about, source, makes } = method;
+  context.report({ type: "result", stage: name, values: { about, source, makes, needs: needsOf(method, settings) } });
+  const phases = phasesOf(method, settings);
+  if (phases.length > 0) context.report({ type: "table", stage: "phases", rows: phases });
+  context.report({ type: "table", stage: "settings", rows: settingsOf(method) });
+}
+
+function trainingOf({ makes }: AnyMethod, settings: Settings) {
+  return makes === "student" ? settings.train : settings.pretrain[makes];
+}
+
+function needsOf(method: AnyMethod, settings: Settings): string {
+  const training = trainingOf(method, settings);
+  const { rows, images, frozen, uses = [] } = method.needs(ownSettings(method, training), optimiserOf(training));
+  const needs = [
+    ...(rows === "none" ? [] : [rows === "raw" ? "pixels" : rows]),
+    ...(images ? ["real images (train.images)"] : []),
+    ...frozen.map(inWords),
+    ...uses.map((role) => `${inWords(role)} where there is one`),
+  ];
+  return needs.join(", ") || "nothing";
+}
+
+const inWords = (role: string): string => (role === "perceptual" ? "a perceptual network" : `the ${role}`);
+
+/** What each phase does, and what it changes of the settings. */
+function phasesOf(method: AnyMethod, settings: Settings): { phase: string; does: string; with: string }[] {
+  const phases = method.phases?.(ownSettings(method, trainingOf(method, settings))) ?? [];
+  return phases.map((phase) => {
+    const changes = "simulate" in phase ? phase.simulate : { ...phase.optimiser, ...(phase.train as object) };
+    const words = Object.entries(changes).map(([key, value]) => `${key}=${value}`);
+    return { phase: phase.name, does: "simulate" in phase ? "simulate" : "train", with: words.join(", ") };
   });
-  context.report({ type: "table", stage: "methods", rows });
+}
+
+/** The settings that the method's file declares, by the paths that `--set` takes. */
+function settingsOf({ name, makes, settings }: AnyMethod): { setting: string; default: string; accepted: string }[] {
+  const group = makes === "student" ? ["train", name] : ["pretrain", makes];
+  const defaults: Record<string, unknown> = settings.parse({});
+  return Object.keys(settings.shape).map((key) => {
+    const value = defaults[key];
+    const shown = value === undefined ? "none" : typeof value === "string" ? value : JSON.stringify(value);
+    return { setting: [...group, key].join("."), default: shown, accepted: expectation([...group, key]) };
+  });
 }

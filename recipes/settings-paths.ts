@@ -6,6 +6,7 @@ interface Node {
   type?: string;
   properties?: Record<string, Node>;
   items?: Node;
+  prefixItems?: Node[];
   enum?: unknown[];
   const?: unknown;
   anyOf?: Node[];
@@ -21,7 +22,10 @@ let tree: Node | undefined;
 /** The node at a path, or undefined where the schema has none. */
 function nodeAt(path: readonly PropertyKey[]): Node | undefined {
   tree ??= z.toJSONSchema(settingsSchema, { io: "input" }) as Node;
-  return path.reduce<Node | undefined>((node, key) => (typeof key === "number" ? node?.items : node?.properties?.[String(key)]), tree);
+  return path.reduce<Node | undefined>(
+    (node, key) => (typeof key === "number" ? (node?.prefixItems?.[key] ?? node?.items) : node?.properties?.[String(key)]),
+    tree,
+  );
 }
 
 /** Every path that holds a value, such as "simulate.count", and every group, such as "simulate". */
@@ -38,9 +42,22 @@ export function wantsText(path: string): boolean {
   return nodeAt(path.split("."))?.type === "string";
 }
 
-/** The names that the schema has to choose from at a path; none where it takes anything else. */
+/** The values that the schema has to choose from at a path, as they are typed; none where it takes anything else. */
 export function choicesAt(path: string): string[] {
-  return (nodeAt(path.split("."))?.enum ?? []).map(String);
+  const node = nodeAt(path.split("."));
+  return (node?.type === "boolean" ? [true, false] : (namesOf(node) ?? [])).map(String);
+}
+
+/** Everything that `--set` takes, as far as it can be listed: `path=value` for each choice, and `path=` where anything may follow. */
+export function assignments(): string[] {
+  const paths = settingPaths();
+  const groups = new Set(paths.map((path) => path.slice(0, Math.max(0, path.lastIndexOf(".")))));
+  return paths
+    .filter((path) => !groups.has(path))
+    .flatMap((path) => {
+      const choices = choicesAt(path);
+      return choices.length > 0 ? choices.map((choice) => `${path}=${choice}`) : `${path}=`;
+    });
 }
 
 /** What the schema accepts at a path, to end the sentence "expected ...". */
@@ -49,10 +66,19 @@ export function expectation(path: readonly PropertyKey[]): string {
   return node === undefined ? "nothing" : inWords(node);
 }
 
+/** What a node lists to choose from; undefined where it takes more than names. */
+function namesOf(node?: Node): unknown[] | undefined {
+  if (node?.enum) return node.enum;
+  return node?.anyOf?.every((option) => option.const !== undefined) ? node.anyOf.map((option) => option.const) : undefined;
+}
+
 function inWords(node: Node): string {
-  const choices = node.enum ?? node.anyOf?.map((option) => option.const);
+  const choices = namesOf(node);
   if (choices) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
   if (node.properties) return `a group of settings (${Object.keys(node.properties).join(", ")})`;
+  if (node.anyOf)
+    return node.anyOf.map((option) => (option.const === undefined ? inWords(option) : JSON.stringify(option.const))).join(", or ");
+  if (node.prefixItems) return `a list of ${node.prefixItems.length}: ${node.prefixItems.map(inWords).join(", ")}`;
   if (node.items) return `a list, each ${inWords(node.items)}`;
   if (node.pattern) return `text such as ${JSON.stringify(node.default)}`;
   if (node.type === "string") return "text";

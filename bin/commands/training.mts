@@ -98,9 +98,19 @@ export const study: Command = {
 
 export const methods: Command = {
   name: "methods",
-  summary: "list the methods: what each does, its paper, and what it needs",
-  positionals: [],
+  summary: "list the methods, or show one whole: its paper, what it needs, its settings",
+  positionals: [
+    {
+      name: "NAME",
+      about: "show this one",
+      optional: true,
+      names: async () => (await import("../../methods/registry.ts")).methods.map(({ name }) => name),
+    },
+  ],
   flags: {},
-  example: "pipeline methods",
-  start: async ({ settings, context }) => (await import("../../pipelines/methods.ts")).listMethods({ settings, context }),
+  example: "pipeline methods diffusion2gan",
+  start: async ({ positionals: [name], settings, context }) => {
+    const { listMethods, showMethod } = await import("../../pipelines/methods.ts");
+    return name === undefined ? listMethods({ context }) : showMethod({ name, settings, context });
+  },
 };

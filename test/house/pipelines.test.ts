@@ -42,9 +42,9 @@ for (const file of files) {
   });
 }
 
-test("every command has its file", () => {
+test("every command that does work has its file", () => {
   const named = files.map((file) => headOf(file).words[1]!);
-  assert.equal(named.toSorted(), commands.map(({ name }) => name).toSorted());
+  assert.equal(named.toSorted(), commands.flatMap((command) => ("start" in command ? command.name : [])).toSorted());
 });
 
 test.run();
