@@ -1,7 +1,7 @@
 /**
  * pipeline methods [NAME]
  *
- * methods | what each does, or all of one with its settings | table
+ * methods | what each does and needs, or all of one with its settings
  */
 import { type AnyMethod, methods, optimiserOf, ownSettings } from "../methods/registry.ts";
 import { expectation } from "../recipes/settings-paths.ts";
@@ -9,10 +9,15 @@ import type { Context } from "../schemas/events.ts";
 import { unknownName } from "../schemas/nearest.ts";
 import type { Settings } from "../schemas/settings.ts";
 
-/** Lists every method with one line on what it does. */
-export function listMethods({ context }: { context: Context }): void {
-  const rows = methods.map(({ name, makes, about }) => ({ method: name, makes, about }));
-  context.report({ type: "table", stage: "methods", rows, about: "pipeline methods NAME shows one whole, with its settings" });
+/** Lists every method: what it does in one line, what it makes, what it needs with these settings, and its source. */
+export function listMethods({ settings, context }: { settings: Settings; context: Context }): void {
+  for (const method of methods) context.report({ type: "result", stage: method.name, values: factsOf(method, settings) });
+  context.report({ type: "note", stage: "methods", message: "pipeline methods NAME shows one whole, with its settings" });
+}
+
+function factsOf(method: AnyMethod, settings: Settings) {
+  const { about, source, makes } = method;
+  return { about, makes, needs: needsOf(method, settings), source };
 }
 
 /**
@@ -22,8 +27,7 @@ export function listMethods({ context }: { context: Context }): void {
 export function showMethod({ name, settings, context }: { name: string; settings: Settings; context: Context }): void {
   const method = methods.find((candidate) => candidate.name === name);
   if (!method) throw unknownName(name, { what: "method", names: methods.map((candidate) => candidate.name) });
-  const { about, source, makes } = method;
-  context.report({ type: "result", stage: name, values: { about, source, makes, needs: needsOf(method, settings) } });
+  context.report({ type: "result", stage: name, values: factsOf(method, settings) });
   const phases = phasesOf(method, settings);
   if (phases.length > 0) context.report({ type: "table", stage: "phases", rows: phases });
   context.report({ type: "table", stage: "settings", rows: settingsOf(method) });

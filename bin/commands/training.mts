@@ -111,6 +111,6 @@ export const methods: Command = {
   example: "pipeline methods diffusion2gan",
   start: async ({ positionals: [name], settings, context }) => {
     const { listMethods, showMethod } = await import("../../pipelines/methods.ts");
-    return name === undefined ? listMethods({ context }) : showMethod({ name, settings, context });
+    return name === undefined ? listMethods({ settings, context }) : showMethod({ name, settings, context });
   },
 };

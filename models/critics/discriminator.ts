@@ -47,7 +47,8 @@ function trunkOf({ spec, depth, scales }: DiscriminatorConfig): Trunk {
   const { trunk, name } = familyOf(spec);
   if (trunk) return trunk({ depth, scales });
   throw badUsage(
-    `Cannot discriminate with the teacher's network: kind "${name}" is no trunk; let heads read frozen features instead (discriminator=features)`,
+    `Cannot discriminate with the teacher's network: kind "${name}" is no trunk; ` +
+      "let heads read frozen features instead (discriminator=features)",
   );
 }
 

@@ -1,4 +1,4 @@
-/** `pipeline methods` as a table that fits a terminal, and `pipeline methods NAME` with all there is to know of one. */
+/** `pipeline methods` as a list that fits a terminal, and `pipeline methods NAME` with all there is to know of one. */
 import { execute } from "../../bin/cli.mts";
 import { methods } from "../../methods/registry.ts";
 import { resolveSettings } from "../../recipes/resolve-settings.ts";
@@ -23,18 +23,19 @@ async function lines(...args: string[]): Promise<{ code: number; out: string[]; 
 /** A line's words that stand apart by two blanks or more. */
 const cells = (line: string): string[] => line.trim().split(/ {2,}/);
 
-test("every method has one line of at most 120 columns", async () => {
+test("every method is listed with what it does in one line, what it makes and needs, and its source", async () => {
   const { code, out } = await lines("methods");
   assert.is(code, 0);
-  assert.equal(
-    out.filter((line) => line.length > 120),
-    [],
-  );
-  for (const { name, makes, about } of methods)
-    assert.ok(
-      out.some((line) => cells(line).join("|") === [name, makes, about].join("|")),
-      name,
-    );
+  for (const { name, makes, about, source } of methods) {
+    const at = out.indexOf(name);
+    assert.ok(at >= 0, name);
+    const facts = Object.fromEntries(out.slice(at + 1, at + 5).map(cells));
+    assert.equal({ ...facts, needs: "" }, { about, makes, needs: "", source });
+    assert.ok(facts.needs!.length > 0 && out[at + 1]!.length <= 120, name);
+  }
+  const needs = (name: string): string => cells(out[out.indexOf(name) + 3]!)[1]!;
+  assert.is(needs("instaflow"), "triples, the teacher, a perceptual network where there is one");
+  assert.is(needs("autoencoder"), "pixels");
 });
 
 test("a method is shown with its source and every setting of its own, by a path that --set takes", async () => {

@@ -42,7 +42,7 @@ test(
           return stdout + stderr;
         };
 
-        assert.match(await pipeline("methods"), /regression +student +squared error/);
+        assert.match(await pipeline("methods"), /^regression\n +about +squared error/m);
         const images = await writeSquares(folder);
         const out = join(folder, "run");
         const words = [
