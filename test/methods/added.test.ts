@@ -27,7 +27,7 @@ const SOURCES = [
 ];
 
 test(
-  "one file and one recipe are all that it takes",
+  "one file and one recipe are all that it takes, with data or without",
   () =>
     inFolder(async (folder) => {
       const tree = await mkdtemp(join(tmpdir(), "onestep-method-"));
@@ -37,6 +37,7 @@ test(
         await symlink(join(root, "node_modules"), join(tree, "node_modules"));
         await cp(fixture("regression.ts"), join(tree, "methods/regression.ts"));
         await cp(fixture("regression.yaml"), join(tree, "recipes/regression.yaml"));
+        await cp(fixture("dataless.ts"), join(tree, "methods/dataless.ts"));
         const pipeline = async (...words: string[]): Promise<string> => {
           const { stdout, stderr } = await promisify(execFile)(join(tree, "bin/pipeline"), words, { cwd: tree });
           return stdout + stderr;
@@ -67,6 +68,17 @@ test(
         for (const { loss, difference } of lines) assert.ok(Math.abs(loss - 2 * difference) < 1e-5 * loss, "its own setting counts");
         assert.ok(last.difference < first.difference, `${last.difference} is no less than ${first.difference}`);
         assert.match(await readFile(join(out, "student/run.html"), "utf8"), /Difference of latents/);
+
+        const teacher = ["--teacher", join(out, "teacher"), "--preset", "smoke"];
+        await pipeline("train", ...teacher, "--method", "dataless", "--out", join(folder, "dataless"), "--set", "train.steps=30");
+        const losses = (await readFile(join(folder, "dataless/metrics.jsonl"), "utf8"))
+          .match(/"loss":[^,]+/g)!
+          .map((text) => Number(text.slice(7)));
+        assert.ok(losses.at(-1)! < losses[0]!, "a method that needs no rows trains without a store");
+        const refused = await pipeline("train", ...teacher, "--method", "regression", "--out", join(folder, "none")).catch(
+          (error) => error.stderr,
+        );
+        assert.match(String(refused), /Cannot train by regression without triples: name a store of `pipeline simulate` with --store/);
       } finally {
         await rm(tree, { recursive: true, force: true });
       }
