@@ -3,11 +3,9 @@
  * 2022): how a teacher is trained on latents.
  */
 import * as z from "zod";
-import { type Tensor, tf } from "../engine/tfjs.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../models/denoiser.ts";
-import { denoise } from "../models/diffusion/denoise.ts";
-import { createParameterisation, type Preconditioning, trainingNoiseLevels } from "../models/diffusion/parameterisation.ts";
-import { spread } from "../models/layers.ts";
+import { type DenoiserSpec, initDenoiser } from "../models/denoiser.ts";
+import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
+import { createParameterisation, trainingNoiseLevels } from "../models/diffusion/parameterisation.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { fraction } from "../schemas/settings.ts";
 import type { Method } from "./method.ts";
@@ -29,27 +27,11 @@ export const method: Method<DenoisingSettings> = {
   }),
   programs: ({ subject, optimiser: { batch } }) => {
     const spec = subject.spec as DenoiserSpec;
-    const perSample = { shape: [batch] };
-    const image = { shape: [batch, ...spec.shape] };
     return {
       step: {
         trains: "teacher",
-        inputs: {
-          ...{ clean: image, noise: image, sigma: perSample, weight: perSample },
-          ...{ cSkip: perSample, cOut: perSample, cIn: perSample, cNoise: perSample },
-          ...conditionInputs(spec, batch),
-        },
-        loss: (parameters, inputs) => {
-          const { clean, noise, sigma, weight, ...rest } = inputs as Record<string, Tensor> & Preconditioning<Tensor>;
-          const condition = embedConditions(spec, parameters, rest as never);
-          const denoised = denoise({
-            x: tf.add(clean as Tensor, tf.mul(noise as Tensor, spread(sigma as Tensor))),
-            coefficients: rest,
-            network: ({ x, noiseLevel }) => applyNetwork(spec, parameters, { x, noiseLevel, condition }),
-          });
-          const squared = tf.square(tf.sub(denoised, clean as Tensor));
-          return { loss: tf.mean(tf.mul(squared, spread(weight as Tensor))), metrics: {} };
-        },
+        inputs: noisedInputs(spec, batch),
+        loss: (parameters, inputs) => ({ loss: denoisingLoss(spec, parameters, inputs), metrics: {} }),
       },
     };
   },

@@ -6,12 +6,12 @@
  * sigma = (1 - t) / t, so the teacher's network serves as it is: its velocity is v = (D - X_t) / (1 - t).
  */
 import * as z from "zod";
-import { type Tensor, tf } from "../engine/tfjs.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../models/denoiser.ts";
-import { denoise } from "../models/diffusion/denoise.ts";
+import type { Tensor } from "../engine/tfjs.ts";
+import { conditionInputs, type DenoiserSpec } from "../models/denoiser.ts";
+import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
 import { generate } from "../models/diffusion/one-step.ts";
-import { createParameterisation, noiseLevels, type Preconditioning } from "../models/diffusion/parameterisation.ts";
-import { type Parameters, spread } from "../models/layers.ts";
+import { createParameterisation, noiseLevels } from "../models/diffusion/parameterisation.ts";
+import type { Parameters } from "../models/layers.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { squaredError } from "../models/losses/difference.ts";
 import { eLatentLpips, featureDistance } from "../models/losses/elatentlpips.ts";
@@ -70,22 +70,11 @@ const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.
 /** The velocity's squared error on straight lines: |v - (X1 - X0)|^2 = |D - X1|^2 / (1 - t)^2, whose mean is the straightness S. */
 function reflowUpdate({ subject, optimiser: { batch } }: Kit<InstaflowSettings>): Update {
   const spec = specOf({ subject });
-  const perSample = { shape: [batch] };
-  const image = { shape: [batch, ...spec.shape] };
-  const levels = { sigma: perSample, weight: perSample, cSkip: perSample, cOut: perSample, cIn: perSample, cNoise: perSample };
   return {
     trains: "student",
-    inputs: { noise: image, latent: image, ...levels, ...conditionInputs(spec, batch) },
+    inputs: noisedInputs(spec, batch),
     loss: (parameters, inputs) => {
-      const { noise, latent, sigma, weight, ...rest } = inputs as Record<string, Tensor> & Preconditioning<Tensor>;
-      const condition = embedConditions(spec, parameters, rest as never);
-      const denoised = denoise({
-        x: tf.add(latent as Tensor, tf.mul(noise as Tensor, spread(sigma as Tensor))),
-        coefficients: rest,
-        network: (at) => applyNetwork(spec, parameters, { ...at, condition }),
-      });
-      const squared = tf.square(tf.sub(denoised, latent as Tensor));
-      const straightness = tf.mean(tf.mul(squared, spread(weight as Tensor)));
+      const straightness = denoisingLoss(spec, parameters, inputs);
       return { loss: straightness, metrics: { straightness } };
     },
   };
@@ -98,7 +87,7 @@ async function reflowStep({ step, noise, latent, conditions }: Batch, job: Job<I
   const times = uniforms({ ...draw, stream: "instaflow/time" });
   const kept = uniforms({ ...draw, stream: "instaflow/keep" });
   return run("reflow", {
-    ...{ noise: noise as Float32Array, latent: latent as Float32Array, ...lineLevels(specOf(job), times) },
+    ...{ noise: noise as Float32Array, clean: latent as Float32Array, ...lineLevels(specOf(job), times) },
     keep: Float32Array.from(kept, (u) => (u < own.dropCondition ? 0 : 1)),
     ...conditions,
   });

@@ -47,7 +47,7 @@ test("the reflow's loss is the squared error of the velocity on X_t = t X1 + (1 
   const programs = method.programs({ ...job, subject: { spec }, given: ["teacher"], weights: { teacher: weights } });
   const { loss } = programs.reflow as Update;
   const levels = Object.entries(lineLevels(spec, times)).map(([name, values]) => [name, tf.tensor1d(values)]);
-  const images = { noise: tf.tensor(noise, [3, 4, 4, 1]), latent: tf.tensor(result, [3, 4, 4, 1]), keep: tf.ones([3]) };
+  const images = { noise: tf.tensor(noise, [3, 4, 4, 1]), clean: tf.tensor(result, [3, 4, 4, 1]), keep: tf.ones([3]) };
   const found = loss(toParameters(weights), { ...images, ...Object.fromEntries(levels) }, {}).loss.dataSync()[0]!;
   assert.ok(Math.abs(found - expected) < 1e-4 * expected, `${found} instead of ${expected}`);
 });
