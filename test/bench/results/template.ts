@@ -13,12 +13,15 @@ import { benchTable, digits, evaluationTable, madeText, percent, plusMinus, stud
 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
 export function renderTemplate(template: string, records: Records): string {
-  return template
+  const page = template
     .replace(/<!-- with (\S+) -->\n([\s\S]*?)<!-- end -->\n\n?/g, (_, file: string, part: string) => (records.has(file) ? part : ""))
     .replace(/<!-- (evaluation|summary|study|bench|made) (.+?) -->/g, (_, kind: string, rest: string) =>
       renderMark(`${kind} ${rest}`, records),
     )
-    .replace(/\{\{(\S+) (.+?)\}\}/g, (_, file: string, expression: string) => figureIn(file, expression, records));
+    .replace(/\{\{(\S+)\s+([^}]+?)\}\}/g, (_, file: string, expression: string) => figureIn(file, expression, records));
+  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|bench|made|with) .*/.exec(page) ?? [];
+  if (left !== undefined) throw new Error(`Cannot read the mark "${left}": see the first lines of test/bench/results/template.ts`);
+  return page;
 }
 
 /** The table of a README: what stands between `<!-- results: MARK -->` and `<!-- /results -->` is made anew. */
@@ -59,7 +62,7 @@ function labelled(item: string): { file: string; label: string } {
 
 /** A figure, or two with / or - between them, whose ratio or signed difference is given. */
 function figureIn(file: string, expression: string, records: Records): string {
-  const [first = "", sign, second] = expression.split(" ");
+  const [first = "", sign, second] = expression.trim().split(/\s+/);
   const summary = (term: string) => {
     const [role = "", name = ""] = term.split(".");
     const found = subjectOf(records, { file, role }).figures[name];
