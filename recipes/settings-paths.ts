@@ -22,10 +22,14 @@ let tree: Node | undefined;
 /** The node at a path, or undefined where the schema has none. */
 function nodeAt(path: readonly PropertyKey[]): Node | undefined {
   tree ??= z.toJSONSchema(settingsSchema, { io: "input" }) as Node;
-  return path.reduce<Node | undefined>(
-    (node, key) => (typeof key === "number" ? (node?.prefixItems?.[key] ?? node?.items) : node?.properties?.[String(key)]),
-    tree,
-  );
+  return path.reduce<Node | undefined>((node, key) => node && below(node, key), tree);
+}
+
+/** The node below another one: an item of a list, a key of a group, or that of whichever alternative has it. */
+function below(node: Node, key: PropertyKey): Node | undefined {
+  if (typeof key === "number") return node.prefixItems?.[key] ?? node.items;
+  const own = node.properties?.[String(key)];
+  return own ?? node.anyOf?.map((option) => below(option, key)).find(Boolean);
 }
 
 /** Every path that holds a value, such as "simulate.count", and every group, such as "simulate". */

@@ -79,6 +79,10 @@ const wrong: [words: string, message: RegExp][] = [
   ["doctor --set simulate=5", /^Cannot set simulate to 5 \(--set\): expected a group of settings \(count, steps, /],
   ["doctor --set simulate.count", /^Cannot read --set "simulate.count": expected path.to.key=value/],
   ["doctor --set pretrain.autoencoder.downsample=3", /^Cannot set pretrain.autoencoder.downsample to 3 .*one of 2, 4, 8/],
+  [
+    'doctor --set train.diffusion2gan.adapter={"lora":{"rank":0,"alpha":1,"targets":["attention"]}}',
+    /Cannot set train\.diffusion2gan\.adapter\.lora\.rank to 0 .*: expected a whole number above 0/,
+  ],
   ["doctor --set train.diffusion2gan.adapter=some", /to "some" .*: expected "all", or a group of settings \(lora\), or a group .*\(only\)/],
   [
     "doctor --set train.diffusion2gan.discriminatorNoise=5",
