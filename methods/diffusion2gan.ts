@@ -58,6 +58,7 @@ export const method: Method<Diffusion2ganSettings> = {
   about: "regression under a perceptual distance of latents, and a conditional discriminator",
   source: "Kang et al., Distilling Diffusion Models into Conditional GANs, ECCV 2024",
   makes: "student",
+  isDefault: true,
   settings,
   needs: (own, { batch }) => {
     const rows = own.adversarialWeight > 0 ? Math.round(batch * own.imageShare) : 0;

@@ -141,6 +141,8 @@ export interface Method<S extends object = Record<string, unknown>> {
   about: string;
   source: string;
   makes: Product;
+  /** Whether it is the one that trains students where nobody chooses. */
+  isDefault?: boolean;
   settings: OwnSettings;
   /** Throws a Failure that says what is missing. */
   needs: (settings: S, optimiser: OptimiserSettings) => Needs;

@@ -38,7 +38,9 @@ export function methodFor(product: Exclude<Product, "student">): AnyMethod {
 
 /** What the settings' schema needs of the methods. */
 export function methodSettings(): MethodSettings {
+  const usual = methods.find(({ isDefault }) => isDefault) as AnyMethod;
   return {
+    usual: usual.name,
     students: Object.fromEntries(methods.filter(({ makes }) => makes === "student").map(({ name, settings }) => [name, settings])),
     pretrained: {
       teacher: methodFor("teacher").settings,

@@ -135,9 +135,9 @@ const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend
 });
 
 /** What `train` reads: which method, the optimiser's settings, and a group for each method under its own name. */
-function trainSettings(methods: Record<string, OwnSettings>) {
-  const groups = Object.fromEntries(Object.entries(methods).map(([name, own]) => [name, own.prefault({})]));
-  return commonTrainSettings.extend({ method: z.enum(Object.keys(methods)).default("diffusion2gan"), ...groups });
+function trainSettings({ usual, students }: Pick<MethodSettings, "usual" | "students">) {
+  const groups = Object.fromEntries(Object.entries(students).map(([name, own]) => [name, own.prefault({})]));
+  return commonTrainSettings.extend({ method: z.enum(Object.keys(students)).default(usual), ...groups });
 }
 
 export const evaluateSettings = z.strictObject({
@@ -157,12 +157,14 @@ export const engineSettings = z.strictObject({
 
 /** The settings of the methods that there are: of those that make students by name, of the others by what they make. */
 export interface MethodSettings {
+  /** The one that trains students where nobody chooses. */
+  usual: string;
   students: Record<string, OwnSettings>;
   pretrained: Record<"teacher" | "autoencoder" | "perceptual", OwnSettings>;
 }
 
 /** The schema of all settings, with those that methods declare in their files. */
-export function settingsSchemaWith({ students, pretrained }: MethodSettings): z.ZodType<Settings, unknown> {
+export function settingsSchemaWith({ usual, students, pretrained }: MethodSettings): z.ZodType<Settings, unknown> {
   return z.strictObject({
     seed: seed.default(0),
     images: imageSettings.prefault({}),
@@ -171,7 +173,7 @@ export function settingsSchemaWith({ students, pretrained }: MethodSettings): z.
     diffusion: diffusionSettings.prefault({}),
     pretrain: pretrainSettings(pretrained).prefault({}),
     simulate: simulateSettings.prefault({}),
-    train: trainSettings(students).prefault({}),
+    train: trainSettings({ usual, students }).prefault({}),
     evaluate: evaluateSettings.prefault({}),
     engine: engineSettings.prefault({}),
   }) as unknown as z.ZodType<Settings, unknown>;
