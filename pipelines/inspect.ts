@@ -133,11 +133,14 @@ export function rowId(text: string | undefined): number | undefined {
   throw badUsage(`Cannot look up row "${text}": expected its id, a whole number from 0 on`);
 }
 
-async function inspectRun(path: string, { rows, grid, ...looks }: Looks, { report }: Context): Promise<void> {
+/** What only the rows of a store can answer. */
+const OF_ROWS = ["rows", "grid", "where", "sql", "why", "redo", "diff", "html", "serve"] as const satisfies (keyof Looks)[];
+
+async function inspectRun(path: string, looks: Looks, { report }: Context): Promise<void> {
   const facts = await describeRun(path);
   if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
-  const other = Object.entries(looks).find(([name, value]) => value !== undefined && !["limit", "quick"].includes(name));
-  if (rows || grid || other) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
+  const asked = OF_ROWS.find((name) => looks[name] !== undefined);
+  if (asked) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
   report({ type: "result", stage: path, values: facts });
 }
 
