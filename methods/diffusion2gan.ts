@@ -13,8 +13,7 @@ import type { Parameters } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { pseudoHuber, squaredError } from "../models/losses/difference.ts";
-import { eLatentLpips, featureDistance } from "../models/losses/elatentlpips.ts";
-import { teacherFeatures } from "../models/losses/teacher-features.ts";
+import { latentDistance } from "../models/losses/latent-distance.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
@@ -107,15 +106,15 @@ export const method: Method<Diffusion2ganSettings> = {
   ),
 };
 
-type ThisJob = Pick<Job<Diffusion2ganSettings>, "settings" | "optimiser" | "subject" | "given">;
+type ThisJob = Pick<Job<Diffusion2ganSettings>, "settings" | "optimiser" | "subject">;
 
 const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
 
 const isAdversarial = ({ settings, optimiser }: ThisJob): boolean =>
   settings.adversarialWeight > 0 && settings.adversarialStart < optimiser.steps;
 
-/** The frozen network whose features are compared: the perceptual one, or where there is none the teacher. */
-const featuresOf = ({ given }: ThisJob): string => (given.includes("perceptual") ? "perceptual" : "teacher");
+/** The distance that looks through the frozen network which is there; discriminator heads read the same network. */
+const distanceOf = (job: ThisJob) => latentDistance({ spec: specOf(job), perceptual: job.subject.perceptual });
 
 function criticOf(job: ThisJob) {
   const { discriminator, discriminatorDepth: depth, scales } = job.settings;
@@ -132,16 +131,12 @@ const disturbanceRange = ({ discriminator, discriminatorNoise }: Diffusion2ganSe
 
 /** The student's update, by regression alone or against the discriminator as well. */
 function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update {
-  const { settings: own, optimiser, subject } = kit;
+  const { settings: own, optimiser } = kit;
   const spec = specOf(kit);
   const { batch } = optimiser;
   const image = { shape: [batch, ...spec.shape] };
-  const features = featuresOf(kit);
+  const { role: features, between } = distanceOf(kit);
   const critic = isPlaying ? criticOf(kit) : undefined;
-  const perceptual = (fake: Tensor, real: Tensor, read: Parameters, draws?: Tensor): Tensor =>
-    features === "perceptual" && subject.perceptual
-      ? eLatentLpips({ config: subject.perceptual, parameters: read, a: fake, b: real, draws })
-      : featureDistance({ features: (latents) => teacherFeatures(spec, read, latents), a: fake, b: real, draws });
   return {
     trains: "student",
     reads: [features, ...(critic ? ["discriminator"] : [])],
@@ -161,7 +156,7 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
       const fake = generate(spec, parameters, noise, given);
       const seen = read[features] as Parameters;
       const terms: Record<string, [loss: Tensor, weight: Tensor | number]> = {
-        ...(own.perceptualWeight > 0 && { perceptual: [perceptual(fake, latent, seen, draws), own.perceptualWeight] }),
+        ...(own.perceptualWeight > 0 && { perceptual: [between(fake, latent, seen, draws), own.perceptualWeight] }),
         latent: [(own.latentLoss === "squared" ? squaredError : pseudoHuber)(fake, latent), own.latentWeight],
       };
       if (critic) {
@@ -208,7 +203,7 @@ function discriminatorUpdate(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
   const critic = criticOf(kit);
-  const features = featuresOf(kit);
+  const { role: features } = distanceOf(kit);
   const realConditions = Object.entries(conditionInputs(specOf(kit), batch)).map(([name, input]) => [OF_REAL + name, input]);
   return {
     trains: "discriminator",
@@ -234,7 +229,7 @@ function discriminatorUpdate(kit: Kit): Update {
 function r1Update(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
   const critic = criticOf(kit);
-  const features = featuresOf(kit);
+  const { role: features } = distanceOf(kit);
   return {
     trains: "discriminator",
     reads: [features],

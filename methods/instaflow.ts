@@ -14,8 +14,7 @@ import { createParameterisation, noiseLevels } from "../models/diffusion/paramet
 import type { Parameters } from "../models/layers.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { squaredError } from "../models/losses/difference.ts";
-import { eLatentLpips, featureDistance } from "../models/losses/elatentlpips.ts";
-import { teacherFeatures } from "../models/losses/teacher-features.ts";
+import { latentDistance } from "../models/losses/latent-distance.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
 import { uniforms } from "../schemas/numbers/philox.ts";
 import { count, fraction, rate } from "../schemas/settings.ts";
@@ -32,7 +31,7 @@ const settings = z.strictObject({
   adapter: adapterSchema.default("all"), // what is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
 });
 type InstaflowSettings = z.infer<typeof settings>;
-type ThisJob = Pick<Job<InstaflowSettings>, "settings" | "optimiser" | "subject" | "given">;
+type ThisJob = Pick<Job<InstaflowSettings>, "settings" | "optimiser" | "subject">;
 
 export const method: Method<InstaflowSettings> = {
   name: "instaflow",
@@ -108,11 +107,7 @@ function distilUpdate(kit: Kit<InstaflowSettings>, { isPerceptual }: { isPercept
   const { batch } = optimiser;
   const spec = specOf(kit);
   const image = { shape: [batch, ...spec.shape] };
-  const features = kit.given.includes("perceptual") ? "perceptual" : "teacher";
-  const distance = (a: Tensor, b: Tensor, read: Parameters, draws: Tensor): Tensor =>
-    features === "perceptual" && subject.perceptual
-      ? eLatentLpips({ config: subject.perceptual, parameters: read, a, b, draws })
-      : featureDistance({ features: (latents) => teacherFeatures(spec, read, latents), a, b, draws });
+  const { role: features, between } = latentDistance({ spec, perceptual: subject.perceptual });
   return {
     trains: "student",
     ...(isPerceptual && { reads: [features] }),
@@ -122,7 +117,7 @@ function distilUpdate(kit: Kit<InstaflowSettings>, { isPerceptual }: { isPercept
       const made = generate(spec, parameters, noise, given);
       const squared = squaredError(made, latent);
       if (!isPerceptual) return { loss: squared, metrics: { squared } };
-      const perceptual = distance(made, latent, read[features] as Parameters, draws);
+      const perceptual = between(made, latent, read[features] as Parameters, draws);
       return { loss: perceptual, metrics: { squared, perceptual } };
     },
   };

@@ -14,6 +14,7 @@ import type { PerceptualConfig } from "../models/losses/perceptual.ts";
 import type { Adapter } from "../models/training/adapters.ts";
 import type { AdamConfig } from "../models/training/optimiser.ts";
 import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
+import type { Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, SimulateSettings } from "../schemas/settings.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
@@ -39,8 +40,6 @@ export interface Job<S> {
   optimiser: OptimiserSettings;
   seed: number;
   subject: Subject;
-  /** Frozen networks that are given, by role. */
-  given: readonly Role[];
 }
 
 /** What a method wants to be given. */
@@ -122,14 +121,6 @@ export interface Batch {
 /** Runs an update by name and answers its scalars. `updates` counts those its part had before, where they are not one a step. */
 export type Run = (program: string, inputs: Record<string, InputArray>, options?: { updates?: number }) => Promise<Figures>;
 
-/** How samples of what was trained are drawn; it is written into model.json, and whoever samples obeys it. */
-export interface Sampler {
-  /** Noise levels sigma at which the network is asked, in order; "any": whatever a solver of the ODE wants. */
-  times: "any" | number[];
-  between: "ode";
-  guidance: number;
-}
-
 /** One part of a method's work, in order: what is made is the teacher of the phases after it. */
 export type Phase<S> =
   | { name: string; simulate: Partial<SimulateSettings> }
@@ -150,6 +141,7 @@ export interface Method<S extends object = Record<string, unknown>> {
   programs: (kit: Kit<S>) => Record<string, Program>;
   /** Step `batch.step`: which programs run, on what. A pure function of the state before it, the batch and the job. */
   step: (batch: Batch, job: Job<S>, run: Run) => Promise<Figures>;
+  /** How samples of what was trained are drawn; it is written into model.json, and whoever samples obeys it. */
   sampler?: (settings: S, subject: Subject) => Sampler;
   figures: readonly FigureGroup[];
   /** Figures that only some steps have: each of those steps is recorded. */

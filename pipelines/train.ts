@@ -5,43 +5,30 @@
  */
 import { descentRules } from "../methods/rules/descent.ts";
 import type { Phase } from "../methods/method.ts";
-import { type AnyMethod, methodNamed, ownSettings } from "../methods/registry.ts";
+import { methodNamed, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { writeSettings } from "../schemas/write-settings.ts";
-import type { Settings } from "../schemas/settings.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
 import { openRecord } from "../stages/runs/record.ts";
 import { plannedPhases } from "../stages/train/phases.ts";
-import { prepareStudent } from "../stages/train/prepare/student.ts";
+import { prepareStudent, type StudentOptions } from "../stages/train/prepare/student.ts";
 import { keptWeights, openProgress } from "../stages/train/progress.ts";
 import { kept, measured, type Parts, pictured, recorded, steps } from "../stages/train/steps.ts";
 import { startTrainer } from "../stages/train/trainer.ts";
 import type { Training } from "../stages/train/training.ts";
 import { waiting } from "../stages/train/waiting.ts";
-import type { Share } from "../stages/workers/threads.ts";
 import { simulate } from "./simulate.ts";
-
-/** What is trained, and where. */
-interface TrainOptions {
-  store?: string;
-  teacher: string;
-  out: string;
-  /** Of the trainer's engine, asked before each step; the settings' otherwise. */
-  threads?: Share;
-  settings: Settings;
-  context: Context;
-}
 
 /**
  * Trains a one-step student by `settings.train.method`, on a store that is finished or still being written: which rows a
  * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
  * (`train.keep`). Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
  */
-export async function train(options: TrainOptions): Promise<Denoiser> {
+export async function train(options: Omit<StudentOptions, "method">): Promise<Denoiser> {
   const { out, settings, context } = options;
-  const method: AnyMethod = methodNamed(settings.train.method);
+  const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
   const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
   context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures` } });
@@ -49,14 +36,14 @@ export async function train(options: TrainOptions): Promise<Denoiser> {
 }
 
 /** One training of a student. */
-async function trainOnce(options: TrainOptions & { method: AnyMethod }): Promise<Denoiser> {
+async function trainOnce(options: StudentOptions): Promise<Denoiser> {
   const training = await prepareStudent(options);
   await writeSettings(options.out, options.settings);
   return trained(training, options.context);
 }
 
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
-async function inPhases(options: TrainOptions & { method: AnyMethod; phases: readonly Phase<never>[] }): Promise<Denoiser> {
+async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[] }): Promise<Denoiser> {
   const { context } = options;
   let [{ teacher, store }, made] = [options, undefined as Denoiser | undefined];
   for (const { kind, out, settings } of await plannedPhases({ ...options, given: store })) {

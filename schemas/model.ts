@@ -23,6 +23,7 @@ const samplerDescription = z.strictObject({
   between: z.literal("ode"),
   guidance: z.number(),
 });
+export type Sampler = z.infer<typeof samplerDescription>;
 /** What a denoising network is, apart from its weights: enough to build it again. */
 export const denoiserSpec = z.strictObject({
   shape,

@@ -8,8 +8,7 @@ import type { RunRecord } from "../runs/record.ts";
 import { selected } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import type { Progress } from "./progress.ts";
-import type { Trainer } from "./training.ts";
-import type { Training } from "./training.ts";
+import type { Trainer, Training } from "./training.ts";
 
 /** A step that was taken, and what is known of it. */
 export interface Step {

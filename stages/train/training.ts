@@ -33,7 +33,7 @@ export interface Training<Result> {
   out: string;
   method: AnyMethod;
   job: Job<never>;
-  /** Frozen networks by role, as `job.given` names them. */
+  /** Frozen networks that the method looks at, by role. */
   weights: Readonly<Record<Role, Weights>>;
   /** Parts of an earlier run to start from, by role. */
   start?: Readonly<Record<Role, Weights>>;

@@ -5,10 +5,10 @@
 import { createEngine } from "../../engine/engine.ts";
 import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
 import { createOrder, type VariableSet } from "../../engine/variables.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { elements, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Program, Role, Update } from "../../methods/method.ts";
-import { createSampling, type SamplerInputs, type SamplerPlan, type Sampling } from "../../models/diffusion/sampling.ts";
+import { createSampling, planOf, type SamplerInputs, type SamplerPlan, type Sampling } from "../../models/diffusion/sampling.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { effective } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
@@ -16,6 +16,7 @@ import { LEFT, type Step } from "../../models/training/plan.ts";
 import { compileStep, scalars } from "../../models/training/step.ts";
 import { savedState } from "../../models/training/trained.ts";
 import type { Figures } from "../../schemas/figures.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 import { createNetworks } from "./parts.ts";
@@ -43,7 +44,7 @@ export async function create({ method: name, job, weights, start, engine: where 
   const left: Record<string, VariableSet> = {};
   for (const program of Object.values(programs)) {
     for (const [key, shape] of Object.entries(("trains" in program && program.leaves) || {})) {
-      left[key] ??= engine.variables(`left.${key}`, { [LEFT]: { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) } });
+      left[key] ??= engine.variables(`left.${key}`, { [LEFT]: { shape, data: new Float32Array(elements(shape)) } });
     }
   }
 
@@ -100,7 +101,9 @@ export async function create({ method: name, job, weights, start, engine: where 
       whole: (some: Parameters, rest: Parameters) => effective({ trained: some, frozen: rest, adapter: train }),
     };
     const network = trained[of] ?? trained.network;
-    return createSampling({ engine, spec, network, ...(adapted && { adapted }), plan: samplerPlan(method, job), batch });
+    const sampler = method.sampler?.(job.settings, job.subject);
+    const plan = planOf({ role: method.makes as DenoiserDescription["role"], sampler }, job.subject.plan as SamplerPlan);
+    return createSampling({ engine, spec, network, ...(adapted && { adapted }), plan, batch });
   };
 
   return {
@@ -126,13 +129,6 @@ export async function create({ method: name, job, weights, start, engine: where 
     whole: async ({ role, trained }: { role: Role; trained: Weights }): Promise<Weights> => networks.merged(role, trained),
     ...savedState(networks.variables),
   };
-}
-
-/** How samples are drawn on the way: as the method says, or where any solver may ask, as the job does. */
-function samplerPlan(method: Awaited<ReturnType<typeof loadMethod>>, { settings, subject }: Job<never>): SamplerPlan {
-  const sampler = method.sampler?.(settings, subject);
-  if (!sampler || sampler.times === "any") return subject.plan as SamplerPlan;
-  return { solver: "euler", steps: sampler.times.length, guidance: sampler.guidance };
 }
 
 export type TrainerApi = Awaited<ReturnType<typeof create>>;

@@ -54,7 +54,7 @@ const startTrainer = (threads: number) =>
       method: method.name,
       job: {
         ...{ settings: ownSettings(method, settings.train), optimiser: optimiserOf(settings.train), seed: 0 },
-        ...{ subject: { spec, plan: settings.simulate }, given: ["teacher"] },
+        subject: { spec, plan: settings.simulate },
       },
       weights: { teacher: weights },
       engine: { device: "cpu", precision: "single", threads },

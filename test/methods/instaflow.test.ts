@@ -44,7 +44,7 @@ test("the reflow's loss is the squared error of the velocity on X_t = t X1 + (1 
   const expected = errors.reduce((sum, error) => sum + error, 0) / errors.length;
 
   const job = { settings: ownSettings(method as never, settings.train), optimiser: optimiserOf(settings.train), seed: 0 };
-  const programs = method.programs({ ...job, subject: { spec }, given: ["teacher"], weights: { teacher: weights } });
+  const programs = method.programs({ ...job, subject: { spec }, weights: { teacher: weights } });
   const { loss } = programs.reflow as Update;
   const levels = Object.entries(lineLevels(spec, times)).map(([name, values]) => [name, tf.tensor1d(values)]);
   const images = { noise: tf.tensor(noise, [3, 4, 4, 1]), clean: tf.tensor(result, [3, 4, 4, 1]), keep: tf.ones([3]) };

@@ -41,7 +41,7 @@ const createTeacher = ({ spec, settings, device, start }: { spec: DenoiserSpec; 
   const method = methodFor("teacher");
   const own = ownSettings(method, settings.pretrain.teacher);
   const subject = { spec, plan: settings.simulate };
-  const job = { settings: own, optimiser: optimiserOf(settings.pretrain.teacher), seed: 1, subject, given: [] };
+  const job = { settings: own, optimiser: optimiserOf(settings.pretrain.teacher), seed: 1, subject };
   return create({ method: method.name, job, weights: {}, start: { teacher: start }, engine: engine(device) });
 };
 
@@ -58,7 +58,7 @@ const createStudent = (options: {
   const weights = { teacher, ...(perceptual && { perceptual: perceptual.weights }) };
   const subject = { spec, plan: settings.simulate, ...(perceptual && { perceptual: perceptual.config }) };
   const optimiser = optimiserOf(settings.train);
-  const job = { settings: ownSettings(method, settings.train), optimiser, seed: 1, subject, given: Object.keys(weights) };
+  const job = { settings: ownSettings(method, settings.train), optimiser, seed: 1, subject };
   return create({ method: method.name, job, weights, engine: engine(device) });
 };
 

@@ -56,7 +56,7 @@ export function trainingOn(
   const { subject, conditions, scale, start } = options;
   const { seed, engine } = settings;
   const group: TrainingSettings = settings.pretrain[what];
-  const job: Job<never> = { settings: own, optimiser, seed, subject, given: [] };
+  const job: Job<never> = { settings: own, optimiser, seed, subject };
   return {
     ...{ name: what, out, method, job, weights: {}, settings: group, group: `pretrain.${what}`, engine, threads: () => engine.threads },
     ...(start && { start }),

@@ -21,11 +21,8 @@ import { besideTeacher } from "../pictures.ts";
 import { conditionRows, type Order, tripleRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 
-/**
- * Prepares a student of `teacher` in the run folder `out`, trained on `store` where the method needs triples: the store may
- * still be growing. Throws a Failure when store and teacher do not belong together, or when the method needs what is not given.
- */
-export async function prepareStudent(options: {
+/** What a student is made of, and where. */
+export interface StudentOptions {
   method: AnyMethod;
   store?: string;
   teacher: string;
@@ -34,7 +31,13 @@ export async function prepareStudent(options: {
   threads?: Share;
   settings: Settings;
   context: Context;
-}): Promise<Training<Denoiser>> {
+}
+
+/**
+ * Prepares a student of `teacher` in the run folder `out`, trained on `store` where the method needs triples: the store may
+ * still be growing. Throws a Failure when store and teacher do not belong together, or when the method needs what is not given.
+ */
+export async function prepareStudent(options: StudentOptions): Promise<Training<Denoiser>> {
   const { method, out, settings, context } = options;
   const { train, seed } = settings;
   const own = ownSettings(method, train);
@@ -47,7 +50,7 @@ export async function prepareStudent(options: {
   const start = train.from ? await startOf(train.from, teacher, method, context) : undefined;
   const images = train.images ? await openImages(train.images, teacher.description) : undefined;
   const subject = { spec, plan: settings.simulate, ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }) };
-  const job: Job<never> = { settings: own, optimiser, seed, subject, given: Object.keys(frozen.weights) };
+  const job: Job<never> = { settings: own, optimiser, seed, subject };
 
   const codec = await readCodec(options.teacher);
   await writeCodec(out, codec);
