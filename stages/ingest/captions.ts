@@ -1,7 +1,8 @@
 import type { CaptionProblem } from "../../schemas/images.ts";
 import { parseCsv } from "./csv.ts";
 import type { Archive, Entry } from "./listing.ts";
-import { displayName, folderOf, looksLikeImage, stemOf } from "./names.ts";
+import { displayName } from "../../schemas/visible.ts";
+import { folderOf, looksLikeImage, stemOf } from "./names.ts";
 
 const longest = 4000; // characters
 

@@ -2,7 +2,7 @@ import type { OperatorFunction } from "rxjs";
 import { sharp } from "../../schemas/sharp.ts";
 import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
 import { stage } from "../flow/mod.ts";
-import { displayName } from "./names.ts";
+import { displayName } from "../../schemas/visible.ts";
 import { declaredPixels, withoutText } from "./png.ts";
 import { sniff } from "./sniff.ts";
 

@@ -9,7 +9,8 @@ import { captionKind, readCaptions } from "./captions.ts";
 import { listFolder } from "./folder.ts";
 import { classFolders, classNames } from "./labels.ts";
 import { type Archive, type Entry, over, type Reader } from "./listing.ts";
-import { byteOrder, displayName, isLitter, stemOf } from "./names.ts";
+import { displayName } from "../../schemas/visible.ts";
+import { byteOrder, isLitter, stemOf } from "./names.ts";
 import { listZip } from "./zip.ts";
 
 /** Images from zips and folders, listed but not read. */

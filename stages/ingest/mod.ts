@@ -1,4 +1,3 @@
 /** Images in: from zips and folders to decoded, labelled, captioned squares. */
 export { decode, decodeImage } from "./decode.ts";
 export { openImages } from "./images.ts";
-export { displayName } from "./names.ts";

@@ -1,13 +1,5 @@
 /** Names of archive entries: labels that others chose, so never paths to write to and never printed raw. */
 
-const invisible = /[\p{C}\p{Zl}\p{Zp}\\]/gu; // control, format (direction, zero width), unassigned, line separators
-
-/** The name for people: invisible characters as `\u{...}`, at most 200 characters. */
-export function displayName(name: string): string {
-  const shown = name.replace(invisible, (c) => (c === "\\" ? "\\\\" : `\\u{${c.codePointAt(0)?.toString(16)}}`));
-  return shown.length > 200 ? `${shown.slice(0, 199)}…` : shown;
-}
-
 /** Why a name points outside its archive (absolute, a drive or scheme, `..`, a backslash), if it does. */
 export function unsafeName(name: string): string | undefined {
   if (name.includes("\\")) return "unsafe name: it holds a backslash";
