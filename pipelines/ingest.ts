@@ -3,10 +3,13 @@
  *
  * images | decode | encode | latent store
  */
+import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
+import { leftOutInWords } from "../schemas/left-out.ts";
 import { version } from "../schemas/package.ts";
 import type { CodecDescription } from "../models/codecs/codecs.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { numberInWords } from "../schemas/words.ts";
 import type { LatentManifest } from "../schemas/manifest.ts";
 import { latentSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode/encode.ts";
@@ -15,6 +18,7 @@ import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
+import { readJournal } from "../store/journal.ts";
 import { createLatentStore } from "../store/latents.ts";
 import type { Summary } from "../store/summary.ts";
 import { readFailures, type Store } from "../store/store.ts";
@@ -25,7 +29,7 @@ import { startWorker } from "../stages/workers/start.ts";
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result
  * is the same, also where several processes make a share each. What cannot be decoded stands in OUT/quarantine with its
- * reason. `repair` makes damaged shards again, `retry` those with images that failed and decode now. Answers undefined
+ * reason, captions, labels and files that were there and are not taken in OUT/left-out.json. `repair` makes damaged shards again, `retry` those with images that failed and decode now. Answers undefined
  * when shards are left to other shares. Throws a Failure when nothing could be decoded.
  */
 export async function ingest(options: {
@@ -36,20 +40,21 @@ export async function ingest(options: {
   /** Of the encoder's engine; the settings' otherwise. */
   threads?: number;
   work?: Work;
+  /** A folder of further results, which is no part of the images if it lies among them. `out` never is. */
+  results?: string;
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { images, out, work = {}, settings, context } = options;
+  const { images, out, work = {}, results, settings, context } = options;
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
-  const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal });
+  const except = [out, ...(results === undefined ? [] : [results])];
+  const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, except, signal });
   const codec = options.codec ?? (await openCodec(settings));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
-  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings) });
-  for (const { source: place, entry, reason } of source.problems.slice(0, 20)) {
-    report({ type: "warning", stage: "ingest", message: `${place}: ${entry}: ${reason}` });
-  }
+  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: source.leftOut });
+  for (const message of leftOutMessages(source)) report({ type: "warning", stage: "ingest", message });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "ingest" });
   const { rowsPerShard } = store.manifest;
@@ -83,13 +88,39 @@ export async function ingest(options: {
   const summary = await finishWork(store, { ...work, report, repaired, stage: "ingest" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;
+  if (rejected > 0) report({ type: "warning", stage: "ingest", message: await rejectedMessage(store, rejected) });
   report({
     type: "result",
     stage: "ingest",
-    values: { out, rows, rejected, shards: summary.shards, bytes, classes: source.classes.length, captions: source.captioned },
+    values: {
+      ...{ out, rows, rejected, shards: summary.shards, bytes },
+      ...{ classes: source.classes.length, captions: source.captioned, "left out": leftOutInWords(source.leftOut) },
+    },
   });
   return summary;
 }
+
+/** What was left out of a listing: the first problems, and how many more there are of what kinds. */
+function leftOutMessages({ problems, leftOut }: ImageSource): string[] {
+  const lost = leftOut.filter(({ kind }) => kind !== "aside");
+  const more = lost.reduce((sum, { count }) => sum + count, 0) - problems.length;
+  const all = `${leftOutInWords(lost)}; pipeline inspect shows them by reason`;
+  const messages = problems.map(({ source, entry, reason }) => [source, entry, reason].filter(Boolean).join(": "));
+  return more > 0 ? [...messages, `and ${numberInWords(more)} more are left out; in all ${all}`] : messages;
+}
+
+/** The first images that were rejected, and how many there are. */
+async function rejectedMessage(store: Store, rejected: number): Promise<string> {
+  const first: string[] = [];
+  const { entries } = await readJournal(join(store.folder, "journal.jsonl"));
+  for (const lines of entries.values()) {
+    for (const { name = "", reason } of lines.at(-1)?.failed ?? []) if (first.length < shown) first.push(`${name}: ${reason}`);
+  }
+  const more = rejected > first.length ? "; ..." : "";
+  return `${numberInWords(rejected)} rejected (${first.join("; ")}${more}): see ${join(store.folder, "quarantine")}`;
+}
+
+const shown = 3; // rejected images named in a warning
 
 /** Of shards to be tried again, those none of whose failed images can be decoded now. Reads those images alone. */
 async function stillFailing({

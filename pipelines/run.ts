@@ -56,7 +56,7 @@ export async function run(options: {
   const teacherGiven = options.teacher ?? (isDemo ? bundled("teacher") : undefined);
   const prepared = teacherGiven
     ? { teacher: teacherGiven, settings: given }
-    : await pretrainAll({ images, at, settings: given, usesPerceptual: needs.uses, context });
+    : await pretrainAll({ images, out, at, settings: given, usesPerceptual: needs.uses, context });
   const { teacher, settings } = prepared;
   const codec: Codec = await readCodec(teacher);
 
@@ -64,7 +64,8 @@ export async function run(options: {
   const ingested = deferred();
   await together(context, [
     async (inner) => {
-      if (teacherGiven) await ingest({ images, out: at("latents"), codec, threads: threads.ingest, settings, context: inner });
+      if (teacherGiven)
+        await ingest({ images, out: at("latents"), results: out, codec, threads: threads.ingest, settings, context: inner });
       threads.ended("ingest");
       ingested.resolve();
     },
@@ -112,20 +113,21 @@ async function drawScenes(path: string, { signal, report }: Context): Promise<st
 /** Autoencoder (where the settings ask for one and name none), perceptual network and teacher, one after the other. */
 async function pretrainAll(options: {
   images: string[];
+  out: string;
   at: (name: string) => string;
   settings: Settings;
   usesPerceptual: boolean;
   context: Context;
 }): Promise<{ teacher: string; settings: Settings }> {
-  const { images, at, usesPerceptual, context } = options;
+  const { images, out, at, usesPerceptual, context } = options;
   let settings = options.settings;
   if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
-    await ingest({ images, out: at("pixels"), settings: pixels, context });
+    await ingest({ images, out: at("pixels"), results: out, settings: pixels, context });
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
-  await ingest({ images, out: at("latents"), settings, context });
+  await ingest({ images, out: at("latents"), results: out, settings, context });
   if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     settings = withPerceptual(settings, at("perceptual"));

@@ -39,9 +39,9 @@ export interface Rejected {
   reason: string;
 }
 
-/** Something wrong with a caption, which costs no image. */
-export interface CaptionProblem {
+/** A caption, label or file that is not taken, in words. */
+export interface Problem {
   source: string;
-  entry: string; // the image or the caption file, escaped
+  entry: string; // the image or the file of captions or labels, escaped
   reason: string;
 }

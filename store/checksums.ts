@@ -1,6 +1,6 @@
 /**
- * STORE/checksums.json: the sha256 of the files that stand beside the shards and say how to read them (codec, settings),
- * its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
+ * STORE/checksums.json: the sha256 of the files that stand beside the shards and say how to read them (codec, settings) and what
+ * of the input is not in them, its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { writeAtomic } from "./atomic.ts";
 import { sha256, textHash } from "./hash.ts";
 
 /** What may stand beside the shards. */
-export const descriptionFiles = ["codec.json", "codec.safetensors", "settings.yaml"] as const;
+export const descriptionFiles = ["codec.json", "codec.safetensors", "left-out.json", "settings.yaml"] as const;
 
 /**
  * Records the hashes of the description files (codec and settings) that are in a store's folder.

@@ -66,3 +66,15 @@ export async function readAt(file: FileHandle, from: number, to: number): Promis
   }
   return buffer.subarray(0, done);
 }
+
+/** Throws what a file that cannot be read is rejected with: no path of the machine. The system's own trouble stays as it is. */
+export function unreadable(error: unknown): never {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  if (!isOfSystem(error) || ["EMFILE", "ENFILE", "ENOMEM"].includes(code)) throw error;
+  throw new Error(`it cannot be read (${code})`, { cause: error });
+}
+
+/** Whether an error is the system's, and says nothing of what is in a file. */
+export function isOfSystem(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).errno !== undefined;
+}

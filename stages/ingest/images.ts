@@ -2,27 +2,33 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { CaptionProblem, ImageFile, Rejected } from "../../schemas/images.ts";
+import type { ImageFile, Problem, Rejected } from "../../schemas/images.ts";
+import type { LeftOut } from "../../schemas/left-out.ts";
 import type { ImageSettings } from "../../schemas/settings.ts";
 import { type Flow, pull } from "../flow/mod.ts";
-import { captionKind, readCaptions } from "./captions.ts";
+import { type Described, describe } from "./describe.ts";
+import { isOfSystem } from "./end.ts";
 import { listFolder } from "./folder.ts";
-import { classFolders, classNames } from "./labels.ts";
+import { classNames } from "./labels/read.ts";
 import { type Archive, type Entry, over, type Reader } from "./listing.ts";
 import { displayName } from "../../schemas/visible.ts";
-import { byteOrder, isLitter, stemOf } from "./names.ts";
+import { createLosses, type Losses } from "./losses.ts";
+import { byteOrder } from "./names.ts";
 import { listZip } from "./zip.ts";
 
 /** Images from zips and folders, listed but not read. */
 export interface ImageSource {
-  /** How many items `images()` sends: every file but litter and caption files, in a fixed order. */
+  /** How many items `images()` sends: every file but litter and files of captions and labels, in a fixed order. */
   entries: number;
-  /** Names of the class folders, in byte order; a sample's label is a position in it. Empty without class folders. */
+  /** Names of the classes in a fixed order; a sample's label is a position in it. Empty where not every source has classes. */
   classes: string[];
   /** How many entries have a caption. */
   captioned: number;
-  problems: CaptionProblem[];
-  /** How many files were passed over as litter of operating systems. */
+  /** The first captions, labels and files that are not taken, in words. */
+  problems: Problem[];
+  /** All that is in the sources and will be no row, by reason; but what `images()` rejects. */
+  leftOut: LeftOut[];
+  /** How many files were passed over as litter of systems and tools. */
   litter: number;
   /** sha256 (hex) over all names, sizes and (in zips) CRC-32s: tells other inputs apart without reading a file. */
   fingerprint: string;
@@ -37,29 +43,30 @@ export interface ImageSource {
 
 /**
  * Lists the images of zips and folders: in the order of `paths`, within each in byte order of the names. Labels come
- * from class folders where every source has them, captions from `readCaptions`. Throws a Failure that names the path
- * where one is missing, unreadable, empty or beyond the limits; faults of single entries come out of `images()`.
+ * from `readLabels` where every source has them, captions from `readCaptions`. The folders `except`, where results go, are
+ * no part of a source. Throws a Failure that names the path where one is missing, unreadable, empty or beyond the limits;
+ * faults of single entries come out of `images()`.
  */
 export async function openImages(options: {
   paths: string[];
   limits: ImageSettings;
   shuffle?: number;
+  except?: string[];
   signal?: AbortSignal;
 }): Promise<ImageSource> {
-  const { paths, limits, shuffle, signal } = options;
-  const listed: Listed[] = [];
-  const problems: CaptionProblem[] = [];
+  const { paths, limits, shuffle, except, signal } = options;
+  const listed: Described[] = [];
+  const losses = createLosses();
   const hash = createHash("sha256");
   let litter = 0;
   for (const path of paths) {
     signal?.throwIfAborted();
-    const archive = await list(path, limits);
+    const archive = await list(path, { limits, except, losses });
     archive.entries.sort((a, b) => byteOrder(a.name, b.name));
     for (const { name, size, crc } of archive.entries) hash.update(`${JSON.stringify([name, size, crc])}\n`);
     hash.update("\n");
-    const found = await describe(archive);
+    const found = await describe({ archive, losses, signal });
     if (found.files.length === 0) throw new Failure(`Cannot ingest "${path}": it holds no files that could be images`);
-    problems.push(...found.problems);
     litter += found.litter;
     listed.push(shuffle === undefined ? found : { ...found, files: shuffled(found.files, shuffle) });
   }
@@ -68,15 +75,15 @@ export async function openImages(options: {
   if (bytes > limits.maxTotalBytes) {
     throw new Failure(`Cannot ingest ${paths.join(", ")}: ${bytes} bytes of images, ${over("maxTotalBytes", limits)}`);
   }
-  const hasClasses = listed.every(({ labels }) => labels);
-  const classes = hasClasses ? classNames(listed.map(({ labels }) => labels)) : [];
+  const classes = namesOfClasses(listed, losses);
   const labelOf = new Map(classes.map((name, label) => [name, label]));
 
   return {
     entries: files.length,
     classes,
     captioned: listed.reduce((sum, { captions }) => sum + captions.size, 0),
-    problems,
+    problems: losses.problems,
+    leftOut: losses.list(),
     litter,
     fingerprint: hash.digest("hex"),
     parts: listed.map(({ archive, files }) => ({ source: archive.source, entries: files.length })),
@@ -94,7 +101,7 @@ export async function openImages(options: {
               const file = files[i] as Entry;
               const bytes = await load(reader, file);
               const place = { index: start + i, source: archive.source };
-              const label = labelOf.get(labels?.get(file) ?? "");
+              const label = labelOf.get(labels?.of.get(file) ?? "");
               const caption = captions.get(file);
               yield bytes instanceof Error
                 ? { kind: "rejected", ...place, entry: displayName(file.name), reason: bytes.message }
@@ -115,42 +122,32 @@ export async function openImages(options: {
   };
 }
 
-interface Listed {
-  archive: Archive;
-  files: Entry[]; // neither litter nor captions
-  litter: number;
-  labels: Map<Entry, string> | undefined;
-  captions: Map<Entry, string>;
-  problems: CaptionProblem[];
-}
-
-async function list(path: string, limits: ImageSettings): Promise<Archive> {
+/** Lists one source. */
+async function list(
+  path: string,
+  { limits, except, losses }: { limits: ImageSettings; except?: string[]; losses: Losses },
+): Promise<Archive> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    throw new Failure(`Cannot read "${path}": ${missing ? "there is no such zip or folder" : (cause as Error).message}`, { cause });
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+    throw new Failure(`Cannot read "${path}": there is no such zip or folder`, { cause });
   }
-  return isFolder ? listFolder(path, limits) : listZip(path, limits);
+  return isFolder ? listFolder({ path, limits, except, losses }) : listZip(path, limits);
 }
 
-/** Tells the files that may be images from captions and litter, and finds their labels and captions. */
-async function describe(archive: Archive): Promise<Listed> {
-  const entries = archive.entries.filter(({ name }) => !isLitter(name));
-  const images = entries.filter(({ name }) => !captionKind(name));
-  const stems = new Set(images.map(({ name }) => stemOf(name)));
-  // A .txt that belongs to no image is no caption: it is listed, so that its rejection is counted.
-  const stray = entries.filter(({ name }) => captionKind(name) === "txt" && !stems.has(stemOf(name)));
-  for (const file of stray) file.reason ??= "a text file, not an image";
-  const belongs = new Set([...images, ...stray]);
-  return {
-    archive,
-    files: entries.filter((entry) => belongs.has(entry)),
-    litter: archive.entries.length - entries.length,
-    labels: classFolders(images),
-    ...(await readCaptions(archive, images)),
-  };
+/** The class names of all sources. None where one of them has no classes, which is told if another has. */
+function namesOfClasses(listed: Described[], losses: Losses): string[] {
+  const labelled = listed.flatMap(({ labels }) => labels ?? []);
+  if (labelled.length === listed.length) return classNames(labelled);
+  const bare = listed.find(({ labels }) => !labels);
+  if (labelled.length > 0 && bare) {
+    const count = labelled.reduce((sum, { of }) => sum + of.size, 0);
+    const reason = "no classes: this source has none, and others have";
+    losses.add({ kind: "labels", source: bare.archive.source, entry: "", reason, count });
+  }
+  return [];
 }
 
 function shuffled(files: Entry[], seed: number): Entry[] {
@@ -162,6 +159,7 @@ async function load(reader: Reader, file: Entry): Promise<Uint8Array | Error> {
   try {
     return await reader.read(file);
   } catch (error) {
+    if (isOfSystem(error)) throw error;
     return error as Error;
   }
 }

@@ -1,16 +1,25 @@
 /** Names of archive entries: labels that others chose, so never paths to write to and never printed raw. */
 
-/** Why a name points outside its archive (absolute, a drive or scheme, `..`, a backslash), if it does. */
+/**
+ * Why a name points outside its archive (absolute, a drive or scheme, `..`, a backslash), if it does. A colon alone is part of
+ * a name: `12:30.png`.
+ */
 export function unsafeName(name: string): string | undefined {
-  if (name.includes("\\")) return "unsafe name: it holds a backslash";
-  if (/^(\/|\w+:)/.test(name)) return "unsafe name: it is absolute";
-  if (name.split("/").includes("..")) return "unsafe name: it climbs out of its folder";
+  if (/^(\/|[A-Za-z]:[\\/]|[A-Za-z][\w+.-]*:\/\/)/.test(name)) return `unsafe name: it is absolute; ${REPACK}`;
+  if (name.split(/[\\/]/).includes("..")) return `unsafe name: it climbs out of its folder; ${REPACK}`;
+  if (name.includes("\\")) return `unsafe name: it holds a backslash where other names have slashes; ${REPACK}`;
   return undefined;
 }
 
-/** Whether the file is litter that operating systems leave behind (`__MACOSX/`, `._x`, `.DS_Store`, `Thumbs.db`...). */
-export function isLitter(name: string): boolean {
-  return /(^|\/)(__MACOSX\/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)/i.test(name);
+const REPACK = "pack the folder again with another program";
+
+/**
+ * The names with slashes, where a zip of Windows has backslashes instead; unchanged where any has a slash, since a
+ * backslash may be part of a name then.
+ */
+export function withSlashes(names: string[]): string[] {
+  const isOfWindows = names.some((name) => name.includes("\\")) && !names.some((name) => name.includes("/"));
+  return isOfWindows ? names.map((name) => name.replaceAll("\\", "/")) : names;
 }
 
 /** Whether the name ends like an image's. A hint for guessing class folders only: formats are told by content. */

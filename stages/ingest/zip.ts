@@ -7,9 +7,9 @@ import StreamZip from "node-stream-zip";
 import { Failure } from "../../schemas/failure.ts";
 import type { ImageSettings } from "../../schemas/settings.ts";
 import { crc32 } from "../../schemas/numbers/crc.ts";
-import { type Directory, findDirectory, readAt } from "./end.ts";
+import { type Directory, findDirectory, isOfSystem, readAt, unreadable } from "./end.ts";
 import { type Archive, type Entry, over, type Reader } from "./listing.ts";
-import { unsafeName } from "./names.ts";
+import { unsafeName, withSlashes } from "./names.ts";
 
 const inflate = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw);
 const methods: Record<number, string> = {
@@ -42,23 +42,35 @@ export async function listZip(path: string, limits: ImageSettings): Promise<Arch
     if (directory.entries > limits.maxEntries) {
       throw new Error(`holds ${directory.entries} entries, ${over("maxEntries", limits)}`);
     }
-    const entries = await readDirectory(file.fd, directory, limits);
+    const entries = withSafeNames(await readDirectory(file.fd, directory, limits));
     return { source: basename(path), entries, open: () => openZip(path, fileSize) };
   } catch (error) {
+    if (isOfSystem(error)) throw error;
     throw new Failure(`Cannot read "${path}": it ${(error as Error).message}`, { cause: error });
   } finally {
     await file.close();
   }
 }
 
+/** The entries under names that point nowhere else, or with the reason why they do not. */
+function withSafeNames(entries: ZipEntry[]): ZipEntry[] {
+  const names = withSlashes(entries.map(({ name }) => name));
+  for (const [i, entry] of entries.entries()) {
+    entry.name = names[i] as string;
+    const reason = entry.reason ?? unsafeName(entry.name);
+    if (reason) entry.reason = reason;
+  }
+  return entries;
+}
+
 async function openZip(path: string, fileSize: number): Promise<Reader<ZipEntry>> {
   const file = await open(path, "r");
   return {
     async read({ offset, packed, size, method, crc }) {
-      const header = offset + 30 > fileSize ? Buffer.alloc(0) : await readAt(file, offset, offset + 30);
+      const header = offset + 30 > fileSize ? Buffer.alloc(0) : await readAt(file, offset, offset + 30).catch(unreadable);
       if (header.length < 30 || header.readUInt32LE(0) !== 0x04034b50) throw new Error("its local header is damaged");
       const from = offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
-      const data = from + packed > fileSize ? undefined : await readAt(file, from, from + packed);
+      const data = from + packed > fileSize ? undefined : await readAt(file, from, from + packed).catch(unreadable);
       if (data?.length !== packed) throw new Error("its data lies outside the archive");
       const bytes = method === 0 ? data : await unpack(data, size);
       if (bytes.length !== size) throw new Error(`it holds ${bytes.length} bytes where the archive declares ${size}`);
@@ -119,7 +131,7 @@ interface HeaderLengths {
 
 /** Why an entry is not even read. */
 function refusal(entry: StreamZip.ZipEntry, limits: ImageSettings): string | undefined {
-  const { name, size, compressedSize, flags, method } = entry;
+  const { size, compressedSize, flags, method } = entry;
   const isLink = entry.verMade >> 8 === 3 && entry.attr >>> 28 === 0xa;
   if (isLink) return "a symbolic link, which is not followed";
   if (flags & 1) return "encrypted: password-protected zips are not supported, unpack it first";
@@ -129,5 +141,5 @@ function refusal(entry: StreamZip.ZipEntry, limits: ImageSettings): string | und
   if (size > 2 ** 20 && size > limits.maxRatio * compressedSize) {
     return `inflates ${Math.round(size / Math.max(1, compressedSize))}-fold, ${over("maxRatio", limits)}`;
   }
-  return unsafeName(name);
+  return undefined;
 }

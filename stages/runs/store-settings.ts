@@ -1,7 +1,8 @@
-/** What stands beside the shards of a store, so that the folder explains itself: its codec, its settings, their hashes. */
+/** What stands beside the shards of a store, so that the folder explains itself: codec, settings, what was left out, their hashes. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
+import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
 import { settingsText } from "../../schemas/write-settings.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, writeCodec } from "./model.ts";
@@ -21,14 +22,15 @@ export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "net
 }
 
 /**
- * Writes codec and settings into a store's folder with their hashes. Sound ones of the same codec stay. Processes that
- * do this at once end with files that agree.
+ * Writes codec and settings into a store's folder with their hashes; of a listing also what was left out of it. Sound ones of
+ * the same codec stay. Processes that do this at once end with files that agree.
  */
-export async function writeDescriptions(options: { folder: string; codec: Codec; settings: object }): Promise<void> {
-  const { folder, codec, settings } = options;
+export async function writeDescriptions(options: { folder: string; codec: Codec; settings: object; leftOut?: LeftOut[] }): Promise<void> {
+  const { folder, codec, settings, leftOut } = options;
   while (!(await areSound(folder, codec))) {
     await writeCodec(folder, codec);
     await writeAtomic(join(folder, "settings.yaml"), settingsText(settings));
+    if (leftOut) await writeAtomic(join(folder, "left-out.json"), leftOutText(leftOut));
     await writeChecksums(folder);
   }
 }

@@ -1,0 +1,62 @@
+import { createFinder } from "../finder.ts";
+import type { Entry } from "../listing.ts";
+import type { Losses } from "../losses.ts";
+import { byteOrder, looksLikeImage } from "../names.ts";
+import { classFolders } from "./class-folders.ts";
+import { datasetLabels } from "./dataset-json.ts";
+
+/** The classes of the images of one archive. */
+export interface Labels {
+  of: Map<Entry, string>;
+  /** Whether the names are whole numbers of a dataset.json, to be ordered as numbers. */
+  areNumbers: boolean;
+}
+
+/**
+ * The labels of the images of one archive: those of a dataset.json where it has one for every image, else the class folders.
+ * Undefined where there are none; if that wants a word, it goes to `losses`.
+ */
+export async function readLabels(options: {
+  source: string;
+  images: Entry[];
+  /** The dataset.json files, in order. */
+  files: Entry[];
+  /** Whether other files say that numbered folders only divide the images. */
+  isNumbered: boolean;
+  read: (file: Entry) => Promise<Uint8Array | undefined>;
+  losses: Losses;
+}): Promise<Labels | undefined> {
+  const { source, images, files, read, losses } = options;
+  const named = images.filter(({ name }) => looksLikeImage(name));
+  const labels = new Map<Entry, string>();
+  let [areNumbers, isNumbered] = [true, options.isNumbered];
+  const find = createFinder(images);
+  for (const file of files) {
+    const bytes = await read(file);
+    if (!bytes) continue;
+    const found = datasetLabels({ file, bytes, source, find, losses });
+    if (found.isKnown) isNumbered = true;
+    areNumbers &&= found.areNumbers;
+    for (const [image, label] of found.labels) if (!labels.has(image)) labels.set(image, label);
+  }
+  if (labels.size > 0) {
+    const bare = named.filter((image) => !labels.has(image));
+    if (bare.length === 0) return { of: labels, areNumbers };
+    const reason = "no classes: dataset.json has no label for some of the images";
+    const detail = () => `no classes: dataset.json has no label for ${bare.length} of ${named.length} images, the first is this one`;
+    losses.add({ kind: "labels", source, entry: (bare[0] as Entry).name, reason, detail, count: labels.size });
+    return undefined;
+  }
+  const folders = classFolders(images, { isNumbered });
+  if ("labels" in folders) return { of: folders.labels, areNumbers: false };
+  if (folders.why) losses.add({ kind: "labels", source, entry: folders.at ?? "", reason: folders.why });
+  return undefined;
+}
+
+/** The class names of several sources in order: a label is a position in it. By their bytes, numbers of a dataset.json as numbers. */
+export function classNames(sources: Labels[]): string[] {
+  const names = new Set<string>();
+  for (const { of } of sources) for (const name of of.values()) names.add(name);
+  const areNumbers = sources.every((labels) => labels.areNumbers);
+  return [...names].sort(areNumbers ? (a, b) => Number(a) - Number(b) : byteOrder);
+}

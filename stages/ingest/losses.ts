@@ -1,0 +1,72 @@
+/** Where everything goes that is in the input and will not be in the store: counted by reason, the first few in words. */
+import type { Problem } from "../../schemas/images.ts";
+import type { LeftOut, LeftOutKind } from "../../schemas/left-out.ts";
+import { displayName, visible } from "../../schemas/visible.ts";
+
+/** Something that is left out. Its words are made only where they are kept: there may be millions. */
+export interface Loss {
+  kind: LeftOutKind;
+  source: string;
+  /** The file it stands in, as it is called. */
+  entry: string;
+  row?: number;
+  /** What things of its kind have in common. */
+  reason: string;
+  /** What is wrong with this one, where that is more than the reason. */
+  detail?: () => string;
+  /** How many it stands for: 1 unless told. */
+  count?: number;
+}
+
+export interface Losses {
+  add(loss: Loss): void;
+  /** The first that cost something, each in words. */
+  problems: Problem[];
+  /** All by reason, the most frequent first; what cost something before what did not. */
+  list(): LeftOut[];
+}
+
+const mostReasons = 100;
+const mostExamples = 5;
+const mostProblems = 20;
+const longestWords = 400; // characters
+
+/** An empty account, whose size is bounded whatever is added. */
+export function createLosses(): Losses {
+  const byReason = new Map<string, LeftOut>();
+  const problems: Problem[] = [];
+  let last: { kind: LeftOutKind; reason: string; line: LeftOut } | undefined; // what comes by the million comes in a row
+  const lineOf = (kind: LeftOutKind, reason: string): LeftOut => {
+    if (last?.kind === kind && last.reason === reason) return last.line;
+    const line = found(kind, reason);
+    last = { kind, reason, line };
+    return line;
+  };
+  const found = (kind: LeftOutKind, reason: string): LeftOut => {
+    const key = `${kind} ${reason}`;
+    const known = byReason.get(key);
+    if (known) return known;
+    if (byReason.size >= mostReasons && reason !== "other reasons") return found(kind, "other reasons");
+    const line = { kind, reason: visible(reason, longestWords), count: 0, first: [] };
+    byReason.set(key, line);
+    return line;
+  };
+  return {
+    problems,
+    add({ kind, source, entry, row, reason, detail, count = 1 }) {
+      const line = lineOf(kind, reason);
+      line.count += count;
+      const isProblem = kind !== "aside" && problems.length < mostProblems;
+      if (line.first.length >= mostExamples && !isProblem) return;
+      const words = visible(`${row === undefined ? "" : `row ${row}: `}${detail?.() ?? reason}`, longestWords);
+      const place = { source: displayName(source), entry: displayName(entry) };
+      if (line.first.length < mostExamples) line.first.push(kind === "aside" ? inPlace(place) : `${inPlace(place)}: ${words}`);
+      if (isProblem) problems.push({ ...place, reason: words });
+    },
+    list: () => [...byReason.values()].sort((a, b) => Number(a.kind === "aside") - Number(b.kind === "aside") || b.count - a.count),
+  };
+}
+
+function inPlace({ source, entry }: { source: string; entry: string }): string {
+  return entry === "" ? source : `${source}: ${entry}`;
+}
