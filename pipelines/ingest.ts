@@ -18,7 +18,7 @@ import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
-import { readJournal } from "../store/journal.ts";
+import { namesIn } from "../store/atomic.ts";
 import { createLatentStore } from "../store/latents.ts";
 import type { Summary } from "../store/summary.ts";
 import { readFailures, type Store } from "../store/store.ts";
@@ -111,13 +111,11 @@ function leftOutMessages({ problems, leftOut }: ImageSource): string[] {
 
 /** The first images that were rejected, and how many there are. */
 async function rejectedMessage(store: Store, rejected: number): Promise<string> {
-  const first: string[] = [];
-  const { entries } = await readJournal(join(store.folder, "journal.jsonl"));
-  for (const lines of entries.values()) {
-    for (const { name = "", reason } of lines.at(-1)?.failed ?? []) if (first.length < shown) first.push(`${name}: ${reason}`);
-  }
-  const more = rejected > first.length ? "; ..." : "";
-  return `${numberInWords(rejected)} rejected (${first.join("; ")}${more}): see ${join(store.folder, "quarantine")}`;
+  const quarantine = join(store.folder, "quarantine");
+  const [first = ""] = (await namesIn(quarantine)).filter((name) => /^\d+\.jsonl$/.test(name));
+  const failures = first === "" ? [] : (await readFailures(store, Number.parseInt(first, 10))).slice(0, shown);
+  const named = failures.map(({ name = "", reason }) => `${name}: ${reason}`).join("; ");
+  return `${numberInWords(rejected)} rejected (${named}${rejected > failures.length ? "; ..." : ""}): see ${quarantine}`;
 }
 
 const shown = 3; // rejected images named in a warning

@@ -58,15 +58,12 @@ export function createLosses(): Losses {
       line.count += count;
       const isProblem = kind !== "aside" && problems.length < mostProblems;
       if (line.first.length >= mostExamples && !isProblem) return;
-      const words = visible(`${row === undefined ? "" : `row ${row}: `}${detail?.() ?? reason}`, longestWords);
       const place = { source: displayName(source), entry: displayName(entry) };
-      if (line.first.length < mostExamples) line.first.push(kind === "aside" ? inPlace(place) : `${inPlace(place)}: ${words}`);
-      if (isProblem) problems.push({ ...place, reason: words });
+      const at = row === undefined ? [] : [`row ${row}`];
+      const said = detail && visible(detail(), longestWords);
+      if (line.first.length < mostExamples) line.first.push([place.source, place.entry, ...at, said].filter(Boolean).join(": "));
+      if (isProblem) problems.push({ ...place, reason: [...at, said ?? line.reason].join(": ") });
     },
     list: () => [...byReason.values()].sort((a, b) => Number(a.kind === "aside") - Number(b.kind === "aside") || b.count - a.count),
   };
-}
-
-function inPlace({ source, entry }: { source: string; entry: string }): string {
-  return entry === "" ? source : `${source}: ${entry}`;
 }

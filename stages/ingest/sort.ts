@@ -50,7 +50,7 @@ export function sortFiles({ source, entries, losses }: { source: string; entries
     } else candidates.push(entry);
   }
   const findBeside = createFinder(
-    candidates.filter(({ name }) => !besideSourceOf(name)),
+    candidates.filter(({ name }) => !besideSourceOf(name) && !tables.test(name)),
     stemOf,
   );
   for (const entry of candidates) {

@@ -1,7 +1,9 @@
 /** What a store holds, in words and tables. */
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
+import type { LeftOut } from "../../schemas/left-out.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
 import type { Store } from "../../store/store.ts";
+import { readLeftOut } from "../../store/left-out.ts";
 import { readSummary } from "../../store/summary.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { inWords } from "./balance.ts";
@@ -35,11 +37,24 @@ export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejec
     engine: Object.values(manifest.engine).join(" "),
     fingerprint: store.fingerprint,
     ...(summary && { contents: summary.contents }),
+    ...leftOutFacts(await readLeftOut(store)),
     ...(seen.duplicates && {
       duplicates: `${seen.duplicates.estimated ? "about " : ""}${seen.duplicates.repeated} rows repeat an earlier latent`,
     }),
     ...(seen.latent && { "not finite": shareOf(seen.latent) }),
   };
+}
+
+/** What was in the input and is not in the store: how much, and by kind every reason with its count and the first few. */
+function leftOutFacts(list: LeftOut[] | undefined): Facts {
+  if (!list) return {};
+  const kinds = { captions: "captions left out", labels: "labels left out", files: "files left out", aside: "passed over" } as const;
+  const facts: Facts = { "left out": list.reduce((sum, { count }) => sum + count, 0) };
+  for (const { kind, reason, count, first } of list) {
+    const line = `${count}: ${reason} (${first.join("; ")}${count > first.length ? "; ..." : ""})`;
+    facts[kinds[kind]] = [facts[kinds[kind]], line].filter(Boolean).join(" | ");
+  }
+  return facts;
 }
 
 /** Per-channel statistics as a table; of many channels the first and what the others span. */

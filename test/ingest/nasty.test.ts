@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { drain } from "../../stages/flow/mod.ts";
-import { parseCsv } from "../../stages/ingest/csv.ts";
+import { csvRecords } from "../../stages/ingest/captions/csv.ts";
 import { decode, openImages } from "../../stages/ingest/mod.ts";
 import { type NastyArchive, nastyArchives, type Outcome } from "../fixtures/nasty.ts";
 import { picture } from "../fixtures/png.ts";
@@ -181,8 +181,8 @@ const outcomes: Record<string, Outcome> = {
 const shared = "../shared/data/nasty";
 if (existsSync(shared)) {
   test("every archive of the manifest has its outcome here", () => {
-    const [, ...rows] = parseCsv(readFileSync(join(shared, "MANIFEST.csv"), "utf8"));
-    assert.equal(rows.map(([file]) => file).sort(), Object.keys(outcomes).sort());
+    const [, ...rows] = csvRecords(readFileSync(join(shared, "MANIFEST.csv")));
+    assert.equal(rows.map(({ fields: [file] }) => file).sort(), Object.keys(outcomes).sort());
   });
   for (const [file, outcome] of Object.entries(outcomes)) test(file, () => expectOutcome(join(shared, file), outcome));
 } else {

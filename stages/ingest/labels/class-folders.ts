@@ -24,7 +24,8 @@ export function classFolders(files: Entry[], { isNumbered = false } = {}): Label
   const paths = [...folders].map(([folder, at]) => ({ path: folder.slice(root.length).split("/").slice(0, -1), folder, at }));
   const depth = paths.some(({ path }) => path.length === 2) && paths.every(({ path }) => part.test(path[0] ?? "")) ? 2 : 1;
   const odd = paths.find(({ path }) => path.length !== depth);
-  if (odd) return { why: whyNot(odd.path, depth), at: odd.at };
+  const highest = new Set(paths.flatMap(({ path }) => path[0] ?? []));
+  if (odd) return highest.size > 1 ? { why: whyNot(odd.path, depth), at: odd.at } : {}; // of one folder nobody expects classes
   const classes = [...new Set(paths.map(({ path }) => path[depth - 1] as string))];
   const at = paths[0]?.at;
   if (depth === 1 && classes.every((name) => part.test(name))) {

@@ -1,0 +1,30 @@
+/** STORE/left-out.json: what was in the input of a store and is not in it. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure } from "../schemas/failure.ts";
+import { type LeftOut, parseLeftOut } from "../schemas/left-out.ts";
+
+/**
+ * What was left out of a store, by reason; undefined of a store that says nothing of it: of triples, or of an earlier
+ * version. Throws a Failure where the file is damaged.
+ *
+ * @example
+ * import { writeAtomic } from "onestep/store/atomic";
+ * import { readLeftOut } from "onestep/store/left-out";
+ * assert.equal(await readLeftOut({ folder }), undefined);
+ * await writeAtomic(`${folder}/left-out.json`, '{"leftOut": []}');
+ * assert.deepEqual(await readLeftOut({ folder }), []);
+ */
+export async function readLeftOut({ folder }: { folder: string }): Promise<LeftOut[] | undefined> {
+  const path = join(folder, "left-out.json");
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  const list = parseLeftOut(text);
+  if (list) return list;
+  throw new Failure(`Cannot read ${path}: it is damaged. Repeat the command that made the store: it is written anew.`);
+}
