@@ -25,6 +25,7 @@ import { planTriples } from "../stages/reprocess/plan.ts";
 import { takeLatents } from "../stages/reprocess/latents.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
+import { readLeftOut } from "../store/left-out.ts";
 import { createLatentStore } from "../store/latents.ts";
 import { missingShards, openStore, readShard, type Store } from "../store/store.ts";
 import { sealStore, type Summary } from "../store/summary.ts";
@@ -181,7 +182,7 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   if (kept) {
     if (dryRun) return undefined;
     const store = await createLatentStore({ folder: to, manifest: wanted });
-    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings) });
+    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings), leftOut: await readLeftOut(from) });
     const missing = await missingShards(store);
     const take = stage({ name: "take over", capacity: 1, work: takeLatents({ from, to: store }) });
     await drain(pull(() => missing).pipe(take, writeLatentShards({ store, report: context.report })), context);

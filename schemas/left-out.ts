@@ -36,13 +36,14 @@ export function parseLeftOut(text: string): LeftOut[] | undefined {
   }
 }
 
-/** The count, and the most frequent reasons with theirs: `7 (4 captions: no image is called so; 3 aside: litter of tools)`. */
+/** The count, and the most frequent reasons with theirs and the first place: `4 (3 captions: no text (first: a.csv: row 2); ...)`. */
 export function leftOutInWords(list: LeftOut[], most = 3): number | string {
   const total = list.reduce((sum, { count }) => sum + count, 0);
   if (total === 0) return 0;
-  const shown = list
-    .slice(0, most)
-    .map(({ kind, reason, count }) => `${numberInWords(count)} ${count === 1 ? singular[kind] : kind}: ${reason}`);
+  const shown = list.slice(0, most).map(({ kind, reason, count, first: [first = ""] }) => {
+    const place = first === "" ? "" : ` (${count === 1 ? "" : "first: "}${first})`;
+    return `${numberInWords(count)} ${count === 1 ? singular[kind] : kind}: ${reason}${place}`;
+  });
   const more = list.length > most ? `; and ${list.length - most} more reasons` : "";
   return `${numberInWords(total)} (${shown.join("; ")}${more})`;
 }

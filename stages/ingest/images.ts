@@ -66,7 +66,11 @@ export async function openImages(options: {
     for (const { name, size, crc } of archive.entries) hash.update(`${JSON.stringify([name, size, crc])}\n`);
     hash.update("\n");
     const found = await describe({ archive, losses, signal });
-    if (found.files.length === 0) throw new Failure(`Cannot ingest "${path}": it holds no files that could be images`);
+    if (found.files.length === 0) {
+      const told = losses.problems.find(({ source }) => source === displayName(archive.source));
+      const why = told ? ` (${[told.entry, told.reason].filter(Boolean).join(": ")})` : "";
+      throw new Failure(`Cannot ingest "${path}": it holds no files that could be images${why}`);
+    }
     litter += found.litter;
     listed.push(shuffle === undefined ? found : { ...found, files: shuffled(found.files, shuffle) });
   }

@@ -42,14 +42,14 @@ test("an ingest says what it leaves out: in warnings, in its last line, in the s
   assert.match(warnings[1] ?? "", /^zip-0\.zip: captions\.csv: row 3: no image is called "gone-0\.png"$/);
   assert.match(
     warnings[20] ?? "",
-    /^and 15 more are left out; in all 35 \(30 captions: no image is called so; 4 captions: no caption; 1 caption: /,
+    /^and 15 more are left out; in all 35 \(30 captions: no image is called so \(first: zip-0\.zip: captions\.csv: row 3: .*\); 4 captions: no caption \(first: zip-0\.zip: 1\.png\); 1 caption: /,
   );
   assert.match(
     warnings[21] ?? "",
     /^2 rejected \(zip-0\.zip: (labels\.tsv: it looks like|broken\.png: not an image).*\): see .*quarantine$/,
   );
   assert.equal([values?.rows, values?.rejected, values?.captions], [4, 2, 1]);
-  assert.match(String(values?.["left out"]), /^36 \(30 captions: no image is called so; /);
+  assert.match(String(values?.["left out"]), /^36 \(30 captions: no image is called so \(first: .*"gone-0\.png"\); /);
 
   const list = (await readLeftOut({ folder: out })) ?? [];
   assert.equal(
@@ -138,7 +138,10 @@ test("an ingest into a folder inside its own input goes on, and again", async ()
   assert.ok(existsSync(join(out, "summary.json")));
   assert.is(readFileSync(join(out, "store.json"), "utf8"), manifest);
   const other = await ingest(path, join(path, "others", "latents"));
-  assert.equal([other.values?.rows, other.values?.["left out"]], [2, "1 (1 aside: a store or run of onestep)"]);
+  assert.equal(
+    [other.values?.rows, other.values?.["left out"]],
+    [2, `1 (1 aside: a store or run of onestep (${path.slice(top.length + 1)}: latents/))`],
+  );
   const same = await ingest(path, path);
   assert.equal([same.code, /it is the folder of the images/.test(same.err)], [2, true]);
 });

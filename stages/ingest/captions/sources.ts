@@ -31,7 +31,7 @@ export const besideSources: BesideSource[] = [
 
 /** The kind of list that a file is by its name. */
 export function listSourceOf(name: string): ListSource | undefined {
-  const base = name.slice(folderOf(name).length);
+  const base = name.slice(folderOf(name).length).toLowerCase();
   return listSources.find(({ file }) => file === base);
 }
 

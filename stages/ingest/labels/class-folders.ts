@@ -31,7 +31,7 @@ export function classFolders(files: Entry[], { isNumbered = false } = {}): Label
   if (depth === 1 && classes.every((name) => part.test(name))) {
     return { why: `no classes: the folders ${some(classes)} are parts of a data set, without class folders in them`, at };
   }
-  if (isNumbered ? classes.every((name) => /^\d+$/.test(name)) : areNumbered(images, classes)) {
+  if (areNumbered(images, classes, { isKnown: isNumbered })) {
     return { why: `no classes: the numbered folders ${some(classes)} only divide the images`, at };
   }
   const classOf = new Map(paths.map(({ folder, path }) => [folder, path[depth - 1] as string]));
