@@ -80,7 +80,7 @@ export async function ingest(options: {
     }
   }
 
-  const summary = await finishWork(store, { ...work, report, repaired, stage: "ingest" });
+  const summary = await finishWork(store, { ...work, signal, report, repaired, stage: "ingest" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;
   report({

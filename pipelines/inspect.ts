@@ -23,7 +23,6 @@ import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey
 import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
 import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
-import { statisticsOf } from "../store/statistics.ts";
 import { openStore, type Store } from "../store/store.ts";
 
 /** What to show besides, or instead of, the facts. */
@@ -93,9 +92,9 @@ export async function inspect(options: Looks & { path: string; settings: Setting
 
   const seen = looks.quick ? await surveyShards(store, signal) : await surveyed(store, context);
   report({ type: "result", stage: path, values: await factsOf(store, seen) });
-  if ("sums" in seen) {
-    const latent = statisticsOf(seen.sums, store.manifest.shape[2]);
-    if (seen.sums.length > 0) report({ type: "table", stage: "channels", rows: channelTable({ latent }) });
+  if ("statistics" in seen) {
+    const isKnown = seen.shards.some(({ state }) => state === "sound");
+    if (isKnown) report({ type: "table", stage: "channels", rows: channelTable({ latent: seen.statistics }) });
   } else if (seen.rows > 0) {
     report({
       type: "table",
