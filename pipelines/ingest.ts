@@ -85,7 +85,7 @@ export async function ingest(options: {
     }
   }
 
-  const summary = await finishWork(store, { ...work, report, repaired, stage: "ingest" });
+  const summary = await finishWork(store, { ...work, signal, report, repaired, stage: "ingest" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;
   if (rejected > 0) report({ type: "warning", stage: "ingest", message: await rejectedMessage(store, rejected) });

@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
-import { badUsage } from "../schemas/failure.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { diffStores } from "../stages/inspect/diff.ts";
@@ -23,7 +23,6 @@ import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey
 import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
 import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
-import { statisticsOf } from "../store/statistics.ts";
 import { openStore, type Store } from "../store/store.ts";
 
 /** What to show besides, or instead of, the facts. */
@@ -54,7 +53,10 @@ export interface Looks {
   serve?: number;
 }
 
-/** Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder. */
+/**
+ * Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder, and after
+ * all is shown a Failure where shards of the store are damaged.
+ */
 export async function inspect(options: Looks & { path: string; settings: Settings; context: Context }): Promise<void> {
   const { path, settings, context, ...looks } = options;
   const { report, signal } = context;
@@ -88,14 +90,15 @@ export async function inspect(options: Looks & { path: string; settings: Setting
       engine: settings.engine,
       context,
     });
-    return report({ type: "result", stage: "report", values });
+    report({ type: "result", stage: "report", values });
+    return refuseDamage(path, survey);
   }
 
   const seen = looks.quick ? await surveyShards(store, signal) : await surveyed(store, context);
   report({ type: "result", stage: path, values: await factsOf(store, seen) });
-  if ("sums" in seen) {
-    const latent = statisticsOf(seen.sums, store.manifest.shape[2]);
-    if (seen.sums.length > 0) report({ type: "table", stage: "channels", rows: channelTable({ latent }) });
+  if ("statistics" in seen) {
+    const isKnown = seen.shards.some(({ state }) => state === "sound");
+    if (isKnown) report({ type: "table", stage: "channels", rows: channelTable({ latent: seen.statistics }) });
   } else if (seen.rows > 0) {
     report({
       type: "table",
@@ -108,6 +111,18 @@ export async function inspect(options: Looks & { path: string; settings: Setting
     report({ type: "result", stage: "health", values });
   }
   if (looks.rows || looks.grid) await show(store, { ...looks, where }, settings, context);
+  refuseDamage(path, seen);
+}
+
+/** Throws a Failure where a shard cannot be used: what was shown stands, and is not of the whole store. */
+function refuseDamage(path: string, { shards, planned }: Pick<Survey, "shards" | "planned">): void {
+  const damaged = shards.filter(({ state }) => state === "damaged");
+  const [first] = damaged;
+  if (!first) return;
+  throw new Failure(
+    `${path} is damaged: ${damaged.length} of its ${planned} shards cannot be used, the first is ${first.shard}: ${first.problem}. ` +
+      "Repeat the command that made the store with --repair.",
+  );
 }
 
 /** Throws a usage failure for looks that exclude each other, or that would do nothing. */

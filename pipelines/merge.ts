@@ -5,7 +5,7 @@
  */
 import type { Context } from "../schemas/events.ts";
 import { mergeStores } from "../store/merge.ts";
-import { missingShards } from "../store/store.ts";
+import { countMissing } from "../store/present.ts";
 import { sealStore, type Summary } from "../store/summary.ts";
 
 /**
@@ -17,8 +17,8 @@ export async function merge(options: { stores: string[]; out: string; context: C
   const { signal, report } = context;
   const onShard = (done: number, total: number) => report({ type: "progress", stage: "merge", done, total, unit: "shards" });
   const { store, copied, shared } = await mergeStores({ from: stores, to: out, signal, onShard });
-  const missing = (await missingShards(store)).length;
-  const summary = missing === 0 ? await sealStore(store) : undefined;
+  const { missing } = await countMissing(store);
+  const summary = missing === 0 ? await sealStore(store, { signal }) : undefined;
   if (missing > 0) report({ type: "note", stage: "merge", message: `${missing} of ${store.shards} shards are still to be made` });
   report({ type: "result", stage: "merge", values: { out, copied, "in several": shared, missing, of: store.shards } });
   return summary;

@@ -64,7 +64,7 @@ export async function simulate(options: {
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
     teacher: async () => teacher,
   });
-  const summary = await finishWork(store, { ...work, report, repaired, stage: "simulate" });
+  const summary = await finishWork(store, { ...work, ...context, repaired, stage: "simulate" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;
   report({ type: "result", stage: "simulate", values: { out, rows, rejected, shards: summary.shards, bytes, ...figures } });

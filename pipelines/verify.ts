@@ -5,30 +5,42 @@
  */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
-import { openStore } from "../store/store.ts";
-import { type Finding, mendStore, verifyStore } from "../store/verify.ts";
+import type { Finding } from "../store/finding.ts";
+import { mendStore } from "../store/mend.ts";
+import { openStore, presentShards } from "../store/store.ts";
+import { verifyStore } from "../store/verify.ts";
 
 /**
  * Reports what is damaged in a store: file, shard, rows and remedy. With `repair`, journal, quarantine and summary are
- * written anew from sound shards. Throws a Failure when anything stays damaged.
+ * written anew from sound shards, and the store is verified again. Throws a Failure when anything stays damaged.
  */
 export async function verify(options: { path: string; repair?: boolean; context: Context }): Promise<Finding[]> {
   const { path, repair, context } = options;
   const { signal, report } = context;
   const store = await openStore({ folder: path });
   const onShard = (done: number) => report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" });
-  const onFinding = (finding: Finding) => report({ type: "warning", stage: "verify", message: findingInWords(finding) });
+  const told = new Set<string>();
+  const onFinding = (finding: Finding) => {
+    const message = findingInWords(finding);
+    if (told.has(message)) return;
+    told.add(message);
+    report({ type: "warning", stage: "verify", message });
+  };
   const findings = repair ? await mendStore(store, { signal, onShard, onFinding }) : await verifyStore(store, { signal, onShard });
-  if (!repair) for (const finding of findings) onFinding(finding);
+  const mended = told.size;
+  for (const finding of findings) onFinding(finding);
   if (findings.length > 0) {
-    const shards = findings.flatMap(({ shard }) => shard ?? []);
-    const named = shards.length > 0 ? `, ${shards.length} of its ${store.shards} shards must be made again (${listed(shards)})` : "";
+    const remade = findings.filter(({ shard }) => shard !== undefined);
+    const count = remade.reduce((sum, { shards = 1 }) => sum + shards, 0);
+    const named = count > 0 ? `, ${count} of its ${store.shards} shards must be made again (${listed(remade)})` : "";
     throw new Failure(
-      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${named}. ` +
+      `${path} is damaged: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}${repair ? " after the repair" : ""}${named}. ` +
         "Each warning above ends with its remedy.",
     );
   }
-  report({ type: "result", stage: "verify", values: { store: path, shards: store.journal.size, of: store.shards, damaged: 0 } });
+  const present = (await presentShards(store)).length;
+  const values = { store: path, shards: present, of: store.shards, damaged: 0, ...(repair && { mended }) };
+  report({ type: "result", stage: "verify", values });
   return findings;
 }
 
@@ -37,6 +49,7 @@ export function findingInWords({ file, ids, problem, remedy }: Finding): string 
   return `${file}${ids ? ` (rows ${ids.from} to ${ids.to - 1})` : ""}: ${problem}; ${remedy}`;
 }
 
-function listed(shards: number[]): string {
-  return shards.slice(0, 10).join(", ") + (shards.length > 10 ? ", ..." : "");
+function listed(findings: Finding[]): string {
+  const names = findings.slice(0, 10).map(({ shard = 0, shards = 1 }) => (shards > 1 ? `${shard} to ${shard + shards - 1}` : `${shard}`));
+  return names.join(", ") + (findings.length > 10 ? ", ..." : "");
 }

@@ -10,6 +10,11 @@ import { diffusionSettings, simulateSettings } from "./settings.ts";
 /** Raised, with an entry in `upgrades`, when a reader of the earlier version would misread what is written now. */
 export const storeVersion = 1;
 
+/** More files than any file system bears in one folder; the order of training holds all their numbers. */
+const mostShards = 10_000_000;
+const mostChannels = 2 ** 16;
+const mostValues = 2 ** 28; // of a latent: a row is in memory whole
+
 const count = z.int().positive();
 const hash = z.string().min(1);
 
@@ -78,9 +83,24 @@ export function parseManifest(value: unknown, place: string): Manifest {
     );
   }
   const parsed = manifest.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`);
+  const problems = parsed.success
+    ? excesses(parsed.data)
+    : parsed.error.issues.slice(0, 20).map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`);
+  if (parsed.success && problems.length === 0) return parsed.data;
   throw new Failure(`Cannot use ${place} as a store description: ${problems.join("; ")}.`);
+}
+
+/** What no store can be made of, however well it is described. */
+function excesses({ entries, rowsPerShard, shape }: Manifest): string[] {
+  const shards = Math.ceil(entries / rowsPerShard);
+  const values = shape.reduce((product, side) => product * side, 1);
+  const found: string[] = [];
+  if (shards > mostShards) {
+    found.push(`entries: ${entries} in shards of ${rowsPerShard} (rowsPerShard) make ${shards} shards, expected at most ${mostShards}`);
+  }
+  if (shape[2] > mostChannels) found.push(`shape: ${shape[2]} channels, expected at most ${mostChannels}`);
+  if (values > mostValues) found.push(`shape: a latent of ${shape.join(" x ")} has ${values} values, expected at most ${mostValues}`);
+  return found;
 }
 
 /** sha256 (hex) of the manifest in canonical JSON: two stores of one fingerprint hold the same rows. */

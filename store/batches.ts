@@ -1,9 +1,9 @@
 import type { Manifest } from "../schemas/manifest.ts";
 import { Failure } from "../schemas/failure.ts";
+import { checkBooks } from "./books.ts";
 import { waitForShard } from "./follow.ts";
 import { type Block, blocksOf, type OrderSettings, rowOrder } from "./order.ts";
 import { readShard, type RowOf, type Store } from "./store.ts";
-import { checkBooks } from "./verify.ts";
 
 export interface BatchOptions extends OrderSettings {
   /** First step wanted: a run resumes here with what it would have seen. */

@@ -1,4 +1,5 @@
 /** Bytes as hyparquet reads them: of a file, or in memory. */
+import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import type { AsyncBuffer } from "hyparquet";
 
@@ -13,8 +14,13 @@ import type { AsyncBuffer } from "hyparquet";
  * await file.close();
  */
 export async function openBuffer(path: string): Promise<AsyncBuffer & { close: () => Promise<void> }> {
-  const file = await open(path, "r");
-  const { size } = await file.stat();
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a named pipe would wait for a writer
+  const stats = await file.stat();
+  if (!stats.isFile()) {
+    await file.close();
+    throw new Error("it is not a file");
+  }
+  const { size } = stats;
   return {
     byteLength: size,
     slice: async (start: number, end = size) => {

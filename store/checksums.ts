@@ -2,10 +2,11 @@
  * STORE/checksums.json: the sha256 of the files that stand beside the shards and say how to read them (codec, settings) and what
  * of the input is not in them, its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
  */
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { writeAtomic } from "./atomic.ts";
-import { sha256, textHash } from "./hash.ts";
+import { sha256Pieces, textHash } from "./hash.ts";
+import { readText } from "./text.ts";
 
 /** What may stand beside the shards. */
 export const descriptionFiles = ["codec.json", "codec.safetensors", "left-out.json", "settings.yaml"] as const;
@@ -37,10 +38,7 @@ export async function writeChecksums(folder: string): Promise<void> {
  * assert.equal((await examineDescriptions(folder))?.[0]?.file, "settings.yaml");
  */
 export async function examineDescriptions(folder: string): Promise<{ file: string; problem: string }[] | undefined> {
-  const text = await readFile(join(folder, "checksums.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const text = await readText(join(folder, "checksums.json"));
   if (text === undefined) return undefined;
   let recorded: Record<string, string>;
   try {
@@ -63,7 +61,7 @@ async function hashesOf(folder: string): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
   for (const name of descriptionFiles) {
     try {
-      hashes[name] = await sha256(await readFile(join(folder, name)));
+      hashes[name] = await sha256Pieces(createReadStream(join(folder, name)));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }

@@ -1,15 +1,27 @@
-import { existsSync, type FSWatcher, watch } from "node:fs";
+import { existsSync, type FSWatcher, statSync, watch } from "node:fs";
 import { dirname, join } from "node:path";
+import { Failure } from "../schemas/failure.ts";
 import { shardPath, type Store } from "./layout.ts";
+
+const gone = Symbol("a store that was removed while it was waited for");
+
+/** Whether an error says that the store which was waited for is gone. */
+export function isStoreGone(error: unknown): boolean {
+  return error instanceof Failure && error.cause === gone;
+}
 
 /**
  * Resolves once a shard is there. File system events wake it, and a look every `poll` milliseconds where there are none
  * (network file systems, a folder not made yet). `onWait` is called first when it is not there. Rejects with the
- * signal's reason when aborted.
+ * signal's reason when aborted, and with a Failure, which `isStoreGone` knows, when the store's store.json is gone: at two
+ * looks, since network file systems may lose sight of a file for a moment.
  *
  * @example
- * import { waitForShard } from "onestep/store/follow";
+ * import { rm } from "node:fs/promises";
+ * import { isStoreGone, waitForShard } from "onestep/store/follow";
  * await waitForShard(latents, 0, { onWait: () => assert.fail("it is there already") });
+ * await rm(latents.folder, { recursive: true });
+ * await assert.rejects(waitForShard(latents, 0, { poll: 10 }), isStoreGone);
  */
 export async function waitForShard(
   store: Store,
@@ -20,11 +32,13 @@ export async function waitForShard(
   options.signal?.throwIfAborted();
   if (existsSync(path)) return;
   options.onWait?.(shard);
-  await waitForFile(path, options);
+  const { folder } = store;
+  await waitForFile(path, { ...options, anchor: join(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });
 }
 
 /**
- * Resolves once a store has been created in the folder: its store.json is there.
+ * Resolves once a store has been created in the folder: its store.json is there. Rejects with a Failure, which `isStoreGone`
+ * knows, when the folder around it was there and is gone.
  *
  * @example
  * import { waitForStore } from "onestep/store/follow";
@@ -33,14 +47,27 @@ export async function waitForShard(
  * await createLatentStore({ folder, manifest: latents.manifest });
  * await waiting;
  */
-export async function waitForStore(folder: string, options: { signal?: AbortSignal } = {}): Promise<void> {
-  await waitForFile(join(folder, "store.json"), options);
+export async function waitForStore(folder: string, options: { signal?: AbortSignal; poll?: number } = {}): Promise<void> {
+  const around = dirname(folder);
+  const anchor = existsSync(folder) ? folder : existsSync(around) ? around : undefined;
+  await waitForFile(join(folder, "store.json"), { ...options, anchor, awaited: `the store ${folder}` });
 }
 
-async function waitForFile(path: string, { signal, poll = 500 }: { signal?: AbortSignal; poll?: number }): Promise<void> {
+async function waitForFile(
+  path: string,
+  options: {
+    signal?: AbortSignal;
+    poll?: number;
+    /** What must stay there while the file is waited for. */
+    anchor?: string;
+    awaited: string;
+  },
+): Promise<void> {
+  const { signal, poll = 500, anchor, awaited } = options;
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     let watcher: FSWatcher | undefined;
+    let absent = 0; // looks in a row at which the anchor was gone
     const finish = (settle: () => void) => {
       clearInterval(timer);
       watcher?.close();
@@ -49,7 +76,13 @@ async function waitForFile(path: string, { signal, poll = 500 }: { signal?: Abor
     };
     const look = () => existsSync(path) && finish(resolve);
     const abort = () => finish(() => reject(signal?.reason));
-    const timer = setInterval(look, poll);
+    const timer = setInterval(() => {
+      if (look() !== false) return;
+      absent = anchor !== undefined && isAbsent(anchor) ? absent + 1 : 0;
+      if (absent < 2) return;
+      const message = `Cannot go on waiting for ${awaited}: ${anchor} was removed. Repeat the command that makes it, then this one.`;
+      finish(() => reject(new Failure(message, { cause: gone })));
+    }, poll);
     signal?.addEventListener("abort", abort, { once: true });
     try {
       watcher = watch(dirname(path), look).on("error", () => watcher?.close());
@@ -58,4 +91,15 @@ async function waitForFile(path: string, { signal, poll = 500 }: { signal?: Abor
     }
     look(); // it may have come before the watcher
   });
+}
+
+/** Whether a path certainly names nothing: a file system that does not answer does not say so. */
+function isAbsent(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "ENOENT" || code === "ENOTDIR";
+  }
 }

@@ -3,8 +3,12 @@
  * visible shard always has one; a line without a shard is work that a kill cut short. Lines carry their own checksum,
  * may repeat, and may come in any order until the store is sealed.
  */
-import { readFile } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "../schemas/numbers/crc.ts";
+import { textHash } from "./hash.ts";
+import { quarantineText } from "./layout.ts";
+import { linesOf, tailOf } from "./lines.ts";
+import { parseFailures } from "./shard-metadata.ts";
 
 /** An id for which there is no row, and why. */
 export interface FailedRow {
@@ -21,57 +25,145 @@ export interface JournalEntry {
   failed: FailedRow[];
 }
 
+/** What is kept in memory of a line: the same few bytes whatever failed. */
+export interface Recorded extends Omit<JournalEntry, "shard" | "failed"> {
+  /** How many rows failed. */
+  failed: number;
+  /** sha256 of the shard's quarantine file; empty where none failed. */
+  quarantine: string;
+}
+
+export interface DamagedLine {
+  line: number;
+  problem: string;
+}
+
 export interface Journal {
   /** By shard. Two processes that made the same shard on unlike devices leave two; either file is sound. */
-  entries: Map<number, JournalEntry[]>;
-  /** Numbers (from 1) of lines that are torn or damaged. */
-  damaged: number[];
+  entries: Map<number, Recorded[]>;
+  /** Whole lines (counted from 1) that are damaged or impossible: how many, and the first of them. */
+  damaged: { count: number; first: DamagedLine[] };
+  /** A last line without its end: torn by a kill, or being written. */
+  torn?: DamagedLine;
+  /** How far the file was read: what a later reading goes on from. */
+  place: { file: string; lines: number; offset: number; tail: Buffer };
+  /** Settles when the reading now in progress has: two at once would count lines twice. */
+  turn: Promise<unknown>;
 }
+
+const checksumBytes = `,"crc32":"00000000"}`.length;
+const named = 20; // damaged lines
 
 /** A journal line, without its end. */
 export function journalLine({ shard, rows, bytes, sha256, failed }: JournalEntry): string {
   const text = JSON.stringify({ shard, rows, bytes, sha256, failed }).slice(0, -1);
-  return `${text},"crc32":"${checksumOf(text)}"}`;
+  return `${text},"crc32":"${checksumOf(Buffer.from(text))}"}`;
 }
 
-/** Reads the journal at `path`, passing over damaged lines; an absent file is an empty journal. */
-export async function readJournal(path: string): Promise<Journal> {
-  return parseJournal(await contentOf(path));
+/** What a line must leave in memory: for comparing a line that would be written with one that was read. */
+export function recordOf({ rows, bytes, sha256, failed }: Omit<JournalEntry, "shard">): Recorded {
+  return { rows, bytes, sha256, failed: failed.length, quarantine: failed.length > 0 ? textHash(quarantineText(failed)) : "" };
 }
 
-/** Parses a journal's text. */
-function parseJournal(text: string): Journal {
-  const journal: Journal = { entries: new Map(), damaged: [] };
-  for (const [i, line] of text.split("\n").entries()) {
-    if (line === "") continue;
-    const entry = parseLine(line);
-    if (!entry) {
-      journal.damaged.push(i + 1);
-      continue;
-    }
-    const known = journal.entries.get(entry.shard) ?? [];
-    if (!known.some(({ sha256 }) => sha256 === entry.sha256)) known.push(entry);
-    journal.entries.set(entry.shard, known);
-  }
+/** A journal of which nothing was read yet. */
+export function emptyJournal(): Journal {
+  const place = { file: "", lines: 0, offset: 0, tail: Buffer.alloc(0) };
+  return { entries: new Map(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
+}
+
+/**
+ * Reads the journal at `path`, passing over damaged lines; an absent file is an empty journal. Goes on from where `journal`
+ * ended, so that following a store costs what is new: all is read again only when the file shrank, was replaced (by sealing)
+ * or changed before that place. One piece of the file is in memory at a time. Answers `journal`, brought up to date.
+ */
+export async function readJournal(path: string, journal: Journal = emptyJournal()): Promise<Journal> {
+  const reading = journal.turn.then(() => update(path, journal));
+  journal.turn = reading.catch(() => {}); // whoever waits for this turn reads for himself
+  await reading;
   return journal;
 }
 
-function parseLine(line: string): JournalEntry | undefined {
-  const match = /^(.*),"crc32":"([0-9a-f]{8})"\}$/.exec(line);
-  const [, text, crc] = match ?? [];
-  if (text === undefined || checksumOf(text) !== crc) return undefined;
-  return JSON.parse(`${text}}`) as JournalEntry;
+/** The lines of a journal as they stand, of the shards that `wants` names: to keep what is recorded of damaged ones. */
+export async function journalLinesOf(path: string, wants: (shard: number) => boolean): Promise<string[]> {
+  const kept: string[] = [];
+  await withJournal(path, async (file) => {
+    for await (const { bytes } of linesOf(file, { from: 0, to: (await file.stat()).size })) {
+      const entry = bytes && parsed(bytes).entry;
+      if (entry && wants(entry.shard)) kept.push(bytes.toString());
+    }
+  });
+  return kept;
 }
 
-function checksumOf(text: string): string {
-  return crc32(Buffer.from(text)).toString(16).padStart(8, "0");
+async function update(path: string, journal: Journal): Promise<void> {
+  let fresh = emptyJournal();
+  await withJournal(path, async (file) => {
+    const { ino, dev, size } = await file.stat();
+    const { place } = journal;
+    const identity = `${dev}:${ino}`;
+    const goesOn = place.file === identity && size >= place.offset && (await tailOf(file, place.offset)).equals(place.tail);
+    const { entries, damaged } = goesOn ? journal : fresh;
+    let { lines, offset } = goesOn ? place : fresh.place;
+    let torn: DamagedLine | undefined;
+    for await (const { bytes, end, whole } of linesOf(file, { from: offset, to: size })) {
+      const problem = bytes?.length === 0 ? undefined : take(entries, bytes);
+      if (!whole) torn = problem === undefined ? undefined : { line: lines + 1, problem };
+      if (!whole) break; // it is read again next time
+      lines++;
+      offset = end;
+      if (problem === undefined) continue;
+      damaged.count++;
+      if (damaged.first.length < named) damaged.first.push({ line: lines, problem });
+    }
+    fresh = { ...fresh, entries, damaged, torn, place: { file: identity, lines, offset, tail: await tailOf(file, offset) } };
+  });
+  const { entries, damaged, torn, place } = fresh;
+  Object.assign(journal, { entries, damaged, torn, place });
 }
 
-async function contentOf(path: string): Promise<string> {
+/** Adds a line to the entries; answers what is wrong with it, if anything. */
+function take(entries: Journal["entries"], bytes: Buffer | undefined): string | undefined {
+  const { entry, problem } = bytes ? parsed(bytes) : { entry: undefined, problem: "is longer than a shard's can be" };
+  if (!entry) return problem;
+  const known = entries.get(entry.shard) ?? [];
+  if (!known.some(({ sha256 }) => sha256 === entry.sha256)) known.push(recordOf(entry));
+  entries.set(entry.shard, known);
+  return undefined;
+}
+
+/** A line as an entry, or what is wrong with it. */
+function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
+  const text = line.subarray(0, Math.max(0, line.length - checksumBytes));
+  if (line.subarray(text.length).toString("latin1") !== `,"crc32":"${checksumOf(text)}"}`) return { problem: "is damaged" };
   try {
-    return await readFile(path, "utf8");
+    const { shard, rows, bytes, sha256, failed } = JSON.parse(`${text}}`) as Record<string, unknown>;
+    for (const [key, value] of Object.entries({ shard, rows, bytes })) {
+      if (!Number.isSafeInteger(value) || (value as number) < 0) return { problem: `is impossible: its ${key} is no whole number` };
+    }
+    if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) return { problem: "is impossible: its sha256 is none" };
+    const entry = { shard, rows, bytes, sha256, failed: parseFailures(failed) };
+    return { entry: entry as JournalEntry };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    return { problem: `is impossible: ${error instanceof SyntaxError ? "it is no JSON" : (error as Error).message}` };
+  }
+}
+
+function checksumOf(text: Uint8Array): string {
+  return crc32(text).toString(16).padStart(8, "0");
+}
+
+/** Does something with the open journal, where there is one. */
+async function withJournal(path: string, work: (file: FileHandle) => Promise<void>): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
     throw error;
+  }
+  try {
+    await work(file);
+  } finally {
+    await file.close();
   }
 }

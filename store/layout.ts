@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Manifest } from "../schemas/manifest.ts";
 import type { LatentRow, TripleRow } from "./columns.ts";
-import type { FailedRow, JournalEntry } from "./journal.ts";
+import type { FailedRow, Journal } from "./journal.ts";
 import type { Column } from "./stored-rows.ts";
 
 export interface Store<M extends Manifest = Manifest> {
@@ -13,8 +13,8 @@ export interface Store<M extends Manifest = Manifest> {
   columns: Column[];
   /** How many shards the finished store has. */
   shards: number;
-  /** What the journal said when last read, by shard. */
-  journal: Map<number, JournalEntry[]>;
+  /** What the journal said when last read. */
+  journal: Journal;
   /** Shards whose whole file was found sound by this process. */
   sound: Set<number>;
 }
@@ -55,12 +55,16 @@ export function shardName(shard: number): string {
   return `${String(shard).padStart(6, "0")}.parquet`;
 }
 
-export function journalPath(store: Store): string {
-  return join(store.folder, "journal.jsonl");
+export function journalPath({ folder }: Pick<Store, "folder">): string {
+  return join(folder, "journal.jsonl");
 }
 
 export function quarantinePath(store: Store, shard: number): string {
-  return join(store.folder, "quarantine", shardName(shard).replace(".parquet", ".jsonl"));
+  return join(store.folder, "quarantine", quarantineName(shard));
+}
+
+export function quarantineName(shard: number): string {
+  return shardName(shard).replace(".parquet", ".jsonl");
 }
 
 export function quarantineText(failed: FailedRow[]): string {

@@ -5,9 +5,8 @@ import { Failure } from "../schemas/failure.ts";
 import { differences } from "../schemas/manifest.ts";
 import { namesIn, writeAtomic } from "./atomic.ts";
 import { descriptionFiles, examineDescriptions } from "./checksums.ts";
-import { sha256 } from "./hash.ts";
-import { readRawShard } from "./read.ts";
-import { createStore, missingShards, openStore, readFailures, shardName, shardPath, type Store } from "./store.ts";
+import { readWhole } from "./read.ts";
+import { createStore, openStore, presentShards, shardPath, type Store } from "./store.ts";
 import { copyShard } from "./write.ts";
 
 /**
@@ -36,19 +35,15 @@ export async function mergeStores(options: {
   }
   const store = await createStore({ folder: to, manifest: first.manifest });
   const hashes = new Map<number, { hash: string; folder: string }>();
-  const missing = new Set(await missingShards(store));
-  for (let shard = 0; shard < store.shards; shard++) {
-    if (missing.has(shard)) continue;
-    hashes.set(shard, { hash: await sha256(await readRawShard(store, shard)), folder: to });
+  for (const shard of await presentShards(store)) {
+    signal?.throwIfAborted();
+    hashes.set(shard, { hash: (await readWhole(store, shard)).sha256, folder: to });
   }
   let [copied, shared] = [0, 0];
   for (const source of sources) {
-    const present = new Set(await namesIn(join(source.folder, "shards")));
-    for (let shard = 0; shard < store.shards; shard++) {
+    for (const shard of await presentShards(source)) {
       signal?.throwIfAborted();
-      if (!present.has(shardName(shard))) continue;
-      const bytes = await readRawShard(source, shard);
-      const hash = await sha256(bytes);
+      const { bytes, sha256: hash, metadata } = await readWhole(source, shard);
       const known = hashes.get(shard);
       if (known && known.hash !== hash) {
         throw new Failure(
@@ -58,7 +53,7 @@ export async function mergeStores(options: {
       }
       if (known) shared++;
       else {
-        await copyShard(store, { shard, bytes, failed: await readFailures(source, shard) });
+        await copyShard(store, { shard, bytes, failed: metadata.failed });
         hashes.set(shard, { hash, folder: source.folder });
         copied++;
       }

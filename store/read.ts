@@ -1,17 +1,14 @@
-import { readFile } from "node:fs/promises";
-import { Failure } from "../schemas/failure.ts";
 import type { Manifest } from "../schemas/manifest.ts";
-import { sha256 } from "./hash.ts";
-import { type FailedRow, readJournal } from "./journal.ts";
-import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
-import { memoryBuffer, openBuffer } from "./buffers.ts";
-import { type DecodedShard, decodeShard, readShardMetadata } from "./shard.ts";
-import type { Row } from "./stored-rows.ts";
-import { shardBytes } from "./write.ts";
+import { examineShard, type Sound } from "./examine.ts";
+import type { FailedRow } from "./journal.ts";
+import type { RowOf, Store } from "./layout.ts";
+import { decodeRows, decodeScalars } from "./shard.ts";
+import { damage, idProblem, rowProblem, withShard } from "./shard-file.ts";
+import type { ShardMetadata } from "./shard-metadata.ts";
 
 /**
- * All rows of a shard, checked: its sha256 on the first read of this process, the rows' checksums on every read. Throws
- * a Failure that names the shard and its damaged rows, or that it is missing.
+ * All rows of a shard, checked: its sha256 and sums on the first read of this process; what it says of itself, its ids and the
+ * rows' checksums on every read. Throws a Failure that names the shard and its damaged rows, or that it is missing.
  *
  * @example
  * import { readShard } from "onestep/store/store";
@@ -19,28 +16,43 @@ import { shardBytes } from "./write.ts";
  * assert.deepEqual(rows.map(({ index }) => index), [48, 49]);
  */
 export async function readShard<M extends Manifest>(store: Store<M>, shard: number): Promise<RowOf<M>[]> {
-  const { rows, problem } = await examineShard(store, shard);
-  if (problem) throw damage(store, shard, problem);
-  return rows as RowOf<M>[];
+  return (await sound(store, shard)).rows as RowOf<M>[];
 }
 
-/** The bytes of a shard, checked like its rows. */
-export async function readRawShard(store: Store, shard: number): Promise<Uint8Array> {
-  const { bytes, problem } = await examineShard(store, shard);
-  if (problem) throw damage(store, shard, problem);
-  return bytes;
+/** A shard's rows, bytes and sha256, all of it checked anew. Throws a Failure like `readShard`. */
+export async function readWhole(store: Store, shard: number): Promise<Sound> {
+  store.sound.delete(shard);
+  return sound(store, shard);
+}
+
+async function sound(store: Store, shard: number): Promise<Sound> {
+  const examined = await examineShard(store, shard);
+  if (examined.problem !== undefined) throw damage(store, shard, examined.problem);
+  return examined;
 }
 
 /**
- * The failed rows of a shard, read from its end alone: not checked.
+ * What a shard says of itself, read from its end alone and checked as far as that tells: rows, failures, sums. Throws a Failure
+ * where it is damaged or missing.
+ *
+ * @example
+ * import { readHead } from "onestep/store/store";
+ * const { rows, failed } = await readHead(latents, 6);
+ * assert.deepEqual([rows, failed], [2, []]);
+ */
+export async function readHead(store: Store, shard: number): Promise<ShardMetadata & { bytes: number }> {
+  return withShard(store, shard, async ({ metadata, file }) => ({ ...metadata, bytes: file.byteLength }));
+}
+
+/**
+ * The failed rows of a shard, read from its end alone.
  *
  * @example
  * import { readFailures } from "onestep/store/store";
  * assert.deepEqual(await readFailures(latents, 0), []);
  */
 export async function readFailures(store: Store, shard: number): Promise<FailedRow[]> {
-  const { failed = "[]" } = await readShardMetadata(shardPath(store, shard));
-  return JSON.parse(failed);
+  return (await readHead(store, shard)).failed;
 }
 
 /**
@@ -55,98 +67,24 @@ export async function readRows<M extends Manifest>(
   store: Store<M>,
   options: { shard: number; from: number; to: number },
 ): Promise<RowOf<M>[]> {
-  const { shard, from, to } = options;
-  const file = await openBuffer(shardPath(store, shard)).catch((error) => {
-    throw missing(store, shard, error);
-  });
-  try {
-    const decoded = await decodeShard({ columns: store.columns, file, from, to }).catch((error: Error) => {
-      throw damage(store, shard, `it is not a readable Parquet file (${error.message})`);
-    });
-    const problem = rowProblem(store, decoded, from);
-    if (problem) throw damage(store, shard, problem);
+  const { shard, from } = options;
+  return withShard(store, shard, async ({ file, parquet, metadata }) => {
+    const to = Math.min(options.to, metadata.rows);
+    const decoded = await decodeRows({ columns: store.columns, file, parquet, from, to });
+    const problem = rowProblem(store, decoded, from) ?? idProblem(store, { shard, failed: metadata.failed, rows: decoded.rows, from });
+    if (problem) throw new Error(problem);
     return decoded.rows as RowOf<M>[];
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 /**
- * Reads and checks a shard; `problem` says what is wrong with it. Throws only when the file is missing.
+ * All that is no tensor of the rows of a shard, for choosing rows by it. Their checksums, which cover the tensors, are not checked.
  *
  * @example
- * import { examineShard } from "onestep/store/read";
- * const { rows, problem } = await examineShard(latents, 0);
- * assert.deepEqual([rows.length, problem], [8, undefined]);
+ * import { readScalars } from "onestep/store/read";
+ * const [first] = await readScalars(latents, 6);
+ * assert.equal(first?.name, "48.png");
  */
-export async function examineShard(store: Store, shard: number): Promise<{ rows: Row[]; bytes: Uint8Array; problem?: string }> {
-  const bytes = await readFile(shardPath(store, shard)).catch((error) => {
-    throw missing(store, shard, error);
-  });
-  const broken = (problem: string) => ({ rows: [], bytes, problem });
-  const recorded = store.sound.has(shard) || (await isRecorded(store, shard, bytes));
-  const decoded = await decodeShard({ columns: store.columns, file: memoryBuffer(bytes) }).catch((error: Error) => error);
-  const unreadable = decoded instanceof Error ? `it is not a readable Parquet file (${decoded.message})` : undefined;
-  const rows = decoded instanceof Error ? undefined : rowProblem(store, decoded);
-  if (recorded === false) {
-    return broken(`its sha256 is not the one in journal.jsonl, ${unreadable ?? rows ?? "though its rows are sound"}`);
-  }
-  if (decoded instanceof Error || rows) return broken(unreadable ?? rows ?? "");
-  if (!store.sound.has(shard)) {
-    const { metadata } = decoded;
-    if (metadata.fingerprint !== store.fingerprint) return broken("it belongs to another store");
-    if (metadata.shard !== String(shard)) return broken(`it is shard ${metadata.shard} under another name`);
-    if (!recorded && !(await isCanonical(store, shard, bytes, decoded))) return broken("its bytes are not what its rows give");
-    store.sound.add(shard);
-  }
-  return { rows: decoded.rows, bytes };
-}
-
-/** Whether the journal has the hash of these bytes; undefined when it has no line for the shard. */
-async function isRecorded(store: Store, shard: number, bytes: Uint8Array): Promise<boolean | undefined> {
-  const hash = await sha256(bytes);
-  const matches = () => store.journal.get(shard)?.some((entry) => entry.sha256 === hash);
-  if (matches()) return true;
-  store.journal = (await readJournal(journalPath(store))).entries; // the shard may be newer than the last reading
-  return matches();
-}
-
-/** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */
-async function isCanonical(store: Store, shard: number, bytes: Uint8Array, { rows, metadata }: DecodedShard): Promise<boolean> {
-  try {
-    return Buffer.from(await shardBytes(store, shard, rows, JSON.parse(metadata.failed ?? ""))).equals(bytes);
-  } catch {
-    return false; // the failures are no JSON any more
-  }
-}
-
-/** Which rows do not match their checksum, if any; `offset` is the position of the first row in its shard. */
-function rowProblem(store: Store, { rows, damaged }: DecodedShard, offset = 0): string | undefined {
-  const [first, last] = [damaged[0], damaged.at(-1)];
-  if (first === undefined || last === undefined) return undefined;
-  const id = rows[first]?.[store.columns[0]!.name];
-  const one = first === last;
-  const range = one ? `row ${first + offset} (id ${id}) does` : `rows ${first + offset} to ${last + offset} do`;
-  return `${range} not match the stored checksum`;
-}
-
-function damage(store: Store, shard: number, problem: string): Failure {
-  return new Failure(
-    `Cannot use shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: ${problem}. ` +
-      "Repeat the command that made the store with --repair: it remakes this shard alone.",
-  );
-}
-
-/** The ids of a shard, for messages: "rows 24 to 31". */
-export function idsInWords(store: Store, shard: number): string {
-  const { from, to } = idRange(store.manifest, shard);
-  return `rows ${from} to ${to - 1}`;
-}
-
-function missing(store: Store, shard: number, error: unknown): unknown {
-  if ((error as NodeJS.ErrnoException).code !== "ENOENT") return error;
-  return new Failure(
-    `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. ` +
-      "Repeat the command that made the store: it makes what is missing.",
-  );
+export async function readScalars(store: Store, shard: number): Promise<Record<string, unknown>[]> {
+  return withShard(store, shard, ({ file, parquet }) => decodeScalars({ columns: store.columns, file, parquet }));
 }

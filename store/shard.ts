@@ -1,7 +1,9 @@
 /** One shard: a Parquet file whose bytes are a pure function of its rows and metadata. */
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, type RowGroup } from "hyparquet";
+import { type AsyncBuffer, type FileMetaData, parquetReadObjects } from "hyparquet";
 import { ByteWriter } from "hyparquet-writer";
+import { Failure } from "../schemas/failure.ts";
 import { openBuffer } from "./buffers.ts";
+import { checkPages, chunkOf, keyValues, mostFooterBytes, mostShardBytes, readFooter } from "./footer.ts";
 import { writeParquet } from "./parquet.ts";
 import {
   CHECKSUM,
@@ -12,15 +14,13 @@ import {
   fromStored,
   type Row,
   type Stored,
-  type TensorColumn,
   tensorBytes,
   toStored,
 } from "./stored-rows.ts";
 import { inTurns } from "./turns.ts";
 
-export interface DecodedShard {
+export interface DecodedRows {
   rows: Row[];
-  metadata: Record<string, string>;
   /** Positions in `rows` whose checksum does not match their values. */
   damaged: number[];
 }
@@ -48,7 +48,18 @@ export async function encodeShard(options: { columns: Column[]; rows: Row[]; met
   });
   const bytes = writer.getBytes();
   if (rows.length === 0) mendEmptyList(bytes);
+  checkSize(bytes);
   return bytes;
+}
+
+/** What no reader would take must not be written. */
+function checkSize(bytes: Uint8Array): void {
+  const footer = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(bytes.length - 8, true);
+  if (footer <= mostFooterBytes && bytes.length <= mostShardBytes) return;
+  throw new Failure(
+    `Cannot write a shard of ${bytes.length} bytes, ${footer} of them for rows that failed: a shard has at most ${mostShardBytes} and ` +
+      `${mostFooterBytes}. Make smaller shards with simulate.rowsPerShard or encoder.rowsPerShard.`,
+  );
 }
 
 let spare: ArrayBuffer | undefined; // of an earlier shard: fresh memory costs as much as filling it
@@ -67,69 +78,75 @@ export function recycle(bytes: Uint8Array): void {
   spare = bytes.buffer as ArrayBuffer;
 }
 
-/** Decodes rows `from` (inclusive) to `to` (exclusive), all by default. Throws what hyparquet throws on a damaged file. */
-export async function decodeShard(options: { columns: Column[]; file: AsyncBuffer; from?: number; to?: number }): Promise<DecodedShard> {
-  const { columns, file, from = 0, to = Infinity } = options;
-  const parquet = await parquetMetadataAsync(file);
-  const count = Number(parquet.num_rows);
-  const end = Math.min(to, count);
-  const stored = from < end ? await readStored({ columns, file, parquet, from, end }) : [];
+/**
+ * Decodes rows `from` (inclusive) to `to` (exclusive) of a file whose layout `checkLayout` found right. Throws an Error in words
+ * where a page is not what its column says.
+ */
+export async function decodeRows(options: {
+  columns: Column[];
+  file: AsyncBuffer;
+  parquet: FileMetaData;
+  from: number;
+  to: number;
+}): Promise<DecodedRows> {
+  const { columns, from, to } = options;
+  const stored = from < to ? await readStored(options) : [];
   const damaged: number[] = [];
   const rows = stored.map((row, i) => {
     if (checksumOf(columns, row) !== row[CHECKSUM]) damaged.push(i);
     return fromStored(columns, row);
   });
-  return { rows, metadata: metadataOf(parquet), damaged };
+  return { rows, damaged };
 }
 
 /** The rows of a range as they are stored; tensors are views into as few buffers as there are row groups. */
-async function readStored({
-  columns,
-  file,
-  parquet,
-  from,
-  end,
-}: {
-  columns: Column[];
-  file: AsyncBuffer;
-  parquet: FileMetaData;
-  from: number;
-  end: number;
-}): Promise<Stored[]> {
+async function readStored({ columns, file, parquet, from, to }: Parameters<typeof decodeRows>[0]): Promise<Stored[]> {
   const tensors = columns.filter((column) => column.type === "tensor");
+  const groups = groupsOf(parquet, from, to);
+  for (const { group } of groups) await checkPages({ columns: [...columns, undefined], file, group });
   const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), CHECKSUM];
-  const range = { rowStart: from, rowEnd: end };
+  const range = { rowStart: from, rowEnd: to };
   const stored = (await parquetReadObjects({ file, metadata: parquet, columns: names, ...range, parsers })) as Stored[];
-  let start = 0; // of the row group
-  for (const group of parquet.row_groups) {
-    const rows = Number(group.num_rows);
-    const [first, last] = [Math.max(from, start), Math.min(end, start + rows)];
-    for (const column of first < last ? tensors : []) {
-      const at = tensorsAt(column, group, rows);
+  for (const { group, start, rows } of groups) {
+    const [first, last] = [Math.max(from, start), Math.min(to, start + rows)];
+    for (const column of tensors) {
       const width = tensorBytes(column);
+      const { data_page_offset: page, total_compressed_size: size } = chunkOf(group, column.name);
+      const at = Number(page) + Number(size) - rows * width; // its one page ends with the values
       const bytes = new Uint8Array(await file.slice(at + (first - start) * width, at + (last - start) * width));
-      if (bytes.length !== (last - first) * width) throw new Error(`it ends within column ${column.name}`);
       for (let row = first; row < last; row++) {
         stored[row - from]![column.name] = bytes.subarray((row - first) * width, (row - first + 1) * width);
       }
     }
-    start += rows;
   }
   return stored;
 }
 
-/** Where the first tensor of a row group's column lies: its one plain page ends with the column's bytes. */
-function tensorsAt(column: TensorColumn, group: RowGroup, rows: number): number {
-  const chunk = group.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === column.name)?.meta_data;
-  const bytes = rows * tensorBytes(column);
-  if (chunk?.codec !== "UNCOMPRESSED" || Number(chunk.total_compressed_size) < bytes) {
-    throw new Error(`column ${column.name} is not as it was written`);
-  }
-  return Number(chunk.data_page_offset) + Number(chunk.total_compressed_size) - bytes;
+/** All that is no tensor of a file whose layout was checked, row by row, unchecked: for choosing rows by it. */
+export async function decodeScalars(options: {
+  columns: Column[];
+  file: AsyncBuffer;
+  parquet: FileMetaData;
+}): Promise<Record<string, unknown>[]> {
+  const { file, parquet } = options;
+  const columns = options.columns.filter(({ type }) => type !== "tensor");
+  for (const group of parquet.row_groups) await checkPages({ columns, file, group });
+  return parquetReadObjects({ file, metadata: parquet, columns: columns.map(({ name }) => name), parsers });
+}
+
+/** The row groups that hold rows of a range, and where each starts. */
+function groupsOf({ row_groups }: FileMetaData, from: number, to: number) {
+  let start = 0;
+  const placed = row_groups.map((group) => {
+    const rows = Number(group.num_rows);
+    start += rows;
+    return { group, start: start - rows, rows };
+  });
+  return placed.filter((each) => each.start < to && each.start + each.rows > from);
 }
 
 /**
- * The key-value metadata of a shard file, without reading its rows.
+ * The key-value metadata of a shard file, without reading its rows: as it stands there, unchecked.
  *
  * @example
  * import { readShardMetadata } from "onestep/store/shard";
@@ -140,7 +157,7 @@ function tensorsAt(column: TensorColumn, group: RowGroup, rows: number): number 
 export async function readShardMetadata(path: string): Promise<Record<string, string>> {
   const file = await openBuffer(path);
   try {
-    return metadataOf(await parquetMetadataAsync(file, { initialFetchSize: 2 ** 14 }));
+    return keyValues(await readFooter(file));
   } finally {
     await file.close();
   }
@@ -160,8 +177,4 @@ function mendEmptyList(bytes: Uint8Array): void {
 
 function rowsPerGroup(rowBytes: number): number {
   return Math.max(1, Math.floor(groupBytes / rowBytes));
-}
-
-function metadataOf(parquet: FileMetaData): Record<string, string> {
-  return Object.fromEntries((parquet.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""]));
 }

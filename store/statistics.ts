@@ -70,20 +70,50 @@ export function createSums(channels: number): { add: (latent: Float32Array) => v
  * const { mean, std } = statisticsOf([first.result(), second.result()], 1);
  * assert.deepEqual([mean, std], [[2], [1]]);
  */
-export function statisticsOf(parts: Sums[], channels: number): Statistics {
-  const statistics: Statistics = { mean: [], std: [], min: [], max: [], nonFinite: 0 };
-  for (const { nonFinite } of parts) statistics.nonFinite += nonFinite;
-  for (let c = 0; c < channels; c++) {
-    const total = (key: "count" | "sum" | "squares") => parts.reduce((sum, part) => sum + part[key][c]!, 0);
-    const known = (key: "min" | "max") => parts.flatMap((part) => part[key][c] ?? []);
-    const count = Math.max(1, total("count"));
-    const mean = total("sum") / count;
-    statistics.mean.push(mean);
-    statistics.std.push(Math.sqrt(Math.max(0, total("squares") / count - mean * mean)));
-    statistics.min.push(total("count") ? Math.min(...known("min")) : 0);
-    statistics.max.push(total("count") ? Math.max(...known("max")) : 0);
-  }
-  return statistics;
+export function statisticsOf(parts: Iterable<Sums>, channels: number): Statistics {
+  const totals = createTotals(channels);
+  for (const part of parts) totals.add(part);
+  return totals.result();
+}
+
+/**
+ * Adds up the sums of parts as they come, in memory that does not grow with their number; `result` is their statistics so far.
+ *
+ * @example
+ * import { createSums, createTotals } from "onestep/store/statistics";
+ * const [part, totals] = [createSums(1), createTotals(1)];
+ * part.add(Float32Array.of(1, 3));
+ * totals.add(part.result());
+ * assert.deepEqual(totals.result().mean, [2]);
+ */
+export function createTotals(channels: number): { add: (part: Sums) => void; result: () => Statistics } {
+  const [count, sum, squares] = [new Float64Array(channels), new Float64Array(channels), new Float64Array(channels)];
+  const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
+  let nonFinite = 0;
+  return {
+    add: (part) => {
+      nonFinite += part.nonFinite;
+      for (let c = 0; c < channels; c++) {
+        count[c]! += part.count[c]!;
+        sum[c]! += part.sum[c]!;
+        squares[c]! += part.squares[c]!;
+        min[c] = Math.min(min[c]!, part.min[c] ?? Infinity);
+        max[c] = Math.max(max[c]!, part.max[c] ?? -Infinity);
+      }
+    },
+    result: () => {
+      const statistics: Statistics = { mean: [], std: [], min: [], max: [], nonFinite };
+      for (let c = 0; c < channels; c++) {
+        const n = Math.max(1, count[c]!);
+        const mean = sum[c]! / n;
+        statistics.mean.push(mean);
+        statistics.std.push(Math.sqrt(Math.max(0, squares[c]! / n - mean * mean)));
+        statistics.min.push(count[c] ? min[c]! : 0);
+        statistics.max.push(count[c] ? max[c]! : 0);
+      }
+      return statistics;
+    },
+  };
 }
 
 /**

@@ -5,7 +5,7 @@
  * In the examples of this folder, which test/docs/ runs, `folder` is the path of an empty place and `latents` and `triples`
  * are finished stores of 50 rows [4, 3, 2] in shards of 8.
  */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import {
@@ -21,10 +21,13 @@ import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
 import { readJournal } from "./journal.ts";
 import { readShardMetadata } from "./shard.ts";
-import { journalPath, shardName, type Store } from "./layout.ts";
+import { journalPath, type Store } from "./layout.ts";
+import { shardOf } from "./present.ts";
+import { readText } from "./text.ts";
 
 export { idRange, type RowOf, type Store, shardName, shardPath } from "./layout.ts";
-export { readFailures, readRows, readShard } from "./read.ts";
+export { missingShards, presentShards } from "./present.ts";
+export { readFailures, readHead, readRows, readShard } from "./read.ts";
 export { writeShard } from "./write.ts";
 
 /**
@@ -83,21 +86,6 @@ export async function openStoreOf<M extends Manifest>(options: { folder: string;
   throw new Failure(`Cannot read ${kind} from ${folder}: it is a store of ${store.manifest.kind}. Name the folder that ${maker} wrote.`);
 }
 
-/**
- * The shards that have no file yet, ascending.
- *
- * @example
- * import { rm } from "node:fs/promises";
- * import { missingShards, shardPath } from "onestep/store/store";
- * await rm(shardPath(latents, 3));
- * assert.deepEqual(await missingShards(latents), [3]);
- */
-export async function missingShards(store: Store): Promise<number[]> {
-  const present = new Set(await namesIn(join(store.folder, "shards")));
-  const all = Array.from({ length: store.shards }, (_, shard) => shard);
-  return all.filter((shard) => !present.has(shardName(shard)));
-}
-
 /** A store of another version may have another way to its fingerprint; or the version is what was damaged. */
 function isOtherVersion({ version }: Record<string, unknown>): boolean {
   return typeof version === "number" && version !== storeVersion;
@@ -112,6 +100,7 @@ function isDamage(error: unknown): boolean {
 /** A folder may have lost its store.json and still hold shards: they must be those of the store to be. */
 async function checkOrphans(folder: string, wanted: string): Promise<void> {
   for (const name of await namesIn(join(folder, "shards"))) {
+    if (shardOf(name) === undefined) continue;
     const metadata = await readShardMetadata(join(folder, "shards", name)).catch(() => undefined);
     if (!metadata?.fingerprint || metadata.fingerprint === wanted) continue;
     throw new Failure(
@@ -123,13 +112,8 @@ async function checkOrphans(folder: string, wanted: string): Promise<void> {
 
 async function readManifest(folder: string): Promise<{ manifest: Manifest; fingerprint: string } | undefined> {
   const path = join(folder, "store.json");
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = await readText(path);
+  if (text === undefined) return undefined;
   const damaged = () =>
     new Failure(
       `Cannot open the store ${folder}: store.json is damaged. Repeat the command that made the store with --repair: it is written anew.`,
@@ -154,15 +138,13 @@ async function readManifest(folder: string): Promise<{ manifest: Manifest; finge
 }
 
 async function handle<M extends Manifest>(folder: string, manifest: M, fingerprint: string): Promise<Store<M>> {
-  const store: Store<M> = {
+  return {
     folder,
     manifest,
     fingerprint, // of the description as it stands in the file: shards of an older version repeat that
     columns: columnsOf(manifest),
     shards: Math.ceil(manifest.entries / manifest.rowsPerShard),
-    journal: new Map(),
+    journal: await readJournal(journalPath({ folder })),
     sound: new Set(),
   };
-  store.journal = (await readJournal(journalPath(store))).entries;
-  return store;
 }

@@ -1,15 +1,17 @@
 /** STORE/summary.json: stands in a finished store alone, and says what it holds. */
-import { readFile, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { removeTemporaries, writeAtomic } from "./atomic.ts";
-import { type JournalEntry, journalLine, readJournal } from "./journal.ts";
-import { readShardMetadata } from "./shard.ts";
-import { type Statistics, statisticsOf, type Sums } from "./statistics.ts";
-import { sha256, textHash } from "./hash.ts";
-import { journalPath, shardPath, type Store } from "./layout.ts";
-import { examineShard, idsInWords } from "./read.ts";
-import { missingShards } from "./store.ts";
+import { examineShard } from "./examine.ts";
+import { textHash } from "./hash.ts";
+import { journalLine, readJournal } from "./journal.ts";
+import { journalPath, type Store } from "./layout.ts";
+import { countMissing } from "./present.ts";
+import { readHead } from "./read.ts";
+import { idsInWords } from "./shard-file.ts";
+import { createTotals, type Statistics } from "./statistics.ts";
+import { readText } from "./text.ts";
 
 export interface Summary {
   fingerprint: string;
@@ -35,23 +37,22 @@ export interface Summary {
  * await rm(`${latents.folder}/summary.json`);
  * assert.deepEqual(await sealStore(latents), before);
  */
-export async function sealStore(store: Store): Promise<Summary> {
-  const missing = await missingShards(store);
-  if (missing.length > 0) {
+export async function sealStore(store: Store, options: { signal?: AbortSignal } = {}): Promise<Summary> {
+  const { missing, first } = await countMissing(store);
+  if (missing > 0) {
     throw new Failure(
-      `Cannot finish the store ${store.folder}: ${missing.length} of ${store.shards} shards are missing, the first is ${missing[0]}. ` +
+      `Cannot finish the store ${store.folder}: ${missing} of ${store.shards} shards are missing, the first is ${first}. ` +
         "Repeat the command that made it.",
     );
   }
-  const { summary, entries } = await summarise(store);
+  const { summary, journal, reason } = await summarise(store, options);
   if (summary.rows === 0) {
-    const reasons = entries.flatMap(({ failed }) => failed.map(({ reason }) => reason));
     throw new Failure(
       `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ` +
-        `${reasons[0] ?? "none given"}). See ${join(store.folder, "quarantine")}.`,
+        `${reason ?? "none given"}). See ${join(store.folder, "quarantine")}.`,
     );
   }
-  await writeAtomic(journalPath(store), journalText(entries));
+  await writeAtomic(journalPath(store), journal);
   await writeAtomic(summaryPath(store), summaryText(summary));
   for (const place of ["", "shards", "quarantine"]) await removeTemporaries(join(store.folder, place), { all: true });
   return summary;
@@ -66,13 +67,8 @@ export async function sealStore(store: Store): Promise<Summary> {
  * assert.deepEqual([summary?.rows, summary?.rejected], [50, 0]);
  */
 export async function readSummary(store: Store): Promise<Summary | undefined> {
-  let text: string;
-  try {
-    text = await readFile(summaryPath(store), "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = await readText(summaryPath(store));
+  if (text === undefined) return undefined;
   try {
     const { sha256: _, ...summary } = JSON.parse(text) as Summary & { sha256: string };
     if (summaryText(summary) === text && summary.fingerprint === store.fingerprint) return summary;
@@ -84,27 +80,57 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
   );
 }
 
-/** What summary.json and journal.jsonl of a store with all its shards must say. */
-export async function summarise(store: Store): Promise<{ summary: Summary; entries: JournalEntry[] }> {
-  const journal = (await readJournal(journalPath(store))).entries;
-  const entries: JournalEntry[] = [];
-  const sums: Sums[] = [];
+/**
+ * What summary.json and journal.jsonl of a store with all its shards must say: `journal` is its text in pieces, made anew each
+ * time; `reason` is the first reason of a failure.
+ */
+export async function summarise(
+  store: Store,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<{ summary: Summary; journal: AsyncIterable<Uint8Array>; reason?: string }> {
+  const { entries } = await readJournal(journalPath(store));
+  const totals = createTotals(store.manifest.shape[2]);
+  const contents = createHash("sha256");
+  const hashes: string[] = []; // by shard
+  const counts = { rows: 0, rejected: 0, bytes: 0 };
+  let reason: string | undefined;
   for (let shard = 0; shard < store.shards; shard++) {
-    const { entry, sums: part } = await describe(store, shard, journal.get(shard) ?? []);
-    entries.push(entry);
-    sums.push(part);
+    signal?.throwIfAborted();
+    const { rows, failed, sums, bytes } = await readHead(store, shard);
+    const known = entries.get(shard) ?? [];
+    const hash = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : await hashOf(store, shard);
+    totals.add(sums);
+    contents.update(`${hash}\n`);
+    hashes.push(hash);
+    counts.rows += rows;
+    counts.rejected += failed.length;
+    counts.bytes += bytes;
+    reason ??= failed[0]?.reason;
   }
-  const total = (count: (entry: JournalEntry) => number) => entries.reduce((sum, entry) => sum + count(entry), 0);
+  const { rows, rejected, bytes } = counts;
   const summary: Summary = {
-    fingerprint: store.fingerprint,
-    rows: total(({ rows }) => rows),
-    rejected: total(({ failed }) => failed.length),
-    shards: store.shards,
-    bytes: total(({ bytes }) => bytes),
-    contents: textHash(entries.map(({ sha256 }) => `${sha256}\n`).join("")),
-    statistics: statisticsOf(sums, store.manifest.shape[2]),
+    ...{ fingerprint: store.fingerprint, rows, rejected, shards: store.shards, bytes },
+    contents: contents.digest("hex"),
+    statistics: totals.result(),
   };
-  return { summary, entries };
+  return { summary, journal: { [Symbol.asyncIterator]: () => journalLines(store, { hashes, signal }) }, reason };
+}
+
+/** The lines of a sealed journal, some shards' at a time: what each shard says of itself, and its hash. */
+async function* journalLines(
+  store: Store,
+  { hashes, signal }: { hashes: readonly string[]; signal?: AbortSignal },
+): AsyncGenerator<Uint8Array> {
+  let text = "";
+  for (const [shard, sha256] of hashes.entries()) {
+    signal?.throwIfAborted();
+    const { rows, bytes, failed } = await readHead(store, shard);
+    text += `${journalLine({ shard, rows, bytes, sha256, failed })}\n`;
+    if (text.length < 2 ** 16) continue;
+    yield Buffer.from(text);
+    text = "";
+  }
+  yield Buffer.from(text);
 }
 
 export function summaryPath(store: Store): string {
@@ -116,32 +142,13 @@ export function summaryText(summary: Summary): string {
   return `${JSON.stringify({ ...summary, sha256: textHash(JSON.stringify(summary)) }, null, 2)}\n`;
 }
 
-export function journalText(entries: JournalEntry[]): string {
-  return entries.map((entry) => `${journalLine(entry)}\n`).join("");
-}
-
-/** A shard's line: the journal's own where it has one and the size agrees, else derived from the checked shard. */
-async function describe(store: Store, shard: number, known: JournalEntry[]): Promise<{ entry: JournalEntry; sums: Sums }> {
-  const path = shardPath(store, shard);
-  const { size } = await stat(path);
-  let [entry] = known.length === 1 ? known : [];
-  if (entry?.bytes !== size) {
-    const { rows, problem } = await examineShard(store, shard);
-    if (problem) {
-      throw new Failure(
-        `Cannot finish the store ${store.folder}, shard ${shard} (${idsInWords(store, shard)}) is damaged: ${problem}. ` +
-          "Repeat the command that made the store with --repair.",
-      );
-    }
-    const { failed = "[]" } = await readShardMetadata(path);
-    entry = {
-      shard,
-      rows: rows.length,
-      bytes: size,
-      sha256: await sha256(await readFile(path)),
-      failed: JSON.parse(failed),
-    };
-  }
-  const { sums = "" } = await readShardMetadata(path);
-  return { entry, sums: JSON.parse(sums) as Sums };
+/** The hash of a shard of which the journal has no line that fits: that of its checked bytes. */
+async function hashOf(store: Store, shard: number): Promise<string> {
+  store.sound.delete(shard);
+  const examined = await examineShard(store, shard);
+  if (examined.problem === undefined) return examined.sha256;
+  throw new Failure(
+    `Cannot finish the store ${store.folder}, shard ${shard} (${idsInWords(store, shard)}) is damaged: ${examined.problem}. ` +
+      "Repeat the command that made the store with --repair.",
+  );
 }

@@ -5,9 +5,10 @@ import { numberInWords } from "../schemas/words.ts";
 import { readJournal } from "./journal.ts";
 import { journalPath } from "./layout.ts";
 import { type WorkShare, shareOf } from "./share.ts";
-import { missingShards, readFailures, type Store } from "./store.ts";
+import { mendStore } from "./mend.ts";
+import { countMissing } from "./present.ts";
+import { missingShards, presentShards, readFailures, type Store } from "./store.ts";
 import { sealStore, type Summary } from "./summary.ts";
-import { mendStore } from "./verify.ts";
 
 export interface Work extends WorkShare {
   /** Verify the store first and make damaged shards again. */
@@ -41,11 +42,14 @@ export async function planWork(
       onShard: (done) => report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" }),
       onFinding: ({ file, problem }) => report({ type: "warning", stage, message: `${file}: ${problem}` }),
     });
-    repaired.push(...findings.flatMap(({ shard }) => (shard !== undefined && isMine(shard) ? shard : [])));
+    for (const { shard: first = 0, shards = 1 } of findings.filter(({ shard }) => shard !== undefined)) {
+      for (let shard = first; shard < first + shards; shard++) if (isMine(shard)) repaired.push(shard);
+    }
     for (const shard of repaired) wanted.add(shard);
   }
   const retried = new Set<number>();
-  for (let shard = 0; retry && shard < store.shards; shard++) {
+  for (const shard of retry ? await presentShards(store) : []) {
+    signal.throwIfAborted();
     if (wanted.has(shard) || !isMine(shard)) continue;
     if ((await readFailures(store, shard)).length > 0) retried.add(shard);
   }
@@ -64,9 +68,9 @@ export async function planWork(
  */
 export async function finishWork<M extends Manifest>(
   store: Store<M>,
-  options: WorkShare & { repaired: number[]; stage: string; report: (event: PipelineEvent) => void },
+  options: WorkShare & { repaired: number[]; stage: string; signal?: AbortSignal; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
-  const { repaired, stage, report, part, shards } = options;
+  const { repaired, stage, signal, report, part, shards } = options;
   const { entries } = await readJournal(journalPath(store));
   for (const shard of repaired) {
     if ((entries.get(shard)?.length ?? 0) < 2) continue;
@@ -74,13 +78,13 @@ export async function finishWork<M extends Manifest>(
     report({ type: "warning", stage, message });
   }
   if (part !== undefined || shards !== undefined) {
-    const missing = await missingShards(store);
-    if (missing.length > 0) {
-      const left = `${numberInWords(missing.length)} of ${store.shards} shards`;
-      const message = `this share is done; ${left} are left to others, the first is ${missing[0]}`;
+    const { missing, first } = await countMissing(store);
+    if (missing > 0) {
+      const left = `${numberInWords(missing)} of ${store.shards} shards`;
+      const message = `this share is done; ${left} are left to others, the first is ${first}`;
       report({ type: "note", stage, message });
       return undefined;
     }
   }
-  return sealStore(store);
+  return sealStore(store, { signal });
 }

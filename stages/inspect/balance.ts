@@ -4,7 +4,7 @@ import { createTally, type Tally } from "./tally.ts";
 /** The conditions of a store's rows, counted. */
 export interface Balance {
   rows: number;
-  labels: Map<number, number>; // rows of each class
+  labels: Map<number, number>; // rows of each class; of the first 65,536 labels that came, where there are more
   captioned: number; // rows with a caption
   captions: Tally; // distinct ones
 }
@@ -13,10 +13,14 @@ export function createBalance(): Balance {
   return { rows: 0, labels: new Map(), captioned: 0, captions: createTally(2 ** 17) };
 }
 
+const mostLabels = 2 ** 16;
+
 /** Counts one row. */
 export function countCondition(balance: Balance, { label, caption }: Pick<StoreRow, "label" | "caption">, id: number): void {
   balance.rows++;
-  if (typeof label === "number") balance.labels.set(label, (balance.labels.get(label) ?? 0) + 1);
+  if (typeof label === "number" && (balance.labels.has(label) || balance.labels.size < mostLabels)) {
+    balance.labels.set(label, (balance.labels.get(label) ?? 0) + 1);
+  }
   if (typeof caption !== "string") return;
   balance.captioned++;
   balance.captions.add(caption, id);

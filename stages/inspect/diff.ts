@@ -1,7 +1,6 @@
 /** What two stores differ in: settings, rows by id, and how far their latents have drifted apart. */
 import { differingKeys } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { statisticsOf } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
 import { idOf, rowsInOrder, type StoreRow } from "./rows.ts";
 import type { Facts } from "./facts.ts";
@@ -99,11 +98,7 @@ async function* paired(a: AsyncGenerator<StoreRow>, b: AsyncGenerator<StoreRow>)
 }
 
 async function shift(a: Store, b: Store, signal: AbortSignal): Promise<Facts[]> {
-  const channels = a.manifest.shape[2];
-  const [left, right] = [
-    statisticsOf((await surveyShards(a, signal)).sums, channels),
-    statisticsOf((await surveyShards(b, signal)).sums, channels),
-  ];
+  const [left, right] = [(await surveyShards(a, signal)).statistics, (await surveyShards(b, signal)).statistics];
   return left.mean.map((mean, c) => {
     const spread = left.std[c]! || 1;
     return {

@@ -9,13 +9,13 @@ import type { Survey } from "./survey.ts";
 export function healthOf(manifest: Manifest, survey: Survey): Record<string, string> {
   const hints: Record<string, string> = {};
   const damaged = survey.shards.filter(({ state }) => state === "damaged");
-  const missing = survey.shards.filter(({ state }) => state === "missing").length;
+  const missing = survey.shards.reduce((sum, { state, count }) => sum + (state === "missing" ? count : 0), 0);
   if (damaged.length > 0) {
     const { shard, problem } = damaged[0]!;
     const remedy = "repeat the command that made the store with --repair";
     hints.damage = `${counted(damaged.length, "damaged shard")}, the first is ${shard}: ${problem}; ${remedy}`;
   }
-  if (missing > 0) hints.unfinished = `${missing} of ${survey.shards.length} shards are missing: repeat the command that made the store`;
+  if (missing > 0) hints.unfinished = `${missing} of ${survey.planned} shards are missing: repeat the command that made the store`;
   if (survey.rows === 0) return hints;
 
   Object.assign(hints, scaleHints(manifest, survey.latent), noiseHints(survey));
@@ -50,12 +50,14 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
 function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }: Spread): Record<string, string> {
   const hints: Record<string, string> = {};
   const typical = Math.sqrt(average(std.map((value) => value ** 2)));
-  const largest = Math.max(...std);
+  const largest = largestOf(std);
   const flat = std.flatMap((value, c) => (value < largest / 1000 ? [c] : []));
   if (largest === 0) hints["latent std"] = "every latent is the same constant: nothing was encoded or simulated";
-  else if (flat.length > 0) hints["flat channels"] = `channel ${flat.join(", ")} never changes: it carries nothing`;
+  else if (flat.length > 0)
+    hints["flat channels"] =
+      `channel ${flat.slice(0, 20).join(", ")}${flat.length > 20 ? ` and ${flat.length - 20} more` : ""} never changes: it carries nothing`;
   if (manifest.kind === "latents" && isPixels(manifest.encoder.kind)) {
-    const beyond = Math.max(...max, ...min.map((value) => -value));
+    const beyond = Math.max(largestOf(max), largestOf(min.map((value) => -value)));
     if (beyond > 1.001) hints["pixel range"] = `pixels reach ${n(beyond)}, and should lie within -1 and 1: check how they were scaled`;
     return hints;
   }
@@ -65,7 +67,7 @@ function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }:
   if (largest > 0 && (ratio > 1.5 || ratio < 1 / 1.5)) {
     hints["latent std"] = `latent std ${n(typical)} is ${timesInWords(ratio)} the ${whose}: check the scaling factor`;
   }
-  const shift = Math.max(...mean.map(Math.abs)) / Math.max(wanted, typical);
+  const shift = largestOf(mean.map(Math.abs)) / Math.max(wanted, typical);
   if (shift > 1) hints["latent mean"] = `a channel's mean lies ${n(shift)} standard deviations from 0: check the shift of the latents`;
   return hints;
 }
@@ -118,6 +120,7 @@ export function timesInWords(ratio: number): string {
   return down >= 2 ? (parts[down] ?? `1/${down} of`) : `${n(ratio)} times`;
 }
 
+const largestOf = (values: number[]) => values.reduce((most, value) => Math.max(most, value), -Infinity);
 const n = (value: number) => numberInWords(Number(value.toPrecision(3)));
 const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const average = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,13 +1,9 @@
 /** Rows of a store to look at: all in order, one by its id, or those that a condition selects. */
-import { join } from "node:path";
-import { parquetReadObjects } from "hyparquet";
+import { existsSync } from "node:fs";
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import { namesIn } from "../../store/atomic.ts";
 import type { LatentRow, TripleRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { openBuffer } from "../../store/buffers.ts";
-import { readShardMetadata } from "../../store/shard.ts";
-import { idRange, readRows, readShard, shardName, shardPath, type Store } from "../../store/store.ts";
+import { readScalars } from "../../store/read.ts";
+import { idRange, presentShards, readHead, readRows, readShard, shardPath, type Store } from "../../store/store.ts";
 import type { Condition, Scalars } from "./where.ts";
 
 export type StoreRow = LatentRow | TripleRow;
@@ -20,12 +16,6 @@ export function idOf(row: StoreRow): number {
 /** The class name or caption of a row; empty for neither. */
 export function captionOf({ label, caption }: Pick<StoreRow, "label" | "caption">, classes: readonly string[]): string {
   return caption ?? (typeof label === "number" && label >= 0 ? (classes[label] ?? `class ${label}`) : "");
-}
-
-/** The shards that have a file, ascending. */
-export async function presentShards(store: Store): Promise<number[]> {
-  const present = new Set(await namesIn(join(store.folder, "shards")));
-  return Array.from({ length: store.shards }, (_, shard) => shard).filter((shard) => present.has(shardName(shard)));
 }
 
 /** All rows that are there in the order of their ids, one shard in memory. Throws a Failure on a damaged shard. */
@@ -47,11 +37,8 @@ export async function rowOfId(store: Store, id: number): Promise<{ row: StoreRow
     throw badUsage(`Cannot show row ${id} of ${folder}: its rows have the ids 0 to ${manifest.entries - 1}.`);
   }
   const shard = Math.floor(id / manifest.rowsPerShard);
-  const { failed = "[]" } = await readShardMetadata(shardPath(store, shard)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") throw refuse(`its shard ${shard} is not made yet. Repeat the command that made the store`);
-    throw refuse(`its shard ${shard} is damaged (${error.message}). Repeat the command that made the store with --repair`);
-  });
-  const failures = JSON.parse(failed) as FailedRow[];
+  if (!existsSync(shardPath(store, shard))) throw refuse(`its shard ${shard} is not made yet. Repeat the command that made the store`);
+  const { failed: failures } = await readHead(store, shard);
   const failure = failures.find((row) => row.id === id);
   if (failure) throw refuse(`it was rejected${failure.name ? ` (${failure.name})` : ""}: ${failure.reason}`);
   const position = id - idRange(manifest, shard).from - failures.filter((row) => row.id < id).length;
@@ -80,7 +67,7 @@ export async function* selectRows(
     if (matches >= offset + limit) return;
     if (except?.has(shard)) continue;
     signal.throwIfAborted();
-    const known = store.journal.get(shard)?.at(-1)?.rows ?? Infinity;
+    const known = store.journal.entries.get(shard)?.at(-1)?.rows ?? Infinity;
     if (!where && matches + known <= offset) {
       matches += known;
       continue;
@@ -100,17 +87,8 @@ export async function* selectRows(
 /** Everything of a shard's rows but their tensors, with the shard's number and the class by name. */
 async function scalarsOf(store: Store, shard: number): Promise<Scalars[]> {
   const { classes } = store.manifest;
-  const columns = store.columns.filter(({ type }) => type !== "tensor").map(({ name }) => name);
-  const file = await openBuffer(shardPath(store, shard));
-  try {
-    const rows = await parquetReadObjects({ file, columns });
-    return rows.map((row) => ({ ...row, id: row.id ?? row.index, shard, class: classes[row.label] ?? null }));
-  } catch (error) {
-    await readShard(store, shard); // says in words what is damaged
-    throw error;
-  } finally {
-    await file.close();
-  }
+  const rows = await readScalars(store, shard);
+  return rows.map((row) => ({ ...row, id: row.id ?? row.index, shard, class: classes[row.label as number] ?? null }) as Scalars);
 }
 
 /** Ascending positions as stretches without gaps, each of at most 64: what is read at once stays small. */

@@ -1,8 +1,7 @@
 /** SQL over the shards of a store, by DuckDB where the user has it; nothing is written and nothing is fetched. */
 import { resolve } from "node:path";
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import { shardPath, type Store } from "../../store/store.ts";
-import { presentShards } from "./rows.ts";
+import { presentShards, shardPath, type Store } from "../../store/store.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */
 export type Answer = Record<string, string | number>[];

@@ -1,13 +1,14 @@
 /** One pass over a store: all that can be told of its rows, in memory that does not grow with their number. */
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
+import { isFailure } from "../../schemas/failure.ts";
+import { examineShard } from "../../store/examine.ts";
 import type { FailedRow } from "../../store/journal.ts";
-import { examineShard } from "../../store/read.ts";
-import { readShardMetadata } from "../../store/shard.ts";
-import { statisticsOf, type Sums } from "../../store/statistics.ts";
-import { idRange, shardPath, type Store } from "../../store/store.ts";
+import { gapsIn, type Stretch } from "../../store/present.ts";
+import { createTotals, type Statistics, type Sums } from "../../store/statistics.ts";
+import { presentShards, readHead, shardPath, type Store } from "../../store/store.ts";
 import { type Balance, countCondition, createBalance } from "./balance.ts";
-import { idOf, presentShards, type StoreRow } from "./rows.ts";
+import { idOf, type StoreRow } from "./rows.ts";
 import { createHistograms, createNoise, type Spread } from "./spread.ts";
 import { createTally, type Tally } from "./tally.ts";
 
@@ -22,6 +23,8 @@ export interface Outlier {
 
 export interface ShardFacts {
   shard: number;
+  /** Of missing shards: how many in a row, from `shard` on; 1 of any other. */
+  count: number;
   state: "sound" | "damaged" | "missing";
   rows: number;
   bytes: number;
@@ -35,7 +38,10 @@ export interface ShardFacts {
 export interface Survey {
   rows: number;
   bytes: number;
+  /** Shards that are there, and one entry for each stretch of others; ascending. */
   shards: ShardFacts[];
+  /** How many shards the finished store has. */
+  planned: number;
   /** How many rows were rejected, their reasons by frequency, and the first of them. */
   rejected: { count: number; reasons: [string, number][]; first: (FailedRow & { shard: number })[] };
   conditions: Balance;
@@ -48,45 +54,55 @@ export interface Survey {
   peaks: Outlier[];
 }
 
+const nothing = { count: 1, rows: 0, bytes: 0, failed: 0, mean: 0, std: 0 };
 const mostReasons = 1000;
 const kept = 6; // outliers of each kind
 const piece = 2 ** 19; // values between two breaths of the control thread
 
+/** What the ends of the shards tell. */
+export interface Ends {
+  /** Shards that are there, and one entry for each stretch of others; ascending. */
+  shards: ShardFacts[];
+  /** How many shards the finished store has. */
+  planned: number;
+  /** Of the latents of all sound shards. */
+  statistics: Statistics;
+  rejected: Survey["rejected"];
+}
+
 /** What is known from the ends of the shards alone, without reading a row: cheap for any size. */
-export async function surveyShards(
-  store: Store,
-  signal: AbortSignal,
-): Promise<{ shards: ShardFacts[]; sums: Sums[]; rejected: Survey["rejected"] }> {
-  const { manifest } = store;
-  const present = new Set(await presentShards(store));
-  const sums: Sums[] = [];
+export async function surveyShards(store: Store, signal: AbortSignal): Promise<Ends> {
+  const present = await presentShards(store);
+  const gaps = gapsIn(present, store.shards);
+  const absent = ({ from, to }: Stretch): ShardFacts => ({ ...nothing, shard: from, count: to - from, state: "missing" });
+  const totals = createTotals(store.manifest.shape[2]);
   const shards: ShardFacts[] = [];
   const reasons = new Map<string, number>();
   const first: Survey["rejected"]["first"] = [];
-  for (let shard = 0; shard < store.shards; shard++) {
-    const facts: ShardFacts = { shard, state: "missing", rows: 0, bytes: 0, failed: 0, mean: 0, std: 0 };
-    shards.push(facts);
-    if (!present.has(shard)) continue;
+  for (const shard of present) {
     signal.throwIfAborted();
-    facts.bytes = (await stat(shardPath(store, shard))).size;
+    while (gaps[0] && gaps[0].from < shard) shards.push(absent(gaps.shift()!));
+    const facts: ShardFacts = { ...nothing, shard, state: "sound" };
+    shards.push(facts);
     try {
-      const metadata = await readShardMetadata(shardPath(store, shard));
-      const failures = JSON.parse(metadata.failed ?? "") as FailedRow[];
-      const part = JSON.parse(metadata.sums ?? "") as Sums;
-      const { from, to } = idRange(manifest, shard);
-      sums.push(part);
-      Object.assign(facts, { state: "sound", rows: to - from - failures.length, failed: failures.length, ...overall(part) });
-      for (const failure of failures) {
+      const { rows, bytes, failed, sums } = await readHead(store, shard);
+      totals.add(sums);
+      Object.assign(facts, { rows, bytes, failed: failed.length, ...overall(sums) });
+      for (const failure of failed) {
         const reason = reasons.has(failure.reason) || reasons.size < mostReasons ? failure.reason : "other reasons";
         reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
         if (first.length < 500) first.push({ shard, ...failure });
       }
     } catch (error) {
-      Object.assign(facts, { state: "damaged", problem: `it is not a readable Parquet file (${(error as Error).message})` });
+      if (!isFailure(error)) throw error;
+      const { size: bytes } = await stat(shardPath(store, shard)).catch(() => ({ size: 0 }));
+      Object.assign(facts, { state: "damaged", bytes, problem: error.cause instanceof Error ? error.cause.message : error.message });
     }
   }
+  for (const gap of gaps) shards.push(absent(gap));
   const count = [...reasons.values()].reduce((sum, each) => sum + each, 0);
-  return { shards, sums, rejected: { count, reasons: [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 50), first } };
+  const rejected = { count, reasons: [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 50), first };
+  return { shards, planned: store.shards, statistics: totals.result(), rejected };
 }
 
 /**
@@ -99,9 +115,7 @@ export async function surveyStore(
 ): Promise<Survey> {
   const { signal, onShard } = options;
   const { manifest } = store;
-  const channels = manifest.shape[2];
-  const { shards, sums, rejected } = await surveyShards(store, signal);
-  const statistics = statisticsOf(sums, channels);
+  const { shards, planned, rejected, statistics } = await surveyShards(store, signal);
   const here = shards.filter(({ state }) => state !== "missing");
 
   const conditions = createBalance();
@@ -118,9 +132,9 @@ export async function surveyStore(
   let values = 0;
   for (const [done, facts] of here.entries()) {
     signal.throwIfAborted();
-    const { rows, problem } = await examineShard(store, facts.shard);
-    if (problem) Object.assign(facts, { state: "damaged", problem });
-    for (const row of rows as StoreRow[]) {
+    const examined = await examineShard(store, facts.shard);
+    if (examined.problem !== undefined) Object.assign(facts, { state: "damaged", problem: examined.problem });
+    for (const row of (examined.problem === undefined ? examined.rows : []) as StoreRow[]) {
       const id = idOf(row);
       countCondition(conditions, row, id);
       latents.add(new Uint8Array(row.latent.buffer, row.latent.byteOffset, row.latent.byteLength), id);
@@ -135,7 +149,7 @@ export async function surveyStore(
   return {
     rows: here.reduce((sum, { rows, state }) => sum + (state === "sound" ? rows : 0), 0),
     bytes: here.reduce((sum, { bytes }) => sum + bytes, 0),
-    ...{ shards, rejected, conditions },
+    ...{ shards, planned, rejected, conditions },
     latent: { statistics, values, histograms: latent.histograms },
     ...(noise && { noise: noise.spread() }),
     duplicates: latents.counts(),

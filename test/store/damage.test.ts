@@ -9,7 +9,8 @@ import type { Codec } from "../../stages/runs/model.ts";
 import { openStore } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { createTripleStore, openTripleStore, tripleBatches } from "../../store/triples.ts";
-import { mendStore, verifyStore } from "../../store/verify.ts";
+import { mendStore } from "../../store/mend.ts";
+import { verifyStore } from "../../store/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentOf, tripleManifest } from "./fixture.ts";
 

@@ -41,7 +41,7 @@ function overview(manifest: Manifest, facts: Facts, survey: Survey): string {
   const here = survey.shards.filter(({ state }) => state !== "missing").length;
   const figures = [
     [whole(survey.rows), `rows of ${whole(manifest.entries)} planned`],
-    [`${here} / ${survey.shards.length}`, "shards"],
+    [`${here} / ${survey.planned}`, "shards"],
     [bytesInWords(survey.bytes), "on disk"],
     [manifest.shape.join("\u00d7"), `${manifest.dtype} latents`],
     [whole(survey.duplicates.repeated), "repeated latents"],
@@ -104,10 +104,10 @@ function channels({ latent, noise, rows }: Survey): string {
 }
 
 function shards(all: readonly ShardFacts[]): string {
-  const lines = all.slice(0, mostShards).map(({ shard, state, rows, bytes, failed, mean, std, problem }) => {
+  const lines = all.slice(0, mostShards).map(({ shard, count, state, rows, bytes, failed, mean, std, problem }) => {
     const cells = state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
     const told = problem ? `: ${escaped(problem)}` : "";
-    return `<tr>${number(shard)}<td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map(number).join("")}</tr>`;
+    return `<tr>${number(count > 1 ? `${shard} to ${shard + count - 1}` : shard)}<td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map(number).join("")}</tr>`;
   });
   const rest = all.length > mostShards ? `<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : "";
   const listed = table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards");

@@ -1,0 +1,91 @@
+/** All that can be wrong with a shard, found without trusting a number in it. */
+import { memoryBuffer } from "./buffers.ts";
+import { mostShardBytes } from "./footer.ts";
+import { sha256 } from "./hash.ts";
+import { type FailedRow, readJournal, type Recorded } from "./journal.ts";
+import { journalPath, type Store } from "./layout.ts";
+import { decodeRows } from "./shard.ts";
+import { headOf, idProblem, inWords, problemOf, rowProblem, withFile } from "./shard-file.ts";
+import type { ShardMetadata } from "./shard-metadata.ts";
+import { createSums } from "./statistics.ts";
+import type { Row } from "./stored-rows.ts";
+import { inTurns } from "./turns.ts";
+import { shardBytes } from "./write.ts";
+
+export interface Sound {
+  rows: Row[];
+  bytes: Uint8Array;
+  metadata: ShardMetadata;
+  /** Of the bytes, on the first read of this process; empty on later ones. */
+  sha256: string;
+  problem?: undefined;
+}
+
+/**
+ * Reads and checks a shard; `problem` says what is wrong with it. What its end says is checked first, so that nothing in the file
+ * can ask for more memory than the file has. Throws only when the file is missing or cannot be read.
+ *
+ * @example
+ * import { examineShard } from "onestep/store/examine";
+ * const { problem } = await examineShard(latents, 0);
+ * assert.equal(problem, undefined);
+ */
+export async function examineShard(store: Store, shard: number): Promise<Sound | { problem: string }> {
+  try {
+    return await withFile(store, shard, async (file) => {
+      const first = !store.sound.has(shard);
+      const size = file.byteLength;
+      const recorded = first ? await recordedOf(store, shard, (entry) => entry.bytes === size) : undefined;
+      if (recorded?.length === 0) {
+        throw new Error(`its sha256 is not the one in journal.jsonl: it has ${size} bytes, expected ${sizesOf(store, shard)}`);
+      }
+      if (size > mostShardBytes) throw new Error(`it has ${size} bytes, expected at most ${mostShardBytes}`);
+      const { parquet, metadata } = await headOf(store, shard, file);
+      const bytes = new Uint8Array(await file.slice(0, size));
+      const hash = first ? await sha256(bytes) : "";
+      const { columns } = store;
+      const decoded = await decodeRows({ columns, file: memoryBuffer(bytes), parquet, from: 0, to: metadata.rows }).catch(inWords);
+      const { rows } = decoded;
+      const problem = rowProblem(store, decoded) ?? idProblem(store, { shard, failed: metadata.failed, rows, from: 0 });
+      if (recorded && !(await recordedOf(store, shard, (entry) => entry.sha256 === hash))?.length) {
+        throw new Error(`its sha256 is not the one in journal.jsonl, ${problem ?? "though its rows are sound"}`);
+      }
+      if (problem) throw new Error(problem);
+      if (first) {
+        if (!(await sumsFit(store, rows, metadata))) throw new Error("its sums are not those of its rows");
+        if (!recorded && !(await isCanonical(store, shard, bytes, rows, metadata.failed))) {
+          throw new Error("its bytes are not what its rows give");
+        }
+        store.sound.add(shard);
+      }
+      return { rows, bytes, metadata, sha256: hash };
+    });
+  } catch (error) {
+    return { problem: problemOf(error) };
+  }
+}
+
+/** The journal's lines of a shard that fit; undefined when it has none of that shard. Reads the journal on where none does. */
+async function recordedOf(store: Store, shard: number, fits: (entry: Recorded) => boolean): Promise<Recorded[] | undefined> {
+  const found = () => store.journal.entries.get(shard)?.filter(fits);
+  if (found()?.length) return found();
+  await readJournal(journalPath(store), store.journal); // the shard may be newer than the last reading
+  return found();
+}
+
+function sizesOf(store: Store, shard: number): string {
+  const sizes = store.journal.entries.get(shard)?.map(({ bytes }) => bytes) ?? [];
+  return sizes.slice(0, 3).join(" or ");
+}
+
+/** Whether the sums that a shard states are those of its latents, to the last bit. */
+async function sumsFit({ manifest: { shape } }: Store, rows: Row[], { sums }: ShardMetadata): Promise<boolean> {
+  const found = createSums(shape[2]);
+  await inTurns(rows, 4 * shape[0] * shape[1] * shape[2], ({ latent }) => found.add(latent as Float32Array));
+  return JSON.stringify(found.result()) === JSON.stringify(sums);
+}
+
+/** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */
+async function isCanonical(store: Store, shard: number, bytes: Uint8Array, rows: Row[], failed: FailedRow[]): Promise<boolean> {
+  return Buffer.from(await shardBytes(store, shard, rows, failed)).equals(bytes);
+}

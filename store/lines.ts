@@ -1,0 +1,51 @@
+/** A file's lines, one piece of the file in memory at a time. */
+import type { FileHandle } from "node:fs/promises";
+
+const pieceBytes = 2 ** 20;
+const mostLineBytes = 2 ** 27; // a shard's failures take half of this at most
+const tailBytes = 64;
+
+/** A line without its end, and where it ends; `bytes` is undefined where it is too long to hold. */
+export interface Line {
+  bytes?: Buffer;
+  end: number;
+  /** False of a last line that lacks its end. */
+  whole: boolean;
+}
+
+/** The lines of a range of a file. */
+export async function* linesOf(file: FileHandle, { from, to }: { from: number; to: number }): AsyncGenerator<Line> {
+  let held: Buffer[] = []; // of a line that began in an earlier piece
+  let length = 0;
+  const finished = (last: Buffer): Buffer | undefined => {
+    const whole = held.length > 0 ? [...held, last] : [last];
+    const bytes = length + last.length > mostLineBytes ? undefined : whole.length > 1 ? Buffer.concat(whole) : last;
+    [held, length] = [[], 0];
+    return bytes;
+  };
+  for (let at = from; at < to; ) {
+    const room = Math.min(pieceBytes, to - at);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(room), 0, room, at);
+    if (bytesRead === 0) break;
+    const piece = buffer.subarray(0, bytesRead);
+    let start = 0;
+    for (let end = piece.indexOf(10); end >= 0; end = piece.indexOf(10, start)) {
+      yield { bytes: finished(piece.subarray(start, end)), end: at + end + 1, whole: true };
+      start = end + 1;
+    }
+    const rest = piece.subarray(start);
+    if (rest.length > 0 && length <= mostLineBytes) held.push(rest);
+    else if (length > mostLineBytes) held = [];
+    length += rest.length;
+    at += bytesRead;
+  }
+  if (length > 0) yield { bytes: finished(Buffer.alloc(0)), end: to, whole: false };
+}
+
+/** The bytes before an offset: they tell whether a file was only appended to. */
+export async function tailOf(file: FileHandle, offset: number): Promise<Buffer> {
+  const length = Math.min(tailBytes, offset);
+  const tail = Buffer.alloc(length);
+  if (length > 0) await file.read(tail, 0, length, offset - length);
+  return tail;
+}

@@ -1,0 +1,63 @@
+/** What of a damaged store can be written anew without teacher or images. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { namesIn, writeAtomic } from "./atomic.ts";
+import { type Finding, REWRITE } from "./finding.ts";
+import { journalLine, journalLinesOf, readJournal } from "./journal.ts";
+import { journalPath, quarantinePath, quarantineText, type Store } from "./layout.ts";
+import { readHead } from "./read.ts";
+import { sealStore, summaryPath } from "./summary.ts";
+import { examineStore, quarantineFits, type VerifyOptions, verifyStore } from "./verify.ts";
+
+/**
+ * Writes anew what the sound shards decide: journal, quarantine and, where no shard is damaged or missing, the summary.
+ * Damaged shards stay until they are replaced, so nothing is lost; their recorded hashes stay in the journal. Then verifies
+ * again, and answers what is left: what only the command that made the store can mend. `onFinding` hears what was wrong
+ * before. The store must not be written to meanwhile.
+ *
+ * @example
+ * import { appendLine } from "onestep/store/atomic";
+ * import { mendStore } from "onestep/store/mend";
+ * import { verifyStore } from "onestep/store/verify";
+ * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
+ * assert.deepEqual(await mendStore(latents), []);
+ * assert.deepEqual(await verifyStore(latents), []);
+ */
+export async function mendStore(
+  store: Store,
+  options: VerifyOptions & { onFinding?: (finding: Finding) => void } = {},
+): Promise<Finding[]> {
+  const { findings, sound } = await examineStore(store, options);
+  for (const finding of findings) options.onFinding?.(finding);
+  if (!findings.some(({ remedy }) => remedy === REWRITE)) return findings;
+  const quarantined = new Set(await namesIn(join(store.folder, "quarantine")));
+  for (const shard of sound.keys()) {
+    options.signal?.throwIfAborted();
+    const { failed } = await readHead(store, shard);
+    if (await quarantineFits(store, { shard, failed, quarantined })) continue;
+    if (failed.length > 0) await writeAtomic(quarantinePath(store, shard), quarantineText(failed));
+    else await rm(quarantinePath(store, shard), { force: true });
+  }
+  const finished = existsSync(summaryPath(store));
+  const isLost = (shard: number) => shard < store.shards && !sound.has(shard);
+  const lost = findings.some(({ shard }) => shard !== undefined) ? await journalLinesOf(journalPath(store), isLost) : [];
+  const pieces = { [Symbol.asyncIterator]: () => journalOf(store, { sound, lost, signal: options.signal }) };
+  await writeAtomic(journalPath(store), pieces);
+  store.journal = await readJournal(journalPath(store));
+  if (finished && sound.size === store.shards) await sealStore(store, options);
+  return verifyStore(store, options);
+}
+
+/** The journal that sound shards give, in their order, and after them what was recorded of damaged ones. */
+async function* journalOf(
+  store: Store,
+  { sound, lost, signal }: { sound: ReadonlyMap<number, string>; lost: readonly string[]; signal?: AbortSignal },
+): AsyncGenerator<Uint8Array> {
+  for (const [shard, sha256] of sound) {
+    signal?.throwIfAborted();
+    const { rows, bytes, failed } = await readHead(store, shard);
+    yield Buffer.from(`${journalLine({ shard, rows, bytes, sha256, failed })}\n`);
+  }
+  for (const line of lost) yield Buffer.from(`${line}\n`);
+}

@@ -1,0 +1,67 @@
+/** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
+import { join } from "node:path";
+import { namesIn } from "./atomic.ts";
+import { shardName, type Store } from "./layout.ts";
+
+/** Shards from (inclusive) to (exclusive). */
+export interface Stretch {
+  from: number;
+  to: number;
+}
+
+/** The number of a shard by its file's name; undefined for any other name. */
+export function shardOf(name: string): number | undefined {
+  const [, digits] = /^(\d{6,15})\.parquet$/.exec(name) ?? [];
+  return digits !== undefined && shardName(Number(digits)) === name ? Number(digits) : undefined;
+}
+
+/**
+ * The shards that have a file, ascending.
+ *
+ * @example
+ * import { presentShards } from "onestep/store/store";
+ * assert.deepEqual(await presentShards(latents), [0, 1, 2, 3, 4, 5, 6]);
+ */
+export async function presentShards(store: Store): Promise<number[]> {
+  const present: number[] = [];
+  for (const name of await namesIn(join(store.folder, "shards"))) {
+    const shard = shardOf(name);
+    if (shard !== undefined && shard < store.shards) present.push(shard);
+  }
+  return present.sort((a, b) => a - b);
+}
+
+/** The stretches between shards that are there, ascending, and after the last of them. */
+export function gapsIn(present: readonly number[], shards: number): Stretch[] {
+  const gaps: Stretch[] = [];
+  let from = 0;
+  for (const shard of present) {
+    if (shard > from) gaps.push({ from, to: shard });
+    from = shard + 1;
+  }
+  if (from < shards) gaps.push({ from, to: shards });
+  return gaps;
+}
+
+/**
+ * The shards that have no file yet, ascending: for a command that makes them. Others ask for the gaps.
+ *
+ * @example
+ * import { rm } from "node:fs/promises";
+ * import { missingShards, shardPath } from "onestep/store/store";
+ * await rm(shardPath(latents, 3));
+ * assert.deepEqual(await missingShards(latents), [3]);
+ */
+export async function missingShards(store: Store): Promise<number[]> {
+  const missing: number[] = [];
+  for (const { from, to } of gapsIn(await presentShards(store), store.shards)) {
+    for (let shard = from; shard < to; shard++) missing.push(shard);
+  }
+  return missing;
+}
+
+/** How many shards have no file yet, and the first of them. */
+export async function countMissing(store: Store): Promise<{ missing: number; first?: number }> {
+  const gaps = gapsIn(await presentShards(store), store.shards);
+  return { missing: gaps.reduce((sum, { from, to }) => sum + to - from, 0), first: gaps[0]?.from };
+}

@@ -1,0 +1,107 @@
+/** The file of one shard: opened, its end believed only as far as the format promises, and what may be wrong with it in words. */
+import type { FileMetaData } from "hyparquet";
+import { Failure } from "../schemas/failure.ts";
+import { openBuffer } from "./buffers.ts";
+import { checkLayout, keyValues, readFooter } from "./footer.ts";
+import type { FailedRow } from "./journal.ts";
+import { idRange, shardPath, type Store } from "./layout.ts";
+import type { DecodedRows } from "./shard.ts";
+import { parseShardMetadata, type ShardMetadata } from "./shard-metadata.ts";
+import type { Row } from "./stored-rows.ts";
+
+type ShardFile = Awaited<ReturnType<typeof openBuffer>>;
+
+/** What the end of a shard's file says, checked. Throws an Error in words. */
+export async function headOf(store: Store, shard: number, file: ShardFile): Promise<{ parquet: FileMetaData; metadata: ShardMetadata }> {
+  const parquet = await readFooter(file).catch(inWords);
+  const metadata = parseShardMetadata(store, shard, keyValues(parquet));
+  checkLayout({ columns: store.columns, parquet, size: file.byteLength, rows: metadata.rows });
+  return { parquet, metadata };
+}
+
+/** Does something with the open file of a shard. Throws a Failure when it is missing. */
+export async function withFile<T>(store: Store, shard: number, work: (file: ShardFile) => Promise<T>): Promise<T> {
+  const file = await openBuffer(shardPath(store, shard)).catch((error) => {
+    throw missing(store, shard, error);
+  });
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Does something with a shard whose end was checked; any Error that tells of damage becomes a Failure that names the shard. */
+export async function withShard<T>(
+  store: Store,
+  shard: number,
+  work: (shard: { file: ShardFile; parquet: FileMetaData; metadata: ShardMetadata }) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withFile(store, shard, async (file) => work({ file, ...(await headOf(store, shard, file)) }));
+  } catch (error) {
+    throw damage(store, shard, problemOf(error));
+  }
+}
+
+/** What an error says of a file; rethrows what is none of the file's: a Failure, or an error of the system. */
+export function problemOf(error: unknown): string {
+  const { errno, message } = error as NodeJS.ErrnoException;
+  if (error instanceof Failure || errno !== undefined) throw error;
+  return message;
+}
+
+/** For errors of hyparquet's, whose words do not tell that a file is meant. */
+export function inWords(error: NodeJS.ErrnoException): never {
+  if (error.errno !== undefined) throw error;
+  throw new Error(`it is not a readable Parquet file (${error.message})`, { cause: error });
+}
+
+/** Which rows do not match their checksum, if any; `offset` is the position of the first row in its shard. */
+export function rowProblem(store: Store, { rows, damaged }: DecodedRows, offset = 0): string | undefined {
+  const [first, last] = [damaged[0], damaged.at(-1)];
+  if (first === undefined || last === undefined) return undefined;
+  const id = rows[first]?.[store.columns[0]!.name];
+  const one = first === last;
+  const range = one ? `row ${first + offset} (id ${id}) does` : `rows ${first + offset} to ${last + offset} do`;
+  return `${range} not match the stored checksum`;
+}
+
+/** Which row has not the id that its place gives it, if any: the ids of a shard's range less the failed ones, ascending. */
+export function idProblem(
+  { manifest, columns }: Store,
+  { shard, failed, rows, from }: { shard: number; failed: FailedRow[]; rows: Row[]; from: number },
+): string | undefined {
+  const without = new Set(failed.map(({ id }) => id));
+  const key = columns[0]!.name;
+  let { from: id } = idRange(manifest, shard);
+  for (let position = 0; position < from + rows.length; position++, id++) {
+    while (without.has(id)) id++;
+    const found = rows[position - from]?.[key];
+    if (position >= from && found !== id) return `its row ${position} has the id ${found}, expected ${id}`;
+  }
+  return undefined;
+}
+
+/** The Failure that names a damaged shard and its remedy; its cause says the problem alone. */
+export function damage(store: Store, shard: number, problem: string): Failure {
+  return new Failure(
+    `Cannot use shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: ${problem}. ` +
+      "Repeat the command that made the store with --repair: it remakes this shard alone.",
+    { cause: new Error(problem) },
+  );
+}
+
+/** The ids of a shard, for messages: "rows 24 to 31". */
+export function idsInWords(store: Store, shard: number): string {
+  const { from, to } = idRange(store.manifest, shard);
+  return `rows ${from} to ${to - 1}`;
+}
+
+function missing(store: Store, shard: number, error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT") return error;
+  return new Failure(
+    `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. ` +
+      "Repeat the command that made the store: it makes what is missing.",
+  );
+}
