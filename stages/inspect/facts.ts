@@ -1,4 +1,5 @@
 /** What a store holds, in words and tables. */
+import { visible } from "../../schemas/visible.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
 import type { Store } from "../../store/store.ts";
@@ -78,12 +79,12 @@ export function outlierTable({ farthest, peaks }: Pick<Survey, "farthest" | "pea
   ];
 }
 
-/** One line a row: where it comes from, its condition, and what its latent looks like in numbers. */
+/** One line a row, whatever its name and caption hold: where it comes from, its condition, and its latent in numbers. */
 export function rowLine(row: StoreRow, classes: readonly string[]): string {
   const origin =
     "name" in row ? [`image ${row.index}`, row.name] : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
   const { mean, std } = momentsOf(row.latent);
-  return [...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  ");
+  return visible([...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  "));
 }
 
 /** What a row is a function of: its condition, noise, teacher and versions; of an image, its place and encoder. */
