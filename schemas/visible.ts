@@ -21,7 +21,12 @@ const hidden = new RegExp(
  */
 export function visible(text: string, limit = Infinity): string {
   const shown = replaced(text, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
-  return shown.length > limit ? `${shown.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, "")}…` : shown;
+  return shortened(shown, limit);
+}
+
+/** The text where it has at most `limit` characters, else its start and "…", without half of a pair at its end. */
+export function shortened(text: string, limit: number): string {
+  return text.length > limit ? `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, "")}…` : text;
 }
 
 /** As `visible`, but that line feeds part lines: for text that was made here of several lines. */
