@@ -4,10 +4,10 @@
  *
  * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
-import { badUsage } from "../schemas/failure.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { diffStores } from "../stages/inspect/diff.ts";
@@ -19,7 +19,7 @@ import { captionOf, idOf, type Selected, selectRows } from "../stages/inspect/ro
 import { describeRun } from "../stages/inspect/run.ts";
 import { answerSql } from "../stages/inspect/sql.ts";
 import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/facts.ts";
-import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
+import { damagedShards, type ShardFacts, type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
 import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
 import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
@@ -54,8 +54,11 @@ export interface Looks {
   serve?: number;
 }
 
-/** Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder. */
-export async function inspect(options: Looks & { path: string; settings: Settings; context: Context }): Promise<void> {
+/**
+ * Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder. Where a
+ * part is damaged, all else is told and shown; the answer is the failure that says so, for the command to end with.
+ */
+export async function inspect(options: Looks & { path: string; settings: Settings; context: Context }): Promise<Failure | undefined> {
   const { path, settings, context, ...looks } = options;
   const { report, signal } = context;
   checkLooks(looks);
@@ -64,19 +67,28 @@ export async function inspect(options: Looks & { path: string; settings: Setting
   const where = looks.where === undefined ? undefined : parseWhere(looks.where, columnsToFilter(store.manifest));
   if (looks.sql !== undefined) {
     const rows = await answerSql(store, looks.sql, signal);
-    return report(rows.length > 0 ? { type: "table", stage: "sql", rows } : { type: "note", stage: "sql", message: "no row" });
+    report(rows.length > 0 ? { type: "table", stage: "sql", rows } : { type: "note", stage: "sql", message: "no row" });
+    return undefined;
   }
   const { teacher, conditions } = looks;
   if (looks.why !== undefined) {
     const values = await whyRow({ store, id: looks.why, teacher, conditions });
-    return report({ type: "result", stage: `row ${looks.why}`, values });
+    report({ type: "result", stage: `row ${looks.why}`, values });
+    return undefined;
   }
   if (looks.redo !== undefined) {
     const values = await redoRow({ store, id: looks.redo, teacher, engine: settings.engine, version: version(), context });
-    return report({ type: "result", stage: "redo", values });
+    report({ type: "result", stage: "redo", values });
+    return undefined;
   }
-  if (looks.diff !== undefined) return compare(store, looks.diff, context);
-  if (looks.serve !== undefined) return serveReport({ store, port: looks.serve, engine: settings.engine, context });
+  if (looks.diff !== undefined) {
+    await compare(store, looks.diff, context);
+    return undefined;
+  }
+  if (looks.serve !== undefined) {
+    await serveReport({ store, port: looks.serve, engine: settings.engine, context });
+    return undefined;
+  }
   if (looks.html !== undefined) {
     const survey = await surveyed(store, context);
     const values = await writeReport({
@@ -88,7 +100,8 @@ export async function inspect(options: Looks & { path: string; settings: Setting
       engine: settings.engine,
       context,
     });
-    return report({ type: "result", stage: "report", values });
+    report({ type: "result", stage: "report", values });
+    return damageOf(path, survey);
   }
 
   const seen = looks.quick ? await surveyShards(store, signal) : await surveyed(store, context);
@@ -107,7 +120,20 @@ export async function inspect(options: Looks & { path: string; settings: Setting
     const values = Object.keys(hints).length > 0 ? hints : { all: "nothing unusual was seen" };
     report({ type: "result", stage: "health", values });
   }
-  if (looks.rows || looks.grid) await show(store, { ...looks, where }, settings, context);
+  if (looks.rows || looks.grid) await show(store, { ...looks, where, except: damagedShards(seen) }, settings, context);
+  return damageOf(path, seen);
+}
+
+/** The failure that names the first damaged shard, where one is damaged. */
+function damageOf(path: string, { shards }: { shards: readonly ShardFacts[] }): Failure | undefined {
+  const damaged = shards.filter(({ state }) => state === "damaged");
+  const [first] = damaged;
+  if (!first) return undefined;
+  const many = damaged.length === 1 ? `shard ${first.shard}` : `${damaged.length} shards, the first is ${first.shard},`;
+  return new Failure(
+    `Cannot show all of ${path}: ${many} of ${shards.length} is damaged: ${first.problem}. ` +
+      "Repeat the command that made the store with --repair.",
+  );
 }
 
 /** Throws a usage failure for looks that exclude each other, or that would do nothing. */
@@ -136,18 +162,23 @@ export function rowId(text: string | undefined): number | undefined {
 /** What only the rows of a store can answer. */
 const OF_ROWS = ["rows", "grid", "where", "sql", "why", "redo", "diff", "html", "serve"] as const satisfies (keyof Looks)[];
 
-async function inspectRun(path: string, looks: Looks, { report }: Context): Promise<void> {
-  const facts = await describeRun(path);
-  if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
+async function inspectRun(path: string, looks: Looks, { report }: Context): Promise<Failure | undefined> {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found?.isDirectory()) {
+    throw badUsage(`Cannot inspect "${path}": ${found ? "it is no folder" : "there is no such folder"}. ${remedyFor(path)}`);
+  }
+  const run = await describeRun(path);
+  if (!run) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
   const asked = OF_ROWS.find((name) => looks[name] !== undefined);
   if (asked) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
-  report({ type: "result", stage: path, values: facts });
+  if (Object.keys(run.facts).length > 0) report({ type: "result", stage: path, values: run.facts });
+  return run.problems.length > 0 ? new Failure(run.problems.join(" ")) : undefined;
 }
 
 /** Prints rows, and draws them. */
 async function show(
   store: Store,
-  looks: Omit<Looks, "where"> & { where?: Condition },
+  looks: Omit<Looks, "where"> & { where?: Condition; except: ReadonlySet<number> },
   { engine }: Settings,
   context: Context,
 ): Promise<void> {
@@ -155,7 +186,8 @@ async function show(
   const { report, signal } = context;
   const { classes } = store.manifest;
   const selected: Selected[] = [];
-  for await (const each of selectRows(store, { where: looks.where, limit: Math.max(rows, grid ? limit : 0), signal })) selected.push(each);
+  const most = Math.max(rows, grid ? limit : 0);
+  for await (const each of selectRows(store, { where: looks.where, limit: most, except: looks.except, signal })) selected.push(each);
   if (selected.length === 0)
     return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
   const lines = selected.slice(0, rows).map(({ row }) => rowLine(row, classes));
