@@ -15,7 +15,7 @@ import { healthOf } from "../stages/inspect/health.ts";
 import { redoRow, whyRow } from "../stages/inspect/provenance.ts";
 import { writeReport } from "../stages/inspect/report/report.ts";
 import { serveReport } from "../stages/inspect/report/serve.ts";
-import { captionOf, idOf, type Selected, selectRows } from "../stages/inspect/rows.ts";
+import { captionOf, idOf, selectRows, type StoreRow } from "../stages/inspect/rows.ts";
 import { describeRun } from "../stages/inspect/run.ts";
 import { answerSql } from "../stages/inspect/sql.ts";
 import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/facts.ts";
@@ -175,7 +175,9 @@ async function inspectRun(path: string, looks: Looks, { report }: Context): Prom
   return run.problems.length > 0 ? new Failure(run.problems.join(" ")) : undefined;
 }
 
-/** Prints rows, and draws them. */
+const together = 256; // rows printed at once
+
+/** Prints rows as they come, and draws them. */
 async function show(
   store: Store,
   looks: Omit<Looks, "where"> & { where?: Condition; except: ReadonlySet<number> },
@@ -185,15 +187,21 @@ async function show(
   const { rows = 0, grid, limit = 64 } = looks;
   const { report, signal } = context;
   const { classes } = store.manifest;
-  const selected: Selected[] = [];
+  const shown: StoreRow[] = []; // to be drawn
+  let lines: string[] = [];
+  let seen = 0;
   const most = Math.max(rows, grid ? limit : 0);
-  for await (const each of selectRows(store, { where: looks.where, limit: most, except: looks.except, signal })) selected.push(each);
-  if (selected.length === 0)
-    return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
-  const lines = selected.slice(0, rows).map(({ row }) => rowLine(row, classes));
+  for await (const { row } of selectRows(store, { where: looks.where, limit: most, except: looks.except, signal })) {
+    if (seen < rows) lines.push(rowLine(row, classes));
+    if (grid && seen < limit) shown.push(row);
+    seen++;
+    if (lines.length < together) continue;
+    report({ type: "note", stage: "rows", message: lines.join("\n") });
+    lines = [];
+  }
+  if (seen === 0) return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
   if (rows > 0) report({ type: "note", stage: "rows", message: `${lines.join("\n")}\n` });
   if (!grid) return;
-  const shown = selected.slice(0, limit).map(({ row }) => row);
   const viewer = await openViewer(store, engine, context);
   try {
     const views = await viewer.view(shown);

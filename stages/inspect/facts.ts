@@ -49,14 +49,13 @@ export function channelTable({ latent, noise }: { latent: Statistics; noise?: St
   const shown = channels <= most ? channels : most - 2;
   const line = (name: string, { mean, std, min, max }: Statistics, from: number, to: number): Facts => {
     const [m, s] = [mean.slice(from, to), std.slice(from, to)];
-    const span = (values: number[]) =>
-      values.length === 1 ? fixed(values[0]!) : `${fixed(Math.min(...values))} to ${fixed(Math.max(...values))}`;
+    const span = (values: number[]) => (values.length === 1 ? fixed(values[0]!) : `${fixed(least(values))} to ${fixed(largest(values))}`);
     return {
       channel: name,
       mean: span(m),
       std: span(s),
-      min: fixed(Math.min(...min.slice(from, to))),
-      max: fixed(Math.max(...max.slice(from, to))),
+      min: fixed(least(min.slice(from, to))),
+      max: fixed(largest(max.slice(from, to))),
     };
   };
   const rows = Array.from({ length: shown }, (_, c) => line(`latent ${c}`, latent, c, c + 1));
@@ -140,5 +139,7 @@ function shareOf({ values, statistics: { nonFinite } }: Spread): string {
     : `${nonFinite} values of the latents (${numberInWords((100 * nonFinite) / values)} %)`;
 }
 
+const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
+const largest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);
 const optional = (name: string, value: unknown): string[] => (value == null ? [] : [`${name} ${value}`]);
 const fixed = (value: number): string => value.toFixed(3);
