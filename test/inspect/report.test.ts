@@ -9,7 +9,7 @@ import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts"
 import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
 import { openBrowser, openPage, until } from "./browser.ts";
-import { captions, freshFolder, images, listening, triples } from "./fixture.ts";
+import { captions, freshFolder, images, listening, served, triples } from "./fixture.ts";
 
 const test = suite("report");
 const settings = resolveSettings([presetLayer("smoke")]);
@@ -40,22 +40,6 @@ test.before(async () => {
 test.after(async () => {
   await browser?.close();
 });
-
-/** Serves a store; `stop` ends it. */
-async function served(folder: string) {
-  const controller = new AbortController();
-  const { others, context } = listening(controller.signal);
-  const done = inspect({ path: folder, serve: 0, settings, context });
-  done.catch(() => {});
-  const address = () =>
-    /http:\/\/127\.0\.0\.1:\d+\//.exec(others.map((event) => (event.type === "note" ? event.message : "")).join(""))?.[0];
-  while (!address()) await Promise.race([new Promise((wake) => setTimeout(wake, 10)), done]);
-  const stop = () => {
-    controller.abort();
-    return done;
-  };
-  return { url: address()!, stop };
-}
 
 async function get(url: string, host?: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
