@@ -5,6 +5,7 @@ import { computeWorkers } from "../engine/compute.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { visible, visibleLines } from "../schemas/visible.ts";
 import { commandNamed, readArguments, type Request } from "./arguments.mts";
 import type { Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
@@ -145,10 +146,10 @@ async function settingsOf({ command, flags, repeated, positionals }: Work): Prom
 /** Prints a failure's sentence alone, or the stack of what nobody foresaw; answers the exit code. */
 function explain(error: unknown, err: (text: string) => void): number {
   if (isFailure(error)) {
-    err(`${error.message}\n`);
+    err(`${visible(error.message)}\n`);
     return error.exitCode;
   }
-  err(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  err(`${visibleLines(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
   err("This is a mistake in onestep, not in what you did: please report it with the command and the lines above.\n");
   return 1;
 }
@@ -160,7 +161,11 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
 /** The command line as it can be typed again. */
 const lineOf = (args: readonly string[]): string => ["pipeline", ...args.map(quoted)].join(" ");
 
-/** A word as a POSIX shell takes it back. */
+/** A word as a POSIX shell takes it back; where it holds what nobody sees, as octal bytes in $'...', which can be copied from a terminal. */
 function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  if (visible(word) === word) return `'${word.replaceAll("'", `'\\''`)}'`;
+  const octal = (letter: string) => `\\${letter.charCodeAt(0).toString(8).padStart(3, "0")}`;
+  const letters = [...Buffer.from(word).toString("latin1")]; // one a byte
+  return `$'${letters.map((letter) => (/[ -&(-[\]-~]/.test(letter) ? letter : octal(letter))).join("")}'`;
 }

@@ -1,5 +1,9 @@
-/** Shows a pipeline's events: bars on a terminal, a status line every few seconds elsewhere, or JSON lines. */
+/**
+ * Shows a pipeline's events: bars on a terminal, a status line every few seconds elsewhere, or JSON lines. Events hold
+ * names, captions and reasons as they are; here is the one place where they are made visible for people.
+ */
 import type { PipelineEvent } from "../schemas/events.ts";
+import { visible, visibleJson, visibleLines } from "../schemas/visible.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { facts, isFinished, type Stage, withEvent } from "./progress.mts";
 
@@ -60,8 +64,8 @@ export function createReporter({
     const { done, total } = stage.latest;
     const filled = total ? Math.min(20, Math.floor((20 * done) / total)) : 0;
     const blocks = total === undefined ? "" : `${"█".repeat(filled)}${"░".repeat(20 - filled)} `;
-    const text = facts(stage).join("  ");
-    const title = name.padEnd(10);
+    const text = visible(facts(stage).join("  "));
+    const title = visible(name).padEnd(10);
     const room = Math.max(0, columns() - title.length - 2 - blocks.length);
     return `${paint(1, title)} ${paint(36, blocks)}${text.slice(0, room)}`;
   };
@@ -74,7 +78,7 @@ export function createReporter({
       if (fresh) spoken.set(event.stage, now());
       if (!isFinished(stage) && now() - spoken.get(event.stage)! < pause) return;
       spoken.set(event.stage, now());
-      err(`${event.stage}  ${facts(stage).join("  ")}\n`);
+      err(`${visible(event.stage)}  ${visible(facts(stage).join("  "))}\n`);
       if (isFinished(stage)) active.delete(event.stage);
     } else if (isFinished(stage) || now() - lastDraw >= frame) {
       draw();
@@ -93,15 +97,18 @@ export function createReporter({
 
   return {
     report: (event) => {
-      if (mode === "json") return out(`${JSON.stringify(event)}\n`);
+      if (mode === "json") return out(`${visibleJson(event)}\n`);
       if (event.type === "progress") return mode === "quiet" ? undefined : progress(event);
-      if (event.type === "warning") return say(err, `${paint(33, "warning:")} ${event.stage}: ${event.message}`);
+      const title = visible(event.stage);
+      if (event.type === "warning") return say(err, `${paint(33, "warning:")} ${title}: ${visible(event.message)}`);
       if (event.type === "note") {
-        return mode === "quiet" ? undefined : say(out, event.message.includes("\n") ? event.message : `${event.stage}: ${event.message}`);
+        const lines = visibleLines(event.message);
+        return mode === "quiet" ? undefined : say(out, lines.includes("\n") ? lines : `${title}: ${lines}`);
       }
       if (event.type === "figure") return; // the table at the end shows it
-      const lines = event.type === "table" ? [...columnsOf(event.rows), ...(event.about ? [`  ${event.about}`] : [])] : pairs(event.values);
-      say(out, [paint(1, event.stage), ...lines].join("\n"));
+      const lines =
+        event.type === "table" ? [...columnsOf(event.rows), ...(event.about ? [`  ${visible(event.about)}`] : [])] : pairs(event.values);
+      say(out, [paint(1, title), ...lines].join("\n"));
     },
     close: () => {
       if (pending) draw();
@@ -112,21 +119,22 @@ export function createReporter({
 
 /** Names and their values, one a line. */
 function pairs(values: Record<string, number | string>): string[] {
-  const width = Math.max(0, ...Object.keys(values).map((name) => name.length));
-  return Object.entries(values).map(
-    ([name, value]) => `  ${name.padEnd(width)}  ${typeof value === "number" ? numberInWords(value) : value}`,
-  );
+  const lines = Object.entries(values).map(([name, value]) => [visible(name), cell(value)] as const);
+  const width = widest(lines.map(([name]) => name));
+  return lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
 }
 
 /** Rows under a line of names: words to the left, numbers (with their spread, or none) to the right of their column. */
 function columnsOf(rows: Record<string, number | string>[]): string[] {
   const names = Object.keys(rows[0] ?? {});
-  const cell = (value: number | string): string => (typeof value === "number" ? numberInWords(value) : value);
   const columns = names.map((name) => {
-    const cells = [name, ...rows.map((row) => cell(row[name] ?? ""))];
-    const width = Math.max(...cells.map(({ length }) => length));
+    const cells = [visible(name), ...rows.map((row) => cell(row[name] ?? ""))];
+    const width = widest(cells);
     const right = rows.every((row) => typeof row[name] === "number" || /^$|^[-\d.e]+ ± /.test(row[name] ?? ""));
     return cells.map((text) => (right ? text.padStart(width) : text.padEnd(width)));
   });
   return columns[0]?.map((_, line) => `  ${columns.map((cells) => cells[line]).join("  ")}`.trimEnd()) ?? [];
 }
+
+const cell = (value: number | string): string => (typeof value === "number" ? numberInWords(value) : visible(value));
+const widest = (cells: readonly string[]): number => cells.reduce((most, { length }) => Math.max(most, length), 0);

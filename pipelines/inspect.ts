@@ -4,7 +4,7 @@
  *
  * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
@@ -15,11 +15,11 @@ import { healthOf } from "../stages/inspect/health.ts";
 import { redoRow, whyRow } from "../stages/inspect/provenance.ts";
 import { writeReport } from "../stages/inspect/report/report.ts";
 import { serveReport } from "../stages/inspect/report/serve.ts";
-import { captionOf, idOf, type Selected, selectRows } from "../stages/inspect/rows.ts";
+import { captionOf, idOf, selectRows, type StoreRow } from "../stages/inspect/rows.ts";
 import { describeRun } from "../stages/inspect/run.ts";
 import { answerSql } from "../stages/inspect/sql.ts";
 import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/facts.ts";
-import { type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
+import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
 import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
 import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
@@ -54,8 +54,8 @@ export interface Looks {
 }
 
 /**
- * Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder, and after
- * all is shown a Failure where shards of the store are damaged.
+ * Reports what a store or run holds, and what was asked for besides. Throws a usage failure for any other folder. Where a
+ * part is damaged, all else is told and shown before the Failure that says so is thrown.
  */
 export async function inspect(options: Looks & { path: string; settings: Settings; context: Context }): Promise<void> {
   const { path, settings, context, ...looks } = options;
@@ -66,19 +66,28 @@ export async function inspect(options: Looks & { path: string; settings: Setting
   const where = looks.where === undefined ? undefined : parseWhere(looks.where, columnsToFilter(store.manifest));
   if (looks.sql !== undefined) {
     const rows = await answerSql(store, looks.sql, signal);
-    return report(rows.length > 0 ? { type: "table", stage: "sql", rows } : { type: "note", stage: "sql", message: "no row" });
+    report(rows.length > 0 ? { type: "table", stage: "sql", rows } : { type: "note", stage: "sql", message: "no row" });
+    return;
   }
   const { teacher, conditions } = looks;
   if (looks.why !== undefined) {
     const values = await whyRow({ store, id: looks.why, teacher, conditions });
-    return report({ type: "result", stage: `row ${looks.why}`, values });
+    report({ type: "result", stage: `row ${looks.why}`, values });
+    return;
   }
   if (looks.redo !== undefined) {
     const values = await redoRow({ store, id: looks.redo, teacher, engine: settings.engine, version: version(), context });
-    return report({ type: "result", stage: "redo", values });
+    report({ type: "result", stage: "redo", values });
+    return;
   }
-  if (looks.diff !== undefined) return compare(store, looks.diff, context);
-  if (looks.serve !== undefined) return serveReport({ store, port: looks.serve, engine: settings.engine, context });
+  if (looks.diff !== undefined) {
+    await compare(store, looks.diff, context);
+    return;
+  }
+  if (looks.serve !== undefined) {
+    await serveReport({ store, port: looks.serve, engine: settings.engine, context });
+    return;
+  }
   if (looks.html !== undefined) {
     const survey = await surveyed(store, context);
     const values = await writeReport({
@@ -91,7 +100,8 @@ export async function inspect(options: Looks & { path: string; settings: Setting
       context,
     });
     report({ type: "result", stage: "report", values });
-    return refuseDamage(path, survey);
+    refuseDamage(path, survey);
+    return;
   }
 
   const seen = looks.quick ? await surveyShards(store, signal) : await surveyed(store, context);
@@ -110,17 +120,18 @@ export async function inspect(options: Looks & { path: string; settings: Setting
     const values = Object.keys(hints).length > 0 ? hints : { all: "nothing unusual was seen" };
     report({ type: "result", stage: "health", values });
   }
-  if (looks.rows || looks.grid) await show(store, { ...looks, where }, settings, context);
+  if (looks.rows || looks.grid) await show(store, { ...looks, where, except: damagedShards(seen) }, settings, context);
   refuseDamage(path, seen);
 }
 
-/** Throws a Failure where a shard cannot be used: what was shown stands, and is not of the whole store. */
+/** Throws a Failure that names the first damaged shard, where one is damaged: what was shown stands, and is not of the whole store. */
 function refuseDamage(path: string, { shards, planned }: Pick<Survey, "shards" | "planned">): void {
   const damaged = shards.filter(({ state }) => state === "damaged");
   const [first] = damaged;
   if (!first) return;
+  const many = damaged.length === 1 ? `shard ${first.shard}` : `${damaged.length} shards, the first is ${first.shard},`;
   throw new Failure(
-    `${path} is damaged: ${damaged.length} of its ${planned} shards cannot be used, the first is ${first.shard}: ${first.problem}. ` +
+    `Cannot show all of ${path}: ${many} of ${planned} is damaged: ${first.problem}. ` +
       "Repeat the command that made the store with --repair.",
   );
 }
@@ -152,31 +163,45 @@ export function rowId(text: string | undefined): number | undefined {
 const OF_ROWS = ["rows", "grid", "where", "sql", "why", "redo", "diff", "html", "serve"] as const satisfies (keyof Looks)[];
 
 async function inspectRun(path: string, looks: Looks, { report }: Context): Promise<void> {
-  const facts = await describeRun(path);
-  if (!facts) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found?.isDirectory()) {
+    throw badUsage(`Cannot inspect "${path}": ${found ? "it is no folder" : "there is no such folder"}. ${remedyFor(path)}`);
+  }
+  const run = await describeRun(path);
+  if (!run) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
   const asked = OF_ROWS.find((name) => looks[name] !== undefined);
   if (asked) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
-  report({ type: "result", stage: path, values: facts });
+  if (Object.keys(run.facts).length > 0) report({ type: "result", stage: path, values: run.facts });
+  if (run.problems.length > 0) throw new Failure(run.problems.join(" "));
 }
 
-/** Prints rows, and draws them. */
+const together = 256; // rows printed at once
+
+/** Prints rows as they come, and draws them. */
 async function show(
   store: Store,
-  looks: Omit<Looks, "where"> & { where?: Condition },
+  looks: Omit<Looks, "where"> & { where?: Condition; except: ReadonlySet<number> },
   { engine }: Settings,
   context: Context,
 ): Promise<void> {
   const { rows = 0, grid, limit = 64 } = looks;
   const { report, signal } = context;
   const { classes } = store.manifest;
-  const selected: Selected[] = [];
-  for await (const each of selectRows(store, { where: looks.where, limit: Math.max(rows, grid ? limit : 0), signal })) selected.push(each);
-  if (selected.length === 0)
-    return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
-  const lines = selected.slice(0, rows).map(({ row }) => rowLine(row, classes));
+  const shown: StoreRow[] = []; // to be drawn
+  let lines: string[] = [];
+  let seen = 0;
+  const most = Math.max(rows, grid ? limit : 0);
+  for await (const { row } of selectRows(store, { where: looks.where, limit: most, except: looks.except, signal })) {
+    if (seen < rows) lines.push(rowLine(row, classes));
+    if (grid && seen < limit) shown.push(row);
+    seen++;
+    if (lines.length < together) continue;
+    report({ type: "note", stage: "rows", message: lines.join("\n") });
+    lines = [];
+  }
+  if (seen === 0) return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
   if (rows > 0) report({ type: "note", stage: "rows", message: `${lines.join("\n")}\n` });
   if (!grid) return;
-  const shown = selected.slice(0, limit).map(({ row }) => row);
   const viewer = await openViewer(store, engine, context);
   try {
     const views = await viewer.view(shown);

@@ -5,6 +5,7 @@ function nearest(word: string, candidates: Iterable<string>): string | undefined
   let best: string | undefined;
   let least = Math.max(2, Math.ceil(word.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (Math.abs(word.length - candidate.length) >= least) continue; // so many letters are missing at least
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance >= least) continue;
     least = distance;

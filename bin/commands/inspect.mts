@@ -28,7 +28,7 @@ export const inspect: Command = {
     const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, serve, port } = flags;
     const whole = (text?: string) => (text === undefined ? undefined : Number(text));
     if (port !== undefined && serve === undefined) throw badUsage("Cannot use --port alone: it is that of --serve, so add it");
-    return inspect({
+    await inspect({
       path: positionals[0]!,
       ...{ quick: quick !== undefined, rows: whole(rows), limit: whole(limit), why: rowId(why), redo: rowId(redo) },
       ...{ grid, where, sql, teacher, conditions, diff, html, serve: serve === undefined ? undefined : Number(port ?? 0) },

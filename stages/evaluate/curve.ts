@@ -36,7 +36,7 @@ export function drawCurve({ points, student }: { points: readonly CurvePoint[]; 
     ...{ x: evaluations, y: mean },
     ...(spread !== undefined && { low: mean - spread, high: mean + spread }),
   });
-  return lineChart({
+  const chart = lineChart({
     title: "Fréchet distance against network evaluations an image",
     x: { label: "network evaluations an image", log: true },
     y: { label: "Fréchet distance", log: true },
@@ -46,4 +46,5 @@ export function drawCurve({ points, student }: { points: readonly CurvePoint[]; 
     ],
     ...(own && { lines: [{ name: student.subject, y: own.mean }] }),
   });
+  return String(chart);
 }

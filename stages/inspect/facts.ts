@@ -1,4 +1,5 @@
 /** What a store holds, in words and tables. */
+import { visible } from "../../schemas/visible.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { LeftOut } from "../../schemas/left-out.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
@@ -63,14 +64,13 @@ export function channelTable({ latent, noise }: { latent: Statistics; noise?: St
   const shown = channels <= most ? channels : most - 2;
   const line = (name: string, { mean, std, min, max }: Statistics, from: number, to: number): Facts => {
     const [m, s] = [mean.slice(from, to), std.slice(from, to)];
-    const span = (values: number[]) =>
-      values.length === 1 ? fixed(values[0]!) : `${fixed(Math.min(...values))} to ${fixed(Math.max(...values))}`;
+    const span = (values: number[]) => (values.length === 1 ? fixed(values[0]!) : `${fixed(least(values))} to ${fixed(largest(values))}`);
     return {
       channel: name,
       mean: span(m),
       std: span(s),
-      min: fixed(Math.min(...min.slice(from, to))),
-      max: fixed(Math.max(...max.slice(from, to))),
+      min: fixed(least(min.slice(from, to))),
+      max: fixed(largest(max.slice(from, to))),
     };
   };
   const rows = Array.from({ length: shown }, (_, c) => line(`latent ${c}`, latent, c, c + 1));
@@ -93,12 +93,12 @@ export function outlierTable({ farthest, peaks }: Pick<Survey, "farthest" | "pea
   ];
 }
 
-/** One line a row: where it comes from, its condition, and what its latent looks like in numbers. */
+/** One line a row, whatever its name and caption hold: where it comes from, its condition, and its latent in numbers. */
 export function rowLine(row: StoreRow, classes: readonly string[]): string {
   const origin =
     "name" in row ? [`image ${row.index}`, row.name] : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
   const { mean, std } = momentsOf(row.latent);
-  return [...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  ");
+  return visible([...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  "));
 }
 
 /** What a row is a function of: its condition, noise, teacher and versions; of an image, its place and encoder. */
@@ -154,5 +154,7 @@ function shareOf({ values, statistics: { nonFinite } }: Spread): string {
     : `${nonFinite} values of the latents (${numberInWords((100 * nonFinite) / values)} %)`;
 }
 
+const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
+const largest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);
 const optional = (name: string, value: unknown): string[] => (value == null ? [] : [`${name} ${value}`]);
 const fixed = (value: number): string => value.toFixed(3);

@@ -1,24 +1,41 @@
 /** What a run folder holds, in words: its network, how far its training came, and what stands beside it. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
-import { type CodecDescription, isPixels } from "../../models/codecs/codecs.ts";
-import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
+import { isPixels } from "../../models/codecs/codecs.ts";
+import { Failure, isFailure } from "../../schemas/failure.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
 import { openWeights } from "../runs/weights-file.ts";
 
 type Facts = Record<string, string | number>;
 
-/** The folder's summary by name; undefined when it is no run at all. */
-export async function describeRun(folder: string): Promise<Facts | undefined> {
-  const facts: Facts = {
-    ...(await describeModel(folder)),
-    ...(await describeCodec(folder)),
-    ...(await describeTraining(folder)),
-  };
-  return Object.keys(facts).length > 0 ? facts : undefined;
+/** What is told of a network and of a codec; whoever builds them reads the rest. */
+const shape = z.array(z.number());
+const network = z.looseObject({ kind: z.string(), width: z.number(), depth: z.number(), condition: z.string() });
+const described = { hash: z.string(), spec: z.looseObject({ shape, network }) };
+const modelFacts = z.discriminatedUnion("role", [
+  z.looseObject({ role: z.enum(["teacher", "student"]), ...described }),
+  z.looseObject({ role: z.literal("perceptual"), hash: z.string() }),
+]);
+const codecFacts = z.looseObject({ kind: z.string(), imageSize: z.number(), shape, hash: z.string() });
+const metrics = z.record(z.string(), z.unknown());
+
+/** The folder's summary by name, and a sentence for each part that is damaged; undefined when it is no run at all. */
+export async function describeRun(folder: string): Promise<{ facts: Facts; problems: string[] } | undefined> {
+  const facts: Facts = {};
+  const problems: string[] = [];
+  for (const describe of [describeModel, describeWeights, describeCodec, describeTraining]) {
+    try {
+      Object.assign(facts, await describe(folder));
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      problems.push(error.message);
+    }
+  }
+  return Object.keys(facts).length + problems.length > 0 ? { facts, problems } : undefined;
 }
 
 /** Of the trainings in the folder, the last line of each metrics file, and the newest checkpoint. */
@@ -26,14 +43,10 @@ async function describeTraining(folder: string): Promise<Facts> {
   const facts: Facts = {};
   const checkpoints = (await namesIn(folder)).filter((name) => /^checkpoint-\d+-/.test(name));
   if (checkpoints.length > 0) facts.checkpoint = `step ${Number(checkpoints.at(-1)!.split("-")[1])}`;
-  const lines = existsSync(join(folder, "metrics.jsonl"))
-    ? (await readFile(join(folder, "metrics.jsonl"), "utf8")).trimEnd().split("\n")
-    : [];
-  const last = lines.at(-1);
+  const last = existsSync(join(folder, "metrics.jsonl")) ? await lastLine(join(folder, "metrics.jsonl")) : undefined;
   if (last) {
-    const metrics = JSON.parse(last) as Record<string, number>;
-    facts.metrics = Object.entries(metrics)
-      .map(([name, value]) => `${name} ${numberInWords(value)}`)
+    facts.metrics = Object.entries(last)
+      .map(([name, value]) => `${name} ${typeof value === "number" ? numberInWords(value) : JSON.stringify(value)}`)
       .join("  ");
   }
   const pictures = (await namesIn(join(folder, "pictures"))).filter((name) => name.endsWith(".png"));
@@ -42,33 +55,62 @@ async function describeTraining(folder: string): Promise<Facts> {
   return facts;
 }
 
-async function describeModel(folder: string): Promise<Facts> {
-  const description = await readJson<DenoiserDescription | PerceptualDescription>(join(folder, "model.json"));
-  if (!description) return {};
-  return {
-    role: description.role,
-    ...(description.role !== "perceptual" && { network: networkInWords(description.spec) }),
-    parameters: await parametersIn(join(folder, "weights.safetensors")),
-    weights: description.hash,
-  };
+const tail = 2 ** 16; // bytes: many lines, of a file that grows with every step
+
+/** The last line that is whole: a kill, or a training that goes on, may leave a torn one behind it. */
+async function lastLine(path: string): Promise<z.infer<typeof metrics> | undefined> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const buffer = Buffer.alloc(Math.min(size, tail));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, size - buffer.length);
+    const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
+    for (const line of lines.reverse()) {
+      const { data } = metrics.safeParse(parsed(line));
+      if (data && Object.keys(data).length > 0) return data;
+    }
+  } finally {
+    await file.close();
+  }
+  return undefined;
 }
 
-function networkInWords({ shape, network }: DenoiserDescription["spec"]): string {
-  const { kind, width, depth, condition } = network;
-  return `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
+async function describeModel(folder: string): Promise<Facts> {
+  const model = await readFacts(join(folder, "model.json"), modelFacts);
+  if (!model) return {};
+  if (model.role === "perceptual") return { role: model.role, weights: model.hash };
+  const { shape, network } = model.spec;
+  const words = `${network.kind}, width ${network.width}, depth ${network.depth}, latent ${shape.join(" x ")}, condition ${network.condition}`;
+  return { role: model.role, network: words, weights: model.hash };
+}
+
+async function describeWeights(folder: string): Promise<Facts> {
+  if (!existsSync(join(folder, "model.json"))) return {};
+  return { parameters: countWeights((await openWeights(join(folder, "weights.safetensors"))).tensors) };
 }
 
 async function describeCodec(folder: string): Promise<Facts> {
-  const description = await readJson<CodecDescription>(join(folder, "codec.json"));
-  if (!description) return {};
-  const { kind, imageSize, shape, hash } = description;
+  const codec = await readFacts(join(folder, "codec.json"), codecFacts);
+  if (!codec) return {};
+  const { kind, imageSize, shape, hash } = codec;
   return { codec: `${kind}, ${imageSize} px to ${shape.join(" x ")}${isPixels(kind) ? "" : `, ${hash}`}` };
 }
 
-async function parametersIn(path: string): Promise<number> {
-  return countWeights((await openWeights(path)).tensors);
+/** A description in JSON, or undefined where there is none. Throws a Failure where it is damaged. */
+async function readFacts<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  if (!existsSync(path)) return undefined;
+  const result = schema.safeParse(parsed(await readFile(path, "utf8")));
+  if (result.success) return result.data;
+  const { path: key, message } = result.error.issues[0]!;
+  const reason = key.length === 0 ? "it is no JSON that describes one" : `${key.join(".")}: ${message}`;
+  throw new Failure(`Cannot read ${path}: ${reason}. Put the file back, or repeat the command that made the folder.`);
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
-  return existsSync(path) ? JSON.parse(await readFile(path, "utf8")) : undefined;
+/** The value of a JSON text; undefined where it is none. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,7 @@
 /** SQL over the shards of a store, by DuckDB where the user has it; nothing is written and nothing is fetched. */
 import { resolve } from "node:path";
 import { badUsage, Failure } from "../../schemas/failure.ts";
+import { visible } from "../../schemas/visible.ts";
 import { presentShards, shardPath, type Store } from "../../store/store.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */
@@ -35,10 +36,11 @@ export async function answerSql(store: Store, sql: string, signal: AbortSignal):
     await connection.run("set enable_external_access = false");
     await connection.run("set lock_configuration = true");
     const statements = await connection.extractStatements(sql).catch(refuse(sql));
-    if (statements.count !== 1) throw badUsage(`Cannot answer "${sql}": it holds ${statements.count} statements, expected one SELECT`);
+    if (statements.count !== 1)
+      throw badUsage(`Cannot answer "${shown(sql)}": it holds ${statements.count} statements, expected one SELECT`);
     const statement = await statements.prepare(0).catch(refuse(sql));
     if (statement.statementType !== StatementType.SELECT) {
-      throw badUsage(`Cannot answer "${sql}": inspect only looks, so it takes SELECT alone`);
+      throw badUsage(`Cannot answer "${shown(sql)}": inspect only looks, so it takes SELECT alone`);
     }
     const reader = await statement.streamAndReadUntil(most + 1).catch((error) => {
       signal.throwIfAborted();
@@ -76,8 +78,9 @@ async function duckdb() {
 function refuse(sql: string) {
   return (error: Error): never => {
     const [line = ""] = error.message.replace("Failed to extract statements: ", "").split("\n");
-    throw badUsage(`Cannot answer "${sql}": ${line}`);
+    throw badUsage(`Cannot answer "${shown(sql)}": ${visible(line, 300)}`);
   };
 }
 
+const shown = (sql: string): string => visible(sql, 200);
 const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;

@@ -3,7 +3,9 @@
  * transparent ground, so that one picture is legible on a light and on a dark page.
  */
 import { numberInWords } from "../../schemas/words.ts";
-import { coordinate as n, escaped, svgText as text } from "./svg.ts";
+import { shortened } from "../../schemas/visible.ts";
+import { type Markup, markup } from "./markup.ts";
+import { coordinate as n, svgText as text } from "./svg.ts";
 import { type Axis, axisOf } from "./ticks.ts";
 
 /** A value with the ends of its error bar, where it has one. */
@@ -23,9 +25,9 @@ interface AxisWords {
 const [width, height] = [720, 420];
 const [left, right, floor] = [72, 700, 366];
 const ink = "#747c86"; // contrast of 4:1 on white and on #0d1117
-const faint = `stroke="${ink}" stroke-opacity="0.3"`;
+const faint = markup`stroke="${ink}" stroke-opacity="0.3"`;
 const colours = ["#2f81d8", "#d1701a", "#2f9e5b", "#c2529b", "#8f6fd6", "#a08410", "#cf4b45", "#1d96a3"];
-const bold = 'font-weight="600"';
+const bold = markup`font-weight="600"`;
 const FONT_SIZE = 12;
 /** Mean width of a letter over its font size, at most, in the fonts that readers have. */
 const [LETTER, LETTER_BOLD] = [0.61, 0.64];
@@ -42,7 +44,7 @@ export function lineChart(options: {
   y: AxisWords;
   series: readonly { name: string; points: readonly ChartPoint[] }[];
   lines?: readonly { name: string; y: number }[];
-}): string {
+}): Markup {
   const { title, x, y } = options;
   const series = options.series.map(({ name, points }) => ({
     name,
@@ -63,13 +65,13 @@ export function lineChart(options: {
   const compared = lines.map((line) => {
     const at = n(place.y(line.y));
     const words = text(right - 4, place.y(line.y) - 5, `${line.name}: ${numberInWords(line.y)}`, { anchor: "end" });
-    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" stroke="${ink}" stroke-width="1.5" stroke-dasharray="6 4"/>${words}`;
+    return markup`<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" stroke="${ink}" stroke-width="1.5" stroke-dasharray="6 4"/>${words}`;
   });
   const ticks = across.ticks.map((tick) => {
-    const mark = `<line x1="${n(place.x(tick))}" x2="${n(place.x(tick))}" y1="${floor}" y2="${floor + 5}" ${faint}/>`;
-    return mark + text(place.x(tick), floor + 18, numbered(tick), { anchor: "middle" });
+    const mark = markup`<line x1="${n(place.x(tick))}" x2="${n(place.x(tick))}" y1="${floor}" y2="${floor + 5}" ${faint}/>`;
+    return [mark, text(place.x(tick), floor + 18, numbered(tick), { anchor: "middle" })];
   });
-  const none = all.length === 0 ? text((left + right) / 2, (top + floor) / 2, "no values yet", { anchor: "middle" }) : "";
+  const none = all.length === 0 ? text((left + right) / 2, (top + floor) / 2, "no values yet", { anchor: "middle" }) : undefined;
   const axes = [
     grid({ axis: upright, place: place.y, words: y }),
     ...ticks,
@@ -83,7 +85,7 @@ export function barChart(options: {
   title: string;
   y: AxisWords;
   bars: readonly { name: string; y: number; low?: number; high?: number }[];
-}): string {
+}): Markup {
   const { title, y } = options;
   const bars = options.bars.filter((bar) => shown(bar.y, y.log)).map((bar) => ({ name: bar.name, ...bounded({ x: 0, ...bar }, y.log) }));
   const axis = axisOf(
@@ -98,14 +100,14 @@ export function barChart(options: {
   const drawn = bars.map(({ name, y: value, low, high }, i) => {
     const x = left + (i + 0.5) * step;
     const at = placed(value);
-    const box = `y="${n(Math.min(at, zero))}" height="${n(Math.max(1, Math.abs(zero - at)))}"`;
-    const column = `<rect x="${n(x - thick / 2)}" width="${n(thick)}" ${box} fill="${colours[0]}" fill-opacity="0.8"/>`;
-    const whisker = low < high ? errorBar({ x, low: placed(low), high: placed(high), colour: ink }) : "";
+    const box = markup`y="${n(Math.min(at, zero))}" height="${n(Math.max(1, Math.abs(zero - at)))}"`;
+    const column = markup`<rect x="${n(x - thick / 2)}" width="${n(thick)}" ${box} fill="${colours[0]}" fill-opacity="0.8"/>`;
+    const whisker = low < high ? errorBar({ x, low: placed(low), high: placed(high), colour: ink }) : undefined;
     const figure = text(x, Math.min(at, placed(high)) - 6, numbered(value), { anchor: "middle", more: bold });
     const words = broken(name, Math.max(6, Math.floor(step / (FONT_SIZE * LETTER)))).map((line, k) =>
       text(x, floor + 16 + 13 * k, line, { anchor: "middle" }),
     );
-    return `<g><title>${escaped(name)}: ${numberInWords(value)}</title>${column}${whisker}${figure}${words.join("")}</g>`;
+    return markup`<g><title>${name}: ${numberInWords(value)}</title>${column}${whisker}${figure}${words}</g>`;
   });
   return svg({ title, content: [grid({ axis, place: placed, words: y }), ...drawn] });
 }
@@ -115,60 +117,60 @@ function drawSeries(
   points: readonly Required<ChartPoint>[],
   colour: string,
   place: { x: (value: number) => number; y: (value: number) => number },
-): string {
+): Markup {
   const at = (x: number, y: number) => `${n(place.x(x))},${n(place.y(y))}`;
   const few = points.length <= FEW;
   const spread = points.some(({ low, high }) => low < high);
   const edge = [...points.map(({ x, high }) => at(x, high)), ...points.map(({ x, low }) => at(x, low)).reverse()];
-  const band = spread && !few ? `<polygon points="${edge.join(" ")}" fill="${colour}" fill-opacity="0.2"/>` : "";
+  const band = spread && !few ? markup`<polygon points="${edge.join(" ")}" fill="${colour}" fill-opacity="0.2"/>` : undefined;
   const path = points.map(({ x, y }) => at(x, y)).join(" ");
-  const line = `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>`;
+  const line = markup`<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>`;
   const dots = points.map(({ x, y, low, high }) => {
-    const bar = low < high ? errorBar({ x: place.x(x), low: place.y(low), high: place.y(high), colour }) : "";
-    const words = `<title>${numberInWords(x)}: ${numberInWords(y)}</title>`;
-    return `${bar}<circle cx="${n(place.x(x))}" cy="${n(place.y(y))}" r="3" fill="${colour}">${words}</circle>`;
+    const bar = low < high ? errorBar({ x: place.x(x), low: place.y(low), high: place.y(high), colour }) : undefined;
+    const words = markup`<title>${numberInWords(x)}: ${numberInWords(y)}</title>`;
+    return markup`${bar}<circle cx="${n(place.x(x))}" cy="${n(place.y(y))}" r="3" fill="${colour}">${words}</circle>`;
   });
-  return `${band}${points.length > 1 ? line : ""}${few ? dots.join("") : ""}`;
+  return markup`${band}${points.length > 1 ? line : undefined}${few ? dots : undefined}`;
 }
 
-function errorBar({ x, low, high, colour }: { x: number; low: number; high: number; colour: string }): string {
+function errorBar({ x, low, high, colour }: { x: number; low: number; high: number; colour: string }): Markup {
   const cap = (y: number) => `M${n(x - 5)} ${n(y)}H${n(x + 5)}`;
-  return `<path d="M${n(x)} ${n(low)}V${n(high)}${cap(low)}${cap(high)}" fill="none" stroke="${colour}" stroke-width="1.5"/>`;
+  return markup`<path d="M${n(x)} ${n(low)}V${n(high)}${cap(low)}${cap(high)}" fill="none" stroke="${colour}" stroke-width="1.5"/>`;
 }
 
 /** The upright axis: a line across at every tick, and what it measures, written along it. */
-function grid({ axis, place, words }: { axis: Axis; place: (value: number) => number; words: AxisWords }): string {
+function grid({ axis, place, words }: { axis: Axis; place: (value: number) => number; words: AxisWords }): Markup {
   const lines = axis.ticks.map((tick) => {
     const at = n(place(tick));
     const label = text(left - 8, place(tick) + 4, numbered(tick), { anchor: "end" });
-    return `<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${faint}/>${label}`;
+    return markup`<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${faint}/>${label}`;
   });
   const middle = (floor + 52) / 2;
-  const label = text(16, middle, words.label, { anchor: "middle", more: `transform="rotate(-90 16 ${middle})"` });
-  return `${lines.join("")}<line x1="${left}" x2="${right}" y1="${floor}" y2="${floor}" stroke="${ink}"/>${label}`;
+  const label = text(16, middle, words.label, { anchor: "middle", more: markup`transform="rotate(-90 16 ${middle})"` });
+  return markup`${lines}<line x1="${left}" x2="${right}" y1="${floor}" y2="${floor}" stroke="${ink}"/>${label}`;
 }
 
 /** Names beside their colours, in as many rows as they need under the title. */
-function legend(names: readonly string[]): { content: string; bottom: number } {
+function legend(names: readonly string[]): { content: Markup[]; bottom: number } {
   let [x, y] = [left, 50];
   const entries = names.map((name, i) => {
     const wide = 26 + name.length * 6.6;
     if (x > left && x + wide > right) [x, y] = [left, y + 18];
-    const mark = `<rect x="${n(x)}" y="${y - 8}" width="14" height="4" rx="2" fill="${colours[i % colours.length]}"/>`;
-    const entry = mark + text(x + 19, y - 2, name);
+    const mark = markup`<rect x="${n(x)}" y="${y - 8}" width="14" height="4" rx="2" fill="${colours[i % colours.length]}"/>`;
+    const entry = markup`${mark}${text(x + 19, y - 2, name)}`;
     x += wide + 10;
     return entry;
   });
-  return { content: entries.join(""), bottom: names.length > 0 ? y : 40 };
+  return { content: entries, bottom: names.length > 0 ? y : 40 };
 }
 
-function svg({ title, content }: { title: string; content: readonly string[] }): string {
-  const style = `font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="${FONT_SIZE}" fill="${ink}"`;
+function svg({ title, content }: { title: string; content: Parameters<typeof markup>[1] }): Markup {
+  const style = markup`font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="${FONT_SIZE}" fill="${ink}"`;
   const fitting = (right - left) / (title.length * LETTER_BOLD);
-  const heading = text(left, 24, title, { more: `font-size="${n(Math.max(8, Math.min(15, fitting)))}" ${bold}` });
-  const size = `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`;
-  const about = `role="img" aria-label="${escaped(title)}"`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${about} ${style}>${heading}${content.join("")}</svg>\n`;
+  const heading = text(left, 24, title, { more: markup`font-size="${n(Math.max(8, Math.min(15, fitting)))}" ${bold}` });
+  const size = markup`viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`;
+  const about = markup`role="img" aria-label="${title}"`;
+  return markup`<svg xmlns="http://www.w3.org/2000/svg" ${size} ${about} ${style}>${heading}${content}</svg>\n`;
 }
 
 const placing =
@@ -192,7 +194,7 @@ function broken(name: string, letters: number): string[] {
     else lines.push(piece);
   }
   const trimmed = lines.slice(0, 3).map((line) => line.trimEnd());
-  return trimmed.map((line) => (line.length > letters + 2 ? `${line.slice(0, letters + 1)}…` : line));
+  return trimmed.map((line) => shortened(line, letters + 2));
 }
 
 /** Three digits, thousands as k and millions as M. */

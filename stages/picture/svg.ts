@@ -1,16 +1,5 @@
-/** Words inside SVG and HTML: the one place where they are escaped and where an SVG `text` element is written. */
-
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-
-/**
- * Any value as words that may stand in the content or in a quoted attribute of XML and HTML. XML 1.0 allows no control
- * character but tab, line feed and carriage return: each other one becomes a space.
- */
-export function escaped(words: unknown): string {
-  return String(words)
-    .replace(/[^\P{Cc}\t\n\r]/gu, " ")
-    .replace(/[&<>"']/g, (letter) => entities[letter]!);
-}
+/** What every SVG has: coordinates and words. */
+import { type Markup, markup } from "./markup.ts";
 
 /** A coordinate in pixels, to a tenth. */
 export const coordinate = (value: number): string => String(Math.round(value * 10) / 10);
@@ -20,8 +9,8 @@ export function svgText(
   x: number,
   y: number,
   words: string,
-  { anchor = "start", more = "" }: { anchor?: "start" | "middle" | "end"; more?: string } = {},
-): string {
-  const anchored = anchor === "start" ? "" : ` text-anchor="${anchor}"`;
-  return `<text x="${coordinate(x)}" y="${coordinate(y)}"${anchored}${more && ` ${more}`}>${escaped(words)}</text>`;
+  { anchor = "start", more }: { anchor?: "start" | "middle" | "end"; more?: Markup } = {},
+): Markup {
+  const anchored = anchor === "start" ? undefined : markup` text-anchor="${anchor}"`;
+  return markup`<text x="${coordinate(x)}" y="${coordinate(y)}"${anchored}${more && markup` ${more}`}>${words}</text>`;
 }

@@ -32,7 +32,7 @@ export async function writeGrid({
   const { width, height } = layout;
   let sheet = sharp(paste(images, layout, scale), { raw: { width, height, channels: 3 } });
   if (captions.length + rowLabels.length > 0) {
-    sheet = sheet.composite([{ input: Buffer.from(overlay(layout, { captions, rowLabels, columns })) }]).removeAlpha();
+    sheet = sheet.composite([{ input: Buffer.from(String(overlay(layout, { captions, rowLabels, columns }))) }]).removeAlpha();
   }
   await writeAtomic(path, await sheet.png().toBuffer());
 }

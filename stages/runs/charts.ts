@@ -1,5 +1,6 @@
 /** The charts of a training's history. */
 import { type ChartPoint, lineChart } from "../picture/chart.ts";
+import type { Markup } from "../picture/markup.ts";
 import { type FigureGroup, type Line, namesOf, type Value, valuesOf } from "../../schemas/figures.ts";
 
 /** Figures that every training has. */
@@ -13,7 +14,7 @@ const COMMON: readonly FigureGroup[] = [
 const POINTS = 240;
 
 /** Every figure of the history as charts by step: those of a group together, each of the others alone. */
-export function historyCharts(history: readonly Line[], groups: readonly FigureGroup[]): string[] {
+export function historyCharts(history: readonly Line[], groups: readonly FigureGroup[]): Markup[] {
   const names = namesOf(history).filter((name) => name !== "distance");
   const grouped = [...COMMON, ...groups];
   const known = new Set(grouped.flatMap(({ figures }) => Object.keys(figures)));
@@ -27,7 +28,7 @@ export function historyCharts(history: readonly Line[], groups: readonly FigureG
 }
 
 /** The online distance against images seen (steps times batch); undefined before the first. */
-export function distanceChart(history: readonly Line[], batch: number): string | undefined {
+export function distanceChart(history: readonly Line[], batch: number): Markup | undefined {
   const values = valuesOf(history, "distance");
   if (values.length === 0) return undefined;
   const least = values.reduce((a, b) => (b.value < a.value ? b : a));

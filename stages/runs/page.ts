@@ -1,7 +1,8 @@
 /** RUN/run.html: one document that needs nothing else, tells how a training stands, and loads itself anew while it goes on. */
 import { packageText } from "../../schemas/package.ts";
 import { durationInWords, numberInWords } from "../../schemas/words.ts";
-import { escaped } from "../picture/svg.ts";
+import { type Markup, markup, trusted } from "../picture/markup.ts";
+import { pagePolicy } from "../picture/policy.ts";
 import { distanceChart, historyCharts } from "./charts.ts";
 import { type FigureGroup, type Finding, type Line, namesOf } from "../../schemas/figures.ts";
 
@@ -34,45 +35,47 @@ const REFRESH = 20;
 
 export function runPage(run: RunState): string {
   const { folder, name, state, reason, step, steps, batch, findings, history, picture, settings } = run;
-  const refresh = state === "training" ? `\n<meta http-equiv="refresh" content="${REFRESH}">` : "";
+  const refresh = state === "training" ? markup`\n<meta http-equiv="refresh" content="${REFRESH}">` : undefined;
   const distance = distanceChart(history, batch);
   const charts = [...(distance ? [distance] : []), ...historyCharts(history, run.groups)];
   const words = findings.map(({ name, seen, remedy }) => {
-    return `<li><b>${escaped(name)}</b>: ${escaped(seen)}. <span>Try: ${escaped(remedy)}.</span></li>`;
+    return markup`<li><b>${name}</b>: ${seen}. <span>Try: ${remedy}.</span></li>`;
   });
-  const health = words.length > 0 ? `<ul class="ill">${words.join("\n")}</ul>` : '<p class="well">Nothing known to go wrong is seen.</p>';
+  const health = words.length > 0 ? markup`<ul class="ill">${words}</ul>` : markup`<p class="well">Nothing known to go wrong is seen.</p>`;
   const url = picture && `data:image/png;base64,${Buffer.from(picture.png).toString("base64")}`;
-  const image = `<img alt="Grid of samples at step ${picture?.step}" src="${url}">`;
-  const grid = picture && `<section><h2>Samples at step ${picture.step}</h2>${image}</section>`;
+  const image = markup`<img alt="Grid of samples at step ${picture?.step}" src="${url}">`;
+  const grid = picture && markup`<section><h2>Samples at step ${picture.step}</h2>${image}</section>`;
   const again = refresh && ` This page loads itself anew every ${REFRESH} seconds.`;
-  return `<!doctype html>
+  const style = packageText("stages/runs/page.css");
+  const page = markup`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">${refresh}
-<title>${Math.floor((100 * step) / steps)} % ${escaped(folder)} - onestep ${escaped(name)}</title>
+<meta http-equiv="Content-Security-Policy" content="${trusted(pagePolicy({ styles: [style] }))}">${refresh}
+<title>${Math.floor((100 * step) / steps)} % ${folder} - onestep ${name}</title>
 <link rel="icon" href="data:,">
-<style>${packageText("stages/runs/page.css")}</style>
+<style>${trusted(style)}</style>
 </head>
 <body>
-<header><h1>${escaped(folder)} <span class="soft">${escaped(name)}, ${state}${reason ? `: ${escaped(reason)}` : ""}</span></h1>
+<header><h1>${folder} <span class="soft">${name}, ${state}${reason ? `: ${reason}` : ""}</span></h1>
 <progress value="${step}" max="${steps}" aria-label="steps done"></progress>
 <p>${progressInWords(run)}</p>
 <p class="soft">As of ${run.time.toISOString().replace("T", " ").slice(0, 19)} UTC.${again}</p></header>
 <main>
 <section><h2>Health</h2>
 ${health}</section>
-${grid ?? ""}
+${grid}
 <section><h2>Figures</h2>${latestTable(history)}
 <div class="charts">
-${charts.map((chart) => `<figure>${chart}</figure>`).join("\n")}
+${charts.map((chart) => markup`<figure>${chart}</figure>\n`)}
 </div></section>
-${settings ? `<section><h2>Settings</h2><details><summary>settings.yaml</summary><pre>${escaped(settings)}</pre></details></section>` : ""}
+${settings ? markup`<section><h2>Settings</h2><details><summary>settings.yaml</summary><pre>${settings}</pre></details></section>` : undefined}
 </main>
 </body>
 </html>
 `;
+  return String(page);
 }
 
 function progressInWords({ state, step, steps, batch, rate }: RunState): string {
@@ -85,8 +88,8 @@ function progressInWords({ state, step, steps, batch, rate }: RunState): string 
 }
 
 /** The latest value of every figure. */
-function latestTable(history: readonly Line[]): string {
+function latestTable(history: readonly Line[]): Markup {
   const rows = namesOf(history).map((name) => [name, history.findLast((line) => name in line)?.[name] as number] as const);
-  if (rows.length === 0) return "<p>None yet.</p>";
-  return `<dl>${rows.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${numberInWords(value)}</dd></div>`).join("")}</dl>`;
+  if (rows.length === 0) return markup`<p>None yet.</p>`;
+  return markup`<dl>${rows.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${numberInWords(value)}</dd></div>`)}</dl>`;
 }

@@ -68,7 +68,7 @@ export async function openRecord(options: {
     await appendFile(metrics, text);
     await events.flush();
     const chart = isNew ? distanceChart(history, batch) : undefined;
-    if (chart) await writeAtomic(join(folder, "distance.svg"), chart);
+    if (chart) await writeAtomic(join(folder, "distance.svg"), String(chart));
     const now = { rate: rateOf(marks), time: new Date(), folder: basename(resolve(folder)) };
     const page = runPage({ name, state, reason, step, steps, batch, history, groups, findings, picture, settings, ...now });
     await writeAtomic(join(folder, "run.html"), page);

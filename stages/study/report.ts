@@ -27,7 +27,7 @@ export async function writeReport(
   if (baselines) bars.push({ name: "(teacher)", y: baselines.teacher.frechetDistance.mean });
   const title = `Study "${study.name}": ${study.about}`;
   const record = { format: "onestep-study", version: 1, command, machine: machine(), facts, study, baselines, results };
-  await writeAtomic(join(folder, CHART), barChart({ title, y: { label: "Fréchet distance" }, bars }));
+  await writeAtomic(join(folder, CHART), String(barChart({ title, y: { label: "Fréchet distance" }, bars })));
   await writeAtomic(join(folder, "study.json"), `${JSON.stringify(record, null, 2)}\n`);
   await writeAtomic(path, studyText({ ...findings, facts, chart: CHART }));
   return path;

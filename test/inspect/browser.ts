@@ -19,15 +19,19 @@ export interface Look {
   requests: string[];
 }
 
-export async function openPage(browser: Browser, url: string, options: { scheme?: "light" | "dark"; width?: number } = {}): Promise<Look> {
-  const { scheme = "light", width = 1200 } = options;
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: { scheme?: "light" | "dark"; width?: number; ready?: string } = {},
+): Promise<Look> {
+  const { scheme = "light", width = 1200, ready = ".card" } = options;
   const page = await browser.newPage({ colorScheme: scheme, viewport: { width, height: 800 } });
   const [errors, requests]: string[][] = [[], []];
   page.on("pageerror", (error) => errors!.push(error.message));
   page.on("console", (message) => message.type() === "error" && errors!.push(message.text()));
   page.on("request", (request) => requests!.push(request.url()));
   await page.goto(url);
-  await page.waitForSelector(".card");
+  await page.waitForSelector(ready);
   return { page, errors: errors!, requests: requests! };
 }
 

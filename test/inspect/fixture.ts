@@ -1,4 +1,6 @@
 /** Stores to look at. */
+import { inspect } from "../../pipelines/inspect.ts";
+import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
@@ -87,4 +89,20 @@ export async function images(entries = 20, changes: Partial<LatentManifest> = {}
   }
   await sealStore(store);
   return store;
+}
+
+/** Serves the report of a store; `stop` ends it. */
+export async function served(folder: string) {
+  const controller = new AbortController();
+  const { others, context } = listening(controller.signal);
+  const done = inspect({ path: folder, serve: 0, settings: resolveSettings([presetLayer("smoke")]), context });
+  done.catch(() => {});
+  const address = () =>
+    /http:\/\/127\.0\.0\.1:\d+\//.exec(others.map((event) => (event.type === "note" ? event.message : "")).join(""))?.[0];
+  while (!address()) await Promise.race([new Promise((wake) => setTimeout(wake, 10)), done]);
+  const stop = () => {
+    controller.abort();
+    return done;
+  };
+  return { url: address()!, stop };
 }

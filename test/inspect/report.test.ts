@@ -9,7 +9,7 @@ import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts"
 import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
 import { openBrowser, openPage, until } from "./browser.ts";
-import { captions, freshFolder, images, listening, triples } from "./fixture.ts";
+import { captions, freshFolder, images, listening, served, triples } from "./fixture.ts";
 
 const test = suite("report");
 const settings = resolveSettings([presetLayer("smoke")]);
@@ -41,22 +41,6 @@ test.after(async () => {
   await browser?.close();
 });
 
-/** Serves a store; `stop` ends it. */
-async function served(folder: string) {
-  const controller = new AbortController();
-  const { others, context } = listening(controller.signal);
-  const done = inspect({ path: folder, serve: 0, settings, context });
-  done.catch(() => {});
-  const address = () =>
-    /http:\/\/127\.0\.0\.1:\d+\//.exec(others.map((event) => (event.type === "note" ? event.message : "")).join(""))?.[0];
-  while (!address()) await Promise.race([new Promise((wake) => setTimeout(wake, 10)), done]);
-  const stop = () => {
-    controller.abort();
-    return done;
-  };
-  return { url: address()!, stop };
-}
-
 async function get(url: string, host?: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const asked = httpRequest(url, { headers: host ? { host } : {} }, async (response) => {
@@ -83,7 +67,7 @@ test("a damaged shard is told of, and the gallery does without it", async () => 
   await writeFile(shardPath(damaged, 1), bytes);
   const html = join(freshFolder(), "damaged.html");
   const { results, context } = listening();
-  await inspect({ path: damaged.folder, html, settings, context });
+  await assert.rejects(inspect({ path: damaged.folder, html, settings, context }), /shard 1 of 3 is damaged: its sha256 is not the one/);
   assert.is(results.report!.pictures, 16);
   assert.match(await readFile(html, "utf8"), /class="damaged wrap">damaged: its sha256 is not the one/);
   const { url, stop } = await served(damaged.folder);

@@ -126,7 +126,7 @@ test("a damaged and a missing shard are told of, and the others surveyed", async
   await writeFile(shardPath(store, 1), bytes);
   await rm(shardPath(store, 3));
   const { results, context } = listening();
-  await assert.rejects(inspect({ path: store.folder, settings, context }), /is damaged: 1 of its 5 shards cannot be used, the first is 1/);
+  await assert.rejects(inspect({ path: store.folder, settings, context }), /: shard 1 of 5 is damaged: /);
   assert.match(String(results.health!.damage), /^1 damaged shard, the first is 1: its sha256 is not/);
   assert.match(String(results.health!.unfinished), /^1 of 5 shards are missing/);
   const seen = await survey(await openStore({ folder: store.folder }));

@@ -34,8 +34,31 @@ test("compares as SQL does, nulls and brackets too", () => {
     ["class = 'cat' and label = 3", null],
     ["caption = 3", false],
     ["label > -1", true],
+    ["label > -1e3 and id < 1e3", true],
+    ["not not label = 3", true],
+    ["not not not label = 3", false],
+    ["id in (17.5, 17, 17)", true],
+    ["seed in (9007199254740992, 1)", false],
+    ["seed in (1, 9007199254740993)", true],
+    ["caption in (17, 'it''s a Cat')", true],
+    ["class in ('cat')", null],
+    ["label not in ('3')", true],
   ];
   for (const [text, expected] of cases) assert.is(holds(text), expected, text);
+});
+
+test("takes conditions of any length", () => {
+  const many = Array.from({ length: 50_000 }, (_, i) => i + 100);
+  assert.is(holds(many.map((id) => `id = ${id}`).join(" or ")), false);
+  assert.is(holds(`${many.map((id) => `id = ${id}`).join(" or ")} or id = 17`), true);
+  assert.is(holds(many.map((id) => `id != ${id}`).join(" and ")), true);
+  assert.is(holds(`${"not ".repeat(50_001)}label = 3`), false);
+  assert.is(holds(`${"(".repeat(200)}label = 3${")".repeat(200)}`), true);
+  assert.is(holds(`(${many.map((id) => `(id = ${id})`).join(" or ")})`), false);
+  const among = parseWhere(`id in (${many.join(", ")})`, columns);
+  let found = 0;
+  for (let id = 0; id < 200_000; id++) if (among({ id }) === true) found++;
+  assert.is(found, many.length);
 });
 
 test("names the place and the remedy of a mistake", () => {
@@ -50,6 +73,15 @@ test("names the place and the remedy of a mistake", () => {
     ['label = "cat"', /cannot read """ at character 9; words stand in single quotes/],
     ["label not = 3", /expected in or like/],
     ["label; drop", /cannot read ";"/],
+    ["label constructor 3", /found "constructor" at character 7, expected one of = !=/],
+    ["label '=' 3", /found "'='" at character 7/],
+    ["label = 1e999", /the number "1e999" at character 9 is larger than any/],
+    ["label = -1e999", /the number "-1e999"/],
+    [`label = \u001b[31m`, /cannot read "\\u\{1b\}" at character 9/],
+    [`${"(".repeat(100_000)}label = 3`, /more than 200 brackets within each other/],
+    [`${"x".repeat(100_000)} = 3`, /^.{0,500}$/],
+    [`label = 3 and ${"'".repeat(100_001)}`, /^.{0,500}$/],
+    [`label = 3${" ".repeat(100_000)}x`, /found "x" at character 100010/],
   ];
   for (const [text, message] of cases) {
     try {

@@ -1,5 +1,6 @@
 /** Rows as the report's gallery shows them. */
 import type { Manifest } from "../../../schemas/manifest.ts";
+import { visible } from "../../../schemas/visible.ts";
 import { sharp } from "../../../schemas/sharp.ts";
 import type { Picture } from "../../../schemas/images.ts";
 import { idOf, type Selected } from "../rows.ts";
@@ -9,16 +10,18 @@ import type { GalleryRow } from "./row.ts";
 
 const largest = 256; // pixels of a side
 
-/** A row without its pictures. */
+/** A row without its pictures, all of its words as people may see them. */
 export function describeRow(manifest: Manifest, { row, shard, position }: Selected): Omit<GalleryRow, "image" | "noise"> {
   const { label = null, caption = null } = row;
+  const seen = (text: string | null | undefined) => (text == null ? null : visible(text));
+  const facts = Object.entries(rowFacts(manifest, row, { shard, position }));
   return {
     id: idOf(row),
     label,
-    class: manifest.classes[label ?? -1] ?? null,
-    caption,
-    name: "name" in row ? row.name : null,
-    facts: rowFacts(manifest, row, { shard, position }),
+    class: seen(manifest.classes[label ?? -1]),
+    caption: seen(caption),
+    name: seen("name" in row ? row.name : null),
+    facts: Object.fromEntries(facts.map(([name, value]) => [name, typeof value === "string" ? visible(value) : value])),
   };
 }
 

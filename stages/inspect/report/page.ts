@@ -3,15 +3,15 @@ import { packageText } from "../../../schemas/package.ts";
 import type { Manifest } from "../../../schemas/manifest.ts";
 import type { GalleryRow } from "./row.ts";
 import { script } from "./script.ts";
-import { escaped } from "../../picture/svg.ts";
+import { jsonMarkup, type Markup, markup, trusted } from "../../picture/markup.ts";
+import { pagePolicy } from "../../picture/policy.ts";
 import type { Sections } from "./sections.ts";
 
-const reading = '<p>Reading every row once: <progress id="reading" aria-label="shards read"></progress></p>';
+const reading = markup`<p>Reading every row once: <progress id="reading" aria-label="shards read"></progress></p>`;
+const style = packageText("stages/inspect/report/report.css");
 
-/** The page runs its own script and style, shows pictures it holds or its server has, and reaches nothing else. */
-const policy = [
-  ...["default-src 'none'", "img-src data: 'self'", "style-src 'unsafe-inline'", "script-src 'unsafe-inline'", "connect-src 'self'"],
-].join("; ");
+/** What the page may do: run its own script, and ask its server where it has one. The server says it too. */
+export const reportPolicy = (live: boolean): string => pagePolicy({ styles: [style], scripts: [script], asks: live });
 
 /** The page of a store. Without `sections` and `rows` it is a live one, which asks the server it came from for both. */
 export function pageOf(options: {
@@ -25,12 +25,12 @@ export function pageOf(options: {
   const { name, manifest, version, sections, rows, selection } = options;
   const live = rows === undefined;
   const isTriples = manifest.kind === "triples";
-  const { overview = reading, channels = "", shards = "", quarantine = "" } = sections ?? {};
-  const classes = manifest.classes.map((label, i) => `<option value="${i}">${escaped(label)}</option>`).join("");
-  const example = escaped("label = 3 and caption like '%cat%'");
-  const condition = `<label class="grow">Condition, as of --where
+  const { overview = reading, channels, shards, quarantine } = sections ?? {};
+  const classes = manifest.classes.map((label, i) => markup`<option value="${i}">${label}</option>`);
+  const example = "label = 3 and caption like '%cat%'";
+  const condition = markup`<label class="grow">Condition, as of --where
 <input id="where" autocomplete="off" spellcheck="false" placeholder="${example}"></label>`;
-  const section = (id: string, heading: string, body: string) => `<section id="${id}" aria-labelledby="${id}-heading">
+  const section = (id: string, heading: string, body: Markup | undefined) => markup`<section id="${id}" aria-labelledby="${id}-heading">
 <h2 id="${id}-heading">${heading}</h2>
 <div id="${id}-body">${body}</div>
 </section>`;
@@ -41,29 +41,29 @@ export function pageOf(options: {
     ["shards", "Shards"],
     ["quarantine", "Quarantine"],
   ];
-  return `<!doctype html>
+  const page = markup`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escaped(name)} - onestep store</title>
+<meta http-equiv="Content-Security-Policy" content="${trusted(reportPolicy(live))}">
+<title>${name} - onestep store</title>
 <link rel="icon" href="data:,">
-<style>${packageText("stages/inspect/report/report.css")}</style>
+<style>${trusted(style)}</style>
 </head>
-<body${live ? " data-live" : ""}>
+<body${live ? markup` data-live` : undefined}>
 <a class="skip" href="#gallery-heading">To the gallery</a>
-<header><div class="inner"><h1>${escaped(name)} <span class="soft">store of ${manifest.kind}</span></h1>
-<nav aria-label="Sections">${links.map(([id, name]) => `<a href="#${id}">${name}</a>`).join("")}</nav></div></header>
+<header><div class="inner"><h1>${name} <span class="soft">store of ${manifest.kind}</span></h1>
+<nav aria-label="Sections">${links.map(([id, name]) => markup`<a href="#${id}">${name}</a>`)}</nav></div></header>
 <main>
 ${section("overview", "Overview", overview)}
 <section id="rows-section" aria-labelledby="gallery-heading"><h2 id="gallery-heading" tabindex="-1">Gallery</h2>
-<p class="soft">${escaped(selection ?? "Every row of the store, decoded on demand.")}${isTriples ? " Noise left, image right." : ""}
+<p class="soft">${selection ?? "Every row of the store, decoded on demand."}${isTriples ? " Noise left, image right." : ""}
 Arrow keys move, <kbd>Enter</kbd> opens, <kbd>Page Up</kbd> and <kbd>Page Down</kbd> turn pages.</p>
 <div class="tools">
-${classes ? `<label>Class<select id="class"><option value="">all</option>${classes}</select></label>` : ""}
+${classes.length > 0 ? markup`<label>Class<select id="class"><option value="">all</option>${classes}</select></label>` : undefined}
 <label class="grow">Words in the ${isTriples ? "caption" : "name or caption"}<input id="words" type="search" autocomplete="off"></label>
-${live ? condition : ""}
+${live ? condition : undefined}
 </div>
 <p id="error" class="error" role="alert"></p>
 <div class="pager">
@@ -77,7 +77,7 @@ ${section("channels", "Channels", channels)}
 ${section("shards", "Shards", shards)}
 ${section("quarantine", "Quarantine", quarantine)}
 </main>
-<footer>Made by onestep ${escaped(version)} from a store of format version ${manifest.version}.</footer>
+<footer>Made by onestep ${version} from a store of format version ${manifest.version}.</footer>
 <dialog id="close-up" aria-labelledby="close-up-title">
 <div class="pager">
 <button type="button" id="earlier">Earlier</button>
@@ -86,9 +86,10 @@ ${section("quarantine", "Quarantine", quarantine)}
 </div>
 <h2 id="close-up-title" tabindex="-1" autofocus></h2>
 <div id="close-up-pictures" class="pictures"></div><dl id="close-up-facts"></dl></dialog>
-${rows ? `<script type="application/json" id="rows">${JSON.stringify(rows).replaceAll("<", "\\u003c")}</script>` : ""}
-<script>${script}</script>
+${rows && markup`<script type="application/json" id="rows">${jsonMarkup(rows)}</script>`}
+<script>${trusted(script)}</script>
 </body>
 </html>
 `;
+  return String(page);
 }

@@ -2,6 +2,7 @@
 import { basename, resolve } from "node:path";
 import type { Context } from "../../../schemas/events.ts";
 import { version } from "../../../schemas/package.ts";
+import { Failure } from "../../../schemas/failure.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import type { Store } from "../../../store/store.ts";
@@ -16,6 +17,7 @@ import type { GalleryRow } from "./row.ts";
 import { sectionsOf } from "./sections.ts";
 
 const together = 32; // rows decoded at once
+const most = 256e6; // letters of pictures in one page: what a browser opens, and half of what a string holds
 
 /** The gallery holds `limit` rows: the first that `where` selects, or some spread over the store; and those that stand out. */
 export async function writeReport(options: {
@@ -32,14 +34,25 @@ export async function writeReport(options: {
   const every = Math.max(1, Math.ceil(survey.rows / limit));
   let row = 0;
   const spread: Condition = () => row++ % every === 0;
-  const chosen = selectRows(store, { where: where ?? spread, limit, except: damagedShards(survey), signal: context.signal });
+  const damaged = damagedShards(survey);
+  const chosen = selectRows(store, { where: where ?? spread, limit, except: damaged, signal: context.signal });
 
   const viewer = await openViewer(store, engine, context);
   const rows = new Map<number, GalleryRow>();
+  let letters = 0;
   const add = async (selected: Selected[]) => {
     const views = await viewer.view(selected.map(({ row }) => row));
     for (const [i, each] of selected.entries()) {
-      rows.set(idOf(each.row), { ...describeRow(manifest, each), ...(await picturesOf(views[i]!)) });
+      const pictures = await picturesOf(views[i]!);
+      rows.set(idOf(each.row), { ...describeRow(manifest, each), ...pictures });
+      letters += pictures.image.length + (pictures.noise?.length ?? 0);
+    }
+    if (letters > most) {
+      const room = Math.floor(rows.size * 0.9);
+      throw new Failure(
+        `Cannot put ${limit} rows of ${store.folder} into one page: the pictures of ${rows.size} fill it. ` +
+          `Name a --limit of ${room} or less, or look at all rows with --serve.`,
+      );
     }
     context.report({ type: "progress", stage: "pictures", done: rows.size, unit: "rows" });
   };
@@ -52,7 +65,9 @@ export async function writeReport(options: {
     }
     const notable = [...survey.farthest, ...survey.peaks]
       .map(({ id }) => id)
-      .filter((id) => !rows.has(id) && !waiting.some(({ row }) => idOf(row) === id));
+      .filter(
+        (id) => !damaged.has(Math.floor(id / manifest.rowsPerShard)) && !rows.has(id) && !waiting.some(({ row }) => idOf(row) === id),
+      );
     for (const id of new Set(notable)) waiting.push(await rowOfId(store, id));
     if (waiting.length > 0) await add(waiting);
   } finally {

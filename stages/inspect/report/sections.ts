@@ -1,7 +1,7 @@
 /** The report's sections as HTML: what the survey of a store says, for a page that is written or served. */
 import type { Manifest } from "../../../schemas/manifest.ts";
 import { bytesInWords, numberInWords } from "../../../schemas/words.ts";
-import { escaped } from "../../picture/svg.ts";
+import { type Markup, markup } from "../../picture/markup.ts";
 import { healthOf } from "../health.ts";
 import type { Facts } from "../facts.ts";
 import type { Outlier, ShardFacts, Survey } from "../survey.ts";
@@ -9,10 +9,10 @@ import { channelChart, driftChart, histogramChart, short } from "./charts.ts";
 
 /** Everything above and below the gallery. */
 export interface Sections {
-  overview: string;
-  channels: string;
-  shards: string;
-  quarantine: string;
+  overview: Markup;
+  channels: Markup;
+  shards: Markup;
+  quarantine: Markup;
 }
 
 const mostClasses = 40;
@@ -28,16 +28,15 @@ export function sectionsOf(manifest: Manifest, facts: Facts, survey: Survey): Se
 }
 
 /** Facts by name, but those that the figures above them tell. */
-function factList(facts: Facts): string {
+function factList(facts: Facts): Markup {
   const told = ["kind", "rows", "shards", "size", "rejected", "latent", "duplicates", "not finite"];
-  return `<dl>${Object.entries(facts)
+  return markup`<dl>${Object.entries(facts)
     .filter(([name]) => !told.includes(name))
-    .map(([name, value]) => `<dt>${escaped(name)}</dt><dd>${escaped(value)}</dd>`)
-    .join("")}</dl>`;
+    .map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 }
 
-function overview(manifest: Manifest, facts: Facts, survey: Survey): string {
-  const hints = Object.entries(healthOf(manifest, survey)).map(([about, hint]) => `<li><b>${escaped(about)}</b>: ${escaped(hint)}</li>`);
+function overview(manifest: Manifest, facts: Facts, survey: Survey): Markup {
+  const hints = Object.entries(healthOf(manifest, survey)).map(([about, hint]) => markup`<li><b>${about}</b>: ${hint}</li>`);
   const here = survey.shards.filter(({ state }) => state !== "missing").length;
   const figures = [
     [whole(survey.rows), `rows of ${whole(manifest.entries)} planned`],
@@ -48,94 +47,96 @@ function overview(manifest: Manifest, facts: Facts, survey: Survey): string {
     [whole(survey.latent.statistics.nonFinite), "values not finite"],
     [whole(survey.rejected.count), "rejected"],
   ];
-  const list = figures.map(([value, name]) => `<li><b>${value}</b><span>${name}</span></li>`).join("");
-  const health = hints.length > 0 ? hints.join("") : '<li class="well">Nothing unusual was seen.</li>';
-  const top = `<ul class="figures">${list}</ul><h3>Health</h3><ul class="health">${health}</ul>`;
-  return top + factList(facts) + balance(manifest, survey) + outliers(survey);
+  const list = figures.map(([value, name]) => markup`<li><b>${value}</b><span>${name}</span></li>`);
+  const health = hints.length > 0 ? hints : markup`<li class="well">Nothing unusual was seen.</li>`;
+  const top = markup`<ul class="figures">${list}</ul><h3>Health</h3><ul class="health">${health}</ul>`;
+  return markup`${top}${factList(facts)}${balance(manifest, survey)}${outliers(survey)}`;
 }
 
-function balance({ classes }: Manifest, { conditions: { labels } }: Survey): string {
-  if (labels.size === 0) return "";
+function balance({ classes }: Manifest, { conditions: { labels } }: Survey): Markup | undefined {
+  if (labels.size === 0) return undefined;
   const counts = [...labels].sort((a, b) => a[0] - b[0]);
-  const most = Math.max(...counts.map(([, count]) => count));
+  const most = counts.reduce((largest, [, count]) => Math.max(largest, count), 0);
   const shown = counts.length <= mostClasses ? counts : [...counts].sort((a, b) => b[1] - a[1]).slice(0, mostClasses);
   const bars = shown.map(([label, count]) => {
-    const bar = `<i style="width:${((100 * count) / most).toFixed(1)}%"></i>`;
-    return `<span>${escaped(classes[label] ?? `class ${label}`)}</span>${bar}<span>${whole(count)}</span>`;
+    const share = Math.max(0.4, (100 * count) / most).toFixed(1); // the least is seen too
+    const bar = markup`<i><svg aria-hidden="true"><rect class="bar" width="${share}%" height="100%" rx="2"/></svg></i>`;
+    return markup`<span>${classes[label] ?? `class ${label}`}</span>${bar}<span>${whole(count)}</span>`;
   });
-  const rest = counts.length > shown.length ? `<p class="soft">The ${shown.length} most frequent of ${counts.length} classes.</p>` : "";
-  return `<h3>Classes</h3><div class="bars">${bars.join("")}</div>${rest}`;
+  const rest =
+    counts.length > shown.length ? markup`<p class="soft">The ${shown.length} most frequent of ${counts.length} classes.</p>` : undefined;
+  return markup`<h3>Classes</h3><div class="bars">${bars}</div>${rest}`;
 }
 
-function outliers({ farthest, peaks }: Survey): string {
+function outliers({ farthest, peaks }: Survey): Markup | undefined {
   const line = (kind: string, { id, distance, peak }: Outlier) => {
-    const link = `<button type="button" class="link" data-row="${id}">${id}</button>`;
-    return `<tr><td>${kind}</td>${number(link)}${number(short(distance))}${number(short(peak))}</tr>`;
+    const link = markup`<button type="button" class="link" data-row="${id}">${id}</button>`;
+    return markup`<tr><td>${kind}</td>${number(link)}${number(short(distance))}${number(short(peak))}</tr>`;
   };
   const lines = [
     ...farthest.slice(0, 5).map((row) => line("farthest from the mean", row)),
     ...peaks.slice(0, 5).map((row) => line("largest value", row)),
   ];
-  if (lines.length === 0) return "";
+  if (lines.length === 0) return undefined;
   const words = "In standard deviations of each channel: over all its values (root mean square, 1 is usual), and of its largest value.";
   const listed = table(["kind", "row#", "rms z#", "largest |z|#"], lines, "Rows that stand out");
-  return `<h3>Rows that stand out</h3><p class="soft">${words}</p>${listed}`;
+  return markup`<h3>Rows that stand out</h3><p class="soft">${words}</p>${listed}`;
 }
 
-function channels({ latent, noise, rows }: Survey): string {
-  if (rows === 0) return "<p>No row is there yet.</p>";
+function channels({ latent, noise, rows }: Survey): Markup {
+  if (rows === 0) return markup`<p>No row is there yet.</p>`;
   const charts = (kind: string, { statistics, histograms }: Survey["latent"], curve: boolean) =>
-    histograms
-      .map((histogram, c) =>
-        histogramChart({ title: `${kind} ${c}`, histogram, mean: statistics.mean[c]!, std: statistics.std[c]!, curve }),
-      )
-      .join("");
+    histograms.map((histogram, c) =>
+      histogramChart({ title: `${kind} ${c}`, histogram, mean: statistics.mean[c]!, std: statistics.std[c]!, curve }),
+    );
   const { mean, std, min, max } = latent.statistics;
   const lines = mean.map((_, c) => {
     const cells = [mean, std, min, max].map((values) => number(short(values[c]!)));
-    return `<tr>${number(c)}${cells.join("")}</tr>`;
+    return markup`<tr>${number(c)}${cells}</tr>`;
   });
   const checked = noise && noise.mismatched > 0 ? "" : "; what was looked at is what the seed gives";
   const noises = noise
-    ? `<h3>Noise</h3><p class="soft">The curve is the unit normal${checked}.</p><div class="charts">${charts("noise", noise, true)}</div>`
-    : "";
-  const latents = `<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>`;
-  return `${latents}${noises}<h3>In numbers</h3>${table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers")}`;
+    ? markup`<h3>Noise</h3><p class="soft">The curve is the unit normal${checked}.</p><div class="charts">${charts("noise", noise, true)}</div>`
+    : undefined;
+  const latents = markup`<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>`;
+  return markup`${latents}${noises}<h3>In numbers</h3>${table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers")}`;
 }
 
-function shards(all: readonly ShardFacts[]): string {
+function shards(all: readonly ShardFacts[]): Markup {
   const lines = all.slice(0, mostShards).map(({ shard, count, state, rows, bytes, failed, mean, std, problem }) => {
     const cells = state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
-    const told = problem ? `: ${escaped(problem)}` : "";
-    return `<tr>${number(count > 1 ? `${shard} to ${shard + count - 1}` : shard)}<td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map(number).join("")}</tr>`;
+    const told = problem ? `: ${problem}` : "";
+    const range = number(count > 1 ? `${shard} to ${shard + count - 1}` : shard);
+    return markup`<tr>${range}<td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map(number)}</tr>`;
   });
-  const rest = all.length > mostShards ? `<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : "";
+  const rest =
+    all.length > mostShards ? markup`<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : undefined;
   const listed = table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards");
-  return `${driftChart(all)}<h3>One by one</h3>${listed}${rest}`;
+  return markup`${driftChart(all)}<h3>One by one</h3>${listed}${rest}`;
 }
 
-function quarantine({ rejected: { count, reasons, first } }: Survey): string {
-  if (count === 0) return "<p>Nothing was rejected.</p>";
-  const wrapped = (words: string) => `<td class="wrap">${escaped(words)}</td>`;
-  const grouped = reasons.map(([reason, times]) => `<tr>${number(whole(times))}${wrapped(reason)}</tr>`);
+function quarantine({ rejected: { count, reasons, first } }: Survey): Markup {
+  if (count === 0) return markup`<p>Nothing was rejected.</p>`;
+  const wrapped = (words: string) => markup`<td class="wrap">${words}</td>`;
+  const grouped = reasons.map(([reason, times]) => markup`<tr>${number(whole(times))}${wrapped(reason)}</tr>`);
   const lines = first.map(({ id, name, shard, reason }) => {
-    return `<tr>${number(id)}${number(shard)}<td>${escaped(name ?? "")}</td>${wrapped(reason)}</tr>`;
+    return markup`<tr>${number(id)}${number(shard)}<td>${name ?? ""}</td>${wrapped(reason)}</tr>`;
   });
-  const rest = count > first.length ? `<p class="soft">The first ${whole(first.length)} of ${whole(count)}.</p>` : "";
+  const rest = count > first.length ? markup`<p class="soft">The first ${whole(first.length)} of ${whole(count)}.</p>` : undefined;
   const listed = table(["id#", "shard#", "name", "reason"], lines, "Rejected entries");
-  return `<h3>Reasons</h3>${table(["rows#", "reason"], grouped, "Reasons")}<h3>One by one</h3>${listed}${rest}`;
+  return markup`<h3>Reasons</h3>${table(["rows#", "reason"], grouped, "Reasons")}<h3>One by one</h3>${listed}${rest}`;
 }
 
 /** A cell of a number, given as it is to be shown. */
-const number = (shown: string | number): string => `<td class="number">${shown}</td>`;
+const number = (shown: Markup | string | number): Markup => markup`<td class="number">${shown}</td>`;
 
 /** A table that scrolls, also by keyboard; a name that ends in # heads a column of numbers. */
-function table(names: string[], lines: string[], label: string): string {
+function table(names: readonly string[], lines: readonly Markup[], label: string): Markup {
   const heads = names.map((name) =>
-    name.endsWith("#") ? `<th scope="col" class="number">${name.slice(0, -1)}</th>` : `<th scope="col">${name}</th>`,
+    name.endsWith("#") ? markup`<th scope="col" class="number">${name.slice(0, -1)}</th>` : markup`<th scope="col">${name}</th>`,
   );
-  const content = `<thead><tr>${heads.join("")}</tr></thead><tbody>${lines.join("")}</tbody>`;
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>${content}</table></div>`;
+  const content = markup`<thead><tr>${heads}</tr></thead><tbody>${lines}</tbody>`;
+  return markup`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>${content}</table></div>`;
 }
 
 const whole = (value: number): string => (Number.isInteger(value) ? value.toLocaleString("en-US") : numberInWords(value));

@@ -13,35 +13,38 @@ import { damagedShards, surveyStore } from "../survey.ts";
 import { openViewer, type Viewer } from "../viewer.ts";
 import { type Condition, columnsToFilter, parseWhere, type Scalars } from "../where.ts";
 import { describeRow, picturesOf } from "./gallery.ts";
+import { addressed, guardHeaders } from "./guard.ts";
 import { pageOf } from "./page.ts";
-import { type Sections, sectionsOf } from "./sections.ts";
+import type { SurveyAnswer } from "./row.ts";
+import { sectionsOf } from "./sections.ts";
 
 const mostRows = 100; // of one answer
 
-/** Serves until the signal aborts. Only names of this machine are answered, so no other site's page can look in. */
+/** Serves until the signal aborts. What is answered, and to whom, says guard.ts: no other site's page can look in. */
 export async function serveReport(options: { store: Store; port: number; engine: EngineSettings; context: Context }): Promise<void> {
   const { store, port, engine, context } = options;
   const { report, signal } = context;
   const viewer = await openViewer(store, engine, context);
   const survey = startSurvey(store, context);
   const server = createServer((request, response) => {
-    answer(request, response).catch((error: Error) => {
-      if (!isFailure(error) && !signal.aborted) report({ type: "warning", stage: "serve", message: error.message });
+    const left = new AbortController(); // when the browser waits no longer, as after the next key in a filter
+    response.once("close", () => left.abort());
+    answer(request, response, AbortSignal.any([signal, left.signal])).catch((error: Error) => {
+      if (response.destroyed || signal.aborted) return;
+      if (!isFailure(error)) report({ type: "warning", stage: "serve", message: error.message });
       send(response, isFailure(error) ? 400 : 500, { error: error.message });
     });
   });
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { port: own } = server.address() as AddressInfo;
-    if (![`127.0.0.1:${own}`, `localhost:${own}`].includes(request.headers.host ?? ""))
-      return send(response, 403, { error: "only this machine may look" });
-    if (request.method !== "GET") return send(response, 405, { error: "only GET is answered" });
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://127.0.0.1");
+  async function answer(request: IncomingMessage, response: ServerResponse, waited: AbortSignal): Promise<void> {
+    const address = addressed(request);
+    if (!(address instanceof URL)) return send(response, address.status, { error: address.error });
+    const { pathname, searchParams } = address;
     if (pathname === "/")
       return send(response, 200, pageOf({ name: basename(resolve(store.folder)), manifest: store.manifest, version: version() }));
     if (pathname === "/survey") return send(response, 200, survey.state);
-    if (pathname === "/rows") return send(response, 200, await rowsFor(store, viewer, searchParams, survey.damaged(), signal));
-    return send(response, 404, { error: `there is nothing at ${pathname}` });
+    if (pathname === "/rows") return send(response, 200, await rowsFor(store, viewer, searchParams, survey.damaged(), waited));
+    return send(response, 404, { error: "there is nothing at this address" });
   }
 
   try {
@@ -68,7 +71,7 @@ export async function serveReport(options: { store: Store; port: number; engine:
 
 /** Reads the store in the background: how far it is, or what it found; and the damaged shards, once they are known. */
 function startSurvey(store: Store, { signal, report }: Context) {
-  const state: { done: number; of: number; sections?: Sections; error?: string } = { done: 0, of: 0 };
+  const state: SurveyAnswer = { done: 0, of: 0 };
   let damaged: ReadonlySet<number> = new Set();
   const onShard = (done: number, of: number) => {
     Object.assign(state, { done, of });
@@ -77,7 +80,8 @@ function startSurvey(store: Store, { signal, report }: Context) {
   const read = async () => {
     const survey = await surveyStore(store, { signal, onShard });
     damaged = damagedShards(survey);
-    state.sections = sectionsOf(store.manifest, await factsOf(store, survey), survey);
+    const sections = Object.entries(sectionsOf(store.manifest, await factsOf(store, survey), survey));
+    state.sections = Object.fromEntries(sections.map(([name, section]) => [name, String(section)]));
   };
   read().catch((error: Error) => void (state.error = error.message));
   return { state, damaged: () => damaged };
@@ -118,9 +122,9 @@ function wholeNumber(search: URLSearchParams, name: string, most: number): numbe
 function send(response: ServerResponse, status: number, content: string | object): void {
   const html = typeof content === "string";
   response.writeHead(status, {
-    "content-type": html ? "text/html; charset=utf-8" : "application/json",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
+    "content-type": html ? "text/html; charset=utf-8" : "application/json; charset=utf-8",
+    ...guardHeaders,
+    ...(status === 405 && { allow: "GET, HEAD" }),
   });
   response.end(html ? content : JSON.stringify(content));
 }
