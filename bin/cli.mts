@@ -161,7 +161,7 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
 /** The command line as it can be typed again. */
 const lineOf = (args: readonly string[]): string => ["pipeline", ...args.map(quoted)].join(" ");
 
-/** A word as a POSIX shell takes it back; where it holds what nobody sees, as octal bytes in $'...', which can be copied from a terminal. */
+/** A word as a POSIX shell takes it back; where it holds what nobody sees, its bytes in octal in $'...', to be copied from a terminal. */
 function quoted(word: string): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word;
   if (visible(word) === word) return `'${word.replaceAll("'", `'\\''`)}'`;

@@ -15,14 +15,12 @@ import { healthOf } from "../stages/inspect/health.ts";
 import { redoRow, whyRow } from "../stages/inspect/provenance.ts";
 import { writeReport } from "../stages/inspect/report/report.ts";
 import { serveReport } from "../stages/inspect/report/serve.ts";
-import { captionOf, idOf, selectRows, type StoreRow } from "../stages/inspect/rows.ts";
 import { describeRun } from "../stages/inspect/run.ts";
+import { showRows } from "../stages/inspect/show.ts";
 import { answerSql } from "../stages/inspect/sql.ts";
-import { channelTable, factsOf, outlierTable, rowLine } from "../stages/inspect/facts.ts";
+import { channelTable, factsOf, outlierTable } from "../stages/inspect/facts.ts";
 import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
-import { openViewer, sideBySide } from "../stages/inspect/viewer.ts";
-import { columnsToFilter, type Condition, parseWhere } from "../stages/inspect/where.ts";
-import { writeGrid } from "../stages/picture/write-grid.ts";
+import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
 import { openStore, type Store } from "../store/store.ts";
 
 /** What to show besides, or instead of, the facts. */
@@ -120,7 +118,9 @@ export async function inspect(options: Looks & { path: string; settings: Setting
     const values = Object.keys(hints).length > 0 ? hints : { all: "nothing unusual was seen" };
     report({ type: "result", stage: "health", values });
   }
-  if (looks.rows || looks.grid) await show(store, { ...looks, where, except: damagedShards(seen) }, settings, context);
+  if (looks.rows || looks.grid) {
+    await showRows({ store, ...looks, where, except: damagedShards(seen), engine: settings.engine, context });
+  }
   refuseDamage(path, seen);
 }
 
@@ -173,47 +173,6 @@ async function inspectRun(path: string, looks: Looks, { report }: Context): Prom
   if (asked) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
   if (Object.keys(run.facts).length > 0) report({ type: "result", stage: path, values: run.facts });
   if (run.problems.length > 0) throw new Failure(run.problems.join(" "));
-}
-
-const together = 256; // rows printed at once
-
-/** Prints rows as they come, and draws them. */
-async function show(
-  store: Store,
-  looks: Omit<Looks, "where"> & { where?: Condition; except: ReadonlySet<number> },
-  { engine }: Settings,
-  context: Context,
-): Promise<void> {
-  const { rows = 0, grid, limit = 64 } = looks;
-  const { report, signal } = context;
-  const { classes } = store.manifest;
-  const shown: StoreRow[] = []; // to be drawn
-  let lines: string[] = [];
-  let seen = 0;
-  const most = Math.max(rows, grid ? limit : 0);
-  for await (const { row } of selectRows(store, { where: looks.where, limit: most, except: looks.except, signal })) {
-    if (seen < rows) lines.push(rowLine(row, classes));
-    if (grid && seen < limit) shown.push(row);
-    seen++;
-    if (lines.length < together) continue;
-    report({ type: "note", stage: "rows", message: lines.join("\n") });
-    lines = [];
-  }
-  if (seen === 0) return report({ type: "note", stage: "rows", message: looks.where ? "no row fits --where" : "no row is there yet" });
-  if (rows > 0) report({ type: "note", stage: "rows", message: `${lines.join("\n")}\n` });
-  if (!grid) return;
-  const viewer = await openViewer(store, engine, context);
-  try {
-    const views = await viewer.view(shown);
-    const size = views[0]!.image.width;
-    const captions = shown.map((row) =>
-      store.manifest.kind === "triples" ? [`${idOf(row)}`, captionOf(row, classes)].filter(Boolean).join(" ") : captionOf(row, classes),
-    );
-    await writeGrid({ path: grid, images: views.map(sideBySide), columns: 8, captions, scale: size < 48 ? 2 : 1 });
-  } finally {
-    await viewer.close();
-  }
-  report({ type: "result", stage: "grid", values: { pictures: shown.length, path: grid } });
 }
 
 async function compare(store: Store, other: string, { report, signal }: Context): Promise<void> {

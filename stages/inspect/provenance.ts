@@ -2,10 +2,12 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import * as z from "zod";
 import { fromHalf, toHalf } from "../../schemas/numbers/half.ts";
 import type { Context } from "../../schemas/events.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import type { EngineSettings } from "../../schemas/settings.ts";
+import { type EngineSettings, simulateSettings } from "../../schemas/settings.ts";
+import { visible } from "../../schemas/visible.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
 import { type Denoiser, readDenoiser } from "../runs/model.ts";
@@ -18,6 +20,9 @@ import { largestDifference } from "./diff.ts";
 import { rowOfId } from "./rows.ts";
 import { type Facts, rowFacts } from "./facts.ts";
 import { startSampler } from "../workers/start-sampler.ts";
+
+const samplerPlan = simulateSettings.pick({ solver: true, steps: true, guidance: true });
+const sourceParts = z.array(z.object({ source: z.string(), entries: z.number() }));
 
 /**
  * What made a row: its image (looked up in the latent store `conditions`, or in one beside the triples), condition,
@@ -65,8 +70,9 @@ export async function redoRow(options: {
   const store = options.store as Store<TripleManifest>;
   const { manifest } = store;
   const { row, shard } = await rowOfId(store, id);
+  const { batch: recorded, plan } = recipeOf(store);
   const { description, weights } = await teacherOf(store, options.teacher);
-  const { device, batch: recorded, version: made } = manifest.engine as TripleManifest["engine"] & { batch?: number };
+  const { device, version: made } = manifest.engine;
   if (device !== engine.device || (made !== undefined && made !== version)) {
     const [then, now] = [`on ${device} with version ${made}`, `${engine.device} with version ${version}`];
     const message = `the store was made ${then}, and this is ${now}: small differences are no fault`;
@@ -75,7 +81,7 @@ export async function redoRow(options: {
 
   const length = row.latent.length;
   const { from, to } = idRange(manifest, shard);
-  const batch = Math.min(recorded ?? 1, manifest.rowsPerShard, manifest.entries);
+  const batch = Math.min(recorded, manifest.rowsPerShard, manifest.entries);
   const start = id - ((id - from) % batch);
   const count = Math.min(batch, to - start);
   const neighbours = new Map((await readShard(store, shard)).map((each) => [each.id, each]));
@@ -86,8 +92,6 @@ export async function redoRow(options: {
   const label = Int32Array.from(ids, (each) => neighbours.get(each)?.label ?? -1); // a rejected neighbour's is not stored
   const caption = ids.map((each) => neighbours.get(each)?.caption ?? null);
 
-  const { name: solver, steps } = manifest.solver;
-  const plan = { solver, steps, guidance: manifest.guidance } as SamplerPlan;
   const { spec } = description;
   const compute = await startSampler({ spec, weights, plan, batch, engine, remedy: "free some memory", signal: context.signal });
   try {
@@ -106,6 +110,19 @@ export async function redoRow(options: {
   } finally {
     await compute.close();
   }
+}
+
+/** How a store says that its rows were computed. Throws a Failure where nobody computes so. */
+function recipeOf({ folder, manifest }: Store<TripleManifest>): { batch: number; plan: SamplerPlan } {
+  const { batch = 1 } = manifest.engine;
+  const { name: solver, steps } = manifest.solver;
+  const plan = samplerPlan.safeParse({ solver, steps, guidance: manifest.guidance });
+  if (plan.success && typeof batch === "number" && Number.isSafeInteger(batch) && batch > 0) return { batch, plan: plan.data };
+  const [key, value] = plan.success ? ["engine.batch", batch] : ["solver", { ...manifest.solver, guidance: manifest.guidance }];
+  throw new Failure(
+    `Cannot redo a row of ${folder}: its store.json says ${key} ${visible(JSON.stringify(value), 100)}, which nothing computes by. ` +
+      "It was not written by onestep: look at other rows with --why.",
+  );
 }
 
 async function teacherOf(store: Store<TripleManifest>, named?: string): Promise<Denoiser> {
@@ -164,7 +181,7 @@ async function beside(folder: string, fits: (candidate: string) => Promise<boole
 }
 
 function sourceInWords({ source, imageSize }: LatentManifest): string {
-  const parts = (source.parts as { source: string; entries: number }[] | undefined) ?? [];
+  const { data: parts = [] } = sourceParts.safeParse(source.parts);
   const places = parts.map(({ source: place, entries }) => `${place} (${entries} entries)`).join(", ");
   return `${places || "unnamed archives"}, cropped to ${imageSize} px; listing ${source.fingerprint}`;
 }

@@ -80,7 +80,8 @@ async function describeModel(folder: string): Promise<Facts> {
   if (!model) return {};
   if (model.role === "perceptual") return { role: model.role, weights: model.hash };
   const { shape, network } = model.spec;
-  const words = `${network.kind}, width ${network.width}, depth ${network.depth}, latent ${shape.join(" x ")}, condition ${network.condition}`;
+  const { kind, width, depth, condition } = network;
+  const words = `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
   return { role: model.role, network: words, weights: model.hash };
 }
 

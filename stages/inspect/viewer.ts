@@ -1,5 +1,8 @@
 /** Rows of a store as pictures: the noise, and what the codec beside the store makes of the latent. */
+import * as z from "zod";
 import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { TripleManifest } from "../../schemas/manifest.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { readCodec } from "../runs/model.ts";
 import { createPictureDecoder } from "../sample/picture-decoder.ts";
@@ -24,8 +27,8 @@ export interface Viewer {
 /** Opens the codec of a store. A triple's latent is in the teacher's scale, which is undone first. */
 export async function openViewer(store: Store, engine: EngineSettings, context: Context): Promise<Viewer> {
   const { manifest, folder } = store;
+  const statistics = manifest.kind === "triples" ? statisticsOf(store as Store<TripleManifest>) : undefined;
   const decoder = await createPictureDecoder({ codec: await readCodec(folder), engine, context });
-  const statistics = manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
   return {
     view: async (rows) => {
       const latents = stacked(rows.map(({ latent }) => latent));
@@ -39,6 +42,18 @@ export async function openViewer(store: Store, engine: EngineSettings, context: 
     },
     close: decoder.close,
   };
+}
+
+/** What the teacher's scale is undone by, where its store says. Throws a Failure where that does not fit the latents. */
+function statisticsOf({ folder, manifest: { teacher, shape } }: Store<TripleManifest>): Statistics | undefined {
+  if (teacher.statistics === undefined) return undefined;
+  const figures = z.array(z.number()).length(shape[2]);
+  const { success } = z.looseObject({ mean: figures, std: figures }).safeParse(teacher.statistics);
+  if (success) return teacher.statistics as Statistics;
+  throw new Failure(
+    `Cannot draw rows of ${folder}: teacher.statistics in its store.json is not a mean and std for each of ${shape[2]} channels. ` +
+      "Look at its rows with --rows instead.",
+  );
 }
 
 /** The pictures of a row beside each other with a white line between, as one. */

@@ -65,7 +65,8 @@ export function lineChart(options: {
   const compared = lines.map((line) => {
     const at = n(place.y(line.y));
     const words = text(right - 4, place.y(line.y) - 5, `${line.name}: ${numberInWords(line.y)}`, { anchor: "end" });
-    return markup`<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" stroke="${ink}" stroke-width="1.5" stroke-dasharray="6 4"/>${words}`;
+    const dashed = markup`stroke="${ink}" stroke-width="1.5" stroke-dasharray="6 4"`;
+    return markup`<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${dashed}/>${words}`;
   });
   const ticks = across.ticks.map((tick) => {
     const mark = markup`<line x1="${n(place.x(tick))}" x2="${n(place.x(tick))}" y1="${floor}" y2="${floor + 5}" ${faint}/>`;

@@ -46,6 +46,8 @@ export function runPage(run: RunState): string {
   const image = markup`<img alt="Grid of samples at step ${picture?.step}" src="${url}">`;
   const grid = picture && markup`<section><h2>Samples at step ${picture.step}</h2>${image}</section>`;
   const again = refresh && ` This page loads itself anew every ${REFRESH} seconds.`;
+  const details = markup`<details><summary>settings.yaml</summary><pre>${settings}</pre></details>`;
+  const written = settings ? markup`<section><h2>Settings</h2>${details}</section>` : undefined;
   const style = packageText("stages/runs/page.css");
   const page = markup`<!doctype html>
 <html lang="en">
@@ -70,7 +72,7 @@ ${grid}
 <div class="charts">
 ${charts.map((chart) => markup`<figure>${chart}</figure>\n`)}
 </div></section>
-${settings ? markup`<section><h2>Settings</h2><details><summary>settings.yaml</summary><pre>${settings}</pre></details></section>` : undefined}
+${written}
 </main>
 </body>
 </html>

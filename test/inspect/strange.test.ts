@@ -64,6 +64,29 @@ test("a store that still grows, or holds no row yet, is no failure", async () =>
   assert.match(empty.notes, /no row is there yet/);
 });
 
+test("a description that fits no teacher is told by its key", async () => {
+  const forged = (change: object) => triples({ entries: 8, manifest: change as never });
+  const grid = join(freshFolder(), "grid.png");
+  for (const statistics of [{ mean: [1], std: [1] }, { mean: [1, 2, "x"], std: [1, 2, 3] }, "<b>", 7]) {
+    const store = await forged({ teacher: { hash: "t", statistics } });
+    await assert.rejects(
+      look(store.folder, { grid }),
+      /^Cannot draw rows of .*: teacher\.statistics in its store\.json is not a mean and std for each of 3/,
+    );
+    assert.match((await look(store.folder, { rows: 2 })).notes, /^triple 1 /m);
+  }
+  for (const [change, key] of [
+    [{ engine: { device: "cpu", version: "v", batch: "x" } }, 'engine\\.batch "x"'],
+    [{ engine: { device: "cpu", version: "v", batch: 0 } }, "engine\\.batch 0"],
+    [{ engine: { device: "cpu", version: "v", batch: 1.5 } }, "engine\\.batch 1\\.5"],
+    [{ solver: { name: "constructor", steps: 4 } }, 'solver {"name":"constructor"'],
+  ] as const) {
+    const { folder } = await forged(change);
+    await assert.rejects(look(folder, { redo: 1 }), new RegExp(`^Cannot redo a row of .*: its store\\.json says ${key}`));
+    await look(folder, { why: 1 });
+  }
+});
+
 test("rows are printed as they come, however many", async () => {
   const { notes, others } = await look((await triples({ entries: 600 })).folder, { rows: 555 });
   assert.equal(
@@ -71,6 +94,7 @@ test("rows are printed as they come, however many", async () => {
     range(0, 555),
   );
   assert.ok(others.length > 2);
+  await assert.rejects(look((await triples()).folder, { grid: "grid.png", limit: 1e9 }), /^Cannot draw 1000000000 rows on one sheet/);
 });
 
 test("the last whole line of the metrics is told, whatever follows it", async () => {

@@ -95,11 +95,11 @@ function channels({ latent, noise, rows }: Survey): Markup {
     return markup`<tr>${number(c)}${cells}</tr>`;
   });
   const checked = noise && noise.mismatched > 0 ? "" : "; what was looked at is what the seed gives";
-  const noises = noise
-    ? markup`<h3>Noise</h3><p class="soft">The curve is the unit normal${checked}.</p><div class="charts">${charts("noise", noise, true)}</div>`
-    : undefined;
+  const about = markup`<h3>Noise</h3><p class="soft">The curve is the unit normal${checked}.</p>`;
+  const noises = noise && markup`${about}<div class="charts">${charts("noise", noise, true)}</div>`;
   const latents = markup`<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>`;
-  return markup`${latents}${noises}<h3>In numbers</h3>${table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers")}`;
+  const numbers = table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers");
+  return markup`${latents}${noises}<h3>In numbers</h3>${numbers}`;
 }
 
 function shards(all: readonly ShardFacts[]): Markup {
