@@ -14,6 +14,7 @@ import type { CodecWorker } from "../stages/workers/codec.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
 import { createLatentStore } from "../store/latents.ts";
 import type { Summary } from "../store/summary.ts";
@@ -39,7 +40,12 @@ export async function ingest(options: {
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { images, out, work = {}, settings, context } = options;
+  const { out, work = {} } = options;
+  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair }, () => fill({ ...options, work }));
+}
+
+async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Promise<Summary | undefined> {
+  const { images, out, work, settings, context } = options;
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
   const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal });

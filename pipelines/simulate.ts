@@ -10,6 +10,7 @@ import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { fillTriples } from "../stages/simulate/fill-triples.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
@@ -35,7 +36,12 @@ export async function simulate(options: {
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { out, work = {}, settings, context } = options;
+  const { out, work = {} } = options;
+  return inFolder({ folder: out, kind: "triples", command: "simulate", shared: !work.repair }, () => fill({ ...options, work }));
+}
+
+async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {
+  const { out, work, settings, context } = options;
   const { report } = context;
   const teacher = await readDenoiser(options.teacher);
   const { role, spec, sampler } = teacher.description;

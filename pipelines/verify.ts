@@ -5,6 +5,7 @@
  */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { openStore } from "../store/store.ts";
 import { type Finding, mendStore, verifyStore } from "../store/verify.ts";
 
@@ -18,7 +19,10 @@ export async function verify(options: { path: string; repair?: boolean; context:
   const store = await openStore({ folder: path });
   const onShard = (done: number) => report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" });
   const onFinding = (finding: Finding) => report({ type: "warning", stage: "verify", message: findingInWords(finding) });
-  const findings = repair ? await mendStore(store, { signal, onShard, onFinding }) : await verifyStore(store, { signal, onShard });
+  const mend = (): Promise<Finding[]> => mendStore(store, { signal, onShard, onFinding });
+  const findings = repair
+    ? await inFolder({ folder: path, kind: "store", command: "repair" }, mend) // no maker may write meanwhile
+    : await verifyStore(store, { signal, onShard });
   if (!repair) for (const finding of findings) onFinding(finding);
   if (findings.length > 0) {
     const shards = findings.flatMap(({ shard }) => shard ?? []);

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
-import { settingsText } from "../../schemas/write-settings.ts";
+import { settingsText } from "./settings-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, writeCodec } from "./model.ts";
 import { writeAtomic } from "../../store/atomic.ts";

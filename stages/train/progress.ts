@@ -5,6 +5,8 @@ import { Failure } from "../../schemas/failure.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { differencesFrom } from "./identity.ts";
+import { productOf } from "./product.ts";
 import type { Trainer } from "./training.ts";
 import type { Training } from "./training.ts";
 
@@ -22,6 +24,23 @@ export interface Progress {
 
 /** The set of a checkpoint that holds the EMA of the least distance. */
 const BEST = "best";
+
+/** The failure of a training whose folder holds another run: what differs, and how to train further than it did. */
+async function otherRun({ out, identity, group, method }: Training<unknown>, found: unknown): Promise<Failure> {
+  const differences = await differencesFrom(out, found, { identity, group, method });
+  const [first, more] = [differences.slice(0, NAMED).join("; "), differences.length - NAMED];
+  const named = first && ` (${first}${more > 0 ? `; and ${more} more` : ""})`;
+  const further = FURTHER.includes(group) ? `to train it further add --set ${group}.from=${out} and another --out; or ` : "";
+  return new Failure(
+    `Cannot resume ${out}: its checkpoint was made with other settings or data${named}. ` +
+      `It stays as it is: ${further}repeat its settings, or choose another --out.`,
+  );
+}
+
+/** Differences that are named. */
+const NAMED = 6;
+/** Groups of settings in which an earlier run can be named to start from. */
+const FURTHER = ["train", "pretrain.teacher"];
 
 /**
  * Loads the newest checkpoint of the run folder into the trainer, if there is one. Throws a Failure where it is one of
@@ -45,15 +64,15 @@ export async function openProgress(options: {
     save: async (step) => {
       const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
-      await writeCheckpoint({ folder, step, sets, metadata: { identity, ...measured } });
+      await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured } });
     },
   };
-  if (!checkpoint) return progress;
-  if (checkpoint.metadata.identity !== identity) {
-    throw new Failure(
-      `Cannot resume ${folder}: its checkpoint was made with other data or settings. Choose another --out, or remove the folder.`,
-    );
+  if (!checkpoint) {
+    const made = await productOf(folder, training.method.makes);
+    if (!made) return progress;
+    throw new Failure(`Cannot resume ${folder}: it holds ${made} and no checkpoint to go on from. Choose another --out.`);
   }
+  if (checkpoint.metadata.identity !== identity.hash) throw await otherRun(training, checkpoint.metadata.identity);
   const { [BEST]: best, ...sets } = checkpoint.sets;
   await trainer.load(sets);
   const measured = checkpoint.metadata.measured as { identity: string; selection: Selection } | undefined;

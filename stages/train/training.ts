@@ -6,6 +6,7 @@ import type { EngineSettings, TrainingSettings } from "../../schemas/settings.ts
 import type { InputArray } from "../../engine/program.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Figures } from "../../schemas/figures.ts";
+import type { Identity } from "./identity.ts";
 import type { Measuring } from "./watch.ts";
 import type { Share } from "../workers/threads.ts";
 
@@ -41,13 +42,15 @@ export interface Training<Result> {
   settings: TrainingSettings;
   /** The group of `settings`, to name in remedies: "train", "pretrain.teacher" ... */
   group: string;
-  /** Hash of all that the run is a function of: a checkpoint of another one is refused. */
-  identity: string;
+  /** All that the run is a function of: a checkpoint of another one is refused. */
+  identity: Identity;
   engine: EngineSettings;
   /** Threads of the trainer's engine, asked before each step. */
   threads: Share;
   /** Batches from a step on, in order: a pure function of the step. */
   batches: (fromStep: number) => AsyncIterable<Batch>;
+  /** Writes what stands in the run folder beside the settings before the first step. Nothing is written there until this is called. */
+  begin?: () => Promise<void>;
   /** Draws what there is to see after `step` steps into RUN/pictures. */
   picture?: (step: number, trainer: Trainer) => Promise<void>;
   measuring?: (trainer: Trainer) => Measuring;

@@ -60,7 +60,7 @@ async function training(options: {
         name: "train",
         out: folder,
         method: counting,
-        identity: "x",
+        identity: { hash: "x", parts: {} },
         weights: {},
         group: "train",
         engine: {} as never,
@@ -84,7 +84,7 @@ async function training(options: {
       write: async (weights) => weights,
       close: async () => {},
     },
-    context,
+    { settings: {} as never, context },
     async () => trainer as Trainer,
   );
   const { sets } = (await readLatestCheckpoint({ folder }))!;

@@ -53,7 +53,6 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const job: Job<never> = { settings: own, optimiser, seed, subject };
 
   const codec = await readCodec(options.teacher);
-  await writeCodec(out, codec);
   const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
@@ -89,6 +88,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
+    begin: () => writeCodec(out, codec),
     batches: (fromStep) =>
       rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, signal: context.signal } }),
     ...(triples && { picture: besideTeacher({ triples, conditions, decoder, folder: out, context }) }),

@@ -26,7 +26,6 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const conditions = createConditions({ spec, tokenizer });
   const group = settings.pretrain.teacher;
   const start = group.from ? { teacher: await startFrom(group.from, spec, "pretrain.teacher.from") } : undefined;
-  await writeCodec(out, codec);
 
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const watch = createWatch({
@@ -40,6 +39,7 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
       ...{ subject: { spec, plan: settings.simulate }, conditions, scale: { statistics, sigmaData: diffusion.sigmaData } },
       ...{ start, data: start && hashWeights(start.teacher) },
     }),
+    begin: () => writeCodec(out, codec),
     picture: samples({ inputs: { noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
     ...(group.distanceEvery > 0 && {
       measuring: (trainer) =>
