@@ -15,6 +15,7 @@ import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
+import { openVigil } from "../stages/runs/vigil.ts";
 import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
 import { finishWork, planWork, type Work } from "../store/work.ts";
@@ -55,10 +56,13 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {
     report({ type: "warning", stage: "simulate", message: `${options.teacher} takes no conditions: simulate.guidance has no effect` });
   }
+  const vigil = openVigil({ stage: "simulate", context });
   const conditions = await openRowConditions({
     ...{ teacher: teacher.description, latents: options.conditions, seed: settings.seed },
-    onWait: (shard) =>
-      report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` }),
+    onWait: (shard) => {
+      vigil.onWait(options.conditions as string, shard);
+      report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` });
+    },
   });
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });
@@ -66,10 +70,10 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
-    ...{ store, shards, conditions, settings, context, threads: options.threads },
+    ...{ store, shards, conditions, settings, context: { ...context, signal: vigil.signal }, threads: options.threads },
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
     teacher: async () => teacher,
-  });
+  }).finally(vigil.close);
   const summary = await finishWork(store, { ...work, report, repaired, stage: "simulate" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;

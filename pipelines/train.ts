@@ -12,11 +12,13 @@ import type { Settings } from "../schemas/settings.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
 import { inFolder, markFolder, readMark } from "../stages/runs/folder.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
+import { ornaments } from "../stages/runs/ornament.ts";
 import { openRecord } from "../stages/runs/record.ts";
+import { openVigil } from "../stages/runs/vigil.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
 import { plannedPhases } from "../stages/train/phases.ts";
 import { prepareStudent, type StudentOptions } from "../stages/train/prepare/student.ts";
-import { keptWeights, openProgress } from "../stages/train/progress.ts";
+import { checkSettings, keptWeights, openProgress } from "../stages/train/progress.ts";
 import { kept, measured, type Parts, pictured, recorded, steps } from "../stages/train/steps.ts";
 import { startTrainer } from "../stages/train/trainer.ts";
 import type { Training } from "../stages/train/training.ts";
@@ -47,9 +49,11 @@ async function trainOnce(options: StudentOptions): Promise<Denoiser> {
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
 async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[] }): Promise<Denoiser> {
   const { context } = options;
-  if (!(await readMark(options.out))) await markFolder(options.out, { kind: "student" });
   let [{ teacher, store }, made] = [options, undefined as Denoiser | undefined];
-  for (const { kind, out, settings } of await plannedPhases({ ...options, given: store })) {
+  const phases = await plannedPhases({ ...options, given: store });
+  await checkSettings({ ...options, settings: phases.at(-1)!.settings });
+  if (!(await readMark(options.out))) await markFolder(options.out, { kind: "student" });
+  for (const { kind, out, settings } of phases) {
     context.report({ type: "note", stage: "train", message: `${kind === "train" ? "trains" : "simulates"} ${out}` });
     if (kind === "simulate") {
       await simulate({ teacher, out, settings, context });
@@ -90,15 +94,17 @@ export async function trained<Result>(
   }
 }
 
-async function trainOn(common: Omit<Parts, "record">): Promise<void> {
+async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {
   const { training, progress, context } = common;
   const { name, out: folder, method, job, batches } = training;
   const { steps: total, batch } = job.optimiser;
   const { from } = progress;
   const rules = [...descentRules(method.rare), ...(method.findings ?? [])];
-  const record = await openRecord({ folder, name, steps: total, batch, from, groups: method.figures, rules, context });
-  const parts = { ...common, record };
-  const rows = waiting(() => batches(from));
+  const adorn = ornaments(name, context);
+  const record = await openRecord({ folder, name, steps: total, batch, from, groups: method.figures, rules, adorn, context });
+  const parts = { ...common, record, adorn };
+  const rows = waiting(() => batches(from, vigil));
+  const vigil = openVigil({ stage: name, context, blockedSince: rows.since });
   try {
     if (from === 0) {
       await pictured(parts, 0);
@@ -114,5 +120,7 @@ async function trainOn(common: Omit<Parts, "record">): Promise<void> {
   } catch (error) {
     await record.end("stopped", (error as Error | undefined)?.message).catch(() => {}); // the first error is the one to report
     throw error;
+  } finally {
+    vigil.close();
   }
 }

@@ -36,6 +36,9 @@ export async function writeDescriptions(options: { folder: string; codec: Codec;
 async function areSound(folder: string, codec: Codec): Promise<boolean> {
   const problems = await examineDescriptions(folder);
   if (problems === undefined || problems.length > 0) return false;
-  const description = await readFile(join(folder, "codec.json"), "utf8").catch(() => "");
+  const description = await readFile(join(folder, "codec.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
   return description === `${JSON.stringify(codec.description, null, 2)}\n`;
 }

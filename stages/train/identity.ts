@@ -27,54 +27,83 @@ export function identityOf(options: { method: AnyMethod; job: Job<never>; settin
   return { hash: textHash(JSON.stringify(parts)), parts };
 }
 
+/** In what a run differs from another one. */
+export interface Differences {
+  /** Each as "train.steps: 20 instead of 40". */
+  named: string[];
+  isOtherNetwork: boolean;
+}
+
+interface Wanted {
+  group: string;
+  method: AnyMethod;
+}
+
 /**
- * In which settings and data the run of `hash` in a folder differs from one that is wanted, each as "train.steps: 20 instead
- * of 40": by its run.json, or where that does not tell of this very run, by its settings.yaml.
+ * In which settings and data the run of `hash` in a folder differs from one that is wanted: by its run.json, or where that
+ * does not tell of this very run, in settings alone by its settings.yaml.
  */
-export async function differencesFrom(
+export async function differencesFrom(folder: string, hash: unknown, wanted: Wanted & { identity: Identity }): Promise<Differences> {
+  const { identity, ...rest } = wanted;
+  const parts = JSON.parse(JSON.stringify(identity.parts)) as Parts;
+  const recorded = await recordedOf(folder, hash);
+  if (recorded) return differences(recorded, parts, rest);
+  const { subject: _subject, data: _data, ...settings } = parts;
+  const found = await partsOfFile(folder, rest);
+  return found ? differences(found, settings, rest) : { named: [], isOtherNetwork: false };
+}
+
+/** The same of settings alone, before the data is there. */
+export async function settingsDifferences(
   folder: string,
   hash: unknown,
-  wanted: { identity: Identity; group: string; method: AnyMethod },
-): Promise<string[]> {
-  const { identity, group, method } = wanted;
-  const own = group === "train" ? `${group}.${method.name}` : group;
+  { settings, ...wanted }: Wanted & { settings: Settings },
+): Promise<Differences> {
+  const recorded = await recordedOf(folder, hash);
+  const found = recorded ?? (await partsOfFile(folder, wanted));
+  if (!found) return { named: [], isOtherNetwork: false };
+  const { method, own, optimiser, order, seed } = found;
+  return differences({ method, own, optimiser, order, seed }, partsOfSettings(settings, wanted), wanted);
+}
+
+type Parts = Readonly<Record<string, unknown>>;
+
+/** What run.json says that the run of a hash is a function of. */
+async function recordedOf(folder: string, hash: unknown): Promise<Parts | undefined> {
   const recorded = (await readMark(folder))?.identity;
-  const isOfThis = recorded !== undefined && textHash(JSON.stringify(recorded)) === hash;
-  const found = isOfThis ? recorded : await partsOfSettings(folder, group, method);
-  if (found === undefined) return [];
-  const { method: name, optimiser, order, own: ownParts, seed, subject, data } = JSON.parse(JSON.stringify(identity.parts));
-  const expected = isOfThis
-    ? { method: name, optimiser, order, own: ownParts, seed, subject, data }
-    : { method: name, optimiser, order, own: ownParts, seed };
-  const isOtherMethod = (found as { method?: unknown }).method !== name;
+  return recorded !== undefined && textHash(JSON.stringify(recorded)) === hash ? (recorded as Parts) : undefined;
+}
+
+function differences(found: Parts, expected: Parts, { group, method }: Wanted): Differences {
+  const own = group === "train" ? `${group}.${method.name}` : group;
+  const isOtherMethod = found.method !== expected.method;
   const differing = differingKeys(found, expected).filter(({ key }) => !isOtherMethod || !/^own(\.|$)/.test(key)); // its own are others then
-  return differing.map(({ key, found, expected }) => {
+  const named = differing.map(({ key, found, expected }) => {
     const place = placeOf(key, { group, own });
     return place.isHash ? `${place.name} is another` : `${place.name}: ${inWords(found)} instead of ${inWords(expected)}`;
   });
+  return { named, isOtherNetwork: differing.some(({ key }) => key.startsWith("subject")) };
 }
 
-/** As far as settings.yaml tells them: the parts that are settings. Undefined where it cannot be understood. */
-async function partsOfSettings(folder: string, group: string, method: AnyMethod): Promise<object | undefined> {
+/** The parts that are settings, out of a folder's settings.yaml. Undefined where it cannot be understood. */
+async function partsOfFile(folder: string, wanted: Wanted): Promise<Parts | undefined> {
   const text = await readFile(join(folder, "settings.yaml"), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "";
     throw error;
   });
   try {
-    const settings = parse(text) as Settings;
-    const training = group.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], settings) as TrainingSettings;
-    return JSON.parse(
-      JSON.stringify({
-        method: group === "train" ? settings.train.method : method.name,
-        optimiser: optimiserOf(training),
-        order: picked(training, Object.keys(orderSettings.shape)),
-        own: ownSettings(method, training),
-        seed: settings.seed,
-      }),
-    ) as object;
+    return partsOfSettings(parse(text) as Settings, wanted);
   } catch {
-    return undefined; // the folder's own identity has said already that it is another
+    return undefined; // the checkpoint has said already that it is another run
   }
+}
+
+function partsOfSettings(settings: Settings, { group, method }: Wanted): Parts {
+  const training = group.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], settings) as TrainingSettings;
+  const order = picked(training, Object.keys(orderSettings.shape));
+  const name = group === "train" ? settings.train.method : method.name;
+  const parts = { method: name, own: ownSettings(method, training), optimiser: optimiserOf(training), order, seed: settings.seed };
+  return JSON.parse(JSON.stringify(parts)) as Parts;
 }
 
 const DATA: Record<string, string> = {

@@ -1,11 +1,13 @@
 /** How far a training is: the step, what was measured best, and the checkpoint that a stopped one goes on from. */
 import type { Weights } from "../../engine/weights.ts";
 import type { Context } from "../../schemas/events.ts";
+import type { AnyMethod } from "../../methods/registry.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { Settings } from "../../schemas/settings.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-import { differencesFrom } from "./identity.ts";
+import { type Differences, differencesFrom, settingsDifferences } from "./identity.ts";
 import { productOf } from "./product.ts";
 import type { Trainer } from "./training.ts";
 import type { Training } from "./training.ts";
@@ -25,15 +27,26 @@ export interface Progress {
 /** The set of a checkpoint that holds the EMA of the least distance. */
 const BEST = "best";
 
+/**
+ * Throws a Failure where a run folder holds a checkpoint of other settings, as far as they are known before the data is: a run
+ * in phases would otherwise make the first of them for nothing.
+ */
+export async function checkSettings(options: { out: string; method: AnyMethod; settings: Settings }): Promise<void> {
+  const { out, method, settings } = options;
+  const checkpoint = await readLatestCheckpoint({ folder: out });
+  if (!checkpoint) return;
+  const differences = await settingsDifferences(out, checkpoint.metadata.identity, { method, settings, group: "train" });
+  if (differences.named.length > 0) throw otherRun(out, "train", differences);
+}
+
 /** The failure of a training whose folder holds another run: what differs, and how to train further than it did. */
-async function otherRun({ out, identity, group, method }: Training<unknown>, found: unknown): Promise<Failure> {
-  const differences = await differencesFrom(out, found, { identity, group, method });
-  const [first, more] = [differences.slice(0, NAMED).join("; "), differences.length - NAMED];
-  const named = first && ` (${first}${more > 0 ? `; and ${more} more` : ""})`;
-  const further = FURTHER.includes(group) ? `to train it further add --set ${group}.from=${out} and another --out; or ` : "";
+function otherRun(out: string, group: string, { named, isOtherNetwork }: Differences): Failure {
+  const [first, more] = [named.slice(0, NAMED).join("; "), named.length - NAMED];
+  const which = first && ` (${first}${more > 0 ? `; and ${more} more` : ""})`;
+  const isFurther = FURTHER.includes(group) && !isOtherNetwork;
+  const remedy = isFurther ? `train it further by --set ${group}.from=${out} with another --out` : "name another --out";
   return new Failure(
-    `Cannot resume ${out}: its checkpoint was made with other settings or data${named}. ` +
-      `It stays as it is: ${further}repeat its settings, or choose another --out.`,
+    `Cannot resume ${out}: its checkpoint was made with other settings or data${which}. Repeat its settings, or ${remedy}.`,
   );
 }
 
@@ -53,7 +66,7 @@ export async function openProgress(options: {
   context: Context;
 }): Promise<Progress> {
   const { training, trainer, measuring, context } = options;
-  const { name, out: folder, identity } = training;
+  const { name, out: folder, identity, group } = training;
   const { steps } = training.job.optimiser;
   const report = (type: "warning" | "note", message: string): void => context.report({ type, stage: name, message });
   const checkpoint = await readLatestCheckpoint({ folder, warn: (message) => report("warning", message) });
@@ -72,7 +85,9 @@ export async function openProgress(options: {
     if (!made) return progress;
     throw new Failure(`Cannot resume ${folder}: it holds ${made} and no checkpoint to go on from. Choose another --out.`);
   }
-  if (checkpoint.metadata.identity !== identity.hash) throw await otherRun(training, checkpoint.metadata.identity);
+  if (checkpoint.metadata.identity !== identity.hash) {
+    throw otherRun(folder, group, await differencesFrom(folder, checkpoint.metadata.identity, training));
+  }
   const { [BEST]: best, ...sets } = checkpoint.sets;
   await trainer.load(sets);
   const measured = checkpoint.metadata.measured as { identity: string; selection: Selection } | undefined;

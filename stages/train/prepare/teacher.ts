@@ -5,7 +5,7 @@ import type { DenoiserSpec } from "../../../models/denoiser.ts";
 import { learnConditions } from "../../../models/encoders/own.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { createWatch, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
+import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { samples } from "../pictures.ts";
 import type { Training } from "../training.ts";
@@ -41,15 +41,16 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
     }),
     begin: () => writeCodec(out, codec),
     picture: samples({ inputs: { noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
-    ...(group.distanceEvery > 0 && {
-      measuring: (trainer) =>
-        measuringOf({
-          settings: group,
-          watch,
-          sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
-          reference: summary.contents,
-        }),
-    }),
+    ...(group.distanceEvery > 0 &&
+      isComparable(store, context) && {
+        measuring: (trainer) =>
+          measuringOf({
+            settings: group,
+            watch,
+            sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
+            reference: summary.contents,
+          }),
+      }),
     write: (weights) =>
       writeModel(out, {
         description: {
