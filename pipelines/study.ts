@@ -8,6 +8,7 @@ import { obeyed } from "../data/scenes/read.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { Failure, isFailure } from "../schemas/failure.ts";
 import { inFolder, markFolder } from "../stages/runs/folder.ts";
+import { ornaments } from "../stages/runs/ornament.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { durationInWords, numberInWords } from "../schemas/words.ts";
@@ -63,6 +64,7 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
   const { steps, batch, learningRate } = settings.train;
   const facts = { training: `${steps} steps of ${batch}, learning rate ${learningRate}`, store, teacher };
   const say = (message: string): void => context.report({ type: "note", stage: "study", message });
+  const adorn = ornaments("study", context);
   const failed: string[] = [];
   let evaluation: Evaluation | undefined;
 
@@ -120,7 +122,7 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
           `${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs ` +
             `done${await timesLeft(results)}`,
         );
-        await writeReport({ folder: out, facts, command: options.command, ...found });
+        await adorn("the report so far", () => writeReport({ folder: out, facts, command: options.command, ...found }));
       } catch (error) {
         context.signal.throwIfAborted();
         if (!isFailure(error) || error.exitCode === 2 || lastOf(job, await readResults(out))) throw error;

@@ -35,9 +35,6 @@ const OWNER = ".onestep.lock";
 const makerFile = (token: string): string => `.onestep-maker-${token}.lock`;
 const isMakerFile = (name: string): boolean => /^\.onestep-maker-[0-9a-f]+\.lock$/.test(name);
 
-/** Whether a name in a folder is that of a lock. */
-export const isLock = (name: string): boolean => name.startsWith(OWNER) || isMakerFile(name);
-
 const held = new Set<string>(); // paths of this process's lock files
 let cleans = false; // whether they go when the process ends
 
@@ -107,7 +104,7 @@ export async function holdFolder(options: {
  * import { holdFolder, makersOf } from "onestep/store/lock";
  * await mkdir(folder, { recursive: true });
  * const release = await holdFolder({ folder, command: "simulate", shared: true });
- * assert.equal((await makersOf(folder)).map(({ holder, alive }) => [holder.command, alive]), [["simulate", true]]);
+ * assert.deepEqual((await makersOf(folder)).map(({ holder, alive }) => [holder.command, alive]), [["simulate", true]]);
  * await release();
  */
 export async function makersOf(folder: string): Promise<{ holder: Holder; alive: boolean | undefined }[]> {
@@ -172,11 +169,10 @@ async function tryToHold(path: string, command: string, beat: number): Promise<(
   const { pid } = process;
   const started = startOf(pid);
   const holder: Holder = { command, host: hostname(), pid, since: new Date().toISOString(), world: world(), token: newToken() };
-  const timer = setInterval(() => void file.write("{", 0).catch(() => {}), beat); // a sign of life that is lost costs nothing
+  const timer = setInterval(() => void showLife(path).catch(() => {}), beat); // a sign that is lost costs nothing
   timer.unref();
   const release = async (): Promise<void> => {
     clearInterval(timer);
-    await file.close();
     await rm(path, { force: true });
     held.delete(path);
   };
@@ -185,8 +181,20 @@ async function tryToHold(path: string, command: string, beat: number): Promise<(
   } catch (error) {
     await release();
     throw error;
+  } finally {
+    await file.close(); // a file left open would keep its file system from being unmounted
   }
   return release;
+}
+
+/** Writes the first byte of a lock file again. */
+async function showLife(path: string): Promise<void> {
+  const file = await open(path, "r+");
+  try {
+    await file.write("{", 0);
+  } finally {
+    await file.close();
+  }
 }
 
 /** The holder of a lock file, if it lives, and as far as the file can be read; "gone" without one. */

@@ -5,8 +5,8 @@
 import { mkdir, readdir, readFile, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
-import { isTemporary, namesIn, writeAtomic } from "../../store/atomic.ts";
-import { holdFolder, isLock } from "../../store/lock.ts";
+import { namesIn, writeAtomic } from "../../store/atomic.ts";
+import { holdFolder } from "../../store/lock.ts";
 
 /** What a command makes of a folder; "store" is one of either kind. */
 export type FolderKind = keyof typeof titles;
@@ -128,11 +128,11 @@ async function kindsIn(folder: string, found?: readonly string[]): Promise<Folde
 const named = <K extends FolderKind>(word: unknown, among: readonly K[]): K | undefined => among.find((kind) => kind === word);
 
 /**
- * What does not count as content: hidden files, what systems leave, locks, and the notes and logs that people put beside a
+ * What does not count as content: hidden files (locks and temporary ones among them), what systems leave, and the notes and logs that people put beside a
  * result, often before it is made. None of them has a name that a command writes.
  */
 function isPassedOver(name: string): boolean {
-  if (name.startsWith(".") || isTemporary(name) || isLock(name)) return true;
+  if (name.startsWith(".")) return true;
   if (name === "study.md") return false;
   return /^(thumbs\.db|desktop\.ini|lost\+found|readme|notes?|@eaDir)$|\.(md|txt|log|out|err|sh|slurm|sbatch)$/i.test(name);
 }

@@ -17,7 +17,7 @@ export interface Vigil {
 }
 
 /** Milliseconds between two looks, of a wait before it is first told, and that a dead maker may take to be started again. */
-export const PACE = { look: 1000, told: 10_000, grace: 20_000 };
+const PACE = { look: 1000, told: 10_000, grace: 20_000 };
 
 /**
  * Watches over the waits of a stage. A wait that lasts is told, again whenever it has become three times as long; it ends

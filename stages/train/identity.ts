@@ -77,7 +77,8 @@ async function recordedOf(folder: string, hash: unknown): Promise<Parts | undefi
 function differences(found: Parts, expected: Parts, { group, method }: Wanted): Differences {
   const own = group === "train" ? `${group}.${method.name}` : group;
   const isOtherMethod = found.method !== expected.method;
-  const differing = differingKeys(found, expected).filter(({ key }) => !isOtherMethod || !/^own(\.|$)/.test(key)); // its own are others then
+  const isOwn = (key: string): boolean => key === "own" || key.startsWith("own."); // of another method they are others anyhow
+  const differing = differingKeys(found, expected).filter(({ key }) => !isOtherMethod || !isOwn(key));
   const named = differing.map(({ key, found, expected }) => {
     const place = placeOf(key, { group, own });
     return place.isHash ? `${place.name} is another` : `${place.name}: ${inWords(found)} instead of ${inWords(expected)}`;

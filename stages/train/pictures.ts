@@ -82,7 +82,10 @@ export function samples(options: { inputs: SamplerInputs; decoder: PictureDecode
 /** Pairs a row of a grid. */
 const PAIRS = 8;
 
-/** Each image of the first batch above its way through the autoencoder. `images` is undefined until there is a batch of `length` values each. */
+/**
+ * Each image of the first batch above its way through the autoencoder. `images` is undefined until there is a batch; each has
+ * `length` values.
+ */
 export function roundTrips(options: {
   images: () => Float32Array | undefined;
   length: number;

@@ -68,9 +68,9 @@ export function createWatch(options: {
     const rows = await options.reference();
     if (rows.length < COMPARABLE) {
       await worker.close();
+      const found = rows.length === 0 ? "no sound row" : "one sound row alone";
       throw new Failure(
-        `Cannot measure the online distance: the store to compare with has ${rows.length === 0 ? "no sound row" : "one sound row alone"}. ` +
-          "See its quarantine, or set distanceEvery to 0.",
+        `Cannot measure the online distance: the store to compare with has ${found}. See its quarantine, or set distanceEvery to 0.`,
       );
     }
     for (let from = 0; from < rows.length; from += CHUNK)

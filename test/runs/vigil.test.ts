@@ -76,7 +76,8 @@ test("a maker that was killed ends the wait, with its name; one started anew in 
   await once(child, "exit");
   const { ended } = waitFor(store, 2);
   const message = new RegExp(
-    `waits for shard 2 of .* since .* UTC, and simulate \\(process ${child.pid} on .*\\), which made it, has ended without finishing. Start simulate again`,
+    `waits for shard 2 of .* since .* UTC, and simulate \\(process ${child.pid} on .*\\), which made it, has ended without finishing. ` +
+      "Start simulate again",
   );
   await assert.rejects(ended, message);
 
