@@ -30,7 +30,7 @@ export async function exportStore(options: { path: string; format: string; out: 
   const { rows, contents } = summary;
   const onShard = (done: number) => report({ type: "progress", stage: "export", done, total: store.shards, unit: "shards" });
   const common = { store, out, signal, onShard };
-  const files = await inFolder({ folder: out, kind: "export", command: "export" }, async () => {
+  const files = await inFolder({ folder: out, kind: "export", command: "export", context }, async () => {
     await claimFolder(out, { format, contents, rows, manifest: store.manifest });
     return shardFormat ? writeShardFiles({ ...common, format: shardFormat }) : writeNpyFiles({ ...common, rows });
   });

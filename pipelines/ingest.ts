@@ -40,8 +40,8 @@ export async function ingest(options: {
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { out, work = {} } = options;
-  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair }, () => fill({ ...options, work }));
+  const { out, work = {}, context } = options;
+  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair, context }, () => fill({ ...options, work }));
 }
 
 async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Promise<Summary | undefined> {

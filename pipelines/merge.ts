@@ -14,7 +14,8 @@ import { sealStore, type Summary } from "../store/summary.ts";
  * Failure when the stores do not belong together or have different shards of one number.
  */
 export async function merge(options: { stores: string[]; out: string; context: Context }): Promise<Summary | undefined> {
-  return inFolder({ folder: options.out, kind: "store", command: "merge", shared: true }, () => fill(options));
+  const { out: folder, context } = options;
+  return inFolder({ folder, kind: "store", command: "merge", shared: true, context }, () => fill(options));
 }
 
 async function fill({ stores, out, context }: Parameters<typeof merge>[0]): Promise<Summary | undefined> {

@@ -20,7 +20,7 @@ const prepare = { teacher: prepareTeacher, autoencoder: prepareAutoencoder, perc
  */
 export async function pretrain(options: { what: What; data: string; out: string; settings: Settings; context: Context }): Promise<void> {
   const { what, out, settings, context } = options;
-  await inFolder({ folder: out, kind: what, command: "pretrain" }, async () => {
+  await inFolder({ folder: out, kind: what, command: "pretrain", context }, async () => {
     await trained(await prepare[what](await openPretraining(options)), { settings, context });
   });
   context.report({ type: "result", stage: `pretrain ${what}`, values: { out } });

@@ -63,7 +63,7 @@ export async function reprocess(options: Request): Promise<Summary | undefined> 
     kind === "triples"
       ? reprocessTriples(store as Store<TripleManifest>, options)
       : reprocessLatents(store as Store<LatentManifest>, options);
-  return options.dryRun ? work() : inFolder({ folder: to, kind, command: "reprocess", shared: true }, work);
+  return options.dryRun ? work() : inFolder({ folder: to, kind, command: "reprocess", shared: true, context: options.context }, work);
 }
 
 async function reprocessTriples(from: Store<TripleManifest>, options: Request): Promise<Summary | undefined> {

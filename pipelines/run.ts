@@ -46,7 +46,7 @@ export async function run(options: {
   const isDemo = options.images.length === 0;
   if (!isDemo && !options.out) throw badUsage("Cannot run without a place for the results: add --out RUN");
   const out = options.out ?? "data/runs/demo";
-  await inFolder({ folder: out, kind: "job", command: "run", parts: PARTS }, () => runIn(out, options));
+  await inFolder({ folder: out, kind: "job", command: "run", parts: PARTS, context: options.context }, () => runIn(out, options));
 }
 
 /** Folders of a run's parts. */

@@ -37,8 +37,8 @@ export async function simulate(options: {
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { out, work = {} } = options;
-  return inFolder({ folder: out, kind: "triples", command: "simulate", shared: !work.repair }, () => fill({ ...options, work }));
+  const { out, work = {}, context } = options;
+  return inFolder({ folder: out, kind: "triples", command: "simulate", shared: !work.repair, context }, () => fill({ ...options, work }));
 }
 
 async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {

@@ -49,7 +49,8 @@ export async function study(options: {
   /** The studies there are, where not the built-in ones. */
   studies?: readonly Study[];
 }): Promise<Result[]> {
-  return inFolder({ folder: options.out, kind: "study", command: "study" }, () => studyIn(options));
+  const { out: folder, context } = options;
+  return inFolder({ folder, kind: "study", command: "study", context }, () => studyIn(options));
 }
 
 async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> {

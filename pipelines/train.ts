@@ -34,7 +34,7 @@ export async function train(options: Omit<StudentOptions, "method">): Promise<De
   const { out, settings, context } = options;
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
-  return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name) }, async () => {
+  return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name), context }, async () => {
     const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
     context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures` } });
     return student;

@@ -21,7 +21,7 @@ export async function verify(options: { path: string; repair?: boolean; context:
   const onFinding = (finding: Finding) => report({ type: "warning", stage: "verify", message: findingInWords(finding) });
   const mend = (): Promise<Finding[]> => mendStore(store, { signal, onShard, onFinding });
   const findings = repair
-    ? await inFolder({ folder: path, kind: "store", command: "repair" }, mend) // no maker may write meanwhile
+    ? await inFolder({ folder: path, kind: "store", command: "repair", context }, mend) // no maker may write meanwhile
     : await verifyStore(store, { signal, onShard });
   if (!repair) for (const finding of findings) onFinding(finding);
   if (findings.length > 0) {

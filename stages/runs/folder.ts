@@ -4,8 +4,10 @@
  */
 import { mkdir, readdir, readFile, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { namesIn, writeAtomic } from "../../store/atomic.ts";
+import type { Holder } from "../../store/holder.ts";
 import { holdFolder } from "../../store/lock.ts";
 
 /** What a command makes of a folder; "store" is one of either kind. */
@@ -58,14 +60,20 @@ export async function inFolder<T>(
     shared?: boolean;
     /** Folders that the command makes in it. */
     parts?: readonly string[];
+    context: Context;
   },
   work: () => Promise<T>,
 ): Promise<T> {
-  const { folder, command, shared } = options;
+  const { folder, command, shared, context } = options;
+  const onWatch = (holder: Holder | undefined, seconds: number): void => {
+    const who = holder ? `${holder.command} (process ${holder.pid} on ${holder.host})` : "another process";
+    const message = `${who} may be at work in ${folder}: looks for up to ${seconds} s whether it shows that it lives`;
+    context.report({ type: "note", stage: command, message });
+  };
   await checkFolder(options);
   const made = await mkdir(folder, { recursive: true });
   try {
-    const release = await holdFolder({ folder, command, shared });
+    const release = await holdFolder({ folder, command, shared, signal: context.signal, onWatch });
     try {
       await checkFolder(options); // another may have written to it since
       return await work();
@@ -128,8 +136,8 @@ async function kindsIn(folder: string, found?: readonly string[]): Promise<Folde
 const named = <K extends FolderKind>(word: unknown, among: readonly K[]): K | undefined => among.find((kind) => kind === word);
 
 /**
- * What does not count as content: hidden files (locks and temporary ones among them), what systems leave, and the notes and logs that people put beside a
- * result, often before it is made. None of them has a name that a command writes.
+ * What does not count as content: hidden files (locks and temporary ones among them), what systems leave, and the notes and
+ * logs that people put beside a result, often before it is made. None of them has a name that a command writes.
  */
 function isPassedOver(name: string): boolean {
   if (name.startsWith(".")) return true;

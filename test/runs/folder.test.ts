@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type FolderKind, inFolder, markFolder, readMark } from "../../stages/runs/folder.ts";
 import { assert, suite } from "../harness.ts";
+import { recordingContext } from "../train/fixture.ts";
 
 const test = suite("folders");
 const top = mkdtempSync(join(tmpdir(), "onestep-folders-"));
 test.after(() => rmSync(top, { recursive: true, force: true }));
 let count = 0;
+const { context } = recordingContext();
 
 /** A folder of these files, each with its text. */
 function folderOf(files: Record<string, string>): string {
@@ -32,7 +34,7 @@ function contentsOf(folder: string): Record<string, string> {
 /** Whether a command of this kind is let into a folder, and if not why. */
 async function entry(folder: string, kind: FolderKind, parts?: string[]): Promise<string> {
   const before = existsSync(folder) && statSync(folder).isDirectory() ? contentsOf(folder) : undefined;
-  const said = await inFolder({ folder, kind, command: "train", ...(parts && { parts }) }, async () => "in").catch(
+  const said = await inFolder({ folder, kind, command: "train", context, ...(parts && { parts }) }, async () => "in").catch(
     (error: Error) => error.message,
   );
   if (before) assert.equal(contentsOf(folder), before, `${kind}: nothing is changed, whether let in or not`);
@@ -119,7 +121,7 @@ test("an unfinished run is known by its parts", async () => {
 
 test("what is written stays, and a failure gives the folder back", async () => {
   const folder = join(top, "written");
-  const failing = inFolder({ folder, kind: "student", command: "train" }, async () => {
+  const failing = inFolder({ folder, kind: "student", command: "train", context }, async () => {
     await markFolder(folder, { kind: "student", identity: { seed: 1 } });
     throw new Error("disk");
   });
@@ -134,12 +136,13 @@ test("what is written stays, and a failure gives the folder back", async () => {
 
 test("a folder is held while the work goes on", async () => {
   const folder = join(top, "held");
-  await inFolder({ folder, kind: "job", command: "run" }, async () => {
+  await inFolder({ folder, kind: "job", command: "run", context }, async () => {
     await assert.rejects(
-      inFolder({ folder, kind: "job", command: "run" }, async () => {}),
+      inFolder({ folder, kind: "job", command: "run", context }, async () => {}),
       /^Cannot run in .*held: run is at work there \(process \d+/,
     );
-    await inFolder({ folder: join(folder, "student"), kind: "student", command: "train" }, async () => {}); // its parts are their own
+    // Its parts are their own.
+    await inFolder({ folder: join(folder, "student"), kind: "student", command: "train", context }, async () => {});
   });
 });
 

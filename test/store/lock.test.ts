@@ -1,9 +1,9 @@
 /** One owner at a time, with processes that are really there, really killed, and really come at once. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { holdFolder, makersOf } from "../../store/lock.ts";
 import { assert, suite } from "../harness.ts";
@@ -161,6 +161,38 @@ test("a living holder shows that it lives, so that others who cannot see it beli
   writeFileSync(path, JSON.stringify({ ...left, world: "x".repeat(left.world.length) })); // as another host sees it
   await assert.rejects(holdFolder({ folder, command: "train", beat: 200 }), `process ${first.pid}`);
   await first.end();
+});
+
+test("a copy of a held folder is not held, and a moved one is", async () => {
+  const folder = fresh();
+  const [first, maker] = [await holder(folder, "train", "alone"), fresh()];
+  await holder(maker, "simulate", "shared");
+  for (const original of [folder, maker]) {
+    const copy = join(top, `copy-of-${basename(original)}`);
+    cpSync(original, copy, { recursive: true });
+    await (await holdFolder({ folder: copy, command: "train" }))();
+    assert.equal(locksIn(copy), []);
+  }
+  const [moved, link] = [join(top, "moved"), join(top, "link")];
+  symlinkSync(folder, link);
+  await assert.rejects(holdFolder({ folder: link, command: "train" }), `process ${first.pid}`);
+  renameSync(folder, moved);
+  await assert.rejects(holdFolder({ folder: moved, command: "train" }), `process ${first.pid}`);
+});
+
+test("an interrupted watch ends, and leaves nothing", async () => {
+  const folder = fresh();
+  writeFileSync(join(folder, OWNER), JSON.stringify(elsewhere));
+  const controller = new AbortController();
+  let watched = "";
+  const onWatch = ({ host } = elsewhere): void => {
+    watched = host;
+    setTimeout(() => controller.abort(), 50);
+  };
+  for (const shared of [false, true])
+    await assert.rejects(holdFolder({ folder, command: "train", shared, signal: controller.signal, onWatch }), /abort/);
+  assert.is(watched, "gpu7");
+  assert.equal(locksIn(folder), [OWNER]);
 });
 
 test("a lock torn by a kill is taken over", async () => {
