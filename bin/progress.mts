@@ -8,19 +8,21 @@ type ProgressEvent = Extract<PipelineEvent, { type: "progress" }>;
 export interface Stage {
   latest: ProgressEvent;
   since: number; // ms, when its first event was seen
-  marks: { at: number; done: number }[]; // the last half minute, oldest first; the rate is taken over it
+  marks: { at: number; done: number }[]; // of late, oldest first; the rate is taken over them
   values: Record<string, number>; // the latest of each: not every event has all
 }
 
-const window = 30_000; // ms
-const spacing = 250; // ms between two marks
+const least = 30_000; // ms of marks; half of the time passed where that is more, so that a wait for data does not make the time left jump
+const most = 120; // marks
 /** The values that a status line has room for. The run page and `--json` have them all. */
 const headline = ["loss", "distance", "rejected", "failed"];
 
 /** A stage with one more event seen at time `now` in ms. Work done before the first event (a resume) earns no rate. */
 export function withEvent(stage: Stage | undefined, event: ProgressEvent, now: number): Stage {
   const going = stage !== undefined && event.done >= stage.latest.done ? stage : undefined; // a stage that begins anew knows nothing
-  const marks = going?.marks.filter(({ at }) => at >= now - window) ?? [];
+  const window = Math.max(least, going ? (now - going.since) / 2 : 0);
+  const spacing = window / most;
+  const marks = going?.marks.filter(({ at }, i, { length }) => at >= now - window || i === length - 1) ?? [];
   if (marks.length < 2 || now - marks[marks.length - 2]!.at >= spacing) marks.push({ at: now, done: event.done });
   else marks[marks.length - 1] = { at: now, done: event.done };
   return { latest: event, since: going?.since ?? now, marks, values: { ...going?.values, ...event.values } };

@@ -8,6 +8,7 @@ import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { exportFormats, shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { openStore } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
 
@@ -27,9 +28,11 @@ export async function exportStore(options: { path: string; format: string; out: 
   const summary = await readSummary(store);
   if (!summary) throw new Failure(`Cannot export ${path}: it is not finished. Repeat the command that made it, then export.`);
   const { rows, contents } = summary;
-  await claimFolder(out, { format, contents, rows, manifest: store.manifest });
   const onShard = (done: number) => report({ type: "progress", stage: "export", done, total: store.shards, unit: "shards" });
   const common = { store, out, signal, onShard };
-  const files = shardFormat ? await writeShardFiles({ ...common, format: shardFormat }) : await writeNpyFiles({ ...common, rows });
+  const files = await inFolder({ folder: out, kind: "export", command: "export", context }, async () => {
+    await claimFolder(out, { format, contents, rows, manifest: store.manifest });
+    return shardFormat ? writeShardFiles({ ...common, format: shardFormat }) : writeNpyFiles({ ...common, rows });
+  });
   report({ type: "result", stage: "export", values: { out, format, rows, "files written": files } });
 }

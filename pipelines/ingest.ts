@@ -17,6 +17,7 @@ import type { CodecWorker } from "../stages/workers/codec.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
 import { namesIn } from "../store/atomic.ts";
 import { createLatentStore } from "../store/latents.ts";
@@ -45,7 +46,12 @@ export async function ingest(options: {
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { images, out, work = {}, results, settings, context } = options;
+  const { out, work = {}, context } = options;
+  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair, context }, () => fill({ ...options, work }));
+}
+
+async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Promise<Summary | undefined> {
+  const { images, out, work, results, settings, context } = options;
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
   const except = [out, ...(results === undefined ? [] : [results])];

@@ -4,6 +4,7 @@
  * stores made apart | checked shards | one store
  */
 import type { Context } from "../schemas/events.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { mergeStores } from "../store/merge.ts";
 import { countMissing } from "../store/present.ts";
 import { sealStore, type Summary } from "../store/summary.ts";
@@ -13,7 +14,11 @@ import { sealStore, type Summary } from "../store/summary.ts";
  * Failure when the stores do not belong together or have different shards of one number.
  */
 export async function merge(options: { stores: string[]; out: string; context: Context }): Promise<Summary | undefined> {
-  const { stores, out, context } = options;
+  const { out: folder, context } = options;
+  return inFolder({ folder, kind: "store", command: "merge", shared: true, context }, () => fill(options));
+}
+
+async function fill({ stores, out, context }: Parameters<typeof merge>[0]): Promise<Summary | undefined> {
   const { signal, report } = context;
   const onShard = (done: number, total: number) => report({ type: "progress", stage: "merge", done, total, unit: "shards" });
   const { store, copied, shared } = await mergeStores({ from: stores, to: out, signal, onShard });

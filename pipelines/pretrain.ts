@@ -5,7 +5,7 @@
  */
 import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { writeSettings } from "../schemas/write-settings.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { prepareAutoencoder } from "../stages/train/prepare/autoencoder.ts";
 import { preparePerceptual } from "../stages/train/prepare/perceptual.ts";
 import { openPretraining, type What } from "../stages/train/prepare/pretraining.ts";
@@ -20,8 +20,8 @@ const prepare = { teacher: prepareTeacher, autoencoder: prepareAutoencoder, perc
  */
 export async function pretrain(options: { what: What; data: string; out: string; settings: Settings; context: Context }): Promise<void> {
   const { what, out, settings, context } = options;
-  const training = await prepare[what](await openPretraining(options));
-  await writeSettings(out, settings);
-  await trained(training, context);
+  await inFolder({ folder: out, kind: what, command: "pretrain", context }, async () => {
+    await trained(await prepare[what](await openPretraining(options)), { settings, context });
+  });
   context.report({ type: "result", stage: `pretrain ${what}`, values: { out } });
 }

@@ -18,6 +18,7 @@ import { writeLatentShards } from "../stages/encode/encode.ts";
 import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { drain, pull, stage } from "../stages/flow/mod.ts";
 import { openImages } from "../stages/ingest/images.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { openCodec, readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { storedConditions } from "../stages/reprocess/conditions.ts";
 import { keeper } from "../stages/reprocess/kept.ts";
@@ -58,9 +59,12 @@ export async function reprocess(options: Request): Promise<Summary | undefined> 
   const { path, to } = options;
   if (resolve(path) === resolve(to)) throw badUsage(`Cannot reprocess ${path} into itself: name another folder with --to`);
   const store = await openStore({ folder: path });
-  return store.manifest.kind === "triples"
-    ? reprocessTriples(store as Store<TripleManifest>, options)
-    : reprocessLatents(store as Store<LatentManifest>, options);
+  const { kind } = store.manifest;
+  const work = (): Promise<Summary | undefined> =>
+    kind === "triples"
+      ? reprocessTriples(store as Store<TripleManifest>, options)
+      : reprocessLatents(store as Store<LatentManifest>, options);
+  return options.dryRun ? work() : inFolder({ folder: to, kind, command: "reprocess", shared: true, context: options.context }, work);
 }
 
 async function reprocessTriples(from: Store<TripleManifest>, options: Request): Promise<Summary | undefined> {

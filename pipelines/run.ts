@@ -16,6 +16,7 @@ import { packageRoot } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/flow/event-loop.ts";
 import { together } from "../stages/flow/together.ts";
+import { inFolder, markFolder } from "../stages/runs/folder.ts";
 import { type Codec, readCodec } from "../stages/runs/model.ts";
 import { drawPairs } from "../stages/sample/pairs.ts";
 import { withoutPerceptual } from "../stages/train/prepare/student.ts";
@@ -42,15 +43,24 @@ export async function run(options: {
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const { context } = options;
   const isDemo = options.images.length === 0;
   if (!isDemo && !options.out) throw badUsage("Cannot run without a place for the results: add --out RUN");
   const out = options.out ?? "data/runs/demo";
+  await inFolder({ folder: out, kind: "job", command: "run", parts: PARTS, context: options.context }, () => runIn(out, options));
+}
+
+/** Folders of a run's parts. */
+const PARTS = ["latents", "triples", "student", "teacher", "pixels", "autoencoder", "perceptual"];
+
+async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<void> {
+  const { context } = options;
+  const isDemo = options.images.length === 0;
   const at = (name: string): string => join(out, name);
   const loop = measureEventLoop();
   const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
   const given = isDemo ? withPerceptual(options.settings, bundled("perceptual")) : options.settings;
   const needs = perceptualNeeds(given);
+  await markFolder(out, { kind: "job" });
 
   const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
   const teacherGiven = options.teacher ?? (isDemo ? bundled("teacher") : undefined);

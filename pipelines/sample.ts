@@ -5,7 +5,7 @@
  */
 import { labelsOf } from "../models/denoiser.ts";
 import type { Context } from "../schemas/events.ts";
-import { writeSettingsBeside } from "../schemas/write-settings.ts";
+import { writeSettingsBeside } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { type Generated, openGenerator } from "../stages/sample/generator.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";

@@ -10,10 +10,12 @@ import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { fillTriples } from "../stages/simulate/fill-triples.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
+import { openVigil } from "../stages/runs/vigil.ts";
 import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
 import { finishWork, planWork, type Work } from "../store/work.ts";
@@ -35,7 +37,12 @@ export async function simulate(options: {
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
-  const { out, work = {}, settings, context } = options;
+  const { out, work = {}, context } = options;
+  return inFolder({ folder: out, kind: "triples", command: "simulate", shared: !work.repair, context }, () => fill({ ...options, work }));
+}
+
+async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {
+  const { out, work, settings, context } = options;
   const { report } = context;
   const teacher = await readDenoiser(options.teacher);
   const { role, spec, sampler } = teacher.description;
@@ -49,10 +56,13 @@ export async function simulate(options: {
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {
     report({ type: "warning", stage: "simulate", message: `${options.teacher} takes no conditions: simulate.guidance has no effect` });
   }
+  const vigil = openVigil({ stage: "simulate", context });
   const conditions = await openRowConditions({
     ...{ teacher: teacher.description, latents: options.conditions, seed: settings.seed },
-    onWait: (shard) =>
-      report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` }),
+    onWait: (shard) => {
+      vigil.onWait(options.conditions as string, shard);
+      report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` });
+    },
   });
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });
@@ -60,10 +70,10 @@ export async function simulate(options: {
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
-    ...{ store, shards, conditions, settings, context, threads: options.threads },
+    ...{ store, shards, conditions, settings, context: { ...context, signal: vigil.signal }, threads: options.threads },
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
     teacher: async () => teacher,
-  });
+  }).finally(vigil.close);
   const summary = await finishWork(store, { ...work, ...context, repaired, stage: "simulate" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;

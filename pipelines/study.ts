@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { obeyed } from "../data/scenes/read.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { Failure, isFailure } from "../schemas/failure.ts";
-import { writeSettings } from "../schemas/write-settings.ts";
+import { inFolder, markFolder } from "../stages/runs/folder.ts";
+import { ornaments } from "../stages/runs/ornament.ts";
+import { writeSettings } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { durationInWords, numberInWords } from "../schemas/words.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
@@ -47,16 +49,23 @@ export async function study(options: {
   /** The studies there are, where not the built-in ones. */
   studies?: readonly Study[];
 }): Promise<Result[]> {
+  const { out: folder, context } = options;
+  return inFolder({ folder, kind: "study", command: "study", context }, () => studyIn(options));
+}
+
+async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> {
   const { store, teacher, out, seeds, only, settings, context } = options;
   const asked = studyNamed(options.name, options.studies);
   const ground = await openGround(options);
   const { images } = ground;
   const jobs = planStudy({ study: asked, settings, seeds, ...(only && { only }), ...(images !== undefined && { images }) });
   await checkFolder(out, asked);
+  await markFolder(out, { kind: "study" });
   await writeSettings(out, settings);
   const { steps, batch, learningRate } = settings.train;
   const facts = { training: `${steps} steps of ${batch}, learning rate ${learningRate}`, store, teacher };
   const say = (message: string): void => context.report({ type: "note", stage: "study", message });
+  const adorn = ornaments("study", context);
   const failed: string[] = [];
   let evaluation: Evaluation | undefined;
 
@@ -114,7 +123,7 @@ export async function study(options: {
           `${nameOf(job)}: Fréchet distance ${distance} after ${spent}; ${results.length} of ${jobs.length} runs ` +
             `done${await timesLeft(results)}`,
         );
-        await writeReport({ folder: out, facts, command: options.command, ...found });
+        await adorn("the report so far", () => writeReport({ folder: out, facts, command: options.command, ...found }));
       } catch (error) {
         context.signal.throwIfAborted();
         if (!isFailure(error) || error.exitCode === 2 || lastOf(job, await readResults(out))) throw error;

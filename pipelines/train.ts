@@ -8,13 +8,17 @@ import type { Phase } from "../methods/method.ts";
 import { methodNamed, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
-import { writeSettings } from "../schemas/write-settings.ts";
+import type { Settings } from "../schemas/settings.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
+import { inFolder, markFolder, readMark } from "../stages/runs/folder.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
+import { ornaments } from "../stages/runs/ornament.ts";
 import { openRecord } from "../stages/runs/record.ts";
+import { openVigil } from "../stages/runs/vigil.ts";
+import { writeSettings } from "../stages/runs/settings-file.ts";
 import { plannedPhases } from "../stages/train/phases.ts";
 import { prepareStudent, type StudentOptions } from "../stages/train/prepare/student.ts";
-import { keptWeights, openProgress } from "../stages/train/progress.ts";
+import { checkSettings, keptWeights, openProgress } from "../stages/train/progress.ts";
 import { kept, measured, type Parts, pictured, recorded, steps } from "../stages/train/steps.ts";
 import { startTrainer } from "../stages/train/trainer.ts";
 import type { Training } from "../stages/train/training.ts";
@@ -30,23 +34,26 @@ export async function train(options: Omit<StudentOptions, "method">): Promise<De
   const { out, settings, context } = options;
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
-  const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
-  context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures` } });
-  return student;
+  return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name), context }, async () => {
+    const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
+    context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures` } });
+    return student;
+  });
 }
 
 /** One training of a student. */
 async function trainOnce(options: StudentOptions): Promise<Denoiser> {
-  const training = await prepareStudent(options);
-  await writeSettings(options.out, options.settings);
-  return trained(training, options.context);
+  return trained(await prepareStudent(options), options);
 }
 
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
 async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[] }): Promise<Denoiser> {
   const { context } = options;
   let [{ teacher, store }, made] = [options, undefined as Denoiser | undefined];
-  for (const { kind, out, settings } of await plannedPhases({ ...options, given: store })) {
+  const phases = await plannedPhases({ ...options, given: store });
+  await checkSettings({ ...options, settings: phases.at(-1)!.settings });
+  if (!(await readMark(options.out))) await markFolder(options.out, { kind: "student" });
+  for (const { kind, out, settings } of phases) {
     context.report({ type: "note", stage: "train", message: `${kind === "train" ? "trains" : "simulates"} ${out}` });
     if (kind === "simulate") {
       await simulate({ teacher, out, settings, context });
@@ -59,13 +66,24 @@ async function inPhases(options: StudentOptions & { phases: readonly Phase<never
   return made as Denoiser;
 }
 
-/** Takes all steps of a training that are not done yet, by a trainer in a worker, and writes what is made. */
-export async function trained<Result>(training: Training<Result>, context: Context, start = startTrainer): Promise<Result> {
+/**
+ * Takes all steps of a training that are not done yet, by a trainer in a worker, and writes what is made. Nothing is written
+ * before it is certain that the run folder holds no other run.
+ */
+export async function trained<Result>(
+  training: Training<Result>,
+  { settings, context }: { settings: Settings; context: Context },
+  start = startTrainer,
+): Promise<Result> {
+  const { out, method, identity } = training;
   try {
     const trainer = await start(training, context);
     try {
       const measuring = training.measuring?.(trainer);
       const progress = await openProgress({ training, trainer, measuring, context });
+      await markFolder(out, { kind: method.makes, identity: identity.parts });
+      await training.begin?.();
+      await writeSettings(out, settings);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
       return await training.write(await keptWeights(training, trainer, progress));
     } finally {
@@ -76,15 +94,17 @@ export async function trained<Result>(training: Training<Result>, context: Conte
   }
 }
 
-async function trainOn(common: Omit<Parts, "record">): Promise<void> {
+async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {
   const { training, progress, context } = common;
   const { name, out: folder, method, job, batches } = training;
   const { steps: total, batch } = job.optimiser;
   const { from } = progress;
   const rules = [...descentRules(method.rare), ...(method.findings ?? [])];
-  const record = await openRecord({ folder, name, steps: total, batch, from, groups: method.figures, rules, context });
-  const parts = { ...common, record };
-  const rows = waiting(() => batches(from));
+  const adorn = ornaments(name, context);
+  const record = await openRecord({ folder, name, steps: total, batch, from, groups: method.figures, rules, adorn, context });
+  const parts = { ...common, record, adorn };
+  const rows = waiting(() => batches(from, vigil));
+  const vigil = openVigil({ stage: name, context, blockedSince: rows.since });
   try {
     if (from === 0) {
       await pictured(parts, 0);
@@ -100,5 +120,7 @@ async function trainOn(common: Omit<Parts, "record">): Promise<void> {
   } catch (error) {
     await record.end("stopped", (error as Error | undefined)?.message).catch(() => {}); // the first error is the one to report
     throw error;
+  } finally {
+    vigil.close();
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
+import { inFolder } from "../stages/runs/folder.ts";
 import type { Finding } from "../store/finding.ts";
 import { mendStore } from "../store/mend.ts";
 import { openStore, presentShards } from "../store/store.ts";
@@ -26,7 +27,10 @@ export async function verify(options: { path: string; repair?: boolean; context:
     told.add(message);
     report({ type: "warning", stage: "verify", message });
   };
-  const findings = repair ? await mendStore(store, { signal, onShard, onFinding }) : await verifyStore(store, { signal, onShard });
+  const mend = (): Promise<Finding[]> => mendStore(store, { signal, onShard, onFinding });
+  const findings = repair
+    ? await inFolder({ folder: path, kind: "store", command: "repair", context }, mend) // no maker may write meanwhile
+    : await verifyStore(store, { signal, onShard });
   const mended = told.size;
   for (const finding of findings) onFinding(finding);
   if (findings.length > 0) {

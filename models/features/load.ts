@@ -79,8 +79,12 @@ async function recognise(tensors: Weights, file: string, imageSize: number): Pro
 }
 
 async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

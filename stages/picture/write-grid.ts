@@ -26,7 +26,7 @@ export async function writeGrid({
   rowLabels?: readonly string[];
 }): Promise<void> {
   const cellWidth = (images[0]?.width ?? 0) * scale;
-  const lines = Math.max(0, ...captions.map((caption) => wrap(caption, cellWidth).length));
+  const lines = captions.reduce((most, caption) => Math.max(most, wrap(caption, cellWidth).length), 0);
   const captionHeight = lines === 0 ? 0 : Math.min(lines, captionLines) * lineHeight + 4;
   const layout = layOut(images, { columns, gap, scale, captionHeight, labelWidth: labelWidthOf(rowLabels) });
   const { width, height } = layout;

@@ -46,7 +46,7 @@ function thinned(values: readonly Value[]): ChartPoint[] {
   return Array.from({ length: Math.ceil(values.length / every) }, (_, i) => {
     const part = values.slice(i * every, (i + 1) * every);
     const y = part.reduce((sum, { value }) => sum + value, 0) / part.length;
-    const numbers = part.map(({ value }) => value);
-    return { x: part.at(-1)!.step, y, ...(every > 1 && { low: Math.min(...numbers), high: Math.max(...numbers) }) };
+    const [low, high] = part.reduce(([least, most], { value }) => [Math.min(least, value), Math.max(most, value)], [y, y]);
+    return { x: part.at(-1)!.step, y, ...(every > 1 && { low, high }) };
   });
 }

@@ -5,10 +5,13 @@ import { writeAtomic } from "../../store/atomic.ts";
 
 /**
  * The lines up to step `from`, and nothing else in the file: a killed run may have logged steps after its last
- * checkpoint, which come again. A run from the beginning keeps none.
+ * checkpoint, which come again. A run from the beginning keeps none. Throws where the file is there and cannot be read.
  */
 export async function keepHistory(path: string, from: number): Promise<Line[]> {
-  const text = await readFile(path, "utf8").catch(() => "");
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return ""; // a file that cannot be read is not an empty one
+    throw error;
+  });
   const lines = text.split("\n").flatMap((line) => parsed(line) ?? []);
   const kept = from === 0 ? [] : lines.filter(({ step }) => step <= from);
   await writeAtomic(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));

@@ -2,7 +2,7 @@
  * What a training tells of itself while it goes on, in its folder: metrics.jsonl and distance.svg, which are a function of
  * the run; TensorBoard's events and run.html, which also tell the time.
  */
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { rateOf } from "../../schemas/rate.ts";
@@ -10,6 +10,7 @@ import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
 import type { FigureGroup, Finding, Line, Rule } from "../../schemas/figures.ts";
 import { distanceChart } from "./charts.ts";
 import { findingsOf } from "./health.ts";
+import type { Adorn } from "./ornament.ts";
 import { keepHistory } from "./history.ts";
 import { runPage, type RunState } from "./page.ts";
 import { openEventFile } from "./tensorboard.ts";
@@ -40,18 +41,19 @@ export async function openRecord(options: {
   /** How the method's figures belong together, and what is read off them. */
   groups: readonly FigureGroup[];
   rules: readonly Rule[];
+  adorn: Adorn;
   context: Context;
 }): Promise<RunRecord> {
-  const { folder, name, steps, batch, from, groups, rules, context } = options;
+  const { folder, name, steps, batch, from, groups, rules, adorn, context } = options;
   await mkdir(folder, { recursive: true });
-  await removeTemporaries(join(folder, "pictures"));
+  await adorn("the pictures of an earlier try", () => takeBack(folder, from));
   const metrics = join(folder, "metrics.jsonl");
   const history = await keepHistory(metrics, from);
-  const events = await openEventFile({ folder: join(folder, "tensorboard"), from });
-  const settings = await readFile(join(folder, "settings.yaml"), "utf8").catch(() => undefined);
+  let events = await adorn("TensorBoard's events", () => openEventFile({ folder: join(folder, "tensorboard"), from }));
+  const settings = await adorn("its settings on the page", () => readFile(join(folder, "settings.yaml"), "utf8"));
   let lines = "";
   let step = from;
-  let picture = await newestPicture(folder, from);
+  let picture = await adorn("the newest picture on the page", () => newestPicture(folder, from));
   let findings: Finding[] = [];
   let [written, isMeasured] = [Number.NEGATIVE_INFINITY, false];
   const marks: { done: number; at: number }[] = []; // of the last minutes, for the rate
@@ -66,12 +68,16 @@ export async function openRecord(options: {
     const [text, isNew] = [lines, isMeasured];
     [lines, isMeasured] = ["", false];
     await appendFile(metrics, text);
-    await events.flush();
-    const chart = isNew ? distanceChart(history, batch) : undefined;
-    if (chart) await writeAtomic(join(folder, "distance.svg"), String(chart));
-    const now = { rate: rateOf(marks), time: new Date(), folder: basename(resolve(folder)) };
-    const page = runPage({ name, state, reason, step, steps, batch, history, groups, findings, picture, settings, ...now });
-    await writeAtomic(join(folder, "run.html"), page);
+    if (events && !(await adorn("TensorBoard's events", events.flush))) events = undefined; // what follows a torn record is not read
+    await adorn("distance.svg", async () => {
+      const chart = isNew ? distanceChart(history, batch) : undefined;
+      if (chart) await writeAtomic(join(folder, "distance.svg"), String(chart));
+    });
+    await adorn("run.html", async () => {
+      const now = { rate: rateOf(marks), time: new Date(), folder: basename(resolve(folder)) };
+      const page = runPage({ name, state, reason, step, steps, batch, history, groups, findings, picture, settings, ...now });
+      await writeAtomic(join(folder, "run.html"), page);
+    });
     written = performance.now();
   }
 
@@ -81,7 +87,7 @@ export async function openRecord(options: {
       history.push(line);
       lines += `${JSON.stringify(line)}\n`;
       isMeasured ||= "distance" in values;
-      events.scalars(at, Object.fromEntries(Object.entries(values).map(([key, value]) => [tagOf(key, groups), value])));
+      events?.scalars(at, Object.fromEntries(Object.entries(values).map(([key, value]) => [tagOf(key, groups), value])));
     },
     passed: async (done) => {
       step = done;
@@ -91,10 +97,10 @@ export async function openRecord(options: {
       if (now - written > PAGE_EVERY) await flush();
     },
     pictured: async (at) => {
-      const png = await readFile(pictureAt(folder, at)).catch(() => undefined);
+      const png = await adorn("the newest picture on the page", () => contentOf(pictureAt(folder, at)));
       if (!png) return;
       picture = { step: at, png };
-      events.picture(at, { tag: "samples", png, width: png.readUInt32BE(16), height: png.readUInt32BE(20) }); // of the PNG's IHDR
+      events?.picture(at, { tag: "samples", png, width: png.readUInt32BE(16), height: png.readUInt32BE(20) }); // of the PNG's IHDR
     },
     flush: () => flush(),
     end: (state, reason) => flush(state, reason),
@@ -112,9 +118,29 @@ function tagOf(figure: string, groups: readonly FigureGroup[]): string {
 }
 
 async function newestPicture(folder: string, from: number): Promise<RunState["picture"]> {
+  const newest = (await picturedSteps(folder)).filter((step) => step <= from).at(-1);
+  return newest !== undefined && from > 0 ? { step: newest, png: await readFile(pictureAt(folder, newest)) } : undefined;
+}
+
+/** Removes the pictures of steps after `from`, and all that adorned another run where this one begins anew. */
+async function takeBack(folder: string, from: number): Promise<void> {
+  await removeTemporaries(join(folder, "pictures"));
+  for (const step of await picturedSteps(folder)) if (step > from) await rm(pictureAt(folder, step), { force: true });
+  if (from === 0) await rm(join(folder, "distance.svg"), { force: true });
+}
+
+/** The steps of which there is a picture, ascending. */
+async function picturedSteps(folder: string): Promise<number[]> {
   const steps = (await namesIn(join(folder, "pictures"))).flatMap((name) =>
     /^\d{7,}\.png$/.test(name) ? [Number.parseInt(name, 10)] : [],
   );
-  const newest = Math.max(...steps.filter((step) => step <= from));
-  return Number.isFinite(newest) && from > 0 ? { step: newest, png: await readFile(pictureAt(folder, newest)) } : undefined;
+  return steps.sort((a, b) => a - b);
+}
+
+/** A file's bytes; undefined where there is none. */
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
 }

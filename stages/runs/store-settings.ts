@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
 import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
-import { settingsText } from "../../schemas/write-settings.ts";
+import { settingsText } from "./settings-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, writeCodec } from "./model.ts";
 import { writeAtomic } from "../../store/atomic.ts";
@@ -38,6 +38,9 @@ export async function writeDescriptions(options: { folder: string; codec: Codec;
 async function areSound(folder: string, codec: Codec): Promise<boolean> {
   const problems = await examineDescriptions(folder);
   if (problems === undefined || problems.length > 0) return false;
-  const description = await readFile(join(folder, "codec.json"), "utf8").catch(() => "");
+  const description = await readFile(join(folder, "codec.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
   return description === `${JSON.stringify(codec.description, null, 2)}\n`;
 }

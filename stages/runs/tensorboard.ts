@@ -12,8 +12,8 @@ export interface EventFile {
   scalars: (step: number, values: Record<string, number>) => void;
   /** A PNG. */
   picture: (step: number, image: { tag: string; png: Uint8Array; width: number; height: number }) => void;
-  /** Writes what was added since. */
-  flush: () => Promise<void>;
+  /** Writes what was added since; answers true, so that a failed flush can be told from one. */
+  flush: () => Promise<true>;
 }
 
 /**
@@ -53,6 +53,7 @@ export async function openEventFile(options: { folder: string; from: number; clo
       const bytes = Buffer.concat(pending);
       pending = [];
       if (bytes.length > 0) await appendFile(path, bytes);
+      return true;
     },
   };
 }

@@ -3,11 +3,11 @@ import type { Conditions } from "../../models/conditions.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
-import { waitForShard } from "../../store/follow.ts";
 import { stacked } from "../../store/latents.ts";
 import type { Store } from "../../store/store.ts";
 import { readTriples } from "../../store/triples.ts";
 import { pictureAt } from "../runs/record.ts";
+import { untilThere } from "../runs/vigil.ts";
 import { sampleEvenly } from "./watch.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import type { Trainer } from "./training.ts";
@@ -17,7 +17,10 @@ type Picture = (step: number, trainer: Trainer) => Promise<void>;
 const COLUMNS = 16;
 const PICTURED = 32;
 
-/** The teacher's latents of the store's first rows above the student's and its EMA's, of the same noise and condition. */
+/**
+ * The teacher's latents of the first rows there are above the student's and its EMA's, of the same noise and condition: those
+ * of the first shard that has any. Nothing is drawn of a store without rows.
+ */
 export function besideTeacher(options: {
   triples: Store<TripleManifest>;
   conditions: Conditions;
@@ -27,8 +30,8 @@ export function besideTeacher(options: {
 }): Picture {
   const { triples, conditions, decoder, folder, context } = options;
   return async (step, trainer) => {
-    await waitForShard(triples, 0, context);
-    const rows = (await readTriples(triples, 0)).slice(0, PICTURED);
+    const rows = await firstRows(triples, context);
+    if (rows.length === 0) return;
     const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
     const inputs = { noise: stacked(rows.map((row) => row.noise)), rows: rows.length, conditions: conditions.inputs(batch) };
     const raw = await sampleEvenly((part) => trainer.sample(part, "network"), inputs);
@@ -38,16 +41,29 @@ export function besideTeacher(options: {
   };
 }
 
-/** Lines of a grid in threes: the teacher's, and below of the same noise and condition the student's and its EMA's. */
+async function firstRows(triples: Store<TripleManifest>, context: Context): Promise<Awaited<ReturnType<typeof readTriples>>> {
+  for (let shard = 0; shard < triples.shards; shard++) {
+    await untilThere(triples, shard, { stage: "train", context });
+    const rows = await readTriples(triples, shard);
+    if (rows.length > 0) return rows.slice(0, PICTURED);
+  }
+  return [];
+}
+
+/**
+ * Lines of a grid in threes: the teacher's, and below of the same noise and condition the student's and its EMA's. Empty
+ * places of the last three stay grey.
+ */
 function linesInThrees(teacher: Float32Array[], { raw, average }: { raw: Float32Array; average: Float32Array }) {
   const length = teacher[0]?.length ?? 0;
   const rowsOf = (latents: Float32Array) => teacher.map((_, i) => latents.subarray(i * length, (i + 1) * length));
   const [student, steady] = [rowsOf(raw), rowsOf(average)];
   const columns = Math.min(COLUMNS, teacher.length);
+  const grey = new Float32Array(length);
   const lines: Float32Array[] = [];
   const rowLabels: string[] = [];
-  for (let at = 0; at + columns <= teacher.length; at += columns) {
-    for (const rows of [teacher, student, steady]) lines.push(...rows.slice(at, at + columns));
+  for (let at = 0; at < teacher.length; at += columns) {
+    for (const rows of [teacher, student, steady]) for (let i = at; i < at + columns; i++) lines.push(rows[i] ?? grey);
     rowLabels.push("teacher", "student", "EMA");
   }
   return { latents: stacked(lines), columns, rowLabels };
@@ -66,19 +82,22 @@ export function samples(options: { inputs: SamplerInputs; decoder: PictureDecode
 /** Pairs a row of a grid. */
 const PAIRS = 8;
 
-/** Each image of the first batch above its way through the autoencoder. `images` is undefined until there is a batch. */
+/**
+ * Each image of the first batch above its way through the autoencoder. `images` is undefined until there is a batch; each has
+ * `length` values.
+ */
 export function roundTrips(options: {
   images: () => Float32Array | undefined;
-  rows: number;
+  length: number;
   decoder: PictureDecoder;
   folder: string;
 }): Picture {
-  const { decoder, rows, folder } = options;
+  const { decoder, length, folder } = options;
   return async (step, trainer) => {
     const images = options.images();
     if (!images) return;
     const { decoded } = (await trainer.look("roundTrip", { images })) as { decoded: Float32Array };
-    const length = images.length / rows;
+    const rows = images.length / length;
     const columns = Math.min(PAIRS, rows);
     const lines = Math.ceil(rows / columns);
     const both = new Float32Array(2 * lines * columns * length); // the last line's empty places stay grey

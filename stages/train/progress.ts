@@ -1,10 +1,14 @@
 /** How far a training is: the step, what was measured best, and the checkpoint that a stopped one goes on from. */
 import type { Weights } from "../../engine/weights.ts";
 import type { Context } from "../../schemas/events.ts";
+import type { AnyMethod } from "../../methods/registry.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { Settings } from "../../schemas/settings.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { type Differences, differencesFrom, settingsDifferences } from "./identity.ts";
+import { productOf } from "./product.ts";
 import type { Trainer } from "./training.ts";
 import type { Training } from "./training.ts";
 
@@ -24,6 +28,34 @@ export interface Progress {
 const BEST = "best";
 
 /**
+ * Throws a Failure where a run folder holds a checkpoint of other settings, as far as they are known before the data is: a run
+ * in phases would otherwise make the first of them for nothing.
+ */
+export async function checkSettings(options: { out: string; method: AnyMethod; settings: Settings }): Promise<void> {
+  const { out, method, settings } = options;
+  const checkpoint = await readLatestCheckpoint({ folder: out });
+  if (!checkpoint) return;
+  const differences = await settingsDifferences(out, checkpoint.metadata.identity, { method, settings, group: "train" });
+  if (differences.named.length > 0) throw otherRun(out, "train", differences);
+}
+
+/** The failure of a training whose folder holds another run: what differs, and how to train further than it did. */
+function otherRun(out: string, group: string, { named, isOtherNetwork }: Differences): Failure {
+  const [first, more] = [named.slice(0, NAMED).join("; "), named.length - NAMED];
+  const which = first && ` (${first}${more > 0 ? `; and ${more} more` : ""})`;
+  const isFurther = FURTHER.includes(group) && !isOtherNetwork;
+  const remedy = isFurther ? `train it further by --set ${group}.from=${out} with another --out` : "name another --out";
+  return new Failure(
+    `Cannot resume ${out}: its checkpoint was made with other settings or data${which}. Repeat its settings, or ${remedy}.`,
+  );
+}
+
+/** Differences that are named. */
+const NAMED = 6;
+/** Groups of settings in which an earlier run can be named to start from. */
+const FURTHER = ["train", "pretrain.teacher"];
+
+/**
  * Loads the newest checkpoint of the run folder into the trainer, if there is one. Throws a Failure where it is one of
  * another run: of other data, settings or method.
  */
@@ -34,7 +66,7 @@ export async function openProgress(options: {
   context: Context;
 }): Promise<Progress> {
   const { training, trainer, measuring, context } = options;
-  const { name, out: folder, identity } = training;
+  const { name, out: folder, identity, group } = training;
   const { steps } = training.job.optimiser;
   const report = (type: "warning" | "note", message: string): void => context.report({ type, stage: name, message });
   const checkpoint = await readLatestCheckpoint({ folder, warn: (message) => report("warning", message) });
@@ -45,14 +77,16 @@ export async function openProgress(options: {
     save: async (step) => {
       const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
-      await writeCheckpoint({ folder, step, sets, metadata: { identity, ...measured } });
+      await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured } });
     },
   };
-  if (!checkpoint) return progress;
-  if (checkpoint.metadata.identity !== identity) {
-    throw new Failure(
-      `Cannot resume ${folder}: its checkpoint was made with other data or settings. Choose another --out, or remove the folder.`,
-    );
+  if (!checkpoint) {
+    const made = await productOf(folder, training.method.makes);
+    if (!made) return progress;
+    throw new Failure(`Cannot resume ${folder}: it holds ${made} and no checkpoint to go on from. Choose another --out.`);
+  }
+  if (checkpoint.metadata.identity !== identity.hash) {
+    throw otherRun(folder, group, await differencesFrom(folder, checkpoint.metadata.identity, training));
   }
   const { [BEST]: best, ...sets } = checkpoint.sets;
   await trainer.load(sets);

@@ -6,6 +6,7 @@ import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { latentBatches } from "../../store/latents.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
+import type { Follow } from "./training.ts";
 import { tripleBatches } from "../../store/triples.ts";
 
 /** How latents are normalised for a teacher. */
@@ -19,13 +20,16 @@ export interface Order extends OrderSettings {
   seed: number;
   optimiser: OptimiserSettings;
   fromStep: number;
-  signal: AbortSignal;
+  follow: Follow;
 }
 
 /** A store that is finished: every shard may be drawn from at once. */
 export const FINISHED: OrderSettings = { window: 16, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1 };
 
-const ordered = ({ optimiser, ...order }: Order) => ({ ...order, batch: optimiser.batch, toStep: optimiser.steps });
+const ordered = ({ optimiser, follow, ...order }: Order, { folder }: Store) => ({
+  ...{ ...order, batch: optimiser.batch, toStep: optimiser.steps },
+  ...{ signal: follow.signal, onWait: (shard: number) => follow.onWait(folder, shard) },
+});
 
 /** Latents of images with their conditions; raw without `scale`. */
 export async function* latentRows(options: {
@@ -35,7 +39,7 @@ export async function* latentRows(options: {
   order: Order;
 }): AsyncGenerator<Batch> {
   const { store, scale, conditions, order } = options;
-  for await (const { step, latent, label, caption } of latentBatches(store, { ...ordered(order), ...(scale && { scale }) })) {
+  for await (const { step, latent, label, caption } of latentBatches(store, { ...ordered(order, store), ...(scale && { scale }) })) {
     yield { step, latent, conditions: conditions.inputs({ label, caption }) };
   }
 }
@@ -56,11 +60,11 @@ export async function* tripleRows(options: {
   const real =
     wanted &&
     latentBatches(images.store, {
-      ...{ ...ordered(order), ...FINISHED, window: order.window, batch: wanted.rows, scale: images.scale },
+      ...{ ...ordered(order, images.store), ...FINISHED, window: order.window, batch: wanted.rows, scale: images.scale },
       fromStep: Math.max(order.fromStep, wanted.fromStep),
     });
   try {
-    for await (const { step, noise, latent, ...given } of tripleBatches(triples, ordered(order))) {
+    for await (const { step, noise, latent, ...given } of tripleBatches(triples, ordered(order, triples))) {
       const batch = { step, noise, latent, conditions: conditions.inputs(given) };
       const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;
       yield image?.value ? { ...batch, image: { latent: image.value.latent, conditions: conditions.inputs(image.value) } } : batch;
@@ -79,7 +83,7 @@ export async function* conditionRows(options: {
   const { of, conditions, order } = options;
   const { batch, steps } = order.optimiser;
   for (let step = order.fromStep; step < steps; step++) {
-    const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.signal);
+    const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.follow.signal);
     const label = Int32Array.from(rows, (row) => row.label ?? -1);
     yield { step, conditions: conditions.inputs({ label, caption: rows.map((row) => row.caption ?? null) }) };
   }

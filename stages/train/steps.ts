@@ -5,6 +5,7 @@ import { Failure } from "../../schemas/failure.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import type { Turn } from "../flow/mod.ts";
 import type { RunRecord } from "../runs/record.ts";
+import type { Adorn } from "../runs/ornament.ts";
 import { selected } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
 import type { Progress } from "./progress.ts";
@@ -26,6 +27,7 @@ export interface Parts {
   progress: Progress;
   measuring?: Measuring;
   record: RunRecord;
+  adorn: Adorn;
   context: Context;
 }
 
@@ -63,7 +65,7 @@ export function measured({ training, trainer, progress, measuring }: Parts): Tur
 const LOG_EVERY = 10;
 
 /** Reports the step, and writes down what there is to tell: a line of metrics, a picture, the run page. */
-export function recorded({ training, trainer, record, context }: Parts): Turn<Step, Step> {
+export function recorded({ training, trainer, record, adorn, context }: Parts): Turn<Step, Step> {
   const { name, settings, method, job } = training;
   const { steps: total, batch } = job.optimiser;
   const isRare = (figures: Figures): boolean => (method.rare ?? []).some((name) => name in figures);
@@ -72,7 +74,7 @@ export function recorded({ training, trainer, record, context }: Parts): Turn<St
     context.report({ type: "progress", stage: name, done, total, unit: "steps", values: { ...figures, samples: done * batch } });
     if (done % LOG_EVERY === 0 || isMeasured || isLast || isRare(figures)) record.log({ step: done, ...figures });
     const isPictured = done % settings.pictureEvery === 0;
-    if (isPictured || isLast) await pictured({ training, trainer, record }, done);
+    if (isPictured || isLast) await pictured({ training, trainer, record, adorn }, done);
     await record.passed(done);
     if (done % settings.checkpointEvery === 0 || isPictured || isMeasured) await record.flush();
     return step;
@@ -80,8 +82,11 @@ export function recorded({ training, trainer, record, context }: Parts): Turn<St
 }
 
 /** Draws what there is to see after `done` steps. */
-export async function pictured({ training, trainer, record }: Pick<Parts, "training" | "trainer" | "record">, done: number): Promise<void> {
-  await training.picture?.(done, trainer);
+export async function pictured(
+  { training, trainer, record, adorn }: Pick<Parts, "training" | "trainer" | "record" | "adorn">,
+  done: number,
+): Promise<void> {
+  await adorn("its pictures", async () => training.picture?.(done, trainer));
   await record.pictured(done);
 }
 

@@ -6,7 +6,9 @@ import type { EngineSettings, TrainingSettings } from "../../schemas/settings.ts
 import type { InputArray } from "../../engine/program.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Figures } from "../../schemas/figures.ts";
+import type { Identity } from "./identity.ts";
 import type { Measuring } from "./watch.ts";
+import type { Vigil } from "../runs/vigil.ts";
 import type { Share } from "../workers/threads.ts";
 
 /** What a training asks of its trainer, wherever that runs. */
@@ -26,6 +28,9 @@ export interface Trainer {
   close: () => Promise<void>;
 }
 
+/** Who may end the reading of rows, and is told of a shard that is waited for. */
+export type Follow = Pick<Vigil, "signal" | "onWait">;
+
 export interface Training<Result> {
   /** Names it in events: "train", "teacher" ... */
   name: string;
@@ -41,13 +46,15 @@ export interface Training<Result> {
   settings: TrainingSettings;
   /** The group of `settings`, to name in remedies: "train", "pretrain.teacher" ... */
   group: string;
-  /** Hash of all that the run is a function of: a checkpoint of another one is refused. */
-  identity: string;
+  /** All that the run is a function of: a checkpoint of another one is refused. */
+  identity: Identity;
   engine: EngineSettings;
   /** Threads of the trainer's engine, asked before each step. */
   threads: Share;
   /** Batches from a step on, in order: a pure function of the step. */
-  batches: (fromStep: number) => AsyncIterable<Batch>;
+  batches: (fromStep: number, follow: Follow) => AsyncIterable<Batch>;
+  /** Writes what stands in the run folder beside the settings before the first step. Nothing is written there until this is called. */
+  begin?: () => Promise<void>;
   /** Draws what there is to see after `step` steps into RUN/pictures. */
   picture?: (step: number, trainer: Trainer) => Promise<void>;
   measuring?: (trainer: Trainer) => Measuring;

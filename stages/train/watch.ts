@@ -1,4 +1,5 @@
 /** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
+import { Failure } from "../../schemas/failure.ts";
 import { normals, permutation } from "../../schemas/numbers/philox.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Context } from "../../schemas/events.ts";
@@ -8,12 +9,12 @@ import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
 import type { Conditions } from "../../models/conditions.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
-import { waitForShard } from "../../store/follow.ts";
 import { textHash } from "../../store/hash.ts";
 import { stacked } from "../../store/latents.ts";
 import { normalise } from "../../store/statistics.ts";
 import { readShard, type Store } from "../../store/store.ts";
 import { readTriples } from "../../store/triples.ts";
+import { untilThere } from "../runs/vigil.ts";
 import { startWorker } from "../workers/start.ts";
 
 /** A real latent as the teacher takes it, with its condition. */
@@ -31,6 +32,8 @@ export interface Watch {
 
 /** Real latents to compare with, at most: the reference's features are made anew whenever a training starts. */
 const REFERENCE_ROWS = 4096;
+/** Rows at least: a single one has no spread. */
+const COMPARABLE = 2;
 /** Rows a call of the sampler, always: a program of another size could round otherwise. */
 export const SAMPLED_AT_ONCE = 32;
 
@@ -63,6 +66,13 @@ export function createWatch(options: {
       signal: context.signal,
     });
     const rows = await options.reference();
+    if (rows.length < COMPARABLE) {
+      await worker.close();
+      const found = rows.length === 0 ? "no sound row" : "one sound row alone";
+      throw new Failure(
+        `Cannot measure the online distance: the store to compare with has ${found}. See its quarantine, or set distanceEvery to 0.`,
+      );
+    }
     for (let from = 0; from < rows.length; from += CHUNK)
       await show(worker, stacked(rows.slice(from, from + CHUNK).map((row) => row.latent)));
     await worker.call("refer", undefined);
@@ -101,6 +111,14 @@ export function createWatch(options: {
       await (await opened?.catch(() => undefined))?.worker.close();
     },
   };
+}
+
+/** Whether a store has rows enough to be compared with; a warning says where it has not. */
+export function isComparable({ folder, manifest }: Store, { report }: Context): boolean {
+  if (manifest.entries >= COMPARABLE) return true;
+  const message = `the online distance is not measured: ${folder} has one row, and its spread is what samples are compared with`;
+  report({ type: "warning", stage: "train", message });
+  return false;
 }
 
 /** What is measured of a training on its way. */
@@ -173,7 +191,7 @@ export async function imageRows(
   const places = new Map(Array.from(order.subarray(0, REFERENCE_ROWS), (index, place) => [index, place]));
   const rows: WatchedRow[] = [];
   for (let shard = 0; shard < store.shards; shard++) {
-    await waitForShard(store, shard, context);
+    await untilThere(store, shard, { stage: "train", context });
     for (const { index, latent, label, caption } of await readShard(store, shard)) {
       const place = places.get(index);
       if (place === undefined) continue;
@@ -187,8 +205,8 @@ export async function imageRows(
 export async function teacherRows(store: Store<TripleManifest>, count: number, context: Context): Promise<WatchedRow[]> {
   const rows: WatchedRow[] = [];
   for (let shard = 0; shard < store.shards && rows.length < count; shard++) {
-    await waitForShard(store, shard, context);
-    rows.push(...(await readTriples(store, shard)));
+    await untilThere(store, shard, { stage: "train", context });
+    for (const row of await readTriples(store, shard)) rows.push(row);
   }
   return rows.slice(0, count);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { doctor } from "../../pipelines/doctor.ts";
 import { inspect } from "../../pipelines/inspect.ts";
 import { fileLayer, presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
-import { writeSettings } from "../../schemas/write-settings.ts";
+import { writeSettings } from "../../stages/runs/settings-file.ts";
 import { execute } from "../../bin/cli.mts";
 import { presetNames } from "../../recipes/recipe.ts";
 import { projectedBytes } from "../../stages/doctor/projection.ts";

@@ -62,6 +62,26 @@ test("writes a status line every five seconds and one at the end", () => {
   assert.is(take().err, "train  100/100 steps  loss 0.1235  in 9 s\n");
 });
 
+test("the time left does not jump where steps come in bursts, with waits for data between them", () => {
+  const { report, pass, take } = faked("lines");
+  const total = 1600; // 16 steps a minute: 100 minutes
+  report(step(0, {}, total));
+  let done = 0;
+  const errors: number[] = [];
+  for (let minute = 1; minute <= 60; minute++) {
+    pass(58_400);
+    for (let i = 0; i < 16; i++) {
+      pass(100);
+      report(step(++done, {}, total));
+    }
+    const left = /(?:(\d+) h )?(\d+) m(?: \d+ s)? left/.exec(take().err);
+    assert.ok(left, "a line after each wait");
+    const minutes = 60 * Number(left[1] ?? 0) + Number(left[2]);
+    if (minute > 10) errors.push(Math.abs(minutes / (100 - minute) - 1));
+  }
+  assert.ok(Math.max(...errors) < 0.35, `${Math.max(...errors)}`);
+});
+
 test("keeps a value until the next event that has it, and is silent about zeros", () => {
   const { report, pass, take } = faked("lines");
   report(step(1, { loss: 3, distance: 12.3, rejected: 0 }));

@@ -1,5 +1,5 @@
 /** The training loop's own promises, with a trainer that only counts. */
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Weights } from "../../engine/weights.ts";
@@ -60,7 +60,7 @@ async function training(options: {
         name: "train",
         out: folder,
         method: counting,
-        identity: "x",
+        identity: { hash: "x", parts: {} },
         weights: {},
         group: "train",
         engine: {} as never,
@@ -84,7 +84,7 @@ async function training(options: {
       write: async (weights) => weights,
       close: async () => {},
     },
-    context,
+    { settings: {} as never, context },
     async () => trainer as Trainer,
   );
   const { sets } = (await readLatestCheckpoint({ folder }))!;
@@ -187,6 +187,46 @@ test("the page tells how the training stands, and loads itself anew only while i
     assert.is(events.filter((event) => event.type === "warning" && /drifting away/.test(event.message)).length, 1, "said once");
     assert.not.match(page, /https?:\/\/(?!www\.w3\.org)/, "needs nothing else");
   }));
+
+test("ornaments that cannot be made are warned of once each, and the result is the same", () =>
+  inFolder(async (folder) => {
+    const [whole, hindered] = [join(folder, "whole"), join(folder, "hindered")];
+    const expected = await training({ folder: whole, distances: valley });
+    assert.equal(warningsOf(expected.events), []);
+    await mkdir(join(hindered, "run.html", "in the way"), { recursive: true });
+    await mkdir(join(hindered, "distance.svg", "in the way"), { recursive: true });
+    await writeFile(join(hindered, "tensorboard"), "in the way");
+    await writeFile(join(hindered, "pictures"), "in the way");
+    const { kept, best, done, events } = await training({ folder: hindered, distances: valley });
+    assert.equal([kept, best, done], [expected.kept, expected.best, 60]);
+    for (const name of ["metrics.jsonl", "run.json", "settings.yaml"])
+      assert.is(await readFile(join(hindered, name), "utf8"), await readFile(join(whole, name), "utf8"), name);
+    const warnings = warningsOf(events);
+    for (const name of ["run.html", "distance.svg", "TensorBoard's events", "its pictures"])
+      assert.is(
+        warnings.filter((message) => message.startsWith(`goes on without ${name}: `)).length,
+        1,
+        `${name} in ${warnings.join("\n")}`,
+      );
+  }));
+
+test("figures that cannot be read are not taken for none", () =>
+  inFolder(async (folder) => {
+    await assert.rejects(training({ folder, distances: valley, stopAt: 30 }), /killed/);
+    const metrics = join(folder, "metrics.jsonl");
+    const before = await readFile(metrics, "utf8");
+    await rename(metrics, join(folder, "aside"));
+    await mkdir(metrics); // reading it fails, and not because it is absent
+    const error = (await assert.rejects(training({ folder, distances: valley }), "EISDIR")) as NodeJS.ErrnoException;
+    assert.is(error.code, "EISDIR", "the system's own error, for the one place that words it");
+    await rm(metrics, { recursive: true });
+    await rename(join(folder, "aside"), metrics);
+    await training({ folder, distances: valley });
+    assert.ok((await readFile(metrics, "utf8")).startsWith(before.split("\n").slice(0, 3).join("\n")));
+  }));
+
+const warningsOf = (events: readonly PipelineEvent[]): string[] =>
+  events.flatMap((event) => (event.type === "warning" && event.message.startsWith("goes on without") ? [event.message] : []));
 
 /** All files that are a function of the run, and TensorBoard's events without their times. */
 async function stateOf(folder: string): Promise<Record<string, unknown>> {

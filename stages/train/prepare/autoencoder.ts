@@ -11,7 +11,7 @@ import { type Pretraining, trainingOn } from "./pretraining.ts";
 
 /** Prepares an autoencoder. Throws a Failure where the store holds latents of a network. */
 export async function prepareAutoencoder(pretraining: Pretraining): Promise<Training<void>> {
-  const { store, data, out, own, optimiser, settings, context } = pretraining;
+  const { store, data, out, own, settings, context } = pretraining;
   const { imageSize, encoder } = store.manifest;
   if (!isPixels(encoder.kind)) {
     throw new Failure(
@@ -24,13 +24,13 @@ export async function prepareAutoencoder(pretraining: Pretraining): Promise<Trai
   let first: Float32Array | undefined;
   return {
     ...training,
-    batches: async function* (fromStep) {
-      for await (const batch of training.batches(fromStep)) {
+    batches: async function* (fromStep, follow) {
+      for await (const batch of training.batches(fromStep, follow)) {
         first ??= batch.latent?.slice(); // the batch itself is the worker's
         yield batch;
       }
     },
-    picture: roundTrips({ images: () => first, rows: optimiser.batch, decoder, folder: out }),
+    picture: roundTrips({ images: () => first, length: imageSize * imageSize * 3, decoder, folder: out }),
     write: async (weights) => {
       const shape = latentShape(config, imageSize);
       await writeCodec(out, { description: { kind: "autoencoder", imageSize, shape, hash: hashWeights(weights), config }, weights });

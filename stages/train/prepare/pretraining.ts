@@ -52,7 +52,7 @@ export function trainingOn(
   pretraining: Pretraining,
   options: { subject: Subject; conditions: Pick<Conditions, "inputs">; scale?: Scale; start?: Training<never>["start"]; data?: unknown },
 ): Omit<Training<void>, "write" | "close"> {
-  const { what, store, summary, out, method, own, optimiser, settings, context } = pretraining;
+  const { what, store, summary, out, method, own, optimiser, settings } = pretraining;
   const { subject, conditions, scale, start } = options;
   const { seed, engine } = settings;
   const group: TrainingSettings = settings.pretrain[what];
@@ -61,8 +61,8 @@ export function trainingOn(
     ...{ name: what, out, method, job, weights: {}, settings: group, group: `pretrain.${what}`, engine, threads: () => engine.threads },
     ...(start && { start }),
     identity: identityOf({ method, job, settings: group, data: { store: summary.contents, start: options.data } }),
-    batches: (fromStep) =>
-      latentRows({ store, conditions, ...(scale && { scale }), order: { ...FINISHED, optimiser, seed, fromStep, signal: context.signal } }),
+    batches: (fromStep, follow) =>
+      latentRows({ store, conditions, ...(scale && { scale }), order: { ...FINISHED, optimiser, seed, fromStep, follow } }),
   };
 }
 

@@ -11,7 +11,7 @@ import { openLatentStore } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
 import { openTripleStore } from "../../../store/triples.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { createWatch, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
+import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { checkClasses, conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
@@ -53,7 +53,6 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const job: Job<never> = { settings: own, optimiser, seed, subject };
 
   const codec = await readCodec(options.teacher);
-  await writeCodec(out, codec);
   const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
@@ -65,7 +64,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       return triples ? teacherRows(triples, train.distanceCount, context) : [];
     },
   });
-  const reference = (images?.store ?? triples)?.fingerprint;
+  const reference = images?.store ?? triples;
   return {
     ...{
       name: "train",
@@ -89,13 +88,20 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
-    batches: (fromStep) =>
-      rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, signal: context.signal } }),
+    begin: () => writeCodec(out, codec),
+    batches: (fromStep, follow) =>
+      rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
     ...(triples && { picture: besideTeacher({ triples, conditions, decoder, folder: out, context }) }),
     ...(train.distanceEvery > 0 &&
-      reference !== undefined && {
+      reference !== undefined &&
+      isComparable(reference, context) && {
         measuring: (trainer) =>
-          measuringOf({ settings: train, watch, sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs), reference }),
+          measuringOf({
+            settings: train,
+            watch,
+            sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
+            reference: reference.fingerprint,
+          }),
       }),
     write: async (weights) => {
       const sampler = method.sampler?.(own, subject);

@@ -5,7 +5,7 @@ import type { DenoiserSpec } from "../../../models/denoiser.ts";
 import { learnConditions } from "../../../models/encoders/own.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { createWatch, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
+import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { samples } from "../pictures.ts";
 import type { Training } from "../training.ts";
@@ -26,7 +26,6 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const conditions = createConditions({ spec, tokenizer });
   const group = settings.pretrain.teacher;
   const start = group.from ? { teacher: await startFrom(group.from, spec, "pretrain.teacher.from") } : undefined;
-  await writeCodec(out, codec);
 
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const watch = createWatch({
@@ -40,16 +39,18 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
       ...{ subject: { spec, plan: settings.simulate }, conditions, scale: { statistics, sigmaData: diffusion.sigmaData } },
       ...{ start, data: start && hashWeights(start.teacher) },
     }),
+    begin: () => writeCodec(out, codec),
     picture: samples({ inputs: { noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
-    ...(group.distanceEvery > 0 && {
-      measuring: (trainer) =>
-        measuringOf({
-          settings: group,
-          watch,
-          sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
-          reference: summary.contents,
-        }),
-    }),
+    ...(group.distanceEvery > 0 &&
+      isComparable(store, context) && {
+        measuring: (trainer) =>
+          measuringOf({
+            settings: group,
+            watch,
+            sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
+            reference: summary.contents,
+          }),
+      }),
     write: (weights) =>
       writeModel(out, {
         description: {

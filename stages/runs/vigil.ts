@@ -1,0 +1,115 @@
+/** Waiting for a shard that another stage or process makes: tells what is waited for and since when, and ends what is in vain. */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Context } from "../../schemas/events.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { durationInWords } from "../../schemas/words.ts";
+import { waitForShard } from "../../store/follow.ts";
+import { makersOf } from "../../store/lock.ts";
+import { type Store, shardName } from "../../store/store.ts";
+
+export interface Vigil {
+  /** Ends with the context's signal, or with a Failure once nothing can come any more. */
+  signal: AbortSignal;
+  /** Takes note that a shard of the store in a folder is waited for. */
+  onWait: (folder: string, shard: number) => void;
+  close: () => void;
+}
+
+/** Milliseconds between two looks, of a wait before it is first told, and that a dead maker may take to be started again. */
+const PACE = { look: 1000, told: 10_000, grace: 20_000 };
+
+/**
+ * Watches over the waits of a stage. A wait that lasts is told, again whenever it has become three times as long; it ends
+ * with a Failure when the store's folder is gone, or when those that made it have died and nobody has taken their place.
+ * `blockedSince` answers since when (as performance.now) the stage has had nothing else to do, undefined while it has.
+ */
+export function openVigil(options: {
+  stage: string;
+  context: Context;
+  blockedSince?: () => number | undefined;
+  pace?: typeof PACE;
+}): Vigil {
+  const { stage, context, blockedSince = () => 0, pace = PACE } = options;
+  const stop = new AbortController();
+  let awaited: { folder: string; shard: number; since: number; at: Date; next: number; deadSince?: number } | undefined;
+  let [isLooking, timer] = [false, undefined as NodeJS.Timeout | undefined];
+  const note = (message: string): void => context.report({ type: "note", stage, message });
+
+  async function look(): Promise<void> {
+    if (!awaited) return;
+    const { folder, shard, since, at, next } = awaited;
+    const now = performance.now();
+    if (await isThere(join(folder, "shards", shardName(shard)))) {
+      if (next > pace.told) note(`shard ${shard} of ${folder} has come after ${durationInWords((now - since) / 1000)}`);
+      awaited = undefined;
+      return;
+    }
+    const blocked = blockedSince();
+    if (blocked === undefined) return;
+    if (!(await isThere(join(folder, "store.json")))) {
+      stop.abort(new Failure(`Cannot go on with ${stage}: the store ${folder} was removed while shard ${shard} of it was waited for.`));
+      return;
+    }
+    const makers = await makersOf(folder);
+    const dead = makers.filter(({ alive }) => alive === false);
+    const isLeft = makers.length > 0 && dead.length === makers.length;
+    awaited.deadSince = isLeft ? (awaited.deadSince ?? now) : undefined;
+    if (isLeft && now - awaited.deadSince! > pace.grace) {
+      const { command, pid, host } = dead[0]!.holder;
+      const gone = `${command} (process ${pid} on ${host}), which made it, has ended without finishing`;
+      stop.abort(
+        new Failure(
+          `Cannot go on with ${stage}: it waits for shard ${shard} of ${folder} since ${timeOf(at)}, and ${gone}. ` +
+            `Start ${command} again, then repeat this command: it goes on where it is.`,
+        ),
+      );
+      return;
+    }
+    const waited = now - Math.max(since, blocked);
+    if (waited < next) return;
+    awaited.next = 3 * next;
+    const nobody = makers.length === 0 ? "; no process is making it now" : "";
+    note(`waits for shard ${shard} of ${folder} since ${timeOf(at)}, ${durationInWords((now - since) / 1000)} by now${nobody}`);
+  }
+
+  return {
+    signal: AbortSignal.any([context.signal, stop.signal]),
+    onWait: (folder, shard) => {
+      awaited = { folder, shard, since: performance.now(), at: new Date(), next: pace.told };
+      timer ??= setInterval(() => {
+        if (isLooking) return;
+        isLooking = true;
+        look()
+          .catch((error) => stop.abort(error))
+          .finally(() => {
+            isLooking = false;
+          });
+      }, pace.look);
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+/** Waits for a shard under a vigil of its own. Throws a Failure where it cannot come any more. */
+export async function untilThere(store: Store, shard: number, { stage, context }: { stage: string; context: Context }): Promise<void> {
+  const vigil = openVigil({ stage, context });
+  try {
+    await waitForShard(store, shard, { signal: vigil.signal, onWait: () => vigil.onWait(store.folder, shard) });
+  } finally {
+    vigil.close();
+  }
+}
+
+/** The time of day at UTC. */
+const timeOf = (date: Date): string => `${date.toISOString().slice(11, 19)} UTC`;
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return false;
+      throw error;
+    },
+  );
+}

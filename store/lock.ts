@@ -1,0 +1,175 @@
+/**
+ * Who is at work in a folder. FOLDER/.onestep.lock names its owner: the one process that may write there. Where several may
+ * (the makers of a store's shards), each has a file of its own, .onestep-maker-TOKEN.lock, and an owner is refused while one
+ * lives. A killed process leaves its file behind: whoever comes next sees that it is dead and takes over.
+ */
+import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { open, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { Failure } from "../schemas/failure.ts";
+import { namesIn } from "./atomic.ts";
+import { type Holder, holderOf, isAlive, livingHolder, showLife, thisProcess, type Watch } from "./holder.ts";
+
+/** How a lock is asked for. */
+interface Asking extends Watch {
+  command: string;
+}
+
+type Release = () => Promise<void>;
+
+const OWNER = ".onestep.lock";
+const MAKER = /^\.onestep-maker-[0-9a-f]+\.lock$/;
+
+const held = new Set<string>(); // paths of this process's lock files
+let cleans = false; // whether they go when the process ends
+
+/**
+ * Takes a folder, which must be there, for `command`; answers what gives it back. With `shared` others that share it are
+ * let in too. Throws a Failure that names the holder where another process, or another call of this one, is at work there.
+ * A holder that cannot be seen from here is watched for some seconds, which `onWatch` is told.
+ *
+ * @example
+ * import { mkdir } from "node:fs/promises";
+ * import { holdFolder } from "onestep/store/lock";
+ * await mkdir(folder, { recursive: true });
+ * const release = await holdFolder({ folder, command: "train" });
+ * await assert.rejects(holdFolder({ folder, command: "train" }), /train is at work there \(process \d+/);
+ * await release();
+ * await (await holdFolder({ folder, command: "train" }))();
+ */
+export async function holdFolder(options: { folder: string; command: string; shared?: boolean } & Partial<Watch>): Promise<Release> {
+  const { folder, command, shared = false, beat = 3000 } = options;
+  const asking: Asking = { ...options, command, beat };
+  const owner = join(folder, OWNER);
+  if (shared) {
+    const mine = (await created(join(folder, `.onestep-maker-${newToken()}.lock`), asking)) as Release;
+    const owning = await passed(owner, asking).catch(async (error) => {
+      await mine();
+      throw error;
+    });
+    if (owning) {
+      await mine();
+      throw refused(folder, command, owning.holder);
+    }
+    await forgetDead(folder);
+    return mine;
+  }
+  const release = await taken(owner, asking);
+  if (typeof release !== "function") throw refused(folder, command, release.holder);
+  try {
+    for (const name of (await namesIn(folder)).filter((name) => MAKER.test(name))) {
+      const maker = await livingHolder(join(folder, name), asking);
+      if (maker !== "gone") throw refused(folder, command, maker.holder);
+      await rm(join(folder, name), { force: true });
+    }
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return release;
+}
+
+/**
+ * Those who said that they make what a folder is to hold, and have not ended in good order: `alive` as far as this process
+ * can see; undefined of another host.
+ *
+ * @example
+ * import { mkdir } from "node:fs/promises";
+ * import { holdFolder, makersOf } from "onestep/store/lock";
+ * await mkdir(folder, { recursive: true });
+ * const release = await holdFolder({ folder, command: "simulate", shared: true });
+ * const [maker] = await makersOf(folder);
+ * assert.equal(maker?.holder.command, "simulate");
+ * await release();
+ */
+export async function makersOf(folder: string): Promise<{ holder: Holder; alive: boolean | undefined }[]> {
+  const makers: { holder: Holder; alive: boolean | undefined }[] = [];
+  for (const name of await namesIn(folder)) {
+    if (name !== OWNER && !MAKER.test(name)) continue;
+    const holder = await holderOf(join(folder, name));
+    if (typeof holder === "object") makers.push({ holder, alive: await isAlive(holder, join(folder, name)) });
+  }
+  return makers;
+}
+
+function refused(folder: string, command: string, holder: Holder | undefined): Failure {
+  const since = holder && `${String(holder.since).replace("T", " ").slice(0, 19)} UTC`;
+  const who = holder ? `${holder.command} is at work there (process ${holder.pid} on ${holder.host}, since ${since})` : "";
+  return new Failure(`Cannot ${command} in ${folder}: ${who || "another process is at work there"}. Wait until it ends, or name another.`);
+}
+
+/** Removes what killed makers of this machine have left in a folder. */
+async function forgetDead(folder: string): Promise<void> {
+  for (const name of (await namesIn(folder)).filter((name) => MAKER.test(name))) {
+    const path = join(folder, name);
+    const holder = await holderOf(path);
+    if (typeof holder === "object" && (await isAlive(holder, path)) === false) await rm(path, { force: true });
+  }
+}
+
+/** Undefined once nobody owns a lock file any longer, or who does; what a dead owner has left is removed. */
+async function passed(path: string, asking: Asking): Promise<{ holder?: Holder } | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    if ((await holderOf(path)) === "absent") return undefined;
+    const release = await taken(path, asking);
+    if (typeof release === "function") await release();
+    else if (attempt === ATTEMPTS) return release;
+    else await setTimeout(20); // it may be another that only looks, as this one does
+  }
+}
+
+const ATTEMPTS = 10;
+
+/** Becomes the only holder of a lock file; answers what gives it back, or who has it. */
+async function taken(path: string, asking: Asking): Promise<Release | { holder?: Holder }> {
+  for (;;) {
+    const release = await created(path, asking);
+    if (release) return release;
+    const found = await livingHolder(path, asking);
+    if (found !== "gone") return found;
+    // The holder is dead. Who may remove its file is settled by a lock of that very file, so that no fresh one is removed.
+    const dead = await holderOf(path);
+    if (dead === "absent") continue;
+    const right = await taken(`${path}.${dead === "unreadable" ? dead : dead.token}`, asking);
+    if (typeof right !== "function") {
+      await setTimeout(20); // another process is about to take over
+      continue;
+    }
+    const still = await holderOf(path);
+    const isSame = typeof dead === "object" && typeof still === "object" ? still.token === dead.token : still === dead;
+    if (isSame) await rm(path, { force: true });
+    await right();
+  }
+}
+
+/** Creates a lock file; undefined where it is there. */
+async function created(path: string, { command, beat }: Asking): Promise<Release | undefined> {
+  const file = await open(path, "wx").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EEXIST") return undefined;
+    throw error;
+  });
+  if (!file) return undefined;
+  held.add(path);
+  if (!cleans) process.once("exit", () => held.forEach((left) => void rmSync(left, { force: true })));
+  cleans = true;
+  const timer = setInterval(() => void showLife(path).catch(() => {}), beat); // a sign that is lost costs nothing
+  timer.unref();
+  const release = async (): Promise<void> => {
+    clearInterval(timer);
+    await rm(path, { force: true });
+    held.delete(path);
+  };
+  try {
+    await file.writeFile(`${JSON.stringify(await thisProcess(command, path, newToken()))}\n`);
+  } catch (error) {
+    await release();
+    throw error;
+  } finally {
+    await file.close();
+  }
+  return release;
+}
+
+const newToken = (): string => randomBytes(6).toString("hex");
