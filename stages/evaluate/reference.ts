@@ -5,7 +5,7 @@ import { permutation } from "../../schemas/numbers/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
-import { decode, openImages } from "../ingest/mod.ts";
+import { decode, openImages, SQUARE_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
 import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
 import type { LatentRow } from "../../store/columns.ts";
@@ -55,7 +55,7 @@ async function imageReference({ path, settings, signal }: ReferenceOptions): Pro
     size,
     available: source.entries,
     classes: source.classes,
-    preparation: "Lanczos 3 where not of this size",
+    preparation: `${SQUARE_FILTER}, where not of this size`,
     all: () => read(() => true),
     draw: drawing({ entries: source.entries, seed: settings.seed }, read),
   };
