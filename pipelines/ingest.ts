@@ -75,7 +75,7 @@ export async function ingest(options: {
           .pipe(
             decode({ ...settings.images, concurrency: 3 }),
             batch(rowsPerShard),
-            encodeShards({ compute, rowsPerShard }),
+            encodeShards({ compute, store, isBegun: shards.length < store.shards }),
             writeLatentShards({ store, report }),
           ),
         { signal },
