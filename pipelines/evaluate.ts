@@ -24,7 +24,8 @@ import { writeAtomic } from "../store/atomic.ts";
  *
  * `out` is a JSON file of everything; `curve` lists evaluations at which to measure the teacher, drawn as an SVG beside
  * it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too few for
- * the feature network or not of the model's size, and, before anything is measured, where the request is wrong.
+ * the feature network or not of the model's size, and, before anything is measured, where the request is wrong or the
+ * reference has a class that a model lacks: classes meet by name.
  */
 export async function evaluate(options: {
   model: string;
@@ -45,7 +46,8 @@ export async function evaluate(options: {
     throw badUsage("Cannot draw a curve without a teacher and a place for it: add --teacher RUN and --out FILE.json");
   }
   const began = { load: load() };
-  const evaluation = await openEvaluation({ reference: options.reference, captionReader: obeyed, settings, context });
+  const models = teacher === undefined ? [model] : [model, teacher];
+  const evaluation = await openEvaluation({ reference: options.reference, models, captionReader: obeyed, settings, context });
   const measured: Measures[] = [];
   const more: Record<string, unknown> = {};
 

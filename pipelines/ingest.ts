@@ -81,7 +81,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
           .pipe(
             decode({ ...settings.images, concurrency: 3 }),
             batch(rowsPerShard),
-            encodeShards({ compute, rowsPerShard }),
+            encodeShards({ compute, store, isBegun: shards.length < store.shards }),
             writeLatentShards({ store, report }),
           ),
         { signal },

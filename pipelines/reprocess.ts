@@ -24,7 +24,7 @@ import { storedConditions } from "../stages/reprocess/conditions.ts";
 import { keeper } from "../stages/reprocess/kept.ts";
 import { planTriples } from "../stages/reprocess/plan.ts";
 import { takeLatents } from "../stages/reprocess/latents.ts";
-import { openRowConditions } from "../stages/simulate/row-conditions.ts";
+import { checkStoreClasses, openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { readLeftOut } from "../store/left-out.ts";
 import { createLatentStore } from "../store/latents.ts";
@@ -77,6 +77,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     teacher && (options.conditions !== undefined || fromTeacher)
       ? await openRowConditions({ teacher: teacher.description, latents: options.conditions, seed: settings.seed })
       : undefined;
+  if (teacher && !given) checkStoreClasses(from, teacher.description.spec); // its rows lend their labels
   const identity = given?.identity ?? from.manifest.conditions;
   const fresh = teacher
     ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() })

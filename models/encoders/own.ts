@@ -2,6 +2,7 @@
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { NetworkSettings } from "../../schemas/settings.ts";
+import { type CutCaptions, cutCaptions } from "../text/cut-captions.ts";
 import { createTokenizer, learnTokenizer, type TokenizerData } from "../text/tokenizer.ts";
 import { captionEncoder } from "./caption.ts";
 import type { ConditionColumn, Encoder } from "./encoder.ts";
@@ -13,6 +14,8 @@ interface Learned {
   tokenizer?: TokenizerData;
   /** Captions to sample from where none are given. */
   captions: string[];
+  /** What the encoder cannot see of those that are too long for it. */
+  cut?: CutCaptions;
 }
 
 /** The data that encoders learn from; `data` names it in failures. */
@@ -49,8 +52,10 @@ const captions: Kind = {
   learn: async ({ network, captions }) => {
     const known = await captions();
     if (known.length === 0) return nothing;
-    const tokenizer = learnTokenizer({ captions: known, vocabulary: network.vocabulary });
-    return { vocabulary: createTokenizer(tokenizer).size, tokenizer, captions: known };
+    const data = learnTokenizer({ captions: known, vocabulary: network.vocabulary });
+    const tokenizer = createTokenizer(data);
+    const cut = cutCaptions({ captions: known, tokenizer, length: network.captionTokens });
+    return { vocabulary: tokenizer.size, tokenizer: data, captions: known, cut };
   },
 };
 

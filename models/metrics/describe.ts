@@ -5,6 +5,7 @@ import type { FeatureNetwork } from "../features/network.ts";
 import { planResize } from "../features/resize.ts";
 import { runningBandEnergy } from "./bands.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Picture } from "../../schemas/images.ts";
 
 /** All that a comparison needs to know of a set of images. */
@@ -19,7 +20,7 @@ export interface ImageSet {
 
 /** Gathers one set, image by image; what it keeps of each is its features. */
 export interface Collector {
-  /** Throws a Failure where the image has another size than those before it. */
+  /** Throws a Failure where the image has another size than those before it, or where features are not finite. */
   add: (picture: Picture) => Promise<void>;
   /** Throws a Failure where there was no image. */
   finish: () => Promise<ImageSet>;
@@ -58,7 +59,11 @@ export async function createDescriber({
 
     const flush = async (rows: number) => {
       const { features } = await program.run({ images: input });
-      chunks.push(Float32Array.from((features as Float32Array).subarray(0, rows * dimension)));
+      const found = Float32Array.from((features as Float32Array).subarray(0, rows * dimension));
+      if (countNotFinite(found) > 0) {
+        throw new Failure(`Cannot measure ${name}: the features of its images are not finite; name another network in evaluate.features`);
+      }
+      chunks.push(found);
     };
 
     return {

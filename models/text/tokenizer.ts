@@ -19,6 +19,8 @@ export interface Tokenizer {
   data: TokenizerData;
   /** Number of pieces, padding included. */
   size: number;
+  /** Ids of all pieces of a caption, without an end piece. */
+  ids: (caption: string) => number[];
   /** Ids of a caption, [length]: its pieces cut to length - 1, the end piece, padding. */
   encode: (caption: string, length: number) => Int32Array;
   /** The text of ids up to the end piece. */
@@ -163,15 +165,15 @@ export function createTokenizer(data: TokenizerData): Tokenizer {
     return found;
   };
 
+  const allIds = (caption: string): number[] => words(caption).flatMap(idsOf);
+
   return {
     data,
     size: pieces.length,
+    ids: allIds,
     encode: (caption, length) => {
       const out = new Int32Array(length).fill(PADDING);
-      const all = words(caption)
-        .flatMap(idsOf)
-        .slice(0, length - 1);
-      out.set([...all, END]);
+      out.set([...allIds(caption).slice(0, length - 1), END]);
       return out;
     },
     decode: (sequence) => {

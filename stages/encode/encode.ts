@@ -5,9 +5,11 @@ import type { PipelineEvent } from "../../schemas/events.ts";
 import type { ImageSample, Rejected } from "../../schemas/images.ts";
 import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { displayName } from "../../schemas/visible.ts";
 import type { Draft, LatentManifest } from "../../schemas/manifest.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { stage } from "../flow/mod.ts";
+import { endsWhereNoneIsFinite, notFinite } from "./finite-rows.ts";
 import type { ImageSource } from "../ingest/images.ts";
 import type { LatentRow } from "../../store/columns.ts";
 import type { FailedRow } from "../../store/journal.ts";
@@ -42,12 +44,19 @@ export interface LatentShard {
   failed: FailedRow[];
 }
 
-/** Turns the items of one shard's range into its rows; holds two shards, so that decoding goes on while one encodes. */
+/**
+ * Turns the items of one shard's range into its rows; holds two shards, so that decoding goes on while one encodes. An image
+ * whose latent is not finite is rejected; where all are so from the first shard on, it throws a Failure.
+ */
 export function encodeShards(options: {
   compute: Compute<CodecWorker>;
-  rowsPerShard: number;
+  store: Pick<Store<LatentManifest>, "folder" | "manifest">;
+  /** Whether shards of the store are there already. */
+  isBegun: boolean;
 }): OperatorFunction<(ImageSample | Rejected)[], LatentShard> {
-  const { compute, rowsPerShard } = options;
+  const { compute, store, isBegun } = options;
+  const { rowsPerShard } = store.manifest;
+  const check = endsWhereNoneIsFinite({ folder: store.folder, isBegun, maker: "encoder" });
   return stage({
     name: "encode",
     capacity: 2,
@@ -60,14 +69,22 @@ export function encodeShards(options: {
       for (const [i, image] of images.entries()) pixels.set(image.pixels, i * each);
       const latents = images.length > 0 ? await compute.call("encode", pixels, { transfer: [pixels.buffer] }) : new Float32Array();
       const length = latents.length / images.length;
-      return {
-        shard: Math.floor((items[0] as { index: number }).index / rowsPerShard),
-        rows: images.map(({ index, name, label, caption }, i) => ({
-          ...{ index, name, label, caption },
-          latent: latents.slice(i * length, (i + 1) * length),
-        })),
-        failed: rejected.map(({ index, source, entry, reason }) => ({ id: index, name: `${source}: ${entry}`, reason })),
-      };
+      const failures = new Map(rejected.map(({ index, source, entry, reason }) => [index, { name: `${source}: ${entry}`, reason }]));
+      const rows: LatentRow[] = [];
+      let first: string | undefined;
+      for (const [i, { index, source, name, label, caption }] of images.entries()) {
+        const latent = latents.slice(i * length, (i + 1) * length);
+        const reason = notFinite(latent);
+        first ??= reason;
+        if (reason === undefined) rows.push({ index, name, label, caption, latent });
+        else failures.set(index, { name: `${source}: ${displayName(name)}`, reason });
+      }
+      const shard = Math.floor((items[0] as { index: number }).index / rowsPerShard);
+      check({ shard, good: rows.length, reason: first });
+      const failed = items.flatMap(({ index: id }) =>
+        failures.has(id) ? { id, ...(failures.get(id) as { name: string; reason: string }) } : [],
+      );
+      return { shard, rows, failed };
     },
   });
 }

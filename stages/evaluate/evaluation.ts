@@ -6,7 +6,10 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { Measurer } from "../workers/measurer.ts";
 import { type Generator, openGenerator } from "../sample/generator.ts";
 import type { Picture } from "../../schemas/images.ts";
+import { readDenoiser } from "../runs/model.ts";
+import { translateLabels } from "../simulate/classes.ts";
 import { startWorker } from "../workers/start.ts";
+import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { type Comparison, requireEnough } from "../../models/metrics/compare.ts";
 import { conditionName, createGatherer, type Gathered } from "./gather.ts";
 import type { Measures } from "./measures.ts";
@@ -49,6 +52,8 @@ export interface Neighbours {
  */
 export async function openEvaluation(options: {
   reference: string;
+  /** Models that will be measured: their classes are looked at before anything is. */
+  models?: readonly string[];
   /** Tells how captions are obeyed, where it can read them. */
   captionReader?: CaptionReader;
   settings: Settings;
@@ -58,6 +63,7 @@ export async function openEvaluation(options: {
   const { count, features, batch } = settings.evaluate;
   const seeds = Array.from({ length: settings.evaluate.seeds }, (_, i) => settings.seed + i);
   const reference = await openReference({ path: options.reference, settings, signal: context.signal });
+  for (const path of options.models ?? []) askedOf((await readDenoiser(path)).description.spec, path);
   const measurer = await startWorker<Measurer>({
     name: "measurer",
     module: new URL("../workers/measurer.ts", import.meta.url),
@@ -69,6 +75,14 @@ export async function openEvaluation(options: {
   const gather = createGatherer({ measurer, reference: { path: options.reference, size: reference.size }, batch, report: context.report });
   const isWhole = settings.evaluate.reference === "whole";
   const setOf = (name: string, seed: number) => `${name} of seed ${seed}`;
+
+  /** The reference's labels as the same classes' of a model, matched by name. */
+  function askedOf(spec: DenoiserSpec, path: string): (labels: readonly number[]) => number[] {
+    const own = labelsOf(spec);
+    if (own.length === 0) return (labels) => [...labels];
+    const remedy = "Name a reference of the model's classes, or images without class folders.";
+    return translateLabels({ names: reference.classes, own, attempt: `compare ${path} with ${options.reference}`, remedy });
+  }
 
   async function comparisons(make: (seed: number) => Promise<Comparison>): Promise<Measures["seeds"]> {
     const found: Measures["seeds"] = [];
@@ -95,11 +109,16 @@ export async function openEvaluation(options: {
     throw error;
   });
 
+  /** The reference's conditions as a model takes them. */
+  function asked({ description, path }: Generator): Conditions {
+    return { ...conditions, labels: askedOf(description.spec, path)(conditions.labels) };
+  }
+
   /** Samples of one seed, compared. The set of the last run under that name is forgotten. */
   async function compareSamples(generator: Generator, name: string, seed: number, only?: "distance") {
     const set = setOf(name, seed);
     await measurer.call("forget", set);
-    const images = generator.sample({ seed, start: 0, count, ...conditions });
+    const images = generator.sample({ seed, start: 0, count, ...asked(generator) });
     const obeying = options.captionReader && runningObedience(options.captionReader);
     const { seconds } = await gather({ set, pictures: under(images, conditions), total: count, obedience: obeying });
     const sets = { generated: set, reference: "reference" };
@@ -151,7 +170,7 @@ export async function openEvaluation(options: {
       const nearest = await measurer.call("nearest", { generated: setOf(name, seeds[0]!), reference: "reference", count });
       const generator = await generators.open(settings, path);
       const samples: Picture[] = [];
-      for await (const picture of generator.sample({ seed: seeds[0]!, count, ...conditions })) samples.push(picture);
+      for await (const picture of generator.sample({ seed: seeds[0]!, count, ...asked(generator) })) samples.push(picture);
       return { samples, nearest };
     },
     images: async function* () {
@@ -186,7 +205,7 @@ function createGenerators(context: Context) {
   };
 }
 
-/** Of image i of every model. */
+/** Of image i of every model; labels are places in the reference's classes. */
 interface Conditions {
   labels: number[]; // -1: none
   captions: (string | null)[];

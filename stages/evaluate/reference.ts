@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { filter } from "rxjs";
 import { permutation } from "../../schemas/numbers/philox.ts";
+import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
-import { decode, openImages } from "../ingest/mod.ts";
+import { decode, openImages, SQUARE_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
 import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
 import type { LatentRow } from "../../store/columns.ts";
@@ -55,7 +56,7 @@ async function imageReference({ path, settings, signal }: ReferenceOptions): Pro
     size,
     available: source.entries,
     classes: source.classes,
-    preparation: "Lanczos 3 where not of this size",
+    preparation: `${SQUARE_FILTER}, where not of this size`,
     all: () => read(() => true),
     draw: drawing({ entries: source.entries, seed: settings.seed }, read),
   };
@@ -77,7 +78,13 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
       signal,
     });
     const decoded = async function* (rows: LatentRow[]): AsyncGenerator<ReferencePicture> {
-      const pixels = await codec.call("decode", stacked(rows.map(({ latent }) => latent)));
+      const { pixels, notFinite } = await codec.call("decode", stacked(rows.map(({ latent }) => latent)));
+      if (notFinite > 0) {
+        throw new Failure(
+          `Cannot compare with ${path}: ${notFinite} of ${rows.length} images hold values that are not finite when they are decoded. ` +
+            "Ingest them with another encoder, or name the images themselves.",
+        );
+      }
       for (const [i, { label, caption }] of rows.entries()) {
         const picture = pixels.subarray(i * size * size * 3, (i + 1) * size * size * 3);
         yield { pixels: picture, label: label ?? undefined, caption: caption ?? undefined };

@@ -1,10 +1,13 @@
 import type { OperatorFunction } from "rxjs";
+import { Failure } from "../../schemas/failure.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
 import { stage } from "../flow/mod.ts";
 import { displayName } from "../../schemas/visible.ts";
 import { declaredPixels, withoutText } from "./png.ts";
 import { sniff } from "./sniff.ts";
+import { square } from "./square.ts";
+import { tiffPage } from "./tiff.ts";
 
 // One thread an image: the stage decodes several images at once instead. Nothing is decoded twice, so no cache.
 sharp.concurrency(1);
@@ -19,9 +22,9 @@ export interface DecodeOptions {
 
 /**
  * Decodes files to [size, size, 3] RGB in order; what cannot be decoded becomes a Rejected. Of an animation the first
- * frame; grey, palette, 16-bit and CMYK become 8-bit sRGB; EXIF orientation is applied; transparency is flattened.
- * The centre square is cut out and resized: Lanczos 3 downwards, bicubic upwards; an image of the right size keeps its
- * pixels exactly. Holds at most 32 MiB of files, and one more.
+ * frame, of a TIFF the first page that is no thumbnail; grey, palette, 16-bit and CMYK become 8-bit sRGB by their colour
+ * profiles; EXIF orientation is applied; transparency is flattened. The centre square is cut out and resized as
+ * `SQUARE_FILTER` says. Holds at most 32 MiB of files, and one more.
  */
 export function decode(options: DecodeOptions): OperatorFunction<ImageFile | Rejected, ImageSample | Rejected> {
   return stage({
@@ -50,20 +53,13 @@ export async function decodeImage(bytes: Uint8Array, { size, background, maxPixe
   if (!supported) throw new Error(format ? `not a supported image: ${format}` : "not an image");
   const tooLarge = new RangeError(`${format} of more than ${maxPixels} pixels (images.maxPixels)`);
   if (format === "PNG" && declaredPixels(bytes) > maxPixels) throw tooLarge;
+  const page = format === "TIFF" ? tiffPage(bytes) : 0;
   try {
     const input = format === "PNG" ? withoutText(bytes) : bytes;
-    const pixels = await sharp(input, { limitInputPixels: maxPixels, failOn: "error" })
-      .autoOrient()
-      .resize(size, size, { fit: "cover", position: "centre", kernel: "lanczos3" })
-      .flatten({ background })
-      .toColourspace("srgb")
-      .removeAlpha()
-      .raw({ depth: "uchar" })
-      .timeout({ seconds: 60 }) // a hostile file may be slow to decode without being large
-      .toBuffer();
-    return new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length);
+    return await square(input, { size, background, limitInputPixels: maxPixels, failOn: "error", ...(page > 0 && { page }) });
   } catch (error) {
     const message = (error as Error).message;
+    if (error instanceof Failure) throw error; // says already what is wrong
     if (/pixel limit/i.test(message)) throw tooLarge;
     throw new Error(`damaged ${format} (${message.split("\n")[0]?.replace(/:$/, "")})`);
   }

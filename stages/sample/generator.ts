@@ -31,14 +31,16 @@ export interface Generated extends Picture {
 
 export interface Generator {
   kind: "teacher" | "student";
+  /** The run folder. */
+  path: string;
   /** Network evaluations per sample. */
   nfe: number;
   description: DenoiserDescription;
-  /** Pictures in order, `batch` at a time. */
+  /** Pictures in order, `batch` at a time. Throws a Failure at the first batch with values that are not finite. */
   sample: (draw: Draw) => AsyncGenerator<Generated>;
   /** Clean latents [count * h * w * c] in the model's scale, of the same samples. */
   latents: (draw: Draw) => Promise<Float32Array>;
-  /** Pictures of such latents. */
+  /** Pictures of such latents. Throws a Failure where their values are not finite. */
   decode: (latents: Float32Array) => Promise<Picture[]>;
   close: () => Promise<void>;
 }
@@ -90,12 +92,23 @@ export async function openGenerator(options: { path: string; settings: Settings;
     return compute.call("sample", { noise, rows: count, conditions: conditions.inputs(given) });
   }
 
+  /** Pictures of a model are a result: none of them may be black because there was nothing to show. */
+  function decode(latents: Float32Array): Promise<Picture[]> {
+    return decoder.decode(latents, (bad) => {
+      throw new Failure(
+        `Cannot draw pictures with ${path}: ${bad} of ${latents.length / length} hold values that are not finite. ` +
+          "Its weights or its codec's are damaged, or its training diverged: name another model, or train it again at a lower learning rate.",
+      );
+    });
+  }
+
   return {
     kind: role,
+    path,
     nfe: await compute.call("evaluations", undefined as never),
     description,
     latents: async (draw) => integrate(draw, conditioned(draw)),
-    decode: decoder.decode,
+    decode,
     sample: async function* (draw) {
       const all = conditioned(draw);
       for (let from = 0; from < draw.count; from += batch) {
@@ -103,7 +116,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
         const label = all.label.subarray(from, from + count);
         const caption = all.caption.slice(from, from + count);
         const latents = await integrate({ ...draw, start: (draw.start ?? 0) + from, count }, { label, caption });
-        for (const [i, picture] of (await decoder.decode(latents)).entries()) {
+        for (const [i, picture] of (await decode(latents)).entries()) {
           yield {
             ...picture,
             label: reads("label") ? (label[i] as number) : null,

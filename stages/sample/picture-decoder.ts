@@ -10,8 +10,11 @@ import { denormalise, type Statistics } from "../../store/statistics.ts";
 import { startWorker } from "../workers/start.ts";
 
 export interface PictureDecoder {
-  /** Images of latents [rows * h * w * c]. */
-  decode: (latents: Float32Array) => Promise<Picture[]>;
+  /**
+   * Images of latents [rows * h * w * c]. Values that are not finite show as black or white; `onNotFinite` is told of how
+   * many images had any, and may throw.
+   */
+  decode: (latents: Float32Array, onNotFinite?: (images: number) => void) => Promise<Picture[]>;
   writeGrid: (options: {
     path: string;
     latents: Float32Array;
@@ -41,9 +44,10 @@ export async function createPictureDecoder(options: {
     signal: context.signal,
   });
   const size = codec.description.imageSize;
-  const decode = async (latents: Float32Array): Promise<Picture[]> => {
+  const decode: PictureDecoder["decode"] = async (latents, onNotFinite) => {
     const raw = spec && statistics ? denormalise(latents, statistics, spec.diffusion.sigmaData) : latents;
-    const pixels = await compute.call("decode", raw);
+    const { pixels, notFinite } = await compute.call("decode", raw);
+    if (notFinite > 0) onNotFinite?.(notFinite);
     const length = size * size * 3;
     return Array.from({ length: pixels.length / length }, (_, i) => ({
       pixels: pixels.subarray(i * length, (i + 1) * length),

@@ -13,6 +13,7 @@ import { textHash } from "../../store/hash.ts";
 import { openLatentStore } from "../../store/latents.ts";
 import { readShardMetadata } from "../../store/shard.ts";
 import { idRange, readShard, type Store, shardPath } from "../../store/store.ts";
+import { checkClasses } from "./classes.ts";
 
 export type RowCondition = Pick<TripleRow, "imageIndex" | "label" | "caption">;
 
@@ -43,10 +44,22 @@ export async function openRowConditions({ teacher, latents, seed, onWait }: Opti
   if (!column) return { identity: { source: "none" }, of: async (range) => each(range, () => ({})) };
   if (latents !== undefined) {
     const store = await openLatentStore({ folder: latents });
-    checkClasses(store, teacher.spec);
+    checkStoreClasses(store, teacher.spec);
     return conditionsOfImages({ store, columns, onWait });
   }
   return ownConditions[column](teacher, seed);
+}
+
+/** Throws a Failure where a teacher reads labels and the classes of a store are not its own. */
+export function checkStoreClasses({ folder, manifest }: Pick<Store, "folder" | "manifest">, spec: DenoiserSpec): void {
+  if (!conditionColumns(spec.network).includes("label")) return;
+  checkClasses({
+    names: manifest.classes,
+    own: labelsOf(spec),
+    attempt: `take conditions from ${folder}`,
+    owner: "the teacher",
+    remedy: "Name the store the teacher was trained on, or none to use the teacher's own.",
+  });
 }
 
 /** How a denoiser of a run folder takes its conditions. */
@@ -136,19 +149,6 @@ async function countRows(
   });
   const { from, to } = idRange(store.manifest, shard);
   return to - from - (JSON.parse(failed) as unknown[]).length;
-}
-
-/** Throws a Failure where a teacher reads labels and the classes of a latent store are not its own. */
-export function checkClasses({ folder, manifest }: Store<LatentManifest>, spec: DenoiserSpec): void {
-  if (!conditionColumns(spec.network).includes("label")) return;
-  const classes = labelsOf(spec);
-  if (JSON.stringify(manifest.classes) === JSON.stringify(classes)) return;
-  const named = (names: readonly string[]): string =>
-    names.length === 0 ? "none" : names.slice(0, 5).join(", ") + (names.length > 5 ? "..." : "");
-  throw new Failure(
-    `Cannot take conditions from ${folder}: its classes (${named(manifest.classes)}) are not the teacher's (${named(classes)}). ` +
-      "Name the store the teacher was trained on, or none to use the teacher's own.",
-  );
 }
 
 function each({ from, to }: { from: number; to: number }, of: (id: number) => RowCondition): RowCondition[] {

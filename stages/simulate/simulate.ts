@@ -7,6 +7,7 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
 import type { Conditioned } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
+import { endsWhereNoneIsFinite, notFinite } from "../encode/finite-rows.ts";
 import { stage } from "../flow/mod.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import type { TripleRow } from "../../store/columns.ts";
@@ -93,7 +94,7 @@ export type Sample = (batch: { noise: Float32Array; rows: number } & Conditioned
 /**
  * Solves the teacher's ODE for the rows of one shard at a time, `batch` rows a call; the noise of the next batch is made
  * while the worker is busy. Of the rows that are kept a batch of its own is not solved again. A row whose latent is not
- * finite fails. Holds two shards: one at work, one to be written.
+ * finite fails; where all are so from the first shard on, it throws a Failure. Holds two shards: one at work, one to be written.
  */
 export function simulateShards(options: {
   store: Store<TripleManifest>;
@@ -108,6 +109,7 @@ export function simulateShards(options: {
   const length = shape[0] * shape[1] * shape[2];
   let { done } = options;
   let failures = 0;
+  const check = endsWhereNoneIsFinite({ folder: store.folder, isBegun: done > 0, maker: "teacher" });
 
   const progress = (): void =>
     report({ type: "progress", stage: "simulate", done, total: entries, unit: "triples", values: { failed: failures } });
@@ -126,8 +128,8 @@ export function simulateShards(options: {
   };
 
   const simulated = (id: number, condition: RowCondition, latent: Float32Array, noise: Float32Array): TripleRow | FailedRow => {
-    const bad = latent.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
-    if (bad > 0) return { id, reason: `${bad} of the ${length} values of its latent are not finite` };
+    const reason = notFinite(latent);
+    if (reason !== undefined) return { id, reason };
     return { id, seed: BigInt(seed), ...condition, ...(noiseColumn === "stored" && { noise }), latent };
   };
 
@@ -163,6 +165,7 @@ export function simulateShards(options: {
         }
         progress();
       }
+      check({ shard, good: rows.length, reason: failed[0]?.reason });
       return { shard, rows, failed };
     },
   });

@@ -3,6 +3,7 @@ import type { Weights } from "../../engine/weights.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { AnyMethod } from "../../methods/registry.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
@@ -76,6 +77,7 @@ export async function openProgress(options: {
     isOver: (step) => step >= steps || isSpent(progress.selection, measuring?.patience ?? 0),
     save: async (step) => {
       const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };
+      for (const [set, weights] of Object.entries(sets)) if (/\.(network|average)$/.test(set)) requireFinite(weights, training, step);
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
       await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured } });
     },
@@ -103,5 +105,18 @@ export async function openProgress(options: {
 export async function keptWeights(training: Training<unknown>, trainer: Trainer, { best }: Progress): Promise<Weights> {
   const { settings, method } = training;
   const chosen = settings.keep === "best" ? best : undefined;
-  return trainer.whole(method.makes, chosen ?? (await trainer.read(method.makes, "average")));
+  const weights = await trainer.whole(method.makes, chosen ?? (await trainer.read(method.makes, "average")));
+  requireFinite(weights, training);
+  return weights;
+}
+
+/** Throws a Failure where a training has diverged so far that weights are not finite: nothing may be made of them. */
+function requireFinite(weights: Weights, { out, group }: Training<unknown>, step?: number): void {
+  const [name] = Object.entries(weights).find(([, { data }]) => countNotFinite(data) > 0) ?? [];
+  if (name === undefined) return;
+  const when = step === undefined ? "at its end" : `after step ${step}`;
+  throw new Failure(
+    `Cannot keep the weights of ${out} ${when}: ${name} holds values that are not finite, the training diverged. ` +
+      `Lower ${group}.learningRate and train into another --out.`,
+  );
 }

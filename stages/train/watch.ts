@@ -1,7 +1,9 @@
 /** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
 import { Failure } from "../../schemas/failure.ts";
 import { normals, permutation } from "../../schemas/numbers/philox.ts";
+import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
+import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings, WatchSettings } from "../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
@@ -103,7 +105,11 @@ export function createWatch(options: {
           caption: chosen.map(({ caption }) => caption),
         });
         const noise = normals({ seed, stream: "watch/noise", ...at(from, to) });
-        await show(worker, await sample({ noise, rows: to - from, conditions: inputs }));
+        const latents = await sample({ noise, rows: to - from, conditions: inputs });
+        if (countNotFinite(latents) > 0) {
+          throw new Failure("Cannot measure the training: its samples are not finite, it diverged. Lower the learning rate.");
+        }
+        await show(worker, latents);
       }
       return worker.call("measure", undefined);
     },

@@ -5,6 +5,7 @@ import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { type CodecDescription, codecFunctions } from "../../models/codecs/codecs.ts";
 import type { Parameters } from "../../models/layers.ts";
+import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 
@@ -53,15 +54,18 @@ export async function create({ description, weights, batch, engine: where }: Cod
       encoder ??= compile("encode", image, functions.encode);
       return inBatches(await encoder, scaled, image, latent);
     },
-    /** Raw latents [rows * h * w * c] -> pixels [rows * size * size * 3], rounded and clamped to 0..255. */
-    decode: async (latents: Float32Array): Promise<Uint8Array> => {
-      const toBytes = (values: Float32Array): Uint8Array => {
-        const rounded = Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5); // this kind of array rounds and clamps
-        return Uint8Array.from(rounded);
-      };
-      if (!functions) return toBytes(latents);
-      decoder ??= compile("decode", latent, functions.decode);
-      return toBytes(await inBatches(await decoder, latents, latent, image));
+    /**
+     * Raw latents [rows * h * w * c] -> pixels [rows * size * size * 3], rounded and clamped to 0..255. Values that are not
+     * finite, of which `notFinite` counts the rows, come out as black or white.
+     */
+    decode: async (latents: Float32Array): Promise<{ pixels: Uint8Array; notFinite: number }> => {
+      if (functions) decoder ??= compile("decode", latent, functions.decode);
+      const values = decoder ? await inBatches(await decoder, latents, latent, image) : latents;
+      const each = imageSize * imageSize * 3;
+      let notFinite = 0;
+      for (let at = 0; at < values.length; at += each) if (countNotFinite(values.subarray(at, at + each)) > 0) notFinite++;
+      const rounded = Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5); // this kind of array rounds and clamps
+      return { pixels: Uint8Array.from(rounded), notFinite };
     },
   };
 }

@@ -1,3 +1,4 @@
+import { cutCaptions } from "../../models/text/cut-captions.ts";
 import { createTokenizer, learnTokenizer, PADDING, parseTokenizer } from "../../models/text/tokenizer.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -86,6 +87,24 @@ test("a script with thousands of characters leaves room for merges", () => {
   const { characters, merges } = learnTokenizer({ captions: many, vocabulary: 128 });
   assert.ok(characters.length <= 64);
   assert.ok(merges.some(([left, right]) => left + right === " fox"));
+});
+
+test("captions that are longer than an encoder reads: how many, and how many become equal", () => {
+  const letters = { ids: (caption: string) => [...caption].map((letter) => letter.charCodeAt(0)) };
+  const cut = (all: string[], length: number) => cutCaptions({ captions: all, tokenizer: letters, length });
+  assert.equal(cut(["abc", "abd", "x"], 4), { longer: 0, equal: 0, different: 0, left: 0, needed: 4 });
+  // Two letters and the end are read: abc, abd (twice) and ab look alike, xyz is cut and still alone.
+  assert.equal(cut(["abc", "abd", "abd", "ab", "xyz", "q"], 3), { longer: 4, equal: 4, different: 3, left: 1, needed: 4 });
+  assert.equal(cut(["abc", "abd", "xyz", "xyw"], 3), { longer: 4, equal: 4, different: 4, left: 2, needed: 4 });
+  assert.equal(cut(["abcd", "abcd"], 3), { longer: 2, equal: 0, different: 0, left: 0, needed: 5 });
+  // By the learned pieces: what is counted as cut is what encoding loses.
+  for (const length of [3, 5, 8]) {
+    const lost = captions.filter((caption) => tokenizer.decode(tokenizer.encode(caption, length)) !== caption.toLowerCase());
+    const { longer, needed } = cutCaptions({ captions, tokenizer, length });
+    assert.is(longer, lost.length);
+    assert.is(cutCaptions({ captions, tokenizer, length: needed }).longer, 0);
+    assert.ok(cutCaptions({ captions, tokenizer, length: needed - 1 }).longer > 0);
+  }
 });
 
 test.run();

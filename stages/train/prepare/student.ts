@@ -13,7 +13,7 @@ import { openTripleStore } from "../../../store/triples.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
-import { checkClasses, conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
+import { checkStoreClasses, conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
 import { readLatestCheckpoint } from "../checkpoint.ts";
 import { identityOf } from "../identity.ts";
@@ -176,7 +176,7 @@ async function openImages(folder: string, { spec, statistics }: Denoiser["descri
         `${spec.shape}. Name the store it was trained on (train.images).`,
     );
   }
-  checkClasses(store, spec);
+  checkStoreClasses(store, spec);
   return { store, scale: { statistics, sigmaData: spec.diffusion.sigmaData } };
 }
 

@@ -3,6 +3,7 @@ import { hashWeights } from "../../../engine/weights.ts";
 import { createConditions } from "../../../models/conditions.ts";
 import type { DenoiserSpec } from "../../../models/denoiser.ts";
 import { learnConditions } from "../../../models/encoders/own.ts";
+import type { CutCaptions } from "../../../models/text/cut-captions.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
@@ -21,7 +22,12 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const { statistics } = summary;
   const codec = await readCodec(data);
   const { classes, shape } = store.manifest;
-  const { captions, tokenizer, vocabulary } = await learnConditions({ network, data, classes, captions: () => captionsOf(store) });
+  const learned = await learnConditions({ network, data, classes, captions: () => captionsOf(store) });
+  const { captions, tokenizer, vocabulary, cut } = learned;
+  if (cut && cut.longer > 0) {
+    const message = cutInWords(cut, { length: network.captionTokens, captions: captions.length });
+    context.report({ type: "warning", stage: "teacher", message });
+  }
   const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary };
   const conditions = createConditions({ spec, tokenizer });
   const group = settings.pretrain.teacher;
@@ -64,6 +70,13 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
       await decoder.close();
     },
   };
+}
+
+function cutInWords({ longer, equal, different, left, needed }: CutCaptions, of: { length: number; captions: number }): string {
+  const cut = `${longer} of ${of.captions} captions are longer than network.captionTokens (${of.length} pieces, the end's among them) and are cut`;
+  const alike =
+    equal > 0 ? `; ${equal} become equal to others: of ${different} different ones ${left} ${left === 1 ? "is" : "are"} left` : "";
+  return `${cut}${alike}. All are read whole at network.captionTokens=${needed}`;
 }
 
 /** At most `limit` of the distinct captions, evenly from their alphabet: the first ones of a listing may name some subjects only. */
