@@ -43,7 +43,7 @@ export async function ingest(options: {
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
   const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal });
-  const codec = options.codec ?? (await openCodec(settings));
+  const codec = options.codec ?? (await openCodec(settings, context));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
   await writeDescriptions({ folder: out, codec, settings: latentSettings(settings) });

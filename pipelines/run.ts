@@ -58,7 +58,7 @@ export async function run(options: {
     ? { teacher: teacherGiven, settings: given }
     : await pretrainAll({ images, at, settings: given, usesPerceptual: needs.uses, context });
   const { teacher, settings } = prepared;
-  const codec: Codec = await readCodec(teacher);
+  const codec: Codec = await readCodec(teacher, context);
 
   const threads = divideThreads(settings, { encodes: !isPixels(codec.description.kind) });
   const ingested = deferred();

@@ -1,6 +1,7 @@
 /** Every codec by its name, and what the rest of the program asks of one. */
 import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
+import type { Shapes } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Parameters } from "../layers.ts";
@@ -20,6 +21,8 @@ interface BoundCodec extends Pick<CodecKind, "open" | "planned"> {
 
 /** Images [b, h, w, 3] in [-1, 1] to raw latents [b, h', w', c], and back: traced functions. */
 export interface CodecFunctions {
+  /** In words, what of these tensors is not what the codec has. */
+  differences: (found: Shapes) => string[];
   encode: (parameters: Parameters, images: Tensor) => Tensor;
   decode: (parameters: Parameters, latents: Tensor) => Tensor;
 }
@@ -31,6 +34,7 @@ function bound<C>({ open, planned, network }: CodecKind<C>): BoundCodec {
     network: (given) => {
       const config = given as C; // read by the codec's own schema
       return {
+        differences: (found) => network.differences(config, found),
         encode: (parameters, images) => network.encode(config, parameters, images),
         decode: (parameters, latents) => network.decode(config, parameters, latents),
       };
@@ -39,6 +43,9 @@ function bound<C>({ open, planned, network }: CodecKind<C>): BoundCodec {
 }
 
 const codecs: Readonly<Record<Kind, BoundCodec>> = { pixel: bound(pixel), autoencoder: bound(autoencoder), taesd: bound(taesd) };
+
+/** The `format` of codec.json. */
+export const codecFormat = "onestep-codec";
 
 /** The content of codec.json: of any codec, with the config that its own file asks for. */
 export const codecDescription: z.ZodType<CodecDescription> = z.discriminatedUnion("kind", [

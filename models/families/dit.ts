@@ -22,6 +22,7 @@ import {
   unpatchify,
 } from "../layers.ts";
 import { type Entrance, type Family, type FamilyInputs, type Hooks, passing, type Trunk } from "./family.ts";
+import { type SpecProblem, undivided } from "./problems.ts";
 
 export interface DitConfig {
   /** Latent shape, [height, width, channels]. */
@@ -30,6 +31,15 @@ export interface DitConfig {
   width: number;
   depth: number;
   heads: number;
+}
+
+/** What keeps a config from being a DiT: a side that patches do not fill, a width that heads do not divide. */
+function ditProblems({ shape: [height, breadth], patch, width, heads }: DitConfig): SpecProblem[] {
+  const [side] = [height, breadth].filter((each) => each % patch !== 0);
+  return [
+    ...(side === undefined ? [] : undivided({ key: "network.patch", parts: patch, what: "rows or columns of the latent", whole: side })),
+    ...undivided({ key: "network.heads", parts: heads, what: "channels of network.width", whole: width }),
+  ];
 }
 
 /** Initial weights. The output and every gate start at zero, so each block starts as the identity. */
@@ -151,6 +161,7 @@ function trunkOf(config: DitConfig, { depth, scales }: { depth: number; scales: 
 export const dit = {
   name: "dit",
   config: ({ shape, network: { patch, width, depth, heads } }): DitConfig => ({ shape, patch, width, depth, heads }),
+  problems: ditProblems,
   init: initDit,
   apply: applyDit,
   conditions: ({ width }) => ({ vector: [width] }),

@@ -4,10 +4,12 @@
  */
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
+import { badUsage } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { Embedded, Encoder } from "../encoders/encoder.ts";
 import type { Initialiser } from "../initialise.ts";
 import type { Parameters } from "../layers.ts";
+import { commonProblems, type SpecProblem } from "./problems.ts";
 
 /** What a raw network is given: x [b, h, w, c], noiseLevel c_noise [b], and the conditions that its encoders made. */
 export type FamilyInputs = { x: Tensor; noiseLevel: Tensor } & Embedded;
@@ -78,7 +80,12 @@ export interface Family<C> {
   /** As `network.kind` in settings and model.json. */
   name: string;
   config: (spec: DenoiserSpec) => C;
-  /** Initial weights; a family without it starts from published weights alone. */
+  /** What keeps a config from being a network, by the settings to change; see problems.ts for what is asked of every family. */
+  problems?: (config: C) => SpecProblem[];
+  /**
+   * Initial weights, whose names and shapes are those that a file of such weights must have; a family without it starts from
+   * published weights alone.
+   */
   init?: (config: C, seed: number) => Weights;
   /**
    * The raw network F, a traced function: [b, h, w, c], or [b, h, w, 2 c] where it `learnsSigma`. It stands once: whoever
@@ -112,10 +119,24 @@ export interface BoundFamily {
   trunk?: (options: { depth: number; scales: readonly number[] }) => Trunk;
 }
 
-/** A family as a function of the specification alone: nobody outside its file sees its config. */
-export function bound<C>(family: Family<C>): (spec: DenoiserSpec) => BoundFamily {
+/** A family as functions of the specification alone: nobody outside its file sees its config. */
+export interface BoundKind {
+  /** What keeps a specification from being such a network: none where it is one. */
+  problems: (spec: DenoiserSpec) => SpecProblem[];
+  /** The network of a specification. Throws a usage failure that names the setting to change where there is a problem. */
+  of: (spec: DenoiserSpec) => BoundFamily;
+}
+
+/** Hides a family's config. */
+export function bound<C>(family: Family<C>): BoundKind {
   const { name, init, trunk } = family;
-  return (spec) => {
+  const problems: BoundKind["problems"] = (spec) => {
+    const all = [...commonProblems(spec), ...(family.problems?.(family.config(spec)) ?? [])];
+    return all.filter(({ key }, i) => all.findIndex((each) => each.key === key) === i); // one for each key is enough
+  };
+  const of: BoundKind["of"] = (spec) => {
+    const [wrong] = problems(spec);
+    if (wrong) throw badUsage(`Cannot build a network of kind "${name}": ${wrong.key}: ${wrong.problem}`);
     const config = family.config(spec);
     return {
       name,
@@ -129,6 +150,7 @@ export function bound<C>(family: Family<C>): (spec: DenoiserSpec) => BoundFamily
       ...(trunk && { trunk: (options) => trunk(config, options) }),
     };
   };
+  return { problems, of };
 }
 
 /** Features on their way past `place`: the tap sees them, and what `inject` answers goes on. */

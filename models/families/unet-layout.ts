@@ -1,5 +1,5 @@
 /** The blocks of a U-Net: which follow each other, at which level, with how many channels and which skips. */
-import { badUsage } from "../../schemas/failure.ts";
+import { type SpecProblem, undivided } from "./problems.ts";
 
 export interface UnetConfig {
   /** Latent shape, [height, width, channels]. */
@@ -37,21 +37,28 @@ interface Layout {
   decoder: Block[];
 }
 
-/** The blocks that a config stands for. Throws a usage failure where sides or channels do not divide. */
-export function layOut({ shape, width, multipliers, depth, attentionLevels, heads }: Omit<UnetConfig, "conditional">): Layout {
+/** What keeps a config from being a U-Net: sides that do not halve as often as there are levels, channels that heads do not divide. */
+export function layoutProblems({ shape, width, multipliers, attentionLevels, heads }: Omit<UnetConfig, "conditional">): SpecProblem[] {
   const [h, w] = shape;
+  const levels = multipliers.length;
+  if (levels === 0) return [{ key: "network.multipliers", problem: "it names no level" }];
+  if (h % 2 ** (levels - 1) !== 0 || w % 2 ** (levels - 1) !== 0) {
+    const problem = `latents of ${h}x${w} cannot be halved ${levels - 1} times, as a U-Net of ${levels} levels does`;
+    return [{ key: "network.multipliers", problem }];
+  }
+  // The middle attends where the deepest level does, so that these are all.
+  const level = attentionLevels.find((each) => each < levels && (width * (multipliers[each] as number)) % heads !== 0);
+  if (level === undefined) return [];
+  return undivided({
+    ...{ key: "network.heads", parts: heads, what: `channels of U-Net level ${level}` },
+    whole: width * (multipliers[level] as number),
+  });
+}
+
+/** The blocks that a config without problems stands for. */
+export function layOut({ width, multipliers, depth, attentionLevels }: Omit<UnetConfig, "conditional">): Layout {
   const deepest = multipliers.length - 1;
-  if (h % 2 ** deepest !== 0 || w % 2 ** deepest !== 0) {
-    throw badUsage(
-      `Cannot build a U-Net of ${multipliers.length} levels on latents of ${h}x${w}: ` +
-        "network.multipliers may have as many entries as the side can be halved without remainder, plus one",
-    );
-  }
   const channels = (level: number) => width * (multipliers[level] as number);
-  const odd = attentionLevels.find((level) => level <= deepest && channels(level) % heads !== 0);
-  if (odd !== undefined) {
-    throw badUsage(`Cannot split the ${channels(odd)} channels of U-Net level ${odd} among ${heads} heads: network.heads must divide them`);
-  }
   const attention = (level: number) => attentionLevels.includes(level);
   const encoder: Block[] = [];
   const skips = [width];

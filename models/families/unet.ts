@@ -11,7 +11,7 @@ import { isConditional, ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "../layers.ts";
 import { type Entrance, type Family, type FamilyInputs, type HeadPlace, type Hooks, passing, type Trunk } from "./family.ts";
-import { type Block, layOut, type UnetConfig } from "./unet-layout.ts";
+import { type Block, layOut, layoutProblems, type UnetConfig } from "./unet-layout.ts";
 
 const NOISE_FEATURES = 64;
 
@@ -145,6 +145,7 @@ export const unet = {
     ...{ shape, width, multipliers, depth, attentionLevels, heads },
     conditional: isConditional({ condition }),
   }),
+  problems: layoutProblems,
   init: initUnet,
   apply: applyUnet,
   conditions: ({ width, conditional }) => (conditional ? { vector: [width] } : {}),

@@ -3,17 +3,10 @@
  * character the captions never showed is spelt as its UTF-8 bytes, two half-byte pieces each, so every text has an
  * encoding and decoding gives it back, lower-cased and with single spaces.
  */
-import * as z from "zod";
 import { Failure } from "../../schemas/failure.ts";
+import type { TokenizerData } from "../../schemas/model.ts";
 
-/** What a tokenizer is made of; plain JSON. Pieces are numbered: padding, end, half-bytes, characters, merges. */
-const tokenizerSchema = z.strictObject({
-  format: z.literal("onestep-tokenizer/1"),
-  characters: z.array(z.string().min(1)),
-  merges: z.array(z.tuple([z.string().min(1), z.string().min(1)])),
-});
-
-export type TokenizerData = z.infer<typeof tokenizerSchema>;
+export type { TokenizerData };
 
 export interface Tokenizer {
   data: TokenizerData;
@@ -195,17 +188,4 @@ export function createTokenizer(data: TokenizerData): Tokenizer {
 
 function halfBytes(text: string): number[] {
   return [...new TextEncoder().encode(text)].flatMap((byte) => [HALF_BYTES + (byte >> 4), HALF_BYTES + (byte & 15)]);
-}
-
-/** Checks JSON read from `place` (a file, for the message) and makes a tokenizer of it. */
-export function parseTokenizer(json: unknown, place: string): Tokenizer {
-  const { success, data, error } = tokenizerSchema.safeParse(json);
-  if (!success) {
-    const issue = error.issues[0];
-    throw new Failure(
-      `Cannot read the tokenizer ${place}: ${issue?.path.join(".") || "the file"}: ${issue?.message}; ` +
-        "train the teacher again, or restore the file",
-    );
-  }
-  return createTokenizer(data);
 }

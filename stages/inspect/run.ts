@@ -7,7 +7,7 @@ import { type CodecDescription, isPixels } from "../../models/codecs/codecs.ts";
 import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
-import { openWeights } from "../runs/weights-file.ts";
+import { openWeights } from "../../models/weights/load.ts";
 
 type Facts = Record<string, string | number>;
 

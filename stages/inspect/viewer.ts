@@ -24,7 +24,7 @@ export interface Viewer {
 /** Opens the codec of a store. A triple's latent is in the teacher's scale, which is undone first. */
 export async function openViewer(store: Store, engine: EngineSettings, context: Context): Promise<Viewer> {
   const { manifest, folder } = store;
-  const decoder = await createPictureDecoder({ codec: await readCodec(folder), engine, context });
+  const decoder = await createPictureDecoder({ codec: await readCodec(folder, context), engine, context });
   const statistics = manifest.kind === "triples" ? (manifest.teacher.statistics as Statistics | undefined) : undefined;
   return {
     view: async (rows) => {

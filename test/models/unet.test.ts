@@ -137,8 +137,15 @@ test("without conditions every parameter has a part in the output", () => {
 });
 
 test("impossible shapes are refused with the setting to change", () => {
-  assert.throws(() => unet.init({ ...config, multipliers: [1, 1, 1, 1, 1] }, 0), /network.multipliers/);
-  assert.throws(() => unet.init({ ...config, heads: 3 }, 0), /network.heads/);
+  assert.equal(
+    unet.problems({ ...config, multipliers: [1, 1, 1, 1, 1] }).map(({ key }) => key),
+    ["network.multipliers"],
+  );
+  assert.equal(
+    unet.problems({ ...config, heads: 3 }).map(({ key }) => key),
+    ["network.heads"],
+  );
+  assert.equal(unet.problems(config), []);
 });
 
 test.run();

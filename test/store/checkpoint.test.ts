@@ -2,7 +2,8 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { integers } from "../../schemas/numbers/philox.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
-import { loadWeights, saveWeights } from "../../stages/runs/weights-file.ts";
+import { loadWeights } from "../../models/weights/load.ts";
+import { saveWeights } from "../../stages/runs/weights-file.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, latentOf } from "./fixture.ts";
 
