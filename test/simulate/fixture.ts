@@ -86,9 +86,7 @@ function random(weights: Weights): Weights {
 
 /** Weights that are finite, so that they are loaded, and whose products are not. */
 function infinite(weights: Weights): Weights {
-  return Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, data }]) => [name, { shape, data: data.map(() => 3e38) }]),
-  );
+  return Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]) => [name, { shape, data: data.map(() => 3e38) }]));
 }
 
 /** An empty latent store of 20 images in shards of 4, of which every seventh is rejected. */
