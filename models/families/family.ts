@@ -4,12 +4,11 @@
  */
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { badUsage } from "../../schemas/failure.ts";
+import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { Embedded, Encoder } from "../encoders/encoder.ts";
 import type { Initialiser } from "../initialise.ts";
 import type { Parameters } from "../layers.ts";
-import { commonProblems, type SpecProblem } from "./problems.ts";
 
 /** What a raw network is given: x [b, h, w, c], noiseLevel c_noise [b], and the conditions that its encoders made. */
 export type FamilyInputs = { x: Tensor; noiseLevel: Tensor } & Embedded;
@@ -80,8 +79,6 @@ export interface Family<C> {
   /** As `network.kind` in settings and model.json. */
   name: string;
   config: (spec: DenoiserSpec) => C;
-  /** What keeps a config from being a network, by the settings to change; see problems.ts for what is asked of every family. */
-  problems?: (config: C) => SpecProblem[];
   /**
    * Initial weights, whose names and shapes are those that a file of such weights must have; a family without it starts from
    * published weights alone.
@@ -102,8 +99,22 @@ export interface Family<C> {
   groups: (config: C) => Record<string, RegExp>;
   /** Places whose features tell pictures apart: what a feature loss reads when the network serves as a frozen backbone. */
   features: (config: C) => string[];
-  /** The network as a discriminator's trunk, or a usage failure where it has no such scales. */
+  /** Which settings of `network` must fit each other and the latents, and which it does not read. */
+  rules?: Rules<PlannedNetwork>;
+  /** The network as a discriminator's trunk, of scales that {@link TrunkLimits} allow. */
   trunk?: (config: C, options: { depth: number; scales: readonly number[] }) => Trunk;
+  /** What a trunk of such a network can be. */
+  trunkLimits?: (planned: PlannedNetwork) => TrunkLimits;
+}
+
+/** Which trunks a network can serve as. */
+export interface TrunkLimits {
+  /** The setting that decides the scales. */
+  setting: string;
+  /** Why a scale is impossible and what to do, to end a sentence; undefined where it is possible, or not known yet. */
+  why: (scale: number) => string | undefined;
+  /** How many blocks it has to be cut from; undefined where it is always whole. */
+  depth?: number;
 }
 
 /** A family whose config is filled in: what the rest of the program holds. */
@@ -119,24 +130,10 @@ export interface BoundFamily {
   trunk?: (options: { depth: number; scales: readonly number[] }) => Trunk;
 }
 
-/** A family as functions of the specification alone: nobody outside its file sees its config. */
-export interface BoundKind {
-  /** What keeps a specification from being such a network: none where it is one. */
-  problems: (spec: DenoiserSpec) => SpecProblem[];
-  /** The network of a specification. Throws a usage failure that names the setting to change where there is a problem. */
-  of: (spec: DenoiserSpec) => BoundFamily;
-}
-
-/** Hides a family's config. */
-export function bound<C>(family: Family<C>): BoundKind {
+/** A family as a function of the specification alone: nobody outside its file sees its config. */
+export function bound<C>(family: Family<C>): (spec: DenoiserSpec) => BoundFamily {
   const { name, init, trunk } = family;
-  const problems: BoundKind["problems"] = (spec) => {
-    const all = [...commonProblems(spec), ...(family.problems?.(family.config(spec)) ?? [])];
-    return all.filter(({ key }, i) => all.findIndex((each) => each.key === key) === i); // one for each key is enough
-  };
-  const of: BoundKind["of"] = (spec) => {
-    const [wrong] = problems(spec);
-    if (wrong) throw badUsage(`Cannot build a network of kind "${name}": ${wrong.key}: ${wrong.problem}`);
+  return (spec) => {
     const config = family.config(spec);
     return {
       name,
@@ -150,7 +147,6 @@ export function bound<C>(family: Family<C>): BoundKind {
       ...(trunk && { trunk: (options) => trunk(config, options) }),
     };
   };
-  return { problems, of };
 }
 
 /** Features on their way past `place`: the tap sees them, and what `inject` answers goes on. */

@@ -1,5 +1,5 @@
 /** The blocks of a U-Net: which follow each other, at which level, with how many channels and which skips. */
-import { type SpecProblem, undivided } from "./problems.ts";
+import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 
 export interface UnetConfig {
   /** Latent shape, [height, width, channels]. */
@@ -37,25 +37,7 @@ interface Layout {
   decoder: Block[];
 }
 
-/** What keeps a config from being a U-Net: sides that do not halve as often as there are levels, channels that heads do not divide. */
-export function layoutProblems({ shape, width, multipliers, attentionLevels, heads }: Omit<UnetConfig, "conditional">): SpecProblem[] {
-  const [h, w] = shape;
-  const levels = multipliers.length;
-  if (levels === 0) return [{ key: "network.multipliers", problem: "it names no level" }];
-  if (h % 2 ** (levels - 1) !== 0 || w % 2 ** (levels - 1) !== 0) {
-    const problem = `latents of ${h}x${w} cannot be halved ${levels - 1} times, as a U-Net of ${levels} levels does`;
-    return [{ key: "network.multipliers", problem }];
-  }
-  // The middle attends where the deepest level does, so that these are all.
-  const level = attentionLevels.find((each) => each < levels && (width * (multipliers[each] as number)) % heads !== 0);
-  if (level === undefined) return [];
-  return undivided({
-    ...{ key: "network.heads", parts: heads, what: `channels of U-Net level ${level}` },
-    whole: width * (multipliers[level] as number),
-  });
-}
-
-/** The blocks that a config without problems stands for. */
+/** The blocks that a config stands for, whose sides and channels divide. */
 export function layOut({ width, multipliers, depth, attentionLevels }: Omit<UnetConfig, "conditional">): Layout {
   const deepest = multipliers.length - 1;
   const channels = (level: number) => width * (multipliers[level] as number);
@@ -109,3 +91,39 @@ export function layOut({ width, multipliers, depth, attentionLevels }: Omit<Unet
   }
   return { encoder, middle, decoder };
 }
+
+/** What must hold of a U-Net's settings. */
+export const unetRules: Rules<PlannedNetwork> = {
+  fit: [
+    {
+      settings: ["network.multipliers", "images.size"],
+      why: ({ network: { multipliers }, shape }) => {
+        const halvings = multipliers.length - 1;
+        if (!shape || (shape[0] % 2 ** halvings === 0 && shape[1] % 2 ** halvings === 0)) return undefined;
+        return (
+          `${multipliers.length} levels halve the latents of ${shape[0]}x${shape[1]} pixels ${halvings} times; ` +
+          "give one multiplier more than the side can be halved without remainder, at most"
+        );
+      },
+    },
+    {
+      settings: ["network.attentionLevels", "network.multipliers"],
+      why: ({ network: { attentionLevels, multipliers } }) => {
+        const beyond = attentionLevels.find((level) => level >= multipliers.length);
+        return beyond === undefined
+          ? undefined
+          : `there is no level ${beyond}: levels are counted from 0, and each multiplier is one; name levels from 0 to ${multipliers.length - 1}`;
+      },
+    },
+    {
+      settings: ["network.heads", "network.width"],
+      why: ({ network: { width, heads, attentionLevels, multipliers } }) => {
+        const odd = attentionLevels.find((level) => (width * (multipliers[level] ?? 0)) % heads !== 0);
+        return odd === undefined
+          ? undefined
+          : `${heads} heads do not divide the ${width * (multipliers[odd] ?? 0)} channels of level ${odd}; set network.heads to a divisor`;
+      },
+    },
+  ],
+  idle: [{ settings: ["network.patch"], why: () => "a U-Net takes no patches (network.kind)" }],
+};

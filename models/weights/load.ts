@@ -16,8 +16,9 @@ const LISTED = 3;
 
 /**
  * Reads weights of a safetensors file, or of a checkpoint in several files by its index, as float32. `differences` says what
- * of names and shapes is wrong; that is asked before any tensor is read. `onBytes` sees all bytes of the file. Throws a Failure when the file is missing, torn or
- * malformed, when tensors are missing, left over or of another shape or type, and when an element is not finite.
+ * of names and shapes is wrong; that is asked before any tensor is read. `onBytes` sees all bytes of the file. Throws a
+ * Failure when the file is missing, torn or malformed, when tensors are missing, left over or of another shape or type, and
+ * when an element is not finite.
  */
 export async function loadWeights(
   path: string,

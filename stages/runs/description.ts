@@ -60,7 +60,8 @@ export async function readDescription<D>(folder: string, kind: DescriptionKind<D
   if (isSealed && sealOf(content) !== seal) {
     const what = seal === undefined ? "it carries no seal, as each of its version does" : "its content does not fit its seal";
     throw new Failure(
-      `Cannot trust ${path}: it is not the description that ${maker} wrote (${what}). Put the file back as it was, or make the folder anew.`,
+      `Cannot trust ${path}: it is not the description that ${maker} wrote (${what}). ` +
+        "Put the file back as it was, or make the folder anew.",
     );
   }
   return { path, description: found.data, isSealed };

@@ -41,8 +41,8 @@ export async function checkOldModel(folder: string, path: string, description: D
         : [];
   if (differing.length === 0) return;
   throw new Failure(
-    `Cannot trust ${path}: it is not the description that its run wrote, by the settings.yaml beside it (${differing.slice(0, 3).join("; ")}). ` +
-      "Put both files back as they were, or make the folder anew.",
+    `Cannot trust ${path}: it is not the description that its run wrote, by the settings.yaml beside it ` +
+      `(${differing.slice(0, 3).join("; ")}). Put both files back as they were, or make the folder anew.`,
   );
 }
 

@@ -1,8 +1,9 @@
 /** What is wrong with a description that has the right form: keys that do not fit each other, by what models/ knows. */
-import { specProblems } from "../../models/families/registry.ts";
+import { encoderRules } from "../../models/encoders/own.ts";
+import { familyRules } from "../../models/families/registry.ts";
 import { perceptualConfig } from "../../models/losses/perceptual.ts";
 import { createTokenizer } from "../../models/text/tokenizer.ts";
-import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, DenoiserSpec, PerceptualDescription } from "../../schemas/model.ts";
 
 interface Problem {
   key: string;
@@ -13,13 +14,43 @@ interface Problem {
 export function denoiserProblems({ spec, statistics, tokenizer }: DenoiserDescription): Problem[] {
   const pieces = tokenizer ? createTokenizer(tokenizer).size : 0;
   return [
-    ...specProblems(spec).map(({ key, problem }) => ({ key: `spec.${key}`, problem })),
+    ...specProblems(spec),
     ...statisticsProblems(statistics, spec.shape[2]),
     ...(pieces === spec.vocabulary
       ? []
       : [{ key: "spec.vocabulary", problem: `its tokenizer has ${pieces} pieces, not ${spec.vocabulary}` }]),
   ];
 }
+
+/**
+ * The most blocks in a row, and the most levels: several times as many as the deepest networks that are published have. A
+ * file may ask for a thousand million, and listing their parameters shall not fill the memory.
+ */
+const MOST_BLOCKS = 1024;
+const MOST_LEVELS = 16;
+
+/** What keeps a specification from being a network. */
+function specProblems(spec: DenoiserSpec): Problem[] {
+  const { depth, textDepth, multipliers, attentionLevels } = spec.network;
+  const sizes = { depth, textDepth, multipliers: multipliers.length, attentionLevels: attentionLevels.length };
+  const unheard = Object.entries(sizes).flatMap(([key, size]): Problem[] => {
+    const [most, what] = key.endsWith("epth") ? [MOST_BLOCKS, "blocks"] : [MOST_LEVELS, "levels"];
+    return size > most
+      ? [{ key: `spec.network.${key}`, problem: `${size} ${what} are more than the ${most} that a network may have` }]
+      : [];
+  });
+  if (unheard.length > 0) return unheard;
+  if (multipliers.length === 0) return [{ key: "spec.network.multipliers", problem: "it names no level" }];
+  const rules = [...(familyRules(spec.network).fit ?? []), ...(encoderRules.fit ?? [])];
+  return rules.flatMap(({ settings, why }) => {
+    // A level that is not there attends nowhere: new networks do not name it, and earlier versions trained such ones.
+    const problem = settings[0] === "network.attentionLevels" ? undefined : why(spec);
+    return problem === undefined ? [] : [{ key: settings.map((path) => places[path] ?? `spec.${path}`).join(" and "), problem }];
+  });
+}
+
+/** Where a description says what settings call otherwise. */
+const places: Record<string, string> = { "images.size": "spec.shape" };
 
 /** Of a perceptual network: it has the stages that its latents allow. */
 export function perceptualProblems({ config }: PerceptualDescription): Problem[] {

@@ -55,7 +55,7 @@ test("settings offer the families there are", () => {
   assert.equal([...networkSettings.shape.kind.unwrap().options].sort(), [...familyNames].sort());
 });
 
-for (const [name, { of }] of Object.entries({ dit: bound(dit), unet: bound(unet), plain: bound(plain) })) {
+for (const [name, of] of Object.entries({ dit: bound(dit), unet: bound(unet), plain: bound(plain) })) {
   for (const condition of conditions) {
     const family = of(specOf(condition));
     const weights = weightsOf(family);

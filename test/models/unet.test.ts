@@ -136,16 +136,4 @@ test("without conditions every parameter has a part in the output", () => {
   }
 });
 
-test("impossible shapes are refused with the setting to change", () => {
-  assert.equal(
-    unet.problems({ ...config, multipliers: [1, 1, 1, 1, 1] }).map(({ key }) => key),
-    ["network.multipliers"],
-  );
-  assert.equal(
-    unet.problems({ ...config, heads: 3 }).map(({ key }) => key),
-    ["network.heads"],
-  );
-  assert.equal(unet.problems(config), []);
-});
-
 test.run();

@@ -147,7 +147,7 @@ test("a teacher of version 1 is held against the settings beside it", async () =
   await readDenoiser(folder);
   for (const place of leaves({ diffusion, network })) {
     const error = await refused(JSON.stringify(changed(old(json), ["spec", ...place], beside)), place.join("."));
-    assert.match(error.message, place[0] === "network" ? /spec\.network\.\w+: / : `spec.diffusion.${place[1]}: `);
+    assert.match(error.message, place[0] === "network" ? /spec\.network\.\w+/ : `spec.diffusion.${place[1]}: `);
   }
   for (const text of ["", "[]", "network: 3", "}{", "seed: 1"]) {
     writeFileSync(settings, text); // settings that say nothing of it are no reason to refuse
