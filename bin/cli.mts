@@ -2,16 +2,20 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { computeWorkers } from "../engine/compute.ts";
+import type { Plan, Wishes } from "../recipes/fit.ts";
+import type { Layer } from "../recipes/resolve-settings.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { systemError } from "../schemas/system-error.ts";
 import { visible, visibleLines } from "../schemas/visible.ts";
-import { commandNamed, readArguments, type Request } from "./arguments.mts";
+import { checkPaths, commandNamed, readArguments, type Request } from "./arguments.mts";
 import type { Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
 import { createReporter, type Mode } from "./reporter.mts";
+import { watchStreams } from "./streams.mts";
 
 /** What the command line touches of the outside, so that tests can hand in their own. */
 export interface Outside {
@@ -23,39 +27,50 @@ export interface Outside {
   columns: () => number;
 }
 
+/** The settings of a command, and which of them were asked for in it. */
+interface Resolved {
+  settings: Settings;
+  asked: Wishes;
+}
+
 /** A request of a command that has a pipeline. */
 type Work = Request & { command: Command };
 
 /** Runs a command line in this process: wires signals, streams and the exit code. */
 export async function main(args: readonly string[], table: readonly Entry[] = commands): Promise<void> {
   const controller = new AbortController();
+  const streams = watchStreams({ args, table, controller });
   const interrupt = () => {
     if (controller.signal.aborted) {
       if (computeWorkers() > 0) process.kill(process.pid, "SIGKILL"); // a worker in native code cannot be ended otherwise
       process.exit(130);
     }
-    process.stderr.write("\nStopping cleanly; once more to stop at once.\n");
+    streams.err("\nStopping cleanly; once more to stop at once.\n");
     controller.abort();
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(0); // the reader has seen enough: `| head`
-      throw error;
-    });
-  }
+  let isLost = false;
+  const lost = (error: unknown) => {
+    if (isLost || (controller.signal.aborted && isAbort(error, controller.signal))) return;
+    isLost = true;
+    process.exitCode = explain(error, streams.err);
+    controller.abort(error); // what is under way ends in order, if it can
+    setTimeout(() => process.exit(), 2000).unref();
+  };
+  process.on("uncaughtException", lost);
+  process.on("unhandledRejection", lost);
   const { NO_COLOR, TERM } = process.env;
   const terminal = process.stderr.isTTY === true && TERM !== "dumb";
   const outside: Outside = {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
+    ...{ out: streams.out, err: streams.err },
     signal: controller.signal,
     terminal,
     colour: terminal && !NO_COLOR,
     columns: () => process.stderr.columns ?? 80,
   };
-  process.exitCode = await execute(args, outside, table);
+  const code = await execute(args, outside, table);
+  process.exitCode = isLost ? 1 : streams.exitCode(code);
   setTimeout(() => process.exit(), 2000).unref(); // a worker that outlives its pipeline does not hold the shell
 }
 
@@ -79,8 +94,9 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       if (answer !== "") out(`${answer}\n`);
       return 0;
     }
-    const settings = await settingsOf({ ...request, command });
-    await perform({ ...request, command }, settings, { ...outside, line: lineOf(args) });
+    const { settings, asked } = await settingsOf({ ...request, command });
+    checkPaths(request);
+    await perform({ ...request, command }, { settings, asked }, { ...outside, line: lineOf(args) });
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
     if (!isAbort(error, signal)) explain(error, err);
@@ -90,16 +106,35 @@ export async function execute(args: readonly string[], outside: Outside, table: 
   return 130;
 }
 
-async function perform({ command, positionals, flags }: Work, settings: Settings, outside: Outside & { line: string }): Promise<void> {
+async function perform(
+  { command, positionals, flags }: Work,
+  { settings, asked }: Resolved,
+  outside: Outside & { line: string },
+): Promise<void> {
   const reporter = createReporter({ ...outside, mode: modeOf(flags, outside.terminal) });
   const report = (event: PipelineEvent) => reporter.report(event);
   const context: Context = { signal: outside.signal, report };
   try {
+    const parts = await command.parts?.({ positionals, flags, settings });
+    if (parts) await checkSettings({ settings, parts, asked }, (message) => report({ type: "warning", stage: command.name, message }));
     const { withDevice } = await import("../stages/doctor/choose.ts");
     await command.start({ command: outside.line, positionals, flags, settings: await withDevice(settings, context), context });
   } finally {
     reporter.close();
   }
+}
+
+/** Warnings that are told one by one; of more, the settings are named in one line. */
+const TOLD = 5;
+
+/** Refuses settings that do not fit each other, and warns of those that have no effect. */
+async function checkSettings(plan: Plan, warn: (message: string) => void): Promise<void> {
+  const { examineFit } = await import("../recipes/fit.ts");
+  const { refusals, warnings } = examineFit(plan);
+  if (refusals[0] !== undefined) throw badUsage(refusals[0]);
+  warnings.slice(0, TOLD).forEach(warn);
+  const rest = warnings.slice(TOLD).map((message) => message.split(" ")[0]);
+  if (rest.length > 0) warn(`${rest.length} more settings have no effect: ${rest.join(", ")}`);
 }
 
 function modeOf(flags: Request["flags"], terminal: boolean): Mode {
@@ -121,11 +156,11 @@ async function information(args: readonly string[], table: readonly Entry[]): Pr
 }
 
 /** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */
-async function settingsOf({ command, flags, repeated, positionals }: Work): Promise<Settings> {
-  const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings } = await import(
+async function settingsOf({ command, flags, repeated, positionals }: Work): Promise<Resolved> {
+  const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings, wishesOf } = await import(
     "../recipes/resolve-settings.ts"
   );
-  const layers = [];
+  const layers: Layer[] = [];
   const builtIn = command.name === "run" && positionals.length === 0 && !("config" in flags);
   const preset = flags.preset ?? (builtIn ? "demo" : undefined);
   if (preset !== undefined) layers.push(presetLayer(preset));
@@ -135,19 +170,21 @@ async function settingsOf({ command, flags, repeated, positionals }: Work): Prom
     if (recorded && existsSync(recorded)) layers.push(await fileLayer(recorded, sections));
   }
   if (flags.method !== undefined) layers.push(methodLayer(flags.method));
-  if (flags.config !== undefined) layers.push(await fileLayer(flags.config));
+  if (flags.config !== undefined) layers.push({ ...(await fileLayer(flags.config)), asked: "file" });
   for (const assignment of repeated.set ?? []) layers.push(assignmentLayer(assignment));
   for (const [name, { sets }] of Object.entries({ ...command.flags, ...commonFlags })) {
     if (sets && flags[name] !== undefined) layers.push(pathLayer(sets, flags[name], `--${name}`));
   }
-  return resolveSettings(layers);
+  const settings = resolveSettings(layers);
+  return { settings, asked: wishesOf(layers) };
 }
 
-/** Prints a failure's sentence alone, or the stack of what nobody foresaw; answers the exit code. */
+/** Prints the sentence alone of a failure or an error of the system, or the stack of what nobody foresaw; answers the exit code. */
 function explain(error: unknown, err: (text: string) => void): number {
-  if (isFailure(error)) {
-    err(`${visible(error.message)}\n`);
-    return error.exitCode;
+  const failure = isFailure(error) ? error : systemError(error);
+  if (failure) {
+    err(`${visible(failure.message)}\n`);
+    return failure.exitCode;
   }
   err(`${visibleLines(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
   err("This is a mistake in onestep, not in what you did: please report it with the command and the lines above.\n");

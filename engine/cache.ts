@@ -1,6 +1,7 @@
 /**
  * Optimised graphs kept on disk, so that a program compiled before starts at once. A file holds what ONNX Runtime made of
- * a model, in its own format, behind the hash of those bytes; its name is the hash of everything it depends on.
+ * a model, in its own format; its name, the key, is the hash of everything it depends on. In front of the graph stands a
+ * seal, the hash of key and graph together: a file under another's name, copied or synchronised, is as damaged as a torn one.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
@@ -29,21 +30,33 @@ export interface CacheOptions {
   largest?: number;
 }
 
-/** The user's folder for optimised graphs: ONESTEP_CACHE, or `onestep` in the user's cache; undefined where that is "off". */
-export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+/**
+ * The user's folder for optimised graphs: ONESTEP_CACHE, or `onestep` in the user's cache; undefined where that is "off", and
+ * for a user without a home.
+ */
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, home: () => string = homedir): string | undefined {
   const { ONESTEP_CACHE, XDG_CACHE_HOME } = environment;
   if (ONESTEP_CACHE) return ONESTEP_CACHE === "off" ? undefined : ONESTEP_CACHE;
-  return join(XDG_CACHE_HOME || join(homedir(), ".cache"), "onestep");
+  if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, "onestep");
+  try {
+    return join(home(), ".cache", "onestep");
+  } catch {
+    return undefined; // neither HOME nor the list of users knows one
+  }
 }
 
-/** A cache in a folder, made when first needed. Nothing that goes wrong with it keeps a program from being compiled. */
+/**
+ * A cache in a folder, made when first needed. Nothing that goes wrong with it (no space, no permission, a file in the
+ * folder's place) keeps a program from being compiled, or is told: all it costs is time.
+ */
 export function openCache(options: CacheOptions): GraphCache {
   const { folder, limit = 512 * 2 ** 20, smallest = 64 * 2 ** 10, largest = 64 * 2 ** 20 } = options;
   return {
     session: async (model, { device, create }) => {
       if (!DEVICES.has(device) || model.length < smallest || model.length > largest) return create(model);
-      const path = join(folder, `${keyOf(model, device)}.graph`);
-      const kept = await readSealed(path);
+      const key = keyOf(model, device);
+      const path = join(folder, `${key}.graph`);
+      const kept = await readSealed(path, key);
       if (kept) {
         try {
           const session = await create(kept, { isOptimised: true });
@@ -54,8 +67,9 @@ export function openCache(options: CacheOptions): GraphCache {
       const draft = await createDraft(folder);
       if (!draft) return create(model);
       try {
-        const session = await create(model, { saveTo: draft });
-        await seal(draft, path).catch(() => {});
+        const session = await create(model, { saveTo: draft }).catch(() => undefined);
+        if (!session) return await create(model); // it is the draft that cannot be written, or this says what is wrong with the model
+        await seal(draft, path, key).catch(() => {});
         await prune(folder, limit).catch(() => {});
         return session;
       } finally {
@@ -78,16 +92,16 @@ function keyOf(model: Uint8Array, device: string): string {
 /** Where a stored graph was seen to run with the same bits as before. */
 const DEVICES = new Set(["cpu", "webgpu"]);
 
-const FORMAT = 1;
+const FORMAT = 2;
 const HASH_BYTES = 32;
-const digest = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
+const sealOf = (key: string, graph: Uint8Array): Buffer => createHash("sha256").update(`${key}\n`).update(graph).digest();
 
-/** The bytes of a sealed file; undefined where there is none or its hash is not that of its bytes. */
-async function readSealed(path: string): Promise<Uint8Array | undefined> {
+/** The graph of a sealed file; undefined where there is none or its seal is not that of key and graph. */
+async function readSealed(path: string, key: string): Promise<Uint8Array | undefined> {
   const file = await readFile(path).catch(() => undefined);
   if (!file || file.length <= HASH_BYTES) return undefined;
   const body = new Uint8Array(file.subarray(HASH_BYTES)); // from the start of a buffer: the format is read where it lies
-  return digest(body).equals(file.subarray(0, HASH_BYTES)) ? body : undefined;
+  return sealOf(key, body).equals(file.subarray(0, HASH_BYTES)) ? body : undefined;
 }
 
 /** The path of a new file in the folder that can be written to; undefined where none can. */
@@ -102,11 +116,11 @@ async function createDraft(folder: string): Promise<string | undefined> {
   }
 }
 
-/** Puts the draft's bytes behind their hash at `path`, at once. */
-async function seal(draft: string, path: string): Promise<void> {
+/** Puts the draft's bytes behind their seal at `path`, at once. */
+async function seal(draft: string, path: string, key: string): Promise<void> {
   const body = await readFile(draft);
   if (body.length === 0) return;
-  await writeFile(draft, Buffer.concat([digest(body), body]));
+  await writeFile(draft, Buffer.concat([sealOf(key, body), body]));
   await rename(draft, path);
 }
 

@@ -5,7 +5,7 @@
  * for each update and the old one is freed.
  */
 import type { ort } from "./session.ts";
-import type { FrozenWeights, Weights } from "./weights.ts";
+import { type FrozenWeights, layoutDifferences, type Weights } from "./weights.ts";
 
 export interface Variable {
   readonly shape: readonly number[];
@@ -134,13 +134,10 @@ export function createVariables(name: string, weights: Weights, options: { memor
   };
 }
 
-/** Throws unless `values` holds every variable of the set `name` in its shape. */
+/** Throws unless `values` holds the variables of the set `name`, no more and no fewer, in their shapes. */
 export function checkValues(name: string, variables: Readonly<Record<string, Variable>>, values: Weights): void {
-  for (const [key, { shape }] of Object.entries(variables)) {
-    const value = values[key];
-    if (!value) throw new Error(`Cannot load variables "${name}": "${key}" is missing`);
-    if (value.data.length !== shape.reduce((a, b) => a * b, 1)) {
-      throw new Error(`Cannot load variable "${name}/${key}" of shape [${shape}] from shape [${value.shape}]`);
-    }
-  }
+  const problems = layoutDifferences(variables, values);
+  if (problems.length === 0) return;
+  const more = problems.length > 1 ? ` and ${problems.length - 1} more` : "";
+  throw new Error(`Cannot load variables "${name}": ${problems[0]}${more}`);
 }

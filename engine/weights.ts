@@ -22,8 +22,8 @@ export interface FileTensor {
 /** Frozen weights: each tensor in memory or in a file. */
 export type FrozenWeights = Record<string, Weights[string] | FileTensor>;
 
-/** Whatever has named shapes: weights in memory or in files. */
-type Shapes = Record<string, { shape: readonly number[] }>;
+/** Whatever has named shapes: weights in memory or in files, or what a network declares. */
+export type Shapes = Record<string, { shape: readonly number[] }>;
 
 /** Whether a frozen tensor lies in a file. */
 export function isInFile(tensor: FrozenWeights[string]): tensor is FileTensor {
@@ -91,9 +91,14 @@ export async function hashFrozen(weights: FrozenWeights): Promise<string> {
   return hash.digest("hex");
 }
 
+/** Bytes given to a hash at once: it takes less than 2 GiB. */
+const HASHED = 2 ** 28;
+
 function addTensor(hash: Hash, name: string, { shape, data }: Weights[string]): void {
   hash.update(`${JSON.stringify([name, shape])}\n`);
-  hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (let at = 0; at < data.byteLength; at += HASHED) {
+    hash.update(new Uint8Array(data.buffer, data.byteOffset + at, Math.min(HASHED, data.byteLength - at)));
+  }
 }
 
 /**
@@ -138,21 +143,12 @@ export function zerosLike(weights: Weights): Weights {
 export function layoutDifferences(expected: Shapes, found: Shapes): string[] {
   const problems: string[] = [];
   for (const [name, { shape }] of Object.entries(expected)) {
-    const other = found[name];
+    const other = Object.hasOwn(found, name) ? found[name] : undefined;
     if (!other) problems.push(`"${name}" is missing`);
     else if (other.shape.join() !== shape.join()) {
       problems.push(`"${name}" is [${other.shape.join(", ")}] instead of [${shape.join(", ")}]`);
     }
   }
-  for (const name of Object.keys(found)) if (!expected[name]) problems.push(`"${name}" is unknown`);
+  for (const name of Object.keys(found)) if (!Object.hasOwn(expected, name)) problems.push(`"${name}" is unknown`);
   return problems;
-}
-
-/** Throws unless `found` has exactly the names and shapes of `expected`; the message lists the first differences. */
-export function checkLayout(expected: Shapes, found: Shapes, place: string): void {
-  const problems = layoutDifferences(expected, found);
-  if (problems.length > 0) {
-    const more = problems.length > 3 ? ` and ${problems.length - 3} more` : "";
-    throw new Error(`Weights from ${place} do not fit the network: ${problems.slice(0, 3).join(", ")}${more}`);
-  }
 }

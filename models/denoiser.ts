@@ -3,7 +3,7 @@
  * specification that a run folder stores. Teacher and student are both this.
  */
 import type { Tensor } from "../engine/tfjs.ts";
-import type { Weights } from "../engine/weights.ts";
+import type { Shapes, Weights } from "../engine/weights.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { DenoiserSpec } from "../schemas/model.ts";
 import type { Embedded, InputShapes } from "./encoders/encoder.ts";
@@ -19,6 +19,11 @@ export function initDenoiser(spec: DenoiserSpec, seed: number): Weights {
   const { name, init, encoders } = familyOf(spec);
   if (!init) throw badUsage(`Cannot start a network of kind "${name}" from nothing: name the folder of published weights instead`);
   return Object.assign(init(seed), ...encoders.map((encoder) => encoder.init?.(seed)));
+}
+
+/** The names and shapes of the network's parameters, its encoders' among them; undefined for a family of published weights alone. */
+export function denoiserLayout(spec: DenoiserSpec): Shapes | undefined {
+  return familyOf(spec).init && initDenoiser(spec, 0); // no element is drawn before it is read
 }
 
 /** Declarations of a program's condition inputs. `keep` [batch] is 1 where the condition holds and 0 where it is dropped. */

@@ -1,6 +1,7 @@
 /**
  * Initial weights. Every tensor draws from its own Philox stream, named after itself, so that adding a layer to a
- * network changes no other layer's start.
+ * network changes no other layer's start. It is drawn when its data is first read: who asks for names and shapes alone
+ * (what a file of such weights must hold) waits for no draws and takes no memory.
  */
 import { normals } from "../schemas/numbers/philox.ts";
 import type { Weights } from "../engine/weights.ts";
@@ -27,25 +28,17 @@ export interface Initialiser {
 export function createInitialiser(seed: number): Initialiser {
   const weights: Weights = {};
   const normal: Initialiser["normal"] = (name, shape, std) => {
-    const length = product(shape);
-    const data = std === 0 ? new Float32Array(length) : normals({ seed, stream: `initialise/${name}`, length });
-    for (let i = 0; i < length; i++) data[i] = (data[i] as number) * std;
-    weights[name] = { shape, data };
+    weights[name] = drawnWhenRead(shape, (length) => {
+      const data = std === 0 ? new Float32Array(length) : normals({ seed, stream: `initialise/${name}`, length });
+      for (let i = 0; i < length; i++) data[i] = (data[i] as number) * std;
+      return data;
+    });
   };
   const constant: Initialiser["constant"] = (name, shape, value = 0) => {
-    weights[name] = { shape, data: new Float32Array(product(shape)).fill(value) };
+    weights[name] = drawnWhenRead(shape, (length) => new Float32Array(length).fill(value));
   };
   const positions: Initialiser["positions"] = (name, { height, width, channels }) => {
-    const data = new Float32Array(height * width * channels);
-    const quarter = Math.ceil(channels / 4);
-    for (let at = 0; at < data.length; at++) {
-      const channel = at % channels;
-      const token = Math.floor(at / channels);
-      const place = channel < 2 * quarter ? Math.floor(token / width) : token % width;
-      const frequency = 100 ** (-(channel % quarter) / quarter); // the longest wave spans a grid of a hundred
-      data[at] = Math.floor(channel / quarter) % 2 === 0 ? Math.sin(place * frequency) : Math.cos(place * frequency);
-    }
-    weights[name] = { shape: [height * width, channels], data };
+    weights[name] = drawnWhenRead([height * width, channels], (length) => waves(length, width, channels));
   };
   const affine = (name: string, shape: number[], gain: number, bias: boolean): void => {
     const outputs = shape.at(-1) as number;
@@ -65,4 +58,33 @@ export function createInitialiser(seed: number): Initialiser {
       constant(`${name}.bias`, [channels], 0);
     },
   };
+}
+
+/** A tensor whose elements `draw` makes, once, when they are first read. */
+function drawnWhenRead(shape: number[], draw: (length: number) => Float32Array): Weights[string] {
+  let drawn: Float32Array | undefined;
+  return {
+    shape,
+    get data() {
+      drawn ??= draw(product(shape));
+      return drawn;
+    },
+    set data(data) {
+      drawn = data;
+    },
+  };
+}
+
+/** Sines and cosines for tokens in rows of `width`, `length / channels` of them. */
+function waves(length: number, width: number, channels: number): Float32Array {
+  const data = new Float32Array(length);
+  const quarter = Math.ceil(channels / 4);
+  for (let at = 0; at < length; at++) {
+    const channel = at % channels;
+    const token = Math.floor(at / channels);
+    const place = channel < 2 * quarter ? Math.floor(token / width) : token % width;
+    const frequency = 100 ** (-(channel % quarter) / quarter); // the longest wave spans a grid of a hundred
+    data[at] = Math.floor(channel / quarter) % 2 === 0 ? Math.sin(place * frequency) : Math.cos(place * frequency);
+  }
+  return data;
 }

@@ -91,7 +91,7 @@ async function project({
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const network = teacher === undefined ? undefined : await readDenoiser(teacher);
+  const network = teacher === undefined ? undefined : await readDenoiser(teacher, { report });
   const shape = network?.description.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;
   const bytes = projectedBytes(settings.simulate, shape);

@@ -56,7 +56,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
   // Shuffled, since simulation and training begin while the first images are all there is.
   const except = [out, ...(results === undefined ? [] : [results])];
   const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, except, signal });
-  const codec = options.codec ?? (await openCodec(settings));
+  const codec = options.codec ?? (await openCodec(settings, context));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
   await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: source.leftOut });

@@ -70,7 +70,7 @@ export async function reprocess(options: Request): Promise<Summary | undefined> 
 async function reprocessTriples(from: Store<TripleManifest>, options: Request): Promise<Summary | undefined> {
   const { path, to, dryRun, settings, context } = options;
   const { report } = context;
-  const teacher = options.teacher === undefined ? undefined : await readDenoiser(options.teacher);
+  const teacher = options.teacher === undefined ? undefined : await readDenoiser(options.teacher, context);
   const { source } = from.manifest.conditions;
   const fromTeacher = source === "none" || source === "classes" || source === "captions";
   const given =
@@ -122,7 +122,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
 
   const store = await createTripleStore({ folder: to, manifest });
   const recorded = tripleSettings(settings, teacher?.description.spec ?? settings);
-  await writeDescriptions({ folder: to, codec: await readCodec(options.teacher ?? path), settings: recorded });
+  await writeDescriptions({ folder: to, codec: await readCodec(options.teacher ?? path, context), settings: recorded });
   const figures = await fillTriples({
     ...{ store, settings, context },
     shards: await missingShards(store),
@@ -158,7 +158,7 @@ function draftOf({ manifest }: Store<TripleManifest>, settings: Settings) {
 
 async function reprocessLatents(from: Store<LatentManifest>, options: Request): Promise<Summary | undefined> {
   const { path, to, images = [], dryRun, settings, context } = options;
-  const codec = await openCodec(settings);
+  const codec = await openCodec(settings, context);
   const { manifest } = from;
   const wanted: LatentManifest = {
     ...manifest,

@@ -44,7 +44,7 @@ export async function simulate(options: {
 async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {
   const { out, work, settings, context } = options;
   const { report } = context;
-  const teacher = await readDenoiser(options.teacher);
+  const teacher = await readDenoiser(options.teacher, context);
   const { role, spec, sampler } = teacher.description;
   if (role !== "teacher" && sampler?.times !== "any") {
     throw new Failure(
@@ -66,7 +66,7 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   });
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });
-  await writeDescriptions({ folder: out, codec: await readCodec(options.teacher), settings: tripleSettings(settings, spec) });
+  await writeDescriptions({ folder: out, codec: await readCodec(options.teacher, context), settings: tripleSettings(settings, spec) });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({

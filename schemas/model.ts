@@ -1,13 +1,17 @@
 /**
- * What a run folder says about the networks in it, so that each can be built again from the folder alone. Of codecs,
- * `codec.json` with the weights beside it in `codec.safetensors`, each describes itself: models/codecs/.
+ * What a run folder says about the networks in it, so that each can be built again from the folder alone: `model.json`, of
+ * which the schemas are here, and of codecs `codec.json`, each with its weights beside it (models/codecs/). In the files
+ * stand format and version too, and a seal over all of it (seal.ts).
  */
 import * as z from "zod";
 import { diffusionSettings, networkSettings } from "./settings.ts";
 
 const size = z.int().positive();
 const shape = z.tuple([size, size, size]); // latent [height, width, channels]
-const hash = z.string();
+const hash = z.string().regex(/^[0-9a-f]{64}$/, "expected a sha256 of 64 hexadecimal digits");
+
+/** The `format` of model.json. */
+export const modelFormat = "onestep-model";
 
 const statistics = z.object({
   mean: z.array(z.number()),
@@ -34,15 +38,21 @@ export const denoiserSpec = z.strictObject({
 });
 export type DenoiserSpec = z.infer<typeof denoiserSpec>;
 
+/** What a tokenizer is made of; plain JSON. Pieces are numbered: padding, end, half-bytes, characters, merges. */
+export const tokenizerSchema = z.strictObject({
+  format: z.literal("onestep-tokenizer/1"),
+  characters: z.array(z.string().min(1)),
+  merges: z.array(z.tuple([z.string().min(1), z.string().min(1)])),
+});
+export type TokenizerData = z.infer<typeof tokenizerSchema>;
+
 /** A teacher or student: `model.json`, with the weights (the EMA) beside it in `weights.safetensors`. */
 export const denoiserDescription = z.strictObject({
-  format: z.literal("onestep-model"),
-  version: z.literal(1),
   role: z.enum(["teacher", "student"]),
   hash, // of the weights
   spec: denoiserSpec,
   statistics, // of the raw latents it was trained on: what normalisation to undo before decoding
-  tokenizer: z.unknown().optional(), // of caption conditions; see models/text/tokenizer.ts
+  tokenizer: tokenizerSchema.optional(), // of caption conditions; see models/text/tokenizer.ts
   captions: z.array(z.string()), // captions to sample from where none are given
   sampler: samplerDescription.optional(), // of a teacher there is none: any solver may integrate its ODE
 });
@@ -50,15 +60,13 @@ export type DenoiserDescription = z.infer<typeof denoiserDescription>;
 
 /** A perceptual network: `model.json` with role "perceptual". */
 export const perceptualDescription = z.strictObject({
-  format: z.literal("onestep-model"),
-  version: z.literal(1),
   role: z.literal("perceptual"),
   hash,
   config: z.strictObject({
     shape,
     width: size,
     stages: size,
-    sigmaData: z.number(),
+    sigmaData: z.number().positive(),
     classes: z.int().nonnegative(),
     words: z.array(z.string()),
   }),

@@ -6,7 +6,7 @@
  */
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, linear, type Parameters, patchify, unpatchify } from "../layers.ts";
@@ -16,9 +16,9 @@ const size = z.int().positive();
 
 const autoencoderSchema = z.strictObject({
   channels: size, // of the latent
-  downsample: size, // image side over latent side: 2, 4 or 8
+  downsample: size.refine((side) => [2, 4, 8].includes(side), "expected 2, 4 or 8"), // image side over latent side
   width: size, // channels at half resolution; each further level has half as many again
-  limit: z.number(), // latents stay inside (-limit, limit): z = limit tanh(u / limit), the soft clamp of TAESD
+  limit: z.number().positive(), // latents stay inside (-limit, limit): z = limit tanh(u / limit), the soft clamp of TAESD
   noise: z.number(), // standard deviation of what is added to latents in training: decoders must forgive generated latents
   perceptualWeight: z.number(),
   boundWeight: z.number(),
@@ -124,7 +124,13 @@ function unfold(x: Tensor): Tensor {
 
 export const autoencoder = {
   kind: "autoencoder",
-  network: { config: autoencoderSchema, encode, decode },
+  network: {
+    config: autoencoderSchema,
+    differences: (config, found) => layoutDifferences(initAutoencoder(config, 0), found),
+    encode,
+    decode,
+  },
+  latent: latentShape,
   open: async ({ path, imageSize, read }) => {
     const folder = neededPath("autoencoder", path);
     const { description, weights } = await read(folder);

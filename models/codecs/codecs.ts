@@ -1,7 +1,9 @@
 /** Every codec by its name, and what the rest of the program asks of one. */
 import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
+import type { Shapes } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { Rules } from "../../schemas/fit.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Parameters } from "../layers.ts";
 import { autoencoder } from "./autoencoder.ts";
@@ -14,23 +16,26 @@ export type { CodecDescription, Codec };
 type Kind = Settings["encoder"]["kind"];
 
 /** A codec whose config is hidden in it. */
-interface BoundCodec extends Pick<CodecKind, "open" | "planned"> {
+interface BoundCodec extends Pick<CodecKind, "open" | "planned" | "withoutPath"> {
   network?: (config: unknown) => CodecFunctions;
 }
 
 /** Images [b, h, w, 3] in [-1, 1] to raw latents [b, h', w', c], and back: traced functions. */
 export interface CodecFunctions {
+  /** In words, what of these tensors is not what the codec has. */
+  differences: (found: Shapes) => string[];
   encode: (parameters: Parameters, images: Tensor) => Tensor;
   decode: (parameters: Parameters, latents: Tensor) => Tensor;
 }
 
-function bound<C>({ open, planned, network }: CodecKind<C>): BoundCodec {
-  if (!network) return { open, planned };
+function bound<C>({ open, planned, withoutPath, network }: CodecKind<C>): BoundCodec {
+  if (!network) return { open, planned, withoutPath };
   return {
-    ...{ open, planned },
+    ...{ open, planned, withoutPath },
     network: (given) => {
       const config = given as C; // read by the codec's own schema
       return {
+        differences: (found) => network.differences(config, found),
         encode: (parameters, images) => network.encode(config, parameters, images),
         decode: (parameters, latents) => network.decode(config, parameters, latents),
       };
@@ -39,6 +44,9 @@ function bound<C>({ open, planned, network }: CodecKind<C>): BoundCodec {
 }
 
 const codecs: Readonly<Record<Kind, BoundCodec>> = { pixel: bound(pixel), autoencoder: bound(autoencoder), taesd: bound(taesd) };
+
+/** The `format` of codec.json. */
+export const codecFormat = "onestep-codec";
 
 /** The content of codec.json: of any codec, with the config that its own file asks for. */
 export const codecDescription: z.ZodType<CodecDescription> = z.discriminatedUnion("kind", [
@@ -71,6 +79,11 @@ export function codecFunctions({ kind, config }: Pick<CodecDescription, "kind" |
 export function isPixels(kind: string): boolean {
   return Object.hasOwn(codecs, kind) && codecs[kind as Kind].network === undefined;
 }
+
+/** Settings that may have no effect on an encoder. */
+export const codecRules: Rules<Pick<Settings, "encoder">> = {
+  idle: [{ settings: ["encoder.path"], why: ({ encoder }) => codecOf(encoder.kind).withoutPath }],
+};
 
 /** Whether these settings ask for a codec that no one has trained yet, but that `pretrain` can train. */
 export function isYetToTrain({ kind, path }: Pick<Settings["encoder"], "kind" | "path">): boolean {

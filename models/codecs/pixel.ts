@@ -3,6 +3,8 @@ import type { CodecKind } from "./codec.ts";
 
 export const pixel = {
   kind: "pixel",
+  latent: (_, imageSize) => [imageSize, imageSize, 3],
+  withoutPath: "pixels are latents as they are (encoder.kind is pixel)",
   open: async ({ imageSize }) => ({
     description: { kind: "pixel", imageSize, shape: [imageSize, imageSize, 3], hash: "pixel" },
     weights: {},

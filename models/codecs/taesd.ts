@@ -6,28 +6,13 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import * as z from "zod";
-import { readSafetensors } from "../weights/safetensors.ts";
+import { listed, loadWeights } from "../weights/load.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { conv, groupNorm, type Parameters, upsample } from "../layers.ts";
 import { type CodecKind, neededPath } from "./codec.ts";
-
-/** One layer of a sequence; `name` is the prefix of its parameters. */
-const taesdLayer = z.strictObject({
-  kind: z.enum(["conv", "down", "up", "block"]), // down: stride-2 convolution; up: nearest 2x enlargement, then a convolution
-  name: z.string(),
-});
-export type TaesdLayer = z.infer<typeof taesdLayer>;
-
-const taesdSchema = z.strictObject({
-  latentChannels: z.int().positive(),
-  downsample: z.int().positive(), // image side over latent side
-  encoder: z.array(taesdLayer),
-  decoder: z.array(taesdLayer),
-});
-export type TaesdConfig = z.infer<typeof taesdSchema>;
+import { POOL_GROUPS, type TaesdConfig, taesdDifferences, type TaesdLayer, taesdSchema } from "./taesd-layout.ts";
 
 export interface TaesdFiles {
   encoder: string;
@@ -76,18 +61,30 @@ export async function loadTaesd(files: TaesdFiles): Promise<{ config: TaesdConfi
         `decoder "${files.decoder}" takes ${expected}; use files of one model`,
     );
   }
-  return { config: { latentChannels, downsample: 2 ** doublings, encoder, decoder }, weights };
+  const config = { latentChannels, downsample: 2 ** doublings, encoder, decoder };
+  const wrong = taesdDifferences(config, weights);
+  if (wrong.length > 0) {
+    throw new Failure(
+      `Cannot load the autoencoder of "${files.encoder}" and "${files.decoder}": not all of their tensors are those of an ` +
+        `AutoencoderTiny (kernels as height, width, in, out): ${listed(wrong)}; fetch the files again`,
+    );
+  }
+  return { config, weights };
 }
 
+/** The tensors of one sequence. A file that holds both may hold nothing else. */
 async function readSequence(file: string, part: string): Promise<Weights> {
-  const { tensors } = await readSafetensors(file);
   const prefix = `${part}.layers.`;
-  const nested = Object.keys(tensors).some((key) => key.startsWith(prefix));
-  const entries = Object.entries(tensors).flatMap(([key, tensor]) => {
-    if (!nested) return [[key, tensor] as const];
-    return key.startsWith(prefix) ? [[key.slice(prefix.length), tensor] as const] : [];
+  const isNested = (keys: string[]): boolean => keys.some((key) => key.startsWith(prefix));
+  const { weights } = await loadWeights(file, {
+    differences: (found) => {
+      const keys = Object.keys(found);
+      return isNested(keys) ? keys.filter((key) => !/^(encoder|decoder)\.layers\./.test(key)).map((key) => `"${key}" is unknown`) : [];
+    },
   });
-  return Object.fromEntries(entries);
+  if (!isNested(Object.keys(weights))) return weights;
+  const own = Object.entries(weights).filter(([key]) => key.startsWith(prefix));
+  return Object.fromEntries(own.map(([key, tensor]) => [key.slice(prefix.length), tensor]));
 }
 
 /** "3.conv.0.weight" is a kernel, "3.pool.1.weight" (the only normalisation) a scale. */
@@ -165,13 +162,14 @@ function block(parameters: Parameters, name: string, x: Tensor): Tensor {
 
 /** TAEF2's branch that lets a block see the whole image: 1x1 convolutions around a normalisation over all positions. */
 function pool(parameters: Parameters, name: string, x: Tensor): Tensor {
-  const normal = groupNorm(parameters, `${name}.1`, conv(parameters, `${name}.0`, x), 4);
+  const normal = groupNorm(parameters, `${name}.1`, conv(parameters, `${name}.0`, x), POOL_GROUPS);
   return conv(parameters, `${name}.3`, tf.relu(normal));
 }
 
 export const taesd = {
   kind: "taesd",
-  network: { config: taesdSchema, encode: encodeTaesd, decode: decodeTaesd },
+  network: { config: taesdSchema, differences: taesdDifferences, encode: encodeTaesd, decode: decodeTaesd },
+  latent: ({ latentChannels, downsample }, imageSize) => [imageSize / downsample, imageSize / downsample, latentChannels],
   open: async ({ path, imageSize }) => {
     const place = neededPath("taesd", path);
     const { config, weights } = await loadTaesd(findTaesd(place));

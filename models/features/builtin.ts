@@ -4,7 +4,7 @@
  * compared with distances in any other network's space.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { layoutDifferences, type Shapes, type Weights } from "../../engine/weights.ts";
 import { createInitialiser } from "../initialise.ts";
 import { conv, groupNorm, linear, type Parameters } from "../layers.ts";
 import type { Architecture } from "./network.ts";
@@ -49,8 +49,17 @@ export function builtinLoss(parameters: Parameters, { images, targets }: { image
   return tf.mean(tf.sub(tf.softplus(logits), tf.mul(logits, targets)));
 }
 
+/** In words, what of these tensors is not the network's; of the classifier's head, which is not used, any number of targets will do. */
+export function builtinDifferences(found: Shapes): string[] {
+  const targets = found["head.bias"]?.shape[0];
+  const expected = Object.entries(initBuiltin({ targets: targets ?? 0 }, 0));
+  return layoutDifferences(Object.fromEntries(expected.filter(([name]) => targets !== undefined || !isHead(name))), found);
+}
+
+const isHead = (name: string): boolean => name.startsWith("head.");
+
 /** Trained weights as a feature network; the classifier's head is left behind. */
 export function builtin(tensors: Weights): Architecture {
-  const parameters = Object.fromEntries(Object.entries(tensors).filter(([name]) => !name.startsWith("head.")));
+  const parameters = Object.fromEntries(Object.entries(tensors).filter(([name]) => !isHead(name)));
   return { name: "built-in attribute classifier", dimension: CHANNELS.at(-1)!, parameters, apply: applyBuiltin };
 }

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
 import { access, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { decodeSafetensors } from "../weights/safetensors.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { loadWeights } from "../weights/load.ts";
+import type { Shapes, Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { packageRoot } from "../../schemas/package.ts";
-import { BUILTIN_SIZE, builtin } from "./builtin.ts";
-import { mobilenet, mobilenetLayers } from "./mobilenet.ts";
+import { BUILTIN_SIZE, builtin, builtinDifferences } from "./builtin.ts";
+import { mobilenet, mobilenetDifferences, mobilenetLayers } from "./mobilenet.ts";
 import type { Architecture, FeatureNetwork } from "./network.ts";
 import { RESIZE_FILTER } from "./resize.ts";
-import { resnet20 } from "./resnet20.ts";
+import { resnet20, resnet20Differences } from "./resnet20.ts";
 
 const root = packageRoot();
 const builtinPath = fileURLToPath(new URL("data/demo/features.safetensors", root));
@@ -33,17 +33,27 @@ export async function loadFeatureNetwork({
   folder?: string;
 }): Promise<FeatureNetwork> {
   const file = path === "auto" ? await automatic(imageSize, folder) : path === "builtin" ? builtinPath : path;
-  const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+  await access(file).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "ENOENT") throw cause;
     throw new Failure(
-      `Cannot load the feature network ${file} (${cause.code}); set evaluate.features to "auto", "builtin" or a safetensors file`,
+      `Cannot load the feature network ${file}: there is no such file; set evaluate.features to "auto", "builtin" or a safetensors file`,
       { cause },
     );
   });
-  const { architecture, size } = await recognise(decodeSafetensors(bytes, file).tensors, file, imageSize);
+  const hash = createHash("sha256");
+  let kind: Kind | undefined;
+  const { weights } = await loadWeights(file, {
+    differences: async (found) => {
+      kind = await recognise(found, file, imageSize);
+      return kind.differences(found);
+    },
+    onBytes: (piece) => hash.update(piece),
+  });
+  const { size, architecture } = kind as Kind;
   return {
-    ...architecture,
+    ...architecture(weights),
     size,
-    hash: createHash("sha256").update(bytes).digest("hex"),
+    hash: hash.digest("hex"),
     resizeFilter: size === imageSize ? "none" : RESIZE_FILTER,
   };
 }
@@ -59,16 +69,27 @@ async function automatic(imageSize: number, folder: string): Promise<string> {
   );
 }
 
-async function recognise(tensors: Weights, file: string, imageSize: number): Promise<{ architecture: Architecture; size: number }> {
-  if (tensors["layer3.2.bn2.running_var"]) return { architecture: resnet20(tensors), size: 32 };
-  if (tensors["convs.0.kernel"]) return { architecture: builtin(tensors), size: BUILTIN_SIZE };
-  if (tensors["conv51.weight"]) {
+/** A known network: what it asks of a file's tensors, and what it makes of them. */
+interface Kind {
+  size: number;
+  differences: (found: Shapes) => string[];
+  architecture: (tensors: Weights) => Architecture;
+}
+
+/** The network whose tensors these are, by one that no other has. */
+async function recognise(found: Shapes, file: string, imageSize: number): Promise<Kind> {
+  if (Object.hasOwn(found, "layer3.2.bn2.running_var")) return { size: 32, differences: resnet20Differences, architecture: resnet20 };
+  if (Object.hasOwn(found, "convs.0.kernel")) return { size: BUILTIN_SIZE, differences: builtinDifferences, architecture: builtin };
+  if (Object.hasOwn(found, "conv51.weight")) {
     const list = file.replace(/(-fp16|-fp32)?\.safetensors$/, ".json");
     const layers = mobilenetLayers.safeParse(await readJson(list));
     if (layers.success) {
-      // Native size where the strides divide it; never above the 224 px of its training.
-      const size = Math.min(Math.max(Math.floor(imageSize / 32) * 32, 64), 224);
-      return { architecture: mobilenet(tensors, layers.data), size };
+      return {
+        // Native size where the strides divide it; never above the 224 px of its training.
+        size: Math.min(Math.max(Math.floor(imageSize / 32) * 32, 64), 224),
+        differences: (tensors) => mobilenetDifferences(layers.data, tensors),
+        architecture: (tensors) => mobilenet(tensors, layers.data),
+      };
     }
     throw new Failure(`Cannot load the feature network ${file}: its layer list ${list} is missing or not valid`);
   }

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { layoutDifferences, type Shapes, type Weights } from "../../engine/weights.ts";
 import { conv, parameter, type Parameters } from "../layers.ts";
 import { type Architecture, toChannelsLast } from "./network.ts";
 
@@ -32,6 +32,34 @@ export const mobilenetLayers = z.object({
 
 type Layer = z.infer<typeof mobilenetLayers>["layers"][number];
 
+/** Features a picture. */
+const DIMENSION = 1280;
+
+/**
+ * In words, what of these tensors is not what the layer list asks for. The list says neither sides of kernels nor how many
+ * channels a layer makes: the layers after it must take them.
+ */
+export function mobilenetDifferences({ layers }: z.infer<typeof mobilenetLayers>, found: Shapes): string[] {
+  const expected: Record<string, { shape: number[] }> = {};
+  const channels = new Map<string, number>([["input", 3]]);
+  for (const layer of layers) {
+    const inputs = layer.in.map((name) => channels.get(name));
+    const [first] = inputs;
+    if (first === undefined || inputs.some((each) => each !== first)) return [`the layer list joins "${layer.in.join('" and "')}" in vain`];
+    if (layer.type === "add" || layer.type === "global_avg_pool") channels.set(layer.out, first);
+    else {
+      const [outputs = 0, , height = 0, width = 0] = found[`${layer.name}.weight`]?.shape ?? [];
+      const made = layer.type === "dwconv" ? first : outputs;
+      expected[`${layer.name}.weight`] = { shape: [made, layer.type === "dwconv" ? 1 : first, height, width] };
+      expected[`${layer.name}.bias`] = { shape: [made] };
+      channels.set(layer.out, made);
+    }
+  }
+  const made = channels.get(layers.at(-1)?.out ?? "input");
+  if (made !== DIMENSION) return [`the layer list ends in ${made} features instead of ${DIMENSION}`];
+  return layoutDifferences(expected, found);
+}
+
 /** Takes the published tensors [out, in, height, width] and the layer list; features are the last layer's output. */
 export function mobilenet(tensors: Weights, { layers }: z.infer<typeof mobilenetLayers>): Architecture {
   const depthwise = new Set(layers.flatMap((layer) => (layer.type === "dwconv" ? [layer.name] : [])));
@@ -47,7 +75,7 @@ export function mobilenet(tensors: Weights, { layers }: z.infer<typeof mobilenet
   }
   return {
     name: "MobileNetV2 1.0 (ImageNet)",
-    dimension: 1280,
+    dimension: DIMENSION,
     parameters,
     apply: (parameters, images) => activations(parameters, images, layers).get(layers.at(-1)!.out)!,
   };

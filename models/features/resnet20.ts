@@ -3,13 +3,45 @@
  * pytorch_resnet_cifar10. Features are the 64 spatial means before the classifier.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { layoutDifferences, type Shapes, type Weights } from "../../engine/weights.ts";
 import { parameter, type Parameters } from "../layers.ts";
 import { type Architecture, toChannelsLast } from "./network.ts";
 
 const MEAN = [0.485, 0.456, 0.406]; // of x / 255, as in training
 const STD = [0.229, 0.224, 0.225];
 const EPSILON = 1e-5; // batch normalisation
+
+/** The stages of three blocks each: their channels, and the stride of their first block. */
+const STAGES = [
+  { name: "layer1", channels: 16, first: 1 },
+  { name: "layer2", channels: 32, first: 2 },
+  { name: "layer3", channels: 64, first: 2 },
+] as const;
+
+/** Tensors of the published file that features do not depend on: the classifier, and counters of batch normalisation. */
+const UNUSED = /^linear\.(weight|bias)$|(^|\.)bn\d\.num_batches_tracked$/;
+
+/** In words, what of these tensors is not the network's. */
+export function resnet20Differences(found: Shapes): string[] {
+  const expected: Record<string, { shape: number[] }> = {};
+  const add = (convolution: string, inputs: number, outputs: number): void => {
+    expected[`${convolution}.weight`] = { shape: [outputs, inputs, 3, 3] };
+    for (const field of FIELDS) expected[`${convolution.replace("conv", "bn")}.${field}`] = { shape: [outputs] };
+  };
+  add("conv1", 3, 16);
+  let inputs = 16;
+  for (const { name, channels } of STAGES) {
+    for (const block of [0, 1, 2]) {
+      add(`${name}.${block}.conv1`, inputs, channels);
+      add(`${name}.${block}.conv2`, channels, channels);
+      inputs = channels;
+    }
+  }
+  return layoutDifferences(expected, Object.fromEntries(Object.entries(found).filter(([name]) => !UNUSED.test(name))));
+}
+
+/** Of a batch normalisation. */
+const FIELDS = ["weight", "bias", "running_mean", "running_var"];
 
 /** Takes the published tensors; batch normalisation is folded into the convolutions. */
 export function resnet20(tensors: Weights): Architecture {
@@ -31,16 +63,12 @@ export function resnet20(tensors: Weights): Architecture {
 function apply(parameters: Parameters, images: Tensor): Tensor {
   const centred = tf.sub(tf.div(images, 255), tf.tensor1d(MEAN));
   let x = tf.relu(conv3x3(parameters, "conv1", tf.div(centred, tf.tensor1d(STD)), 1));
-  for (const [stage, first] of [
-    ["layer1", 1],
-    ["layer2", 2],
-    ["layer3", 2],
-  ] as const) {
+  for (const { name, first } of STAGES) {
     for (const block of [0, 1, 2]) {
       const stride = block === 0 ? first : 1;
-      const inner = tf.relu(conv3x3(parameters, `${stage}.${block}.conv1`, x, stride));
+      const inner = tf.relu(conv3x3(parameters, `${name}.${block}.conv1`, x, stride));
       const shortcut = stride === 1 ? x : halve(x);
-      x = tf.relu(tf.add(conv3x3(parameters, `${stage}.${block}.conv2`, inner, 1), shortcut));
+      x = tf.relu(tf.add(conv3x3(parameters, `${name}.${block}.conv2`, inner, 1), shortcut));
     }
   }
   return tf.mean(x, [1, 2]);

@@ -3,17 +3,10 @@
  * character the captions never showed is spelt as its UTF-8 bytes, two half-byte pieces each, so every text has an
  * encoding and decoding gives it back, lower-cased and with single spaces.
  */
-import * as z from "zod";
-import { Failure } from "../../schemas/failure.ts";
+import { badUsage } from "../../schemas/failure.ts";
+import type { TokenizerData } from "../../schemas/model.ts";
 
-/** What a tokenizer is made of; plain JSON. Pieces are numbered: padding, end, half-bytes, characters, merges. */
-const tokenizerSchema = z.strictObject({
-  format: z.literal("onestep-tokenizer/1"),
-  characters: z.array(z.string().min(1)),
-  merges: z.array(z.tuple([z.string().min(1), z.string().min(1)])),
-});
-
-export type TokenizerData = z.infer<typeof tokenizerSchema>;
+export type { TokenizerData };
 
 export interface Tokenizer {
   data: TokenizerData;
@@ -31,6 +24,8 @@ export const PADDING = 0;
 const END = 1;
 const HALF_BYTES = 2;
 const FIRST_CHARACTER = HALF_BYTES + 16;
+/** The fewest word pieces of a tokenizer: half of them are for bytes, padding and ends. */
+export const LEAST_PIECES = 2 * FIRST_CHARACTER;
 
 /** Words and punctuation marks of a lower-cased text; the space before one belongs to it. */
 function words(text: string): string[] {
@@ -46,10 +41,8 @@ const before = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
  * occurs twice. Ties go to the pair first in code-unit order, so the result depends on the captions' counts alone.
  */
 export function learnTokenizer({ captions, vocabulary }: { captions: Iterable<string>; vocabulary: number }): TokenizerData {
-  if (vocabulary < 2 * FIRST_CHARACTER) {
-    throw new Failure(`Cannot learn a tokenizer of ${vocabulary} pieces: network.vocabulary must be at least ${2 * FIRST_CHARACTER}`, {
-      exitCode: 2,
-    });
+  if (vocabulary < LEAST_PIECES) {
+    throw badUsage(`Cannot learn a tokenizer of ${vocabulary} pieces: network.vocabulary must be at least ${LEAST_PIECES}`);
   }
   const counts = new Map<string, number>();
   for (const caption of captions) for (const word of words(caption)) counts.set(word, (counts.get(word) ?? 0) + 1);
@@ -197,17 +190,4 @@ export function createTokenizer(data: TokenizerData): Tokenizer {
 
 function halfBytes(text: string): number[] {
   return [...new TextEncoder().encode(text)].flatMap((byte) => [HALF_BYTES + (byte >> 4), HALF_BYTES + (byte & 15)]);
-}
-
-/** Checks JSON read from `place` (a file, for the message) and makes a tokenizer of it. */
-export function parseTokenizer(json: unknown, place: string): Tokenizer {
-  const { success, data, error } = tokenizerSchema.safeParse(json);
-  if (!success) {
-    const issue = error.issues[0];
-    throw new Failure(
-      `Cannot read the tokenizer ${place}: ${issue?.path.join(".") || "the file"}: ${issue?.message}; ` +
-        "train the teacher again, or restore the file",
-    );
-  }
-  return createTokenizer(data);
 }

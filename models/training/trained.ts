@@ -1,7 +1,9 @@
 /** A network in training: its parameters with the optimiser's state, named sets that a checkpoint must hold. */
 import type { Engine } from "../../engine/engine.ts";
 import type { VariableSet } from "../../engine/variables.ts";
-import { type Weights, zerosLike } from "../../engine/weights.ts";
+import { layoutDifferences, type Weights, zerosLike } from "../../engine/weights.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { listed } from "../weights/load.ts";
 import { initialScale } from "./scale.ts";
 
 /** Named sets of weights: all that a checkpoint must hold. */
@@ -33,7 +35,7 @@ export function createTrained(engine: Engine, name: string, weights: Weights, { 
 /** Reads and loads the values of variable sets by name. */
 export interface State {
   save: () => Promise<StateSets>;
-  /** Throws an Error where a set is missing. */
+  /** Throws a Failure where sets, names or shapes are not exactly the training's own. */
   load: (sets: StateSets) => Promise<void>;
 }
 
@@ -43,10 +45,22 @@ export function savedState(sets: Readonly<Record<string, VariableSet>>): State {
     save: async () =>
       Object.fromEntries(await Promise.all(Object.entries(sets).map(async ([name, set]) => [name, await set.read()] as const))),
     load: async (saved) => {
-      for (const [name, set] of Object.entries(sets)) {
-        if (!saved[name]) throw new Error(`Cannot resume: the checkpoint has no set "${name}"`);
-        await set.load(saved[name]);
+      for (const name of Object.keys(saved)) {
+        // What half precision adds is left out where training goes on in single precision.
+        if (!Object.hasOwn(sets, name) && !name.endsWith(".scaler")) throw unlike(`a set "${name}", which is not trained`);
       }
+      for (const [name, set] of Object.entries(sets)) {
+        if (!Object.hasOwn(saved, name)) throw unlike(`no set "${name}"`);
+        const problems = layoutDifferences(set.variables, saved[name] as Weights);
+        if (problems.length > 0) throw unlike(`a set "${name}" of another network (${listed(problems)})`);
+      }
+      for (const [name, set] of Object.entries(sets)) await set.load(saved[name] as Weights);
     },
   };
+}
+
+function unlike(what: string): Failure {
+  return new Failure(
+    `Cannot go on from the checkpoint: it holds ${what}. Choose another --out, or remove the folder to start from step 0.`,
+  );
 }

@@ -68,7 +68,7 @@ export function encodeHeader(
   tensors: readonly (readonly [name: string, { shape: readonly number[]; dtype: Dtype; byteLength: number }])[],
   metadata: Record<string, string>,
 ): Uint8Array {
-  const header: Record<string, unknown> = {};
+  const header: Record<string, unknown> = Object.create(null); // a tensor may have the name of what every object has
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   let end = 0;
   for (const [name, { shape, dtype, byteLength }] of tensors) {

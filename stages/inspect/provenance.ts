@@ -11,9 +11,9 @@ import { visible } from "../../schemas/visible.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
 import { type Denoiser, readDenoiser } from "../runs/model.ts";
+import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
 import { namesIn } from "../../store/atomic.ts";
-import { textHash } from "../../store/hash.ts";
 import { idRange, openStore, readShard, type Store } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
@@ -71,7 +71,7 @@ export async function redoRow(options: {
   const { manifest } = store;
   const { row, shard } = await rowOfId(store, id);
   const { batch: recorded, plan } = recipeOf(store);
-  const { description, weights } = await teacherOf(store, options.teacher);
+  const { description, weights } = await teacherOf(store, options.teacher, context);
   const { device, version: made } = manifest.engine;
   if (device !== engine.device || (made !== undefined && made !== version)) {
     const [then, now] = [`on ${device} with version ${made}`, `${engine.device} with version ${version}`];
@@ -125,7 +125,7 @@ function recipeOf({ folder, manifest }: Store<TripleManifest>): { batch: number;
   );
 }
 
-async function teacherOf(store: Store<TripleManifest>, named?: string): Promise<Denoiser> {
+async function teacherOf(store: Store<TripleManifest>, named: string | undefined, context: Context): Promise<Denoiser> {
   const { manifest } = store;
   const folder = named ?? (await beside(store.folder, (candidate) => isTeacher(candidate, manifest)));
   if (!folder)
@@ -133,16 +133,9 @@ async function teacherOf(store: Store<TripleManifest>, named?: string): Promise<
       `Cannot redo a row of ${store.folder}: no teacher ${manifest.teacher.hash.slice(0, 12)} stands beside it. ` +
         "Name its RUN with --teacher.",
     );
-  const teacher = await readDenoiser(folder);
-  const same = teacher.description.hash === manifest.teacher.hash;
-  const { description } = manifest.teacher;
-  if (same && (description === undefined || description === textHash(JSON.stringify(teacher.description)))) return teacher;
-  const held = same ? "the same weights under another description" : `the weights ${teacher.description.hash.slice(0, 12)}`;
-  const maker = manifest.teacher.hash.slice(0, 12);
-  throw new Failure(
-    `Cannot redo a row of ${store.folder} with ${folder}: it holds ${held}, and the store was made by ${maker}. ` +
-      "Name that one with --teacher.",
-  );
+  const teacher = await readDenoiser(folder, context);
+  checkTeacher({ action: "Cannot redo a row of", store, folder, teacher: teacher.description });
+  return teacher;
 }
 
 async function isTeacher(folder: string, { teacher }: TripleManifest): Promise<boolean> {

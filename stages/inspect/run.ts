@@ -8,7 +8,7 @@ import { isPixels } from "../../models/codecs/codecs.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
-import { openWeights } from "../runs/weights-file.ts";
+import { openWeights } from "../../models/weights/load.ts";
 
 type Facts = Record<string, string | number>;
 

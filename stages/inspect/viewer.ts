@@ -28,7 +28,7 @@ export interface Viewer {
 export async function openViewer(store: Store, engine: EngineSettings, context: Context): Promise<Viewer> {
   const { manifest, folder } = store;
   const statistics = manifest.kind === "triples" ? statisticsOf(store as Store<TripleManifest>) : undefined;
-  const decoder = await createPictureDecoder({ codec: await readCodec(folder), engine, context });
+  const decoder = await createPictureDecoder({ codec: await readCodec(folder, context), engine, context });
   return {
     view: async (rows) => {
       const latents = stacked(rows.map(({ latent }) => latent));

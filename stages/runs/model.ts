@@ -1,16 +1,33 @@
 /** Reads and writes the networks of run folders: denoisers, codecs and perceptual networks, each with its description. */
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type * as z from "zod";
-import { hashWeights, type Weights } from "../../engine/weights.ts";
-import { type Codec, codecDescription, codecOfSettings, isPixels } from "../../models/codecs/codecs.ts";
-import type { DenoiserSpec } from "../../models/denoiser.ts";
+import { hashWeights, layoutDifferences, type Weights } from "../../engine/weights.ts";
+import {
+  type Codec,
+  codecDescription,
+  type CodecDescription,
+  codecFormat,
+  codecFunctions,
+  codecOfSettings,
+} from "../../models/codecs/codecs.ts";
+import { type DenoiserSpec, denoiserLayout } from "../../models/denoiser.ts";
+import { initPerceptual } from "../../models/losses/perceptual.ts";
+import { type Differences, loadWeights } from "../../models/weights/load.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { type DenoiserDescription, denoiserDescription, type PerceptualDescription, perceptualDescription } from "../../schemas/model.ts";
+import {
+  type DenoiserDescription,
+  denoiserDescription,
+  modelFormat,
+  type PerceptualDescription,
+  perceptualDescription,
+} from "../../schemas/model.ts";
+import { sealedText } from "../../schemas/seal.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { writeAtomic } from "../../store/atomic.ts";
-import { loadWeights, saveWeights } from "./weights-file.ts";
+import { checkLatents, checkStoresCodec } from "./beside.ts";
+import { type DescriptionKind, readDescription } from "./description.ts";
+import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
+import { denoiserProblems, perceptualProblems } from "./problems.ts";
+import { saveWeights } from "./weights-file.ts";
 
 export type { Codec };
 
@@ -25,20 +42,52 @@ export type Perceptual = Network<PerceptualDescription>;
 /** Writes a denoiser or perceptual network: weights first, so that a description never stands without them. */
 export async function writeModel(folder: string, model: Denoiser | Perceptual, dtype: "F32" | "F16" = "F32"): Promise<void> {
   await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
-  await writeAtomic(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`);
+  await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, model.description));
 }
 
-/** Reads the teacher or student of a run folder. */
-export async function readDenoiser(folder: string): Promise<Denoiser> {
-  return readNetwork(folder, "model", "weights", denoiserDescription, "`pipeline pretrain teacher` or `pipeline train`");
+const denoisers: DescriptionKind<DenoiserDescription> = {
+  file: "model.json",
+  format: modelFormat,
+  schema: denoiserDescription,
+  problems: denoiserProblems,
+  maker: "`pipeline pretrain teacher` or `pipeline train`",
+};
+
+const perceptuals: DescriptionKind<PerceptualDescription> = {
+  file: "model.json",
+  format: modelFormat,
+  schema: perceptualDescription,
+  problems: perceptualProblems,
+  maker: "`pipeline pretrain perceptual`",
+};
+
+const codecs: DescriptionKind<CodecDescription> = {
+  file: "codec.json",
+  format: codecFormat,
+  schema: codecDescription,
+  maker: "`pipeline ingest` or a training command",
+};
+
+/** Reads the teacher or student of a run folder. Throws a Failure that says what of it is missing, damaged or changed. */
+export async function readDenoiser(folder: string, reading: Reading = {}): Promise<Denoiser> {
+  const { path, description, isSealed } = await readDescription(folder, denoisers);
+  if (!isSealed) await checkOldModel(folder, path, description);
+  const { spec } = description;
+  const layout = denoiserLayout(spec);
+  const differences: Differences = (found) => (layout ? layoutDifferences(layout, found) : []);
+  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  const codec = await readCodecDescription(folder).catch(() => undefined); // whoever wants it hears what is wrong with it
+  if (codec) checkLatents(path, spec.shape, codec);
+  if (!isSealed) warnUnsealed(path, reading);
+  return { description, weights };
 }
 
 /**
  * The weights of an earlier run, to start another one from; the setting `named` has its folder. Throws a Failure where
  * it is another network, or reads other latents or conditions.
  */
-export async function startFrom(folder: string, spec: DenoiserSpec, named: string): Promise<Weights> {
-  const { description, weights } = await readDenoiser(folder);
+export async function startFrom(folder: string, spec: DenoiserSpec, named: string, reading: Reading = {}): Promise<Weights> {
+  const { description, weights } = await readDenoiser(folder, reading);
   if (JSON.stringify(description.spec) === JSON.stringify(spec)) return weights;
   throw new Failure(
     `Cannot start from ${folder}: its network, latents or classes are others. Name a run of the same settings, or leave ${named} out.`,
@@ -46,55 +95,46 @@ export async function startFrom(folder: string, spec: DenoiserSpec, named: strin
 }
 
 /** Reads the perceptual network of a run folder. */
-export async function readPerceptual(folder: string): Promise<Perceptual> {
-  return readNetwork(folder, "model", "weights", perceptualDescription, "`pipeline pretrain perceptual`");
+export async function readPerceptual(folder: string, reading: Reading = {}): Promise<Perceptual> {
+  const { path, description, isSealed } = await readDescription(folder, perceptuals);
+  if (!isSealed) await checkOldModel(folder, path, description);
+  const layout = initPerceptual(description.config, 0);
+  const differences: Differences = (found) => layoutDifferences(layout, found);
+  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  if (!isSealed) warnUnsealed(path, reading);
+  return { description, weights };
 }
 
 /** Writes a codec into a folder, so that what the folder holds can be decoded from the folder alone. */
 export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F16" = "F32"): Promise<void> {
   await saveWeights({ path: join(folder, "codec.safetensors"), weights: codec.weights, dtype });
-  await writeAtomic(join(folder, "codec.json"), `${JSON.stringify(codec.description, null, 2)}\n`);
+  await writeAtomic(join(folder, codecs.file), sealedText(codecFormat, codec.description));
 }
 
-/** Reads the codec of a latent store, triple store or run folder. */
-export async function readCodec(folder: string): Promise<Codec> {
-  const maker = "`pipeline ingest` or a training command";
-  return readNetwork(folder, "codec", "codec", codecDescription, maker, ({ kind }) => !isPixels(kind));
+/** Reads the codec of a latent store, triple store or run folder. Throws a Failure as {@link readDenoiser} does. */
+export async function readCodec(folder: string, reading: Reading = {}): Promise<Codec> {
+  const { path, description, isSealed } = await readDescription(folder, codecs);
+  const isCovered = isSealed || (await isOldCodecCovered(folder));
+  if (!isCovered) warnUnsealed(path, reading);
+  await checkStoresCodec(folder, path, description);
+  const functions = codecFunctions(description);
+  if (!functions) return { description, weights: {} };
+  return { description, weights: await readWeights(join(folder, "codec.safetensors"), path, description, functions.differences) };
+}
+
+/** What a folder says of its codec, without the weights. */
+export async function readCodecDescription(folder: string): Promise<CodecDescription> {
+  return (await readDescription(folder, codecs)).description;
 }
 
 /** The codec that the settings ask for, at the size of the images. */
-export async function openCodec(settings: Pick<Settings, "encoder" | "images">): Promise<Codec> {
-  return codecOfSettings(settings, readCodec);
+export async function openCodec(settings: Pick<Settings, "encoder" | "images">, reading: Reading = {}): Promise<Codec> {
+  return codecOfSettings(settings, (folder) => readCodec(folder, reading));
 }
 
-async function readNetwork<D extends { hash: string }>(
-  folder: string,
-  name: string,
-  weightsName: string,
-  schema: z.ZodType<D>,
-  maker: string,
-  hasWeights: (description: D) => boolean = () => true,
-): Promise<Network<D>> {
-  const path = join(folder, `${name}.json`);
-  if (!existsSync(path)) {
-    throw new Failure(`Cannot read a network from "${folder}": there is no ${name}.json. Name a folder that ${maker} made.`);
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, "utf8"));
-  } catch (cause) {
-    throw new Failure(`Cannot read ${path}: it is not JSON (${(cause as Error).message}). Make the folder anew.`, { cause });
-  }
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
-    throw new Failure(`Cannot use ${path}: ${problems.slice(0, 3).join("; ")}. Name a folder that ${maker} made.`);
-  }
-  if (!hasWeights(parsed.data)) return { description: parsed.data, weights: {} };
-  const file = join(folder, `${weightsName}.safetensors`);
-  const { weights } = await loadWeights(file);
-  if (hashWeights(weights) !== parsed.data.hash) {
-    throw new Failure(`Cannot trust ${file}: its hash is not the one ${name}.json records. Make the folder anew.`);
-  }
-  return { description: parsed.data, weights };
+/** The weights that a description speaks of. */
+async function readWeights(file: string, path: string, { hash }: { hash: string }, differences: Differences): Promise<Weights> {
+  const { weights } = await loadWeights(file, { differences });
+  if (hashWeights(weights) === hash) return weights;
+  throw new Failure(`Cannot trust ${file}: its hash is not the one that ${path} records. Put both files back, or make the folder anew.`);
 }

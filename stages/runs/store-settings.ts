@@ -1,11 +1,12 @@
 /** What stands beside the shards of a store, so that the folder explains itself: codec, settings, what was left out, their hashes. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
+import { Failure } from "../../schemas/failure.ts";
 import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
+import { differences } from "../../schemas/manifest.ts";
 import { settingsText } from "./settings-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { type Codec, writeCodec } from "./model.ts";
+import { type Codec, readCodecDescription, writeCodec } from "./model.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { examineDescriptions, writeChecksums } from "../../store/checksums.ts";
 
@@ -23,7 +24,8 @@ export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "net
 
 /**
  * Writes codec and settings into a store's folder with their hashes; of a listing also what was left out of it. Sound ones of
- * the same codec stay. Processes that do this at once end with files that agree.
+ * the same codec stay as they are, of whichever version. Processes that do this at once end with files that agree. Throws a
+ * Failure where sound ones are of another codec: what the store holds was made by that.
  */
 export async function writeDescriptions(options: { folder: string; codec: Codec; settings: object; leftOut?: LeftOut[] }): Promise<void> {
   const { folder, codec, settings, leftOut } = options;
@@ -35,12 +37,15 @@ export async function writeDescriptions(options: { folder: string; codec: Codec;
   }
 }
 
-async function areSound(folder: string, codec: Codec): Promise<boolean> {
+async function areSound(folder: string, { description }: Codec): Promise<boolean> {
   const problems = await examineDescriptions(folder);
   if (problems === undefined || problems.length > 0) return false;
-  const description = await readFile(join(folder, "codec.json"), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
-  return description === `${JSON.stringify(codec.description, null, 2)}\n`;
+  const found = await readCodecDescription(folder).catch(() => undefined); // it is written anew
+  if (!found) return false;
+  const differing = differences(found, description);
+  if (differing.length === 0) return true;
+  throw new Failure(
+    `Cannot go on with the store ${folder}: it was made with another codec (${differing.join("; ")}). Choose another folder, or name ` +
+      "the teacher that made it, as it was.",
+  );
 }

@@ -1,6 +1,5 @@
 /** The condition of every row of a simulation, a pure function of the row's id: the teacher's own, or those of images. */
 import { integers } from "../../schemas/numbers/philox.ts";
-import { parseTokenizer } from "../../models/text/tokenizer.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
@@ -64,7 +63,7 @@ export function checkStoreClasses({ folder, manifest }: Pick<Store, "folder" | "
 
 /** How a denoiser of a run folder takes its conditions. */
 export function conditionsOf({ spec, tokenizer }: DenoiserDescription): Conditions {
-  return createConditions({ spec, ...(tokenizer !== undefined && { tokenizer: parseTokenizer(tokenizer, "model.json").data }) });
+  return createConditions({ spec, tokenizer });
 }
 
 /** Conditions that a teacher brings along, by the column they fill. */

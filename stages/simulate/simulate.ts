@@ -9,9 +9,9 @@ import type { Conditioned } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
 import { endsWhereNoneIsFinite, notFinite } from "../encode/finite-rows.ts";
 import { stage } from "../flow/mod.ts";
+import { teacherIdentity } from "../runs/teacher-of-store.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import type { TripleRow } from "../../store/columns.ts";
-import { textHash } from "../../store/hash.ts";
 import type { FailedRow } from "../../store/journal.ts";
 import { idRange, type Store, writeShard } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
@@ -24,7 +24,7 @@ export function tripleManifestOf(options: {
   version: string;
 }): Draft<TripleManifest> {
   const { teacher, conditions, settings, version } = options;
-  const { hash, role, statistics, spec } = teacher;
+  const { spec } = teacher;
   const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
   return {
     shape: spec.shape,
@@ -34,7 +34,7 @@ export function tripleManifestOf(options: {
     classes: labelsOf(spec),
     seed: String(settings.seed),
     noise,
-    teacher: { hash, role, description: textHash(JSON.stringify(teacher)), statistics },
+    teacher: teacherIdentity(teacher),
     solver: { name: solver, steps },
     diffusion: spec.diffusion,
     guidance,

@@ -1,11 +1,11 @@
 /** What all runs of a study stand on: triples, teacher, images and the reference, and the hashes that say which they are. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { methodNamed, optimiserOf, ownSettings, picked } from "../../methods/registry.ts";
 import { orderSettings } from "../../schemas/settings.ts";
 import { readDenoiser, readPerceptual } from "../runs/model.ts";
+import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { openLatentStore } from "../../store/latents.ts";
 import { openTripleStore } from "../../store/triples.ts";
 import { textHash } from "../../store/hash.ts";
@@ -29,9 +29,7 @@ export async function openGround(options: { store: string; teacher: string; refe
   const triples = await openTripleStore({ folder: store });
   const { description } = await readDenoiser(teacher);
   const { manifest } = triples;
-  if (manifest.teacher.hash !== description.hash) {
-    throw new Failure(`Cannot study on ${store}: another teacher than ${teacher} made it. Name the run that simulate was given.`);
-  }
+  checkTeacher({ action: "Cannot study on", store: triples, folder: teacher, teacher: description });
   const latents = existsSync(join(reference, "store.json")) ? await openLatentStore({ folder: reference }) : undefined;
   const isAlike = latents !== undefined && String(latents.manifest.shape) === String(description.spec.shape);
   const images = settings.train.images ?? (isAlike ? reference : undefined);

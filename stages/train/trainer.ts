@@ -28,7 +28,7 @@ export async function startTrainer(training: Training<unknown>, context: Context
     read: (role, set) => compute.call("read", { role, set }),
     whole: (role, trained) => compute.call("whole", { role, trained }),
     save: () => compute.call("save", undefined),
-    load: (sets) => compute.call("load", sets),
+    load: (sets) => compute.call("load", sets, { transfer: transferables(sets) }), // they may be larger than a copy can be
     close: compute.close,
   };
 }

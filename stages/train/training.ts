@@ -24,6 +24,7 @@ export interface Trainer {
   /** All parameters of a part, of what is trained of it. */
   whole: (role: Role, trained: Weights) => Promise<Weights>;
   save: () => Promise<Record<string, Weights>>;
+  /** Takes what a checkpoint holds; the arrays are the worker's afterwards. */
   load: (sets: Record<string, Weights>) => Promise<void>;
   close: () => Promise<void>;
 }

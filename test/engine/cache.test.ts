@@ -59,6 +59,37 @@ test("a damaged graph is found and made anew", async () => {
   }
 });
 
+test("a graph under another program's name is found and made anew", async () => {
+  const cache = openCache({ folder, smallest: 0 });
+  assert.is(await answer(1, cache), 2);
+  const [own] = (await graphs()) as [string];
+  assert.is(await answer(5, cache), 6);
+  const other = (await graphs()).find((name) => name !== own) as string;
+  const bytes = await readFile(join(folder, other));
+  await writeFile(join(folder, own), bytes);
+  assert.is(await answer(1, cache), 2, "its own answer");
+  assert.not.ok((await readFile(join(folder, own))).equals(bytes), "made anew");
+  assert.is(await answer(1, cache), 2);
+});
+
+test("a graph that cannot be saved is made without", async () => {
+  let saves = 0;
+  const session = await openCache({ folder, smallest: 0 }).session(model(1), {
+    device: "cpu",
+    create: async (bytes, { saveTo } = {}) => {
+      if (saveTo === undefined) return ort.InferenceSession.create(bytes);
+      saves++;
+      throw new Error("No space left on device");
+    },
+  });
+  assert.equal([saves, [...session.outputNames]], [1, ["y"]]);
+  await session.release();
+  assert.equal(await readdir(folder), [], "no draft is left");
+  const reason = "what is wrong with the model itself";
+  const failing = openCache({ folder, smallest: 0 }).session(model(1), { device: "cpu", create: () => Promise.reject(new Error(reason)) });
+  await assert.rejects(failing, reason);
+});
+
 /** A model of one addition, larger than `bytes`. */
 const model = (n: number, bytes = 100) =>
   encodeModel({
@@ -114,6 +145,8 @@ test("a folder that cannot be made or written to is gone without", async () => {
   const file = join(folder, "file");
   await writeFile(file, "");
   assert.is(await answer(1, openCache({ folder: join(file, "inside"), smallest: 0 })), 2);
+  assert.is(await answer(1, openCache({ folder: file, smallest: 0 })), 2);
+  assert.is(await answer(1, openCache({ folder: `${folder}/${"long".repeat(100)}`, smallest: 0 })), 2);
   const taken = join(folder, "taken"); // what lies where the graph should go cannot be replaced
   await mkdir(taken);
   await answer(1, openCache({ folder: taken, smallest: 0 }));
@@ -128,6 +161,11 @@ test("the environment chooses the folder", () => {
   assert.is(cacheFolder({ ONESTEP_CACHE: "off" }), undefined);
   assert.is(cacheFolder({ XDG_CACHE_HOME: "/c" }), join("/c", "onestep"));
   assert.ok(cacheFolder({})?.endsWith(join(".cache", "onestep")));
+  const homeless = (): string => {
+    throw new Error("uv_os_homedir returned ENOENT");
+  };
+  assert.is(cacheFolder({}, homeless), undefined);
+  assert.is(cacheFolder({ XDG_CACHE_HOME: "/c" }, homeless), join("/c", "onestep"));
 });
 
 test.run();

@@ -57,7 +57,7 @@ test.before(async () => {
   await writeModel(join(folder, "model"), {
     weights,
     description: {
-      ...{ format: "onestep-model", version: 1, role: "student", hash: hashWeights(weights), spec, statistics },
+      ...{ role: "student", hash: hashWeights(weights), spec, statistics },
       captions: [],
     },
   });

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hashWeights } from "../../engine/weights.ts";
-import { loadWeights } from "../../stages/runs/weights-file.ts";
+import { loadWeights } from "../../models/weights/load.ts";
 
 const WEIGHTS = /^(weights|codec)\.safetensors$/;
 const STORES = ["latents", "triples"];

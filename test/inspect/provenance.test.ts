@@ -88,7 +88,7 @@ test(
       await writeModel(other, { weights, description: { ...description, captions: ["another"] } });
       await assert.rejects(
         inspect({ path, redo: 2, teacher: other, settings, context }),
-        /the same weights under another description.*Name that one with --teacher/,
+        /has the weights that made it, and not the description.*Name the run/,
       );
       rmSync(join(dirname(path), "teacher"), { recursive: true });
       const error = await assert.rejects(

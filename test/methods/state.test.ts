@@ -36,7 +36,7 @@ test("a part that keeps no EMA saves none; in half precision the loss scale is s
   const halved = { scale: { shape: [], data: Float32Array.of(1024) }, streak: { shape: [], data: Float32Array.of(7) } };
   await half.load({ ...rest, scaler: halved });
   assert.equal((await half.save()).scaler, halved);
-  await assert.rejects(half.load(rest), /the checkpoint has no set "scaler"/);
+  await assert.rejects(half.load(rest), /it holds no set "scaler"/);
 });
 
 test.run();

@@ -8,6 +8,7 @@ import { encodeSafetensors, readSafetensors } from "../../models/weights/safeten
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { decodeTaesd, encodeTaesd, findTaesd, loadTaesd } from "../../models/codecs/taesd.ts";
+import { standardTaesd } from "../fixtures/taesd.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("taesd");
@@ -18,49 +19,11 @@ test.before(async () => {
 const tensors = (weights: Weights): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]) => [name, tf.tensor(data, shape)]));
 
-/** Weights in the standard TAESD layout with `width` channels, as one diffusers file or as two. */
-function standard(options: { channels: number; width: number; diffusers: boolean }): Record<string, Weights> {
-  const { channels, width, diffusers } = options;
-  const part = (name: string, layers: [position: number, kind: string, inputs: number, outputs: number][]): Weights => {
-    const weights: Weights = {};
-    const put = (key: string, shape: number[]) => {
-      const length = shape.reduce((a, b) => a * b, 1);
-      const full = diffusers ? `${name}.layers.${key}` : key;
-      weights[full] = { shape, data: normals({ seed: 0, stream: name + key, length }).map((v) => v * 0.1) };
-    };
-    for (const [at, kind, inputs, outputs] of layers) {
-      if (kind === "block") {
-        for (const i of [0, 2, 4]) put(`${at}.conv.${i}.weight`, [width, width, 3, 3]);
-        for (const i of [0, 2, 4]) put(`${at}.conv.${i}.bias`, [width]);
-        continue;
-      }
-      put(`${at}.weight`, [outputs, inputs, 3, 3]);
-      if (kind === "conv") put(`${at}.bias`, [outputs]);
-    }
-    return weights;
-  };
-  const w = width;
-  const encoder = part("encoder", [
-    [0, "conv", 3, w],
-    [1, "block", w, w],
-    ...[2, 6, 10].flatMap((at) => [[at, "free", w, w], ...[1, 2, 3].map((i) => [at + i, "block", w, w])] as never[]),
-    [14, "conv", w, channels],
-  ]);
-  const clamp = diffusers ? 0 : 1; // diffusers keeps the clamp out of the sequence
-  const decoder = part("decoder", [
-    [clamp, "conv", channels, w],
-    ...[2, 7, 12].flatMap((at) => [...[0, 1, 2].map((i) => [at + clamp + i, "block", w, w]), [at + clamp + 4, "free", w, w]] as never[]),
-    [17 + clamp, "block", w, w],
-    [18 + clamp, "conv", w, 3],
-  ]);
-  return diffusers ? { both: { ...encoder, ...decoder } } : { encoder, decoder };
-}
-
 test("reads the layout off the keys, in two files or in one of diffusers, with equal results", async () => {
   const folder = await mkdtemp(join(tmpdir(), "taesd-"));
   try {
     for (const diffusers of [false, true]) {
-      for (const [name, weights] of Object.entries(standard({ channels: 4, width: 8, diffusers }))) {
+      for (const [name, weights] of Object.entries(standardTaesd({ channels: 4, width: 8, diffusers }))) {
         const file = name === "both" ? "both.safetensors" : `tiny_${name}.safetensors`;
         await writeFile(join(folder, file), encodeSafetensors({ tensors: weights }));
       }

@@ -66,7 +66,6 @@ export async function writeRun(
   await writeModel(folder, {
     weights,
     description: {
-      ...({ format: "onestep-model", version: 1 } as const),
       ...{ role, hash: hashWeights(weights), spec, statistics: STATISTICS },
       ...(tokenizer && { tokenizer }),
       captions: condition === "caption" ? CAPTIONS : [],
@@ -85,10 +84,9 @@ function random(weights: Weights): Weights {
   );
 }
 
+/** Weights that are finite, so that they are loaded, and whose products are not. */
 function infinite(weights: Weights): Weights {
-  return Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, data }]) => [name, { shape, data: data.map(() => Number.POSITIVE_INFINITY) }]),
-  );
+  return Object.fromEntries(Object.entries(weights).map(([name, { shape, data }]) => [name, { shape, data: data.map(() => 3e38) }]));
 }
 
 /** An empty latent store of 20 images in shards of 4, of which every seventh is rejected. */

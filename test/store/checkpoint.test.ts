@@ -1,8 +1,11 @@
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { integers } from "../../schemas/numbers/philox.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
-import { loadWeights, saveWeights } from "../../stages/runs/weights-file.ts";
+import { encodeSafetensors } from "../../models/weights/safetensors.ts";
+import { loadWeights } from "../../models/weights/load.ts";
+import { saveWeights } from "../../stages/runs/weights-file.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, latentOf } from "./fixture.ts";
 
@@ -60,6 +63,58 @@ test("any flipped bit is noticed", async () => {
     writeFileSync(newest, damaged);
     assert.is((await readLatestCheckpoint({ folder }))?.step, 1);
   }
+});
+
+test("a step in the name that is not the content's is noticed", async () => {
+  const folder = await written([1, 2]);
+  const [first = "", second = ""] = readdirSync(folder).sort();
+  renameSync(join(folder, first), join(folder, first.replace("00000001", "00000009")));
+  const warnings: string[] = [];
+  const latest = await readLatestCheckpoint({ folder, warn: (message) => warnings.push(message) });
+  assert.is(latest?.step, 2);
+  assert.match(warnings.join(), /passed over .*00000009.*its name says step 9 and its content step 1$/);
+  rmSync(join(folder, second));
+  await assert.rejects(readLatestCheckpoint({ folder }), /all 1 checkpoints are damaged/);
+});
+
+test("whatever a file of the right hash says of itself, it is taken or passed over with a reason", async () => {
+  const tensors = { "student/scale": { shape: [1], data: Float32Array.of(1) } };
+  const sound = { step: "5", sets: '["student"]', metadata: "{}" };
+  const read = async (bytes: Uint8Array): Promise<string> => {
+    const folder = freshFolder();
+    mkdirSync(folder, { recursive: true });
+    const hash = createHash("sha256").update(bytes).digest("hex");
+    writeFileSync(join(folder, `checkpoint-00000005-${hash.slice(0, 16)}.safetensors`), bytes);
+    const warnings: string[] = [];
+    const latest = await readLatestCheckpoint({ folder, warn: (message) => warnings.push(message) }).catch((error) => {
+      assert.match(error.message, /all 1 checkpoints are damaged/);
+    });
+    return latest ? "taken" : warnings.join();
+  };
+  assert.is(await read(encodeSafetensors({ tensors, metadata: sound })), "taken");
+  for (const [metadata, reason] of [
+    [{ ...sound, step: "6" }, "its name says step 5 and its content step 6"],
+    [{ ...sound, sets: "[" }, "it does not say what it holds"],
+    [{ ...sound, sets: '{"student": 1}' }, "it does not say what it holds"],
+    [{ ...sound, metadata: "[]" }, "it does not say what it holds"],
+    [{ ...sound, metadata: "{" }, "it does not say what it holds"],
+    [{ ...sound, sets: '["other"]' }, 'it lists no set for its tensor "student/scale"'],
+    [{}, "it does not say what it holds"],
+  ] as [Record<string, string>, string][]) {
+    assert.match(await read(encodeSafetensors({ tensors, metadata })), reason);
+  }
+  const nan = { "student/scale": { shape: [1], data: Float32Array.of(Number.NaN) } };
+  assert.match(await read(encodeSafetensors({ tensors: nan, metadata: sound })), "is not finite");
+  assert.match(await read(new TextEncoder().encode("no safetensors")), "header");
+});
+
+test("weights that are not finite are no checkpoint", async () => {
+  const folder = await written([1]);
+  const bad = { student: { scale: { shape: [2], data: Float32Array.of(1, Infinity) } } };
+  const said = /Cannot keep the checkpoint of step 2 .*"student\/scale" is not finite/;
+  await assert.rejects(writeCheckpoint({ folder, step: 2, sets: bad }), said);
+  assert.is((await readLatestCheckpoint({ folder }))?.step, 1);
+  assert.is(readdirSync(folder).length, 1);
 });
 
 test("a temporary file is no checkpoint, and goes with the next one", async () => {

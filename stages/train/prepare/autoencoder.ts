@@ -19,7 +19,7 @@ export async function prepareAutoencoder(pretraining: Pretraining): Promise<Trai
     );
   }
   const config = autoencoderConfig(own);
-  const decoder = await createPictureDecoder({ codec: await readCodec(data), engine: settings.engine, context });
+  const decoder = await createPictureDecoder({ codec: await readCodec(data, context), engine: settings.engine, context });
   const training = trainingOn(pretraining, { subject: { autoencoder: { config, imageSize } }, conditions: { inputs: () => ({}) } });
   let first: Float32Array | undefined;
   return {

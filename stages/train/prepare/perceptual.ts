@@ -28,10 +28,7 @@ export async function preparePerceptual(pretraining: Pretraining): Promise<Train
     ...trainingOn(pretraining, { subject: { perceptual: config }, conditions, scale: { statistics: summary.statistics, sigmaData } }),
     write: (weights) =>
       writeModel(out, {
-        description: {
-          ...({ format: "onestep-model", version: 1, role: "perceptual" } as const),
-          ...{ hash: hashWeights(weights), config: { ...config, shape, words } },
-        },
+        description: { role: "perceptual", hash: hashWeights(weights), config: { ...config, shape, words } },
         weights,
       }),
     close: async () => {},

@@ -3,6 +3,7 @@ import { hashWeights, type Weights } from "../../../engine/weights.ts";
 import type { Job, Needs } from "../../../methods/method.ts";
 import { type AnyMethod, optimiserOf, ownSettings } from "../../../methods/registry.ts";
 import type { Conditions } from "../../../models/conditions.ts";
+import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
@@ -11,6 +12,7 @@ import { openLatentStore } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
 import { openTripleStore } from "../../../store/triples.ts";
 import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
+import { checkTeacher } from "../../runs/teacher-of-store.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { checkStoreClasses, conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
@@ -43,16 +45,17 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const own = ownSettings(method, train);
   const optimiser = optimiserOf(train);
   const needs = method.needs(own, optimiser);
-  const teacher = await readDenoiser(options.teacher);
+  const teacher = await readDenoiser(options.teacher, context);
   const { spec, statistics } = teacher.description;
-  const triples = await triplesOf({ ...options, needs, hash: teacher.description.hash });
-  const frozen = await frozenOf({ needs, teacher, settings });
+  checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
+  const triples = await triplesOf({ ...options, needs, description: teacher.description });
+  const frozen = await frozenOf({ needs, teacher, settings, context });
   const start = train.from ? await startOf(train.from, teacher, method, context) : undefined;
   const images = train.images ? await openImages(train.images, teacher.description) : undefined;
   const subject = { spec, plan: settings.simulate, ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }) };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
 
-  const codec = await readCodec(options.teacher);
+  const codec = await readCodec(options.teacher, context);
   const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
@@ -118,24 +121,29 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
 }
 
 /** The triples of the method. Throws a Failure where it needs some and none are named, or where another teacher made them. */
-async function triplesOf(options: { method: AnyMethod; needs: Needs; store?: string; teacher: string; hash: string }) {
-  const { method, needs, store, teacher, hash } = options;
+async function triplesOf(options: {
+  method: AnyMethod;
+  needs: Needs;
+  store?: string;
+  teacher: string;
+  description: Denoiser["description"];
+}) {
+  const { method, needs, store, teacher, description } = options;
   if (needs.rows !== "triples") return undefined;
   if (store === undefined)
     throw badUsage(`Cannot train by ${method.name} without triples: name a store of \`pipeline simulate\` with --store`);
   const triples = await openTripleStore({ folder: store });
-  if (triples.manifest.teacher.hash === hash) return triples;
-  throw new Failure(`Cannot train on ${store}: another teacher than ${teacher} made it. Name the run that simulate was given.`);
+  checkTeacher({ action: "Cannot train on", store: triples, folder: teacher, teacher: description });
+  return triples;
 }
 
-/** The frozen networks that the method looks at. Throws a Failure where one is missing, or reads other latents. */
-async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Settings }) {
-  const { needs, teacher, settings } = options;
+/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
+async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Settings; context: Context }) {
+  const { needs, teacher, settings, context } = options;
   const { perceptual: path } = settings.train;
   const { spec } = teacher.description;
   const isWanted = [...needs.frozen, ...(needs.uses ?? [])].includes("perceptual");
-  if (needs.frozen.includes("perceptual") && !path) throw withoutPerceptual(settings.train.method, needs);
-  const perceptual = path && isWanted ? await readPerceptual(path) : undefined;
+  const perceptual = path && isWanted ? await readPerceptual(path, context) : undefined;
   if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {
     throw new Failure(
       `Cannot compare latents of shape ${spec.shape} with ${path}: it was trained on shape ${perceptual.description.config.shape} ` +
@@ -146,18 +154,9 @@ async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Se
   return { perceptual, weights };
 }
 
-/** The failure of a method that looks through a perceptual network where there is none. */
-export function withoutPerceptual(method: string, { remedies = {} }: Needs): Failure {
-  const remedy = remedies.perceptual === undefined ? "" : `, or ${remedies.perceptual}`;
-  return badUsage(
-    `Cannot train by ${method} with these settings and no perceptual network: ` +
-      `name a run of \`pretrain perceptual\` in train.perceptual${remedy}`,
-  );
-}
-
 /** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */
 async function startOf(folder: string, teacher: Denoiser, method: AnyMethod, context: Context): Promise<Record<string, Weights>> {
-  const student = await startFrom(folder, teacher.description.spec, "train.from");
+  const student = await startFrom(folder, teacher.description.spec, "train.from", context);
   const warn = (message: string): void => context.report({ type: "warning", stage: "train", message });
   const sets = (await readLatestCheckpoint({ folder, warn }))?.sets ?? {};
   const others = Object.entries(sets).flatMap(([name, weights]) => {

@@ -20,7 +20,7 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const { store, summary, data, out, settings, context } = pretraining;
   const { network, diffusion, seed, engine } = settings;
   const { statistics } = summary;
-  const codec = await readCodec(data);
+  const codec = await readCodec(data, context);
   const { classes, shape } = store.manifest;
   const learned = await learnConditions({ network, data, classes, captions: () => captionsOf(store) });
   const { captions, tokenizer, vocabulary, cut } = learned;
@@ -31,7 +31,7 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const spec: DenoiserSpec = { shape, network, diffusion, classes, vocabulary };
   const conditions = createConditions({ spec, tokenizer });
   const group = settings.pretrain.teacher;
-  const start = group.from ? { teacher: await startFrom(group.from, spec, "pretrain.teacher.from") } : undefined;
+  const start = group.from ? { teacher: await startFrom(group.from, spec, "pretrain.teacher.from", context) } : undefined;
 
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const watch = createWatch({
@@ -60,8 +60,8 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
     write: (weights) =>
       writeModel(out, {
         description: {
-          ...({ format: "onestep-model", version: 1, role: "teacher" } as const),
-          ...{ hash: hashWeights(weights), spec, statistics, tokenizer, captions: representative(captions, 4096) },
+          ...{ role: "teacher", hash: hashWeights(weights), spec, statistics, tokenizer },
+          captions: representative(captions, 4096),
         },
         weights,
       }),

@@ -1,0 +1,81 @@
+/** What is wrong with a description that has the right form: keys that do not fit each other, by what models/ knows. */
+import { encoderRules } from "../../models/encoders/own.ts";
+import { familyRules } from "../../models/families/registry.ts";
+import { perceptualConfig } from "../../models/losses/perceptual.ts";
+import { createTokenizer } from "../../models/text/tokenizer.ts";
+import type { DenoiserDescription, DenoiserSpec, PerceptualDescription } from "../../schemas/model.ts";
+
+interface Problem {
+  key: string;
+  problem: string;
+}
+
+/** Of a teacher or student: its network can be built, its statistics are of its channels, its tokenizer knows all its pieces. */
+export function denoiserProblems({ spec, statistics, tokenizer }: DenoiserDescription): Problem[] {
+  const pieces = tokenizer ? createTokenizer(tokenizer).size : 0;
+  return [
+    ...specProblems(spec),
+    ...statisticsProblems(statistics, spec.shape[2]),
+    ...(pieces === spec.vocabulary
+      ? []
+      : [{ key: "spec.vocabulary", problem: `its tokenizer has ${pieces} pieces, not ${spec.vocabulary}` }]),
+  ];
+}
+
+/**
+ * The most blocks in a row, and the most levels: several times as many as the deepest networks that are published have. A
+ * file may ask for a thousand million, and listing their parameters shall not fill the memory.
+ */
+const MOST_BLOCKS = 1024;
+const MOST_LEVELS = 16;
+
+/** What keeps a specification from being a network. */
+function specProblems(spec: DenoiserSpec): Problem[] {
+  const { depth, textDepth, multipliers, attentionLevels } = spec.network;
+  const sizes = { depth, textDepth, multipliers: multipliers.length, attentionLevels: attentionLevels.length };
+  const unheard = Object.entries(sizes).flatMap(([key, size]): Problem[] => {
+    const [most, what] = key.endsWith("epth") ? [MOST_BLOCKS, "blocks"] : [MOST_LEVELS, "levels"];
+    return size > most
+      ? [{ key: `spec.network.${key}`, problem: `${size} ${what} are more than the ${most} that a network may have` }]
+      : [];
+  });
+  if (unheard.length > 0) return unheard;
+  if (multipliers.length === 0) return [{ key: "spec.network.multipliers", problem: "it names no level" }];
+  const rules = [...(familyRules(spec.network).fit ?? []), ...(encoderRules.fit ?? [])];
+  return rules.flatMap(({ settings, why }) => {
+    // A level that is not there attends nowhere: new networks do not name it, and earlier versions trained such ones.
+    const problem = settings[0] === "network.attentionLevels" ? undefined : why(spec);
+    return problem === undefined ? [] : [{ key: settings.map((path) => places[path] ?? `spec.${path}`).join(" and "), problem }];
+  });
+}
+
+/** Where a description says what settings call otherwise. */
+const places: Record<string, string> = { "images.size": "spec.shape" };
+
+/** Of a perceptual network: it has the stages that its latents allow. */
+export function perceptualProblems({ config }: PerceptualDescription): Problem[] {
+  const { stages } = perceptualConfig(config);
+  if (config.stages === stages) return [];
+  return [{ key: "config.stages", problem: `latents of ${config.shape.join("x")} have ${stages} stages, not ${config.stages}` }];
+}
+
+/** How far a mean may lie outside of the extremes it was taken over, of their size: it was summed in float64. */
+const ROUNDING = 1e-6;
+
+function statisticsProblems({ mean, std, min, max }: DenoiserDescription["statistics"], channels: number): Problem[] {
+  const lengths = Object.entries({ mean, std, min, max }).filter(([, values]) => values.length !== channels);
+  if (lengths.length > 0) {
+    return lengths.map(([key, { length }]) => ({ key: `statistics.${key}`, problem: `${length} numbers for ${channels} channels` }));
+  }
+  return mean.flatMap((value, channel): Problem[] => {
+    const [low, high, spread] = [min[channel], max[channel], std[channel]] as [number, number, number];
+    const slack = ROUNDING * (Math.abs(low) + Math.abs(high));
+    if (value < low - slack || value > high + slack) {
+      return [{ key: `statistics.mean.${channel}`, problem: `${value} is not between the least and largest value, ${low} and ${high}` }];
+    }
+    if (spread < 0 || spread > high - low + slack) {
+      return [{ key: `statistics.std.${channel}`, problem: `values from ${low} to ${high} cannot have a deviation of ${spread}` }];
+    }
+    return [];
+  });
+}
