@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { badUsage } from "../schemas/failure.ts";
 import { didYouMean, unknownName } from "../schemas/nearest.ts";
+import { checkInputFolder, checkOutput } from "../store/output.ts";
 import type { Entry, Flag } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
@@ -12,6 +13,27 @@ export interface Request {
   flags: Record<string, string | undefined>; // single values; a switch that was given is ""
   repeated: Record<string, string[]>;
   help: boolean;
+}
+
+/**
+ * Looks at the files and folders that a request names, before anything is done. Throws a Failure of one sentence where
+ * something stands in the way of an output, or a file is named for the folder of a store or run.
+ */
+export function checkPaths({ command, positionals, flags }: Request): void {
+  const rest = [...positionals];
+  for (const { name, many, input } of command.positionals) {
+    for (const path of many ? rest.splice(0) : rest.splice(0, 1)) if (input) checkInputFolder({ path, what: name });
+  }
+  for (const [name, { input }] of Object.entries(command.flags)) {
+    const path = flags[name];
+    if (input && path !== undefined) checkInputFolder({ path, what: `--${name}` });
+  }
+  for (const [name, { output }] of Object.entries(command.flags)) {
+    const path = flags[name];
+    if (output === undefined || path === undefined) continue;
+    const kind = output === "folder" ? "folder" : "file";
+    checkOutput({ path, kind, what: `--${name}`, ...(output !== "folder" && { extensions: output.file }) });
+  }
 }
 
 /** The command of that name, or a usage failure that suggests the nearest. */
@@ -70,8 +92,10 @@ function addFlag(
     return;
   }
   if (name in flags) throw badUsage(`Cannot use "${rawName}" twice: it was "${flags[name]}" and "${value}"`);
-  if (flag.whole && !/^[1-9]\d*$/.test(value)) {
-    throw badUsage(`Cannot set ${rawName} to "${value}": expected a whole number above 0`);
+  const { most = Number.MAX_SAFE_INTEGER } = flag;
+  const isWhole = /^[1-9]\d*$/.test(value);
+  if (flag.whole && (!isWhole || Number(value) > most)) {
+    throw badUsage(`Cannot set ${rawName} to "${value}": expected a whole number ${isWhole ? `from 1 to ${most}` : "above 0"}`);
   }
   flags[name] = value;
 }

@@ -5,13 +5,15 @@ import { computeWorkers } from "../engine/compute.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { checkPaths, commandNamed, readArguments, type Request } from "./arguments.mts";
+import { systemError } from "../schemas/system-error.ts";
 import { visible, visibleLines } from "../schemas/visible.ts";
-import { commandNamed, readArguments, type Request } from "./arguments.mts";
 import type { Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
 import { createReporter, type Mode } from "./reporter.mts";
+import { watchStreams } from "./streams.mts";
 
 /** What the command line touches of the outside, so that tests can hand in their own. */
 export interface Outside {
@@ -29,33 +31,38 @@ type Work = Request & { command: Command };
 /** Runs a command line in this process: wires signals, streams and the exit code. */
 export async function main(args: readonly string[], table: readonly Entry[] = commands): Promise<void> {
   const controller = new AbortController();
+  const streams = watchStreams({ args, table, controller });
   const interrupt = () => {
     if (controller.signal.aborted) {
       if (computeWorkers() > 0) process.kill(process.pid, "SIGKILL"); // a worker in native code cannot be ended otherwise
       process.exit(130);
     }
-    process.stderr.write("\nStopping cleanly; once more to stop at once.\n");
+    streams.err("\nStopping cleanly; once more to stop at once.\n");
     controller.abort();
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(0); // the reader has seen enough: `| head`
-      throw error;
-    });
-  }
+  let isLost = false;
+  const lost = (error: unknown) => {
+    if (isLost || (controller.signal.aborted && isAbort(error, controller.signal))) return;
+    isLost = true;
+    process.exitCode = explain(error, streams.err);
+    controller.abort(error); // what is under way ends in order, if it can
+    setTimeout(() => process.exit(), 2000).unref();
+  };
+  process.on("uncaughtException", lost);
+  process.on("unhandledRejection", lost);
   const { NO_COLOR, TERM } = process.env;
   const terminal = process.stderr.isTTY === true && TERM !== "dumb";
   const outside: Outside = {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
+    ...{ out: streams.out, err: streams.err },
     signal: controller.signal,
     terminal,
     colour: terminal && !NO_COLOR,
     columns: () => process.stderr.columns ?? 80,
   };
-  process.exitCode = await execute(args, outside, table);
+  const code = await execute(args, outside, table);
+  process.exitCode = isLost ? 1 : streams.exitCode(code);
   setTimeout(() => process.exit(), 2000).unref(); // a worker that outlives its pipeline does not hold the shell
 }
 
@@ -80,6 +87,7 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       return 0;
     }
     const settings = await settingsOf({ ...request, command });
+    checkPaths(request);
     await perform({ ...request, command }, settings, { ...outside, line: lineOf(args) });
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
@@ -143,11 +151,12 @@ async function settingsOf({ command, flags, repeated, positionals }: Work): Prom
   return resolveSettings(layers);
 }
 
-/** Prints a failure's sentence alone, or the stack of what nobody foresaw; answers the exit code. */
+/** Prints the sentence alone of a failure or an error of the system, or the stack of what nobody foresaw; answers the exit code. */
 function explain(error: unknown, err: (text: string) => void): number {
-  if (isFailure(error)) {
-    err(`${visible(error.message)}\n`);
-    return error.exitCode;
+  const failure = isFailure(error) ? error : systemError(error);
+  if (failure) {
+    err(`${visible(failure.message)}\n`);
+    return failure.exitCode;
   }
   err(`${visibleLines(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
   err("This is a mistake in onestep, not in what you did: please report it with the command and the lines above.\n");

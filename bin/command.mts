@@ -8,9 +8,15 @@ export interface Flag {
   sets?: string; // the settings path this flag is short for; the help lists the choices that the schema has there
   choices?: () => Promise<readonly string[]>; // the names to choose from, from the table that holds them, for the help
   whole?: boolean; // the value is a whole number above 0
+  most?: number; // of a whole number; 2^53 - 1 unless told
+  output?: Output; // the value names what the command writes
+  input?: "folder"; // the value names a folder to read
   required?: boolean;
   many?: boolean;
 }
+
+/** What a command writes: a folder, or a file whose name ends in one of these. */
+export type Output = "folder" | { file: readonly string[] };
 
 export interface Positional {
   name: string;
@@ -19,6 +25,7 @@ export interface Positional {
   names?: () => Promise<readonly string[]>; // as `choices`, from the table that holds them; the pipeline checks what was given
   many?: boolean;
   optional?: boolean;
+  input?: "folder"; // it names a folder to read
 }
 
 /** What a command's line gave: single flags by name, and the settings that resulted. */
@@ -42,6 +49,8 @@ interface Described {
 export interface Command extends Described {
   /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
   inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
+  /** True where it only looks: what it prints is all it makes, unless a flag names an output. */
+  looks?: boolean;
   start: (input: Input) => Promise<unknown>;
 }
 

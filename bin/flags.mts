@@ -1,5 +1,5 @@
 /** Flags that several commands share. */
-import type { Flag, Input, Positional } from "./command.mts";
+import type { Flag, Input, Output, Positional } from "./command.mts";
 
 export const commonFlags: Readonly<Record<string, Flag>> = {
   preset: {
@@ -18,7 +18,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
 };
 
 export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
-export const out = (value: string, about: string): Flag => ({ value, about, required: true });
+export const out = (value: string, about: string, output: Output = "folder"): Flag => ({ value, about, required: true, output });
 export const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };
 export const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulate.steps" };
 export const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };

@@ -28,11 +28,21 @@ parentPort.on("message", ({ id, method, argument }) => {
   });
 });
 
-/** Structured cloning keeps an error's message and stack only; what else it carries goes beside it, if it can go at all. */
+/** Structured cloning keeps messages and stacks only; what else an error carries goes beside it, if it can go at all. */
 function reject(id, error) {
   try {
-    parentPort.postMessage({ id, error, details: { name: error?.name, ...error } });
+    parentPort.postMessage({ id, error, carried: carriedBy(error) });
   } catch {
-    parentPort.postMessage({ id, error: new Error(String(error?.message ?? error)), details: { name: error?.name } });
+    const details = { name: error?.name };
+    parentPort.postMessage({ id, error: new Error(String(error?.message ?? error)), carried: { details } });
   }
+}
+
+/** The fields (a code, a path) of an error, of what caused it and of those it gathers. */
+function carriedBy(error, depth = 0) {
+  if (!(error instanceof Error) || depth === 8) return {};
+  const carried = { details: { name: error.name, ...error } };
+  if (error.cause instanceof Error) carried.cause = carriedBy(error.cause, depth + 1);
+  if (Array.isArray(error.errors)) carried.errors = error.errors.map((each) => ({ error: each, carried: carriedBy(each, depth + 1) }));
+  return carried;
 }

@@ -62,7 +62,14 @@ export interface CallMessage {
   argument?: unknown;
 }
 
-export type ReplyMessage = { id: number; result: unknown } | { id: number; error: unknown; details: object };
+export type ReplyMessage = { id: number; result: unknown } | { id: number; error: unknown; carried: Carried };
+
+/** The fields of an error that cloning leaves behind, of what caused it and of those it gathers. */
+interface Carried {
+  details?: object;
+  cause?: Carried;
+  errors?: { error: unknown; carried: Carried }[];
+}
 
 interface Call extends CallMessage {
   transfer: ArrayBuffer[];
@@ -152,7 +159,7 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
     sent.delete(reply.id);
     send();
     if (!("error" in reply)) return call?.resolve(reply.result as never);
-    const error = Object.assign(Object(reply.error), reply.details) as Error;
+    const error = withCarried(reply.error, reply.carried);
     call?.reject(isMemoryError(error) ? outOfMemory(call, error) : error);
   });
 
@@ -208,6 +215,14 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
     throw error;
   }
   return compute;
+}
+
+/** An error as it was thrown in the worker: its code and path, and those of what caused it, tell people what happened. */
+function withCarried(error: unknown, { details, cause, errors }: Carried): Error {
+  const whole = Object.assign(Object(error), details) as Error & { errors?: Error[] };
+  if (cause) whole.cause = withCarried(whole.cause, cause);
+  if (errors) whole.errors = errors.map((each) => withCarried(each.error, each.carried));
+  return whole;
 }
 
 function computeError(kind: ComputeError["kind"], message: string, cause?: unknown): ComputeError {

@@ -1,21 +1,26 @@
 /** From recipes, files and flags to the one validated set of settings. */
-import { readFile } from "node:fs/promises";
 import { inspect } from "node:util";
-import { parse } from "yaml";
 import type * as z from "zod";
 import { methodNamed } from "../methods/registry.ts";
 import { badUsage } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { systemReason } from "../schemas/system-error.ts";
+import { visible } from "../schemas/visible.ts";
 import { isGroup, merge } from "./merge.ts";
 import { methodRecipe, presetNamed } from "./recipe.ts";
 import { settingsSchema } from "./settings.ts";
+import { parseYaml, readYamlFile, type Yaml } from "./yaml.ts";
 import { expectation, settingPaths, wantsText } from "./settings-paths.ts";
 
 /** Some settings and where they come from, in words that end an error message: `--count`, `fast.yaml`. */
 export interface Layer {
   source: string;
   values: unknown;
+  /** The text that a number at a path was given as, where it was typed. */
+  textAt?: Yaml["textAt"];
+  /** Whether the user asked for these values in this very command, beyond naming a preset, a method or a run. */
+  isAsked?: boolean;
 }
 
 /**
@@ -42,54 +47,67 @@ export function methodLayer(name: string): Layer {
 
 /** The layer of a YAML file; `sections` keeps only those top-level groups of it. */
 export async function fileLayer(path: string, sections?: readonly (keyof Settings)[]): Promise<Layer> {
-  let values: unknown;
+  let yaml: Yaml;
   try {
-    values = parse(await readFile(path, "utf8")) ?? {};
+    yaml = parseYaml(await readYamlFile(path));
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    const reason = code === "ENOENT" ? "there is no such file" : message.split("\n")[0];
-    throw badUsage(`Cannot read settings from "${path}": ${reason}`);
+    const reason = code === "ENOENT" ? "there is no such file" : (systemReason(cause) ?? message);
+    throw badUsage(`Cannot read settings from "${visible(path)}": ${visible(reason)}`);
   }
+  let values = yaml.values ?? {};
   if (sections && isGroup(values)) {
     values = Object.fromEntries(Object.entries(values).filter(([key]) => sections.includes(key as keyof Settings)));
   }
-  return { source: path, values };
+  return { source: visible(path), values, textAt: yaml.textAt };
 }
 
 /** The layer of one typed value: `pathLayer("simulate.count", "500", "--count")`. */
 export function pathLayer(path: string, text: string, source: string): Layer {
-  const values = path.split(".").reduceRight<unknown>((inner, key) => ({ [key]: inner }), typed(path, text));
-  return { source, values };
+  const keys = path.split(".");
+  const { values: value, textAt } = typed(path, text);
+  const values = keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+  return { source, values, textAt: (at) => textAt(at.slice(keys.length)), isAsked: true };
 }
 
 /** The layer of one `--set path.to.key=value`. */
 export function assignmentLayer(assignment: string): Layer {
   const at = assignment.indexOf("=");
-  if (at < 1) throw badUsage(`Cannot read --set "${assignment}": expected path.to.key=value, as in simulate.count=500`);
+  if (at < 1) throw badUsage(`Cannot read --set "${visible(assignment, 200)}": expected path.to.key=value, as in simulate.count=500`);
   return pathLayer(assignment.slice(0, at).trim(), assignment.slice(at + 1).trim(), "--set");
 }
 
-function typed(path: string, text: string): unknown {
-  if (wantsText(path)) return text;
+function typed(path: string, text: string): Yaml {
+  const asText: Yaml = { values: text, textAt: () => undefined };
+  if (wantsText(path)) return asText;
   try {
-    return parse(text) ?? text;
+    const yaml = parseYaml(text);
+    return { ...yaml, values: yaml.values ?? text };
   } catch {
-    return text;
+    return asText;
   }
 }
 
-function explain(issue: z.core.$ZodIssue, { source, values }: Layer): string {
+function explain(issue: z.core.$ZodIssue, { source, values, textAt }: Layer): string {
   if (issue.code === "unrecognized_keys") {
     const group = issue.path.join(".");
     const unknown = [...issue.path, issue.keys[0]!].join(".");
     const known = expectation(issue.path);
     const remedy = group === "" ? `the settings are ${known}` : `"${group}" is ${known}`;
-    return `Unknown setting "${unknown}" in ${source}: ${didYouMeanPath(unknown, remedy)}`;
+    return `Unknown setting "${visible(unknown, 200)}" in ${source}: ${didYouMeanPath(unknown, remedy)}`;
   }
   const value = issue.path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)?.[key], values);
   const place = issue.path.length === 0 ? "the settings" : issue.path.join(".");
-  const shown = typeof value === "string" ? JSON.stringify(value) : inspect(value, { breakLength: Infinity });
-  return `Cannot set ${place} to ${shown} (${source}): expected ${issue.code === "custom" ? issue.message : expectation(issue.path)}`;
+  const text = typeof value === "number" ? textAt?.(issue.path) : undefined;
+  const shown = typeof value === "string" ? JSON.stringify(value) : (text ?? inspect(value, { breakLength: Infinity }));
+  const expected = issue.code === "custom" ? issue.message : `${expectation(issue.path)}${bound(value)}`;
+  return `Cannot set ${visible(place)} to ${visible(shown, 200)} (${source}): expected ${expected}`;
+}
+
+/** What a number may be at most, where this one is more: beyond 2^53 whole numbers are no longer apart. */
+function bound(value: unknown): string {
+  if (typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER) return "";
+  return Number.isFinite(value) ? ", below 2^53 (9007199254740992)" : ", and one that is finite";
 }
 
 /** Prefers the path that ends in the very word: `count` means `simulate.count` before anything spelt like it. */

@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
+import { writeError } from "../schemas/system-error.ts";
 
 /** Temporary names carry host and process, so that leftovers of a killed process can be told from work in progress. */
 const host = crc32(Buffer.from(hostname())).toString(16);
@@ -32,7 +33,7 @@ export async function writeAtomic(path: string, content: Content, ready?: (tempo
         throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
     }
   } catch (error) {
-    throw writeFailure(path, error);
+    throw writeError(path, error);
   }
 }
 
@@ -42,8 +43,7 @@ const inFlight = new Set<string>(); // temporary files of this process
 /** One attempt; false when another process, sealing the store, took the temporary file for an abandoned one. */
 async function written(path: string, content: Content, ready?: (temporaryPath: string) => Promise<void>): Promise<boolean> {
   const folder = dirname(path);
-  const token = randomBytes(4).toString("hex");
-  const name = `.${basename(path)}.${host}-${process.pid}-${token}.tmp`;
+  const name = temporaryName(basename(path));
   const scratch = join(folder, name);
   inFlight.add(name);
   try {
@@ -69,6 +69,17 @@ async function written(path: string, content: Content, ready?: (temporaryPath: s
 }
 
 /**
+ * A name for a file on its way to becoming `name`: no other process takes it, and where this one dies it is known as a leftover.
+ *
+ * @example
+ * import { isTemporary, temporaryName } from "onestep/store/atomic";
+ * assert.ok(isTemporary(temporaryName("note.txt")));
+ */
+export function temporaryName(name: string): string {
+  return `.${name}.${host}-${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
+}
+
+/**
  * Appends one whole line and makes it durable. A torn line left by a kill is first ended, so it spoils only itself.
  *
  * @example
@@ -91,7 +102,7 @@ export async function appendLine(path: string, line: string): Promise<void> {
       await file.close();
     }
   } catch (error) {
-    throw writeFailure(path, error);
+    throw writeError(path, error);
   }
 }
 
@@ -154,20 +165,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM"; // alive, and another user's
   }
-}
-
-const remedies: Record<string, string> = {
-  ENOSPC: "the disk is full. Free some space and run the same command again; everything finished is kept",
-  EDQUOT: "the disk quota is used up. Free some space and run the same command again; everything finished is kept",
-  EFBIG: "the file is larger than this system allows. Use smaller shards",
-  EACCES: "permission is denied. Make the folder writable or choose another with --out",
-  EPERM: "permission is denied. Make the folder writable or choose another with --out",
-  EROFS: "the file system is read-only. Choose another folder with --out",
-  ENOENT: "its folder was removed. Run the same command again",
-};
-
-function writeFailure(path: string, error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  const remedy = code && remedies[code];
-  return remedy ? new Failure(`Cannot write ${path}: ${remedy}.`, { cause: error }) : error;
 }

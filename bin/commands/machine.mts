@@ -7,7 +7,7 @@ export const doctor: Command = {
   summary: "show devices, versions, memory, and the disk and hours a simulation would take",
   positionals: [],
   flags: {
-    teacher: { value: "RUN", about: "time this teacher to project hours" },
+    teacher: { value: "RUN", about: "time this teacher to project hours", input: "folder" },
     count,
     steps,
     profile: {
@@ -19,6 +19,7 @@ export const doctor: Command = {
     rows: { value: "N", about: "profile: how many kinds of nodes to print; 25 unless told", whole: true },
   },
   inherits: { teacher: model },
+  looks: true,
   example: "pipeline doctor --count 100000",
   start: async ({ flags, positionals: _, ...rest }) => {
     const { doctor, doctorProfile } = await import("../../pipelines/doctor.ts");
@@ -39,6 +40,7 @@ export const bench: Command = {
     },
     seconds: { value: "N", about: "for each figure; 5 unless told", whole: true },
   },
+  looks: true,
   example: "pipeline bench --only dit,unet,store --seconds 10",
   start: async ({ flags, positionals: _, ...rest }) =>
     (await import("../../pipelines/bench.ts")).bench({

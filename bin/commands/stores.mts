@@ -22,8 +22,8 @@ export const simulate: Command = {
   summary: "solve the teacher's ODE into a store of (noise, latent, condition) triples",
   positionals: [],
   flags: {
-    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
-    conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
+    conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise", input: "folder" },
     out: out("STORE", "folder of the triple store"),
     count,
     steps,
@@ -46,7 +46,7 @@ export const simulate: Command = {
 export const verify: Command = {
   name: "verify",
   summary: "check every byte of a store, and name what is damaged",
-  positionals: [{ name: "STORE", about: "a latent or triple store, finished or not" }],
+  positionals: [{ name: "STORE", about: "a latent or triple store, finished or not", input: "folder" }],
   flags: { repair: { about: "write journal, quarantine and summary anew where the shards are sound" } },
   example: "pipeline verify triples",
   start: async ({ positionals, flags, context }) =>
@@ -60,7 +60,7 @@ export const verify: Command = {
 export const merge: Command = {
   name: "merge",
   summary: "put the shards of stores made apart into one",
-  positionals: [{ name: "STORES", about: "stores of the same settings, each with some of the shards", many: true }],
+  positionals: [{ name: "STORES", about: "stores of the same settings, each with some of the shards", many: true, input: "folder" }],
   flags: { out: out("STORE", "folder of the whole store") },
   example: "pipeline merge triples-a triples-b --out triples",
   start: async ({ positionals, flags, context }) =>
@@ -71,13 +71,13 @@ export const reprocess: Command = {
   name: "reprocess",
   summary: "make a store anew with other settings, redoing only what they change",
   positionals: [
-    { name: "STORE", about: "the store to start from; it is only read" },
+    { name: "STORE", about: "the store to start from; it is only read", input: "folder" },
     { name: "IMAGES", about: "of a latent store, where they must be encoded again", many: true, optional: true },
   ],
   flags: {
-    to: { value: "NEW", about: "folder of the new store", required: true },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated" },
-    conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added" },
+    to: { value: "NEW", about: "folder of the new store", required: true, output: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: "folder" },
+    conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added", input: "folder" },
     "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
     count,
     steps,
@@ -101,7 +101,7 @@ export const reprocess: Command = {
 export const exportCommand: Command = {
   name: "export",
   summary: "write a store as files that other tools load",
-  positionals: [{ name: "STORE", about: "a finished latent or triple store" }],
+  positionals: [{ name: "STORE", about: "a finished latent or triple store", input: "folder" }],
   flags: {
     format: {
       value: "FORMAT",

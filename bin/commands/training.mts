@@ -9,7 +9,7 @@ export const pretrain: Command = {
   summary: "train a teacher, an autoencoder or a perceptual network",
   positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual"] satisfies What[] }],
   flags: {
-    data: { value: "LATENTS", about: "latent store, or images for the autoencoder", required: true },
+    data: { value: "LATENTS", about: "latent store; of pixels for the autoencoder", required: true, input: "folder" },
     out: out("RUN", "folder of the run"),
   },
   inherits: { data: ["images", "encoder"] },
@@ -28,8 +28,8 @@ export const train: Command = {
   summary: "train a one-step student on triples, also while they are still being written",
   positionals: [],
   flags: {
-    store: { value: "STORE", about: "store of `simulate`, for methods that need triples" },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+    store: { value: "STORE", about: "store of `simulate`, for methods that need triples", input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
     out: out("RUN", "folder of the run"),
     method,
     steps: { value: "N", about: "training steps", sets: "train.steps" },
@@ -51,8 +51,8 @@ export const run: Command = {
   summary: "the whole job, overlapped: ingest, simulate and train; the built-in demo without IMAGES",
   positionals: [{ ...images, optional: true }],
   flags: {
-    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES" },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise" },
+    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES", output: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: "folder" },
     method,
     count,
   },
@@ -72,8 +72,8 @@ export const study: Command = {
   summary: "train variants of the method with several seeds, and compare them in one table",
   positionals: [{ name: "NAME", about: "which question", choices: studies.map(({ name }) => name) }],
   flags: {
-    store: { value: "STORE", about: "store of `simulate`", required: true },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true },
+    store: { value: "STORE", about: "store of `simulate`", required: true, input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
     reference: { value: "LATENTS", about: "latent store, zip or folder of the real images to compare with", required: true },
     out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
     seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
@@ -108,6 +108,7 @@ export const methods: Command = {
     },
   ],
   flags: {},
+  looks: true,
   example: "pipeline methods diffusion2gan",
   start: async ({ positionals: [name], settings, context }) => {
     const { listMethods, showMethod } = await import("../../pipelines/methods.ts");

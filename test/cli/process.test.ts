@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { assert, suite } from "../harness.ts";
@@ -56,12 +57,45 @@ test("the second Ctrl-C exits at once", async () => {
   assert.equal(await ended, [130, null]);
 });
 
-test("a closed pipe, as of `| head`, ends it silently", async () => {
-  const { child, output, ended } = start([...slow, "--lines"]);
+/** Exit code and errors of a command whose reader goes away once it is ready. */
+async function withoutReader(args: string[], stream: "stdout" | "stderr" = "stdout"): Promise<{ code: unknown; err: string }> {
+  const { child, output, ended } = start([...loader, join(root, "test/fixtures/slow-command.ts"), ...args]);
   await until(() => output.out, "ready");
-  child.stdout!.destroy();
-  assert.equal(await ended, [0, null]);
-  assert.is(output.err, "");
+  child[stream]!.destroy();
+  if (stream === "stderr") child.kill("SIGINT"); // it then writes there
+  const [code] = await ended;
+  return { code, err: output.err };
+}
+
+test("a closed pipe, as of `| head`, ends silently and with 0 what only looks, and never what works", async () => {
+  assert.equal(await withoutReader(["look", "--lines"]), { code: 0, err: "" });
+  const stopped = (line: string) => ({ code: 141, err: `Stopped. The same command resumes: pipeline ${line}\n` });
+  for (const line of ["wait --lines", "wait --lines --json", "look --lines --grid grid.png"]) {
+    assert.equal(await withoutReader(line.split(" ")), stopped(line));
+  }
+  assert.is((await withoutReader(["wait"], "stderr")).code, 141);
+});
+
+test("a full disk behind stdout is said, and is not 0", async () => {
+  if (!existsSync("/dev/full")) return;
+  const child = spawn(process.execPath, [...slow, "--lines"], {
+    cwd: root,
+    stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
+    env: { ...process.env, NODE_NO_WARNINGS: "1" },
+  });
+  let err = "";
+  child.stderr!.on("data", (text) => (err += text));
+  const [code] = await once(child, "close");
+  assert.is(code, 1);
+  assert.match(err, /^Cannot write the output: the disk is full\. /);
+  assert.not.match(err, /^ +at /m);
+});
+
+test("an error of the system that nobody catches is a sentence too", async () => {
+  const { output, ended } = start([...slow, "--lost"]);
+  assert.equal(await ended, [1, null]);
+  assert.match(output.err, /^Cannot open \/nowhere\/at\/all: there is no such file or folder\. Check its name\.\n/);
+  assert.not.match(output.err, /^ +at /m);
 });
 
 test.run();
