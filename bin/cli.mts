@@ -2,6 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { computeWorkers } from "../engine/compute.ts";
+import type { Plan, Wishes } from "../recipes/fit.ts";
+import type { Layer } from "../recipes/resolve-settings.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -23,6 +25,12 @@ export interface Outside {
   terminal: boolean;
   colour: boolean;
   columns: () => number;
+}
+
+/** The settings of a command, and which of them were asked for in it. */
+interface Resolved {
+  settings: Settings;
+  asked: Wishes;
 }
 
 /** A request of a command that has a pipeline. */
@@ -86,9 +94,9 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       if (answer !== "") out(`${answer}\n`);
       return 0;
     }
-    const settings = await settingsOf({ ...request, command });
+    const { settings, asked } = await settingsOf({ ...request, command });
     checkPaths(request);
-    await perform({ ...request, command }, settings, { ...outside, line: lineOf(args) });
+    await perform({ ...request, command }, { settings, asked }, { ...outside, line: lineOf(args) });
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
     if (!isAbort(error, signal)) explain(error, err);
@@ -98,16 +106,35 @@ export async function execute(args: readonly string[], outside: Outside, table: 
   return 130;
 }
 
-async function perform({ command, positionals, flags }: Work, settings: Settings, outside: Outside & { line: string }): Promise<void> {
+async function perform(
+  { command, positionals, flags }: Work,
+  { settings, asked }: Resolved,
+  outside: Outside & { line: string },
+): Promise<void> {
   const reporter = createReporter({ ...outside, mode: modeOf(flags, outside.terminal) });
   const report = (event: PipelineEvent) => reporter.report(event);
   const context: Context = { signal: outside.signal, report };
   try {
+    const parts = await command.parts?.({ positionals, flags, settings });
+    if (parts) await checkSettings({ settings, parts, asked }, (message) => report({ type: "warning", stage: command.name, message }));
     const { withDevice } = await import("../stages/doctor/choose.ts");
     await command.start({ command: outside.line, positionals, flags, settings: await withDevice(settings, context), context });
   } finally {
     reporter.close();
   }
+}
+
+/** Warnings that are told one by one; of more, the settings are named in one line. */
+const TOLD = 5;
+
+/** Refuses settings that do not fit each other, and warns of those that have no effect. */
+async function checkSettings(plan: Plan, warn: (message: string) => void): Promise<void> {
+  const { examineFit } = await import("../recipes/fit.ts");
+  const { refusals, warnings } = examineFit(plan);
+  if (refusals[0] !== undefined) throw badUsage(refusals[0]);
+  warnings.slice(0, TOLD).forEach(warn);
+  const rest = warnings.slice(TOLD).map((message) => message.split(" ")[0]);
+  if (rest.length > 0) warn(`${rest.length} more settings have no effect: ${rest.join(", ")}`);
 }
 
 function modeOf(flags: Request["flags"], terminal: boolean): Mode {
@@ -129,11 +156,11 @@ async function information(args: readonly string[], table: readonly Entry[]): Pr
 }
 
 /** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */
-async function settingsOf({ command, flags, repeated, positionals }: Work): Promise<Settings> {
-  const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings } = await import(
+async function settingsOf({ command, flags, repeated, positionals }: Work): Promise<Resolved> {
+  const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings, wishesOf } = await import(
     "../recipes/resolve-settings.ts"
   );
-  const layers = [];
+  const layers: Layer[] = [];
   const builtIn = command.name === "run" && positionals.length === 0 && !("config" in flags);
   const preset = flags.preset ?? (builtIn ? "demo" : undefined);
   if (preset !== undefined) layers.push(presetLayer(preset));
@@ -143,12 +170,13 @@ async function settingsOf({ command, flags, repeated, positionals }: Work): Prom
     if (recorded && existsSync(recorded)) layers.push(await fileLayer(recorded, sections));
   }
   if (flags.method !== undefined) layers.push(methodLayer(flags.method));
-  if (flags.config !== undefined) layers.push(await fileLayer(flags.config));
+  if (flags.config !== undefined) layers.push({ ...(await fileLayer(flags.config)), asked: "file" });
   for (const assignment of repeated.set ?? []) layers.push(assignmentLayer(assignment));
   for (const [name, { sets }] of Object.entries({ ...command.flags, ...commonFlags })) {
     if (sets && flags[name] !== undefined) layers.push(pathLayer(sets, flags[name], `--${name}`));
   }
-  return resolveSettings(layers);
+  const settings = resolveSettings(layers);
+  return { settings, asked: wishesOf(layers) };
 }
 
 /** Prints the sentence alone of a failure or an error of the system, or the stack of what nobody foresaw; answers the exit code. */

@@ -1,4 +1,5 @@
 /** What a command is: all that parsing, `--help`, suggestions and dispatch need to know of it. */
+import type { Part } from "../recipes/parts.ts";
 import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
 
@@ -49,6 +50,8 @@ interface Described {
 export interface Command extends Described {
   /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
   inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
+  /** Which parts of the work its settings decide, for what must fit each other; none where they decide nothing that is made. */
+  parts?: (input: Omit<Input, "context" | "command">) => Promise<readonly Part[]>;
   /** True where it only looks: what it prints is all it makes, unless a flag names an output. */
   looks?: boolean;
   start: (input: Input) => Promise<unknown>;

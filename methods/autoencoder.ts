@@ -10,7 +10,7 @@ import type { Job, Method } from "./method.ts";
 const settings = z.strictObject({
   channels: count.default(4), // latent channels
   downsample: z.union([z.literal(2), z.literal(4), z.literal(8)]).default(4), // image side over latent side
-  width: count.default(48), // channels at half resolution
+  width: z.int().min(4).default(48), // channels at half resolution, rounded to eights
   perceptualWeight: weight.default(0.5),
   boundWeight: weight.default(1e-4), // pulls latents towards N(0, 1)
 });
@@ -22,6 +22,17 @@ export const method: Method<AutoencoderSettings> = {
   source: "Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014; structure loss after Wang et al. 2004",
   makes: "autoencoder",
   settings,
+  rules: {
+    fit: [
+      {
+        settings: ["images.size", "downsample"],
+        why: ({ own: { downsample }, imageSize }) =>
+          imageSize % downsample === 0
+            ? undefined
+            : `the side of an image shrinks ${downsample} times; set images.size to a multiple of it`,
+      },
+    ],
+  },
   needs: () => ({ rows: "raw", frozen: [] }),
   parts: ({ subject, seed, optimiser }) => ({
     autoencoder: { from: () => initAutoencoder(networkOf(subject).config, seed), train: "all", average: optimiser.ema },

@@ -21,6 +21,30 @@ export const method: Method<DenoisingSettings> = {
   source: "Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022",
   makes: "teacher",
   settings,
+  rules: {
+    fit: [
+      {
+        settings: ["dropCondition", "simulate.guidance"],
+        why: ({ own, isConditional, settings }) =>
+          isConditional && own.dropCondition === 0 && settings.simulate.guidance !== 1
+            ? "guidance takes the unconditional prediction, which is never trained; set simulate.guidance to 1, or drop some conditions"
+            : undefined,
+      },
+      {
+        settings: ["dropCondition", "network.condition"],
+        why: ({ own, isConditional }) =>
+          isConditional && own.dropCondition === 1
+            ? "every condition would be dropped; set a lesser share, or network.condition=none"
+            : undefined,
+      },
+    ],
+    idle: [
+      {
+        settings: ["dropCondition"],
+        why: ({ isConditional }) => (isConditional ? undefined : "there is no condition to drop (network.condition is none)"),
+      },
+    ],
+  },
   needs: () => ({ rows: "latents", frozen: [] }),
   parts: ({ subject, seed, optimiser }) => ({
     teacher: { from: () => initDenoiser(subject.spec as DenoiserSpec, seed), train: "all", average: optimiser.ema },

@@ -17,8 +17,9 @@ import { squaredError } from "../models/losses/difference.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
 import { uniforms } from "../schemas/numbers/philox.ts";
+import type { Rules } from "../schemas/fit.ts";
 import { count, fraction, rate } from "../schemas/settings.ts";
-import type { Batch, Job, Kit, Losses, Method, Run, Update } from "./method.ts";
+import type { Asked, Batch, Job, Kit, Losses, Method, Run, Update } from "./method.ts";
 
 const settings = z.strictObject({
   phase: z.enum(["all", "reflow", "distil"]).default("all"), // all: reflow, new pairs, distil, one after the other
@@ -33,12 +34,48 @@ const settings = z.strictObject({
 type InstaflowSettings = z.infer<typeof settings>;
 type ThisJob = Pick<Job<InstaflowSettings>, "settings" | "optimiser" | "subject">;
 
+/** The settings that a phase by itself does not read: those of the others. */
+const idleIn: Readonly<Record<string, readonly string[]>> = {
+  reflow: ["reflowSteps", "reflowRate", "pairSteps", "pairGuidance", "squaredPart"],
+  distil: ["reflowSteps", "reflowRate", "dropCondition", "pairSteps", "pairGuidance"],
+};
+
+const rules: Rules<Asked<InstaflowSettings>> = {
+  fit: [
+    {
+      settings: ["dropCondition", "pairGuidance"],
+      why: ({ own, isConditional }) =>
+        isConditional && own.phase === "all" && own.dropCondition === 0 && own.pairGuidance !== 1
+          ? "guidance takes the unconditional velocity, which reflow then never trains; set pairGuidance to 1, or drop some conditions"
+          : undefined,
+    },
+    {
+      settings: ["seed", "phase"],
+      why: ({ own, settings: { seed } }) =>
+        own.phase === "all" && seed + 2 > Number.MAX_SAFE_INTEGER
+          ? "its phases take this seed and the two after it, below 2^53"
+          : undefined,
+    },
+  ],
+  idle: [
+    ...Object.entries(idleIn).map(([phase, settings]) => ({
+      settings,
+      why: ({ own }: Asked<InstaflowSettings>) => (own.phase === phase ? `it is of another phase than ${phase} (phase)` : undefined),
+    })),
+    {
+      settings: ["dropCondition", "pairGuidance"],
+      why: ({ isConditional }) => (isConditional ? undefined : "the teacher takes no conditions (network.condition is none)"),
+    },
+  ],
+};
+
 export const method: Method<InstaflowSettings> = {
   name: "instaflow",
   about: "reflow onto straight lines from noise to result, then one step distilled from that flow",
   source: "Liu et al., InstaFlow: One Step is Enough for High-Quality Diffusion-Based Text-to-Image Generation, ICLR 2024",
   makes: "student",
   settings,
+  rules,
   needs: ({ phase }) => ({ rows: "triples", frozen: ["teacher"], ...(phase !== "reflow" && { uses: ["perceptual"] }) }),
   phases: (own) =>
     own.phase !== "all"

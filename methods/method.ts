@@ -14,8 +14,9 @@ import type { PerceptualConfig } from "../models/losses/perceptual.ts";
 import type { Adapter } from "../models/training/adapters.ts";
 import type { AdamConfig } from "../models/training/optimiser.ts";
 import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
+import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
 import type { Sampler } from "../schemas/model.ts";
-import type { OptimiserSettings, OwnSettings, SimulateSettings } from "../schemas/settings.ts";
+import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
 export type Role = string;
@@ -126,6 +127,21 @@ export type Phase<S> =
   | { name: string; simulate: Partial<SimulateSettings> }
   | { name: string; train: Partial<S>; optimiser?: Partial<OptimiserSettings> };
 
+/** A training as it was asked for, before anything is opened: what a method's rules of its settings look at. */
+export interface Asked<S> {
+  own: S;
+  optimiser: OptimiserSettings;
+  settings: Settings;
+  /** The teacher's network, or the one that is to be trained; its latent shape where that is known. */
+  planned: PlannedNetwork;
+  /** Side of the images. */
+  imageSize: number;
+  /** Whether the network is conditioned on anything. */
+  isConditional: boolean;
+  /** Whether real images will be there. */
+  hasImages: boolean;
+}
+
 export interface Method<S extends object = Record<string, unknown>> {
   name: string;
   /** What it does, in one line. */
@@ -135,6 +151,11 @@ export interface Method<S extends object = Record<string, unknown>> {
   /** Whether it is the one that trains students where nobody chooses. */
   isDefault?: boolean;
   settings: OwnSettings;
+  /**
+   * Which of its settings must fit each other and others, and which have no effect. Paths are whole ("network.heads"), or
+   * names of its own or the optimiser's settings ("batch").
+   */
+  rules?: Rules<Asked<S>>;
   /** Throws a Failure that says what is missing. */
   needs: (settings: S, optimiser: OptimiserSettings) => Needs;
   parts: (kit: Kit<S>) => Record<Role, Part>;

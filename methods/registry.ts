@@ -1,6 +1,5 @@
 /** The methods there are: every file of this folder that exports `method`. */
 import { readdirSync } from "node:fs";
-import { badUsage } from "../schemas/failure.ts";
 import { unknownName } from "../schemas/nearest.ts";
 import type { MethodSettings, OptimiserSettings, TrainingSettings } from "../schemas/settings.ts";
 import { optimiserSettings } from "../schemas/settings.ts";
@@ -58,11 +57,7 @@ export function ownSettings(method: AnyMethod, training: TrainingSettings): neve
 
 /** The optimiser's settings out of those of a training. */
 export function optimiserOf(training: TrainingSettings): OptimiserSettings {
-  const optimiser = picked(training, Object.keys(optimiserSettings.shape)) as OptimiserSettings;
-  if (optimiser.batch % optimiser.accumulate === 0) return optimiser;
-  throw badUsage(
-    `Cannot take a batch of ${optimiser.batch} in ${optimiser.accumulate} micro-batches: set accumulate to a divisor of batch`,
-  );
+  return picked(training, Object.keys(optimiserSettings.shape)) as OptimiserSettings;
 }
 
 /** The entries of an object under these keys, in their order: what a hash of it may depend on. */

@@ -19,7 +19,7 @@ import { together } from "../stages/flow/together.ts";
 import { inFolder, markFolder } from "../stages/runs/folder.ts";
 import { type Codec, readCodec } from "../stages/runs/model.ts";
 import { drawPairs } from "../stages/sample/pairs.ts";
-import { withoutPerceptual } from "../stages/train/prepare/student.ts";
+import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
 import { evaluate } from "./evaluate.ts";
@@ -58,12 +58,14 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
   const at = (name: string): string => join(out, name);
   const loop = measureEventLoop();
   const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
-  const given = isDemo ? withPerceptual(options.settings, bundled("perceptual")) : options.settings;
+  const teacherGiven = options.teacher ?? (isDemo ? bundled("teacher") : undefined);
+  const own = isDemo && !options.teacher ? await settingsOfDemo(options.settings, bundled("teacher"), context) : options.settings;
+  const given = isDemo ? withPerceptual(own, bundled("perceptual")) : own;
+  await checkRun(given, teacherGiven);
   const needs = perceptualNeeds(given);
   await markFolder(out, { kind: "job" });
 
   const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
-  const teacherGiven = options.teacher ?? (isDemo ? bundled("teacher") : undefined);
   const prepared = teacherGiven
     ? { teacher: teacherGiven, settings: given }
     : await pretrainAll({ images, out, at, settings: given, usesPerceptual: needs.uses, context });
@@ -111,6 +113,20 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
   for (const message of nextSteps(out)) context.report({ type: "note", stage: "next", message });
 }
 
+/** Whatever preset the demo is tried with, its pictures are of the size that its teacher knows, and encoded as that was trained. */
+async function settingsOfDemo(settings: Settings, teacher: string, { report }: Context): Promise<Settings> {
+  const { kind, imageSize } = (await readCodec(teacher)).description;
+  if (imageSize !== settings.images.size) {
+    const message = `images.size=${settings.images.size} has no effect: the demo's teacher and autoencoder are for ${imageSize} px`;
+    report({ type: "warning", stage: "run", message });
+  }
+  return {
+    ...settings,
+    images: { ...settings.images, size: imageSize },
+    encoder: { ...settings.encoder, kind: kind as Settings["encoder"]["kind"] },
+  };
+}
+
 async function drawScenes(path: string, { signal, report }: Context): Promise<string> {
   if (existsSync(path)) return path;
   await writeSceneZip({
@@ -134,10 +150,12 @@ async function pretrainAll(options: {
   if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
     await ingest({ images, out: at("pixels"), results: out, settings: pixels, context });
+    await checkConditions(at("pixels"), settings);
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
   await ingest({ images, out: at("latents"), results: out, settings, context });
+  await checkConditions(at("latents"), settings);
   if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
     settings = withPerceptual(settings, at("perceptual"));
@@ -160,12 +178,11 @@ function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
 }
 
-/** What the method wants of a perceptual network. Throws a usage failure where it needs one that nothing here can train. */
-function perceptualNeeds({ train, network }: Settings) {
+/** What the method wants of a perceptual network. */
+function perceptualNeeds({ train }: Settings) {
   const method = methodNamed(train.method);
   const needs = method.needs(ownSettings(method, train), optimiserOf(train));
   const isRequired = needs.frozen.includes("perceptual");
-  if (isRequired && !train.perceptual && !isConditional(network)) throw withoutPerceptual(method.name, needs);
   return { rows: needs.rows, isRequired, uses: isRequired || (needs.uses ?? []).includes("perceptual") };
 }
 

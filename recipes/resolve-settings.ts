@@ -1,5 +1,5 @@
 /** From recipes, files and flags to the one validated set of settings. */
-import { inspect } from "node:util";
+import { inspect, isDeepStrictEqual } from "node:util";
 import type * as z from "zod";
 import { methodNamed } from "../methods/registry.ts";
 import { badUsage } from "../schemas/failure.ts";
@@ -7,11 +7,12 @@ import { didYouMean } from "../schemas/nearest.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { systemReason } from "../schemas/system-error.ts";
 import { visible } from "../schemas/visible.ts";
+import type { Wishes } from "./fit.ts";
 import { isGroup, merge } from "./merge.ts";
 import { methodRecipe, presetNamed } from "./recipe.ts";
 import { settingsSchema } from "./settings.ts";
 import { parseYaml, readYamlFile, type Yaml } from "./yaml.ts";
-import { expectation, settingPaths, wantsText } from "./settings-paths.ts";
+import { expectation, settingAt, settingPaths, wantsText } from "./settings-paths.ts";
 
 /** Some settings and where they come from, in words that end an error message: `--count`, `fast.yaml`. */
 export interface Layer {
@@ -19,8 +20,8 @@ export interface Layer {
   values: unknown;
   /** The text that a number at a path was given as, where it was typed. */
   textAt?: Yaml["textAt"];
-  /** Whether the user asked for these values in this very command, beyond naming a preset, a method or a run. */
-  isAsked?: boolean;
+  /** Where the user asked for these values in this very command, beyond naming a preset, a method or a run. */
+  asked?: "line" | "file";
 }
 
 /**
@@ -33,6 +34,28 @@ export function resolveSettings(layers: readonly Layer[]): Settings {
     if (!parsed.success) throw badUsage(explain(parsed.error.issues[0]!, layer));
   }
   return settingsSchema.parse(layers.reduce<unknown>((merged, { values }) => merge(merged, values), {}));
+}
+
+/**
+ * The single settings that the user asked for by these layers, and where. A file may be the record of a whole run: of it
+ * only what changes something counts.
+ */
+export function wishesOf(layers: readonly Layer[]): Wishes {
+  const wishes = new Map<string, "line" | "file">();
+  layers.forEach(({ values, asked }, i) => {
+    if (asked === undefined) return;
+    const before = resolveSettings(layers.slice(0, i));
+    for (const path of leavesOf(values)) {
+      if (asked === "line" || !isDeepStrictEqual(settingAt(values, path), settingAt(before, path))) wishes.set(path, asked);
+    }
+  });
+  return wishes;
+}
+
+/** The paths of what is no group. */
+function leavesOf(values: unknown, prefix = ""): string[] {
+  if (!isGroup(values)) return [prefix];
+  return Object.entries(values).flatMap(([key, value]) => leavesOf(value, prefix === "" ? key : `${prefix}.${key}`));
 }
 
 /** The layer of a recipe for a whole job. */
@@ -67,7 +90,7 @@ export function pathLayer(path: string, text: string, source: string): Layer {
   const keys = path.split(".");
   const { values: value, textAt } = typed(path, text);
   const values = keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
-  return { source, values, textAt: (at) => textAt(at.slice(keys.length)), isAsked: true };
+  return { source, values, textAt: (at) => textAt(at.slice(keys.length)), asked: "line" };
 }
 
 /** The layer of one `--set path.to.key=value`. */

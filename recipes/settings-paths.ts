@@ -1,5 +1,6 @@
 /** The settings schema as a list of dotted paths, each with what it accepts in words. */
 import * as z from "zod";
+import { isGroup } from "./merge.ts";
 import { settingsSchema } from "./settings.ts";
 
 interface Node {
@@ -92,4 +93,9 @@ function inWords(node: Node): string {
   if (node.minimum === undefined) return kind;
   const unbounded = node.maximum === undefined || node.maximum === Number.MAX_SAFE_INTEGER;
   return unbounded ? `${kind} of at least ${node.minimum}` : `${kind} from ${node.minimum} to ${node.maximum}`;
+}
+
+/** The value that settings have at a path. */
+export function settingAt(settings: unknown, path: string): unknown {
+  return path.split(".").reduce<unknown>((inner, key) => (isGroup(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined), settings);
 }

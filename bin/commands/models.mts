@@ -41,6 +41,7 @@ export const evaluate: Command = {
     neighbours: { value: "FILE.png", about: "draw 32 samples, below each its nearest images of the reference", output: { file: [".png"] } },
   },
   inherits: { model },
+  parts: async () => ["evaluate"],
   example: "pipeline evaluate --model student --teacher teacher --reference latents --count 10000 --seeds 3 --out results.json",
   start: async ({ flags, positionals: _, ...rest }) =>
     (await import("../../pipelines/evaluate.ts")).evaluate({

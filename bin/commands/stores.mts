@@ -12,6 +12,7 @@ export const ingest: Command = {
     encoder: { value: "KIND", about: "what makes latents", sets: "encoder.kind" },
     ...workFlags,
   },
+  parts: async () => ["encode"],
   example: "pipeline ingest photos.zip --size 32 --out latents",
   start: async ({ positionals, flags, ...rest }) =>
     (await import("../../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, work: workOf(flags), ...rest }),
@@ -31,7 +32,8 @@ export const simulate: Command = {
     guidance,
     ...workFlags,
   },
-  inherits: { teacher: model },
+  inherits: { teacher: [...model, "pretrain"] }, // of pretrain: whether the teacher's conditions were ever dropped
+  parts: async () => ["simulate"],
   example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
   start: async ({ flags, positionals: _, ...rest }) =>
     (await import("../../pipelines/simulate.ts")).simulate({

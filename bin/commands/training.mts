@@ -13,6 +13,7 @@ export const pretrain: Command = {
     out: out("RUN", "folder of the run"),
   },
   inherits: { data: ["images", "encoder"] },
+  parts: async ({ positionals }) => [positionals[0] as What],
   example: "pipeline pretrain teacher --data latents --out teacher --set pretrain.teacher.steps=4000",
   start: async ({ positionals, flags, ...rest }) =>
     (await import("../../pipelines/pretrain.ts")).pretrain({
@@ -36,6 +37,7 @@ export const train: Command = {
     batch: { value: "N", about: "triples a step", sets: "train.batch" },
   },
   inherits: { teacher: model },
+  parts: async () => ["train"],
   example: "pipeline train --store triples --teacher teacher --out student --steps 8000",
   start: async ({ flags, positionals: _, ...rest }) =>
     (await import("../../pipelines/train.ts")).train({
@@ -57,6 +59,10 @@ export const run: Command = {
     count,
   },
   inherits: { teacher: model },
+  parts: async ({ positionals, flags, settings }) => {
+    const { partsOfRun } = await import("../../recipes/parts.ts");
+    return partsOfRun(settings, { hasTeacher: flags.teacher !== undefined || positionals.length === 0 });
+  },
   example: "pipeline run photos.zip --preset tiny --out runs/photos",
   start: async ({ positionals, flags, ...rest }) =>
     (await import("../../pipelines/run.ts")).run({
@@ -82,6 +88,7 @@ export const study: Command = {
     count: { value: "N", about: "samples measured of each student", sets: "evaluate.count" },
   },
   inherits: { teacher: model },
+  parts: async () => ["train", "evaluate"],
   example: "pipeline study regression --store triples --teacher teacher --reference latents --out studies/regression",
   start: async ({ positionals, flags, ...rest }) =>
     (await import("../../pipelines/study.ts")).study({

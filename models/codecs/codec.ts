@@ -41,6 +41,8 @@ export interface CodecKind<C = never> {
    * Failure where files are missing or the size does not divide.
    */
   open: (options: { path?: string; imageSize: number; read: (folder: string) => Promise<Codec> }) => Promise<Codec>;
+  /** Why `encoder.path` has no effect, to end a sentence; undefined where it names the codec. */
+  withoutPath?: string;
   /** Where a method can train it: which one, and the latent shape that the method's own settings would give. */
   planned?: { by: "autoencoder"; shape: (own: unknown, imageSize: number) => CodecDescription["shape"] };
 }

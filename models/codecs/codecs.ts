@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { Rules } from "../../schemas/fit.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Parameters } from "../layers.ts";
 import { autoencoder } from "./autoencoder.ts";
@@ -14,7 +15,7 @@ export type { CodecDescription, Codec };
 type Kind = Settings["encoder"]["kind"];
 
 /** A codec whose config is hidden in it. */
-interface BoundCodec extends Pick<CodecKind, "open" | "planned"> {
+interface BoundCodec extends Pick<CodecKind, "open" | "planned" | "withoutPath"> {
   network?: (config: unknown) => CodecFunctions;
 }
 
@@ -24,10 +25,10 @@ export interface CodecFunctions {
   decode: (parameters: Parameters, latents: Tensor) => Tensor;
 }
 
-function bound<C>({ open, planned, network }: CodecKind<C>): BoundCodec {
-  if (!network) return { open, planned };
+function bound<C>({ open, planned, withoutPath, network }: CodecKind<C>): BoundCodec {
+  if (!network) return { open, planned, withoutPath };
   return {
-    ...{ open, planned },
+    ...{ open, planned, withoutPath },
     network: (given) => {
       const config = given as C; // read by the codec's own schema
       return {
@@ -71,6 +72,11 @@ export function codecFunctions({ kind, config }: Pick<CodecDescription, "kind" |
 export function isPixels(kind: string): boolean {
   return Object.hasOwn(codecs, kind) && codecs[kind as Kind].network === undefined;
 }
+
+/** Settings that may have no effect on an encoder. */
+export const codecRules: Rules<Pick<Settings, "encoder">> = {
+  idle: [{ settings: ["encoder.path"], why: ({ encoder }) => codecOf(encoder.kind).withoutPath }],
+};
 
 /** Whether these settings ask for a codec that no one has trained yet, but that `pretrain` can train. */
 export function isYetToTrain({ kind, path }: Pick<Settings["encoder"], "kind" | "path">): boolean {

@@ -3,6 +3,7 @@ import type { CodecKind } from "./codec.ts";
 
 export const pixel = {
   kind: "pixel",
+  withoutPath: "pixels are latents as they are (encoder.kind is pixel)",
   open: async ({ imageSize }) => ({
     description: { kind: "pixel", imageSize, shape: [imageSize, imageSize, 3], hash: "pixel" },
     weights: {},

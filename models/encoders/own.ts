@@ -1,9 +1,10 @@
 /** The encoders of networks trained here: none, one for class labels, or one for captions, as `network.condition` says. */
 import { Failure } from "../../schemas/failure.ts";
+import type { FitRule, PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { NetworkSettings } from "../../schemas/settings.ts";
 import { type CutCaptions, cutCaptions } from "../text/cut-captions.ts";
-import { createTokenizer, learnTokenizer, type TokenizerData } from "../text/tokenizer.ts";
+import { createTokenizer, LEAST_PIECES, learnTokenizer, type TokenizerData } from "../text/tokenizer.ts";
 import { captionEncoder } from "./caption.ts";
 import type { ConditionColumn, Encoder } from "./encoder.ts";
 import { labelEncoder } from "./label.ts";
@@ -30,6 +31,10 @@ interface Kind {
   reads: ConditionColumn;
   encoder: (spec: DenoiserSpec, width: number) => Encoder;
   learn: (lesson: Lesson) => Promise<Learned>;
+  /** Why the data cannot teach it anything, as a sentence; undefined where it can. */
+  lacking: (lesson: Lesson) => Promise<string | undefined>;
+  /** Which settings of `network` must fit each other for it. */
+  fit?: readonly FitRule<PlannedNetwork>[];
 }
 
 const nothing: Learned = { vocabulary: 0, captions: [] };
@@ -37,26 +42,42 @@ const nothing: Learned = { vocabulary: 0, captions: [] };
 const labels: Kind = {
   reads: "label",
   encoder: ({ classes }, width) => labelEncoder({ classes: classes.length, width }),
-  learn: async ({ classes, data }) => {
-    if (classes.length > 0) return nothing;
-    throw new Failure(
-      `Cannot train a class-conditional teacher on ${data}: it has no classes. Put images in class folders, or set network.condition=none.`,
-    );
-  },
+  learn: async () => nothing,
+  lacking: async ({ classes, data }) =>
+    classes.length > 0
+      ? undefined
+      : `Cannot train a class-conditional teacher on ${data}: it has no classes (network.condition=class). ` +
+        "Put images in class folders, or set network.condition=none.",
 };
 
 const captions: Kind = {
   reads: "caption",
   encoder: ({ network: { heads, textDepth, captionTokens }, vocabulary }, width) =>
     captionEncoder({ vocabulary, length: captionTokens, width, depth: textDepth, heads }),
+  lacking: async ({ data, captions }) =>
+    (await captions()).length > 0
+      ? undefined
+      : `Cannot train a caption-conditional teacher on ${data}: it has no captions (network.condition=caption). ` +
+        "Give the images captions, or set network.condition to class or none.",
   learn: async ({ network, captions }) => {
     const known = await captions();
-    if (known.length === 0) return nothing;
     const data = learnTokenizer({ captions: known, vocabulary: network.vocabulary });
     const tokenizer = createTokenizer(data);
     const cut = cutCaptions({ captions: known, tokenizer, length: network.captionTokens });
     return { vocabulary: tokenizer.size, tokenizer: data, captions: known, cut };
   },
+  fit: [
+    {
+      settings: ["network.vocabulary", "network.condition"],
+      why: ({ network: { vocabulary } }) =>
+        vocabulary >= LEAST_PIECES ? undefined : `captions are read in ${LEAST_PIECES} word pieces at least; raise network.vocabulary`,
+    },
+    {
+      settings: ["network.heads", "network.width"],
+      why: ({ network: { heads, width } }) =>
+        width % heads === 0 ? undefined : "each head of the text encoder takes an equal share of the width; set network.heads to a divisor",
+    },
+  ],
 };
 
 const kinds: Readonly<Record<NetworkSettings["condition"], Kind | undefined>> = { none: undefined, class: labels, caption: captions };
@@ -78,7 +99,30 @@ export function isConditional(network: Pick<NetworkSettings, "condition">): bool
   return conditionColumns(network).length > 0;
 }
 
+/** What must hold of the settings of a network's own encoders. */
+export const encoderRules: Rules<PlannedNetwork> = {
+  fit: Object.values(kinds)
+    .flatMap((kind) => kind?.fit?.map((rule) => ({ kind, rule })) ?? [])
+    .map(({ kind, rule }) => ({ ...rule, why: (planned) => (kinds[planned.network.condition] === kind ? rule.why(planned) : undefined) })),
+  idle: [
+    {
+      settings: ["network.vocabulary", "network.captionTokens", "network.textDepth"],
+      why: ({ network: { condition } }) =>
+        kinds[condition] === captions ? undefined : `no captions are read (network.condition is ${condition})`,
+    },
+  ],
+};
+
 /** What the encoders learn from the data a teacher is trained on. Throws a Failure where it lacks what they need. */
 export async function learnConditions(lesson: Lesson): Promise<Learned> {
-  return (await kinds[lesson.network.condition]?.learn(lesson)) ?? nothing;
+  let known: Promise<string[]> | undefined;
+  const once: Lesson = { ...lesson, captions: () => (known ??= lesson.captions()) };
+  await requireConditions(once);
+  return (await kinds[lesson.network.condition]?.learn(once)) ?? nothing;
+}
+
+/** Throws a Failure where the data has none of the conditions that the network is to take; some of its captions suffice to tell. */
+export async function requireConditions(lesson: Lesson): Promise<void> {
+  const lacking = await kinds[lesson.network.condition]?.lacking(lesson);
+  if (lacking !== undefined) throw new Failure(lacking);
 }

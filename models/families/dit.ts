@@ -5,7 +5,7 @@
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { badUsage } from "../../schemas/failure.ts";
+import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import { ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import {
@@ -21,7 +21,7 @@ import {
   sinusoidal,
   unpatchify,
 } from "../layers.ts";
-import { type Entrance, type Family, type FamilyInputs, type Hooks, passing, type Trunk } from "./family.ts";
+import { type Entrance, type Family, type FamilyInputs, type Hooks, passing, type Trunk, type TrunkLimits } from "./family.ts";
 
 export interface DitConfig {
   /** Latent shape, [height, width, channels]. */
@@ -108,13 +108,6 @@ const afterBlock = (index: number): string => `blocks.${index}`;
 function trunkOf(config: DitConfig, { depth, scales }: { depth: number; scales: readonly number[] }): Trunk {
   const { patch, width } = config;
   const [rows, columns] = [config.shape[0] / patch, config.shape[1] / patch];
-  const impossible = scales.find((scale) => rows % scale !== 0 || columns % scale !== 0);
-  if (impossible !== undefined) {
-    throw badUsage(
-      `Cannot shrink a token grid of ${rows}x${columns} by ${impossible} in the discriminator: ` +
-        "every one of its scales must divide the latent's side over network.patch",
-    );
-  }
   const blocks = Math.min(depth, config.depth);
   const inputs = patch * patch * config.shape[2];
   const entrance = (scale: number, place: string): Entrance => ({
@@ -148,6 +141,35 @@ function trunkOf(config: DitConfig, { depth, scales }: { depth: number; scales: 
   };
 }
 
+/** What must hold of a DiT's settings. */
+const rules: Rules<PlannedNetwork> = {
+  fit: [
+    {
+      settings: ["network.patch", "images.size"],
+      why: ({ network: { patch }, shape: [height, width] = [0, 0, 0] }) =>
+        height % patch === 0 && width % patch === 0
+          ? undefined
+          : `the latents have ${height}x${width} pixels, whose sides a patch of ${patch} does not divide; set network.patch to a divisor`,
+    },
+    {
+      settings: ["network.width", "network.heads"],
+      why: ({ network: { width, heads } }) =>
+        width % heads === 0 ? undefined : "each head takes an equal share of the width; set network.heads to a divisor of it",
+    },
+  ],
+  idle: [{ settings: ["network.multipliers", "network.attentionLevels"], why: () => "they are a U-Net's (network.kind)" }],
+};
+
+/** Copies are shrunk on the grid of tokens. */
+function trunkLimits({ network: { patch, depth }, shape }: PlannedNetwork): TrunkLimits {
+  const sides = shape ? [shape[0] / patch, shape[1] / patch] : [];
+  const why = (scale: number): string | undefined =>
+    sides.every((side) => side % scale === 0)
+      ? undefined
+      : `${scale} does not divide the grid of ${sides.join("x")} tokens that patches of ${patch} make; every scale must`;
+  return { setting: "network.patch", why, depth };
+}
+
 export const dit = {
   name: "dit",
   config: ({ shape, network: { patch, width, depth, heads } }): DitConfig => ({ shape, patch, width, depth, heads }),
@@ -163,5 +185,7 @@ export const dit = {
     output: /^final\.out\./,
   }),
   features: ({ depth }) => Array.from({ length: Math.ceil(depth / 2) }, (_, i) => afterBlock(i)),
+  rules,
   trunk: trunkOf,
+  trunkLimits,
 } satisfies Family<DitConfig>;

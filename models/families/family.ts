@@ -4,6 +4,7 @@
  */
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
+import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { Embedded, Encoder } from "../encoders/encoder.ts";
 import type { Initialiser } from "../initialise.ts";
@@ -95,8 +96,22 @@ export interface Family<C> {
   groups: (config: C) => Record<string, RegExp>;
   /** Places whose features tell pictures apart: what a feature loss reads when the network serves as a frozen backbone. */
   features: (config: C) => string[];
-  /** The network as a discriminator's trunk, or a usage failure where it has no such scales. */
+  /** Which settings of `network` must fit each other and the latents, and which it does not read. */
+  rules?: Rules<PlannedNetwork>;
+  /** The network as a discriminator's trunk, of scales that {@link TrunkLimits} allow. */
   trunk?: (config: C, options: { depth: number; scales: readonly number[] }) => Trunk;
+  /** What a trunk of such a network can be. */
+  trunkLimits?: (planned: PlannedNetwork) => TrunkLimits;
+}
+
+/** Which trunks a network can serve as. */
+export interface TrunkLimits {
+  /** The setting that decides the scales. */
+  setting: string;
+  /** Why a scale is impossible and what to do, to end a sentence; undefined where it is possible, or not known yet. */
+  why: (scale: number) => string | undefined;
+  /** How many blocks it has to be cut from; undefined where it is always whole. */
+  depth?: number;
 }
 
 /** A family whose config is filled in: what the rest of the program holds. */

@@ -1,5 +1,5 @@
 /** The blocks of a U-Net: which follow each other, at which level, with how many channels and which skips. */
-import { badUsage } from "../../schemas/failure.ts";
+import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 
 export interface UnetConfig {
   /** Latent shape, [height, width, channels]. */
@@ -37,21 +37,10 @@ interface Layout {
   decoder: Block[];
 }
 
-/** The blocks that a config stands for. Throws a usage failure where sides or channels do not divide. */
-export function layOut({ shape, width, multipliers, depth, attentionLevels, heads }: Omit<UnetConfig, "conditional">): Layout {
-  const [h, w] = shape;
+/** The blocks that a config stands for, whose sides and channels divide. */
+export function layOut({ width, multipliers, depth, attentionLevels }: Omit<UnetConfig, "conditional">): Layout {
   const deepest = multipliers.length - 1;
-  if (h % 2 ** deepest !== 0 || w % 2 ** deepest !== 0) {
-    throw badUsage(
-      `Cannot build a U-Net of ${multipliers.length} levels on latents of ${h}x${w}: ` +
-        "network.multipliers may have as many entries as the side can be halved without remainder, plus one",
-    );
-  }
   const channels = (level: number) => width * (multipliers[level] as number);
-  const odd = attentionLevels.find((level) => level <= deepest && channels(level) % heads !== 0);
-  if (odd !== undefined) {
-    throw badUsage(`Cannot split the ${channels(odd)} channels of U-Net level ${odd} among ${heads} heads: network.heads must divide them`);
-  }
   const attention = (level: number) => attentionLevels.includes(level);
   const encoder: Block[] = [];
   const skips = [width];
@@ -102,3 +91,39 @@ export function layOut({ shape, width, multipliers, depth, attentionLevels, head
   }
   return { encoder, middle, decoder };
 }
+
+/** What must hold of a U-Net's settings. */
+export const unetRules: Rules<PlannedNetwork> = {
+  fit: [
+    {
+      settings: ["network.multipliers", "images.size"],
+      why: ({ network: { multipliers }, shape }) => {
+        const halvings = multipliers.length - 1;
+        if (!shape || (shape[0] % 2 ** halvings === 0 && shape[1] % 2 ** halvings === 0)) return undefined;
+        return (
+          `${multipliers.length} levels halve the latents of ${shape[0]}x${shape[1]} pixels ${halvings} times; ` +
+          "give one multiplier more than the side can be halved without remainder, at most"
+        );
+      },
+    },
+    {
+      settings: ["network.attentionLevels", "network.multipliers"],
+      why: ({ network: { attentionLevels, multipliers } }) => {
+        const beyond = attentionLevels.find((level) => level >= multipliers.length);
+        return beyond === undefined
+          ? undefined
+          : `there is no level ${beyond}: levels are counted from 0, and each multiplier is one; name levels from 0 to ${multipliers.length - 1}`;
+      },
+    },
+    {
+      settings: ["network.heads", "network.width"],
+      why: ({ network: { width, heads, attentionLevels, multipliers } }) => {
+        const odd = attentionLevels.find((level) => (width * (multipliers[level] ?? 0)) % heads !== 0);
+        return odd === undefined
+          ? undefined
+          : `${heads} heads do not divide the ${width * (multipliers[odd] ?? 0)} channels of level ${odd}; set network.heads to a divisor`;
+      },
+    },
+  ],
+  idle: [{ settings: ["network.patch"], why: () => "a U-Net takes no patches (network.kind)" }],
+};

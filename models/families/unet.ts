@@ -6,12 +6,21 @@
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { badUsage } from "../../schemas/failure.ts";
+import type { PlannedNetwork } from "../../schemas/fit.ts";
 import { isConditional, ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "../layers.ts";
-import { type Entrance, type Family, type FamilyInputs, type HeadPlace, type Hooks, passing, type Trunk } from "./family.ts";
-import { type Block, layOut, type UnetConfig } from "./unet-layout.ts";
+import {
+  type Entrance,
+  type Family,
+  type FamilyInputs,
+  type HeadPlace,
+  type Hooks,
+  passing,
+  type Trunk,
+  type TrunkLimits,
+} from "./family.ts";
+import { type Block, layOut, type UnetConfig, unetRules } from "./unet-layout.ts";
 
 const NOISE_FEATURES = 64;
 
@@ -100,15 +109,7 @@ const joined = (block: string): string => `${block}.joined`;
 function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }): Trunk {
   const { shape, width, multipliers, depth } = config;
   const channels = (level: number): number => width * (multipliers[level] as number);
-  const levels = [...new Set(scales)].map((scale) => {
-    const level = Math.log2(scale);
-    if (Number.isInteger(level) && level < multipliers.length) return level;
-    const possible = multipliers.map((_, i) => 2 ** i).join(", ");
-    throw badUsage(
-      `Cannot read the discriminator's logits at scale ${scale}: a U-Net of ${multipliers.length} levels has scales ${possible}; ` +
-        "change the discriminator's scales",
-    );
-  });
+  const levels = [...new Set(scales)].map(Math.log2);
   const entrance = (scale: number, place: string, outputs: number): Entrance => ({
     scale,
     place,
@@ -139,6 +140,16 @@ function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }):
   };
 }
 
+/** Copies enter where the encoder has come down to their resolution: at powers of two, one a level. */
+function trunkLimits({ network: { multipliers } }: PlannedNetwork): TrunkLimits {
+  const possible = multipliers.map((_, level) => 2 ** level);
+  const why = (scale: number): string | undefined =>
+    possible.includes(scale)
+      ? undefined
+      : `a U-Net of ${multipliers.length} levels has the scales ${possible.join(", ")}, and none of ${scale}`;
+  return { setting: "network.multipliers", why };
+}
+
 export const unet = {
   name: "unet",
   config: ({ shape, network: { width, multipliers, depth, attentionLevels, heads, condition } }): UnetConfig => ({
@@ -157,5 +168,7 @@ export const unet = {
     embedding: /^(noise|condition)\b/,
   }),
   features: ({ multipliers, depth }) => multipliers.map((_, level) => `encoder.${level}.blocks.${depth - 1}`),
+  rules: unetRules,
   trunk: trunkOf,
+  trunkLimits,
 } satisfies Family<UnetConfig>;

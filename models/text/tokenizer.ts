@@ -4,7 +4,7 @@
  * encoding and decoding gives it back, lower-cased and with single spaces.
  */
 import * as z from "zod";
-import { Failure } from "../../schemas/failure.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 
 /** What a tokenizer is made of; plain JSON. Pieces are numbered: padding, end, half-bytes, characters, merges. */
 const tokenizerSchema = z.strictObject({
@@ -31,6 +31,8 @@ export const PADDING = 0;
 const END = 1;
 const HALF_BYTES = 2;
 const FIRST_CHARACTER = HALF_BYTES + 16;
+/** The fewest word pieces of a tokenizer: half of them are for bytes, padding and ends. */
+export const LEAST_PIECES = 2 * FIRST_CHARACTER;
 
 /** Words and punctuation marks of a lower-cased text; the space before one belongs to it. */
 function words(text: string): string[] {
@@ -46,10 +48,8 @@ const before = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
  * occurs twice. Ties go to the pair first in code-unit order, so the result depends on the captions' counts alone.
  */
 export function learnTokenizer({ captions, vocabulary }: { captions: Iterable<string>; vocabulary: number }): TokenizerData {
-  if (vocabulary < 2 * FIRST_CHARACTER) {
-    throw new Failure(`Cannot learn a tokenizer of ${vocabulary} pieces: network.vocabulary must be at least ${2 * FIRST_CHARACTER}`, {
-      exitCode: 2,
-    });
+  if (vocabulary < LEAST_PIECES) {
+    throw badUsage(`Cannot learn a tokenizer of ${vocabulary} pieces: network.vocabulary must be at least ${LEAST_PIECES}`);
   }
   const counts = new Map<string, number>();
   for (const caption of captions) for (const word of words(caption)) counts.set(word, (counts.get(word) ?? 0) + 1);

@@ -1,4 +1,5 @@
 /** A compute module for compute.test.ts. */
+import { readFile } from "node:fs/promises";
 import { createEngine } from "../../engine/engine.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 
@@ -22,6 +23,11 @@ export async function create({ broken }: { broken?: boolean }) {
     count: async (): Promise<number> => calls++,
     fail: async (exitCode: number): Promise<never> => {
       throw Object.assign(new Error("asked to fail"), { name: "Failure", exitCode });
+    },
+    /** Fails by an error of the system inside another error, among several. */
+    read: async (): Promise<never> => {
+      const error = await readFile("/nowhere/at/all").catch((met) => met);
+      throw new Error("cannot load", { cause: new AggregateError([new Error("other"), error], "two") });
     },
     /** Keeps the thread busy inside ONNX Runtime. */
     work: async (runs: number): Promise<number> => {

@@ -20,6 +20,9 @@ test("calls are answered in order, buffers are copied or moved, errors keep what
   const error = await assert.rejects(compute.call("fail", 3), "asked to fail");
   assert.is((error as Error & { exitCode: number }).exitCode, 3);
   assert.is(error.name, "Failure");
+  const deep = await assert.rejects(compute.call("read", undefined), "cannot load");
+  const { code, errno, syscall, path } = (deep.cause as AggregateError).errors[1];
+  assert.equal({ code, errno, syscall, path }, { code: "ENOENT", errno: -2, syscall: "open", path: "/nowhere/at/all" });
   assert.is(await compute.call("count", undefined), 4, "it goes on after an error");
   await compute.close();
   await assert.rejects(compute.call("count", undefined), /calculator.*closed/);

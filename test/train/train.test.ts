@@ -135,7 +135,10 @@ test(
         () => "",
         (error: Error) => error.message,
       );
-      assert.match(refusal, /Cannot train by diffusion2gan .*no perceptual network: .* or set train.diffusion2gan.discriminator=teacher/);
+      assert.match(
+        refusal,
+        /Cannot use train.method=diffusion2gan with train.perceptual \(not set\): .* or set train.diffusion2gan.discriminator=teacher/,
+      );
       assert.equal(
         Object.keys(await contents(folder)).filter((name) => name.startsWith("none")),
         [],

@@ -2,6 +2,7 @@
 import type { Job, Subject } from "../../../methods/method.ts";
 import { type AnyMethod, methodFor, optimiserOf, ownSettings } from "../../../methods/registry.ts";
 import type { Conditions } from "../../../models/conditions.ts";
+import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { OptimiserSettings, Settings, TrainingSettings } from "../../../schemas/settings.ts";
@@ -30,7 +31,7 @@ export interface Pretraining {
   context: Context;
 }
 
-/** Opens the store. Throws a Failure when it is unfinished. */
+/** Opens the store. Throws a Failure when it is unfinished, or does not fit the settings. */
 export async function openPretraining(options: {
   what: What;
   data: string;
@@ -42,6 +43,8 @@ export async function openPretraining(options: {
   const store = await openLatentStore({ folder: data });
   const summary = await readSummary(store);
   if (!summary) throw new Failure(`Cannot pretrain on ${data}: the store is unfinished. Repeat the ingest command that made it.`);
+  const { imageSize, shape } = store.manifest;
+  checkFit({ settings: { ...settings, images: { ...settings.images, size: imageSize } }, parts: [what], shape });
   const method = methodFor(what);
   const group = settings.pretrain[what];
   return { ...options, store, summary, method, own: ownSettings(method, group), optimiser: optimiserOf(group) };

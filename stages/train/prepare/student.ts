@@ -3,6 +3,7 @@ import { hashWeights, type Weights } from "../../../engine/weights.ts";
 import type { Job, Needs } from "../../../methods/method.ts";
 import { type AnyMethod, optimiserOf, ownSettings } from "../../../methods/registry.ts";
 import type { Conditions } from "../../../models/conditions.ts";
+import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
@@ -45,6 +46,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const needs = method.needs(own, optimiser);
   const teacher = await readDenoiser(options.teacher);
   const { spec, statistics } = teacher.description;
+  checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
   const triples = await triplesOf({ ...options, needs, hash: teacher.description.hash });
   const frozen = await frozenOf({ needs, teacher, settings });
   const start = train.from ? await startOf(train.from, teacher, method, context) : undefined;
@@ -128,13 +130,12 @@ async function triplesOf(options: { method: AnyMethod; needs: Needs; store?: str
   throw new Failure(`Cannot train on ${store}: another teacher than ${teacher} made it. Name the run that simulate was given.`);
 }
 
-/** The frozen networks that the method looks at. Throws a Failure where one is missing, or reads other latents. */
+/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
 async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Settings }) {
   const { needs, teacher, settings } = options;
   const { perceptual: path } = settings.train;
   const { spec } = teacher.description;
   const isWanted = [...needs.frozen, ...(needs.uses ?? [])].includes("perceptual");
-  if (needs.frozen.includes("perceptual") && !path) throw withoutPerceptual(settings.train.method, needs);
   const perceptual = path && isWanted ? await readPerceptual(path) : undefined;
   if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {
     throw new Failure(
@@ -144,15 +145,6 @@ async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Se
   }
   const weights: Record<string, Weights> = { teacher: teacher.weights, ...(perceptual && { perceptual: perceptual.weights }) };
   return { perceptual, weights };
-}
-
-/** The failure of a method that looks through a perceptual network where there is none. */
-export function withoutPerceptual(method: string, { remedies = {} }: Needs): Failure {
-  const remedy = remedies.perceptual === undefined ? "" : `, or ${remedies.perceptual}`;
-  return badUsage(
-    `Cannot train by ${method} with these settings and no perceptual network: ` +
-      `name a run of \`pretrain perceptual\` in train.perceptual${remedy}`,
-  );
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */

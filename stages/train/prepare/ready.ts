@@ -1,0 +1,34 @@
+/** Whether a whole run can be done with its settings, its teacher and its images: asked before anything is trained. */
+import { requireConditions } from "../../../models/encoders/own.ts";
+import { checkFit } from "../../../recipes/fit.ts";
+import { partsOfRun, shapeOf } from "../../../recipes/parts.ts";
+import { badUsage } from "../../../schemas/failure.ts";
+import type { Settings } from "../../../schemas/settings.ts";
+import { openLatentStore, readLatents } from "../../../store/latents.ts";
+import { readCodec, readDenoiser } from "../../runs/model.ts";
+
+/** Throws a Failure where the settings do not fit each other or the teacher, before anything is made. */
+export async function checkRun(settings: Settings, teacher?: string): Promise<void> {
+  const parts = partsOfRun(settings, { hasTeacher: teacher !== undefined });
+  if (teacher === undefined) return checkFit({ settings, parts, shape: shapeOf(settings) });
+  const { network, shape } = (await readDenoiser(teacher)).description.spec;
+  const { imageSize } = (await readCodec(teacher)).description;
+  checkFit({ settings: { ...settings, network }, parts, shape });
+  if (imageSize === settings.images.size) return;
+  throw badUsage(
+    `Cannot use images.size=${settings.images.size} with the teacher ${teacher}: its latents are those of ${imageSize} px; ` +
+      `set images.size=${imageSize}, or let the run train a teacher of its own on IMAGES`,
+  );
+}
+
+/** Throws a Failure where the images have none of the conditions that the teacher is to take: nothing is trained yet. */
+export async function checkConditions(data: string, { network }: Settings): Promise<void> {
+  const store = await openLatentStore({ folder: data });
+  const { classes } = store.manifest;
+  await requireConditions({ network, data, classes, captions: () => someCaption(store) });
+}
+
+async function someCaption(store: Parameters<typeof readLatents>[0]): Promise<string[]> {
+  for await (const { caption } of readLatents(store)) if (caption) return [caption];
+  return [];
+}
