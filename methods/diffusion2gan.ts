@@ -44,7 +44,7 @@ const settings = z.strictObject({
   noiseCondition: z.boolean().default(true), // the discriminator sees a triple's noise
   // The teacher's network sees latents under noise of these levels, over sigmaData; [0, 0] shows them clean.
   discriminatorNoise: noiseRange.default([0.1, 1]),
-  scales: z.array(count).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
+  scales: z.array(count).min(1).default([1, 2]), // multi-scale inputs and outputs: latent side divided by these
   mismatch: fraction.default(0.25), // mix-and-match: share of the discriminator's fakes that are unrelated real latents
   r1Weight: weight.default(1e-3),
   r1Every: count.default(16),

@@ -49,6 +49,9 @@ function needsOf({ settings: { train } }: Looked) {
   return method.needs(ownSettings(method, train), train);
 }
 
+/** No file system lists more files of one folder in bearable time. */
+const MOST_SHARDS = 10_000_000;
+
 const makes = ({ parts }: Looked, ...wanted: Part[]): boolean => wanted.every((part) => parts.includes(part));
 
 /** Rules of settings of several owners. */
@@ -83,6 +86,16 @@ export const commonRules: Rules<Looked> = {
           : `of ${shards} shards only ${seen} would ever be drawn from; lower stepsPerShard, or simulate less`;
       },
       unasked: "warn",
+    },
+    {
+      settings: ["simulate.count", "simulate.rowsPerShard"],
+      why: (looked) => {
+        const { count, rowsPerShard } = looked.settings.simulate;
+        const shards = Math.ceil(count / rowsPerShard);
+        return makes(looked, "simulate") && shards > MOST_SHARDS
+          ? `these are ${shards} shards, and a folder holds ${MOST_SHARDS} at most; make fewer triples, or put more into a shard`
+          : undefined;
+      },
     },
     {
       settings: ["seed", "evaluate.seeds"],

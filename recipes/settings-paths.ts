@@ -12,6 +12,7 @@ interface Node {
   const?: unknown;
   anyOf?: Node[];
   default?: unknown;
+  minItems?: number;
   minimum?: number;
   maximum?: number;
   exclusiveMinimum?: number;
@@ -84,7 +85,7 @@ function inWords(node: Node): string {
   if (node.anyOf)
     return node.anyOf.map((option) => (option.const === undefined ? inWords(option) : JSON.stringify(option.const))).join(", or ");
   if (node.prefixItems) return `a list of ${node.prefixItems.length}: ${node.prefixItems.map(inWords).join(", ")}`;
-  if (node.items) return `a list, each ${inWords(node.items)}`;
+  if (node.items) return `a list${node.minItems === 1 ? " of at least one" : ""}, each ${inWords(node.items)}`;
   if (node.pattern) return `text such as ${JSON.stringify(node.default)}`;
   if (node.type === "string") return "text";
   if (node.type === "boolean") return "true or false";

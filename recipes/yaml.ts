@@ -14,7 +14,7 @@ export interface Yaml {
 
 /** Parses one document. Throws an Error of one line for what is no YAML, keys given twice, and aliases that multiply without bounds. */
 export function parseYaml(text: string): Yaml {
-  const document = parseDocument(text, { logLevel: "silent" });
+  const document = parseDocument(text, { logLevel: "error" });
   const [error] = document.errors;
   if (error) throw new Error(error.message.split("\n")[0]?.replace(/:$/, ""));
   visit(document, {

@@ -11,6 +11,7 @@ export const fraction = z.number().min(0).max(1);
 export const weight = z.number().nonnegative(); // of a term of a loss
 
 const seed = z.int().nonnegative();
+const threads = z.int().min(0).max(1024);
 
 export const imageSettings = z.strictObject({
   size: count.default(64), // side of the square every image is cropped and resized to, in pixels
@@ -38,7 +39,7 @@ export const networkSettings = z.strictObject({
   width: count.default(128), // DiT: token width; U-Net: channels of the first level
   depth: count.default(6), // DiT: blocks; U-Net: residual blocks a level
   heads: count.default(4),
-  multipliers: z.array(count).default([1, 2, 2]), // U-Net: channels of each level, relative to width
+  multipliers: z.array(count).min(1).default([1, 2, 2]), // U-Net: channels of each level, relative to width
   attentionLevels: z.array(z.int().nonnegative()).default([1]), // U-Net: levels with self-attention
   condition: z.enum(["none", "class", "caption"]).default("class"),
   vocabulary: count.default(512), // caption: word pieces learned from the captions
@@ -119,7 +120,7 @@ export const simulateSettings = z.strictObject({
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
-  threads: z.int().nonnegative().default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
+  threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 
 const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend({
@@ -131,7 +132,7 @@ const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend
   from: z.string().optional(), // RUN of an earlier student of such a teacher, to start from; its other parts too, where they are alike
   perceptual: z.string().optional(), // RUN of `pretrain perceptual`, for methods that look through features
   images: z.string().optional(), // latent store of the real images, for methods that show them to a discriminator
-  threads: z.int().nonnegative().default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
+  threads: threads.default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
 });
 
 /** What `train` reads: which method, the optimiser's settings, and a group for each method under its own name. */
@@ -152,7 +153,7 @@ export const evaluateSettings = z.strictObject({
 export const engineSettings = z.strictObject({
   device: z.enum(["auto", "cpu", "webgpu", "cuda", "tensorflow"]).default("cpu"),
   precision: z.enum(["single", "half"]).default("single"), // half: float16 products on webgpu and cuda, where they are right
-  threads: z.int().nonnegative().default(0), // `run` divides them among its engines; 0: one for each core
+  threads: threads.default(0), // `run` divides them among its engines; 0: one for each core
 });
 
 /** The settings of the methods that there are: of those that make students by name, of the others by what they make. */

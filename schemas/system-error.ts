@@ -64,7 +64,7 @@ const reasons: Readonly<Record<string, Reason>> = {
   EPERM: elsewhere,
   ENOENT: ({ changes }) =>
     changes
-      ? { why: "its folder was removed", remedy: "Run the same command again" }
+      ? { why: "its folder is gone, or takes no files", remedy: "Run the same command again, or choose another folder" }
       : { why: "there is no such file or folder", remedy: "Check its name" },
   EISDIR: said("a folder stands there, not a file", "Name a file, or move the folder away"),
   ENOTDIR: said("a file stands where a folder is needed", "Name a folder, or move the file away"),

@@ -87,6 +87,7 @@ export const reprocess: Command = {
     guidance,
   },
   inherits: { STORE: everything },
+  parts: async () => ["encode", "teacher", "simulate"],
   example: "pipeline reprocess triples --to halves --set simulate.dtype=float16",
   start: async ({ positionals, flags, ...rest }) =>
     (await import("../../pipelines/reprocess.ts")).reprocess({

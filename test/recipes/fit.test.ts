@@ -152,6 +152,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.stepsPerShard=100"], parts: everyPart },
     says: ["train.stepsPerShard=100", "train.steps=8", "simulate.count=32", "simulate.rowsPerShard=8", "of 4 shards only 1"],
   },
+  "simulate.count & simulate.rowsPerShard": {
+    ...{ set: ["simulate.count=9007199254740991", "simulate.rowsPerShard=8"], parts: ["simulate"] },
+    says: ["simulate.count=9007199254740991", "simulate.rowsPerShard=8", "1125899906842624 shards"],
+  },
   "seed & evaluate.seeds": {
     ...{ set: ["seed=9007199254740991", "evaluate.seeds=3"], parts: ["evaluate"] },
     says: ["seed=9007199254740991", "evaluate.seeds=3", "below 2^53"],

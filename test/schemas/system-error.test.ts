@@ -16,7 +16,7 @@ function raised(code: string, errno: number, syscall: string, rest: object = {})
 /** Numbers of Linux's asm-generic/errno.h, which is where EDQUOT has a name. */
 const numbers: [name: string, errno: number, words: RegExp][] = [
   ["EPERM", 1, /permission is denied/],
-  ["ENOENT", 2, /its folder was removed/],
+  ["ENOENT", 2, /its folder is gone/],
   ["EIO", 5, /input\/output error/],
   ["ENXIO", 6, /device is gone/],
   ["EAGAIN", 11, /no resources left/],
