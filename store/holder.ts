@@ -4,6 +4,7 @@
  * number. Elsewhere (another host or container) the file is watched: a holder rewrites its first byte every few seconds. No clock
  * of one host is compared with another's.
  */
+import { randomBytes } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { open, readFile, realpath, stat } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -37,13 +38,22 @@ export interface Watch {
 /** Signs of life that may be missed. */
 const PATIENCE = 10;
 
-/** This process as the holder of a lock file. */
-export async function thisProcess(command: string, path: string, token: string): Promise<Holder> {
+const mine = new Set<string>(); // tokens of the locks that this process holds
+
+/** This process as the holder of a lock file, until it lets go. */
+export async function thisProcess(command: string, path: string): Promise<Holder> {
   const { pid } = process;
+  const token = newToken();
+  mine.add(token);
   const started = startOf(pid);
   const holder = { command, host: hostname(), pid, since: new Date().toISOString(), world: world(), path: await realpath(path), token };
   return { ...holder, ...(started !== undefined && { started }) };
 }
+
+/** This process holds that lock no longer, even if its file cannot be removed. */
+export const letGo = (token: string): boolean => mine.delete(token);
+
+export const newToken = (): string => randomBytes(6).toString("hex");
 
 /** Who a lock file names. One that is just being written, or torn by a kill, is unreadable. */
 export async function holderOf(path: string): Promise<Holder | "absent" | "unreadable"> {
@@ -79,8 +89,9 @@ export async function livingHolder(path: string, { beat, signal, onWatch }: Watc
 
 /** Whether the holder that a lock file names lives; undefined where that cannot be seen from here. */
 export async function isAlive(holder: Holder, path: string): Promise<boolean | undefined> {
-  const { pid, world: there, started } = holder;
+  const { pid, world: there, started, token } = holder;
   if (there !== world()) return undefined;
+  if (pid === process.pid && started === startOf(pid) && !mine.has(token)) return false;
   if (started === undefined ? !isProcess(pid) : startOf(pid) !== started) return false;
   if (await isCopy(holder, path)) return false;
   return started === undefined ? undefined : true; // a process of that number may be a later one

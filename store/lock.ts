@@ -3,14 +3,13 @@
  * (the makers of a store's shards), each has a file of its own, .onestep-maker-TOKEN.lock, and an owner is refused while one
  * lives. A killed process leaves its file behind: whoever comes next sees that it is dead and takes over.
  */
-import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { Failure } from "../schemas/failure.ts";
 import { namesIn } from "./atomic.ts";
-import { type Holder, holderOf, isAlive, livingHolder, showLife, thisProcess, type Watch } from "./holder.ts";
+import { type Holder, holderOf, isAlive, letGo, livingHolder, newToken, showLife, thisProcess, type Watch } from "./holder.ts";
 
 /** How a lock is asked for. */
 interface Asking extends Watch {
@@ -152,17 +151,21 @@ async function created(path: string, { command, beat }: Asking): Promise<Release
   });
   if (!file) return undefined;
   held.add(path);
-  if (!cleans) process.once("exit", () => held.forEach((left) => void rmSync(left, { force: true })));
+  if (!cleans) process.once("exit", removeHeld);
   cleans = true;
   const timer = setInterval(() => void showLife(path).catch(() => {}), beat); // a sign that is lost costs nothing
   timer.unref();
+  let token = "";
   const release = async (): Promise<void> => {
     clearInterval(timer);
-    await rm(path, { force: true });
+    letGo(token);
     held.delete(path);
+    await rm(path, { force: true }).catch(() => {}); // one that cannot be removed is known as nobody's, and the work's own error counts
   };
   try {
-    await file.writeFile(`${JSON.stringify(await thisProcess(command, path, newToken()))}\n`);
+    const holder = await thisProcess(command, path);
+    token = holder.token;
+    await file.writeFile(`${JSON.stringify(holder)}\n`);
   } catch (error) {
     await release();
     throw error;
@@ -172,4 +175,11 @@ async function created(path: string, { command, beat }: Asking): Promise<Release
   return release;
 }
 
-const newToken = (): string => randomBytes(6).toString("hex");
+/** Removes what this process still holds when it ends. */
+function removeHeld(): void {
+  for (const path of held) {
+    try {
+      rmSync(path, { force: true });
+    } catch {} // it is known as a dead process's
+  }
+}

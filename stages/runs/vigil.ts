@@ -21,7 +21,7 @@ const PACE = { look: 1000, told: 10_000, grace: 20_000 };
 
 /**
  * Watches over the waits of a stage. A wait that lasts is told, again whenever it has become three times as long; it ends
- * with a Failure when the store's folder is gone, or when those that made it have died and nobody has taken their place.
+ * with a Failure when those that made the store have died and nobody has taken their place.
  * `blockedSince` answers since when (as performance.now) the stage has had nothing else to do, undefined while it has.
  */
 export function openVigil(options: {
@@ -47,10 +47,6 @@ export function openVigil(options: {
     }
     const blocked = blockedSince();
     if (blocked === undefined) return;
-    if (!(await isThere(join(folder, "store.json")))) {
-      stop.abort(new Failure(`Cannot go on with ${stage}: the store ${folder} was removed while shard ${shard} of it was waited for.`));
-      return;
-    }
     const makers = await makersOf(folder);
     const dead = makers.filter(({ alive }) => alive === false);
     const isLeft = makers.length > 0 && dead.length === makers.length;

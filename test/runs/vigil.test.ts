@@ -95,7 +95,7 @@ test("a store that is removed ends the wait", async () => {
   const { ended } = waitFor(store, 0);
   await pause(60);
   rmSync(store.folder, { recursive: true });
-  await assert.rejects(ended, /^Cannot go on with train: the store .* was removed while shard 0 of it was waited for\.$/);
+  await assert.rejects(ended, /^Cannot go on waiting for shard 0 of .*: .*store\.json was removed\./);
 });
 
 test("a training waits from the asking for an item until it comes", async () => {

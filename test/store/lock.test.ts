@@ -195,6 +195,16 @@ test("an interrupted watch ends, and leaves nothing", async () => {
   assert.equal(locksIn(folder), [OWNER]);
 });
 
+test("a lock of this very process that it no longer holds is nobody's", async () => {
+  const folder = fresh();
+  const release = await holdFolder({ folder, command: "train" });
+  const left = readFileSync(join(folder, OWNER));
+  await assert.rejects(holdFolder({ folder, command: "train" }), "train is at work there");
+  await release();
+  writeFileSync(join(folder, OWNER), left); // as where its file could not be removed
+  await (await holdFolder({ folder, command: "train" }))();
+});
+
 test("a lock torn by a kill is taken over", async () => {
   for (const text of ["", "{", '{"pid":']) {
     const folder = fresh();
