@@ -240,15 +240,27 @@ test("csv follows RFC 4180, quotes that are not closed apart", () => {
   const open = "open";
   const cases: [string, (string[] | typeof open)[]][] = [
     ["", []],
-    ["a,b\n1,2", [["a", "b"], ["1", "2"]]], // biome-ignore format: a row a list
+    [
+      "a,b\n1,2",
+      [
+        ["a", "b"],
+        ["1", "2"],
+      ],
+    ],
     ["a\r\n\r\n1\r\n", [["a"], ["1"]]],
-    ["a,b\rc,d\r", [["a", "b"], ["c", "d"]]], // biome-ignore format: a row a list
+    [
+      "a,b\rc,d\r",
+      [
+        ["a", "b"],
+        ["c", "d"],
+      ],
+    ],
     ['"a ""b""","c,\r\nd"\n', [['a "b"', "c,\r\nd"]]],
     ['a"b,\n', [['a"b', ""]]],
     ['"",x', [["", "x"]]],
     ['"open,\nend', [open, ["end"]]],
     ['"a"b,c\nd', [open, ["d"]]],
-    ['x,"a\ny,"b"\nz', [open, ["y", "b"], ["z"]]], // biome-ignore format: a row a list
+    ['x,"a\ny,"b"\nz', [open, ["y", "b"], ["z"]]],
     [",\n", [["", ""]]],
   ];
   for (const [text, rows] of cases) {
