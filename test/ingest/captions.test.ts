@@ -136,6 +136,17 @@ test("files that look like captions or labels and are not read are named", async
   assert.equal(rejected.sort(), [...unread, "README.md"].sort());
 });
 
+test("labels of boxes beside images are no captions", async () => {
+  const files: Files = { ...ab, "a.txt": "0 0.5 0.5 0.2 0.3\n2 0.1 .4 1 1e-3\n", "b.txt": "2019", "labels/train/c.txt": "0 1 1 1 1" };
+  const all = await readAll([zip(files)]);
+  assert.equal([captionsOf(all.samples)["a.png"], captionsOf(all.samples)["b.png"]], [undefined, "2019"]);
+  assert.equal(problemsOf(all).sort(), [
+    "a.png: no caption",
+    "a.txt: the text is a list of boxes (YOLO's labels), not a caption",
+    "labels/train/c.txt: it looks like captions or labels, and is not read",
+  ]);
+});
+
 test("a head without the columns, and classes among captions, are told", async () => {
   const none = await readAll([zip({ ...ab, "metadata.csv": "file;text\na.png;x\n" })]);
   assert.equal(problemsOf(none), ["metadata.csv: row 1: the columns file_name and text (or caption) are needed, found: file;text"]);
