@@ -25,8 +25,9 @@ export async function readLabels(options: {
   isNumbered: boolean;
   read: (file: Entry) => Promise<Uint8Array | undefined>;
   losses: Losses;
+  signal?: AbortSignal;
 }): Promise<Labels | undefined> {
-  const { source, images, files, read, losses } = options;
+  const { source, images, files, read, losses, signal } = options;
   const named = images.filter(({ name }) => looksLikeImage(name));
   const labels = new Map<Entry, string>();
   let [areNumbers, isNumbered] = [true, options.isNumbered];
@@ -34,7 +35,7 @@ export async function readLabels(options: {
   for (const file of files) {
     const bytes = await read(file);
     if (!bytes) continue;
-    const found = datasetLabels({ file, bytes, source, find, losses });
+    const found = await datasetLabels({ file, bytes, source, find, losses, signal });
     if (found.isKnown) isNumbered = true;
     areNumbers &&= found.areNumbers;
     for (const [image, label] of found.labels) if (!labels.has(image)) labels.set(image, label);
