@@ -30,8 +30,9 @@ import { startWorker } from "../stages/workers/start.ts";
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result
  * is the same, also where several processes make a share each. What cannot be decoded stands in OUT/quarantine with its
- * reason, captions, labels and files that were there and are not taken in OUT/left-out.json. `repair` makes damaged shards again, `retry` those with images that failed and decode now. Answers undefined
- * when shards are left to other shares. Throws a Failure when nothing could be decoded.
+ * reason, captions, labels and files that were there and are not taken in OUT/left-out.json. `repair` makes damaged shards
+ * again, `retry` those with images that failed and decode now. Answers undefined when shards are left to other shares.
+ * Throws a Failure when nothing could be decoded.
  */
 export async function ingest(options: {
   images: string[];

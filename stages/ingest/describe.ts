@@ -38,7 +38,7 @@ export async function describe(options: { archive: Archive; losses: Losses; sign
       archive,
       files: images,
       litter,
-      labels: await readLabels({ source, images, files: labels, isNumbered, read, losses }),
+      labels: await readLabels({ source, images, files: labels, isNumbered, read, losses, signal }),
       captions: await readCaptions({ source, images, files: captions, read, losses, signal }),
     };
   } finally {

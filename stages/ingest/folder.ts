@@ -66,12 +66,13 @@ async function readWhole(path: string, { size }: Entry): Promise<Uint8Array> {
   }
 }
 
-/** What lies in a folder; undefined where it may not be read. */
+/** What lies in a folder, nothing where it was removed meanwhile; undefined where it may not be read. */
 async function childrenOf(place: Buffer): Promise<Dirent<Buffer>[] | undefined> {
   try {
     return await readdir(place, { withFileTypes: true, encoding: "buffer" });
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return [];
     if (["EACCES", "EPERM"].includes(code)) return undefined;
     throw error;
   }

@@ -79,8 +79,7 @@ export async function openImages(options: {
   if (bytes > limits.maxTotalBytes) {
     throw new Failure(`Cannot ingest ${paths.join(", ")}: ${bytes} bytes of images, ${over("maxTotalBytes", limits)}`);
   }
-  const classes = namesOfClasses(listed, losses);
-  const labelOf = new Map(classes.map((name, label) => [name, label]));
+  const { classes, labelOf } = classesOf(listed, losses);
 
   return {
     entries: files.length,
@@ -141,8 +140,8 @@ async function list(
   return isFolder ? listFolder({ path, limits, except, losses }) : listZip(path, limits);
 }
 
-/** The class names of all sources. None where one of them has no classes, which is told if another has. */
-function namesOfClasses(listed: Described[], losses: Losses): string[] {
+/** The classes of all sources. None where one of them has no classes, which is told if another has. */
+function classesOf(listed: Described[], losses: Losses): ReturnType<typeof classNames> {
   const labelled = listed.flatMap(({ labels }) => labels ?? []);
   if (labelled.length === listed.length) return classNames(labelled);
   const bare = listed.find(({ labels }) => !labels);
@@ -151,7 +150,7 @@ function namesOfClasses(listed: Described[], losses: Losses): string[] {
     const reason = "no classes: this source has none, and others have";
     losses.add({ kind: "labels", source: bare.archive.source, entry: "", reason, count });
   }
-  return [];
+  return classNames([]);
 }
 
 function shuffled(files: Entry[], seed: number): Entry[] {

@@ -21,8 +21,9 @@ export interface Sorted {
 }
 
 /** Tables, and files of values: beside images they are captions or labels nearly always. */
-const tables = /\.(csv|tsv|jsonl?|ndjson|parquet|xml|npy|npz|xlsx?|ods|pkl|pickle|mat|h5|hdf5|arrow|feather|ya?ml|lst|tfrecord|sqlite)$/i;
-const words = /caption|label|class|categor|annotation|metadata|prompt|tags|attr|identity|names|split/i;
+const tables =
+  /\.(csv|tsv|jsonl?|ndjson|parquet|xml|npy|npz|xlsx?|ods|pkl|pickle|mat|h5|hdf5|arrow|feather|ya?ml|lst|tfrecord|sqlite|caps?|tags|labels?)$/i;
+const words = /caption|label|class|categor|annotation|metadata|prompt|tags|attr|identity|names|split/i; // in names of texts and their folders
 
 /** What img2dataset writes beside its shards, and only then. */
 const bookkeeping = /^(\d+)(_stats\.json|\.parquet)$/;
@@ -65,7 +66,7 @@ export function sortFiles({ source, entries, losses }: { source: string; entries
 /** A file that stands alone: an image, or something to be rejected with a reason. */
 function asImage(entry: Entry, { source, losses, isText }: { source: string; losses: Losses; isText: boolean }): Entry {
   const base = entry.name.slice(folderOf(entry.name).length);
-  if (tables.test(base) || (isText && words.test(base))) {
+  if (tables.test(base) || (isText && words.test(entry.name))) {
     const reason = "it looks like captions or labels, and is not read";
     entry.reason ??= reason;
     losses.add({ kind: "captions", source, entry: entry.name, reason });

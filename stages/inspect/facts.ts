@@ -46,14 +46,18 @@ export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejec
   };
 }
 
+const factOf = { captions: "captions left out", labels: "labels left out", files: "files left out", aside: "passed over" } as const;
+
+/** The names of the facts that say what was left out of a store, by kind. */
+export const leftOutKinds: readonly string[] = Object.values(factOf);
+
 /** What was in the input and is not in the store: how much, and by kind every reason with its count and the first few. */
 function leftOutFacts(list: LeftOut[] | undefined): Facts {
   if (!list) return {};
-  const kinds = { captions: "captions left out", labels: "labels left out", files: "files left out", aside: "passed over" } as const;
   const facts: Facts = { "left out": list.reduce((sum, { count }) => sum + count, 0) };
   for (const { kind, reason, count, first } of list) {
     const line = `${count}: ${reason} (${first.join("; ")}${count > first.length ? "; ..." : ""})`;
-    facts[kinds[kind]] = [facts[kinds[kind]], line].filter(Boolean).join(" | ");
+    facts[factOf[kind]] = [facts[factOf[kind]], line].filter(Boolean).join(" | ");
   }
   return facts;
 }

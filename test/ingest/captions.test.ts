@@ -136,6 +136,17 @@ test("files that look like captions or labels and are not read are named", async
   assert.equal(rejected.sort(), [...unread, "README.md"].sort());
 });
 
+test("labels of boxes beside images are no captions", async () => {
+  const files: Files = { ...ab, "a.txt": "0 0.5 0.5 0.2 0.3\n2 0.1 .4 1 1e-3\n", "b.txt": "2019", "labels/train/c.txt": "0 1 1 1 1" };
+  const all = await readAll([zip(files)]);
+  assert.equal([captionsOf(all.samples)["a.png"], captionsOf(all.samples)["b.png"]], [undefined, "2019"]);
+  assert.equal(problemsOf(all).sort(), [
+    "a.png: no caption",
+    "a.txt: the text is a list of boxes (YOLO's labels), not a caption",
+    "labels/train/c.txt: it looks like captions or labels, and is not read",
+  ]);
+});
+
 test("a head without the columns, and classes among captions, are told", async () => {
   const none = await readAll([zip({ ...ab, "metadata.csv": "file;text\na.png;x\n" })]);
   assert.equal(problemsOf(none), ["metadata.csv: row 1: the columns file_name and text (or caption) are needed, found: file;text"]);
@@ -240,15 +251,27 @@ test("csv follows RFC 4180, quotes that are not closed apart", () => {
   const open = "open";
   const cases: [string, (string[] | typeof open)[]][] = [
     ["", []],
-    ["a,b\n1,2", [["a", "b"], ["1", "2"]]], // biome-ignore format: a row a list
+    [
+      "a,b\n1,2",
+      [
+        ["a", "b"],
+        ["1", "2"],
+      ],
+    ],
     ["a\r\n\r\n1\r\n", [["a"], ["1"]]],
-    ["a,b\rc,d\r", [["a", "b"], ["c", "d"]]], // biome-ignore format: a row a list
+    [
+      "a,b\rc,d\r",
+      [
+        ["a", "b"],
+        ["c", "d"],
+      ],
+    ],
     ['"a ""b""","c,\r\nd"\n', [['a "b"', "c,\r\nd"]]],
     ['a"b,\n', [['a"b', ""]]],
     ['"",x', [["", "x"]]],
     ['"open,\nend', [open, ["end"]]],
     ['"a"b,c\nd', [open, ["d"]]],
-    ['x,"a\ny,"b"\nz', [open, ["y", "b"], ["z"]]], // biome-ignore format: a row a list
+    ['x,"a\ny,"b"\nz', [open, ["y", "b"], ["z"]]],
     [",\n", [["", ""]]],
   ];
   for (const [text, rows] of cases) {

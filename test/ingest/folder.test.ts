@@ -73,7 +73,8 @@ test("a name that is not UTF-8 costs that file alone", async () => {
 function asNobody(path: string): { entries: number; problems: string[] } | string {
   const script = `
     import { openImages } from ${JSON.stringify(new URL("../../stages/ingest/mod.ts", import.meta.url))};
-    const source = await openImages({ paths: [${JSON.stringify(path)}], limits: ${JSON.stringify(limits)} }).catch((error) => error.message);
+    const options = ${JSON.stringify({ paths: [path], limits })};
+    const source = await openImages(options).catch((error) => error.message);
     console.log(JSON.stringify(source.entries === undefined ? source : { entries: source.entries, problems: source.problems }));
   `;
   const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};

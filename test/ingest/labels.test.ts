@@ -34,6 +34,19 @@ test("parts of a data set above classes are passed over, and are no classes them
   }
 });
 
+test("class folders that differ in normalisation alone are one class", async () => {
+  const [composed, decomposed] = ["caf\u00e9", "cafe\u0301"];
+  const all = await readAll([zip(pictures(`train/${composed}/a.png`, `val/${decomposed}/b.png`, "val/tea/c.png"))]);
+  assert.equal(
+    [all.source.classes, Object.values(labelsOf(all))],
+    [
+      [composed, "tea"],
+      [composed, composed, "tea"],
+    ],
+  );
+  assert.equal(await classes(pictures(`${decomposed}/a.png`, "tea/c.png")), [decomposed, "tea"], "a name alone stays as it is");
+});
+
 test("where images lie beside class folders or deeper, a sentence says why there are no classes", async () => {
   for (const [names, at] of [
     [["cat/a.png", "dog/b.png", "stray.png"], "stray.png: no classes: this image lies beside the folders, not in one"],

@@ -4,7 +4,7 @@ import { isLitter } from "../../stages/ingest/litter.ts";
 import { picture } from "../fixtures/png.ts";
 import { writeZip } from "../fixtures/zip.ts";
 import { assert, suite } from "../harness.ts";
-import { createPlace, type Files, labelsOf, names, readAll, reasonsOf } from "./fixture.ts";
+import { captionsOf, createPlace, type Files, labelsOf, names, readAll, reasonsOf } from "./fixture.ts";
 
 const test = suite("litter and names");
 const { zip, folder, remove, top } = createPlace("litter");
@@ -50,7 +50,7 @@ test("a zip of Windows is read as with slashes", async () => {
   assert.equal([all.source.entries, refused(all)], [4, []]);
   assert.equal(names(all.samples), ["flat.png", "set/cat/a.png", "set/cat/b.png", "set/dog/c.png"]);
   const captioned = await readAll([zip({ "set\\a.png": picture(1), "set\\captions.csv": "file_name,text\na.png,read\n" })]);
-  assert.equal(captioned.samples.map((s) => s.kind === "image" && [s.name, s.caption]), [["set/a.png", "read"]]); // biome-ignore format: short
+  assert.equal(captionsOf(captioned.samples), { "set/a.png": "read" });
 });
 
 test("names that climb out, and backslashes among slashes, cost their entries and say what to do", async () => {

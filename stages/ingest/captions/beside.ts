@@ -5,9 +5,13 @@ import { NOT_UTF8, textOf } from "./text.ts";
 export function textCaption(bytes: Uint8Array): string {
   const text = textOf(bytes);
   if (text === undefined) throw new Error(NOT_UTF8);
-  if (text.trim() === "") throw new Error("the text is empty");
+  const lines = text.trim().split("\n");
+  if (lines[0] === "") throw new Error("the text is empty");
+  if (lines.every((line) => box.test(line))) throw new Error("the text is a list of boxes (YOLO's labels), not a caption");
   return text;
 }
+
+const box = /^\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$/i; // a class and the coordinates of a box or polygon
 
 /** The caption in what img2dataset writes beside an image. Throws an Error that says why there is none. */
 export function jsonCaption(bytes: Uint8Array): string {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { displayName } from "../../../schemas/visible.ts";
 import { parsed } from "../captions/jsonl.ts";
 import { NOT_UTF8, textOf, withoutMark } from "../captions/text.ts";
@@ -11,8 +12,9 @@ export const DATASET_JSON = "dataset.json";
 
 const largest = 2 ** 26; // bytes of a dataset.json: 64 MiB, of ImageNet 45
 const deepest = 6; // brackets in brackets
-const mostCommas = 2 ** 23;
+const mostCommas = 3e6; // ImageNet has 2.6 million
 const longestName = 200; // characters
+const breath = 2 ** 13; // labels between two looks at the signal
 
 /** What a dataset.json says of labels. */
 export interface DatasetLabels {
@@ -28,14 +30,15 @@ export interface DatasetLabels {
  * The labels of a dataset.json: `{"labels": [["00000/img00000000.png", 6], ...]}`, an object of the same, or null. Names are
  * relative to its folder. What it says and is not taken goes to `losses`.
  */
-export function datasetLabels(options: {
+export async function datasetLabels(options: {
   file: Entry;
   bytes: Uint8Array;
   source: string;
   find: (name: string) => Found;
   losses: Losses;
-}): DatasetLabels {
-  const { file, bytes, source, find, losses } = options;
+  signal?: AbortSignal;
+}): Promise<DatasetLabels> {
+  const { file, bytes, source, find, losses, signal } = options;
   const found: DatasetLabels = { labels: new Map(), areNumbers: true, isKnown: false };
   const blame = (reason: string, detail?: () => string) =>
     losses.add({ kind: "labels", source, entry: file.name, reason, ...(detail && { detail }) });
@@ -50,8 +53,12 @@ export function datasetLabels(options: {
     blame("dataset.json is not read: it has no labels as EDM and StyleGAN write them");
     return found;
   }
-  const pairs: Iterable<unknown> = Array.isArray(labels) ? labels : Object.entries(labels);
-  for (const pair of pairs) {
+  let pairs = 0;
+  for (const pair of Array.isArray(labels) ? labels : pairsOf(labels)) {
+    if (++pairs % breath === 0) {
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
     const [name, label] = Array.isArray(pair) ? (pair as unknown[]) : [];
     if (typeof name !== "string") {
       blame("dataset.json: a label without the name of an image");
@@ -71,6 +78,10 @@ export function datasetLabels(options: {
   return found;
 }
 
+function* pairsOf(labels: object | undefined): Generator<[string, unknown]> {
+  for (const name of Object.keys(labels ?? {})) yield [name, (labels as { [name: string]: unknown })[name]];
+}
+
 /** The object in a file, or why there is none. A file that would take far more memory than its size is refused. */
 function contentOf(bytes: Uint8Array): { [key: string]: unknown } | string {
   if (bytes.length > largest) return "it is larger than 64 MiB";
@@ -86,7 +97,7 @@ function contentOf(bytes: Uint8Array): { [key: string]: unknown } | string {
     if (byte === 0x5b || byte === 0x7b) depth++;
     else if (byte === 0x5d || byte === 0x7d) depth--;
     else if (byte === 0x2c) commas++;
-    if (depth > deepest || commas > mostCommas) return "it is no list of names and labels";
+    if (depth > deepest || commas > mostCommas) return "it is no list of names and labels, or one of more than 1.5 million";
   }
   return parsed(text) ?? "it is not a JSON object";
 }

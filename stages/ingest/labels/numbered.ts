@@ -4,7 +4,8 @@ import { folderOf, stemOf } from "../names.ts";
 /**
  * Whether folders only divide one sequence of numbered images among them (00000/img00000999.png, 00001/img00001000.png), as
  * img2dataset, StyleGAN's dataset_tool and FFHQ do: names of digits of one width, padded with zeros, and the images' numbers go
- * on from folder to folder, or `isKnown` from files of such a tool. Classes called 0 to 9 are no such folders; nor are those of GTSRB, whose images start anew in each.
+ * on from folder to folder, or `isKnown` from files of such a tool. Classes called 0 to 9 are no such folders; nor are those of
+ * GTSRB, whose images start anew in each.
  */
 export function areNumbered(images: Entry[], folders: string[], { isKnown = false } = {}): boolean {
   const width = folders[0]?.length ?? 0;

@@ -25,8 +25,9 @@ export async function readLabels(options: {
   isNumbered: boolean;
   read: (file: Entry) => Promise<Uint8Array | undefined>;
   losses: Losses;
+  signal?: AbortSignal;
 }): Promise<Labels | undefined> {
-  const { source, images, files, read, losses } = options;
+  const { source, images, files, read, losses, signal } = options;
   const named = images.filter(({ name }) => looksLikeImage(name));
   const labels = new Map<Entry, string>();
   let [areNumbers, isNumbered] = [true, options.isNumbered];
@@ -34,7 +35,7 @@ export async function readLabels(options: {
   for (const file of files) {
     const bytes = await read(file);
     if (!bytes) continue;
-    const found = datasetLabels({ file, bytes, source, find, losses });
+    const found = await datasetLabels({ file, bytes, source, find, losses, signal });
     if (found.isKnown) isNumbered = true;
     areNumbers &&= found.areNumbers;
     for (const [image, label] of found.labels) if (!labels.has(image)) labels.set(image, label);
@@ -53,10 +54,23 @@ export async function readLabels(options: {
   return undefined;
 }
 
-/** The class names of several sources in order: a label is a position in it. By their bytes, numbers of a dataset.json as numbers. */
-export function classNames(sources: Labels[]): string[] {
-  const names = new Set<string>();
-  for (const { of } of sources) for (const name of of.values()) names.add(name);
+/**
+ * The class names of several sources in order, by their bytes, numbers of a dataset.json as numbers; and the label of each
+ * name, its position. Names that differ in normalisation alone (a Mac decomposes) are one class.
+ */
+export function classNames(sources: Labels[]): { classes: string[]; labelOf: Map<string, number> } {
+  const spellings = new Map<string, Set<string>>(); // by composed name
+  for (const { of } of sources) {
+    for (const name of of.values()) {
+      const composed = name.normalize("NFC");
+      const known = spellings.get(composed);
+      if (known) known.add(name);
+      else spellings.set(composed, new Set([name]));
+    }
+  }
   const areNumbers = sources.every((labels) => labels.areNumbers);
-  return [...names].sort(areNumbers ? (a, b) => Number(a) - Number(b) : byteOrder);
+  const named = [...spellings].map(([composed, names]) => ({ names, name: names.size > 1 ? composed : ([...names][0] as string) }));
+  named.sort(areNumbers ? (a, b) => Number(a.name) - Number(b.name) : (a, b) => byteOrder(a.name, b.name));
+  const labelOf = new Map(named.flatMap(({ names }, label) => Array.from(names, (name) => [name, label] as const)));
+  return { classes: named.map(({ name }) => name), labelOf };
 }

@@ -4,6 +4,7 @@ import type { Context } from "../../../schemas/events.ts";
 import { version } from "../../../schemas/package.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
+import { readLeftOut } from "../../../store/left-out.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import type { Store } from "../../../store/store.ts";
 import { idOf, rowOfId, type Selected, selectRows } from "../rows.ts";
@@ -82,7 +83,7 @@ export async function writeReport(options: {
     name: basename(resolve(store.folder)),
     manifest,
     version: version(),
-    sections: sectionsOf(manifest, await factsOf(store, survey), survey),
+    sections: sectionsOf(manifest, await factsOf(store, survey), survey, await readLeftOut(store)),
     rows: [...rows.values()].sort((a, b) => a.id - b.id),
     selection,
   });

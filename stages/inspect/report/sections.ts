@@ -1,11 +1,13 @@
 /** The report's sections as HTML: what the survey of a store says, for a page that is written or served. */
 import type { Manifest } from "../../../schemas/manifest.ts";
+import type { LeftOut } from "../../../schemas/left-out.ts";
 import { bytesInWords, numberInWords } from "../../../schemas/words.ts";
 import { type Markup, markup } from "../../picture/markup.ts";
 import { healthOf } from "../health.ts";
-import type { Facts } from "../facts.ts";
+import { type Facts, leftOutKinds } from "../facts.ts";
 import type { Outlier, ShardFacts, Survey } from "../survey.ts";
 import { channelChart, driftChart, histogramChart, short } from "./charts.ts";
+import { leftOutLines } from "./left-out.ts";
 
 /** Everything above and below the gallery. */
 export interface Sections {
@@ -18,18 +20,19 @@ export interface Sections {
 const mostClasses = 40;
 const mostShards = 2000;
 
-export function sectionsOf(manifest: Manifest, facts: Facts, survey: Survey): Sections {
+/** The sections of a store; `leftOut` is what its left-out.json says, where it has one. */
+export function sectionsOf(manifest: Manifest, facts: Facts, survey: Survey, leftOut?: readonly LeftOut[]): Sections {
   return {
     overview: overview(manifest, facts, survey),
     channels: channels(survey),
     shards: shards(survey.shards),
-    quarantine: quarantine(survey),
+    quarantine: markup`${quarantine(survey)}${leftOut && leftOutOf(leftOut)}`,
   };
 }
 
 /** Facts by name, but those that the figures above them tell. */
 function factList(facts: Facts): Markup {
-  const told = ["kind", "rows", "shards", "size", "rejected", "latent", "duplicates", "not finite"];
+  const told = ["kind", "rows", "shards", "size", "rejected", "latent", "duplicates", "not finite", ...leftOutKinds];
   return markup`<dl>${Object.entries(facts)
     .filter(([name]) => !told.includes(name))
     .map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
@@ -125,6 +128,12 @@ function quarantine({ rejected: { count, reasons, first } }: Survey): Markup {
   const rest = count > first.length ? markup`<p class="soft">The first ${whole(first.length)} of ${whole(count)}.</p>` : undefined;
   const listed = table(["id#", "shard#", "name", "reason"], lines, "Rejected entries");
   return markup`<h3>Reasons</h3>${table(["rows#", "reason"], grouped, "Reasons")}<h3>One by one</h3>${listed}${rest}`;
+}
+
+/** Captions, labels and files that were in the input and are in no row. */
+function leftOutOf(list: readonly LeftOut[]): Markup {
+  if (list.length === 0) return markup`<h3>Left out</h3><p>Nothing else was left out.</p>`;
+  return markup`<h3>Left out</h3>${table(["how many#", "of", "reason", "the first"], leftOutLines(list), "Left out")}`;
 }
 
 /** A cell of a number, given as it is to be shown. */

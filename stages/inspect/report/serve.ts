@@ -6,6 +6,7 @@ import type { Context } from "../../../schemas/events.ts";
 import { Failure, isFailure } from "../../../schemas/failure.ts";
 import { version } from "../../../schemas/package.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
+import { readLeftOut } from "../../../store/left-out.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Selected, selectRows } from "../rows.ts";
 import { factsOf } from "../facts.ts";
@@ -80,7 +81,7 @@ function startSurvey(store: Store, { signal, report }: Context) {
   const read = async () => {
     const survey = await surveyStore(store, { signal, onShard });
     damaged = damagedShards(survey);
-    const sections = Object.entries(sectionsOf(store.manifest, await factsOf(store, survey), survey));
+    const sections = Object.entries(sectionsOf(store.manifest, await factsOf(store, survey), survey, await readLeftOut(store)));
     state.sections = Object.fromEntries(sections.map(([name, section]) => [name, String(section)]));
   };
   read().catch((error: Error) => void (state.error = error.message));
