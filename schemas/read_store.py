@@ -53,12 +53,16 @@ def read(folder):  # every row that is there, verified, as a dict; tensors [heig
     lines = [re.fullmatch(r'(.*),"crc32":"(.{8})"}\n?', line) for line in open(os.path.join(folder, "journal.jsonl"), encoding="utf8")]
     entries = [json.loads(line[1] + "}") for line in lines if line and f"{zlib.crc32(line[1].encode()):08x}" == line[2]]
     known, kind = {(e["shard"], e["sha256"]) for e in entries}, {"float16": "<f2", "float32": "<f4"}[manifest["dtype"]]
-    for name in sorted(n for n in os.listdir(os.path.join(folder, "shards")) if n.endswith(".parquet")):
+    for name in sorted(n for n in os.listdir(os.path.join(folder, "shards")) if re.fullmatch(r"\d{6,}\.parquet", n)):
         with open(path := os.path.join(folder, "shards", name), "rb") as raw: digest = hashlib.sha256(raw.read()).hexdigest()
         check((int(name[:-8]), digest) in known, f"{path}: its sha256 is not in journal.jsonl")
         file = pq.ParquetFile(path)
-        check(file.metadata.metadata[b"fingerprint"].decode() == fingerprint, f"{path}: it belongs to another store")
+        said = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
+        check(said["fingerprint"] == fingerprint, f"{path}: it belongs to another store")
+        first, gone = int(name[:-8]) * manifest["rowsPerShard"], {failure["id"] for failure in json.loads(said["failed"])}
+        ids = iter([id for id in range(first, min(first + manifest["rowsPerShard"], manifest["entries"])) if id not in gone])
         for row in (row for group in range(file.num_row_groups) for row in file.read_row_group(group).to_pylist()):
+            check(row["id" if manifest["kind"] == "triples" else "index"] == next(ids, None), f"{path}: its ids are not the shard's")
             check(crc(row, file.schema_arrow) == row.pop("crc32"), f"{path}: a row does not match its checksum")
             row["latent"] = np.frombuffer(row["latent"], kind).reshape(manifest["shape"])
             if manifest["kind"] == "triples":
@@ -66,5 +70,6 @@ def read(folder):  # every row that is there, verified, as a dict; tensors [heig
                 noise = np.frombuffer(row["noise"], "<f4") if "noise" in row else normals(row["seed"], row["id"] * length, length)
                 row["noise"] = noise.reshape(manifest["shape"])
             yield row
+        check(next(ids, None) is None, f"{path}: it lacks rows that it does not list as failed")
 
 if __name__ == "__main__": print(f"{sum(1 for _ in read(sys.argv[1]))} rows, every one as it was written")

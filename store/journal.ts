@@ -5,17 +5,11 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "../schemas/numbers/crc.ts";
+import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
-import { quarantineText } from "./layout.ts";
 import { linesOf, tailOf } from "./lines.ts";
-import { parseFailures } from "./shard-metadata.ts";
 
-/** An id for which there is no row, and why. */
-export interface FailedRow {
-  id: number;
-  name?: string;
-  reason: string;
-}
+export type { FailedRow } from "./failures.ts";
 
 export interface JournalEntry {
   shard: number;
@@ -66,7 +60,7 @@ export function recordOf({ rows, bytes, sha256, failed }: Omit<JournalEntry, "sh
 }
 
 /** A journal of which nothing was read yet. */
-export function emptyJournal(): Journal {
+function emptyJournal(): Journal {
   const place = { file: "", lines: 0, offset: 0, tail: Buffer.alloc(0) };
   return { entries: new Map(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
 }
@@ -138,7 +132,7 @@ function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
   try {
     const { shard, rows, bytes, sha256, failed } = JSON.parse(`${text}}`) as Record<string, unknown>;
     for (const [key, value] of Object.entries({ shard, rows, bytes })) {
-      if (!Number.isSafeInteger(value) || (value as number) < 0) return { problem: `is impossible: its ${key} is no whole number` };
+      if (!isCount(value)) return { problem: `is impossible: its ${key} is no whole number` };
     }
     if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) return { problem: "is impossible: its sha256 is none" };
     const entry = { shard, rows, bytes, sha256, failed: parseFailures(failed) };

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Manifest } from "../schemas/manifest.ts";
 import type { LatentRow, TripleRow } from "./columns.ts";
-import type { FailedRow, Journal } from "./journal.ts";
+import type { Journal } from "./journal.ts";
 import type { Column } from "./stored-rows.ts";
 
 export interface Store<M extends Manifest = Manifest> {
@@ -65,8 +65,4 @@ export function quarantinePath(store: Store, shard: number): string {
 
 export function quarantineName(shard: number): string {
   return shardName(shard).replace(".parquet", ".jsonl");
-}
-
-export function quarantineText(failed: FailedRow[]): string {
-  return failed.map(({ id, name, reason }) => `${JSON.stringify({ id, name, reason })}\n`).join("");
 }

@@ -46,6 +46,11 @@ export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShar
 
   const growing: { start: number; visible: number }[] = []; // blocks before the store is complete, as far as asked for
   let end = 0; // of the last of them
+  let kept: { epoch: number; order: Uint32Array } | undefined; // of all shards, drawn once an epoch and not once a block
+  const orderOf = (epoch: number): Uint32Array => {
+    if (kept?.epoch !== epoch) kept = { epoch, order: permutation({ seed, stream: `epoch ${epoch}`, length: shards }) };
+    return kept.order;
+  };
 
   return (position) => {
     while (end <= position && visibleAt(end) < shards) {
@@ -63,8 +68,7 @@ export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShar
     const epoch = Math.floor((position - end) / epochLength);
     const epochStart = end + epoch * epochLength;
     const nth = Math.floor((position - epochStart) / (window * rowsPerShard));
-    const order = permutation({ seed, stream: `epoch ${epoch}`, length: shards });
-    const drawn = order.subarray(nth * window, (nth + 1) * window);
+    const drawn = orderOf(epoch).subarray(nth * window, (nth + 1) * window);
     return {
       index: growing.length + epoch * Math.ceil(shards / window) + nth,
       start: epochStart + nth * window * rowsPerShard,

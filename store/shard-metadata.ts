@@ -4,7 +4,7 @@
  */
 import { type Manifest, storeVersion } from "../schemas/manifest.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
-import type { FailedRow } from "./journal.ts";
+import { abridged, type FailedRow, isCount, parseFailures } from "./failures.ts";
 import { idRange, type Store } from "./layout.ts";
 import type { Sums } from "./statistics.ts";
 
@@ -44,18 +44,6 @@ export function parseShardMetadata(store: Store, shard: number, pairs: Record<st
   const text = JSON.stringify(Object.fromEntries(keys.map((key) => [key, pairs[key]])));
   if (pairs.crc32 !== String(crc32(Buffer.from(text)))) throw new Error("its metadata does not match its checksum");
   return { rows, failed, sums };
-}
-
-/** Failures as JSON has them. Throws an Error that names the first entry that is none. */
-export function parseFailures(value: unknown): FailedRow[] {
-  if (!Array.isArray(value)) throw new Error(`its failures are no list (${abridged(JSON.stringify(value))})`);
-  for (const [i, entry] of value.entries()) {
-    const { id, name, reason } = (entry ?? {}) as Record<string, unknown>;
-    if (!isCount(id)) throw new Error(`its failure ${i} has no id (${abridged(String(id))})`);
-    if (typeof reason !== "string") throw new Error(`its failure ${i} (id ${id}) has no reason`);
-    if (name !== undefined && typeof name !== "string") throw new Error(`its failure ${i} (id ${id}) has a name that is no text`);
-  }
-  return value as FailedRow[]; // as they are: their order of keys is a part of the shard's bytes
 }
 
 function checkFailures(failed: FailedRow[], { from, to }: { from: number; to: number }): void {
@@ -98,9 +86,3 @@ function jsonOf(text: string, what: string): unknown {
     throw new Error(`${what} is no JSON`);
   }
 }
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-const abridged = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text);

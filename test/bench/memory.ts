@@ -5,7 +5,7 @@
 import { createEngine, type Engine } from "../../engine/engine.ts";
 import type { Device } from "../../engine/session.ts";
 import { autoencoderStep, ditStep, type Step, unetStep } from "../../stages/bench/programs.ts";
-import { residentGrowth } from "./growth.ts";
+import { residentGrowth } from "./resident.ts";
 import { openBench, rounded } from "./record.ts";
 
 const { settings, record } = openBench({ STEPS: "2000", DEVICE: "cpu", THREADS: "1", ONLY: "dit" });

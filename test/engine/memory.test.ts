@@ -5,7 +5,7 @@ import { createEngine } from "../../engine/engine.ts";
 import { ort } from "../../engine/session.ts";
 import { tf } from "../../engine/tfjs.ts";
 import { ditStep } from "../../stages/bench/programs.ts";
-import { residentGrowth } from "../bench/growth.ts";
+import { residentGrowth } from "../bench/resident.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("memory");

@@ -1,17 +1,18 @@
 /** schemas/README.md says what is written, and the Python reader beside it reads it by that page alone. */
 import { createHash } from "node:crypto";
-import { cp, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { blocksOf, rowOrder } from "../../store/order.ts";
 import { columnsOf } from "../../store/columns.ts";
 import { readShardMetadata } from "../../store/shard.ts";
-import { readShard, shardPath, type Store } from "../../store/store.ts";
+import { openStore, readShard, shardPath, type Store } from "../../store/store.ts";
 import { noiseOf, readTriples } from "../../store/triples.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
 import { pythonHas, runPython, withoutPython } from "../export/python.ts";
 import { assert, suite } from "../harness.ts";
+import { plant, withMetadata } from "../store/forgery.ts";
 import { freshFolder, images, length, triples } from "./fixture.ts";
 
 const test = suite("format");
@@ -118,6 +119,23 @@ print(json.dumps([{k: shown[k](value) if k in shown else value for k, value in r
         rows,
         ours.map((row) => ({ ...row, latent: digest(row.latent) })),
       );
+    },
+    { seconds: 60 },
+  );
+
+  test(
+    "read_store.py passes over what systems leave in a store, and refuses one that is false",
+    async () => {
+      const store = await triples({ entries: 16 });
+      for (const name of ["._000000.parquet", ".DS_Store", "Thumbs.db"]) await writeFile(join(store.folder, "shards", name), "litter");
+      await mkdir(join(store.folder, "shards/@eaDir"));
+      assert.is((runPython(script, schemas, store.folder) as unknown[]).length, 16);
+      const whole = await readFile(shardPath(store, 1));
+      plant(store, 1, await withMetadata(store, 1, { rows: (all) => all.map((row) => ({ ...row, id: Number(row.id) + 8 })) }));
+      assert.throws(() => runPython(script, schemas, store.folder), /000001.parquet: its ids are not the shard's/);
+      plant(store, 1, whole);
+      plant(store, 1, await withMetadata(await openStore(store), 1, { rows: (all) => all.slice(0, 7) }));
+      assert.throws(() => runPython(script, schemas, store.folder), /000001.parquet: it lacks rows/);
     },
     { seconds: 60 },
   );

@@ -44,7 +44,7 @@ export async function withMetadata(
 }
 
 /** What a file's end says, as hyparquet reads it. */
-export function footerOf(bytes: Uint8Array): FileMetaData {
+function footerOf(bytes: Uint8Array): FileMetaData {
   return parquetMetadata(Uint8Array.from(bytes));
 }
 

@@ -1,0 +1,98 @@
+/** One job of growth.ts in a process of its own, by the code of any checkout; prints the seconds and the peak of its memory. */
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [checkout = "", job = "", source = "", out = "", rows = "", shards = ""] = process.argv.slice(2);
+// What is imported lies in another checkout, perhaps of another commit: its types are not known here.
+const from = async (path: string): Promise<Record<string, (...args: unknown[]) => never>> =>
+  import(pathToFileURL(join(checkout, path)).href);
+const { signal } = new AbortController();
+const context = { signal, report: () => {} };
+const store = async () => (await from("store/latents.ts")).openLatentStore!({ folder: source });
+const settingsOf = async (changes: object) =>
+  ((await from("recipes/settings.ts")) as unknown as { settingsSchema: { parse: (value: object) => object } }).settingsSchema.parse(
+    changes,
+  );
+
+/** By name: reads the code it needs, then answers the work alone, which is what is timed. */
+const jobs: Record<string, () => Promise<() => Promise<void>>> = {
+  /** An epoch of training's batches. */
+  batches: async () => {
+    const { rowBatches } = await from("store/batches.ts");
+    const reader = await store();
+    const order = { seed: 1, batch: 64, window: 4, firstShards: Infinity, stepsPerShard: 1, toStep: Math.ceil(Number(rows) / 64) };
+    return async () => {
+      for await (const _ of rowBatches!(reader, order) as AsyncIterable<unknown>);
+    };
+  },
+  /** A reader that follows while the store is written: each line of the journal comes just before its shard is read. */
+  follow: async () => {
+    const { readShard } = await from("store/store.ts");
+    const [journal, summary] = [join(source, "journal.jsonl"), join(source, "summary.json")];
+    const text = readFileSync(journal, "utf8");
+    await store(); // its code is read now
+    return async () => {
+      renameSync(summary, `${summary}.kept`);
+      try {
+        writeFileSync(journal, "");
+        const reader = await store();
+        for (const [shard, line] of text.trimEnd().split("\n").entries()) {
+          appendFileSync(journal, `${line}\n`);
+          await readShard!(reader, shard);
+        }
+      } finally {
+        writeFileSync(journal, text);
+        renameSync(`${summary}.kept`, summary);
+      }
+    };
+  },
+  inspect: async () => {
+    const { surveyStore } = await from("stages/inspect/survey.ts");
+    const reader = await store();
+    return async () => {
+      await surveyStore!(reader, { signal });
+    };
+  },
+  verify: async () => {
+    const { verifyStore } = await from("store/verify.ts");
+    const reader = await store();
+    return async () => {
+      const findings: unknown[] = await verifyStore!(reader);
+      if (findings.length > 0) throw new Error(JSON.stringify(findings[0]));
+    };
+  },
+  /** The reference's pictures as evaluate gathers them; what measures a batch only takes it. */
+  evaluate: async () => {
+    const { openReference } = await from("stages/evaluate/reference.ts");
+    const { createGatherer } = await from("stages/evaluate/gather.ts");
+    const settings = await settingsOf({ images: { size: 16 }, encoder: { kind: "pixel" } });
+    return async () => {
+      const reference: { all: () => AsyncIterable<unknown>; available: number; size: number } = await openReference!({
+        ...{ path: source, settings, signal },
+      });
+      const measurer = { call: async () => {} };
+      const gather = createGatherer!({ measurer, batch: 64, reference: { ...reference, path: source }, report: () => {} });
+      await (gather as (options: object) => Promise<unknown>)({ set: "reference", pictures: reference.all(), total: reference.available });
+    };
+  },
+  ingest: async () => {
+    const { ingest } = await from("pipelines/ingest.ts");
+    const rowsPerShard = Math.ceil(Number(rows) / Number(shards));
+    const settings = await settingsOf({ images: { size: 16 }, encoder: { kind: "pixel", rowsPerShard }, engine: { threads: 1 } });
+    return async () => {
+      await ingest!({ images: [source], out, settings, context });
+    };
+  },
+};
+
+const work = await jobs[job]!();
+const [began, used] = [performance.now(), process.cpuUsage()];
+await work();
+const { user, system } = process.cpuUsage(used);
+const figures = {
+  seconds: (performance.now() - began) / 1000,
+  processor: (user + system) / 1e6,
+  peak: 1024 * process.resourceUsage().maxRSS,
+};
+process.stdout.write(`${JSON.stringify(figures)}\n`);
