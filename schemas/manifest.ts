@@ -151,3 +151,9 @@ function abridged(text: string | undefined): string {
 function isRecord(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === "object" && !Array.isArray(value);
 }
+
+/** Whether lists and objects within each other make more levels than a description may have: whoever walks it goes down each. */
+export function isTooDeep(value: unknown, levels = 32): boolean {
+  if (value === null || typeof value !== "object") return false;
+  return levels === 0 || Object.values(value).some((inner) => isTooDeep(inner, levels - 1));
+}

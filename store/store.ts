@@ -11,6 +11,7 @@ import { Failure } from "../schemas/failure.ts";
 import {
   differences,
   fingerprint,
+  isTooDeep,
   type Manifest,
   manifestText,
   parseManifest,
@@ -125,6 +126,7 @@ async function readManifest(folder: string): Promise<{ manifest: Manifest; finge
   } catch {
     throw damaged();
   }
+  if (isTooDeep(content)) throw damaged();
   const { fingerprint: recorded, ...rest } = content ?? {};
   let manifest: Manifest;
   try {

@@ -69,8 +69,8 @@ test("a description that fits no teacher is told by its key", async () => {
   const grid = join(freshFolder(), "grid.png");
   for (const statistics of [{ mean: [1], std: [1] }, { mean: [1, 2, "x"], std: [1, 2, 3] }, "<b>", 7]) {
     const store = await forged({ teacher: { hash: "t", statistics } });
-    await assert.rejects(
-      look(store.folder, { grid }),
+    assert.match(
+      (await look(store.folder, { grid })).failure!.message,
       /^Cannot draw rows of .*: teacher\.statistics in its store\.json is not a mean and std for each of 3/,
     );
     assert.match((await look(store.folder, { rows: 2 })).notes, /^triple 1 /m);
@@ -82,8 +82,23 @@ test("a description that fits no teacher is told by its key", async () => {
     [{ solver: { name: "constructor", steps: 4 } }, 'solver {"name":"constructor"'],
   ] as const) {
     const { folder } = await forged(change);
-    await assert.rejects(look(folder, { redo: 1 }), new RegExp(`^Cannot redo a row of .*: its store\\.json says ${key}`));
-    await look(folder, { why: 1 });
+    const message = new RegExp(`^Cannot redo a row of .*: its store\\.json says ${key}`);
+    assert.match((await look(folder, { redo: 1 })).failure!.message, message);
+    assert.is((await look(folder, { why: 1 })).failure, undefined);
+  }
+});
+
+test("a description that is nested without end is damaged", async () => {
+  const { folder } = await triples({ entries: 8 });
+  const path = join(folder, "store.json");
+  const text = await readFile(path, "utf8");
+  for (const [left, right] of [
+    ["[", "]"],
+    ['{"a":', "}"],
+  ] as const) {
+    const nested = `${left.repeat(100_000)}1${right.repeat(100_000)}`;
+    await writeFile(path, text.replace('"teacher": {', `"teacher": { "x": ${nested},`));
+    assert.match((await look(folder)).failure!.message, /^Cannot open the store .*: store\.json is damaged/);
   }
 });
 
@@ -94,7 +109,8 @@ test("rows are printed as they come, however many", async () => {
     range(0, 555),
   );
   assert.ok(others.length > 2);
-  await assert.rejects(look((await triples()).folder, { grid: "grid.png", limit: 1e9 }), /^Cannot draw 1000000000 rows on one sheet/);
+  const { failure } = await look((await triples()).folder, { grid: "grid.png", limit: 1e9 });
+  assert.match(failure!.message, /^Cannot draw 1000000000 rows on one sheet/);
 });
 
 test("the last whole line of the metrics is told, whatever follows it", async () => {
