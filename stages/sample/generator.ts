@@ -97,7 +97,7 @@ export async function openGenerator(options: { path: string; settings: Settings;
     return decoder.decode(latents, (bad) => {
       throw new Failure(
         `Cannot draw pictures with ${path}: ${bad} of ${latents.length / length} hold values that are not finite. ` +
-          "Its weights or its codec's are damaged, or its training diverged: name another model, or train it again at a lower learning rate.",
+          "Its weights or its codec's are damaged, or its training diverged: name another model, or train it at a lower learning rate.",
       );
     });
   }

@@ -81,7 +81,7 @@ test("a class that a model lacks is named before anything is measured", async ()
   const images = await reference(["bird", "dog"], 4);
   await assert.rejects(
     run({ model, reference: images }),
-    `Cannot compare ${model} with ${images}: the model has no class called bird, only cat, dog, owl. Name a reference of the model's classes`,
+    `Cannot compare ${model} with ${images}: the model has no class called bird, only cat, dog, owl. Name a reference`,
   );
 });
 

@@ -35,7 +35,7 @@ test(
       const [warning = "", ...others] = await warnings(8);
       assert.equal(others, []);
       const expected =
-        /^8 of 8 captions are longer than network.captionTokens \(8 pieces, .*\) and are cut; 8 become equal to others: of 2 different ones 1 is left\. All are read whole at network.captionTokens=(\d+)$/;
+        /^8 of 8 captions are longer .* \(8 pieces, .*; 8 become equal to others: of 2 different ones 1 is left\. .*captionTokens=(\d+)$/;
       assert.match(warning, expected);
       assert.equal(await warnings(Number(expected.exec(warning)![1])), []);
     }),

@@ -73,10 +73,10 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
 }
 
 function cutInWords({ longer, equal, different, left, needed }: CutCaptions, of: { length: number; captions: number }): string {
-  const cut = `${longer} of ${of.captions} captions are longer than network.captionTokens (${of.length} pieces, the end's among them) and are cut`;
-  const alike =
-    equal > 0 ? `; ${equal} become equal to others: of ${different} different ones ${left} ${left === 1 ? "is" : "are"} left` : "";
-  return `${cut}${alike}. All are read whole at network.captionTokens=${needed}`;
+  const cut = `${longer} of ${of.captions} captions are longer than network.captionTokens (${of.length} pieces, the end's among them)`;
+  const rest = `${left} ${left === 1 ? "is" : "are"} left`;
+  const alike = equal > 0 ? `; ${equal} become equal to others: of ${different} different ones ${rest}` : "";
+  return `${cut} and are cut${alike}. All are read whole at network.captionTokens=${needed}`;
 }
 
 /** At most `limit` of the distinct captions, evenly from their alphabet: the first ones of a listing may name some subjects only. */
