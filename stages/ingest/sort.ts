@@ -21,9 +21,16 @@ export interface Sorted {
 }
 
 /** Tables, and files of values: beside images they are captions or labels nearly always. */
-const tables =
-  /\.(csv|tsv|jsonl?|ndjson|parquet|xml|npy|npz|xlsx?|ods|pkl|pickle|mat|h5|hdf5|arrow|feather|ya?ml|lst|tfrecord|sqlite|caps?|tags|labels?)$/i;
-const words = /caption|label|class|categor|annotation|metadata|prompt|tags|attr|identity|names|split/i; // in names of texts and their folders
+const tables = new RegExp(
+  `\\.(${[
+    ...["csv", "tsv", "jsonl?", "ndjson", "parquet", "xml", "npy", "npz", "xlsx?", "ods", "pkl", "pickle", "mat", "h5", "hdf5", "arrow"],
+    ...["feather", "ya?ml", "lst", "tfrecord", "sqlite", "caps?", "tags", "labels?"],
+  ].join("|")})$`,
+  "i",
+);
+
+/** Words in the names of texts, and of their folders, that tell the same. */
+const words = /caption|label|class|categor|annotation|metadata|prompt|tags|attr|identity|names|split/i;
 
 /** What img2dataset writes beside its shards, and only then. */
 const bookkeeping = /^(\d+)(_stats\.json|\.parquet)$/;
