@@ -147,14 +147,12 @@ test("an encoder's values that are not finite reject the image by name; from the
 const config = autoencoderConfig({ channels: 4, downsample: 2, width: 8, perceptualWeight: 0, boundWeight: 0 });
 const shape = latentShape(config, SIZE);
 
-/** An autoencoder whose decoder, or encoder, gives no numbers. */
+/** An autoencoder whose decoder (of weights that are finite, but too large), or encoder, gives no numbers. */
 function brokenCodec(part: "encoder" | "decoder") {
+  const value = { encoder: Number.NaN, decoder: 3e38 }[part];
   const weights = initAutoencoder(config, 1);
   const broken: Weights = Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, data }]) => [
-      name,
-      { shape, data: name.startsWith(part) ? data.map(() => Number.NaN) : data },
-    ]),
+    Object.entries(weights).map(([name, { shape, data }]) => [name, { shape, data: name.startsWith(part) ? data.map(() => value) : data }]),
   );
   return { description: { kind: "autoencoder", imageSize: SIZE, shape, hash: hashWeights(broken), config }, weights: broken };
 }
@@ -171,7 +169,11 @@ test("a codec counts the pictures that it cannot draw, and who makes results of 
     folder: freshFolder(),
     manifest: {
       ...{ shape, dtype: "float32", entries: 2, rowsPerShard: 2, classes: [], imageSize: SIZE },
-      ...{ encoder: { kind: "autoencoder", hash: "h" }, source: { fingerprint: "s" }, engine: { device: "cpu", version: "test" } },
+      ...{
+        encoder: { kind: "autoencoder", hash: brokenCodec("decoder").description.hash },
+        source: { fingerprint: "s" },
+        engine: { device: "cpu", version: "test" },
+      },
     },
   });
   const rows = [0, 1].map((index) => ({ index, name: `${index}.png`, latent: new Float32Array(length) }));
