@@ -1,5 +1,6 @@
 /** What only adorns a run (pages, charts, pictures, TensorBoard's events): where it cannot be made, the run goes on without it. */
 import type { Context } from "../../schemas/events.ts";
+import { systemError } from "../../schemas/system-error.ts";
 
 /** Makes an ornament; undefined where that failed, which is said once of each. */
 export type Adorn = <T>(what: string, make: () => Promise<T>) => Promise<T | undefined>;
@@ -20,5 +21,5 @@ export function ornaments(stage: string, { signal, report }: Context): Adorn {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return systemError(error)?.message ?? (error instanceof Error ? error.message : String(error));
 }

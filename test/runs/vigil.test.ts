@@ -15,7 +15,7 @@ import { recordingContext } from "../train/fixture.ts";
 
 const test = suite("vigil");
 const script = fileURLToPath(new URL("../store/holder.ts", import.meta.url));
-const pace = { look: 20, told: 100, grace: 200 };
+const pace = { look: 20, told: 300, grace: 1000 };
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A wait for a shard of a store under a vigil, and what was said of it. */
@@ -36,9 +36,9 @@ test("a wait that lasts is told with its shard and its beginning, again ever mor
   const { ended, said } = waitFor(store, 3);
   await pause(60);
   assert.equal(said(), [], "not at once");
-  await pause(700);
+  await pause(1200);
   const told = said();
-  assert.ok(told.length >= 2 && told.length <= 3, told.join("\n")); // after 0.1, 0.3 and perhaps 0.9 s
+  assert.ok(told.length >= 2 && told.length <= 4, told.join("\n")); // after 0.3, 0.9 and perhaps 2.7 s
   assert.match(
     told[0]!,
     new RegExp(`^waits for shard 3 of ${store.folder} since \\d\\d:\\d\\d:\\d\\d UTC, .* by now; no process is making it now$`),
@@ -50,7 +50,7 @@ test("a wait that lasts is told with its shard and its beginning, again ever mor
 test("nothing is told of a wait while there is other work", async () => {
   const store = await storeOf();
   const { said, stop } = waitFor(store, 3, () => undefined);
-  await pause(400);
+  await pause(600);
   assert.equal(said(), []);
   stop(new Error("over"));
 });
@@ -59,7 +59,7 @@ test("a living maker is waited for", async () => {
   const store = await storeOf();
   const release = await holdFolder({ folder: store.folder, command: "simulate", shared: true });
   const { ended, said } = waitFor(store, 0);
-  await pause(500);
+  await pause(800);
   assert.ok(said().length > 0 && said().every((message) => !message.includes("no process")), said().join("\n"));
   await fillShard(store, 0);
   await ended;
@@ -84,7 +84,7 @@ test("a maker that was killed ends the wait, with its name; one started anew in 
   const again = waitFor(store, 2);
   await pause(60);
   const release = await holdFolder({ folder: store.folder, command: "simulate", shared: true });
-  await pause(400);
+  await pause(1500);
   await fillShard(store, 2);
   await again.ended;
   await release();
