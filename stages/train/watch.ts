@@ -1,5 +1,6 @@
 /** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
 import { normals, permutation } from "../../schemas/numbers/philox.ts";
+import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Context } from "../../schemas/events.ts";
