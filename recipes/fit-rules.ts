@@ -85,7 +85,7 @@ export const commonRules: Rules<Looked> = {
           ? undefined
           : `of ${shards} shards only ${seen} would ever be drawn from; lower stepsPerShard, or simulate less`;
       },
-      unasked: "warn",
+      isWaste: true,
     },
     {
       settings: ["simulate.count", "simulate.rowsPerShard"],

@@ -33,6 +33,7 @@ export interface BoundRule {
   kind: "fit" | "idle";
   settings: readonly string[];
   unasked?: FitRule<never>["unasked"];
+  isWaste?: boolean;
   why: () => string | undefined;
 }
 
@@ -58,8 +59,9 @@ export function examineFit(plan: Plan): { refusals: string[]; warnings: string[]
     }
     const [first = "", ...others] = rule.settings.map((path) => shown(settings, path));
     const both = `${first} with ${others.join(" and ")}`;
-    if (rule.unasked === undefined || isAsked(rule.settings[0] as string)) refusals.push(`Cannot use ${both}: ${why}`);
-    else if (rule.unasked === "warn") doubts.push(`${both}: ${why}`);
+    const isWrong = !rule.isWaste && (rule.unasked === undefined || isAsked(rule.settings[0] as string));
+    if (isWrong) refusals.push(`Cannot use ${both}: ${why}`);
+    else if (rule.isWaste || rule.unasked === "warn") doubts.push(`${both}: ${why}`);
   }
   for (const [path, place] of asked) {
     const why = place === "line" ? whyUnread({ path, parts, settings }) : undefined;

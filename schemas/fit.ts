@@ -12,6 +12,8 @@ export interface FitRule<T> {
   why: (subject: T) => string | undefined;
   /** What happens where nobody asked for the first of them, and a default or preset set it; they are refused otherwise. */
   unasked?: "warn" | "pass";
+  /** True where it is only wasteful: a warning, whoever asked. */
+  isWaste?: boolean;
 }
 
 /** Settings that may have no effect. */

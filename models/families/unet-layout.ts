@@ -110,9 +110,8 @@ export const unetRules: Rules<PlannedNetwork> = {
       settings: ["network.attentionLevels", "network.multipliers"],
       why: ({ network: { attentionLevels, multipliers } }) => {
         const beyond = attentionLevels.find((level) => level >= multipliers.length);
-        return beyond === undefined
-          ? undefined
-          : `there is no level ${beyond}: levels are counted from 0, and each multiplier is one; name levels from 0 to ${multipliers.length - 1}`;
+        const last = multipliers.length - 1;
+        return beyond === undefined ? undefined : `there is no level ${beyond}: each multiplier is one; name levels from 0 to ${last}`;
       },
     },
     {
