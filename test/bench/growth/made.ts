@@ -3,7 +3,6 @@ import { writeFileSync } from "node:fs";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { settingsSchema } from "../../../recipes/settings.ts";
 import { openCodec } from "../../../stages/runs/model.ts";
-import { writeDescriptions } from "../../../stages/runs/store-settings.ts";
 import { createLatentStore } from "../../../store/latents.ts";
 import { idRange, writeShard } from "../../../store/store.ts";
 import { sealStore } from "../../../store/summary.ts";
@@ -26,7 +25,6 @@ export async function makeStore({ folder, rows, shards }: { folder: string; rows
       source: { fingerprint: "growth" },
     },
   });
-  await writeDescriptions({ folder, codec, settings });
   const values = normals({ seed: 1, stream: "growth", length: 64 * length }).map((value) => Math.max(-1, Math.min(1, value / 3)));
   for (let shard = 0; shard < store.shards; shard++) {
     const { from, to } = idRange(store.manifest, shard);
