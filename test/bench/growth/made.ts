@@ -47,5 +47,6 @@ export async function makeStore({ folder, rows, shards }: { folder: string; rows
 /** A zip of so many PNGs, a hundred unlike ones under names of their own. */
 export function makeZip({ path, rows }: { path: string; rows: number }): void {
   const pictures = Array.from({ length: 100 }, (_, seed) => picture(seed, SIZE));
-  writeFileSync(path, writeZip(Array.from({ length: rows }, (_, i) => ({ name: `${i}.png`, data: pictures[i % 100]!, store: true }))));
+  const entries = Array.from({ length: rows }, (_, i) => ({ name: `${i}.png`, data: pictures[i % 100]!, store: true }));
+  writeFileSync(path, writeZip(entries, rows > 65_535 ? { zip64: {} } : {}));
 }
