@@ -9,6 +9,7 @@ import { didYouMean } from "../schemas/nearest.ts";
 import { exportFormats, shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
 import { inFolder } from "../stages/runs/folder.ts";
+import { checkBooks } from "../store/books.ts";
 import { openStore } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
 
@@ -27,6 +28,7 @@ export async function exportStore(options: { path: string; format: string; out: 
   const store = await openStore({ folder: path });
   const summary = await readSummary(store);
   if (!summary) throw new Failure(`Cannot export ${path}: it is not finished. Repeat the command that made it, then export.`);
+  await checkBooks(store);
   const { rows, contents } = summary;
   const onShard = (done: number) => report({ type: "progress", stage: "export", done, total: store.shards, unit: "shards" });
   const common = { store, out, signal, onShard };

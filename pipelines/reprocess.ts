@@ -28,7 +28,7 @@ import { checkStoreClasses, openRowConditions } from "../stages/simulate/row-con
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { readLeftOut } from "../store/left-out.ts";
 import { createLatentStore } from "../store/latents.ts";
-import { missingShards, openStore, readShard, type Store } from "../store/store.ts";
+import { missingShards, openStore, presentShards, readShard, type Store } from "../store/store.ts";
 import { sealStore, type Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
 import { ingest } from "./ingest.ts";
@@ -88,8 +88,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     engine: { ...fresh.engine, version: made },
   });
 
-  const present = new Set(Array.from({ length: from.shards }, (_, shard) => shard));
-  for (const shard of await missingShards(from)) present.delete(shard);
+  const present = new Set(await presentShards(from));
   const plan = (wanted: TripleManifest) =>
     planTriples({ from, present, to: wanted, batch: { from: Number(from.manifest.engine.batch), to: settings.simulate.batch } });
   // Rows that are only rewritten keep the version that made them.
@@ -203,8 +202,8 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   return dryRun ? undefined : ingest({ images, out: to, codec, settings, context });
 }
 
-async function finish(store: Store, figures: Record<string, number>, { report }: Context): Promise<Summary> {
-  const summary = await sealStore(store);
+async function finish(store: Store, figures: Record<string, number>, { report, signal }: Context): Promise<Summary> {
+  const summary = await sealStore(store, { signal });
   const { rows, rejected, shards, bytes } = summary;
   report({ type: "result", stage: "reprocess", values: { to: store.folder, rows, rejected, shards, bytes, ...figures } });
   return summary;

@@ -12,6 +12,7 @@ export const storeVersion = 1;
 
 /** More files than any file system bears in one folder; the order of training holds all their numbers. */
 const mostShards = 10_000_000;
+const mostEntries = 2 ** 32; // orders over them are of 32-bit numbers
 const mostChannels = 2 ** 16;
 const mostValues = 2 ** 28; // of a latent: a row is in memory whole
 
@@ -95,6 +96,7 @@ function excesses({ entries, rowsPerShard, shape }: Manifest): string[] {
   const shards = Math.ceil(entries / rowsPerShard);
   const values = shape.reduce((product, side) => product * side, 1);
   const found: string[] = [];
+  if (entries > mostEntries) found.push(`entries: ${entries}, expected at most ${mostEntries}`);
   if (shards > mostShards) {
     found.push(`entries: ${entries} in shards of ${rowsPerShard} (rowsPerShard) make ${shards} shards, expected at most ${mostShards}`);
   }

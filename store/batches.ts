@@ -53,7 +53,7 @@ export async function* rowBatches<M extends Manifest>(
     const rows = [...shards.values()].flat();
     if (rows.length === 0) {
       throw new Failure(
-        `Cannot train on ${store.folder}: every row of shards ${block.shards.join(", ")} failed. ` +
+        `Cannot train on ${store.folder}: every row of shard${block.shards.length > 1 ? "s" : ""} ${block.shards.join(", ")} failed. ` +
           "See its quarantine, or raise train.firstShards.",
       );
     }

@@ -61,6 +61,14 @@ function summaryProblem(store: Store, summary: Summary): string | undefined {
 /**
  * What a reader asks of a store before its first row: that nothing beside the shards is damaged, and of a finished store
  * that nothing is missing. Throws a Failure that names the file and the remedy.
+ *
+ * @example
+ * import { rm } from "node:fs/promises";
+ * import { checkBooks } from "onestep/store/books";
+ * import { shardPath } from "onestep/store/store";
+ * await checkBooks(latents);
+ * await rm(shardPath(latents, 3));
+ * await assert.rejects(checkBooks(latents), /000003.parquet: it is missing from a finished store/);
  */
 export async function checkBooks(store: Store): Promise<void> {
   const finished = existsSync(summaryPath(store));

@@ -31,7 +31,13 @@ export async function presentShards(store: Store): Promise<number[]> {
   return present.sort((a, b) => a - b);
 }
 
-/** The stretches between shards that are there, ascending, and after the last of them. */
+/**
+ * The stretches between shards that are there, ascending, and after the last of them.
+ *
+ * @example
+ * import { gapsIn } from "onestep/store/present";
+ * assert.deepEqual(gapsIn([0, 4, 5], 9), [{ from: 1, to: 4 }, { from: 6, to: 9 }]);
+ */
 export function gapsIn(present: readonly number[], shards: number): Stretch[] {
   const gaps: Stretch[] = [];
   let from = 0;
@@ -60,7 +66,16 @@ export async function missingShards(store: Store): Promise<number[]> {
   return missing;
 }
 
-/** How many shards have no file yet, and the first of them. */
+/**
+ * How many shards have no file yet, and the first of them.
+ *
+ * @example
+ * import { rm } from "node:fs/promises";
+ * import { countMissing } from "onestep/store/present";
+ * import { shardPath } from "onestep/store/store";
+ * await rm(shardPath(latents, 3));
+ * assert.deepEqual(await countMissing(latents), { missing: 1, first: 3 });
+ */
 export async function countMissing(store: Store): Promise<{ missing: number; first?: number }> {
   const gaps = gapsIn(await presentShards(store), store.shards);
   return { missing: gaps.reduce((sum, { from, to }) => sum + to - from, 0), first: gaps[0]?.from };

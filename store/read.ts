@@ -83,7 +83,7 @@ export async function readRows<M extends Manifest>(
  * @example
  * import { readScalars } from "onestep/store/read";
  * const [first] = await readScalars(latents, 6);
- * assert.equal(first?.name, "48.png");
+ * assert.equal(first?.name, "dir/48.png");
  */
 export async function readScalars(store: Store, shard: number): Promise<Record<string, unknown>[]> {
   return withShard(store, shard, ({ file, parquet }) => decodeScalars({ columns: store.columns, file, parquet }));

@@ -104,7 +104,8 @@ async function strangers(
   { present, quarantined, finished }: { present: readonly number[]; quarantined: ReadonlySet<string>; finished: boolean },
 ): Promise<Finding[]> {
   const known = new Set(present.map(shardName));
-  const isQuarantine = (name: string) => (shardOf(name.replace(/\.jsonl$/, ".parquet")) ?? Infinity) < store.shards; // perhaps written before its shard
+  // A shard's quarantine is written before the shard.
+  const isQuarantine = (name: string) => (shardOf(name.replace(/\.jsonl$/, ".parquet")) ?? Infinity) < store.shards;
   const findings: Finding[] = [];
   for (const [folder, names, isOurs] of [
     ["shards", await namesIn(join(store.folder, "shards")), (name: string) => known.has(name)],

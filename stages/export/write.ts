@@ -53,7 +53,10 @@ export async function writeShardFiles({ store, out, signal, onShard, format }: E
   return written;
 }
 
-/** One .npy file a column over all rows, and rows.jsonl with the texts. A stop leaves none of them. */
+/**
+ * One .npy file a column over all rows, and rows.jsonl with the texts. A stop leaves none of them. Throws a Failure where the
+ * shards have another number of rows than the heads of the files say.
+ */
 export async function writeNpyFiles({ store, out, signal, onShard, rows }: ExportOptions & { rows: number }): Promise<number> {
   const { classes } = store.manifest;
   const columns = columnsToExport(store.manifest, []).flatMap((column) => (column.type === "text" ? [] : [column]));
@@ -63,15 +66,23 @@ export async function writeNpyFiles({ store, out, signal, onShard, rows }: Expor
   ];
   if (files.every(({ path }) => existsSync(path))) return 0;
   await writeTogether(files, async (handles) => {
+    let written = 0;
     for (let shard = 0; shard < store.shards; shard++) {
       signal.throwIfAborted();
-      const part = columnsToExport(store.manifest, await readShard(store, shard));
+      const read = await readShard(store, shard);
+      written += read.length;
+      const part = columnsToExport(store.manifest, read);
       const numbers = part.filter((column) => column.type !== "text");
       for (const [i, { values }] of numbers.entries())
         await handles[i]!.appendFile(bytesOf(values as Exclude<ExportColumn["values"], unknown[]>));
       await handles.at(-1)!.appendFile(textLines(part, classes));
       onShard(shard + 1);
     }
+    if (written === rows) return;
+    throw new Failure(
+      `Cannot export ${store.folder}: its shards have ${written} rows and its summary.json says ${rows}. ` +
+        "Run pipeline verify with --repair.",
+    );
   });
   return files.length;
 }

@@ -10,8 +10,7 @@ import type { LatentRow, TripleRow } from "../../store/columns.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { textHash } from "../../store/hash.ts";
 import { openLatentStore } from "../../store/latents.ts";
-import { readShardMetadata } from "../../store/shard.ts";
-import { idRange, readShard, type Store, shardPath } from "../../store/store.ts";
+import { readHead, readShard, type Store } from "../../store/store.ts";
 import { checkClasses } from "./classes.ts";
 
 export type RowCondition = Pick<TripleRow, "imageIndex" | "label" | "caption">;
@@ -142,12 +141,7 @@ async function countRows(
   options: { signal: AbortSignal; onWait?: (shard: number) => void },
 ): Promise<number> {
   await waitForShard(store, shard, options);
-  const { failed = "[]" } = await readShardMetadata(shardPath(store, shard)).catch(async (error) => {
-    await readShard(store, shard); // says in words what is damaged
-    throw error;
-  });
-  const { from, to } = idRange(store.manifest, shard);
-  return to - from - (JSON.parse(failed) as unknown[]).length;
+  return (await readHead(store, shard)).rows;
 }
 
 function each({ from, to }: { from: number; to: number }, of: (id: number) => RowCondition): RowCondition[] {

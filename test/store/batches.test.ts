@@ -187,7 +187,7 @@ test("a window in which everything failed says so", async () => {
   const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
   await fill(store, (id) => id < 8);
   const reader = await openLatentStore(store);
-  await assert.rejects(take(latentBatches(reader, order), 1), /every row of shards 0 failed/);
+  await assert.rejects(take(latentBatches(reader, order), 1), /every row of shard 0 failed/);
 });
 
 test("reading ahead stays within the next window", async () => {

@@ -1,5 +1,5 @@
 /** One job of growth.ts in a process of its own, by the code of any checkout; prints the seconds and the peak of its memory. */
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -67,6 +67,10 @@ const jobs: Record<string, () => Promise<() => Promise<void>>> = {
     const { openReference } = await from("stages/evaluate/reference.ts");
     const { createGatherer } = await from("stages/evaluate/gather.ts");
     const settings = await settingsOf({ images: { size: 16 }, encoder: { kind: "pixel" } });
+    const { writeDescriptions } = await from("stages/runs/store-settings.ts");
+    const codec = await (await from("stages/runs/model.ts")).openCodec!(settings);
+    for (const name of ["codec.json", "codec.safetensors", "settings.yaml", "checksums.json"]) rmSync(join(source, name), { force: true });
+    await writeDescriptions!({ folder: source, codec, settings }); // as this checkout reads it
     return async () => {
       const reference: { all: () => AsyncIterable<unknown>; available: number; size: number } = await openReference!({
         ...{ path: source, settings, signal },

@@ -3,7 +3,6 @@ import { writeFileSync } from "node:fs";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { settingsSchema } from "../../../recipes/settings.ts";
 import { openCodec } from "../../../stages/runs/model.ts";
-import { writeDescriptions } from "../../../stages/runs/store-settings.ts";
 import { createLatentStore } from "../../../store/latents.ts";
 import { idRange, writeShard } from "../../../store/store.ts";
 import { sealStore } from "../../../store/summary.ts";
@@ -26,7 +25,6 @@ export async function makeStore({ folder, rows, shards }: { folder: string; rows
       source: { fingerprint: "growth" },
     },
   });
-  await writeDescriptions({ folder, codec, settings });
   const values = normals({ seed: 1, stream: "growth", length: 64 * length }).map((value) => Math.max(-1, Math.min(1, value / 3)));
   for (let shard = 0; shard < store.shards; shard++) {
     const { from, to } = idRange(store.manifest, shard);
@@ -49,5 +47,6 @@ export async function makeStore({ folder, rows, shards }: { folder: string; rows
 /** A zip of so many PNGs, a hundred unlike ones under names of their own. */
 export function makeZip({ path, rows }: { path: string; rows: number }): void {
   const pictures = Array.from({ length: 100 }, (_, seed) => picture(seed, SIZE));
-  writeFileSync(path, writeZip(Array.from({ length: rows }, (_, i) => ({ name: `${i}.png`, data: pictures[i % 100]!, store: true }))));
+  const entries = Array.from({ length: rows }, (_, i) => ({ name: `${i}.png`, data: pictures[i % 100]!, store: true }));
+  writeFileSync(path, writeZip(entries, rows > 65_535 ? { zip64: {} } : {}));
 }
