@@ -12,7 +12,7 @@ import {
 import { type DenoiserSpec, denoiserLayout } from "../../models/denoiser.ts";
 import { initPerceptual } from "../../models/losses/perceptual.ts";
 import { type Differences, loadWeights } from "../../models/weights/load.ts";
-import { Failure } from "../../schemas/failure.ts";
+import { Failure, isFailure } from "../../schemas/failure.ts";
 import {
   type DenoiserDescription,
   denoiserDescription,
@@ -76,7 +76,9 @@ export async function readDenoiser(folder: string, reading: Reading = {}): Promi
   const layout = denoiserLayout(spec);
   const differences: Differences = (found) => (layout ? layoutDifferences(layout, found) : []);
   const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
-  const codec = await readCodecDescription(folder).catch(() => undefined); // whoever wants it hears what is wrong with it
+  const codec = await readCodecDescription(folder).catch((error) => {
+    if (!isFailure(error)) throw error; // whoever wants the codec hears what is wrong with it
+  });
   if (codec) checkLatents(path, spec.shape, codec);
   if (!isSealed) warnUnsealed(path, reading);
   return { description, weights };

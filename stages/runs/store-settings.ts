@@ -1,7 +1,7 @@
 /** What stands beside the shards of a store, so that the folder explains itself: codec, settings, what was left out, their hashes. */
 import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
-import { Failure } from "../../schemas/failure.ts";
+import { Failure, isFailure } from "../../schemas/failure.ts";
 import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
 import { differences } from "../../schemas/manifest.ts";
 import { settingsText } from "./settings-file.ts";
@@ -40,8 +40,10 @@ export async function writeDescriptions(options: { folder: string; codec: Codec;
 async function areSound(folder: string, { description }: Codec): Promise<boolean> {
   const problems = await examineDescriptions(folder);
   if (problems === undefined || problems.length > 0) return false;
-  const found = await readCodecDescription(folder).catch(() => undefined); // it is written anew
-  if (!found) return false;
+  const found = await readCodecDescription(folder).catch((error) => {
+    if (!isFailure(error)) throw error; // a disk that cannot be read is no missing file
+  });
+  if (!found) return false; // it is written anew
   const differing = differences(found, description);
   if (differing.length === 0) return true;
   throw new Failure(

@@ -196,7 +196,7 @@ async function classesByName(t: Trial): Promise<string[]> {
     ...undone(await t.p(["pretrain", "teacher", "--data", "l", "--out", "m", ...sets], { patience: 400 })),
   ];
   const reference = t.data("reports/reference-dog-owl.zip");
-  const sampling = ["--count", "160", "--set", "simulate.steps=8", "--set", "evaluate.speed=false"];
+  const sampling = ["--count", "160", "--set", "simulate.steps=8", "--set", "evaluate.speed=false", "--set", "evaluate.features=builtin"];
   const outcome = await t.p(["evaluate", "--model", "m", "--reference", reference, ...sampling, "--out", "e.json"], { patience: 200 });
   if (outcome.code !== 0) return [...faults, ...unrefused(outcome, /class/)];
   const { subjects } = JSON.parse(readFileSync(join(t.folder, "e.json"), "utf8"));

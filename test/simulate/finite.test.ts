@@ -147,12 +147,14 @@ test("an encoder's values that are not finite reject the image by name; from the
 const config = autoencoderConfig({ channels: 4, downsample: 2, width: 8, perceptualWeight: 0, boundWeight: 0 });
 const shape = latentShape(config, SIZE);
 
-/** An autoencoder whose decoder (of weights that are finite, but too large), or encoder, gives no numbers. */
-function brokenCodec(part: "encoder" | "decoder") {
-  const value = { encoder: Number.NaN, decoder: 3e38 }[part];
+/** An autoencoder whose decoder, or encoder, gives no numbers: of weights that are none, or whose products are too large for them. */
+function brokenCodec(part: "encoder" | "decoder", weight = Number.NaN) {
   const weights = initAutoencoder(config, 1);
   const broken: Weights = Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, data }]) => [name, { shape, data: name.startsWith(part) ? data.map(() => value) : data }]),
+    Object.entries(weights).map(([name, { shape, data }]) => [
+      name,
+      { shape, data: name.startsWith(part) ? data.map(() => weight) : data },
+    ]),
   );
   return { description: { kind: "autoencoder", imageSize: SIZE, shape, hash: hashWeights(broken), config }, weights: broken };
 }
@@ -165,12 +167,13 @@ test("a codec counts the pictures that it cannot draw, and who makes results of 
   assert.is((await sound.decode(new Float32Array(3 * length))).notFinite, 0);
   assert.ok((await sound.encode(new Uint8Array(LENGTH))).every(Number.isNaN));
 
+  const stored = brokenCodec("decoder", 3e38); // what is not finite itself is not loaded
   const store = await createLatentStore({
     folder: freshFolder(),
     manifest: {
       ...{ shape, dtype: "float32", entries: 2, rowsPerShard: 2, classes: [], imageSize: SIZE },
       ...{
-        encoder: { kind: "autoencoder", hash: brokenCodec("decoder").description.hash },
+        encoder: { kind: "autoencoder", hash: stored.description.hash },
         source: { fingerprint: "s" },
         engine: { device: "cpu", version: "test" },
       },
@@ -178,7 +181,7 @@ test("a codec counts the pictures that it cannot draw, and who makes results of 
   });
   const rows = [0, 1].map((index) => ({ index, name: `${index}.png`, latent: new Float32Array(length) }));
   await writeShard(store, { shard: 0, rows, failed: [] });
-  await writeCodec(store.folder, brokenCodec("decoder"));
+  await writeCodec(store.folder, stored);
   const reference = await openReference({ path: store.folder, settings: settingsOf() });
   await assert.rejects(async () => {
     for await (const _ of reference.all());
