@@ -3,10 +3,12 @@
  * The hash that a description records becomes that of the rounded weights, so that loading can check them, and its seal
  * covers that. What is packed once more stays as it is.
  */
-import { join } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { hashWeights, type Weights } from "../engine/weights.ts";
+import { encodeSafetensors, readSafetensors } from "../models/weights/safetensors.ts";
 import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
-import { type Network, readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../stages/runs/model.ts";
+import { sealedText } from "../schemas/seal.ts";
 
 const [teacher, perceptual, out = "data/demo"] = process.argv.slice(2);
 if (!teacher || !perceptual) {
@@ -14,13 +16,18 @@ if (!teacher || !perceptual) {
   process.exit(2);
 }
 
-/** The same network with every weight rounded to half precision. */
-function rounded<D extends { hash: string }>({ description, weights }: Network<D>): Network<D> {
+/** Writes a network's description and its weights, both named as in a run's folder, with every weight rounded. */
+async function pack(from: string, to: string, { json, weights }: { json: string; weights: string }): Promise<void> {
+  const { tensors } = await readSafetensors(join(from, weights));
   const halves: Weights = {};
-  for (const [name, { shape, data }] of Object.entries(weights)) halves[name] = { shape, data: fromHalf(toHalf(data)) };
-  return { description: { ...description, hash: hashWeights(halves) }, weights: halves };
+  for (const [name, { shape, data }] of Object.entries(tensors)) halves[name] = { shape, data: fromHalf(toHalf(data)) };
+  const { format, version: _, seal: __, ...content } = JSON.parse(await readFile(join(from, json), "utf8"));
+  await mkdir(dirname(join(to, json)), { recursive: true });
+  await writeFile(join(to, weights), encodeSafetensors({ tensors: halves, dtype: "F16" }));
+  await writeFile(join(to, json), sealedText(format, { ...content, hash: hashWeights(halves) }));
 }
 
-await writeModel(join(out, "teacher"), rounded(await readDenoiser(teacher)), "F16");
-await writeCodec(join(out, "teacher"), rounded(await readCodec(teacher)), "F16");
-await writeModel(join(out, "perceptual"), rounded(await readPerceptual(perceptual)), "F16");
+const network = { json: "model.json", weights: "weights.safetensors" };
+await pack(teacher, join(out, "teacher"), network);
+await pack(teacher, join(out, "teacher"), { json: "codec.json", weights: "codec.safetensors" });
+await pack(perceptual, join(out, "perceptual"), network);
