@@ -29,13 +29,18 @@ export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "net
  */
 export async function writeDescriptions(options: { folder: string; codec: Codec; settings: object; leftOut?: LeftOut[] }): Promise<void> {
   const { folder, codec, settings, leftOut } = options;
-  while (!(await areSound(folder, codec))) {
+  for (let tries = 1; !(await areSound(folder, codec)); tries++) {
+    if (tries > TRIES)
+      throw new Failure(`Cannot describe the store ${folder}: what is written is not what is read back. Look at its disk.`);
     await writeCodec(folder, codec);
     await writeAtomic(join(folder, "settings.yaml"), settingsText(settings));
     if (leftOut) await writeAtomic(join(folder, "left-out.json"), leftOutText(leftOut));
     await writeChecksums(folder);
   }
 }
+
+/** More often than that no two processes that write at once cross each other. */
+const TRIES = 20;
 
 async function areSound(folder: string, { description }: Codec): Promise<boolean> {
   const problems = await examineDescriptions(folder);

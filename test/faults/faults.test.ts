@@ -202,7 +202,7 @@ test("a store of a newer version, of other weights, of another device or other s
   await assert.rejects(make(out, job.teacher, gpu), /engine.device: "cpu" instead of "webgpu"/);
   await assert.rejects(make(out, job.teacher, { ...settings, seed: 6 }), /seed: "5" instead of "6"/);
   const wrong = train({ store: out, teacher: other, out: freshFolder(), settings, context: contextOf() });
-  await assert.rejects(wrong, /another teacher than .* made it. Name the run that simulate was given/);
+  await assert.rejects(wrong, /another teacher than .* made it \(teacher\.hash.*\). Name the run that simulate was given/);
   assert.equal(contentsOf(out), files);
 
   const { fingerprint: _, ...content } = JSON.parse(readFileSync(join(out, "store.json"), "utf8"));

@@ -1,6 +1,7 @@
 /** Any flipped bit and any truncation of any file of a store: 300 random ones, or as many as ONESTEP_DAMAGE says. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hashWeights } from "../../engine/weights.ts";
 import { integers } from "../../schemas/numbers/philox.ts";
 import { latentShape } from "../../models/codecs/autoencoder.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
@@ -21,9 +22,10 @@ const order = { seed: 1, batch: 5, window: 2, firstShards: Infinity, stepsPerSha
 const settings = settingsSchema.parse({ images: { size: 16 } });
 
 const config = { channels: 2, downsample: 4, width: 4, limit: 3, noise: 0, perceptualWeight: 0, boundWeight: 0 };
+const weights = { kernel: { shape: [40], data: latentOf(7, 40) } };
 const codec: Codec = {
-  description: { kind: "autoencoder", imageSize: 16, shape: latentShape(config, 16), hash: "c0", config },
-  weights: { kernel: { shape: [40], data: latentOf(7, 40) } },
+  description: { kind: "autoencoder", imageSize: 16, shape: latentShape(config, 16), hash: hashWeights(weights), config },
+  weights,
 };
 
 async function madeStore(): Promise<string> {
