@@ -18,7 +18,7 @@ import { adapterSchema } from "../models/training/adapters.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
 import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
-import { gameRules } from "./rules/game.ts";
+import { adversarialFit } from "./fit/adversarial.ts";
 
 const noiseRange = z
   .tuple([z.number().nonnegative(), z.number().nonnegative()])
@@ -60,7 +60,7 @@ export const method: Method<Diffusion2ganSettings> = {
   makes: "student",
   isDefault: true,
   settings,
-  rules: gameRules,
+  rules: adversarialFit,
   needs: (own, { batch }) => {
     const rows = own.adversarialWeight > 0 ? Math.round(batch * own.imageShare) : 0;
     return {

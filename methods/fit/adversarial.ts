@@ -1,10 +1,10 @@
-/** Which settings of a game against a discriminator fit each other, the batch and the teacher's network. */
+/** Which settings of a training against a discriminator fit each other, the batch and the teacher's network. */
 import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
 
 /** The settings that the rules read. */
-interface GameSettings {
+interface AdversarialSettings {
   perceptualWeight: number;
   latentWeight: number;
   adversarialWeight: number;
@@ -18,7 +18,7 @@ interface GameSettings {
   r1Weight: number;
 }
 
-type ThisAsked = Asked<GameSettings>;
+type ThisAsked = Asked<AdversarialSettings>;
 
 /** The settings that only a discriminator reads, and those that only one on the teacher's network does. */
 const ofTrunk = ["discriminatorDepth", "noiseCondition", "discriminatorNoise", "scales"] as const;
@@ -31,7 +31,7 @@ const joins = (asked: ThisAsked): boolean => plays(asked) && asked.own.adversari
 const hasTrunk = (asked: ThisAsked): boolean => joins(asked) && asked.own.discriminator !== "features";
 
 /** What must hold of the settings of such a training. */
-export const gameRules: Rules<ThisAsked> = {
+export const adversarialFit: Rules<ThisAsked> = {
   fit: [
     {
       settings: ["scales", "network.patch", "images.size"],
