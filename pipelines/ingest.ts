@@ -17,6 +17,7 @@ import type { CodecWorker } from "../stages/workers/codec.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
+import { lossesInWords } from "../stages/ingest/losses.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
 import { namesIn } from "../store/atomic.ts";
@@ -61,7 +62,8 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
   await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: source.leftOut });
-  for (const message of leftOutMessages(source)) report({ type: "warning", stage: "ingest", message });
+  for (const message of lossesInWords(source, "pipeline inspect shows them by reason"))
+    report({ type: "warning", stage: "ingest", message });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "ingest" });
   const { rowsPerShard } = store.manifest;
@@ -105,15 +107,6 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
     },
   });
   return summary;
-}
-
-/** What was left out of a listing: the first problems, and how many more there are of what kinds. */
-function leftOutMessages({ problems, leftOut }: ImageSource): string[] {
-  const lost = leftOut.filter(({ kind }) => kind !== "aside");
-  const more = lost.reduce((sum, { count }) => sum + count, 0) - problems.length;
-  const all = `${leftOutInWords(lost)}; pipeline inspect shows them by reason`;
-  const messages = problems.map(({ source, entry, reason }) => [source, entry, reason].filter(Boolean).join(": "));
-  return more > 0 ? [...messages, `and ${numberInWords(more)} more are left out; in all ${all}`] : messages;
 }
 
 /** The first images that were rejected, and how many there are. */

@@ -38,7 +38,7 @@ export async function verify(options: { path: string; repair?: boolean; context:
     const count = remade.reduce((sum, { shards = 1 }) => sum + shards, 0);
     const named = count > 0 ? `, ${count} of its ${store.shards} shards must be made again (${listed(remade)})` : "";
     const found = `${findings.length} ${findings.length === 1 ? "finding" : "findings"}${repair ? " after the repair" : ""}`;
-    throw new Failure(`${path} is damaged: ${found}${named}. ` + "Each warning above ends with its remedy.");
+    throw new Failure(`${path} is damaged: ${found}${named}. Each warning above ends with its remedy.`);
   }
   const present = (await presentShards(store)).length;
   const values = { store: path, shards: present, of: store.shards, damaged: 0, ...(repair && { mended }) };

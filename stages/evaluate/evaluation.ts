@@ -63,6 +63,7 @@ export async function openEvaluation(options: {
   const { count, features, batch } = settings.evaluate;
   const seeds = Array.from({ length: settings.evaluate.seeds }, (_, i) => settings.seed + i);
   const reference = await openReference({ path: options.reference, settings, signal: context.signal });
+  for (const message of reference.losses) context.report({ type: "warning", stage: "evaluate", message });
   for (const path of options.models ?? []) askedOf((await readDenoiser(path)).description.spec, path);
   const measurer = await startWorker<Measurer>({
     name: "measurer",

@@ -6,7 +6,7 @@ import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
-import { decode, openImages, SQUARE_FILTER } from "../ingest/mod.ts";
+import { decode, lossesInWords, openImages, SQUARE_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
 import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
 import type { LatentRow } from "../../store/columns.ts";
@@ -27,6 +27,8 @@ export interface Reference {
   classes: string[];
   /** How the stored images come to their size, or what else stands between them and what is compared. */
   preparation: string;
+  /** What of its files is not measured, in words. */
+  losses: string[];
   /** Every image, in the source's own order: the same one each time. */
   all: () => AsyncGenerator<ReferencePicture>;
   /** Draws without replacement: the next `count` images, or as many as are left. */
@@ -57,6 +59,7 @@ async function imageReference({ path, settings, signal }: ReferenceOptions): Pro
     available: source.entries,
     classes: source.classes,
     preparation: `${SQUARE_FILTER}, where not of this size`,
+    losses: lossesInWords(source),
     all: () => read(() => true),
     draw: drawing({ entries: source.entries, seed: settings.seed }, read),
   };
@@ -104,7 +107,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
     }
   };
   const draw = drawing({ entries, seed: settings.seed }, read);
-  return { size, available: entries, classes, preparation: "decoded from latents", all: () => read(() => true), draw };
+  return { size, available: entries, classes, preparation: "decoded from latents", losses: [], all: () => read(() => true), draw };
 }
 
 /** Whether the image of this index is wanted. */

@@ -1,7 +1,8 @@
 /** Where everything goes that is in the input and will not be in the store: counted by reason, the first few in words. */
 import type { Problem } from "../../schemas/images.ts";
-import type { LeftOut, LeftOutKind } from "../../schemas/left-out.ts";
+import { type LeftOut, type LeftOutKind, leftOutInWords } from "../../schemas/left-out.ts";
 import { displayName, visible } from "../../schemas/visible.ts";
+import { numberInWords } from "../../schemas/words.ts";
 
 /** Something that is left out. Its words are made only where they are kept: there may be millions. */
 export interface Loss {
@@ -66,4 +67,14 @@ export function createLosses(): Losses {
     },
     list: () => [...byReason.values()].sort((a, b) => Number(a.kind === "aside") - Number(b.kind === "aside") || b.count - a.count),
   };
+}
+
+/** What was left out of a listing: the first problems, then how many more there are of what kinds, and `where` all are told. */
+export function lossesInWords({ problems, leftOut }: { problems: readonly Problem[]; leftOut: readonly LeftOut[] }, where = ""): string[] {
+  const lost = leftOut.filter(({ kind }) => kind !== "aside");
+  const more = lost.reduce((sum, { count }) => sum + count, 0) - problems.length;
+  const messages = problems.map(({ source, entry, reason }) => [source, entry, reason].filter(Boolean).join(": "));
+  if (more <= 0) return messages;
+  const all = [leftOutInWords(lost), where].filter(Boolean).join("; ");
+  return [...messages, `and ${numberInWords(more)} more are left out; in all ${all}`];
 }

@@ -54,6 +54,14 @@ test("the draw is the seed's, and covers the whole folder", async () => {
   assert.is(seen.size, 12);
 });
 
+test("what is not measured of the folder is told", async () => {
+  const { losses } = await openReference({ path: folder, settings: settingsOf(4) });
+  assert.equal(
+    losses.map((words) => /: ([ab]\.png): no caption$/.exec(words)?.[1]),
+    ["a.png", "b.png"],
+  );
+});
+
 test("the next draw goes on where the last one stopped, until nothing is left", async () => {
   const reference = await openReference({ path: folder, settings: settingsOf(4) });
   const [first, second, third] = [await drawn(5, 4, reference), await drawn(9, 4, reference), await drawn(1, 4, reference)];

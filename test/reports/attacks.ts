@@ -181,7 +181,7 @@ async function terminalEscapes(t: Trial): Promise<string[]> {
     await t.p(["inspect", "l", "--why", "0"]),
     await t.p(["inspect", "l", "--sql", "select * from classes"]), // refused where DuckDB is not installed
   ];
-  return [...outcomes.slice(0, -1).flatMap(undone), ...outcomes.flatMap(faultsOf)];
+  return [...outcomes.slice(0, -1).flatMap((outcome) => undone(outcome)), ...outcomes.flatMap((outcome) => faultsOf(outcome))];
 }
 
 const taesd = (t: Trial, name: string) => ["--set", "encoder.kind=taesd", "--set", `encoder.path=${t.data(`attacks/files/${name}`)}`];

@@ -17,8 +17,8 @@ export interface Outcome {
 }
 
 export interface Trial {
-  /** Runs `pipeline ARGS --preset smoke` in the folder. Work that is expected to take long gets `patience`, in seconds. */
-  p: (args: readonly string[], options?: { patience?: number; preset?: string | undefined }) => Promise<Outcome>;
+  /** Runs `pipeline ARGS --preset smoke` in the folder. Work that may take long gets `patience`, in seconds. */
+  p: (args: readonly string[], options?: { patience?: number }) => Promise<Outcome>;
   /** The trial's own folder. */
   folder: string;
   /** A file or folder of the data, where it lies. */
@@ -29,10 +29,7 @@ export function trialIn(folder: string, data: string): Trial {
   return {
     folder,
     data: (path) => `${data}/${path}`,
-    p: (args, { patience = 2 * SECONDS, ...options } = {}) => {
-      const preset = "preset" in options ? options.preset : "smoke";
-      return run({ args: [...args, ...(preset === undefined ? [] : ["--preset", preset])], folder, patience });
-    },
+    p: (args, { patience = 2 * SECONDS } = {}) => run({ args: [...args, "--preset", "smoke"], folder, patience }),
   };
 }
 
@@ -69,14 +66,14 @@ function peakOf(pid: number): number {
 }
 
 /** What is wrong with any ending: a stack, a killed process, a raw control character, too much time or memory. */
-export function faultsOf({ code, out, err, seconds, peak }: Outcome): string[] {
+export function faultsOf({ code, out, err, seconds, peak }: Outcome, most = BYTES): string[] {
   const text = out + err;
   return [
     ...(code === null ? [`killed after ${seconds.toFixed(0)} s at ${(peak / 2 ** 20).toFixed(0)} MiB`] : []),
     ...(code !== null && code > 2 && code !== 130 ? [`exit ${code}`] : []),
     ...(/^\s+at .*:\d+:\d+/m.test(err) || text.includes("mistake in onestep") ? [`a stack: ${firstLine(err)}`] : []),
     ...(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(text) ? ["raw control characters"] : []),
-    ...(peak > BYTES ? [`${(peak / 2 ** 20).toFixed(0)} MiB`] : []),
+    ...(peak > most ? [`${(peak / 2 ** 20).toFixed(0)} MiB`] : []),
   ];
 }
 
@@ -90,9 +87,9 @@ export function unrefused(outcome: Outcome, words = /./): string[] {
   return faults;
 }
 
-/** Faults of an ending that must be success. */
-export function undone(outcome: Outcome): string[] {
-  const faults = faultsOf(outcome);
+/** Faults of an ending that must be success; of work that is not small, with the memory it may take. */
+export function undone(outcome: Outcome, most = BYTES): string[] {
+  const faults = faultsOf(outcome, most);
   return faults.length > 0 || outcome.code === 0 ? faults : [`exit ${outcome.code}: ${firstLine(outcome.err)}`];
 }
 
