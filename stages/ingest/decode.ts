@@ -4,7 +4,7 @@ import { sharp } from "../../schemas/sharp.ts";
 import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
 import { stage } from "../flow/mod.ts";
 import { displayName } from "../../schemas/visible.ts";
-import { declaredPixels, withoutText } from "./png.ts";
+import { declaredPixels, plainSize, withoutText } from "./png.ts";
 import { sniff } from "./sniff.ts";
 import { square } from "./square.ts";
 import { tiffPage } from "./tiff.ts";
@@ -56,7 +56,8 @@ export async function decodeImage(bytes: Uint8Array, { size, background, maxPixe
   const page = format === "TIFF" ? tiffPage(bytes) : 0;
   try {
     const input = format === "PNG" ? withoutText(bytes) : bytes;
-    return await square(input, { size, background, limitInputPixels: maxPixels, failOn: "error", ...(page > 0 && { page }) });
+    const plain = format === "PNG" ? plainSize(input) : undefined;
+    return await square(input, { size, background, plain, limitInputPixels: maxPixels, failOn: "error", ...(page > 0 && { page }) });
   } catch (error) {
     const message = (error as Error).message;
     if (error instanceof Failure) throw error; // says already what is wrong

@@ -24,3 +24,16 @@ export function withoutText(png: Uint8Array): Uint8Array {
   }
   return from === 0 ? png : Buffer.concat([...kept, png.subarray(from)]);
 }
+
+/**
+ * Width and height of a PNG whose colours are plain: RGB or RGBA of 8 bits, not to be turned. Undefined for every other: a decoder
+ * tells more of it, which takes as long as decoding a small one.
+ */
+export function plainSize(png: Uint8Array): { width: number; height: number } | undefined {
+  if (png.length < 33 || png[24] !== 8 || (png[25] !== 2 && png[25] !== 6)) return undefined;
+  for (let at = 8; at + 12 <= png.length; at += 12 + view(png).getUint32(at)) {
+    const type = String.fromCharCode(...png.subarray(at + 4, at + 8));
+    if (type === "eXIf") return undefined; // it may hold an orientation
+  }
+  return { width: view(png).getUint32(16), height: view(png).getUint32(20) };
+}

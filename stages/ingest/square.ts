@@ -16,7 +16,8 @@ export const SQUARE_FILTER = "Lanczos 3 down (from a factor of 4 on over average
  * and with sharp's Error where the file is damaged.
  */
 export async function square(input: Uint8Array, options: SquareOptions): Promise<Uint8Array> {
-  const { size: _, background: __, ...reading } = options;
+  const { size: _, background: __, plain, ...reading } = options;
+  if (plain) return finished(sharp(input, reading), { ...options, ...plain, isDeep: false, hasGreyAlpha: false });
   const metadata = await sharp(input, reading).metadata();
   const isDeep = metadata.depth === "ushort";
   const isGrey = metadata.channels < 3;
@@ -29,7 +30,12 @@ export async function square(input: Uint8Array, options: SquareOptions): Promise
   return alone(async () => finished(await converted(image.toColourspace(isGrey ? "grey16" : "rgb16"), conversion), rest));
 }
 
-type SquareOptions = SharpOptions & { size: number; background: string };
+type SquareOptions = SharpOptions & {
+  size: number;
+  background: string;
+  /** Of an image known to be 8-bit RGB with or without alpha, and upright. */
+  plain?: { width: number; height: number };
+};
 
 /** An oriented image to the finished square. */
 async function finished(
@@ -41,8 +47,9 @@ async function finished(
   const isSmall = side < size;
   // Cut out first: sharp would cut to whole pixels of the result. It also keeps sharp from shrinking JPEG and WebP, by other
   // filters, while it loads them.
-  const cut = image.extract({ left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side });
-  const sized = isSmall ? cut : cut.resize(size, size, { kernel: "lanczos3" });
+  const isWhole = width === size && height === size;
+  const cut = isWhole ? image : image.extract({ left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side });
+  const sized = isSmall || isWhole ? cut : cut.resize(size, size, { kernel: "lanczos3" });
   // sharp flattens before it makes RGB of grey, which would get the background's red alone.
   const pixels = hasGreyAlpha
     ? await flattened(sized, { isDeep, background })
