@@ -12,7 +12,7 @@ export interface FitRule<T> {
   why: (subject: T) => string | undefined;
   /** What happens where nobody asked for the first of them, and a default or preset set it; they are refused otherwise. */
   unasked?: "warn" | "pass";
-  /** True where it is only wasteful: a warning, whoever asked. */
+  /** True where it is only wasteful: a warning, where one of them was asked for. */
   isWaste?: boolean;
 }
 
