@@ -102,7 +102,9 @@ function isDamage(error: unknown): boolean {
 async function checkOrphans(folder: string, wanted: string): Promise<void> {
   for (const name of await namesIn(join(folder, "shards"))) {
     if (shardOf(name) === undefined) continue;
-    const metadata = await readShardMetadata(join(folder, "shards", name)).catch(() => undefined);
+    const metadata = await readShardMetadata(join(folder, "shards", name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.errno !== undefined) throw error; // a disk that cannot be read says nothing about the shard
+    });
     if (!metadata?.fingerprint || metadata.fingerprint === wanted) continue;
     throw new Failure(
       `Cannot write store.json of ${folder}: shards/${name} was made with other settings. ` +

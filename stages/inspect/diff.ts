@@ -62,7 +62,7 @@ export async function diffStores(
     }
     const latent = largestDifference(left.latent, right.latent);
     const condition = (["label", "caption", "imageIndex", "name"] as const).filter(
-      (key) => conditionOf(left, key) !== conditionOf(right, key),
+      (key) => conditionOf(left, key, a.manifest.classes) !== conditionOf(right, key, b.manifest.classes),
     );
     const seeds = ("seed" in left ? left.seed : 0) !== ("seed" in right ? right.seed : 0);
     if (latent === 0 && condition.length === 0 && !seeds) {
@@ -124,8 +124,10 @@ export function largestDifference(a: Float32Array, b: Float32Array): number {
   return largest;
 }
 
-function conditionOf(row: StoreRow, key: "label" | "caption" | "imageIndex" | "name"): unknown {
-  return (row as Record<string, unknown>)[key] ?? null;
+/** A label by its class's name: the stores may number their classes otherwise. */
+function conditionOf(row: StoreRow, key: "label" | "caption" | "imageIndex" | "name", classes: readonly string[]): unknown {
+  const value = (row as Record<string, unknown>)[key] ?? null;
+  return key === "label" && typeof value === "number" ? (classes[value] ?? value) : value;
 }
 
 function abridged(value: unknown): string {

@@ -56,6 +56,17 @@ test("tells rows of one store alone, other conditions, other latents, other seed
   assert.is(channels[0]!["shift in std"], "0.0000");
 });
 
+test("classes are compared by name, however each store numbers them", async () => {
+  const reordered = await triples({
+    manifest: { classes: ["owl", "cat", "dog"] },
+    change: (row) => ({ ...row, label: (row.label! + 1) % 3 }),
+  });
+  const { rows } = await diffStores(await triples(), reordered, { signal });
+  assert.equal([rows.same, rows.conditions], [40, 0]);
+  const renamed = await triples({ manifest: { classes: ["cat", "wolf", "owl"] } });
+  assert.is((await diffStores(await triples(), renamed, { signal })).rows.conditions, 13); // every dog of 40 rows
+});
+
 test("refuses stores that have nothing to compare", async () => {
   await assert.rejects(diffStores(await triples(), await images(), { signal }), /Cannot compare .*name two stores of one kind and shape/);
 });
