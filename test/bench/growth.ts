@@ -51,10 +51,9 @@ const jobs = settings.ONLY.split(",");
 for (const [rows, shards] of points as [number, number][]) {
   const store = join(folder, "store");
   const zip = join(folder, "pictures.zip");
-  const ingests = jobs.includes("ingest") && shards !== 10_000; // the files of a shard cost there what they cost elsewhere
   if (jobs.some((job) => job !== "ingest")) await makeStore({ folder: store, rows, shards });
-  if (ingests) makeZip({ path: zip, rows });
-  for (const job of jobs.filter((job) => job !== "ingest" || ingests)) {
+  if (jobs.includes("ingest")) makeZip({ path: zip, rows });
+  for (const job of jobs) {
     const found: Partial<Record<"before" | "after", Figures>> = {};
     for (const [side, checkout] of Object.entries(sides)) {
       found[side as keyof typeof sides] = measured({
