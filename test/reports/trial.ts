@@ -17,8 +17,8 @@ export interface Outcome {
 }
 
 export interface Trial {
-  /** Runs `pipeline ARGS --preset smoke` in the folder. Work that may take long gets `patience`, in seconds. */
-  p: (args: readonly string[], options?: { patience?: number }) => Promise<Outcome>;
+  /** Runs `pipeline ARGS --preset smoke` in the folder. Long work gets `patience`, in seconds, and large work `most`, in bytes. */
+  p: (args: readonly string[], options?: { patience?: number; most?: number }) => Promise<Outcome>;
   /** The trial's own folder. */
   folder: string;
   /** A file or folder of the data, where it lies. */
@@ -29,11 +29,12 @@ export function trialIn(folder: string, data: string): Trial {
   return {
     folder,
     data: (path) => `${data}/${path}`,
-    p: (args, { patience = 2 * SECONDS } = {}) => run({ args: [...args, "--preset", "smoke"], folder, patience }),
+    p: (args, { patience = 2 * SECONDS, most = BYTES } = {}) => run({ args: [...args, "--preset", "smoke"], folder, patience, most }),
   };
 }
 
-function run({ args, folder, patience }: { args: readonly string[]; folder: string; patience: number }): Promise<Outcome> {
+function run(options: { args: readonly string[]; folder: string; patience: number; most: number }): Promise<Outcome> {
+  const { args, folder, patience, most } = options;
   const started = performance.now();
   const child = spawn(process.execPath, [`${root}bin/pipeline`, ...args], {
     cwd: folder,
@@ -45,7 +46,7 @@ function run({ args, folder, patience }: { args: readonly string[]; folder: stri
   child.stderr.on("data", (bytes: Buffer) => (outcome.err += bytes.toString()));
   const watch = setInterval(() => {
     outcome.peak = Math.max(outcome.peak, peakOf(child.pid!));
-    if (performance.now() - started > 1000 * patience || outcome.peak > 2 * BYTES) child.kill("SIGKILL");
+    if (performance.now() - started > 1000 * patience || outcome.peak > 2 * most) child.kill("SIGKILL");
   }, 50);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
