@@ -3,6 +3,7 @@
  * no path of the machine), and bounded however much is left out. Images that could not be decoded stand in the quarantine instead.
  */
 import * as z from "zod";
+import { parsedJson } from "./json.ts";
 import { numberInWords } from "./words.ts";
 
 /** What was lost: captions, labels, whole files; `aside` is no loss (litter, the bookkeeping of tools, stores in the folder). */
@@ -29,11 +30,7 @@ export function leftOutText(list: LeftOut[]): string {
 
 /** What a left-out.json says; undefined where it is none. */
 export function parseLeftOut(text: string): LeftOut[] | undefined {
-  try {
-    return record.parse(JSON.parse(text)).leftOut;
-  } catch {
-    return undefined;
-  }
+  return record.safeParse(parsedJson(text)).data?.leftOut;
 }
 
 /** The count, and the most frequent reasons with theirs and the first place: `4 (3 captions: no text (first: a.csv: row 2); ...)`. */

@@ -135,6 +135,11 @@ export function systemReason(error: unknown): string | undefined {
   return name === undefined ? undefined : reasonOf(name, attemptOf(error as SystemError, name)).why;
 }
 
+/** For `catch`: undefined where nothing of that name is there. Any other error rises: what cannot be read is not empty. */
+export function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
 /**
  * What to throw for an error met in writing `path`: the failure that names it where the operating system refused (a handle's
  * errors name no path, and those of a temporary file name that), else the error itself.

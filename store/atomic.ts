@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
-import { writeError } from "../schemas/system-error.ts";
+import { absent, writeError } from "../schemas/system-error.ts";
 
 /** Temporary names carry host and process, so that leftovers of a killed process can be told from work in progress. */
 const host = crc32(Buffer.from(hostname())).toString(16);
@@ -135,12 +135,7 @@ export async function removeTemporaries(folder: string, options: { all?: boolean
  * assert.deepEqual(await namesIn(`${folder}/nowhere`), []);
  */
 export async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
+  return ((await readdir(folder).catch(absent)) ?? []).sort();
 }
 
 export function isTemporary(name: string): boolean {

@@ -4,6 +4,7 @@
  */
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
+import { absent } from "../schemas/system-error.ts";
 import { writeAtomic } from "./atomic.ts";
 import { sha256Pieces, textHash } from "./hash.ts";
 import { readText } from "./text.ts";
@@ -60,11 +61,8 @@ export async function examineDescriptions(folder: string): Promise<{ file: strin
 async function hashesOf(folder: string): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
   for (const name of descriptionFiles) {
-    try {
-      hashes[name] = await sha256Pieces(createReadStream(join(folder, name)));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
+    const hash = await sha256Pieces(createReadStream(join(folder, name))).catch(absent);
+    if (hash !== undefined) hashes[name] = hash;
   }
   return hashes;
 }

@@ -9,6 +9,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { open, readFile, realpath, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout } from "node:timers/promises";
+import { absent } from "../schemas/system-error.ts";
 
 export interface Holder {
   /** What it does there: "train", "simulate" ... */
@@ -124,10 +125,6 @@ async function changedAt(path: string): Promise<number | undefined> {
   } finally {
     await file.close();
   }
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "ENOENT") throw error;
 }
 
 function isProcess(pid: number): boolean {

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { type LeftOut, parseLeftOut } from "../schemas/left-out.ts";
+import { absent } from "../schemas/system-error.ts";
 
 /**
  * What was left out of a store, by reason; undefined of a store that says nothing of it: of triples, or of an earlier
@@ -17,13 +18,8 @@ import { type LeftOut, parseLeftOut } from "../schemas/left-out.ts";
  */
 export async function readLeftOut({ folder }: { folder: string }): Promise<LeftOut[] | undefined> {
   const path = join(folder, "left-out.json");
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = await readFile(path, "utf8").catch(absent);
+  if (text === undefined) return undefined;
   const list = parseLeftOut(text);
   if (list) return list;
   throw new Failure(`Cannot read ${path}: it is damaged. Repeat the command that made the store: it is written anew.`);

@@ -3,6 +3,8 @@ import { access, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { loadWeights } from "../weights/load.ts";
 import type { Shapes, Weights } from "../../engine/weights.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { packageRoot } from "../../schemas/package.ts";
 import { BUILTIN_SIZE, builtin, builtinDifferences } from "./builtin.ts";
@@ -82,7 +84,7 @@ async function recognise(found: Shapes, file: string, imageSize: number): Promis
   if (Object.hasOwn(found, "convs.0.kernel")) return { size: BUILTIN_SIZE, differences: builtinDifferences, architecture: builtin };
   if (Object.hasOwn(found, "conv51.weight")) {
     const list = file.replace(/(-fp16|-fp32)?\.safetensors$/, ".json");
-    const layers = mobilenetLayers.safeParse(await readJson(list));
+    const layers = mobilenetLayers.safeParse(parsedJson(await readFile(list, "utf8").catch(absent)));
     if (layers.success) {
       return {
         // Native size where the strides divide it; never above the 224 px of its training.
@@ -97,16 +99,4 @@ async function recognise(found: Shapes, file: string, imageSize: number): Promis
     `Cannot load the feature network ${file}: its tensors are those of no known network; ` +
       "give ResNet-20, MobileNetV2 or the built-in one",
   );
-}
-
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

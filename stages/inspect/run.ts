@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
 import { isPixels } from "../../models/codecs/codecs.ts";
+import { parsedJson } from "../../schemas/json.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
@@ -66,7 +67,7 @@ async function lastLine(path: string): Promise<z.infer<typeof metrics> | undefin
     const { bytesRead } = await file.read(buffer, 0, buffer.length, size - buffer.length);
     const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
     for (const line of lines.reverse()) {
-      const { data } = metrics.safeParse(parsed(line));
+      const { data } = metrics.safeParse(parsedJson(line));
       if (data && Object.keys(data).length > 0) return data;
     }
   } finally {
@@ -100,18 +101,9 @@ async function describeCodec(folder: string): Promise<Facts> {
 /** A description in JSON, or undefined where there is none. Throws a Failure where it is damaged. */
 async function readFacts<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
   if (!existsSync(path)) return undefined;
-  const result = schema.safeParse(parsed(await readFile(path, "utf8")));
+  const result = schema.safeParse(parsedJson(await readFile(path, "utf8")));
   if (result.success) return result.data;
   const { path: key, message } = result.error.issues[0]!;
   const reason = key.length === 0 ? "it is no JSON that describes one" : `${key.join(".")}: ${message}`;
   throw new Failure(`Cannot read ${path}: ${reason}. Put the file back, or repeat the command that made the folder.`);
-}
-
-/** The value of a JSON text; undefined where it is none. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { differences, type Manifest } from "../../schemas/manifest.ts";
 
 type Shape = readonly [number, number, number];
@@ -36,9 +38,6 @@ export async function checkStoresCodec(folder: string, path: string, { kind, has
 
 /** The description of the store in a folder; undefined where there is none that can be read: whoever opens it hears why. */
 async function manifestIn(folder: string): Promise<Partial<Manifest> | undefined> {
-  try {
-    return JSON.parse(await readFile(join(folder, "store.json"), "utf8")) ?? undefined;
-  } catch {
-    return undefined;
-  }
+  const manifest = parsedJson(await readFile(join(folder, "store.json"), "utf8").catch(absent));
+  return (manifest ?? undefined) as Partial<Manifest> | undefined;
 }

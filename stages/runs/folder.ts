@@ -6,6 +6,8 @@ import { mkdir, readdir, readFile, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { namesIn, writeAtomic } from "../../store/atomic.ts";
 import type { Holder } from "../../store/holder.ts";
 import { holdFolder } from "../../store/lock.ts";
@@ -158,16 +160,8 @@ async function namesOf(folder: string, refuse: (reason: string) => Failure): Pro
 
 /** A file's JSON object; undefined where there is none, or it is damaged. */
 async function jsonOf(path: string): Promise<Record<string, unknown> | undefined> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
-  try {
-    const content = JSON.parse(text) as unknown;
-    return content !== null && typeof content === "object" ? (content as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
+  const content = parsedJson(await readFile(path, "utf8").catch(absent));
+  return content !== null && typeof content === "object" ? (content as Record<string, unknown>) : undefined;
 }
 
 /** Removes a folder, and those above it up to `last`, as far as they are empty: nothing came of the work. */

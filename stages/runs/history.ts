@@ -1,6 +1,8 @@
 /** What a training has told of itself so far: the lines of its metrics.jsonl. */
 import { readFile } from "node:fs/promises";
 import type { Line } from "../../schemas/figures.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 
 /**
@@ -8,21 +10,9 @@ import { writeAtomic } from "../../store/atomic.ts";
  * checkpoint, which come again. A run from the beginning keeps none. Throws where the file is there and cannot be read.
  */
 export async function keepHistory(path: string, from: number): Promise<Line[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return ""; // a file that cannot be read is not an empty one
-    throw error;
-  });
-  const lines = text.split("\n").flatMap((line) => parsed(line) ?? []);
+  const text = (await readFile(path, "utf8").catch(absent)) ?? "";
+  const lines = text.split("\n").flatMap((line) => (parsedJson(line) as Line | undefined) ?? []); // a kill may have torn one
   const kept = from === 0 ? [] : lines.filter(({ step }) => step <= from);
   await writeAtomic(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
   return kept;
-}
-
-/** A line; undefined where it was torn by a kill. */
-function parsed(line: string): Line | undefined {
-  try {
-    return JSON.parse(line) as Line;
-  } catch {
-    return undefined;
-  }
 }

@@ -9,6 +9,7 @@ import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { differences } from "../../schemas/manifest.ts";
 import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { examineDescriptions } from "../../store/checksums.ts";
 
 /** Who wants to hear what a user should know of a description: a command's context, say. */
@@ -72,10 +73,7 @@ function sigmaOf(diffusion: unknown): unknown {
 
 /** The settings beside a model; undefined where there are none that can be read as such. */
 async function settingsBeside(folder: string): Promise<Record<string, unknown> | undefined> {
-  const text = await readFile(join(folder, "settings.yaml"), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
+  const text = (await readFile(join(folder, "settings.yaml"), "utf8").catch(absent)) ?? "";
   try {
     const settings: unknown = parse(text);
     return settings !== null && typeof settings === "object" ? (settings as Record<string, unknown>) : undefined;

@@ -6,6 +6,7 @@ import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { rateOf } from "../../schemas/rate.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
 import type { FigureGroup, Finding, Line, Rule } from "../../schemas/figures.ts";
 import { distanceChart } from "./charts.ts";
@@ -139,8 +140,5 @@ async function picturedSteps(folder: string): Promise<number[]> {
 
 /** A file's bytes; undefined where there is none. */
 async function contentOf(path: string): Promise<Buffer | undefined> {
-  return readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  return readFile(path).catch(absent);
 }

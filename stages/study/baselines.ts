@@ -5,6 +5,8 @@ import * as z from "zod";
 import type { Evaluation } from "../evaluate/evaluation.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import type { Ground } from "./ground.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { figuresOf, figuresSchema } from "./results.ts";
 
 const baselinesSchema = z.object({
@@ -22,21 +24,9 @@ const pathOf = (folder: string): string => join(folder, "baselines.json");
 
 /** Those of a folder, if they were measured on this ground. */
 export async function readBaselines(folder: string, { baseline }: Ground): Promise<Baselines | undefined> {
-  const text = await readFile(pathOf(folder), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
-  const { data } = baselinesSchema.safeParse(parsed(text));
+  const text = (await readFile(pathOf(folder), "utf8").catch(absent)) ?? "";
+  const { data } = baselinesSchema.safeParse(parsedJson(text));
   return data?.baseline === baseline ? data : undefined;
-}
-
-/** The JSON of a text; undefined of one that is damaged: what it said is measured again. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Measures the teacher as it made the triples, and the reference against itself. */

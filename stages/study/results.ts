@@ -6,6 +6,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { type Measures, type SeedMeasures, summaries } from "../evaluate/measures.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { appendLine } from "../../store/atomic.ts";
 
 const summarySchema = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
@@ -61,20 +63,9 @@ export const readResults = (folder: string): Promise<Result[]> => readLines(resu
 export const readTimes = (folder: string): Promise<Time[]> => readLines(timesPath(folder), timeSchema);
 
 async function readLines<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
+  const text = (await readFile(path, "utf8").catch(absent)) ?? "";
   return text.split("\n").flatMap((line) => {
-    const { data } = schema.safeParse(parsed(line));
+    const { data } = schema.safeParse(parsedJson(line));
     return data === undefined ? [] : [data];
   });
-}
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }

@@ -11,6 +11,7 @@ import { notFinite } from "../../models/weights/load.ts";
 import { safetensorsPieces, sourcesOf } from "../../models/weights/pieces.ts";
 import { readSafetensors, type Safetensors } from "../../models/weights/safetensors.ts";
 import type { Weights } from "../../engine/weights.ts";
+import { parsedJson } from "../../schemas/json.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
 import { sha256Pieces } from "../../store/hash.ts";
@@ -108,21 +109,13 @@ async function readCheckpoint(path: string, { step, hash }: { step: number; hash
 
 const descriptionSchema = z.object({
   step: z.string(),
-  sets: z.string().transform(parsed).pipe(z.array(z.string())),
-  metadata: z.string().transform(parsed).pipe(z.record(z.string(), z.unknown())),
+  sets: z.string().transform(parsedJson).pipe(z.array(z.string())),
+  metadata: z.string().transform(parsedJson).pipe(z.record(z.string(), z.unknown())),
 });
 
 /** What the metadata of the file says of it; undefined where that is not what checkpoints say. */
 function descriptionOf(metadata: Record<string, string>): z.infer<typeof descriptionSchema> | undefined {
   return descriptionSchema.safeParse(metadata).data;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 async function newestFirst(folder: string): Promise<{ name: string; step: number; hash: string }[]> {

@@ -6,6 +6,7 @@ import type { Job } from "../../methods/method.ts";
 import { type AnyMethod, optimiserOf, ownSettings, picked } from "../../methods/registry.ts";
 import { differingKeys } from "../../schemas/manifest.ts";
 import { orderSettings, type Settings, type TrainingSettings } from "../../schemas/settings.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { textHash } from "../../store/hash.ts";
 import { readMark } from "../runs/folder.ts";
 
@@ -88,10 +89,7 @@ function differences(found: Parts, expected: Parts, { group, method }: Wanted): 
 
 /** The parts that are settings, out of a folder's settings.yaml. Undefined where it cannot be understood. */
 async function partsOfFile(folder: string, wanted: Wanted): Promise<Parts | undefined> {
-  const text = await readFile(join(folder, "settings.yaml"), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
+  const text = (await readFile(join(folder, "settings.yaml"), "utf8").catch(absent)) ?? "";
   try {
     return partsOfSettings(parse(text) as Settings, wanted);
   } catch {
