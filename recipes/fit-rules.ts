@@ -1,6 +1,7 @@
 /** Rules of settings that no family, encoder, codec or method owns alone. */
 import { methodNamed, ownSettings } from "../methods/registry.ts";
 import type { Rules } from "../schemas/fit.ts";
+import { mostShards } from "../schemas/manifest.ts";
 import type { Settings, TrainingSettings, WatchSettings } from "../schemas/settings.ts";
 import type { Part } from "./parts.ts";
 
@@ -49,9 +50,6 @@ function needsOf({ settings: { train } }: Looked) {
   return method.needs(ownSettings(method, train), train);
 }
 
-/** No file system lists more files of one folder in bearable time. */
-const MOST_SHARDS = 10_000_000;
-
 const makes = ({ parts }: Looked, ...wanted: Part[]): boolean => wanted.every((part) => parts.includes(part));
 
 /** Rules of settings of several owners. */
@@ -92,8 +90,8 @@ export const commonRules: Rules<Looked> = {
       why: (looked) => {
         const { count, rowsPerShard } = looked.settings.simulate;
         const shards = Math.ceil(count / rowsPerShard);
-        return makes(looked, "simulate") && shards > MOST_SHARDS
-          ? `these are ${shards} shards, and a folder holds ${MOST_SHARDS} at most; make fewer triples, or put more into a shard`
+        return makes(looked, "simulate") && shards > mostShards
+          ? `these are ${shards} shards, and a folder holds ${mostShards} at most; make fewer triples, or put more into a shard`
           : undefined;
       },
     },

@@ -11,7 +11,7 @@ import { diffusionSettings, simulateSettings } from "./settings.ts";
 export const storeVersion = 1;
 
 /** More files than any file system bears in one folder; the order of training holds all their numbers. */
-const mostShards = 10_000_000;
+export const mostShards = 10_000_000;
 const mostEntries = 2 ** 32; // orders over them are of 32-bit numbers
 const mostChannels = 2 ** 16;
 const mostValues = 2 ** 28; // of a latent: a row is in memory whole
