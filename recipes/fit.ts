@@ -61,7 +61,7 @@ export function examineFit(plan: Plan): { refusals: string[]; warnings: string[]
     const both = `${first} with ${others.join(" and ")}`;
     const isWrong = !rule.isWaste && (rule.unasked === undefined || isAsked(rule.settings[0] as string));
     if (isWrong) refusals.push(`Cannot use ${both}: ${why}`);
-    else if (rule.isWaste ? rule.settings.some(isAsked) : rule.unasked === "warn") doubts.push(`${both}: ${why}`);
+    else if ((rule.isWaste || rule.unasked === "warn") && rule.settings.some(isAsked)) doubts.push(`${both}: ${why}`);
   }
   for (const [path, place] of asked) {
     const why = place === "line" ? whyUnread({ path, parts, settings }) : undefined;

@@ -10,7 +10,10 @@ export interface FitRule<T> {
   settings: readonly string[];
   /** What is wrong and what to do, as the end of a sentence that has named them; undefined where they fit. */
   why: (subject: T) => string | undefined;
-  /** What happens where nobody asked for the first of them, and a default or preset set it; they are refused otherwise. */
+  /**
+   * What happens where nobody asked for the first of them, and a default or preset set it; they are refused otherwise. The warning
+   * is for those who asked for one of the others.
+   */
   unasked?: "warn" | "pass";
   /** True where it is only wasteful: a warning, where one of them was asked for. */
   isWaste?: boolean;

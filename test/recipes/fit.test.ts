@@ -286,6 +286,8 @@ test("what a default set is a warning, or nothing, where a wish would be refused
   assert.equal(refusals, []);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /^train\.warmup=2 with train\.steps=1: the learning rate never rises/);
+  const untouched = examined({ set: [], preset: "smoke", parts: ["autoencoder", "perceptual"] });
+  assert.equal([untouched.refusals, untouched.warnings], [[], []]); // its trainings are shorter than the default warm-up
   const quiet = examined({ set: ["train.distanceEvery=0"], parts: ["train"] });
   assert.equal([quiet.refusals, quiet.warnings], [[], []]);
 });
