@@ -7,9 +7,8 @@ import { journalPath, type Store } from "./layout.ts";
 import { decodeRows } from "./shard.ts";
 import { headOf, idProblem, inWords, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
-import { createSums } from "./statistics.ts";
+import { sumsOf } from "./statistics.ts";
 import type { Row } from "./stored-rows.ts";
-import { inTurns } from "./turns.ts";
 import { shardBytes } from "./write.ts";
 
 export interface Sound {
@@ -80,9 +79,7 @@ function sizesOf(store: Store, shard: number): string {
 
 /** Whether the sums that a shard states are those of its latents, to the last bit. */
 async function sumsFit({ manifest: { shape } }: Store, rows: Row[], { sums }: ShardMetadata): Promise<boolean> {
-  const found = createSums(shape[2]);
-  await inTurns(rows, 4 * shape[0] * shape[1] * shape[2], ({ latent }) => found.add(latent as Float32Array));
-  return JSON.stringify(found.result()) === JSON.stringify(sums);
+  return JSON.stringify(await sumsOf(rows, shape, ({ latent }) => latent as Float32Array)) === JSON.stringify(sums);
 }
 
 /** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */

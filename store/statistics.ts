@@ -1,5 +1,7 @@
 /** Per-channel statistics of latents, accumulated in float64 in row order and shard order, so they are reproducible. */
 
+import { inTurns } from "./turns.ts";
+
 /** Sums over the finite values of each channel. */
 export interface Sums {
   count: number[];
@@ -58,6 +60,15 @@ export function createSums(channels: number): { add: (latent: Float32Array) => v
     result: () => ({ count: [...count], sum: [...sum], squares: [...squares], min: orNull(min), max: orNull(max), nonFinite }),
   };
 }
+
+/** The sums of a shard's latents [height, width, channels], row by row; lets the control thread serve others meanwhile. */
+export async function sumsOf<R>(rows: readonly R[], [height, width, channels]: Shape, latentOf: (row: R) => Float32Array): Promise<Sums> {
+  const sums = createSums(channels);
+  await inTurns(rows, 4 * height * width * channels, (row) => sums.add(latentOf(row)));
+  return sums.result();
+}
+
+type Shape = readonly [number, number, number];
 
 /**
  * The statistics of all parts together; the order of the parts decides the last bits. A channel without values is 0.

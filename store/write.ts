@@ -12,8 +12,7 @@ import { quarantineText } from "./failures.ts";
 import { idRange, journalPath, quarantinePath, type RowOf, shardPath, type Store } from "./layout.ts";
 import { encodeShard, recycle } from "./shard.ts";
 import type { Row } from "./stored-rows.ts";
-import { createSums } from "./statistics.ts";
-import { inTurns } from "./turns.ts";
+import { sumsOf } from "./statistics.ts";
 
 /**
  * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
@@ -86,8 +85,7 @@ async function shardMetadata(store: Store, shard: number, rows: Row[], failed: F
   const { kind, shape, dtype } = store.manifest;
   const { from, to } = idRange(store.manifest, shard);
   const round = (values: Float32Array) => (dtype === "float16" ? fromHalf(toHalf(values)) : values);
-  const sums = createSums(shape[2]);
-  await inTurns(rows, 4 * shape[0] * shape[1] * shape[2], ({ latent }) => sums.add(round(latent as Float32Array)));
+  const sums = await sumsOf(rows, shape, ({ latent }) => round(latent as Float32Array));
   const metadata = {
     format: "onestep",
     version: String(storeVersion),
@@ -99,7 +97,7 @@ async function shardMetadata(store: Store, shard: number, rows: Row[], failed: F
     dtype,
     byteOrder: "little-endian",
     failed: JSON.stringify(failed),
-    sums: JSON.stringify(sums.result()),
+    sums: JSON.stringify(sums),
   };
   return { ...metadata, crc32: String(crc32(Buffer.from(JSON.stringify(metadata)))) };
 }
