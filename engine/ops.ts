@@ -35,6 +35,27 @@ export function swish(x: Tensor, slope = 1): Tensor {
   })(x);
 }
 
+/**
+ * The tensor as it is, through which no gradient flows.
+ *
+ * @example
+ * import { createEngine } from "onestep/engine/engine";
+ * import { stopGradient } from "onestep/engine/ops";
+ * import { tf } from "onestep/engine/tfjs";
+ * const engine = await createEngine({ device: "cpu" });
+ * const inputs = { x: { shape: [] } };
+ * const slope = await engine.compile({
+ *   name: "slope", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: tf.grad((t) => tf.mul(t, stopGradient(t)))(x!) } }),
+ * });
+ * assert.equal((await slope.run({ x: Float32Array.of(3) })).y![0], 3); // of a square it would be 6
+ */
+export function stopGradient(x: Tensor): Tensor {
+  return differentiable(
+    (t) => tf.clone(t),
+    (dy) => tf.zerosLike(dy),
+  )(x);
+}
+
 /** The kernel that answers a normalised tensor and the inverse standard deviation of its rows. */
 export const LAYER_NORM = "OnestepLayerNorm";
 

@@ -6,6 +6,7 @@ import type { InputArray, ProgramSpec } from "../engine/program.ts";
 import type { Tensor } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
 import type { AutoencoderConfig } from "../models/codecs/autoencoder.ts";
+import type { CodecDescription } from "../models/codecs/codec.ts";
 import type { ConditionBag } from "../models/conditions.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
 import type { SamplerPlan } from "../models/diffusion/sampling.ts";
@@ -26,8 +27,14 @@ export type Product = "student" | "teacher" | "autoencoder" | "perceptual";
 
 /** The networks a training is about, as plain data: what the trainer's worker is told of them. */
 export interface Subject {
-  /** Of the teacher, and so of its student. */
+  /** Of the teacher, and so of its student where `student` says nothing else. */
   spec?: DenoiserSpec;
+  /** Of the student, where the method gives it another network or parameterisation than the teacher's (`Method.student`). */
+  student?: DenoiserSpec;
+  /** Noise levels sigma of the teacher's states that the store keeps, falling: those of `Batch.states`. */
+  trajectory?: readonly number[];
+  /** Of the teacher's latents: what role "codec" decodes by. */
+  codec?: CodecDescription;
   /** Of the perceptual network: the one in training, or a frozen one to look through. */
   perceptual?: PerceptualConfig;
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
@@ -45,11 +52,16 @@ export interface Job<S> {
 
 /** What a method wants to be given. */
 export interface Needs {
-  /** What a step's rows are: a teacher's triples, images' latents (normalised, or raw where no teacher takes them), or nothing. */
+  /**
+   * What a step's rows are: a teacher's triples, images' latents (normalised, or raw where no teacher takes them), or nothing
+   * but conditions. A student's latents are those of the store in train.images.
+   */
   rows: "triples" | "latents" | "raw" | "none";
+  /** True where triples must keep the teacher's states on the way (`simulate.trajectory`), which steps then find in `Batch.states`. */
+  trajectory?: boolean;
   /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
   images?: { rows: number; fromStep: number };
-  /** Frozen networks it cannot do without. */
+  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec" ... */
   frozen: readonly Role[];
   /** Frozen networks it makes use of where they are given. */
   uses?: readonly Role[];
@@ -65,6 +77,8 @@ export interface Part {
   train: Adapter;
   /** Decay of the exponential moving average of what is trained; none is kept without it. */
   average?: number;
+  /** Decay of a second one, constant from the first step, which losses read as role "ROLE.target"; none is kept without it. */
+  target?: number;
 }
 
 /** What `Part` and `Program` are made from, in the trainer's worker. */
@@ -78,7 +92,7 @@ export type Inputs = ProgramSpec["inputs"];
 /** One update of one part by the gradient of a loss. */
 export interface Update {
   trains: Role;
-  /** Networks that the loss looks at and does not change: frozen ones, and other parts as they are. */
+  /** Networks that the loss looks at and does not change: frozen ones, other parts as they are, and targets ("student.target"). */
   reads?: readonly Role[];
   inputs: Inputs;
   /** Of a part that learns otherwise than `optimiser` of the job says. */
@@ -114,6 +128,8 @@ export interface Batch {
   /** Unit noise and latents, each [batch * h * w * c]; of triples the latents are the teacher's. */
   noise?: Float32Array;
   latent?: Float32Array;
+  /** The teacher's states x = clean + sigma epsilon on its way to `latent`, each [batch * h * w * c], at `Subject.trajectory`. */
+  states?: readonly Float32Array[];
   conditions: ConditionBag;
   /** Real images' latents [rows * h * w * c] with their conditions. */
   image?: { latent: Float32Array; conditions: ConditionBag };
@@ -158,6 +174,8 @@ export interface Method<S extends object = Record<string, unknown>> {
   rules?: Rules<Asked<S>>;
   /** Throws a Failure that says what is missing. */
   needs: (settings: S, optimiser: OptimiserSettings) => Needs;
+  /** The student's specification, where it is not its teacher's. */
+  student?: (settings: S, spec: DenoiserSpec) => DenoiserSpec;
   parts: (kit: Kit<S>) => Record<Role, Part>;
   programs: (kit: Kit<S>) => Record<string, Program>;
   /** Step `batch.step`: which programs run, on what. A pure function of the state before it, the batch and the job. */

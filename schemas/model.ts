@@ -24,10 +24,14 @@ const statistics = z.object({
 /** How samples are drawn, as the method that trained the network says; whoever samples obeys it. */
 const samplerDescription = z.strictObject({
   times: z.union([z.literal("any"), z.array(z.number()).min(1)]), // noise levels sigma at which it is asked; any: as a solver wants
-  between: z.literal("ode"),
-  guidance: z.number(),
+  between: z.enum(["ode", "renoise"]), // from one to the next: along the line through the clean prediction, or by fresh noise on it
+  guidance: z.number(), // an input of networks that take it, otherwise classifier-free guidance
+  choices: z.record(z.string().regex(/^[1-9]\d*$/), z.array(z.number()).min(1)).optional(), // other times, by how many they are
+  // Of YOSO: the first state is mean + std n + sigma epsilon with n, epsilon ~ N(0, 1), one value a channel, in the model's scale.
+  prior: z.strictObject({ mean: z.array(z.number()), std: z.array(z.number()) }).optional(),
 });
 export type Sampler = z.infer<typeof samplerDescription>;
+
 /** What a denoising network is, apart from its weights: enough to build it again. */
 export const denoiserSpec = z.strictObject({
   shape,

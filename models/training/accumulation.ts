@@ -55,7 +55,7 @@ export async function compileAccumulation(options: StepOptions & { batch: number
     sets: { ...trained, sum },
     inputs: UPDATE_INPUTS,
     run: ({ sum: gradients, ...sets }, inputs) => {
-      const { norm, updates } = updatesOf(sets as never, inputs, gradients as Tensors, optimiser);
+      const { norm, updates } = updatesOf(sets as never, inputs, gradients as Tensors, optimiser, options.targetDecay);
       return { outputs: { norm }, updates };
     },
   });

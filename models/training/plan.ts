@@ -22,6 +22,8 @@ export interface StepOptions {
   inputs: ProgramSpec["inputs"];
   loss: Loss;
   optimiser: AdamConfig;
+  /** Decay of the target that `trained` keeps. */
+  targetDecay?: number;
   /** Rows of the batch; needed with `accumulate`. */
   batch?: number;
   /** Micro-batches that a batch is taken in. */

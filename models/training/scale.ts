@@ -4,7 +4,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 
 /** The sets of a network that an update renews. */
-export type Held = Record<"network" | "first" | "second", Tensors> & { average?: Tensors };
+export type Held = Record<"network" | "first" | "second", Tensors> & { average?: Tensors; target?: Tensors };
 
 /** Gradients beyond this came of an overflow in float16. Compared with a number: shaders may take infinity for absent. */
 const OVERFLOWN = 1e30;

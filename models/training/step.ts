@@ -25,7 +25,7 @@ export async function compileStep(options: StepOptions): Promise<Step> {
     run: (sets, inputs) => {
       const taken = Object.keys(takes).map((key) => [key, (sets as Record<string, Tensors>)[`taken.${key}`]?.[LEFT] as Tensor]);
       const result = gradientsOf(loss, ownSets(sets), { ...inputs, ...(Object.fromEntries(taken) as Tensors) });
-      const { norm, updates } = updatesOf(sets as never, inputs, result.gradients, optimiser);
+      const { norm, updates } = updatesOf(sets as never, inputs, result.gradients, optimiser, options.targetDecay);
       const left = Object.keys(leaves).map((key) => [`left.${key}`, { [LEFT]: result.left[key] as Tensor }]);
       return { outputs: { loss: result.loss, norm, ...result.metrics }, updates: { ...updates, ...Object.fromEntries(left) } };
     },

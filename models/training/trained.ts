@@ -14,6 +14,8 @@ export interface Trained {
   network: VariableSet;
   /** Exponential moving average of the network, where one is kept: what is written in the end. */
   average?: VariableSet;
+  /** A second one, which losses read (Polyak averaging, Grill et al. 2020; consistency models' theta minus). */
+  target?: VariableSet;
   /** Adam's moments. */
   first: VariableSet;
   second: VariableSet;
@@ -21,11 +23,12 @@ export interface Trained {
   scaler?: VariableSet;
 }
 
-/** A network that starts from `weights`; `name` tells its sets from those of others. `average` false keeps no EMA. */
-export function createTrained(engine: Engine, name: string, weights: Weights, { average = true } = {}): Trained {
+/** A network that starts from `weights`; `name` tells its sets from those of others. `average` false keeps no EMA, `target` a second one. */
+export function createTrained(engine: Engine, name: string, weights: Weights, { average = true, target = false } = {}): Trained {
   return {
     network: engine.variables(`${name}.network`, weights),
     ...(average && { average: engine.variables(`${name}.average`, weights) }),
+    ...(target && { target: engine.variables(`${name}.target`, weights) }),
     first: engine.variables(`${name}.first`, zerosLike(weights)),
     second: engine.variables(`${name}.second`, zerosLike(weights)),
     ...(engine.precision === "half" && { scaler: engine.variables(`${name}.scaler`, initialScale()) }),

@@ -18,7 +18,7 @@ export const UPDATE_INPUTS = { ...RATE_INPUTS, decay: { shape: [] } };
  * gradients do not vanish in float16, and the gradients down again (Micikevicius et al. 2018, section 3.2).
  */
 export function gradientsOf(loss: Loss, sets: Record<string, Tensors>, inputs: Tensors): Gradients {
-  const { network, average, first, second, scaler, ...read } = sets;
+  const { network, average, target, first, second, scaler, ...read } = sets;
   const scale = scaler?.scale as Tensor | undefined;
   const { metrics, ...result } = lossAndGradients(network as Tensors, (parameters) => {
     const { loss: value, metrics, left = {} } = loss(parameters, inputs, read);
@@ -49,8 +49,9 @@ export function updatesOf(
   inputs: Tensors,
   gradients: Parameters,
   config: AdamConfig,
+  targetDecay = 0,
 ): { norm: Tensor; updates: Partial<Record<keyof Trained, Tensors>> } {
-  const { network, average, first, second } = sets;
+  const { network, average, target, first, second } = sets;
   const rates = inputs as Record<keyof typeof RATE_INPUTS, Tensor>;
   const next = adamStep({ state: { parameters: network, first, second }, gradients, rates, config });
   const { parameters, norm } = next;
@@ -59,6 +60,7 @@ export function updatesOf(
     first: next.first,
     second: next.second,
     ...(average && { average: updateAverage(average, parameters, inputs.decay as Tensor) }),
+    ...(target && { target: updateAverage(target, parameters, tf.scalar(targetDecay)) }),
   };
   return scaler ? whereSound({ norm, updates, sets, scaler }) : { norm, updates };
 }

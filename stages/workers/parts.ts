@@ -21,6 +21,9 @@ interface InTraining extends Part {
   base?: ConstantSet;
 }
 
+/** The part of whose target this is the role; undefined where it is none. */
+const ofTarget = (role: Role): Role | undefined => /^(.+)\.target$/.exec(role)?.[1];
+
 type Sets = Record<string, VariableSet | ConstantSet>;
 
 export interface Networks {
@@ -48,7 +51,8 @@ export function createNetworks(options: {
   const { engine, method, kit, start } = options;
   const { weights, subject, seed } = kit;
   const frozen = Object.fromEntries(Object.entries(weights).map(([role, of]) => [role, engine.constants(role, of)]));
-  const groups = subject.spec ? parameterGroups(subject.spec) : {};
+  const spec = subject.student ?? subject.spec;
+  const groups = spec ? parameterGroups(spec) : {};
 
   const begin = (role: Role, { from }: Part): Weights => {
     const fresh = typeof from === "function" ? from() : (weights[from] as Weights);
@@ -57,7 +61,10 @@ export function createNetworks(options: {
   };
   const create = (role: Role, part: Part): InTraining => {
     const adapted = initAdapter({ weights: begin(role, part), adapter: part.train, groups, seed });
-    const trained = createTrained(engine, role, adapted.trained, { average: part.average !== undefined });
+    const trained = createTrained(engine, role, adapted.trained, {
+      average: part.average !== undefined,
+      target: part.target !== undefined,
+    });
     if (Object.keys(adapted.frozen).length === 0) return { ...part, trained, frozen: {} };
     // A LoRA over a frozen network that is given shares its set: large weights are there once.
     const isGiven = typeof part.from === "string" && adapted.frozen === weights[part.from];
@@ -66,8 +73,13 @@ export function createNetworks(options: {
   };
   const parts = Object.fromEntries(Object.entries(method.parts(kit)).map(([role, part]) => [role, create(role, part)]));
 
-  const baseOf = (role: Role): Sets => (parts[role]?.base ? { [BASE + role]: parts[role].base } : {});
+  const baseOf = (named: Role): Sets => {
+    const role = ofTarget(named) ?? named;
+    return parts[role]?.base ? { [BASE + role]: parts[role].base } : {};
+  };
   const setOf = (role: Role, set: "network" | "average"): VariableSet | ConstantSet => {
+    const target = parts[ofTarget(role) ?? ""]?.trained.target;
+    if (target) return target;
     const trained = parts[role]?.trained;
     return trained ? (trained[set] ?? trained.network) : (frozen[role] as ConstantSet);
   };
@@ -80,7 +92,8 @@ export function createNetworks(options: {
     sets: (roles = [], set = "network") =>
       Object.fromEntries(roles.flatMap((role) => [[role, setOf(role, set)] as const, ...Object.entries(baseOf(role))])),
     baseOf,
-    whole: (role, trained, sets) => {
+    whole: (named, trained, sets) => {
+      const role = ofTarget(named) ?? named;
       const part = parts[role];
       return part?.base ? effective({ trained, frozen: sets[BASE + role] as Parameters, adapter: part.train }) : trained;
     },

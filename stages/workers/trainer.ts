@@ -58,6 +58,7 @@ export async function create({ method: name, job, weights, start, engine: where 
       engine,
       name: `${name}: ${program}`,
       trained: networks.part(trains).trained,
+      targetDecay: networks.part(trains).target,
       others: { ...networks.sets(reads), ...networks.baseOf(trains) },
       inputs,
       optimiser: own.optimiser ?? optimiser,
@@ -93,7 +94,7 @@ export async function create({ method: name, job, weights, start, engine: where 
   const samplings = new Map<string, Promise<Sampling>>();
   const inOrder = createOrder();
   const sampling = (of: "average" | "network", batch: number): Promise<Sampling> => {
-    const { spec } = job.subject;
+    const spec = job.subject.student ?? job.subject.spec;
     if (!spec) throw new Error(`Method "${name}" makes nothing that is sampled`);
     const { trained, base, train } = networks.part(method.makes);
     const adapted = base && {

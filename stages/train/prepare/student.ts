@@ -1,26 +1,24 @@
 /** A student of a teacher, by any method that makes one. */
-import { hashWeights, type Weights } from "../../../engine/weights.ts";
-import type { Job, Needs } from "../../../methods/method.ts";
+import { hashWeights } from "../../../engine/weights.ts";
+import type { Job, Needs, Subject } from "../../../methods/method.ts";
 import { type AnyMethod, optimiserOf, ownSettings } from "../../../methods/registry.ts";
 import type { Conditions } from "../../../models/conditions.ts";
+import type { SamplerInputs } from "../../../models/diffusion/sampling.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
-import { badUsage, Failure } from "../../../schemas/failure.ts";
+import { normals } from "../../../schemas/numbers/philox.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
-import { openLatentStore } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
-import { openTripleStore } from "../../../store/triples.ts";
-import { type Denoiser, readCodec, readDenoiser, readPerceptual, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { checkTeacher } from "../../runs/teacher-of-store.ts";
+import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
-import { checkStoreClasses, conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
+import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
-import { readLatestCheckpoint } from "../checkpoint.ts";
+import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
-import { besideTeacher } from "../pictures.ts";
-import { conditionRows, type Order, tripleRows } from "../rows.ts";
+import { besideTeacher, samples } from "../pictures.ts";
+import { conditionRows, latentRows, type Order, tripleRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 
 /** What a student is made of, and where. */
@@ -49,13 +47,19 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const { spec, statistics } = teacher.description;
   checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
   const triples = await triplesOf({ ...options, needs, description: teacher.description });
-  const frozen = await frozenOf({ needs, teacher, settings, context });
-  const start = train.from ? await startOf(train.from, teacher, method, context) : undefined;
-  const images = train.images ? await openImages(train.images, teacher.description) : undefined;
-  const subject = { spec, plan: settings.simulate, ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }) };
+  const codec = await readCodec(options.teacher, context);
+  const frozen = await frozenOf({ needs, teacher, codec, settings, context });
+  const student = method.student?.(own, spec) ?? spec;
+  const start = train.from ? await startOf(train.from, student, method, context) : undefined;
+  const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
+  const subject: Subject = {
+    ...{ spec, plan: settings.simulate },
+    ...(student !== spec && { student }),
+    ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
+    ...(frozen.weights.codec && { codec: codec.description }),
+  };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
 
-  const codec = await readCodec(options.teacher, context);
   const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
@@ -94,7 +98,9 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     begin: () => writeCodec(out, codec),
     batches: (fromStep, follow) =>
       rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
-    ...(triples && { picture: besideTeacher({ triples, conditions, decoder, folder: out, context }) }),
+    picture: triples
+      ? besideTeacher({ triples, conditions, decoder, folder: out, context })
+      : samples({ inputs: picturedInputs(teacher.description, conditions, seed), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -108,10 +114,10 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       }),
     write: async (weights) => {
       const sampler = method.sampler?.(own, subject);
-      const description = { ...teacher.description, role: "student" as const, hash: hashWeights(weights), ...(sampler && { sampler }) };
-      const student: Denoiser = { description, weights };
-      await writeModel(out, student);
-      return student;
+      const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
+      const made: Denoiser = { description: { ...teacher.description, ...itself, ...(sampler && { sampler }) }, weights };
+      await writeModel(out, made);
+      return made;
     },
     close: async () => {
       await watch.close();
@@ -120,63 +126,11 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   };
 }
 
-/** The triples of the method. Throws a Failure where it needs some and none are named, or where another teacher made them. */
-async function triplesOf(options: {
-  method: AnyMethod;
-  needs: Needs;
-  store?: string;
-  teacher: string;
-  description: Denoiser["description"];
-}) {
-  const { method, needs, store, teacher, description } = options;
-  if (needs.rows !== "triples") return undefined;
-  if (store === undefined)
-    throw badUsage(`Cannot train by ${method.name} without triples: name a store of \`pipeline simulate\` with --store`);
-  const triples = await openTripleStore({ folder: store });
-  checkTeacher({ action: "Cannot train on", store: triples, folder: teacher, teacher: description });
-  return triples;
-}
-
-/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
-async function frozenOf(options: { needs: Needs; teacher: Denoiser; settings: Settings; context: Context }) {
-  const { needs, teacher, settings, context } = options;
-  const { perceptual: path } = settings.train;
-  const { spec } = teacher.description;
-  const isWanted = [...needs.frozen, ...(needs.uses ?? [])].includes("perceptual");
-  const perceptual = path && isWanted ? await readPerceptual(path, context) : undefined;
-  if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {
-    throw new Failure(
-      `Cannot compare latents of shape ${spec.shape} with ${path}: it was trained on shape ${perceptual.description.config.shape} ` +
-        "(train.perceptual)",
-    );
-  }
-  const weights: Record<string, Weights> = { teacher: teacher.weights, ...(perceptual && { perceptual: perceptual.weights }) };
-  return { perceptual, weights };
-}
-
-/** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */
-async function startOf(folder: string, teacher: Denoiser, method: AnyMethod, context: Context): Promise<Record<string, Weights>> {
-  const student = await startFrom(folder, teacher.description.spec, "train.from", context);
-  const warn = (message: string): void => context.report({ type: "warning", stage: "train", message });
-  const sets = (await readLatestCheckpoint({ folder, warn }))?.sets ?? {};
-  const others = Object.entries(sets).flatMap(([name, weights]) => {
-    const [role = "", set] = name.split(".");
-    return set === "network" && role !== method.makes ? [[role, weights] as const] : [];
-  });
-  return { ...Object.fromEntries(others), [method.makes]: student };
-}
-
-/** Latents of the real images, as the teacher takes them. Throws a Failure where they are of another shape or other classes. */
-async function openImages(folder: string, { spec, statistics }: Denoiser["description"]) {
-  const store = await openLatentStore({ folder });
-  if (String(store.manifest.shape) !== String(spec.shape)) {
-    throw new Failure(
-      `Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ` +
-        `${spec.shape}. Name the store it was trained on (train.images).`,
-    );
-  }
-  checkStoreClasses(store, spec);
-  return { store, scale: { statistics, sigmaData: spec.diffusion.sigmaData } };
+/** Noise and conditions of the pictures on the way, where no triples lend theirs. */
+function picturedInputs({ spec: { shape }, captions }: Denoiser["description"], conditions: Conditions, seed: number): SamplerInputs {
+  const rows = 64;
+  const noise = normals({ seed, stream: "pictures", length: rows * shape[0] * shape[1] * shape[2] });
+  return { noise, rows, conditions: conditions.inputs(conditions.spread(rows, captions, seed)) };
 }
 
 async function* rowsOf(options: {
@@ -187,8 +141,12 @@ async function* rowsOf(options: {
   teacher: Denoiser;
   order: Order;
 }) {
-  const { triples, teacher, conditions, order } = options;
+  const { needs, triples, images, teacher, conditions, order } = options;
   if (triples) return yield* tripleRows({ ...options, triples });
+  if (images && (needs.rows === "latents" || needs.rows === "raw")) {
+    const { store, scale } = images;
+    return yield* latentRows({ store, conditions, ...(needs.rows === "latents" && { scale }), order });
+  }
   const { of } = await openRowConditions({ teacher: teacher.description, seed: order.seed });
   yield* conditionRows({ of, conditions, order });
 }

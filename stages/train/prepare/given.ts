@@ -1,0 +1,85 @@
+/** What a student's training is given: triples, frozen networks, an earlier run and real images, each opened and checked. */
+import type { Weights } from "../../../engine/weights.ts";
+import type { Needs } from "../../../methods/method.ts";
+import type { AnyMethod } from "../../../methods/registry.ts";
+import type { DenoiserSpec } from "../../../models/denoiser.ts";
+import type { Context } from "../../../schemas/events.ts";
+import { badUsage, Failure } from "../../../schemas/failure.ts";
+import type { Settings } from "../../../schemas/settings.ts";
+import { openLatentStore } from "../../../store/latents.ts";
+import { openTripleStore } from "../../../store/triples.ts";
+import { type Codec, type Denoiser, readPerceptual, startFrom } from "../../runs/model.ts";
+import { checkTeacher } from "../../runs/teacher-of-store.ts";
+import { checkStoreClasses } from "../../simulate/row-conditions.ts";
+import { readLatestCheckpoint } from "../checkpoint.ts";
+
+/** The triples of the method. Throws a Failure where it needs some and none are named, or where another teacher made them. */
+export async function triplesOf(options: {
+  method: AnyMethod;
+  needs: Needs;
+  store?: string;
+  teacher: string;
+  description: Denoiser["description"];
+}) {
+  const { method, needs, store, teacher, description } = options;
+  if (needs.rows !== "triples") return undefined;
+  if (store === undefined)
+    throw badUsage(`Cannot train by ${method.name} without triples: name a store of \`pipeline simulate\` with --store`);
+  const triples = await openTripleStore({ folder: store });
+  checkTeacher({ action: "Cannot train on", store: triples, folder: teacher, teacher: description });
+  return triples;
+}
+
+/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
+export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec: Codec; settings: Settings; context: Context }) {
+  const { needs, teacher, codec, settings, context } = options;
+  const { perceptual: path } = settings.train;
+  const { spec } = teacher.description;
+  const isWanted = (role: string): boolean => [...needs.frozen, ...(needs.uses ?? [])].includes(role);
+  const perceptual = path && isWanted("perceptual") ? await readPerceptual(path, context) : undefined;
+  if (perceptual && String(perceptual.description.config.shape) !== String(spec.shape)) {
+    throw new Failure(
+      `Cannot compare latents of shape ${spec.shape} with ${path}: it was trained on shape ${perceptual.description.config.shape} ` +
+        "(train.perceptual)",
+    );
+  }
+  const weights: Record<string, Weights> = {
+    teacher: teacher.weights,
+    ...(perceptual && { perceptual: perceptual.weights }),
+    ...(isWanted("codec") && { codec: codec.weights }),
+  };
+  return { perceptual, weights };
+}
+
+/** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */
+export async function startOf(folder: string, spec: DenoiserSpec, method: AnyMethod, context: Context): Promise<Record<string, Weights>> {
+  const student = await startFrom(folder, spec, "train.from", context);
+  const warn = (message: string): void => context.report({ type: "warning", stage: "train", message });
+  const sets = (await readLatestCheckpoint({ folder, warn }))?.sets ?? {};
+  const others = Object.entries(sets).flatMap(([name, weights]) => {
+    const [role = "", set] = name.split(".");
+    return set === "network" && role !== method.makes ? [[role, weights] as const] : [];
+  });
+  return { ...Object.fromEntries(others), [method.makes]: student };
+}
+
+/** The real images in train.images, if any. Throws a Failure where the method's rows are images and none are named. */
+export async function imagesOf(options: { needs: Needs; method: AnyMethod; folder: string | undefined; teacher: Denoiser["description"] }) {
+  const { needs, method, folder, teacher } = options;
+  if (folder !== undefined) return openImages(folder, teacher);
+  if (needs.rows !== "latents" && needs.rows !== "raw") return undefined;
+  throw badUsage(`Cannot train by ${method.name} without images: name a store of \`pipeline ingest\` with --set train.images=STORE`);
+}
+
+/** Latents of the real images, as the teacher takes them. Throws a Failure where they are of another shape or other classes. */
+async function openImages(folder: string, { spec, statistics }: Denoiser["description"]) {
+  const store = await openLatentStore({ folder });
+  if (String(store.manifest.shape) !== String(spec.shape)) {
+    throw new Failure(
+      `Cannot show the discriminator the images of ${folder}: their latents have shape ${store.manifest.shape}, the teacher's ` +
+        `${spec.shape}. Name the store it was trained on (train.images).`,
+    );
+  }
+  checkStoreClasses(store, spec);
+  return { store, scale: { statistics, sigmaData: spec.diffusion.sigmaData } };
+}
