@@ -9,7 +9,7 @@ import type { AutoencoderConfig } from "../models/codecs/autoencoder.ts";
 import type { CodecDescription } from "../models/codecs/codec.ts";
 import type { ConditionBag } from "../models/conditions.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
-import type { SamplerPlan } from "../models/diffusion/sampling.ts";
+import type { SolverPlan } from "../models/diffusion/sampler-plan.ts";
 import type { Parameters } from "../models/layers.ts";
 import type { PerceptualConfig } from "../models/losses/perceptual.ts";
 import type { Adapter } from "../models/training/adapters.ts";
@@ -39,7 +39,7 @@ export interface Subject {
   perceptual?: PerceptualConfig;
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
   /** How a teacher's samples are drawn on the way. */
-  plan?: SamplerPlan;
+  plan?: SolverPlan;
 }
 
 /** One training: the method's own settings, the optimiser's, and the networks it is about. */

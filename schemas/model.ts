@@ -22,7 +22,7 @@ const statistics = z.object({
 });
 
 /** How samples are drawn, as the method that trained the network says; whoever samples obeys it. */
-const samplerDescription = z.strictObject({
+export const samplerDescription = z.strictObject({
   times: z.union([z.literal("any"), z.array(z.number()).min(1)]), // noise levels sigma at which it is asked; any: as a solver wants
   between: z.enum(["ode", "renoise"]), // from one to the next: along the line through the clean prediction, or by fresh noise on it
   guidance: z.number(), // an input of networks that take it, otherwise classifier-free guidance

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
 import { isPixels } from "../../models/codecs/codecs.ts";
+import { samplerInWords } from "../../models/diffusion/sampler-plan.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
+import { samplerDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
 import { openWeights } from "../../models/weights/load.ts";
@@ -18,7 +20,7 @@ const shape = z.array(z.number());
 const network = z.looseObject({ kind: z.string(), width: z.number(), depth: z.number(), condition: z.string() });
 const described = { hash: z.string(), spec: z.looseObject({ shape, network }) };
 const modelFacts = z.discriminatedUnion("role", [
-  z.looseObject({ role: z.enum(["teacher", "student"]), ...described }),
+  z.looseObject({ role: z.enum(["teacher", "student"]), ...described, sampler: samplerDescription.optional() }),
   z.looseObject({ role: z.literal("perceptual"), hash: z.string() }),
 ]);
 const codecFacts = z.looseObject({ kind: z.string(), imageSize: z.number(), shape, hash: z.string() });
@@ -83,7 +85,7 @@ async function describeModel(folder: string): Promise<Facts> {
   const { shape, network } = model.spec;
   const { kind, width, depth, condition } = network;
   const words = `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
-  return { role: model.role, network: words, weights: model.hash };
+  return { role: model.role, network: words, sampling: samplerInWords(model), weights: model.hash };
 }
 
 async function describeWeights(folder: string): Promise<Facts> {
