@@ -88,6 +88,7 @@ export interface Parameterisation {
  */
 const u0 = Math.sqrt(1000 * 0.00085);
 const u1 = Math.sqrt(1000 * 0.012);
+export const betaEnds = [u0, u1] as const;
 
 /** VP time t in [0, 1] of a noise level: sigma^2 = exp(-2 ln alpha) - 1. */
 export function vpTime<T>(sigma: T, { add, mul, log, exp }: Arithmetic<T>): T {
