@@ -45,3 +45,12 @@ export function solverGrid({
   const clock = rotated ? { ...angle, sigmaMax: parameterisation.sigmaMax } : parameterisation;
   return timeGrid({ clock, steps });
 }
+
+/**
+ * Noise level of a share of the parameterisation's own time, in which its grids are uniform: from sigmaMin at 0 to sigmaMax
+ * at 1. For methods that draw levels of their own; unlike a grid's end no level is 0.
+ */
+export function levelAt({ timeOf, sigmaAt, sigmaMin, sigmaMax }: Parameterisation): (share: number) => number {
+  const [last, first] = [timeOf(sigmaMin), timeOf(sigmaMax)];
+  return (share) => (share <= 0 ? sigmaMin : share >= 1 ? sigmaMax : sigmaAt(last + share * (first - last)));
+}

@@ -9,6 +9,7 @@ import type { Context } from "../../../schemas/events.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
+import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
@@ -53,7 +54,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
   const subject: Subject = {
-    ...{ spec, plan: settings.simulate },
+    ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
     ...(student !== spec && { student }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
     ...(frozen.weights.codec && { codec: codec.description }),

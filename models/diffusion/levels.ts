@@ -1,0 +1,41 @@
+/** A denoiser that is asked at a noise level of its own for each row, inside a traced function. */
+import { type Tensor, tf } from "../../engine/tfjs.ts";
+import { applyNetwork, type DenoiserSpec, embedConditions } from "../denoiser.ts";
+import { isConditional } from "../encoders/own.ts";
+import { type Parameters, spread } from "../layers.ts";
+import { tensors } from "./arithmetic.ts";
+import { denoise } from "./denoise.ts";
+import { doubled, guidedNetwork } from "./guidance.ts";
+import { createParameterisation } from "./parameterisation.ts";
+
+/** D(x; sigma) -> clean, of numbers or tensors. */
+export type Denoiser<T> = (x: T, sigma: T) => T;
+
+/**
+ * The denoiser of these parameters: x [b, h, w, c] at levels sigma > 0 [b] -> clean [b, h, w, c]. `given` are the
+ * condition inputs of `conditionInputs`, embedded once however often it is asked. With a guidance `scale`, a number or
+ * one a row [b], it answers the guided prediction (models/diffusion/guidance.ts), from one call of twice the rows; a
+ * network without conditions, and the number 1, are not guided.
+ */
+export function denoiserOf(options: {
+  spec: DenoiserSpec;
+  parameters: Parameters;
+  given: Record<string, Tensor>;
+  scale?: number | Tensor;
+}): Denoiser<Tensor> {
+  const { spec, parameters, given, scale = 1 } = options;
+  const { precondition } = createParameterisation(spec.diffusion);
+  const isGuided = scale !== 1 && isConditional(spec.network);
+  const held = isGuided ? guidedConditions(given) : given;
+  const condition = embedConditions(spec, parameters, held);
+  const plain = ({ x, noiseLevel }: { x: Tensor; noiseLevel: Tensor }): Tensor =>
+    applyNetwork(spec, parameters, { x, noiseLevel, condition });
+  const network = isGuided ? guidedNetwork({ scale: typeof scale === "number" ? scale : spread(scale), network: plain }) : plain;
+  return (x, sigma) => denoise({ x, coefficients: precondition(sigma, tensors), network });
+}
+
+/** Conditions of a batch doubled, which the first half keeps as it would have, and the second drops. */
+function guidedConditions({ keep, ...conditions }: Record<string, Tensor>): Record<string, Tensor> {
+  const both = Object.fromEntries(Object.entries(conditions).map(([name, values]) => [name, doubled(values)]));
+  return { ...both, keep: tf.concat([keep as Tensor, tf.zerosLike(keep as Tensor)]) };
+}
