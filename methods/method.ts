@@ -31,6 +31,8 @@ export interface Subject {
   spec?: DenoiserSpec;
   /** Of the student, where the method gives it another network or parameterisation than the teacher's (`Method.student`). */
   student?: DenoiserSpec;
+  /** Mean and standard deviation of the data by channel, as the teacher takes them: 0 and sigmaData, but of a constant channel. */
+  moments?: { mean: readonly number[]; std: readonly number[] };
   /** Noise levels sigma of the teacher's states that the store keeps, falling: those of `Batch.states`. */
   trajectory?: readonly number[];
   /** Of the teacher's latents: what role "codec" decodes by. */

@@ -49,7 +49,7 @@ export const networkSettings = z.strictObject({
 });
 
 export const diffusionSettings = z.strictObject({
-  parameterisation: z.enum(["edm", "flow", "vp-epsilon", "vp-v"]).default("edm"),
+  parameterisation: z.enum(["edm", "flow", "vp-epsilon", "vp-v", "vp-v-zero"]).default("edm"), // vp-v-zero: zero terminal SNR
   sigmaData: rate.default(0.5), // latents are scaled to this standard deviation
   sigmaMin: rate.default(0.002), // Karras et al. 2022, table 1
   sigmaMax: rate.default(80),

@@ -137,6 +137,7 @@ function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }):
     copies: coarse.map((level) => entrance(2 ** level, `encoder.${level}.down`, channels(level - 1))),
     heads: levels.flatMap(headsOf),
     map: (features) => features,
+    core: { last: "middle.1", channels: channels(multipliers.length - 1), uses: (name) => !/^(decoder|final)\./.test(name) },
   };
 }
 

@@ -10,6 +10,7 @@ import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
+import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
@@ -55,7 +56,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
   const subject: Subject = {
-    ...{ spec, plan: settings.simulate },
+    ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
     ...(student !== spec && { student }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
     ...(frozen.weights.codec && { codec: codec.description }),
