@@ -76,3 +76,23 @@ export const perceptualDescription = z.strictObject({
   }),
 });
 export type PerceptualDescription = z.infer<typeof perceptualDescription>;
+
+/** What an image tokenizer's network is, apart from its weights. */
+export const imageTokenizerConfig = z.strictObject({
+  shape, // of the latents
+  downsample: z.union([z.literal(2), z.literal(4), z.literal(8), z.literal(16)]), // side of a latent over side of the grid of tokens
+  width: size, // channels of the first level
+  codes: z.int().min(2).max(32768), // tokens are 0 to codes - 1, stored as int16
+  dimension: size, // of a code
+  sigmaData: z.number().positive(), // standard deviation of the latents it is given
+});
+export type ImageTokenizerConfig = z.infer<typeof imageTokenizerConfig>;
+
+/** An image tokenizer: `model.json` with role "tokenizer", beside the codec of its latents. */
+export const imageTokenizerDescription = z.strictObject({
+  role: z.literal("tokenizer"),
+  hash,
+  config: imageTokenizerConfig,
+  statistics, // of the raw latents, as a teacher's
+});
+export type ImageTokenizerDescription = z.infer<typeof imageTokenizerDescription>;

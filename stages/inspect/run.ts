@@ -22,6 +22,11 @@ const described = { hash: z.string(), spec: z.looseObject({ shape, network }) };
 const modelFacts = z.discriminatedUnion("role", [
   z.looseObject({ role: z.enum(["teacher", "student"]), ...described, sampler: samplerDescription.optional() }),
   z.looseObject({ role: z.literal("perceptual"), hash: z.string() }),
+  z.looseObject({
+    role: z.literal("tokenizer"),
+    hash: z.string(),
+    config: z.looseObject({ shape, downsample: z.number(), codes: z.number(), dimension: z.number(), width: z.number() }),
+  }),
 ]);
 const codecFacts = z.looseObject({ kind: z.string(), imageSize: z.number(), shape, hash: z.string() });
 const metrics = z.record(z.string(), z.unknown());
@@ -82,6 +87,12 @@ async function describeModel(folder: string): Promise<Facts> {
   const model = await readFacts(join(folder, "model.json"), modelFacts);
   if (!model) return {};
   if (model.role === "perceptual") return { role: model.role, weights: model.hash };
+  if (model.role === "tokenizer") {
+    const { shape, downsample, codes, dimension, width } = model.config;
+    const grid = shape.slice(0, 2).map((side) => side / downsample);
+    const words = `width ${width}, latent ${shape.join(" x ")} to ${grid.join(" x ")} tokens of ${codes} codes in ${dimension} dimensions`;
+    return { role: model.role, network: words, weights: model.hash };
+  }
   const { shape, network } = model.spec;
   const { kind, width, depth, condition } = network;
   const words = `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;

@@ -4,7 +4,7 @@ import { encoderRules } from "../../models/encoders/own.ts";
 import { familyRules } from "../../models/families/registry.ts";
 import { perceptualConfig } from "../../models/losses/perceptual.ts";
 import { createTokenizer } from "../../models/text/tokenizer.ts";
-import type { DenoiserDescription, DenoiserSpec, PerceptualDescription, Sampler } from "../../schemas/model.ts";
+import type { DenoiserDescription, DenoiserSpec, ImageTokenizerDescription, PerceptualDescription, Sampler } from "../../schemas/model.ts";
 
 interface Problem {
   key: string;
@@ -86,6 +86,16 @@ export function perceptualProblems({ config }: PerceptualDescription): Problem[]
   const { stages } = perceptualConfig(config);
   if (config.stages === stages) return [];
   return [{ key: "config.stages", problem: `latents of ${config.shape.join("x")} have ${stages} stages, not ${config.stages}` }];
+}
+
+/** Of an image tokenizer: the grid of its tokens divides its latents, and its statistics are of their channels. */
+export function imageTokenizerProblems({ config, statistics }: ImageTokenizerDescription): Problem[] {
+  const { shape, downsample } = config;
+  const fits = shape[0] % downsample === 0 && shape[1] % downsample === 0;
+  return [
+    ...(fits ? [] : [{ key: "config.downsample", problem: `latents of ${shape.join("x")} do not shrink ${downsample} times` }]),
+    ...statisticsProblems(statistics, shape[2]),
+  ];
 }
 
 /** How far a mean may lie outside of the extremes it was taken over, of their size: it was summed in float64. */
