@@ -85,6 +85,7 @@ export const method: Method<InstaflowSettings> = {
           { name: "pairs", simulate: { solver: "euler", steps: own.pairSteps, guidance: own.pairGuidance } },
           { name: "distil", train: { phase: "distil" } },
         ],
+  divide: (_, steps) => ({ own: { reflowSteps: Math.floor(steps / 2) }, steps: Math.ceil(steps / 2) }),
   parts: ({ settings: { adapter }, optimiser }) => ({ student: { from: "teacher", train: adapter, average: optimiser.ema } }),
   programs: (kit): Record<string, Update> =>
     kit.settings.phase === "reflow"

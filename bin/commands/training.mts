@@ -1,5 +1,4 @@
 /** Commands that train. */
-import { studies } from "../../stages/study/studies.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
 import { count, images, method, model, out } from "../flags.mts";
@@ -76,7 +75,13 @@ export const run: Command = {
 export const study: Command = {
   name: "study",
   summary: "train variants of the method with several seeds, and compare them in one table",
-  positionals: [{ name: "NAME", about: "which question", choices: studies.map(({ name }) => name) }],
+  positionals: [
+    {
+      name: "NAME",
+      about: "which question; methods: all of them by their recipes",
+      names: async () => (await import("../../stages/study/plan.ts")).allStudies.map(({ name }) => name),
+    },
+  ],
   flags: {
     store: { value: "STORE", about: "store of `simulate`", required: true, input: "folder" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
@@ -84,7 +89,7 @@ export const study: Command = {
     out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
     seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
     only: { value: "A,B", about: "these of its variants" },
-    steps: { value: "N", about: "training steps of a run", sets: "train.steps" },
+    steps: { value: "N", about: "training steps of a run, over all its phases", sets: "train.steps" },
     count: { value: "N", about: "samples measured of each student", sets: "evaluate.count" },
   },
   inherits: { teacher: model },
