@@ -182,6 +182,7 @@ const idle: Record<string, Case> = {
   "network.patch": { set: ["network.kind=unet", "network.patch=2"], parts: ["teacher"] },
   "network.vocabulary": { set: ["network.vocabulary=100"], parts: ["teacher"] },
   "network.captionTokens": { set: ["network.captionTokens=9"], parts: ["teacher"] },
+  "network.guidance": { set: ["network.guidance=true"], parts: ["teacher"] },
   "network.textDepth": { set: ["network.condition=none", "network.textDepth=9"], parts: ["teacher"] },
   "pretrain.teacher.patience": { set: ["pretrain.teacher.patience=3"], parts: ["teacher"] },
   "pretrain.teacher.distanceCount": { set: ["pretrain.teacher.distanceCount=99"], parts: ["teacher"] },

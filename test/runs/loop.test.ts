@@ -66,7 +66,7 @@ async function training(options: {
         engine: {} as never,
         threads: () => 1,
       },
-      job: { optimiser: { steps, batch: 4 } } as never,
+      job: { optimiser: { steps, batch: 4 }, subject: {} } as never,
       settings: { checkpointEvery: 7, pictureEvery: 15, keep: watched?.keep ?? "best" } as never,
       batches: async function* (from) {
         for (let step = from; step < steps; step++) {
