@@ -5,7 +5,7 @@
 import { createEngine } from "../../engine/engine.ts";
 import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
 import { createOrder, type VariableSet } from "../../engine/variables.ts";
-import { elements, type Weights } from "../../engine/weights.ts";
+import { elements, hashWeights, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Program, Role, Update } from "../../methods/method.ts";
 import { createSampling, type SamplerInputs, type Sampling } from "../../models/diffusion/sampling.ts";
@@ -126,6 +126,13 @@ export async function create({ method: name, job, weights, start, engine: where 
     },
     /** All parameters of a part for what is trained of it, ready for a file. */
     whole: async ({ role, trained }: { role: Role; trained: Weights }): Promise<Weights> => networks.merged(role, trained),
+    /** What of a part is a LoRA, and the hash of the weights under it; undefined where it is none. */
+    lora: async ({ role }: { role: Role }): Promise<{ rank: number; alpha: number; base: string } | undefined> => {
+      const { train, frozen } = networks.part(role);
+      if (train === "all" || !("lora" in train)) return undefined;
+      const { rank, alpha } = train.lora;
+      return { rank, alpha, base: hashWeights(frozen) };
+    },
     ...savedState(networks.variables),
   };
 }

@@ -1,4 +1,5 @@
 /** A student of which a LoRA, or a part, is trained: what its checkpoint holds, and what it writes. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { train } from "../../pipelines/train.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
@@ -72,7 +73,8 @@ test(
         () => "",
         (error: Error) => error.message,
       );
-      assert.match(message, /Cannot train "atention": it matches no parameter of this network; name a group \(attention, /);
+      assert.match(message, /adapter=.*"atention" trains nothing: it matches no parameter of this network; name a group \(attention, /);
+      assert.not.ok(existsSync(at("wrong")), "nothing was begun");
     }),
   { seconds: 120 },
 );
