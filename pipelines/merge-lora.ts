@@ -29,7 +29,9 @@ export async function mergeLora(options: {
   const { base: folder, loras: paths, out, settings, context } = options;
   const scales = options.scales === undefined ? paths.map(() => 1) : scalesOf(options.scales, "--scales");
   if (scales.length !== paths.length) {
-    throw badUsage(`Cannot use --scales ${options.scales}: these are ${scales.length}, and the LoRAs are ${paths.length}; give one for each`);
+    throw badUsage(
+      `Cannot use --scales ${options.scales}: these are ${scales.length}, and the LoRAs are ${paths.length}; give one for each`,
+    );
   }
   const base = await readDenoiser(folder, context);
   const codec = await readCodec(folder, context);

@@ -81,7 +81,11 @@ function patternOf(text: string): RegExp {
 }
 
 /** Of the named parts of two descriptions, those that are not alike. */
-function differing(one: DenoiserDescription, other: DenoiserDescription, keys: readonly ("classes" | "tokenizer" | "network" | "diffusion")[]) {
+function differing(
+  one: DenoiserDescription,
+  other: DenoiserDescription,
+  keys: readonly ("classes" | "tokenizer" | "network" | "diffusion")[],
+) {
   const partOf = ({ spec, tokenizer }: DenoiserDescription, key: (typeof keys)[number]) =>
     JSON.stringify(key === "tokenizer" ? tokenizer : spec[key]);
   return keys.filter((key) => partOf(one, key) !== partOf(other, key)).map((key) => `its ${key} differs`);

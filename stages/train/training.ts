@@ -24,7 +24,7 @@ export interface Trainer {
   read: (role: Role, set: "network" | "average") => Promise<Weights>;
   /** All parameters of a part, of what is trained of it. */
   whole: (role: Role, trained: Weights) => Promise<Weights>;
-  /** What of a part is a LoRA over which weights; undefined where it is none. */
+  /** What of the product is a LoRA over which weights; undefined where it is none. */
   lora: (role: Role) => Promise<Omit<KeptLora, "trained"> | undefined>;
   save: () => Promise<Record<string, Weights>>;
   /** Takes what a checkpoint holds; the arrays are the worker's afterwards. */
