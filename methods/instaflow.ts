@@ -19,6 +19,7 @@ import { adapterSchema } from "../models/training/adapters.ts";
 import { uniforms } from "../schemas/numbers/philox.ts";
 import type { Rules } from "../schemas/fit.ts";
 import { count, fraction, rate } from "../schemas/settings.ts";
+import { adapterFit } from "./fit/adapter.ts";
 import type { Asked, Batch, Job, Kit, Losses, Method, Run, Update } from "./method.ts";
 
 const settings = z.strictObject({
@@ -56,6 +57,7 @@ const rules: Rules<Asked<InstaflowSettings>> = {
           ? "its phases take this seed and the two after it, below 2^53"
           : undefined,
     },
+    adapterFit(),
   ],
   idle: [
     ...Object.entries(idleIn).map(([phase, settings]) => ({

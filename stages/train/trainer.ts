@@ -27,6 +27,7 @@ export async function startTrainer(training: Training<unknown>, context: Context
     look: (program, inputs) => compute.call("look", { program, inputs }),
     read: (role, set) => compute.call("read", { role, set }),
     whole: (role, trained) => compute.call("whole", { role, trained }),
+    lora: (role) => compute.call("lora", { role }),
     save: () => compute.call("save", undefined),
     load: (sets) => compute.call("load", sets, { transfer: transferables(sets) }), // they may be larger than a copy can be
     close: compute.close,

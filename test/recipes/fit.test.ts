@@ -148,6 +148,15 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
     says: ["train.instaflow.dropCondition=0", "train.instaflow.pairGuidance=1.5"],
   },
+  "train.diffusion2gan.adapter & network.kind": {
+    ...{ set: ['train.diffusion2gan.adapter={"only":["^final\\\\.","atention"]}'], parts: ["train"] },
+    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "attention, mlp"],
+  },
+  "train.instaflow.adapter & network.kind": {
+    set: ["network.kind=unet", 'train.instaflow.adapter={"lora":{"rank":2,"alpha":2,"targets":["conv","mlp"]}}'],
+    ...{ parts: ["train"], method: "instaflow" },
+    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "attention, conv"],
+  },
   "seed & train.instaflow.phase": {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
