@@ -73,7 +73,7 @@ export function gelu(x: Tensor): Tensor {
  * Multi-head attention of queries [b, n, d] over keys and values [b, m, d].
  * `bias` [b, 1, 1, m], where given, is added to the scores: 0 keeps a position, -1e4 hides it.
  */
-function attention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }): Tensor {
+export function attention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }): Tensor {
   const { q, k, v, heads, bias } = options;
   const [b, n, d] = q.shape as [number, number, number];
   const split = (t: Tensor): Tensor => tf.transpose(tf.reshape(t, [b, t.shape[1] as number, heads, d / heads]), [0, 2, 1, 3]);

@@ -142,6 +142,18 @@ export function normalise(latents: Float32Array, statistics: Statistics, sigmaDa
 }
 
 /**
+ * Mean and standard deviation of every channel after `normalise`: 0 and sigmaData, and 0 and 0 of a constant channel.
+ *
+ * @example
+ * import { normalisedMoments } from "onestep/store/statistics";
+ * const statistics = { mean: [1, 4], std: [2, 0], min: [-1, 4], max: [3, 4], nonFinite: 0 };
+ * assert.deepEqual(normalisedMoments(statistics, 0.5), { mean: [0, 0], std: [0.5, 0] });
+ */
+export function normalisedMoments({ mean, std }: Statistics, sigmaData: number): { mean: number[]; std: number[] } {
+  return { mean: mean.map(() => 0), std: std.map((of) => (of > 0 ? sigmaData : 0)) };
+}
+
+/**
  * The inverse of `normalise`: back to what the encoder gave and its decoder expects.
  *
  * @example

@@ -68,8 +68,9 @@ export interface Parameterisation {
   precondition: <T>(sigma: T, arithmetic: Arithmetic<T>) => Preconditioning<T>;
   /** Weight of ||D - clean||^2 that makes it ||F - its target||^2: 1 / cOut^2. */
   lossWeight: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
-  /** Range in which the denoiser may be asked. Flow and cosine-like schedules reach sigma = infinity at t = 1, so
-   * sampling starts at the finite sigmaMax of the settings; the VP schedule itself ends at sigma = 14.46. */
+  /** Range in which the denoiser may be asked. Flow and cosine-like schedules, and VP with zero terminal SNR, reach
+   * sigma = infinity at t = 1, so sampling starts at the finite sigmaMax of the settings; the VP schedule itself ends at
+   * sigma = 14.46. */
   sigmaMin: number;
   sigmaMax: number;
   /** The variable in which its standard time grid is uniform, and back. */
@@ -91,17 +92,54 @@ const u1 = Math.sqrt(1000 * 0.012);
 export const betaEnds = [u0, u1] as const;
 
 /** VP time t in [0, 1] of a noise level: sigma^2 = exp(-2 ln alpha) - 1. */
-export function vpTime<T>(sigma: T, { add, mul, log, exp }: Arithmetic<T>): T {
-  const decay = log(add(mul(sigma, sigma), 1));
+export function vpTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
+  const { add, mul, log } = arithmetic;
+  return timeOfDecay(log(add(mul(sigma, sigma), 1)), arithmetic);
+}
+
+/** The time at which -2 ln alpha has a value. */
+function timeOfDecay<T>(decay: T, { add, mul, log, exp }: Arithmetic<T>): T {
   const cubed = add(mul(decay, 3 * (u1 - u0)), u0 ** 3);
   return mul(add(exp(mul(log(cubed), 1 / 3)), -u0), 1 / (u1 - u0));
 }
 
+/** -2 ln alpha at a VP time t in [0, 1]. */
+function decayAt(time: number): number {
+  const u = u0 + time * (u1 - u0);
+  return (u ** 3 - u0 ** 3) / (3 * (u1 - u0));
+}
+
 /** Noise level of a VP time t in [0, 1]. */
 export function vpSigma(time: number): number {
-  const u = u0 + time * (u1 - u0);
-  return Math.sqrt(Math.expm1((u ** 3 - u0 ** 3) / (3 * (u1 - u0))));
+  return Math.sqrt(Math.expm1(decayAt(time)));
 }
+
+/** alpha of the VP schedule where it ends, at t = 1: the signal that is left there. */
+const lastAlpha = Math.exp(-decayAt(1) / 2);
+
+/**
+ * Noise level of a time t in [0, 1] of the schedule whose last signal-to-noise ratio is zero (Lin et al. 2024, algorithm 1;
+ * docs/METHODS.md 9.5): alpha shifted and scaled so that it ends at 0 and begins where it did. At t = 1 sigma is infinite.
+ */
+export function zeroTerminalSigma(time: number): number {
+  const lost = -Math.expm1(-decayAt(time) / 2) / (1 - lastAlpha); // 1 - alpha, without cancellation
+  if (time >= 1) return Number.POSITIVE_INFINITY;
+  return Math.sqrt(lost * (2 - lost)) / (1 - lost);
+}
+
+/** Time t in [0, 1] of a noise level on that schedule: alpha = 1 / sqrt(1 + sigma^2), put back to the schedule it was made of. */
+export function zeroTerminalTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
+  const { add, mul, div, sqrt, log } = arithmetic;
+  const alpha = div(1, sqrt(add(mul(sigma, sigma), 1)));
+  return timeOfDecay(mul(log(add(mul(alpha, 1 - lastAlpha), lastAlpha)), -2), arithmetic);
+}
+
+/**
+ * The noise level that stands for an infinite one. In EDM coordinates a state without signal has no finite x, but what the
+ * network is given, cIn x = (clean + sigma epsilon) / sqrt(1 + sigma^2), differs here from epsilon by clean / 1e8: less than
+ * half a unit in the last place (2^-24) of float32 numbers of size 1.
+ */
+export const SIGNAL_FREE = 1e8;
 
 type Family = Pick<Parameterisation, "sigmaMax" | "timeOf" | "sigmaAt" | "lastSigma" | "draw" | "trainingSigma"> & {
   row: Row;
@@ -160,11 +198,26 @@ function vp({ sigmaMin, sigmaMax }: DiffusionSettings, row: Row): Family {
   };
 }
 
+/** v-prediction on the schedule that ends without signal, or at the finite sigmaMax of the settings. */
+function vpZero(settings: DiffusionSettings): Family {
+  const { sigmaMin, sigmaMax } = settings;
+  const timeOf = (sigma: number) => zeroTerminalTime(sigma, numbers);
+  const sigmaAt = (time: number) => Math.min(sigmaMax, zeroTerminalSigma(time));
+  const [first, last] = [timeOf(sigmaMin), timeOf(sigmaMax)];
+  return {
+    ...vp(settings, predictions.v),
+    cNoise: zeroTerminalTime,
+    ...{ sigmaMax, timeOf, sigmaAt },
+    trainingSigma: (uniform) => sigmaAt(first + uniform * (last - first)),
+  };
+}
+
 const families = {
   edm,
   flow,
   "vp-epsilon": (settings) => vp(settings, predictions.epsilon),
   "vp-v": (settings) => vp(settings, predictions.v),
+  "vp-v-zero": vpZero,
 } satisfies Record<DiffusionSettings["parameterisation"], (settings: DiffusionSettings) => Family>;
 
 /**

@@ -57,6 +57,15 @@ export interface HeadPlace {
   width: number;
 }
 
+/** The way down to a network's innermost features: a discriminator's trunk with one logit. */
+export interface Core {
+  /** Where its pass ends, and the channels there. */
+  last: string;
+  channels: number;
+  /** Whether it has the parameter of that name. */
+  uses: (name: string) => boolean;
+}
+
 /** The part of a network that serves as a discriminator's trunk. */
 export interface Trunk {
   /** The kernel of the first layer: weights without it are of another family. */
@@ -72,6 +81,8 @@ export interface Trunk {
   heads: HeadPlace[];
   /** Features as the family has them, as a map [b, h, w, c]. */
   map: (features: Tensor) => Tensor;
+  /** Of a trunk that goes on from its innermost features. */
+  core?: Core;
 }
 
 /** A kind of denoising network; `C` is what it must know of a stored specification to build itself. */

@@ -1,0 +1,375 @@
+/**
+ * YOSO: one denoiser for every level, whose predictions from less noisy levels are the real side of a game for those from
+ * noisier ones (self-cooperation), held together by consistency and anchored to the data where little noise is left
+ * (docs/METHODS.md 2). The student may first learn v-prediction and a schedule without terminal signal (2.4).
+ *
+ * The paper's time t is our share of the student's own time grid, 0 clean and 1 the first level of sampling, and its
+ * sigma_t / alpha_t is our sigma over sigmaData: its latents have deviation 1, ours sigmaData.
+ */
+import * as z from "zod";
+import { stopGradient } from "../engine/ops.ts";
+import { type Tensor, tf } from "../engine/tfjs.ts";
+import { createPooledCritic } from "../models/critics/pooled.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../models/denoiser.ts";
+import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusion/adaptation.ts";
+import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
+import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
+import { denoise } from "../models/diffusion/denoise.ts";
+import { createParameterisation } from "../models/diffusion/parameterisation.ts";
+import { levelAt } from "../models/diffusion/schedule.ts";
+import { type Parameters, spread } from "../models/layers.ts";
+import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
+import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
+import { squaredError, squaredErrors } from "../models/losses/difference.ts";
+import { latentDistance } from "../models/losses/latent-distance.ts";
+import { adapterSchema } from "../models/training/adapters.ts";
+import { normals, uniforms } from "../schemas/numbers/philox.ts";
+import type { OptimiserSettings } from "../schemas/settings.ts";
+import { count, fraction, rate, weight } from "../schemas/settings.ts";
+import { cooperativeFit } from "./fit/cooperative.ts";
+import type { Batch, Inputs, Job, Kit as AnyKit, Method, Run, Subject, Update } from "./method.ts";
+import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+
+const settings = z.strictObject({
+  data: z.enum(["images", "teacher"]).default("images"), // what is noised: real images (train.images), or a teacher's triples
+  from: z.enum(["teacher", "scratch"]).default("teacher"), // the student's and the discriminator's weights at the first step
+  adapt: z.enum(["none", "v", "v-zero"]).default("none"), // the student's own parameterisation: v, or v with zero terminal SNR
+  vSteps: count.default(500), // first steps, by the teacher's v on the schedule it knows; the paper's two stages take about 1,000
+  zeroSteps: count.default(500), // steps after these, on the schedule without terminal signal
+  adversarial: z.enum(["cooperative", "data"]).default("cooperative"), // the real side: own predictions from less noise, or data
+  adversarialWeight: weight.default(1),
+  cooperation: fraction.default(0.25), // how much less noisy they are, as a share of the time range: 250 of 1000
+  consistencyWeight: weight.default(2),
+  consistencyStep: fraction.default(0.025), // how far consistency looks, as a share of the time range: 25 of 1000
+  consistencyMost: rate.default(5), // most weight of a row: 1 / (difference of its two noise levels) up to this
+  augment: z.boolean().default(false), // consistency's latents under the same random transform, as E-LatentLPIPS; not the paper's
+  anchorWeight: weight.default(0.5),
+  anchorMost: rate.default(5), // most weight of a row: its signal-to-noise ratio up to this
+  startShare: fraction.default(0), // share of rows at the first level of sampling, begun as sampling begins; not the paper's
+  prior: z.boolean().default(true), // sampling begins at the data's mean and deviation under noise, not at noise alone
+  averageLogits: z.boolean().default(false), // the published script's: logits are averaged over the rows before the softplus
+  discriminatorRate: rate.default(2e-4),
+  discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
+  adapter: adapterSchema.default("all"), // what of the student is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
+});
+type YosoSettings = z.infer<typeof settings>;
+type Kit = AnyKit<YosoSettings>;
+type ThisJob = Pick<Job<YosoSettings>, "settings" | "optimiser" | "subject">;
+
+export const method: Method<YosoSettings> = {
+  name: "yoso",
+  about: "its own predictions from less noise are the real side; consistency, and an anchor to data",
+  source: "Luo et al., You Only Sample Once: Taming One-Step Text-to-Image Synthesis by Self-Cooperative Diffusion GANs, ICLR 2025",
+  makes: "student",
+  settings,
+  rules: cooperativeFit,
+  needs: ({ data, consistencyWeight }) => ({
+    rows: data === "images" ? "latents" : "triples",
+    frozen: ["teacher"],
+    ...(consistencyWeight > 0 && { uses: ["perceptual"] }),
+  }),
+  student: ({ adapt }, spec) => (adapt === "none" ? spec : { ...spec, diffusion: adaptedDiffusion(spec.diffusion, adapt) }),
+  parts: (kit) => {
+    const { settings: own, optimiser, weights, seed } = kit;
+    const fresh = own.from === "scratch";
+    const trunk = () => (fresh ? initDenoiser(teacherOf(kit), seed) : (weights.teacher ?? {}));
+    return {
+      student: { from: fresh ? () => initDenoiser(studentOf(kit), seed) : "teacher", train: own.adapter, average: optimiser.ema },
+      ...(plays(own) && { discriminator: { from: () => criticOf(kit).init(trunk(), seed), train: "all" } }),
+    };
+  },
+  programs: (kit): Record<string, Update> => ({
+    ...(adaptedSteps(kit.settings) > 0 && { adaptation: adaptationUpdate(kit) }),
+    ...(plays(kit.settings) && { discriminator: discriminatorUpdate(kit) }),
+    generator: generatorUpdate(kit),
+  }),
+  step: (batch, job, run) => (batch.step < adaptedSteps(job.settings) ? adaptationStep : cooperativeStep)(batch, job, run),
+  sampler: ({ prior }, subject) => {
+    const { levels } = clockOf(subject);
+    const times = (steps: number): number[] => Array.from({ length: steps }, (_, i) => levels(1 - i / steps));
+    return {
+      ...{ times: times(1), between: "renoise", guidance: 1 },
+      choices: Object.fromEntries([1, 2, 4].map((steps) => [steps, times(steps)])),
+      ...(prior && { prior: momentsOf(subject) }),
+    };
+  },
+  figures: [
+    {
+      title: "Terms of the loss, unweighted",
+      label: "loss",
+      figures: { consistency: "consistency", anchor: "anchor", adversarial: "adversarial", velocity: "v of the adaptation" },
+      log: true,
+    },
+    ...discriminatorFigures,
+  ],
+  findings: adversarialRules({
+    saturated: "half of discriminatorRate, or less cooperation (both of train.yoso): the two sides are then nearer",
+    swinging: "half of train.yoso.discriminatorRate: its updates overshoot",
+    collapsed:
+      "adversarial=cooperative, less adversarialWeight or more anchorWeight (of train.yoso); the best step is kept (train.keep=best)",
+    exploding: "half of train.yoso.discriminatorRate, or less train.yoso.adversarialWeight",
+  }),
+};
+
+const teacherOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
+const studentOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => (subject.student ?? subject.spec) as DenoiserSpec;
+const plays = ({ adversarialWeight }: YosoSettings): boolean => adversarialWeight > 0;
+const criticOf = ({ settings: { discriminatorDepth: depth }, ...job }: ThisJob) => createPooledCritic({ spec: teacherOf(job), depth });
+
+/** Steps of the adaptation; a fresh student has nothing to be adapted. */
+const adaptedSteps = ({ adapt, from, vSteps, zeroSteps }: YosoSettings): number =>
+  adapt === "none" || from === "scratch" ? 0 : adapt === "v" ? vSteps : vSteps + zeroSteps;
+
+/** Mean and standard deviation of the data by channel as the network has them: 0 and sigmaData, by normalisation. */
+function momentsOf({ spec, moments }: Subject): { mean: number[]; std: number[] } {
+  const { shape, diffusion } = spec as DenoiserSpec;
+  const of = (value: number): number[] => Array<number>(shape[2]).fill(value);
+  return moments ? { mean: [...moments.mean], std: [...moments.std] } : { mean: of(0), std: of(diffusion.sigmaData) };
+}
+
+/** The student's time: noise levels by a share of its range, from 0 up. */
+function clockOf(subject: Subject) {
+  const parameterisation = createParameterisation(studentOf({ subject }).diffusion);
+  const level = levelAt(parameterisation);
+  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : level(time)) };
+}
+
+const LEVELS = ["cSkip", "cOut", "cIn", "cNoise"] as const;
+
+/** States of a batch with their coefficients, by the name of what is predicted from them. */
+function statesInputs(names: readonly string[], { shape }: DenoiserSpec, batch: number): Inputs {
+  const of = (name: string) => [
+    [`${name}.x`, { shape: [batch, ...shape] }] as const,
+    ...LEVELS.map((coefficient) => [`${name}.${coefficient}`, { shape: [batch] }] as const),
+  ];
+  return Object.fromEntries(names.flatMap(of));
+}
+
+/** G of the states of that name: the denoiser with LCM's boundary, which the coefficients have in them. */
+function predicted(
+  spec: DenoiserSpec,
+  parameters: Parameters,
+  name: string,
+  inputs: Record<string, Tensor>,
+  given: Record<string, Tensor>,
+) {
+  const condition = embedConditions(spec, parameters, given);
+  const coefficient = (of: string): Tensor => inputs[`${name}.${of}`] as Tensor;
+  const [cSkip, cOut, cIn, cNoise] = LEVELS.map(coefficient) as [Tensor, Tensor, Tensor, Tensor];
+  const network = (at: { x: Tensor; noiseLevel: Tensor }): Tensor => applyNetwork(spec, parameters, { ...at, condition });
+  return denoise({ x: coefficient("x"), coefficients: { cSkip, cOut, cIn, cNoise }, network });
+}
+
+/** The condition inputs among a program's. */
+const givenOf = (spec: DenoiserSpec, inputs: Record<string, Tensor>): Record<string, Tensor> =>
+  Object.fromEntries(Object.keys(conditionInputs(spec, 1)).map((name) => [name, inputs[name] as Tensor]));
+
+/** Real against generated, each told the level that the generated one was made from; it goes before the generator. */
+function discriminatorUpdate(kit: Kit): Update {
+  const { settings: own, optimiser } = kit;
+  const { batch } = optimiser;
+  const spec = studentOf(kit);
+  const critic = criticOf(kit);
+  const isCooperative = own.adversarial === "cooperative";
+  return {
+    trains: "discriminator",
+    reads: ["student"],
+    inputs: {
+      ...statesInputs(["fake", ...(isCooperative ? ["coop"] : [])], spec, batch),
+      ...(!isCooperative && { clean: { shape: [batch, ...spec.shape] } }),
+      ...{ told: { shape: [batch] }, ...conditionInputs(spec, batch) },
+    },
+    optimiser: discriminatorOptimiser(own, optimiser),
+    loss: (parameters, inputs, { student }) => {
+      const given = givenOf(spec, inputs);
+      const made = (name: string): Tensor => stopGradient(predicted(spec, student as Parameters, name, inputs, given));
+      const judged = (x: Tensor): Tensor => critic.logit(parameters, { x, noiseLevel: inputs.told as Tensor, given });
+      const real = judged(isCooperative ? made("coop") : (inputs.clean as Tensor));
+      const fake = judged(made("fake"));
+      const right = tf.add(tf.mean(tf.cast(tf.greater(real, 0), "float32")), tf.mean(tf.cast(tf.less(fake, 0), "float32")));
+      return {
+        loss: discriminatorLoss({ real: [told(own, real)], fake: [told(own, fake)] }),
+        metrics: { real: tf.mean(real), fake: tf.mean(fake), accuracy: tf.div(right, 2) },
+      };
+    },
+  };
+}
+
+/** Logits as the game takes them. */
+const told = ({ averageLogits }: YosoSettings, logits: Tensor): Tensor => (averageLogits ? tf.mean(logits) : logits);
+
+/** AdamW without momentum, as published; it begins when the adaptation has ended. */
+function discriminatorOptimiser({ discriminatorRate }: YosoSettings, optimiser: OptimiserSettings): Update["optimiser"] {
+  return { ...optimiser, learningRate: discriminatorRate, beta1: 0, beta2: 0.999 };
+}
+
+/** Consistency, anchor and the game. */
+function generatorUpdate(kit: Kit): Update {
+  const { settings: own, optimiser, subject } = kit;
+  const { batch } = optimiser;
+  const [spec, teacher] = [studentOf(kit), teacherOf(kit)];
+  const { sigmaData } = teacher.diffusion;
+  const image = { shape: [batch, ...spec.shape] };
+  const perRow = { shape: [batch] };
+  const { role: features, rows } = latentDistance({ spec: teacher, perceptual: subject.perceptual });
+  const critic = plays(own) ? criticOf(kit) : undefined;
+  const isConsistent = own.consistencyWeight > 0;
+  return {
+    trains: "student",
+    reads: [...(isConsistent ? [features] : []), ...(critic ? ["discriminator"] : [])],
+    inputs: {
+      ...statesInputs(["fake", ...(isConsistent ? ["cons"] : [])], spec, batch),
+      ...(isConsistent && { consistency: perRow, ...(own.augment && { draws: { shape: [batch, DRAW_SIZE] } }) }),
+      ...(own.anchorWeight > 0 && { clean: image, anchor: perRow }),
+      ...(critic && { told: perRow }),
+      ...conditionInputs(spec, batch),
+    },
+    loss: (parameters, inputs, read) => {
+      const given = givenOf(spec, inputs);
+      const fake = predicted(spec, parameters, "fake", inputs, given);
+      const terms: Record<string, [loss: Tensor, weight: number]> = {};
+      const weighed = (name: "consistency" | "anchor", distances: Tensor): Tensor => tf.mean(tf.mul(distances, inputs[name] as Tensor));
+      if (isConsistent) {
+        const cons = stopGradient(predicted(spec, parameters, "cons", inputs, given));
+        const distances = rows(fake, cons, read[features] as Parameters, inputs.draws);
+        terms.consistency = [weighed("consistency", distances), own.consistencyWeight];
+      }
+      if (own.anchorWeight > 0) {
+        const errors = tf.div(squaredErrors(fake, inputs.clean as Tensor), sigmaData ** 2); // of latents of deviation 1
+        terms.anchor = [weighed("anchor", errors), own.anchorWeight];
+      }
+      if (critic) {
+        const logits = critic.logit(read.discriminator as Parameters, { x: fake, noiseLevel: inputs.told as Tensor, given });
+        terms.adversarial = [generatorLoss([told(own, logits)]), own.adversarialWeight];
+      }
+      return {
+        loss: tf.addN(Object.values(terms).map(([loss, weight]) => tf.mul(loss, weight))),
+        metrics: Object.fromEntries(Object.entries(terms).map(([name, [loss]]) => [name, loss])),
+      };
+    },
+  };
+}
+
+async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<YosoSettings>, run: Run) {
+  const { settings: own, optimiser, seed, subject } = job;
+  const { batch } = optimiser;
+  const clean = latent as Float32Array;
+  const size = clean.length / batch;
+  const draw = (stream: string) => normals({ seed, stream: `yoso/${stream}`, offset: step * clean.length, length: clean.length });
+  const drawn = (stream: string) => uniforms({ seed, stream: `yoso/${stream}`, offset: step * batch, length: batch });
+  const noise = draw("noise");
+  const starts = Array.from(drawn("start"), (u) => u < own.startShare);
+  const times = Array.from(drawn("time"), (u, row) => (starts[row] ? 1 : u));
+  // A row that begins as sampling begins has the prior in the place of a latent, and so has what it is consistent with.
+  const begun = starts.some(Boolean) ? begunRows({ clean, starts, draws: draw("prior"), moments: momentsOf(subject) }) : clean;
+
+  const { parameterisation, levels } = clockOf(subject);
+  const { diffusion } = studentOf(job);
+  const back = (by: number): number[] => times.map((time) => levels(Math.max(0, time - by)));
+  const [sigmas, before] = [back(0), back(own.consistencyStep)];
+  const states = (name: string, of: Float32Array, at: readonly number[]) => {
+    const x = of.map((value, i) => value + (at[Math.floor(i / size)] as number) * (noise[i] as number));
+    const rows = at.map((sigma) => boundedLevel(parameterisation, diffusion, sigma));
+    const coefficients = LEVELS.map((key) => [`${name}.${key}`, Float32Array.from(rows, (row) => row[key])] as const);
+    return { [`${name}.x`]: x, ...Object.fromEntries(coefficients) };
+  };
+  const given = { ...conditions, keep: new Float32Array(batch).fill(1) };
+  const fake = states("fake", begun, sigmas);
+  const teacher = createParameterisation(teacherOf(job).diffusion);
+  const known = sigmas.map((sigma) => Math.min(teacher.sigmaMax, Math.max(teacher.sigmaMin, sigma)));
+  const judged = plays(own) && { told: Float32Array.from(known, (sigma) => teacher.precondition(sigma, numbers).cNoise) };
+
+  const figures: Record<string, number> = {};
+  if (judged) {
+    const real = own.adversarial === "data" ? { clean } : states("coop", clean, back(own.cooperation));
+    const updates = step - adaptedSteps(own);
+    const verdict = await run("discriminator", { ...fake, ...real, ...judged, ...given }, { updates });
+    for (const [name, value] of Object.entries(verdict)) figures[`d_${name}`] = value;
+  }
+  const { sigmaData } = diffusion;
+  const [height, width] = studentOf(job).shape;
+  const consistency = Float32Array.from(sigmas, (sigma, row) => consistencyWeight((sigma - before[row]!) / sigmaData, own.consistencyMost));
+  const anchor = Float32Array.from(sigmas, (sigma, row) => (starts[row] ? 0 : snrWeight(sigma / sigmaData, own.anchorMost)));
+  const made = await run("generator", {
+    ...{ ...fake, ...judged, ...given },
+    ...(own.consistencyWeight > 0 && { ...states("cons", begun, before), consistency }),
+    ...(own.consistencyWeight > 0 && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
+    ...(own.anchorWeight > 0 && { clean, anchor }),
+  });
+  return { ...made, ...figures };
+}
+
+/** min(1 / difference, most), of noise levels over the data's deviation. */
+export const consistencyWeight = (difference: number, most: number): number => Math.min(1 / difference, most);
+
+/** Coefficients of G at a level: LCM's boundary around the denoiser, so that at level 0 it answers its input. */
+export function boundedLevel(
+  { precondition, sigmaMin }: Pick<ReturnType<typeof createParameterisation>, "precondition" | "sigmaMin">,
+  diffusion: DenoiserSpec["diffusion"],
+  sigma: number,
+) {
+  const { skip, out } = boundaries.lcm(sigma, diffusion, numbers);
+  const { cSkip, cOut, ...rest } = precondition(Math.max(sigma, sigmaMin), numbers);
+  return { ...rest, cSkip: skip + out * cSkip, cOut: out * cOut };
+}
+
+/** Rows of latents, those that `starts` replaced by mean + std n by channel. */
+function begunRows(options: {
+  clean: Float32Array;
+  starts: readonly boolean[];
+  draws: Float32Array;
+  moments: { mean: number[]; std: number[] };
+}): Float32Array {
+  const { clean, starts, draws, moments } = options;
+  const [size, channels] = [clean.length / starts.length, moments.mean.length];
+  return clean.map((value, i) =>
+    starts[Math.floor(i / size)] ? moments.mean[i % channels]! + moments.std[i % channels]! * (draws[i] as number) : value,
+  );
+}
+
+/** The student's network against v of the teacher's clean prediction. */
+function adaptationUpdate(kit: Kit): Update {
+  const { batch } = kit.optimiser;
+  const [spec, teacher] = [studentOf(kit), teacherOf(kit)];
+  const perRow = { shape: [batch] };
+  const image = { shape: [batch, ...spec.shape] };
+  return {
+    trains: "student",
+    reads: ["teacher"],
+    inputs: {
+      ...statesInputs(["teacher"], spec, batch),
+      ...{ z: image, time: perRow, perSigma: perRow, alpha: perRow, s: perRow, ...conditionInputs(spec, batch) },
+    },
+    loss: (parameters, inputs, read) => {
+      const given = givenOf(spec, inputs);
+      const clean = predicted(teacher, read.teacher as Parameters, "teacher", inputs, given);
+      const [perSigma, alpha, s] = ["perSigma", "alpha", "s"].map((name) => spread(inputs[name] as Tensor)) as [Tensor, Tensor, Tensor];
+      const target = velocityOf({ x: inputs["teacher.x"] as Tensor, clean, perSigma, alpha, s }, tensors);
+      const condition = embedConditions(spec, parameters, given);
+      const v = applyNetwork(spec, parameters, { x: inputs.z as Tensor, noiseLevel: inputs.time as Tensor, condition });
+      const velocity = squaredError(v, stopGradient(target));
+      return { loss: velocity, metrics: { velocity } };
+    },
+  };
+}
+
+async function adaptationStep({ step, latent, conditions }: Batch, job: Job<YosoSettings>, run: Run) {
+  const { settings: own, optimiser, seed } = job;
+  const { batch } = optimiser;
+  const clean = latent as Float32Array;
+  const size = clean.length / batch;
+  const noise = normals({ seed, stream: "yoso/noise", offset: step * clean.length, length: clean.length });
+  const schedule = step < own.vSteps ? "v" : "v-zero";
+  const times = uniforms({ seed, stream: "yoso/time", offset: step * batch, length: batch });
+  const rows = Array.from(times, (time) => adaptationLevel(teacherOf(job).diffusion, schedule, time));
+  const column = (of: (row: (typeof rows)[number]) => number): Float32Array => Float32Array.from(rows, of);
+  const rowAt = (i: number) => rows[Math.floor(i / size)] as (typeof rows)[number];
+  return run("adaptation", {
+    "teacher.x": clean.map((value, i) => value + rowAt(i).sigma * (noise[i] as number)),
+    z: clean.map((value, i) => rowAt(i).alpha * value + rowAt(i).s * (noise[i] as number)),
+    ...Object.fromEntries(LEVELS.map((key) => [`teacher.${key}`, column((row) => row[key])])),
+    ...{ time: column(({ time }) => time), perSigma: column(({ sigma }) => 1 / sigma) },
+    ...{ alpha: column(({ alpha }) => alpha), s: column(({ s }) => s) },
+    ...{ ...conditions, keep: new Float32Array(batch).fill(1) },
+  });
+}
