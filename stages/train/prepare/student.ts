@@ -55,6 +55,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const subject: Subject = {
     ...{ spec, plan: settings.simulate },
     ...(student !== spec && { student }),
+    ...(needs.trajectory && triples && { trajectory: triples.manifest.trajectory?.sigmas }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
     ...(frozen.weights.codec && { codec: codec.description }),
   };
