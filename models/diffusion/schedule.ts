@@ -64,5 +64,6 @@ export function trajectoryOf(
     );
   }
   const grid = solverGrid({ solver, parameterisation: createParameterisation(diffusion), steps });
-  return { steps: kept, sigmas: kept.map((step) => grid[step] as number) };
+  // Of twelve digits: the last bits of pow, exp and tan differ between versions of Node, and a store's identity must not.
+  return { steps: kept, sigmas: kept.map((step) => Number((grid[step] as number).toPrecision(12))) };
 }
