@@ -119,6 +119,16 @@ function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
   });
 }
 
+/** What was given as a list of solver steps, sorted and each once: a list, one number, or words; none of "none" and of an empty list. */
+function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined {
+  const list =
+    typeof given === "string" ? given.split(",").map((word) => (/^\s*\d+\s*$/.test(word) ? Number(word) : word)) : [given].flat();
+  if (given === "none" || list.length === 0) return undefined;
+  if (list.every((step) => z.int().nonnegative().safeParse(step).success)) return [...new Set(list as number[])].sort((a, b) => a - b);
+  context.addIssue({ code: "custom", message: "numbers of solver steps, from 0 on, as in 0,4,8, or none" });
+  return z.NEVER;
+}
+
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
   steps: count.default(18), // Heun: 2 * steps - 1 evaluations
@@ -128,6 +138,7 @@ export const simulateSettings = z.strictObject({
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
+  trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 

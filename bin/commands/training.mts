@@ -1,7 +1,7 @@
 /** Commands that train. */
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, method, model, out } from "../flags.mts";
+import { count, images, method, model, out, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -56,6 +56,7 @@ export const run: Command = {
     teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: "folder" },
     method,
     count,
+    trajectory,
   },
   inherits: { teacher: model },
   parts: async ({ positionals, flags, settings }) => {

@@ -103,6 +103,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"], parts: ["simulate"] },
     says: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"],
   },
+  "simulate.trajectory & simulate.steps": {
+    ...{ set: ["simulate.trajectory=0,3"], parts: ["simulate"] },
+    says: ["simulate.trajectory=[0,3]", "simulate.steps=3", "0 to 2"],
+  },
   "pretrain.teacher.dropCondition & network.condition": {
     ...{ set: ["pretrain.teacher.dropCondition=1"], parts: ["teacher"] },
     says: ["pretrain.teacher.dropCondition=1", "network.condition=class"],

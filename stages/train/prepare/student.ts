@@ -59,6 +59,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const subject: Subject = {
     ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
     ...(student !== spec && { student }),
+    ...(needs.trajectory && triples && { trajectory: triples.manifest.trajectory?.sigmas }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
     ...(frozen.weights.codec && { codec: codec.description }),
   };
