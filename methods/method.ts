@@ -9,6 +9,7 @@ import type { AutoencoderConfig } from "../models/codecs/autoencoder.ts";
 import type { CodecDescription } from "../models/codecs/codec.ts";
 import type { ConditionBag } from "../models/conditions.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
+import type { FeatureDescription } from "../models/features/network.ts";
 import type { SamplerPlan } from "../models/diffusion/sampling.ts";
 import type { Parameters } from "../models/layers.ts";
 import type { PerceptualConfig } from "../models/losses/perceptual.ts";
@@ -18,6 +19,7 @@ import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
 import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
 import type { Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
+import type { Statistics } from "../store/statistics.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
 export type Role = string;
@@ -33,8 +35,11 @@ export interface Subject {
   student?: DenoiserSpec;
   /** Noise levels sigma of the teacher's states that the store keeps, falling: those of `Batch.states`. */
   trajectory?: readonly number[];
-  /** Of the teacher's latents: what role "codec" decodes by. */
+  /** Of the teacher's latents: what role "codec" decodes by (models/codecs/decoded.ts), after their normalisation is undone. */
   codec?: CodecDescription;
+  statistics?: Statistics;
+  /** Of the image networks whose parameters together are role "features" (models/features/traced.ts). */
+  features?: readonly FeatureDescription[];
   /** Of the perceptual network: the one in training, or a frozen one to look through. */
   perceptual?: PerceptualConfig;
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
@@ -61,7 +66,7 @@ export interface Needs {
   trajectory?: boolean;
   /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
   images?: { rows: number; fromStep: number };
-  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec" ... */
+  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec", "features" (those of train.features) ... */
   frozen: readonly Role[];
   /** Frozen networks it makes use of where they are given. */
   uses?: readonly Role[];

@@ -56,7 +56,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     ...{ spec, plan: settings.simulate },
     ...(student !== spec && { student }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
-    ...(frozen.weights.codec && { codec: codec.description }),
+    ...(frozen.weights.codec && { codec: codec.description, statistics }),
+    ...(frozen.features && { features: frozen.features }),
   };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
 
@@ -92,6 +93,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         teacher: teacher.description.hash,
         images: images?.store.fingerprint,
         perceptual: frozen.perceptual?.description.hash,
+        features: frozen.features?.map(({ hash }) => hash),
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
