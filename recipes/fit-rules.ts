@@ -131,6 +131,16 @@ export const commonRules: Rules<Looked> = {
       },
     },
     {
+      settings: ["train.features"],
+      why: (looked) => {
+        if (!makes(looked, "train")) return undefined;
+        const { frozen, uses = [] } = needsOf(looked);
+        return [...frozen, ...uses].includes("features")
+          ? undefined
+          : `${looked.settings.train.method} looks at no decoded images through a network`;
+      },
+    },
+    {
       settings: ["engine.precision"],
       why: ({ settings: { engine } }) =>
         engine.precision === "half" && !["auto", "webgpu", "cuda"].includes(engine.device)

@@ -165,6 +165,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
   },
+  "train.hipa.spatialWeight & train.hipa.highWeight & train.hipa.latentWeight": {
+    ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
+    says: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0", "train.hipa.latentWeight=0"],
+  },
   "diffusion.sigmaMin & diffusion.sigmaMax": {
     ...{ set: ["diffusion.sigmaMin=80"], parts: ["teacher"] },
     says: ["diffusion.sigmaMin=80", "diffusion.sigmaMax=80"],
@@ -207,6 +211,7 @@ const idle: Record<string, Case> = {
   "train.distanceFeatures": { set: ["train.distanceEvery=0", "train.distanceFeatures=auto"], parts: ["train"] },
   "train.images": { set: ["train.images=latents"], parts: ["train"], method: "instaflow" },
   "train.perceptual": { set: ["train.perceptual=run", "train.diffusion2gan.perceptualWeight=0"], parts: ["train"] },
+  "train.features": { set: ["train.features=auto"], parts: ["train"] },
   "engine.precision": { set: ["engine.precision=half"], parts: ["train"] },
   ...Object.fromEntries(
     ["imageShare=1", "adversarialStart=1", "sharpen=2", "sharpenPart=0.1", "discriminatorRate=1", "mismatch=0", "r1Weight=2", "r1Every=3"]
@@ -229,7 +234,20 @@ const idle: Record<string, Case> = {
       },
     ]),
   ),
+  ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
+  ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
 };
+
+/** Settings of HiPA that another makes idle. */
+function ofHipa(because: string, ...settings: string[]): Record<string, Case> {
+  const at = (setting: string): string => `train.hipa.${setting}`;
+  return Object.fromEntries(
+    settings.map((setting) => [
+      at(setting.split("=")[0] as string),
+      { set: [at(because), at(setting)], parts: ["train"] satisfies Part[], method: "hipa" },
+    ]),
+  );
+}
 
 /** More ways in which settings named above are idle. */
 const idleToo: [path: string, at: Case][] = [
@@ -250,6 +268,9 @@ const idleToo: [path: string, at: Case][] = [
     { set: ["train.instaflow.phase=reflow", "train.instaflow.reflowSteps=2"], parts: ["train"], method: "instaflow" },
   ],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
+  ["train.hipa.texture", ofHipa("spatial=lpips", "texture=0.1")["train.hipa.texture"] as Case],
+  ["train.hipa.filter", ofHipa("fourier=energies", "filter=box")["train.hipa.filter"] as Case],
+  ["train.features", { set: ["train.hipa.spatialWeight=0", "train.features=auto"], parts: ["train"], method: "hipa" }],
   ["train.steps", { set: ["train.steps=5"], parts: ["encode"] }],
   ["network.width", { set: ["network.width=32"], parts: ["train"] }],
   ["pretrain.teacher.steps", { set: ["pretrain.teacher.steps=32"], parts: ["autoencoder"] }],
