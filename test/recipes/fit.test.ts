@@ -140,6 +140,22 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
   },
+  "train.yoso.adversarialWeight & train.yoso.consistencyWeight & train.yoso.anchorWeight": {
+    set: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"].map((setting) => `train.yoso.${setting}`),
+    ...{ parts: ["train"], method: "yoso", says: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"] },
+  },
+  "train.yoso.vSteps & train.yoso.zeroSteps & train.steps": {
+    ...{ set: ["train.yoso.adapt=v-zero", "train.yoso.vSteps=6"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.vSteps=6", "train.yoso.zeroSteps=2", "train.steps=8"],
+  },
+  "train.yoso.discriminatorDepth & network.depth": {
+    ...{ set: ["train.yoso.discriminatorDepth=5"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.yoso.adapter & train.yoso.from": {
+    ...{ set: ['train.yoso.adapter={"only":["final"]}', "train.yoso.from=scratch"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.adapter=", "train.yoso.from=scratch"],
+  },
   "diffusion.sigmaMin & diffusion.sigmaMax": {
     ...{ set: ["diffusion.sigmaMin=80"], parts: ["teacher"] },
     says: ["diffusion.sigmaMin=80", "diffusion.sigmaMax=80"],
@@ -177,6 +193,8 @@ const idle: Record<string, Case> = {
   "pretrain.teacher.dropCondition": { set: ["network.condition=none", "pretrain.teacher.dropCondition=0.2"], parts: ["teacher"] },
   "train.patience": { set: ["train.distanceEvery=0", "train.patience=3"], parts: ["train"] },
   "train.distanceCount": { set: ["train.distanceEvery=0", "train.distanceCount=3"], parts: ["train"] },
+  "pretrain.teacher.distanceRecall": { set: ["pretrain.teacher.distanceRecall=true"], parts: ["teacher"] },
+  "train.distanceRecall": { set: ["train.distanceEvery=0", "train.distanceRecall=true"], parts: ["train"] },
   "train.distanceFeatures": { set: ["train.distanceEvery=0", "train.distanceFeatures=auto"], parts: ["train"] },
   "train.images": { set: ["train.images=latents"], parts: ["train"], method: "instaflow" },
   "train.perceptual": { set: ["train.perceptual=run", "train.diffusion2gan.perceptualWeight=0"], parts: ["train"] },
@@ -204,6 +222,25 @@ const idle: Record<string, Case> = {
   ),
 };
 
+/** Settings of YOSO, each with another that makes it idle. */
+const idleOfYoso: [setting: string, because: string][] = [
+  ["vSteps=3", "adapt=none"],
+  ["zeroSteps=3", "adapt=v"],
+  ["adversarial=data", "adversarialWeight=0"],
+  ["cooperation=0.5", "adversarialWeight=0"],
+  ["averageLogits=true", "adversarialWeight=0"],
+  ["discriminatorRate=1", "adversarialWeight=0"],
+  ["discriminatorDepth=1", "adversarialWeight=0"],
+  ["consistencyStep=0.1", "consistencyWeight=0"],
+  ["consistencyMost=1", "consistencyWeight=0"],
+  ["augment=true", "consistencyWeight=0"],
+  ["anchorMost=1", "anchorWeight=0"],
+];
+for (const [setting, because] of idleOfYoso) {
+  const set = [`train.yoso.${because}`, `train.yoso.${setting}`];
+  idle[`train.yoso.${setting.split("=")[0]}`] = { set, parts: ["train"], method: "yoso" };
+}
+
 /** More ways in which settings named above are idle. */
 const idleToo: [path: string, at: Case][] = [
   [
@@ -223,6 +260,13 @@ const idleToo: [path: string, at: Case][] = [
     { set: ["train.instaflow.phase=reflow", "train.instaflow.reflowSteps=2"], parts: ["train"], method: "instaflow" },
   ],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
+  [
+    "train.yoso.vSteps",
+    { set: ["train.yoso.adapt=v", "train.yoso.from=scratch", "train.yoso.vSteps=3"], parts: ["train"], method: "yoso" },
+  ],
+  ["train.yoso.zeroSteps", { set: ["train.yoso.zeroSteps=3"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.cooperation", { set: ["train.yoso.adversarial=data", "train.yoso.cooperation=0.5"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.discriminatorDepth", { set: ["network.kind=unet", "train.yoso.discriminatorDepth=1"], parts: ["train"], method: "yoso" }],
   ["train.steps", { set: ["train.steps=5"], parts: ["encode"] }],
   ["network.width", { set: ["network.width=32"], parts: ["train"] }],
   ["pretrain.teacher.steps", { set: ["pretrain.teacher.steps=32"], parts: ["autoencoder"] }],
