@@ -67,12 +67,21 @@ async function seenOf(kit: Kit<Own>, batch: Partial<Batch> = {}) {
 /** The loss and metrics of an update on what a step gave it. */
 function lossOf(kit: Kit<Own>, program: string, inputs: Record<string, Float32Array>, networks: Record<string, Weights>) {
   const update = method.programs(kit)[program] as Update;
-  assert.equal(Object.keys(inputs).filter((name) => name !== "keep").sort(), Object.keys(update.inputs).sort(), program);
+  assert.equal(
+    Object.keys(inputs)
+      .filter((name) => name !== "keep")
+      .sort(),
+    Object.keys(update.inputs).sort(),
+    program,
+  );
   const tensors = Object.entries(update.inputs).map(([name, { shape }]) => [name, tf.tensor(inputs[name]!, [...shape])]);
   const read = Object.fromEntries((update.reads ?? []).map((role) => [role, toParameters(networks[role] as Weights)]));
   const { loss, metrics } = update.loss(toParameters(networks[update.trains] as Weights), Object.fromEntries(tensors), read);
   const scalar = (tensor: Tensor): number => tensor.dataSync()[0]!;
-  return { loss: scalar(loss), ...Object.fromEntries(Object.entries(metrics).map(([name, of]) => [name, scalar(of)])) } as Record<string, number>;
+  return { loss: scalar(loss), ...Object.fromEntries(Object.entries(metrics).map(([name, of]) => [name, scalar(of)])) } as Record<
+    string,
+    number
+  >;
 }
 
 /** Time 0 .. 1000 of Stable Diffusion at a level, by bisection of its betas' integral. */
@@ -126,7 +135,10 @@ function featureDistance(weights: Weights, a: ArrayLike<number>, b: ArrayLike<nu
     const { data, shape } = weights[`${name}.kernel`]!;
     const [, , inputs, outputs] = shape as [number, number, number, number];
     return Array.from({ length: outputs }, (_, o) =>
-      Math.max(0, x.reduce((sum, value, i) => sum + value * data[(4 * inputs + i) * outputs + o]!, weights[`${name}.bias`]!.data[o]!)),
+      Math.max(
+        0,
+        x.reduce((sum, value, i) => sum + value * data[(4 * inputs + i) * outputs + o]!, weights[`${name}.bias`]!.data[o]!),
+      ),
     );
   };
   const unit = (x: ArrayLike<number>, row: number): number[] => {
@@ -215,7 +227,10 @@ test("rows that begin as sampling begins have the prior for a latent, are not an
   assert.close([...generator!.inputs["fake.x"]!], states(0, begun), 1e-4);
   assert.close([...generator!.inputs["cons.x"]!], states(0.025, begun), 1e-4);
   assert.close([...discriminator!.inputs["coop.x"]!], states(0.25, clean), 1e-4);
-  assert.equal([...generator!.inputs.anchor!], ones.map(() => 0));
+  assert.equal(
+    [...generator!.inputs.anchor!],
+    ones.map(() => 0),
+  );
 });
 
 test("the adaptation is the squared error of v against the teacher's, on its schedule first and then on the one without signal", async () => {
@@ -290,12 +305,19 @@ for (const kind of ["dit", "unet"] as const) {
     spec.network.width = 16;
     const critic = createPooledCritic({ spec, depth: 3 });
     const start = critic.init(initDenoiser(spec, 1), 2);
-    assert.not(Object.keys(start).some((name) => /^(decoder|final)\./.test(name)), "nothing of what comes after the middle");
+    assert.not(
+      Object.keys(start).some((name) => /^(decoder|final)\./.test(name)),
+      "nothing of what comes after the middle",
+    );
     const weights = toParameters(perturbed(start, 0.1));
     const [x, level] = [normal("x", [3, 4, 4, 2]), tf.tensor1d([-1, 0, 1])];
     const logits = (parameters: typeof weights, noiseLevel = level): Tensor => critic.logit(parameters, { x, noiseLevel, given: {} });
     assert.equal(logits(weights).shape, [3, 1]);
-    assert.ok(logits(toParameters(start)).dataSync().every((value) => Math.abs(value) < 0.5));
+    assert.ok(
+      logits(toParameters(start))
+        .dataSync()
+        .every((value) => Math.abs(value) < 0.5),
+    );
     const changed = logits(weights, tf.tensor1d([0.5, 0, 1])).dataSync();
     const [first, ...rest] = logits(weights).dataSync();
     assert.ok(Math.abs(changed[0]! - first!) > 1e-5);
@@ -307,7 +329,10 @@ for (const kind of ["dit", "unet"] as const) {
     const scale = 1 / Math.sqrt(0.05 ** 2 + 0.5 ** 2);
     const tap = (place: string, seen: Tensor): void => void (place === last && (features = seen.dataSync() as Float32Array));
     applyNetwork(spec, weights, { x: tf.mul(x, scale), noiseLevel: level, condition: embedConditions(spec, weights, {}) }, { tap, last });
-    const of = (name: string) => ({ kernel: weights[`pooled.${name}.kernel`]!.dataSync(), bias: weights[`pooled.${name}.bias`]!.dataSync() });
+    const of = (name: string) => ({
+      kernel: weights[`pooled.${name}.kernel`]!.dataSync(),
+      bias: weights[`pooled.${name}.bias`]!.dataSync(),
+    });
     const linear = (name: string, vector: number[]): number[] => {
       const { kernel, bias } = of(name);
       return Array.from(bias, (b, o) => vector.reduce((sum, value, i) => sum + value * kernel[i * bias.length + o]!, b));
@@ -332,7 +357,10 @@ for (const kind of ["dit", "unet"] as const) {
       });
       const angles = Array.from({ length: 32 }, (_, i) => [-1, 0, 1][row]! * 100 * 1000 ** (-i / 32));
       const told = linear("level", [...angles.map(Math.cos), ...angles.map(Math.sin)]);
-      return linear("logit", linear("out", pooled).map((value, i) => silu(value + told[i]!)))[0]!;
+      return linear(
+        "logit",
+        linear("out", pooled).map((value, i) => silu(value + told[i]!)),
+      )[0]!;
     });
     assert.close([first!, ...rest], expected, 1e-4);
 

@@ -1,0 +1,32 @@
+import { addFamily } from "../../models/families/registry.ts";
+import type { DenoiserSpec } from "../../models/denoiser.ts";
+import { presetNamed } from "../../recipes/recipe.ts";
+import { settingsSchema } from "../../recipes/settings.ts";
+import { normals } from "../../schemas/numbers/philox.ts";
+import { affine } from "../fixtures/affine-family.ts";
+import { gaussianGround, moments } from "./ground.ts";
+import { learn } from "./learn.ts";
+addFamily(affine);
+const method = "yoso";
+for (const text of process.argv.slice(2)) {
+  const { own = {}, shape = [2, 2, 1], diffusion = {}, ...rest } = JSON.parse(text);
+  const smoke = presetNamed("smoke").settings as { train: Record<string, object> };
+  const optimiser = { steps: 800, learningRate: 1e-2, batch: 64, warmup: 20, decay: 0.5, ema: 0.99, weightDecay: 0, ...rest };
+  const train = { ...smoke.train, ...optimiser, method, [method]: { ...smoke.train[method], ...own } };
+  const settings = settingsSchema.parse({ ...smoke, train, diffusion });
+  const network = { ...settings.network, kind: "affine" as never, condition: "none" as const };
+  const spec: DenoiserSpec = { shape, network, diffusion: settings.diffusion, classes: [], vocabulary: 0 };
+  const ground = gaussianGround(spec);
+  const began = performance.now();
+  const student = await learn({ settings, spec, ground });
+  const noise = normals({ seed: 31, stream: "known/test", length: 4096 * ground.size });
+  const made = await student.sample(noise);
+  const { mean, covariance } = moments(made, ground.size);
+  const off = Math.max(...mean.map((value, i) => Math.abs(value - ground.mean[i]!)));
+  const error = Math.hypot(...covariance.map((value, i) => value - ground.covariance[i]!)) / Math.hypot(...ground.covariance);
+  const tr = (m: Float64Array) => Array.from({ length: ground.size }, (_, i) => m[i * ground.size + i]!).reduce((a, b) => a + b);
+  const spread = Math.sqrt(tr(covariance) / tr(ground.covariance));
+  const exact = ground.state(noise, 0);
+  const apart = Math.sqrt(made.reduce((sum, value, i) => sum + (value - exact[i]!) ** 2, 0) / made.length);
+  console.log(text, ((performance.now() - began) / 1000).toFixed(1), "s mean", off.toFixed(3), "cov", (100 * error).toFixed(1), "% spread", spread.toFixed(3), "map", apart.toFixed(3), JSON.stringify(student.figures, (k, v) => typeof v === "number" ? Number(v.toPrecision(3)) : v));
+}
