@@ -356,10 +356,10 @@ for (const kind of ["dit", "unet"] as const) {
         return part(query).map((_, i) => values.reduce((sum, value, k) => sum + (scores[k]! / total) * part(value)[i]!, 0));
       });
       const angles = Array.from({ length: 32 }, (_, i) => [-1, 0, 1][row]! * 100 * 1000 ** (-i / 32));
-      const told = linear("level", [...angles.map(Math.cos), ...angles.map(Math.sin)]);
+      const told = linear("modulation", linear("level", [...angles.map(Math.cos), ...angles.map(Math.sin)]).map(silu));
       return linear(
         "logit",
-        linear("out", pooled).map((value, i) => silu(value + told[i]!)),
+        linear("out", pooled).map((value, i) => silu(value * (1 + told[i]!) + told[16 + i]!)),
       )[0]!;
     });
     assert.close([first!, ...rest], expected, 1e-4);
