@@ -9,21 +9,21 @@ import type { AutoencoderConfig } from "../models/codecs/autoencoder.ts";
 import type { CodecDescription } from "../models/codecs/codec.ts";
 import type { ConditionBag } from "../models/conditions.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
-import type { SamplerPlan } from "../models/diffusion/sampling.ts";
+import type { SolverPlan } from "../models/diffusion/sampler-plan.ts";
 import type { Parameters } from "../models/layers.ts";
 import type { PerceptualConfig } from "../models/losses/perceptual.ts";
 import type { Adapter } from "../models/training/adapters.ts";
 import type { AdamConfig } from "../models/training/optimiser.ts";
 import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
 import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
-import type { Sampler } from "../schemas/model.ts";
+import type { ImageTokenizerConfig, Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
 export type Role = string;
 
 /** What a method makes: a student of a teacher, or one of the networks that `pretrain` makes from a latent store. */
-export type Product = "student" | "teacher" | "autoencoder" | "perceptual";
+export type Product = "student" | "teacher" | "autoencoder" | "perceptual" | "tokenizer";
 
 /** The networks a training is about, as plain data: what the trainer's worker is told of them. */
 export interface Subject {
@@ -40,8 +40,10 @@ export interface Subject {
   /** Of the perceptual network: the one in training, or a frozen one to look through. */
   perceptual?: PerceptualConfig;
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
+  /** Of the image tokenizer: the one in training, or a frozen one whose codes are read. */
+  imageTokenizer?: ImageTokenizerConfig;
   /** How a teacher's samples are drawn on the way. */
-  plan?: SamplerPlan;
+  plan?: SolverPlan;
 }
 
 /** One training: the method's own settings, the optimiser's, and the networks it is about. */

@@ -45,6 +45,7 @@ export function methodSettings(): MethodSettings {
       teacher: methodFor("teacher").settings,
       autoencoder: methodFor("autoencoder").settings,
       perceptual: methodFor("perceptual").settings,
+      tokenizer: methodFor("tokenizer").settings,
     },
   };
 }

@@ -22,7 +22,7 @@ export function createConditions(options: { spec: DenoiserSpec; tokenizer?: Toke
   const { encoders } = familyOf(spec);
   const prepare = encoders.map((encoder) => encoder.open(tokenizer));
   return {
-    columns: encoders.map(({ reads }) => reads),
+    columns: encoders.flatMap(({ reads }) => reads ?? []),
     inputs: (batch) => Object.assign({}, ...prepare.map((one) => one(batch))),
     spread: (rows, captions, seed) => ({
       label: Int32Array.from({ length: rows }, (_, i) => (spec.classes.length > 0 ? i % spec.classes.length : -1)),

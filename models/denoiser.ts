@@ -6,7 +6,7 @@ import type { Tensor } from "../engine/tfjs.ts";
 import type { Shapes, Weights } from "../engine/weights.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { DenoiserSpec } from "../schemas/model.ts";
-import type { Embedded, InputShapes } from "./encoders/encoder.ts";
+import { type Embedded, type InputShapes, joinedEmbedded } from "./encoders/encoder.ts";
 import { conditionColumns } from "./encoders/own.ts";
 import type { Hooks } from "./families/family.ts";
 import { familyOf } from "./families/registry.ts";
@@ -19,6 +19,25 @@ export function initDenoiser(spec: DenoiserSpec, seed: number): Weights {
   const { name, init, encoders } = familyOf(spec);
   if (!init) throw badUsage(`Cannot start a network of kind "${name}" from nothing: name the folder of published weights instead`);
   return Object.assign(init(seed), ...encoders.map((encoder) => encoder.init?.(seed)));
+}
+
+/**
+ * The weights of a network that is a smaller one and more, such as a teacher with the guidance scale as a further input: the
+ * smaller one's weights, and what is new as {@link initDenoiser} begins it. Throws where they are not part of such a network.
+ */
+export function extended(spec: DenoiserSpec, weights: Weights, seed: number): Weights {
+  const fresh = initDenoiser(spec, seed);
+  for (const [name, { shape }] of Object.entries(weights)) {
+    if (String(fresh[name]?.shape) === String(shape)) continue;
+    const own = fresh[name] ? `[${fresh[name].shape.join(", ")}]` : "none of that name";
+    throw new Error(`Cannot extend a network by its weights: "${name}" has the shape [${shape.join(", ")}], and the larger network ${own}`);
+  }
+  return { ...fresh, ...weights };
+}
+
+/** Whether the guidance scale is an input of the network; others are guided by two predictions (diffusion/guidance.ts). */
+export function takesGuidance(spec: DenoiserSpec): boolean {
+  return familyOf(spec).conditions.guidance === true;
 }
 
 /** The names and shapes of the network's parameters, its encoders' among them; undefined for a family of published weights alone. */
@@ -34,9 +53,7 @@ export function conditionInputs(spec: DenoiserSpec, batch: number): InputShapes 
 
 /** The conditions as the network reads them, from the inputs that {@link conditionInputs} declares. */
 export function embedConditions(spec: DenoiserSpec, parameters: Parameters, inputs: Record<string, Tensor>): Embedded {
-  const parts = familyOf(spec).encoders.map((encoder) => encoder.encode(parameters, inputs));
-  const sequences = parts.flatMap((part) => part.sequences ?? []);
-  return Object.assign({}, ...parts, sequences.length > 0 && { sequences });
+  return joinedEmbedded(familyOf(spec).encoders.map((encoder) => encoder.encode(parameters, inputs)));
 }
 
 /** The raw network F: x [b, h, w, c], noiseLevel c_noise [b], condition as {@link embedConditions} makes it -> [b, h, w, c]. */

@@ -18,6 +18,7 @@ import { projectedBytes } from "../stages/doctor/projection.ts";
 import { secondsPerTriple } from "../stages/doctor/timing.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
 import { openCodec, readDenoiser } from "../stages/runs/model.ts";
+import { requireOde } from "../stages/simulate/ode.ts";
 
 /**
  * Reports what is installed, which devices answer, and what `simulate.count` triples would take: bytes from the latent
@@ -92,6 +93,7 @@ async function project({
   context: Context;
 }): Promise<void> {
   const network = teacher === undefined ? undefined : await readDenoiser(teacher, { report });
+  if (network) requireOde(teacher as string, network.description);
   const shape = network?.description.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;
   const bytes = projectedBytes(settings.simulate, shape);

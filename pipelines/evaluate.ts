@@ -1,5 +1,5 @@
 /**
- * pipeline evaluate --model RUN [--teacher RUN] --reference PATH [--out FILE.json]
+ * pipeline evaluate --model RUN [--steps 1,2,4,8] [--teacher RUN] --reference PATH [--out FILE.json]
  *
  * noise and conditions | images of each model | features | distances to real images, in one table
  */
@@ -8,13 +8,15 @@ import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { load } from "../stages/doctor/machine.ts";
-import { type CurvePlan, type CurvePoint, drawCurve, planCurve } from "../stages/evaluate/curve.ts";
+import { type CurvePlan, type CurvePoint, drawCurve, planCurve, type StudentPoint, studentCalls } from "../stages/evaluate/curve.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
 import { measureFigures, measureTable, speedTable } from "../stages/evaluate/lines.ts";
 import { figure, type Measures } from "../stages/evaluate/measures.ts";
 import { paintNeighbours } from "../stages/evaluate/neighbours.ts";
 import { writeRecord } from "../stages/evaluate/record.ts";
 import { measureSpeed } from "../stages/evaluate/speed.ts";
+import { planSteps } from "../stages/evaluate/steps.ts";
+import { readDenoiser } from "../stages/runs/model.ts";
 import { writeAtomic } from "../store/atomic.ts";
 
 /**
@@ -22,10 +24,11 @@ import { writeAtomic } from "../store/atomic.ts";
  * the conditions of its images in turn, from the same noise. Beside them a floor (half of the reference against the other
  * half) and a ceiling (decoded noise). Reports an event for each figure, at last a table of all, and answers them.
  *
- * `out` is a JSON file of everything; `curve` lists evaluations at which to measure the teacher, drawn as an SVG beside
- * it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too few for
- * the feature network or not of the model's size, and, before anything is measured, where the request is wrong or the
- * reference has a class that a model lacks: classes meet by name.
+ * `steps` lists numbers of network calls at each of which to measure the model; the first is compared with the teacher.
+ * `out` is a JSON file of everything; `curve` lists evaluations at which to measure the teacher, and a student that was made
+ * for several numbers at all of those, drawn as an SVG beside it; `neighbours` is a PNG of samples above the images nearest to
+ * them. Throws a Failure when the images are too few for the feature network or not of the model's size, and, before anything
+ * is measured, where the request is wrong or the reference has a class that a model lacks: classes meet by name.
  */
 export async function evaluate(options: {
   model: string;
@@ -33,6 +36,7 @@ export async function evaluate(options: {
   reference: string;
   out?: string;
   curve?: string;
+  steps?: string;
   neighbours?: string;
   /** The command line, for the file. */
   command?: string;
@@ -41,10 +45,7 @@ export async function evaluate(options: {
 }): Promise<Measures[]> {
   const { model, teacher, out, command, settings, context } = options;
   const { report } = context;
-  const plans = options.curve === undefined ? [] : planCurve(options.curve);
-  if (plans.length > 0 && (teacher === undefined || out === undefined)) {
-    throw badUsage("Cannot draw a curve without a teacher and a place for it: add --teacher RUN and --out FILE.json");
-  }
+  const { plans, calls, steps } = await asked(options);
   const began = { load: load() };
   const models = teacher === undefined ? [model] : [model, teacher];
   const evaluation = await openEvaluation({ reference: options.reference, models, captionReader: obeyed, settings, context });
@@ -68,29 +69,46 @@ export async function evaluate(options: {
     if (floor) await conclude(floor);
     else report({ type: "note", stage: "evaluate", message: noFloor(evaluation) });
     await conclude(await evaluation.ceiling(model));
-    const own = await conclude(await evaluation.measure({ name: "model", path: model }));
+    const [first, ...further] = steps;
+    const own = await conclude(await evaluation.measure({ name: "model", path: model, steps: first }));
     if (options.neighbours !== undefined) {
-      const found = await evaluation.neighbours({ name: "model", path: model, count: 32 });
+      const found = await evaluation.neighbours({ name: "model", path: model, count: 32, steps: first });
       await paintNeighbours({ path: options.neighbours, ...found, images: evaluation.images() });
       report({ type: "note", stage: "evaluate", message: `Samples above their nearest images: ${options.neighbours}` });
+    }
+    const all = [{ measures: own, steps: first }];
+    for (const count of further) {
+      const measures = await conclude(await evaluation.measure({ name: "model of more steps", path: model, steps: count }));
+      all.push({ measures, steps: count });
     }
     const theirs = teacher === undefined ? undefined : await conclude(await evaluation.measure({ name: "teacher", path: teacher }));
     if (theirs) {
       const subject = `${own.subject}, against the ${theirs.subject}`;
       await conclude(await evaluation.against({ name: "model", other: "teacher", subject }));
     }
-    if (theirs && teacher !== undefined && out !== undefined && plans.length > 0) {
+    if (out !== undefined && plans.length > 0) {
       const points: CurvePoint[] = [];
-      for (const plan of plans) {
-        points.push({ ...plan, distance: await curveDistance({ plan, teacher, theirs, evaluation, settings }) });
-        more.curve = points;
+      const ofStudent: StudentPoint[] = [];
+      const draw = async (): Promise<void> => {
+        Object.assign(more, { curve: points, ...(calls.length > 0 && { studentCurve: ofStudent }) });
         await record();
         const student = measured.find(({ role }) => role === "student");
-        await writeAtomic(out.replace(/(\.json)?$/, "-curve.svg"), drawCurve({ points, ...(student && { student }) }));
+        await writeAtomic(out.replace(/(\.json)?$/, "-curve.svg"), drawCurve({ points, calls: ofStudent, ...(student && { student }) }));
+      };
+      for (const count of calls) {
+        const found = all.find(({ measures }) => measures.evaluations === count)?.measures;
+        const measures = found ?? (await evaluation.measure({ name: "curve", path: model, steps: count, only: "distance" }));
+        ofStudent.push({ evaluations: count, distance: figure(measures, "frechetDistance")! });
+        await draw();
+      }
+      for (const plan of theirs && teacher !== undefined ? plans : []) {
+        points.push({ ...plan, distance: await curveDistance({ plan, teacher: teacher!, theirs: theirs!, evaluation, settings }) });
+        await draw();
       }
     }
     if (settings.evaluate.speed) {
-      const models = { [own.subject]: model, ...(theirs && teacher !== undefined && { [theirs.subject]: teacher }) };
+      const own = all.map(({ measures, steps }) => [measures.subject, { path: model, steps }] as const);
+      const models = { ...Object.fromEntries(own), ...(theirs && teacher !== undefined && { [theirs.subject]: { path: teacher } }) };
       await evaluation.rest();
       const speed = await measureSpeed({ models, settings, context });
       more.speed = speed;
@@ -102,6 +120,20 @@ export async function evaluate(options: {
   } finally {
     await evaluation.close();
   }
+}
+
+/** What a request comes to. Throws a usage failure where it is wrong. */
+async function asked({ model, teacher, out, curve, steps: list, settings }: Parameters<typeof evaluate>[0]) {
+  const plans = curve === undefined ? [] : planCurve(curve);
+  const isOwn = plans.length > 0 || list !== undefined;
+  const description = isOwn ? (await readDenoiser(model)).description : undefined;
+  const calls = description ? studentCalls(description, plans) : [];
+  if (plans.length > 0 && ((teacher === undefined && calls.length === 0) || out === undefined)) {
+    throw badUsage("Cannot draw a curve without a teacher and a place for it: add --teacher RUN and --out FILE.json");
+  }
+  const { simulate } = settings;
+  const steps = description && list !== undefined ? planSteps({ list, model: description, name: model, simulate }) : [undefined];
+  return { plans, calls, steps };
 }
 
 /** The teacher's distance by a plan; what was measured of it already is not sampled again. */

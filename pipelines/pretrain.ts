@@ -1,7 +1,7 @@
 /**
  * pipeline pretrain WHAT --data LATENTS --out RUN
  *
- * rows | steps | measured | recorded | kept, for the teacher, the autoencoder and the perceptual network
+ * rows | steps | measured | recorded | kept, for the teacher, the autoencoder, the perceptual network and the image tokenizer
  */
 import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -10,13 +10,17 @@ import { prepareAutoencoder } from "../stages/train/prepare/autoencoder.ts";
 import { preparePerceptual } from "../stages/train/prepare/perceptual.ts";
 import { openPretraining, type What } from "../stages/train/prepare/pretraining.ts";
 import { prepareTeacher } from "../stages/train/prepare/teacher.ts";
+import { prepareTokenizer } from "../stages/train/prepare/tokenizer.ts";
 import { trained } from "./train.ts";
 
-const prepare = { teacher: prepareTeacher, autoencoder: prepareAutoencoder, perceptual: preparePerceptual };
+const prepare = {
+  ...{ teacher: prepareTeacher, autoencoder: prepareAutoencoder },
+  ...{ perceptual: preparePerceptual, tokenizer: prepareTokenizer },
+};
 
 /**
  * Trains a network on a latent store: `what` is "teacher", "autoencoder" (the store must hold pixels: encoder.kind
- * "pixel") or "perceptual". Resumes exactly; throws a Failure when the store is unfinished or of another kind.
+ * "pixel"), "perceptual" or "tokenizer". Resumes exactly; throws a Failure when the store is unfinished or of another kind.
  */
 export async function pretrain(options: { what: What; data: string; out: string; settings: Settings; context: Context }): Promise<void> {
   const { what, out, settings, context } = options;

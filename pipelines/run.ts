@@ -107,8 +107,9 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
     },
   ]);
 
-  await drawPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
-  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
+  const calls = await drawPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
+  const evaluations = `${calls.student} an image by the student, ${calls.teacher} by the teacher`;
+  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations, "event loop p99, ms": loop.p99() } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
   for (const message of nextSteps(out)) context.report({ type: "note", stage: "next", message });
 }
@@ -192,7 +193,7 @@ function withImages(settings: Settings, images: string): Settings {
 
 function nextSteps(out: string): string[] {
   return [
-    `More pictures, one network call each: bin/pipeline sample --model ${join(out, "student")} --count 64 --out grid.png --seed 1`,
+    `More pictures: bin/pipeline sample --model ${join(out, "student")} --count 64 --out grid.png --seed 1`,
     `The triples behind it, as pictures: bin/pipeline inspect ${join(out, "triples")} --rows 5 --grid triples.png`,
     "Your own images: bin/pipeline run photos.zip --preset tiny --out runs/photos",
   ];

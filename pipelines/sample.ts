@@ -1,5 +1,5 @@
 /**
- * pipeline sample --model RUN --out GRID.png
+ * pipeline sample --model RUN --out GRID.png [--steps K]
  *
  * model | samples | picture grid
  */
@@ -12,11 +12,20 @@ import { writeGrid } from "../stages/picture/write-grid.ts";
 
 /**
  * Draws `count` samples of a model, a run folder, into a PNG grid at `out`, with what they show: a class a row where
- * the classes divide the count, else the class or caption under each. Reports evaluations and seconds an image.
+ * the classes divide the count, else the class or caption under each. `steps` asks for as many network calls of a student,
+ * of a teacher for as many steps of its solver. Reports evaluations and seconds an image. Throws a usage failure where a
+ * student was not made for so many steps.
  */
-export async function sample(options: { model: string; count: number; out: string; settings: Settings; context: Context }): Promise<void> {
-  const { model, count, out, settings, context } = options;
-  const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch) });
+export async function sample(options: {
+  model: string;
+  count: number;
+  out: string;
+  steps?: number;
+  settings: Settings;
+  context: Context;
+}): Promise<void> {
+  const { model, count, out, steps, settings, context } = options;
+  const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch), steps });
   const { kind, nfe, description } = generator;
   const { spec } = description;
   const classes = labelsOf(spec);

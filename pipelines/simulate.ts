@@ -5,7 +5,6 @@
  */
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
-import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
@@ -13,6 +12,7 @@ import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
+import { requireOde } from "../stages/simulate/ode.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
@@ -45,14 +45,8 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const { out, work, settings, context } = options;
   const { report } = context;
   const teacher = await readDenoiser(options.teacher, context);
-  const { role, spec, sampler } = teacher.description;
-  if (role !== "teacher" && sampler?.times !== "any") {
-    throw new Failure(
-      `Cannot simulate ${options.teacher}: it holds a ${role} that is asked at fixed noise levels, ` +
-        "not a network whose ODE can be solved. " +
-        "Name a RUN of `pipeline pretrain teacher`.",
-    );
-  }
+  const { spec } = teacher.description;
+  requireOde(options.teacher, teacher.description);
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {
     report({ type: "warning", stage: "simulate", message: `${options.teacher} takes no conditions: simulate.guidance has no effect` });
   }

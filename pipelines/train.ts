@@ -6,6 +6,7 @@
 import { descentRules } from "../methods/rules/descent.ts";
 import type { Phase } from "../methods/method.ts";
 import { methodNamed, ownSettings } from "../methods/registry.ts";
+import { evaluationsOf, planOf, samplerInWords } from "../models/diffusion/sampler-plan.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -23,10 +24,11 @@ import { kept, measured, type Parts, pictured, recorded, steps } from "../stages
 import { startTrainer } from "../stages/train/trainer.ts";
 import type { Training } from "../stages/train/training.ts";
 import { waiting } from "../stages/train/waiting.ts";
+import { sampledOf } from "../stages/workers/trained-sampling.ts";
 import { simulate } from "./simulate.ts";
 
 /**
- * Trains a one-step student by `settings.train.method`, on a store that is finished or still being written: which rows a
+ * Trains a student by `settings.train.method`, on a store that is finished or still being written: which rows a
  * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
  * (`train.keep`). Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
  */
@@ -36,7 +38,9 @@ export async function train(options: Omit<StudentOptions, "method">): Promise<De
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
   return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name), context }, async () => {
     const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
-    context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures` } });
+    const { description } = student;
+    const evaluations = evaluationsOf(planOf(description, settings.simulate), description.spec);
+    context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures`, evaluations } });
     return student;
   });
 }
@@ -101,7 +105,11 @@ async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {
   const { from } = progress;
   const rules = [...descentRules(method.rare), ...(method.findings ?? [])];
   const adorn = ornaments(name, context);
-  const record = await openRecord({ folder, name, steps: total, batch, from, groups: method.figures, rules, adorn, context });
+  const sampled = sampledOf(method, job);
+  const record = await openRecord({
+    ...{ folder, name, steps: total, batch, from, groups: method.figures, rules, adorn, context },
+    ...(sampled && { sampling: samplerInWords(sampled) }),
+  });
   const parts = { ...common, record, adorn };
   const rows = waiting(() => batches(from, vigil));
   const vigil = openVigil({ stage: name, context, blockedSince: rows.since });

@@ -112,7 +112,7 @@ interface Group {
 
 /** The trainings among the parts. */
 function trainings({ settings, parts }: Pick<Plan, "settings" | "parts">): Group[] {
-  const pretrained = (["autoencoder", "perceptual", "teacher"] as const).filter((part) => parts.includes(part));
+  const pretrained = (["autoencoder", "perceptual", "teacher", "tokenizer"] as const).filter((part) => parts.includes(part));
   return [
     ...pretrained.map((part) => ({ group: `pretrain.${part}`, training: settings.pretrain[part], method: methodFor(part) })),
     ...(parts.includes("train") ? [{ group: "train", training: settings.train, method: methodNamed(settings.train.method) }] : []),

@@ -6,13 +6,14 @@ import type { PlannedNetwork } from "../schemas/fit.ts";
 import type { Settings } from "../schemas/settings.ts";
 
 /** What a command may do. */
-export type Part = "encode" | "autoencoder" | "perceptual" | "teacher" | "simulate" | "train" | "evaluate";
+export type Part = "encode" | "autoencoder" | "perceptual" | "teacher" | "tokenizer" | "simulate" | "train" | "evaluate";
 
 /** The groups of settings that each part reads. */
 export const readBy: Readonly<Record<Part, readonly string[]>> = {
   encode: ["images", "encoder"],
   autoencoder: ["pretrain.autoencoder"],
   perceptual: ["pretrain.perceptual", "diffusion"],
+  tokenizer: ["pretrain.tokenizer", "diffusion"],
   teacher: ["pretrain.teacher", "network", "diffusion", "simulate"],
   simulate: ["simulate"],
   train: ["train", "simulate"],

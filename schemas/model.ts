@@ -22,7 +22,7 @@ const statistics = z.object({
 });
 
 /** How samples are drawn, as the method that trained the network says; whoever samples obeys it. */
-const samplerDescription = z.strictObject({
+export const samplerDescription = z.strictObject({
   times: z.union([z.literal("any"), z.array(z.number()).min(1)]), // noise levels sigma at which it is asked; any: as a solver wants
   between: z.enum(["ode", "renoise"]), // from one to the next: along the line through the clean prediction, or by fresh noise on it
   guidance: z.number(), // an input of networks that take it, otherwise classifier-free guidance
@@ -76,3 +76,23 @@ export const perceptualDescription = z.strictObject({
   }),
 });
 export type PerceptualDescription = z.infer<typeof perceptualDescription>;
+
+/** What an image tokenizer's network is, apart from its weights. */
+export const imageTokenizerConfig = z.strictObject({
+  shape, // of the latents
+  downsample: z.union([z.literal(2), z.literal(4), z.literal(8), z.literal(16)]), // side of a latent over side of the grid of tokens
+  width: size, // channels of the first level
+  codes: z.int().min(2).max(32768), // tokens are 0 to codes - 1, stored as int16
+  dimension: size, // of a code
+  sigmaData: z.number().positive(), // standard deviation of the latents it is given
+});
+export type ImageTokenizerConfig = z.infer<typeof imageTokenizerConfig>;
+
+/** An image tokenizer: `model.json` with role "tokenizer", beside the codec of its latents. */
+export const imageTokenizerDescription = z.strictObject({
+  role: z.literal("tokenizer"),
+  hash,
+  config: imageTokenizerConfig,
+  statistics, // of the raw latents, as a teacher's
+});
+export type ImageTokenizerDescription = z.infer<typeof imageTokenizerDescription>;

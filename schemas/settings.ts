@@ -45,6 +45,7 @@ export const networkSettings = z.strictObject({
   vocabulary: count.default(512), // caption: word pieces learned from the captions
   captionTokens: count.default(24), // caption: longest caption, in word pieces
   textDepth: count.default(2), // caption: transformer blocks of the text encoder
+  guidance: z.boolean().optional(), // the guidance scale is an input, as of students that were made for a range of it (LCM)
 });
 
 export const diffusionSettings = z.strictObject({
@@ -98,8 +99,11 @@ export const orderSettings = z.strictObject({
 /** The settings of a method, as its file declares them. */
 export type OwnSettings = z.ZodObject;
 
+/** What `pretrain` makes. */
+type Pretrained = "teacher" | "autoencoder" | "perceptual" | "tokenizer";
+
 /** What `pretrain WHAT` reads: the optimiser's settings and, beside them, those of the method it follows. */
-function pretrainSettings(own: Record<"teacher" | "autoencoder" | "perceptual", OwnSettings>) {
+function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
   const base = optimiserSettings.extend(recordSettings);
   const from = z.string().optional(); // RUN of an earlier teacher of the same shape, whose weights to start from
   return z.strictObject({
@@ -109,6 +113,10 @@ function pretrainSettings(own: Record<"teacher" | "autoencoder" | "perceptual", 
       .prefault({}),
     autoencoder: base.extend(own.autoencoder.shape).prefault({}),
     perceptual: base.extend(own.perceptual.shape).prefault({}),
+    tokenizer: base
+      .extend({ perceptual: z.string().optional() }) // RUN of `pretrain perceptual`, whose features are compared too
+      .extend(own.tokenizer.shape)
+      .prefault({}),
   });
 }
 
@@ -162,7 +170,7 @@ export interface MethodSettings {
   /** The one that trains students where nobody chooses. */
   usual: string;
   students: Record<string, OwnSettings>;
-  pretrained: Record<"teacher" | "autoencoder" | "perceptual", OwnSettings>;
+  pretrained: Record<Pretrained, OwnSettings>;
 }
 
 /** The schema of all settings, with those that methods declare in their files. */
@@ -195,6 +203,7 @@ export interface Settings {
     teacher: TrainingSettings & WatchSettings & { from?: string };
     autoencoder: TrainingSettings;
     perceptual: TrainingSettings;
+    tokenizer: TrainingSettings & { perceptual?: string };
   };
   simulate: SimulateSettings;
   train: TrainSettings;

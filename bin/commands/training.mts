@@ -6,8 +6,8 @@ import { count, images, method, model, out } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
-  summary: "train a teacher, an autoencoder or a perceptual network",
-  positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual"] satisfies What[] }],
+  summary: "train a teacher, an autoencoder, a perceptual network or an image tokenizer",
+  positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual", "tokenizer"] satisfies What[] }],
   flags: {
     data: { value: "LATENTS", about: "latent store; of pixels for the autoencoder", required: true, input: "folder" },
     out: out("RUN", "folder of the run"),

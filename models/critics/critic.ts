@@ -65,10 +65,8 @@ export function createCritic(options: {
  * `mask` [b] is 1), and the share of rows it tells right (the mean logit of a row above 0 for real, below for the others).
  */
 export function verdicts({ real, mixed, mask }: { real: Tensor[]; mixed: Tensor[]; mask: Tensor }): Parameters {
-  const ofRows = (logits: Tensor[]): Tensor => tf.div(tf.addN(logits.map((logit) => tf.mean(logit, 1))), logits.length);
   const [realRows, mixedRows] = [ofRows(real), ofRows(mixed)];
   const over = (rows: Tensor, chosen: Tensor): Tensor => tf.div(tf.sum(tf.mul(rows, chosen)), tf.maximum(tf.sum(chosen), 1));
-  const right = (rows: Tensor): Tensor => tf.mean(tf.cast(tf.greater(rows, 0), "float32"));
   return {
     real: tf.mean(realRows),
     fake: over(mixedRows, tf.sub(1, mask)),
@@ -76,3 +74,18 @@ export function verdicts({ real, mixed, mask }: { real: Tensor[]; mixed: Tensor[
     accuracy: tf.div(tf.add(right(realRows), right(tf.neg(mixedRows))), 2),
   };
 }
+
+/** The same of a discriminator that is shown no mismatched rows. */
+export function verdictsOf({ real, fake }: { real: Tensor[]; fake: Tensor[] }): Parameters {
+  const [realRows, fakeRows] = [ofRows(real), ofRows(fake)];
+  return {
+    real: tf.mean(realRows),
+    fake: tf.mean(fakeRows),
+    accuracy: tf.div(tf.add(right(realRows), right(tf.neg(fakeRows))), 2),
+  };
+}
+
+/** Mean logit of each row over heads and their positions, [b]. */
+const ofRows = (logits: Tensor[]): Tensor => tf.div(tf.addN(logits.map((logit) => tf.mean(logit, 1))), logits.length);
+
+const right = (rows: Tensor): Tensor => tf.mean(tf.cast(tf.greater(rows, 0), "float32"));

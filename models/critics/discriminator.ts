@@ -46,8 +46,13 @@ const headLayer = (name: string): string => `discriminator.heads.${name}`;
 function trunkOf({ spec, depth, scales }: DiscriminatorConfig): Trunk {
   const { trunk, name } = familyOf(spec);
   if (trunk) return trunk({ depth, scales });
-  throw badUsage(
-    `Cannot discriminate with the teacher's network: kind "${name}" is no trunk; ` +
+  throw notATrunk(name);
+}
+
+/** The usage failure of a network kind that cannot serve as a discriminator. */
+export function notATrunk(kind: string): Failure {
+  return badUsage(
+    `Cannot discriminate with the teacher's network: kind "${kind}" is no trunk; ` +
       "let heads read frozen features instead (discriminator=features)",
   );
 }
@@ -86,7 +91,7 @@ export function applyDiscriminator(
   parameters: Parameters,
   { x, z, condition, disturbance }: { x: Tensor; z: Tensor; condition?: Embedded; disturbance?: Disturbance },
 ): Tensor[] {
-  const seen = disturbance ? disturbed(x, disturbance) : clean(config, x);
+  const seen = shown(config.spec, x, disturbance);
   const { noise, copies, heads, last, map } = trunkOf(config);
   const inject = (place: string, features: Tensor): Tensor => {
     const noisy = place === noise.place ? tf.add(features, noise.apply(parameters, noiseLayer, z)) : features;
@@ -109,7 +114,12 @@ export function applyDiscriminator(
 /** What a network is shown of latents, and told of their noise. */
 type Seen = { x: Tensor; noiseLevel: Tensor };
 
-function clean({ spec: { diffusion } }: DiscriminatorConfig, x: Tensor): Seen {
+/** Clean latents [b, h, w, c] as the teacher's network is shown them: under noise where there is a disturbance. */
+export function shown(spec: DenoiserSpec, x: Tensor, disturbance?: Disturbance): Seen {
+  return disturbance ? disturbed(x, disturbance) : clean(spec, x);
+}
+
+function clean({ diffusion }: DenoiserSpec, x: Tensor): Seen {
   const { cIn, cNoise } = createParameterisation(diffusion).precondition(RELATIVE_SIGMA * diffusion.sigmaData, numbers);
   return { x: tf.mul(x, cIn), noiseLevel: tf.fill([x.shape[0] as number], cNoise) as Tensor };
 }

@@ -1,6 +1,6 @@
 /**
- * Integrates the probability-flow ODE from given unit noise to clean latents. A one-step student is the same thing with
- * one stage, from sigmaMax straight to zero.
+ * Draws samples by a plan, from given unit noise to clean latents: integrates the probability-flow ODE, or goes down noise
+ * levels by fresh noise on the clean prediction. A one-step student is the same thing with one stage, straight to zero.
  */
 import type { Engine } from "../../engine/engine.ts";
 import { filled } from "../../engine/fill.ts";
@@ -9,30 +9,14 @@ import { type ConstantSet, createOrder, type VariableSet } from "../../engine/va
 import { tensors } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
 import type { ConditionBag } from "../conditions.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions } from "../denoiser.ts";
+import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions, takesGuidance } from "../denoiser.ts";
 import { isConditional } from "../encoders/own.ts";
 import type { Parameters } from "../layers.ts";
 import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
-import { solverGrid } from "./schedule.ts";
-import { advance, COEFFICIENTS, readCoefficients, solverPlan, stepCoefficients } from "./solvers.ts";
-import type { DenoiserDescription } from "../../schemas/model.ts";
-import type { SimulateSettings } from "../../schemas/settings.ts";
-
-/** How to integrate: `steps` 1 is a single evaluation at sigmaMax, whatever the solver. */
-export type SamplerPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance">;
-
-/** What a one-step student is sampled by. */
-export const ONE_STEP: SamplerPlan = { solver: "euler", steps: 1, guidance: 1 };
-
-/**
- * How a model is sampled: as its model.json says, or by any solver where that leaves it open. A student whose model.json
- * says nothing is asked once.
- */
-export function planOf({ role, sampler }: Pick<DenoiserDescription, "role" | "sampler">, solver: SamplerPlan): SamplerPlan {
-  if (sampler && sampler.times !== "any") return { solver: "euler", steps: sampler.times.length, guidance: sampler.guidance };
-  return !sampler && role === "student" ? ONE_STEP : solver;
-}
+import { checkNoise, type SampleNoise } from "./sample-noise.ts";
+import { type SamplerPlan, scheduleOf } from "./sampler-plan.ts";
+import { advance, COEFFICIENTS, readCoefficients, stepCoefficients } from "./solvers.ts";
 
 export interface SamplingOptions {
   engine: Engine;
@@ -45,9 +29,8 @@ export interface SamplingOptions {
   batch: number;
 }
 
-export interface SamplerInputs {
-  /** Unit normal noise, [rows * h * w * c]. */
-  noise: Float32Array;
+/** All the noise that the plan takes, as `noiseFor` makes it: a solver of the ODE takes that of the first state alone. */
+export interface SamplerInputs extends SampleNoise {
   rows: number;
   conditions: ConditionBag;
 }
@@ -62,10 +45,13 @@ export interface Sampling {
 /** Compiles one stage of the solver; sampling runs it again and again. */
 export async function createSampling({ engine, spec, network: set, adapted, plan, batch }: SamplingOptions): Promise<Sampling> {
   const parameterisation = createParameterisation(spec.diffusion);
-  const sigmas = solverGrid({ solver: plan.solver, parameterisation, steps: plan.steps });
-  const coefficients = stepCoefficients({ plan: solverPlan({ solver: plan.solver, sigmas }), parameterisation });
+  const { stages, start: top, fresh: levels } = scheduleOf(plan, parameterisation);
+  const coefficients = stepCoefficients({ plan: stages, parameterisation });
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
-  const isGuided = plan.guidance !== 1 && isConditional(spec.network);
+  const guidance = takesGuidance(spec) ? { guidance: new Float32Array(batch).fill(plan.guidance) } : undefined;
+  const isGuided = !guidance && plan.guidance !== 1 && isConditional(spec.network);
+  const isNoised = levels.some((sigma) => sigma > 0);
+  const prior = "times" in plan ? plan.prior : undefined;
 
   // What a stage hands to the next stays on the device: a whole trajectory is one upload and one read.
   const blank = { shape: [batch, ...spec.shape], data: new Float32Array(batch * rowSize) };
@@ -73,10 +59,14 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
   const program = await engine.compile({
     name: "sampler stage",
     sets: { trained: set, state, ...(adapted && { frozen: adapted.frozen }) },
-    inputs: { coefficients: { shape: [COEFFICIENTS] }, ...conditionInputs(spec, batch) },
+    inputs: {
+      coefficients: { shape: [COEFFICIENTS] },
+      ...(isNoised && { added: { shape: blank.shape } }),
+      ...conditionInputs(spec, batch),
+    },
     run: ({ trained, state: { x, memory }, ...rest }, inputs) => {
       const network = adapted ? adapted.whole(trained, (rest as Record<"frozen", Parameters>).frozen) : trained;
-      const { coefficients, ...given } = inputs as { coefficients: Tensor };
+      const { coefficients, added, ...given } = inputs as { coefficients: Tensor; added?: Tensor };
       const stage = readCoefficients(coefficients);
       const conditions = given as Record<string, Tensor>;
       const held = (keep?: Tensor, copies = 1): Embedded =>
@@ -91,22 +81,41 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
           })
         : (at: { x: Tensor; noiseLevel: Tensor }) => applyNetwork(spec, network, { ...at, condition: held() });
       const denoised = denoise({ x: x as Tensor, coefficients: stage, network: raw });
-      return { outputs: {}, updates: { state: advance({ stage, x: x as Tensor, memory: memory as Tensor, denoised }, tensors) } };
+      const next = advance({ stage, x: x as Tensor, memory: memory as Tensor, denoised }, tensors);
+      return { outputs: {}, updates: { state: added ? { ...next, x: tf.add(next.x, added) } : next } };
     },
   });
+
+  /** Noise of a level; there is none below the last one. */
+  const scaled = (noise: Float32Array | undefined, sigma: number): Float32Array =>
+    noise ? noise.map((n) => n * sigma) : new Float32Array(batch * rowSize);
+
+  /** sigma epsilon, on a prior mean + std n of each channel where the plan has one (YOSO). */
+  function firstState(noise: Float32Array, ofPrior?: Float32Array): Float32Array {
+    if (!prior || !ofPrior) return scaled(noise, top);
+    const { mean, std } = prior;
+    return noise.map((n, i) => {
+      const channel = i % mean.length;
+      return (mean[channel] as number) + (std[channel] as number) * (ofPrior[i] as number) + top * n;
+    });
+  }
 
   /** One batch from noise to clean latents. */
   async function integrateBatch(inputs: SamplerInputs, from: number): Promise<Float32Array> {
     const rows = Math.min(batch, inputs.rows - from);
     const take = <T extends Float32Array | Int32Array>(values: T, width: number): T =>
       filled(values.subarray(from * width, (from + rows) * width) as T, batch * width);
-    const start = { ...blank, data: Float32Array.from(take(inputs.noise, rowSize), (n) => n * (sigmas[0] as number)) };
+    const start = { ...blank, data: firstState(take(inputs.noise, rowSize), inputs.prior && take(inputs.prior, rowSize)) };
     await state.load({ x: start, memory: start });
     const conditions = {
       keep: new Float32Array(batch).fill(1),
       ...Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, take(values, values.length / inputs.rows)])),
+      ...guidance,
     };
-    for (const stage of coefficients) await program.run({ coefficients: stage, ...conditions });
+    for (const [i, stage] of coefficients.entries()) {
+      const fresh = isNoised && { added: scaled(inputs.fresh?.[i] && take(inputs.fresh[i], rowSize), levels[i] as number) };
+      await program.run({ coefficients: stage, ...fresh, ...conditions });
+    }
     const { x } = await state.read();
     return (x as { data: Float32Array }).data.subarray(0, rows * rowSize);
   }
@@ -115,6 +124,7 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
   return {
     sample: (inputs) =>
       inOrder(async () => {
+        checkNoise(plan, inputs);
         const latents = new Float32Array(inputs.rows * rowSize);
         for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from), from * rowSize);
         return latents;

@@ -2,7 +2,7 @@
  * What turns the conditions of rows (labels, captions) into what a network reads. Half of an encoder runs on the host,
  * from rows to arrays, and half is traced, from arrays to vectors and sequences.
  */
-import type { Tensor } from "../../engine/tfjs.ts";
+import { type Tensor, tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { Parameters } from "../layers.ts";
 import type { TokenizerData } from "../text/tokenizer.ts";
@@ -40,7 +40,8 @@ export type ConditionColumn = "label" | "caption";
 export interface Encoder {
   /** Names its parameters as a group, beside the groups of the network. */
   name: string;
-  reads: ConditionColumn;
+  /** The column of a store it is about; none where its input comes from whoever asks the network. */
+  reads?: ConditionColumn;
   /** Patterns of its own parameters, which live beside the network's and are trained with it; undefined: it has none. */
   parameters?: RegExp;
   init?: (seed: number) => Weights;
@@ -50,4 +51,16 @@ export interface Encoder {
   open: (tokenizer?: TokenizerData) => (rows: Conditioned) => ConditionBag;
   /** The traced half, over the inputs and `keep`. */
   encode: (parameters: Parameters, inputs: Record<string, Tensor>) => Embedded;
+}
+
+/** What several encoders made, in one bag: their vectors are summed, their sequences stand one after the other. */
+export function joinedEmbedded(parts: readonly Embedded[]): Embedded {
+  const vectors = parts.flatMap(({ vector }) => vector ?? []);
+  const sequences = parts.flatMap((part) => part.sequences ?? []);
+  return Object.assign(
+    {},
+    ...parts,
+    vectors.length > 0 && { vector: vectors.reduce((sum, vector) => tf.add(sum, vector)) },
+    sequences.length > 0 && { sequences },
+  );
 }

@@ -1,4 +1,7 @@
-/** The encoders of networks trained here: none, one for class labels, or one for captions, as `network.condition` says. */
+/**
+ * The encoders of networks trained here: none, one for class labels, or one for captions, as `network.condition` says, and one
+ * for the guidance scale where `network.guidance` says so.
+ */
 import { Failure } from "../../schemas/failure.ts";
 import type { FitRule, PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
@@ -7,6 +10,7 @@ import { type CutCaptions, cutCaptions } from "../text/cut-captions.ts";
 import { createTokenizer, LEAST_PIECES, learnTokenizer, type TokenizerData } from "../text/tokenizer.ts";
 import { captionEncoder } from "./caption.ts";
 import type { ConditionColumn, Encoder } from "./encoder.ts";
+import { guidanceEncoder } from "./guidance.ts";
 import { labelEncoder } from "./label.ts";
 
 /** What an encoder must have learned from data before its network can be specified. */
@@ -85,7 +89,12 @@ const kinds: Readonly<Record<NetworkSettings["condition"], Kind | undefined>> = 
 /** The encoders of a network whose condition vectors have `width` numbers. */
 export function ownEncoders(spec: DenoiserSpec, width: number): Encoder[] {
   const kind = kinds[spec.network.condition];
-  return kind ? [kind.encoder(spec, width)] : [];
+  return [...(kind ? [kind.encoder(spec, width)] : []), ...(spec.network.guidance ? [guidanceEncoder({ width })] : [])];
+}
+
+/** Whether a network of these settings reads a vector that its own encoders make: of a condition, of the guidance scale, or of both. */
+export function takesVector(network: Pick<NetworkSettings, "condition" | "guidance">): boolean {
+  return isConditional(network) || network.guidance === true;
 }
 
 /** The columns of a store that a network of these settings is conditioned on; none without conditions. */
@@ -109,6 +118,11 @@ export const encoderRules: Rules<PlannedNetwork> = {
       settings: ["network.vocabulary", "network.captionTokens", "network.textDepth"],
       why: ({ network: { condition } }) =>
         kinds[condition] === captions ? undefined : `no captions are read (network.condition is ${condition})`,
+    },
+    {
+      settings: ["network.guidance"],
+      why: ({ network: { guidance } }) =>
+        guidance ? "a teacher sees no scale but 1 in training; methods that need this input add it to their students" : undefined,
     },
   ],
 };

@@ -30,6 +30,8 @@ export interface DitConfig {
   width: number;
   depth: number;
   heads: number;
+  /** Whether the guidance scale is an input. */
+  guidance?: boolean;
 }
 
 /** Initial weights. The output and every gate start at zero, so each block starts as the identity. */
@@ -172,10 +174,10 @@ function trunkLimits({ network: { patch, depth }, shape }: PlannedNetwork): Trun
 
 export const dit = {
   name: "dit",
-  config: ({ shape, network: { patch, width, depth, heads } }): DitConfig => ({ shape, patch, width, depth, heads }),
+  config: ({ shape, network: { patch, width, depth, heads, guidance } }): DitConfig => ({ shape, patch, width, depth, heads, guidance }),
   init: initDit,
   apply: applyDit,
-  conditions: ({ width }) => ({ vector: [width] }),
+  conditions: ({ width, guidance }) => ({ vector: [width], ...(guidance && { guidance }) }),
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
     attention: /^blocks\.\d+\.attention\./,

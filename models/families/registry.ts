@@ -6,12 +6,17 @@ import { dit } from "./dit.ts";
 import { type BoundFamily, bound, type Family, type TrunkLimits } from "./family.ts";
 import { unet } from "./unet.ts";
 
-const families: Readonly<Record<DenoiserSpec["network"]["kind"], (spec: DenoiserSpec) => BoundFamily>> = {
-  dit: bound(dit),
-  unet: bound(unet),
-};
+type Kind = DenoiserSpec["network"]["kind"];
 
-const plans: Readonly<Record<DenoiserSpec["network"]["kind"], Pick<Family<never>, "rules" | "trunkLimits">>> = { dit, unet };
+const families: Record<Kind, (spec: DenoiserSpec) => BoundFamily> = { dit: bound(dit), unet: bound(unet) };
+
+const plans: Record<Kind, Pick<Family<never>, "rules" | "trunkLimits">> = { dit, unet };
+
+/** Makes a family of one's own known in this thread, by its name: no settings and no model.json speak of it. */
+export function addFamily<C>(family: Family<C>): void {
+  families[family.name as Kind] = bound(family);
+  plans[family.name as Kind] = family;
+}
 
 /** What must hold of a network's settings, by its family. */
 export const familyRules = ({ kind }: Pick<NetworkSettings, "kind">): Rules<PlannedNetwork> => plans[kind].rules ?? {};

@@ -15,6 +15,8 @@ export interface UnetConfig {
   heads: number;
   /** Whether it takes a condition vector: only then there is a layer for it. */
   conditional: boolean;
+  /** Whether the guidance scale is an input, as part of that vector. */
+  guidance?: boolean;
 }
 
 type Resampling = "up" | "down" | undefined;

@@ -7,7 +7,7 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { PlannedNetwork } from "../../schemas/fit.ts";
-import { isConditional, ownEncoders } from "../encoders/own.ts";
+import { ownEncoders, takesVector } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "../layers.ts";
 import {
@@ -153,13 +153,13 @@ function trunkLimits({ network: { multipliers } }: PlannedNetwork): TrunkLimits 
 
 export const unet = {
   name: "unet",
-  config: ({ shape, network: { width, multipliers, depth, attentionLevels, heads, condition } }): UnetConfig => ({
-    ...{ shape, width, multipliers, depth, attentionLevels, heads },
-    conditional: isConditional({ condition }),
-  }),
+  config: ({ shape, network }): UnetConfig => {
+    const { width, multipliers, depth, attentionLevels, heads, guidance } = network;
+    return { ...{ shape, width, multipliers, depth, attentionLevels, heads, guidance }, conditional: takesVector(network) };
+  },
   init: initUnet,
   apply: applyUnet,
-  conditions: ({ width, conditional }) => (conditional ? { vector: [width] } : {}),
+  conditions: ({ width, conditional, guidance }) => (conditional ? { vector: [width], ...(guidance && { guidance }) } : {}),
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
     attention: /^(encoder|middle|decoder)\..*\.attention\./,

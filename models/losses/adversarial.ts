@@ -1,4 +1,7 @@
-/** The non-saturating GAN game of Diffusion2GAN (docs/METHODS.md 1.4 and 1.5) over the logits of every discriminator head. */
+/**
+ * GAN games over the logits of every discriminator head: the non-saturating one of Diffusion2GAN and D2O (docs/METHODS.md 1.5
+ * and 3.5), the hinge of ADD and SCott (9.9), and R1 (9.11).
+ */
 import { uniforms } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 
@@ -17,6 +20,38 @@ export function generatorLoss(logits: readonly Tensor[]): Tensor {
 export function discriminatorLoss({ real, fake }: { real: readonly Tensor[]; fake: readonly Tensor[] }): Tensor {
   return tf.add(meanSoftplus(real, -1), meanSoftplus(fake, 1));
 }
+
+/** What the two sides of a game minimise, of the logits of every head, each [b, positions]: scalars. */
+export interface Game {
+  generatorLoss: (logits: readonly Tensor[]) => Tensor;
+  discriminatorLoss: (logits: { real: readonly Tensor[]; fake: readonly Tensor[] }) => Tensor;
+}
+
+/** Mean over heads, and within a head over samples and positions, of a function of the logits: a scalar. */
+function meanOver(logits: readonly Tensor[], value: (logit: Tensor) => Tensor): Tensor {
+  return tf.div(tf.addN(logits.map((logit) => tf.mean(value(logit)))), logits.length);
+}
+
+/**
+ * The games by name. hinge (Lim & Ye 2017; Miyato et al. 2018): the discriminator minimises relu(1 - real) + relu(1 + fake),
+ * which is 2 at the start, and the generator the negative mean logit of its samples.
+ */
+export const games = {
+  softplus: { generatorLoss, discriminatorLoss },
+  hinge: {
+    generatorLoss: (logits) => tf.neg(meanOver(logits, (logit) => logit)),
+    discriminatorLoss: ({ real, fake }) =>
+      tf.add(
+        meanOver(real, (logit) => tf.relu(tf.sub(1, logit))),
+        meanOver(fake, (logit) => tf.relu(tf.add(1, logit))),
+      ),
+  },
+} satisfies Record<string, Game>;
+
+export type GameName = keyof typeof games;
+
+/** The names of {@link games}, for a method's settings. */
+export const gameNames = Object.keys(games) as [GameName, ...GameName[]];
 
 /**
  * Mix and match: fakes [b, h, w, c] that are generated latents, except where `mask` [b] is 1, which take another row's
@@ -46,4 +81,25 @@ export function mismatchMask({ seed, step, batch, share }: { seed: number; step:
 export function r1Penalty({ discriminate, x }: { discriminate: (x: Tensor) => Tensor[]; x: Tensor }): Tensor {
   const total = (sample: Tensor): Tensor => tf.addN(discriminate(sample).map((logit) => tf.mean(logit)));
   return tf.sum(tf.square(tf.grad(total)(x)));
+}
+
+/**
+ * R1 of a batch, mean over its rows of sum over `at` of ||d/d at of the sum over heads of the mean logit||^2: a scalar.
+ * `at` are the latents x [b, h, w, c] alone, or the feature maps that heads read (R1 on features, as in ADD), and
+ * `discriminate` maps them to logits [b, positions]; a row's logits must depend on that row alone. As for
+ * {@link r1Penalty}, add something of every parameter to the loss before taking `tf.grads`: {@link untouched}.
+ */
+export function gradientPenalty(options: { at: readonly Tensor[]; discriminate: (at: Tensor[]) => readonly Tensor[] }): Tensor {
+  const { at, discriminate } = options;
+  const total = (...values: Tensor[]): Tensor =>
+    tf.addN(discriminate(values).map((logit) => tf.div(tf.sum(logit), logit.size / (logit.shape[0] as number))));
+  const squares = tf
+    .grads(total as (...args: Tensor[]) => tf.Scalar)([...at])
+    .map((gradient) => tf.sum(tf.square(gradient)));
+  return tf.div(tf.addN(squares), at[0]?.shape[0] as number);
+}
+
+/** Nothing, of every parameter: added to a loss that some parameters have no part in, it lets `tf.grads` differentiate by all. */
+export function untouched(parameters: Readonly<Record<string, Tensor>>): Tensor {
+  return tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
 }

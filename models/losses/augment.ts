@@ -20,7 +20,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 export const AUGMENTATIONS = "bgo";
 
 /** What a column of the draws means. Scales are steps in the source for one step in the result; negative: mirrored. */
-const FIELDS = [
+export const DRAW_FIELDS = [
   "transpose", // 1: rows and columns change places
   "scaleX",
   "shiftX", // share of the width
@@ -35,12 +35,12 @@ const FIELDS = [
   "contrast", // factor about the sample's mean
   "saturation", // factor about the mean over the channels
 ] as const;
-type Field = (typeof FIELDS)[number];
+export type DrawField = (typeof DRAW_FIELDS)[number];
 
 /** Numbers a draw takes: the second dimension of the draws. */
-export const DRAW_SIZE = FIELDS.length;
+export const DRAW_SIZE = DRAW_FIELDS.length;
 
-const IDENTITY: Record<Field, number> = {
+const IDENTITY: Record<DrawField, number> = {
   transpose: 0,
   scaleX: 1,
   shiftX: 0,
@@ -57,8 +57,8 @@ const IDENTITY: Record<Field, number> = {
 };
 
 /** One draw as a row of DRAW_SIZE numbers; what is left out does nothing. */
-export function draw(fields: Partial<Record<Field, number>> = {}): number[] {
-  return FIELDS.map((field) => fields[field] ?? IDENTITY[field]);
+export function draw(fields: Partial<Record<DrawField, number>> = {}): number[] {
+  return DRAW_FIELDS.map((field) => fields[field] ?? IDENTITY[field]);
 }
 
 /**
@@ -122,7 +122,7 @@ export function augmentation(
 ): (x: Tensor) => Tensor {
   const [height, width] = shape;
   const columns = tf.split(draws, DRAW_SIZE, 1);
-  const field = (name: Field): Tensor => columns[FIELDS.indexOf(name)] as Tensor; // [b, 1]
+  const field = (name: DrawField): Tensor => columns[DRAW_FIELDS.indexOf(name)] as Tensor; // [b, 1]
   const steps: ((x: Tensor) => Tensor)[] = [];
   if (/[bg]/.test(groups)) {
     if (groups.includes("b") && height === width) steps.push(transposition(field("transpose")));

@@ -11,7 +11,8 @@ import { createInitialiser } from "../../models/initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
 import { unknownName } from "../../schemas/nearest.ts";
-import { createSampling, ONE_STEP } from "../../models/diffusion/sampling.ts";
+import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
+import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createTraining } from "../../models/training/training.ts";
 
 /** Runs once and answers the numbers among the outputs: a training step's loss and metrics. */

@@ -1,5 +1,7 @@
-/** A teacher's distance against its network evaluations, with a student's beside it. */
+/** A teacher's distance against its network evaluations, with a student's beside it, at every number that it was made for. */
 import { badUsage } from "../../schemas/failure.ts";
+import { allowedSteps } from "../../models/diffusion/sampler-plan.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { SimulateSettings } from "../../schemas/settings.ts";
 import { type ChartPoint, lineChart } from "../picture/chart.ts";
 import { figure, type Measures, type Summary } from "./measures.ts";
@@ -28,21 +30,40 @@ export function planCurve(list: string): CurvePlan[] {
     });
 }
 
-/** The curve as an SVG document: a series a solver, the student as a point and a line across. */
-export function drawCurve({ points, student }: { points: readonly CurvePoint[]; student?: Measures }): string {
+/** A student's distance at a number of network calls. */
+export interface StudentPoint {
+  evaluations: number;
+  distance: Summary;
+}
+
+/**
+ * The numbers of network calls at which a curve shows a model: all that a student was made for, where it was made for several,
+ * and those of the curve where it can be asked for any. None of a teacher, whose curve the plans are.
+ */
+export function studentCalls(model: Pick<DenoiserDescription, "role" | "sampler">, plans: readonly CurvePlan[]): number[] {
+  if (model.role !== "student") return [];
+  const allowed = allowedSteps(model);
+  if (allowed === "any") return plans.map(({ evaluations }) => evaluations);
+  return allowed.length > 1 ? allowed : [];
+}
+
+/** The curve as an SVG document: a series a solver, the student as one more or as a point, and a line across. */
+export function drawCurve(options: { points: readonly CurvePoint[]; student?: Measures; calls?: readonly StudentPoint[] }): string {
+  const { points, student, calls = [] } = options;
   const names = [...new Set(points.map(({ solver }) => solver))];
   const own = student && figure(student, "frechetDistance");
-  const at = ({ evaluations, distance: { mean, spread } }: Pick<CurvePoint, "evaluations" | "distance">): ChartPoint => ({
+  const at = ({ evaluations, distance: { mean, spread } }: StudentPoint): ChartPoint => ({
     ...{ x: evaluations, y: mean },
     ...(spread !== undefined && { low: mean - spread, high: mean + spread }),
   });
+  const ofStudent = calls.length > 0 || !own ? calls : [{ evaluations: student.evaluations ?? 1, distance: own }];
   const chart = lineChart({
     title: "Fréchet distance against network evaluations an image",
     x: { label: "network evaluations an image", log: true },
     y: { label: "Fréchet distance", log: true },
     series: [
       ...names.map((name) => ({ name: `teacher, ${name}`, points: points.filter(({ solver }) => solver === name).map(at) })),
-      ...(own ? [{ name: "student", points: [at({ evaluations: student.evaluations ?? 1, distance: own })] }] : []),
+      ...(ofStudent.length > 0 ? [{ name: "student", points: ofStudent.map(at) }] : []),
     ],
     ...(own && { lines: [{ name: student.subject, y: own.mean }] }),
   });

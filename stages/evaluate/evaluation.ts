@@ -23,9 +23,16 @@ export interface Evaluation {
   diversity: number | undefined;
   /**
    * Samples a model and compares it with the reference, once a seed. `name` is that of its sets, for `against` and
-   * `nearest`; `simulate` overrides how a teacher samples; `only: "distance"` leaves the rest out.
+   * `nearest`; `simulate` overrides how a teacher samples, `steps` in how many network calls a student does, so that one
+   * model can be measured at several; `only: "distance"` leaves the rest out.
    */
-  measure: (options: { name: string; path: string; simulate?: Partial<Settings["simulate"]>; only?: "distance" }) => Promise<Measures>;
+  measure: (options: {
+    name: string;
+    path: string;
+    simulate?: Partial<Settings["simulate"]>;
+    steps?: number;
+    only?: "distance";
+  }) => Promise<Measures>;
   /** One measured model against another, made from the same noise and conditions. */
   against: (options: { name: string; other: string; subject: string }) => Promise<Measures>;
   /** Half of the reference against the other half; undefined where the halves are too small for the features. */
@@ -33,7 +40,7 @@ export interface Evaluation {
   /** Plain noise in a model's latent space, decoded: what a model that learned nothing but the decoder would get. */
   ceiling: (path: string) => Promise<Measures>;
   /** The first `count` samples of a measured model, and of each the three nearest images of the reference. */
-  neighbours: (options: { name: string; path: string; count: number }) => Promise<Neighbours>;
+  neighbours: (options: { name: string; path: string; count: number; steps?: number }) => Promise<Neighbours>;
   /** The reference's images once more, in the order of its indices. */
   images: () => AsyncIterable<Gathered>;
   /** Ends the model's workers, which otherwise wait for more of the same model. */
@@ -134,8 +141,8 @@ export async function openEvaluation(options: {
     reference: { path: options.reference, count: done, size: reference.size, preparation },
     network,
     diversity,
-    measure: async ({ name, path, simulate, only }) => {
-      const generator = await generators.open({ ...settings, simulate: { ...settings.simulate, ...simulate } }, path);
+    measure: async ({ name, path, simulate, steps, only }) => {
+      const generator = await generators.open({ ...settings, simulate: { ...settings.simulate, ...simulate } }, path, steps);
       const measured: Measures["seeds"] = [];
       for (const seed of seeds) measured.push({ seed, ...(await compareSamples(generator, name, seed, only)) });
       const { kind, nfe: evaluations, description } = generator;
@@ -166,10 +173,10 @@ export async function openEvaluation(options: {
       await measurer.call("forget", set);
       return { subject: "ceiling: decoded noise", role: "ceiling", preparation, seeds: [{ seed, ...comparison }] };
     },
-    neighbours: async ({ name, path, count: wanted }) => {
+    neighbours: async ({ name, path, count: wanted, steps }) => {
       const count = Math.min(wanted, settings.evaluate.count);
       const nearest = await measurer.call("nearest", { generated: setOf(name, seeds[0]!), reference: "reference", count });
-      const generator = await generators.open(settings, path);
+      const generator = await generators.open(settings, path, steps);
       const samples: Picture[] = [];
       for await (const picture of generator.sample({ seed: seeds[0]!, count, ...asked(generator) })) samples.push(picture);
       return { samples, nearest };
@@ -194,11 +201,11 @@ function createGenerators(context: Context) {
     held = undefined;
   };
   return {
-    open: async (settings: Settings, path: string): Promise<Generator> => {
-      const key = JSON.stringify([path, settings.simulate]);
+    open: async (settings: Settings, path: string, steps?: number): Promise<Generator> => {
+      const key = JSON.stringify([path, settings.simulate, steps]);
       if (held?.key === key) return held.generator;
       await close();
-      const generator = await openGenerator({ path, settings, context });
+      const generator = await openGenerator({ path, settings, context, steps });
       held = { key, generator };
       return generator;
     },

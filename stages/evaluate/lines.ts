@@ -60,6 +60,7 @@ function contextOf({ preparation, seeds }: Measures) {
 export function measureTable(all: readonly Measures[]): PipelineEvent {
   const distance = (of?: Measures) => of && figure(of, "frechetDistance")?.mean;
   const teacher = distance(all.find(({ role }) => role === "teacher"));
+  const isCounted = all.some(({ evaluations }) => evaluations !== undefined);
   const measured = Object.entries(named).filter(([key]) => all.some((of) => figure(of, key as FigureName)));
   const rows = all.map((of) => {
     const columns = measured.map(([key, { column }]) => {
@@ -68,7 +69,8 @@ export function measureTable(all: readonly Measures[]): PipelineEvent {
     });
     if (teacher) columns.splice(1, 0, ["of the teacher's", of.role === "pair" ? "" : rounded(distance(of)! / teacher, 3)]);
     const { count, references } = of.seeds[0]!;
-    return { subject: shortly[of.role] ?? of.subject, samples: `${count}/${references}`, ...Object.fromEntries(columns) };
+    const calls = isCounted && { NFE: of.evaluations ?? "" };
+    return { subject: shortly[of.role] ?? of.subject, ...calls, samples: `${count}/${references}`, ...Object.fromEntries(columns) };
   });
   const { reference, features, resize } = contextOf(all.find(({ role }) => role !== "floor" && role !== "pair") ?? all[0]!);
   return { type: "table", stage: "evaluate", rows, about: `reference ${reference}; features ${features}; resize ${resize}` };

@@ -20,7 +20,7 @@ const SECONDS = 4; // a model's share of a round-robin beyond which no further r
  * turns, so that whatever else the machine does falls on all of them alike.
  */
 export async function measureSpeed(options: {
-  models: Readonly<Record<string, string>>;
+  models: Readonly<Record<string, { path: string; steps?: number }>>;
   settings: Settings;
   context: Context;
 }): Promise<Record<string, Speed>> {
@@ -45,8 +45,8 @@ export async function measureSpeed(options: {
 
 async function timeBatches({ models, settings, context, batch }: Parameters<typeof measureSpeed>[0] & { batch: number }) {
   const open = await Promise.all(
-    Object.entries(models).map(async ([name, path]) => {
-      const generator = await openGenerator({ path, settings, context, batch });
+    Object.entries(models).map(async ([name, model]) => {
+      const generator = await openGenerator({ ...model, settings, context, batch });
       return { name, generator, seconds: [] as number[] };
     }),
   );

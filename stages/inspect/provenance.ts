@@ -9,7 +9,7 @@ import { badUsage, Failure } from "../../schemas/failure.ts";
 import { type EngineSettings, simulateSettings } from "../../schemas/settings.ts";
 import { visible } from "../../schemas/visible.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
-import type { SamplerPlan } from "../../models/diffusion/sampling.ts";
+import type { SolverPlan } from "../../models/diffusion/sampler-plan.ts";
 import { type Denoiser, readDenoiser } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
@@ -113,7 +113,7 @@ export async function redoRow(options: {
 }
 
 /** How a store says that its rows were computed. Throws a Failure where nobody computes so. */
-function recipeOf({ folder, manifest }: Store<TripleManifest>): { batch: number; plan: SamplerPlan } {
+function recipeOf({ folder, manifest }: Store<TripleManifest>): { batch: number; plan: SolverPlan } {
   const { batch = 1 } = manifest.engine;
   const { name: solver, steps } = manifest.solver;
   const plan = samplerPlan.safeParse({ solver, steps, guidance: manifest.guidance });

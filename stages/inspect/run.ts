@@ -5,8 +5,10 @@ import { join } from "node:path";
 import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
 import { isPixels } from "../../models/codecs/codecs.ts";
+import { samplerInWords } from "../../models/diffusion/sampler-plan.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
+import { samplerDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
 import { openWeights } from "../../models/weights/load.ts";
@@ -18,8 +20,13 @@ const shape = z.array(z.number());
 const network = z.looseObject({ kind: z.string(), width: z.number(), depth: z.number(), condition: z.string() });
 const described = { hash: z.string(), spec: z.looseObject({ shape, network }) };
 const modelFacts = z.discriminatedUnion("role", [
-  z.looseObject({ role: z.enum(["teacher", "student"]), ...described }),
+  z.looseObject({ role: z.enum(["teacher", "student"]), ...described, sampler: samplerDescription.optional() }),
   z.looseObject({ role: z.literal("perceptual"), hash: z.string() }),
+  z.looseObject({
+    role: z.literal("tokenizer"),
+    hash: z.string(),
+    config: z.looseObject({ shape, downsample: z.number(), codes: z.number(), dimension: z.number(), width: z.number() }),
+  }),
 ]);
 const codecFacts = z.looseObject({ kind: z.string(), imageSize: z.number(), shape, hash: z.string() });
 const metrics = z.record(z.string(), z.unknown());
@@ -80,10 +87,16 @@ async function describeModel(folder: string): Promise<Facts> {
   const model = await readFacts(join(folder, "model.json"), modelFacts);
   if (!model) return {};
   if (model.role === "perceptual") return { role: model.role, weights: model.hash };
+  if (model.role === "tokenizer") {
+    const { shape, downsample, codes, dimension, width } = model.config;
+    const grid = shape.slice(0, 2).map((side) => side / downsample);
+    const words = `width ${width}, latent ${shape.join(" x ")} to ${grid.join(" x ")} tokens of ${codes} codes in ${dimension} dimensions`;
+    return { role: model.role, network: words, weights: model.hash };
+  }
   const { shape, network } = model.spec;
   const { kind, width, depth, condition } = network;
   const words = `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
-  return { role: model.role, network: words, weights: model.hash };
+  return { role: model.role, network: words, sampling: samplerInWords(model), weights: model.hash };
 }
 
 async function describeWeights(folder: string): Promise<Facts> {

@@ -23,6 +23,7 @@ const titles = {
   student: "a student",
   autoencoder: "an autoencoder",
   perceptual: "a perceptual network",
+  tokenizer: "an image tokenizer",
   training: "a training", // of an earlier version, which did not say what it makes
   network: "a network",
   job: "a whole job of `pipeline run`",
@@ -39,6 +40,7 @@ const alike: Partial<Record<FolderKind, readonly FolderKind[]>> = {
   student: ["training"],
   autoencoder: ["training"],
   perceptual: ["training"],
+  tokenizer: ["training"],
 };
 
 /** What RUN/run.json says. */
@@ -127,7 +129,7 @@ async function kindsIn(folder: string, found?: readonly string[]): Promise<Folde
   if (has("results.jsonl") || has("study.json")) kinds.add("study");
   if (has("model.json")) {
     const { role } = (await jsonOf(join(folder, "model.json"))) ?? {};
-    kinds.add(named(role, ["teacher", "student", "perceptual"]) ?? mark?.kind ?? "network");
+    kinds.add(named(role, ["teacher", "student", "perceptual", "tokenizer"]) ?? mark?.kind ?? "network");
   }
   if (!mark && names.some((name) => name === "metrics.jsonl" || /^checkpoint-\d+-[0-9a-f]+\.safetensors$/.test(name)))
     kinds.add("training");

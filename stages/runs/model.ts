@@ -11,11 +11,14 @@ import {
 } from "../../models/codecs/codecs.ts";
 import { type DenoiserSpec, denoiserLayout } from "../../models/denoiser.ts";
 import { initPerceptual } from "../../models/losses/perceptual.ts";
+import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
 import { type Differences, loadWeights } from "../../models/weights/load.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import {
   type DenoiserDescription,
   denoiserDescription,
+  type ImageTokenizerDescription,
+  imageTokenizerDescription,
   modelFormat,
   type PerceptualDescription,
   perceptualDescription,
@@ -26,7 +29,7 @@ import { writeAtomic } from "../../store/atomic.ts";
 import { checkLatents, checkStoresCodec } from "./beside.ts";
 import { type DescriptionKind, readDescription } from "./description.ts";
 import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
-import { denoiserProblems, perceptualProblems } from "./problems.ts";
+import { denoiserProblems, imageTokenizerProblems, perceptualProblems } from "./problems.ts";
 import { saveWeights } from "./weights-file.ts";
 
 export type { Codec };
@@ -38,9 +41,14 @@ export interface Network<D> {
 
 export type Denoiser = Network<DenoiserDescription>;
 export type Perceptual = Network<PerceptualDescription>;
+export type ImageTokenizer = Network<ImageTokenizerDescription>;
 
-/** Writes a denoiser or perceptual network: weights first, so that a description never stands without them. */
-export async function writeModel(folder: string, model: Denoiser | Perceptual, dtype: "F32" | "F16" = "F32"): Promise<void> {
+/** Writes a network with its model.json: weights first, so that a description never stands without them. */
+export async function writeModel(
+  folder: string,
+  model: Denoiser | Perceptual | ImageTokenizer,
+  dtype: "F32" | "F16" = "F32",
+): Promise<void> {
   await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
   await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, model.description));
 }
@@ -59,6 +67,14 @@ const perceptuals: DescriptionKind<PerceptualDescription> = {
   schema: perceptualDescription,
   problems: perceptualProblems,
   maker: "`pipeline pretrain perceptual`",
+};
+
+const imageTokenizers: DescriptionKind<ImageTokenizerDescription> = {
+  file: "model.json",
+  format: modelFormat,
+  schema: imageTokenizerDescription,
+  problems: imageTokenizerProblems,
+  maker: "`pipeline pretrain tokenizer`",
 };
 
 const codecs: DescriptionKind<CodecDescription> = {
@@ -104,6 +120,16 @@ export async function readPerceptual(folder: string, reading: Reading = {}): Pro
   const differences: Differences = (found) => layoutDifferences(layout, found);
   const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
   if (!isSealed) warnUnsealed(path, reading);
+  return { description, weights };
+}
+
+/** Reads the image tokenizer of a run folder; the codec of its latents stands beside it. */
+export async function readImageTokenizer(folder: string): Promise<ImageTokenizer> {
+  const { path, description } = await readDescription(folder, imageTokenizers);
+  const layout = initImageTokenizer(description.config, 0);
+  const differences: Differences = (found) => layoutDifferences(layout, found);
+  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  checkLatents(path, description.config.shape, await readCodecDescription(folder));
   return { description, weights };
 }
 

@@ -28,13 +28,15 @@ export interface RunState {
   picture?: { step: number; png: Uint8Array };
   /** settings.yaml. */
   settings?: string;
+  /** How what is made is sampled, and by how many network calls. */
+  sampling?: string;
 }
 
 /** Seconds after which a page of a training that goes on is loaded anew. */
 const REFRESH = 20;
 
 export function runPage(run: RunState): string {
-  const { folder, name, state, reason, step, steps, batch, findings, history, picture, settings } = run;
+  const { folder, name, state, reason, step, steps, batch, findings, history, picture, settings, sampling } = run;
   const refresh = state === "training" ? markup`\n<meta http-equiv="refresh" content="${REFRESH}">` : undefined;
   const distance = distanceChart(history, batch);
   const charts = [...(distance ? [distance] : []), ...historyCharts(history, run.groups)];
@@ -63,7 +65,7 @@ export function runPage(run: RunState): string {
 <header><h1>${folder} <span class="soft">${name}, ${state}${reason ? `: ${reason}` : ""}</span></h1>
 <progress value="${step}" max="${steps}" aria-label="steps done"></progress>
 <p>${progressInWords(run)}</p>
-<p class="soft">As of ${run.time.toISOString().replace("T", " ").slice(0, 19)} UTC.${again}</p></header>
+${sampling && markup`<p>Samples: ${sampling}.</p>\n`}<p class="soft">As of ${run.time.toISOString().replace("T", " ").slice(0, 19)} UTC.${again}</p></header>
 <main>
 <section><h2>Health</h2>
 ${health}</section>

@@ -1,9 +1,10 @@
 /** What is wrong with a description that has the right form: keys that do not fit each other, by what models/ knows. */
+import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { encoderRules } from "../../models/encoders/own.ts";
 import { familyRules } from "../../models/families/registry.ts";
 import { perceptualConfig } from "../../models/losses/perceptual.ts";
 import { createTokenizer } from "../../models/text/tokenizer.ts";
-import type { DenoiserDescription, DenoiserSpec, PerceptualDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, DenoiserSpec, ImageTokenizerDescription, PerceptualDescription, Sampler } from "../../schemas/model.ts";
 
 interface Problem {
   key: string;
@@ -11,11 +12,12 @@ interface Problem {
 }
 
 /** Of a teacher or student: its network can be built, its statistics are of its channels, its tokenizer knows all its pieces. */
-export function denoiserProblems({ spec, statistics, tokenizer }: DenoiserDescription): Problem[] {
+export function denoiserProblems({ spec, statistics, tokenizer, sampler }: DenoiserDescription): Problem[] {
   const pieces = tokenizer ? createTokenizer(tokenizer).size : 0;
   return [
     ...specProblems(spec),
     ...statisticsProblems(statistics, spec.shape[2]),
+    ...(sampler ? samplerProblems(sampler, spec) : []),
     ...(pieces === spec.vocabulary
       ? []
       : [{ key: "spec.vocabulary", problem: `its tokenizer has ${pieces} pieces, not ${spec.vocabulary}` }]),
@@ -52,11 +54,48 @@ function specProblems(spec: DenoiserSpec): Problem[] {
 /** Where a description says what settings call otherwise. */
 const places: Record<string, string> = { "images.size": "spec.shape" };
 
+/** How far a noise level may lie outside of the network's, as its share: it went through a time and back. */
+const STRAY = 1e-6;
+
+/** What keeps a sampler from being one of this network: levels that do not fall or that it does not know, numbers that do not agree. */
+function samplerProblems({ times, choices = {}, prior }: Sampler, { diffusion, shape }: DenoiserSpec): Problem[] {
+  const { sigmaMin } = diffusion;
+  const { sigmaMax } = createParameterisation(diffusion);
+  const most = Math.max(diffusion.sigmaMax, sigmaMax);
+  const ofTimes = (key: string, levels: readonly number[]): Problem[] => {
+    const outside = levels.find((sigma) => sigma < sigmaMin * (1 - STRAY) || sigma > most * (1 + STRAY));
+    if (outside !== undefined) return [{ key, problem: `${outside} is not between the network's noise levels, ${sigmaMin} and ${most}` }];
+    // What lies above the highest level of the network's schedule is that level.
+    const rising = levels.findIndex((sigma, i) => i > 0 && sigma >= Math.min(levels[i - 1] as number, sigmaMax));
+    return rising < 0 ? [] : [{ key, problem: `noise levels must fall, and ${levels[rising]} follows ${levels[rising - 1]}` }];
+  };
+  return [
+    ...(times === "any" ? [] : ofTimes("sampler.times", times)),
+    ...Object.entries(choices).flatMap(([count, levels]) => [
+      ...(levels.length === Number(count) ? [] : [{ key: `sampler.choices.${count}`, problem: `it names ${levels.length} noise levels` }]),
+      ...ofTimes(`sampler.choices.${count}`, levels),
+    ]),
+    ...Object.entries(prior ?? {})
+      .filter(([, { length }]) => length !== shape[2])
+      .map(([key, { length }]) => ({ key: `sampler.prior.${key}`, problem: `${length} numbers for ${shape[2]} channels` })),
+  ];
+}
+
 /** Of a perceptual network: it has the stages that its latents allow. */
 export function perceptualProblems({ config }: PerceptualDescription): Problem[] {
   const { stages } = perceptualConfig(config);
   if (config.stages === stages) return [];
   return [{ key: "config.stages", problem: `latents of ${config.shape.join("x")} have ${stages} stages, not ${config.stages}` }];
+}
+
+/** Of an image tokenizer: the grid of its tokens divides its latents, and its statistics are of their channels. */
+export function imageTokenizerProblems({ config, statistics }: ImageTokenizerDescription): Problem[] {
+  const { shape, downsample } = config;
+  const fits = shape[0] % downsample === 0 && shape[1] % downsample === 0;
+  return [
+    ...(fits ? [] : [{ key: "config.downsample", problem: `latents of ${shape.join("x")} do not shrink ${downsample} times` }]),
+    ...statisticsProblems(statistics, shape[2]),
+  ];
 }
 
 /** How far a mean may lie outside of the extremes it was taken over, of their size: it was summed in float64. */

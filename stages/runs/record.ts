@@ -42,10 +42,12 @@ export async function openRecord(options: {
   /** How the method's figures belong together, and what is read off them. */
   groups: readonly FigureGroup[];
   rules: readonly Rule[];
+  /** How what is made is sampled, in words. */
+  sampling?: string;
   adorn: Adorn;
   context: Context;
 }): Promise<RunRecord> {
-  const { folder, name, steps, batch, from, groups, rules, adorn, context } = options;
+  const { folder, name, steps, batch, from, groups, rules, sampling, adorn, context } = options;
   await mkdir(folder, { recursive: true });
   await adorn("the pictures of an earlier try", () => takeBack(folder, from));
   const metrics = join(folder, "metrics.jsonl");
@@ -76,7 +78,7 @@ export async function openRecord(options: {
     });
     await adorn("run.html", async () => {
       const now = { rate: rateOf(marks), time: new Date(), folder: basename(resolve(folder)) };
-      const page = runPage({ name, state, reason, step, steps, batch, history, groups, findings, picture, settings, ...now });
+      const page = runPage({ name, state, reason, step, steps, batch, history, groups, findings, picture, settings, sampling, ...now });
       await writeAtomic(join(folder, "run.html"), page);
     });
     written = performance.now();

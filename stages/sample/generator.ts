@@ -1,10 +1,10 @@
 /** A teacher or student of a run folder as a generator of pictures. */
-import { normals } from "../../schemas/numbers/philox.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { planOf } from "../../models/diffusion/sampling.ts";
+import { noiseFor } from "../../models/diffusion/sample-noise.ts";
+import { planOf } from "../../models/diffusion/sampler-plan.ts";
 import type { ConditionColumn, Conditioned } from "../../models/conditions.ts";
 import { readCodec, readDenoiser } from "../runs/model.ts";
 import { createPictureDecoder } from "./picture-decoder.ts";
@@ -46,17 +46,24 @@ export interface Generator {
 }
 
 /**
- * Opens the model of a run folder: a student makes a sample with one evaluation, a teacher by `settings.simulate`.
- * `batch` samples go through the network at once.
+ * Opens the model of a run folder: a student samples as its model.json says, a teacher by `settings.simulate`; `steps` asks for
+ * another number of network calls of the one, of solver steps of the other. `batch` samples go through the network at once.
+ * Throws a usage failure where a student was not made for so many steps.
  */
-export async function openGenerator(options: { path: string; settings: Settings; context: Context; batch?: number }): Promise<Generator> {
-  const { path, settings, context } = options;
+export async function openGenerator(options: {
+  path: string;
+  settings: Settings;
+  context: Context;
+  batch?: number;
+  steps?: number;
+}): Promise<Generator> {
+  const { path, settings, context, steps } = options;
   const { engine, simulate } = settings;
   const { batch = simulate.batch } = options;
   const { description, weights } = await readDenoiser(path, context);
   const codec = await readCodec(path, context);
   const { role, spec, statistics } = description;
-  const plan = planOf(description, simulate);
+  const plan = planOf(description, simulate, { steps, name: path });
   const conditions = conditionsOf(description);
   const reads = (column: ConditionColumn): boolean => conditions.columns.includes(column);
   const length = spec.shape.reduce((product, side) => product * side, 1);
@@ -88,8 +95,8 @@ export async function openGenerator(options: { path: string; settings: Settings;
 
   /** Samples under conditions, one call of the worker. Their noise is not that of any triple of the same seed. */
   function integrate({ seed, start = 0, count }: Draw, given: Conditioned): Promise<Float32Array> {
-    const noise = normals({ seed, stream: "samples", offset: start * length, length: count * length });
-    return compute.call("sample", { noise, rows: count, conditions: conditions.inputs(given) });
+    const noise = noiseFor({ seed, stream: "samples", from: start, rows: count, spec, plan });
+    return compute.call("sample", { ...noise, rows: count, conditions: conditions.inputs(given) });
   }
 
   /** Pictures of a model are a result: none of them may be black because there was nothing to show. */

@@ -1,4 +1,4 @@
-/** The picture that says it all: the teacher's many evaluations above the student's one, for the same noise and condition. */
+/** The picture that says it all: the teacher's many evaluations above the student's few, for the same noise and condition. */
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Generated, type Generator, openGenerator } from "./generator.ts";
@@ -8,14 +8,17 @@ import { writeGrid } from "../picture/write-grid.ts";
 const COLUMNS = 8;
 const ROWS = 3;
 
-/** Draws samples of a teacher and, below each, its student's. Their noise was in no triple that the student learned from. */
+/**
+ * Draws samples of a teacher and, below each, its student's, and answers the network evaluations an image of both. Their noise
+ * was in no triple that the student learned from.
+ */
 export async function drawPairs(options: {
   path: string;
   teacher: string;
   student: string;
   settings: Settings;
   context: Context;
-}): Promise<void> {
+}): Promise<{ teacher: number; student: number }> {
   const { path, settings, context } = options;
   const open = (model: string): Promise<Generator> => openGenerator({ path: model, settings, context, batch: COLUMNS });
   const [teacher, student] = await Promise.all([open(options.teacher), open(options.student)]);
@@ -27,6 +30,7 @@ export async function drawPairs(options: {
     const captions = above.map(({ label, caption }) => caption ?? classes[label ?? -1] ?? "");
     const rowLabels = new Array<string>(ROWS).fill(`${teacher.nfe} NFE over ${student.nfe}`);
     await writeGrid({ path, images, columns: COLUMNS, captions, rowLabels, scale: 2 });
+    return { teacher: teacher.nfe, student: student.nfe };
   } finally {
     await Promise.all([teacher.close(), student.close()]);
   }

@@ -30,7 +30,7 @@ export async function createPictureDecoder(options: {
   codec: Codec;
   engine: EngineSettings;
   context: Context;
-  spec?: DenoiserSpec;
+  spec?: { diffusion: Pick<DenoiserSpec["diffusion"], "sigmaData"> };
   statistics?: Statistics;
   /** Latents decoded at once; 16 unless given. */
   batch?: number;

@@ -20,6 +20,8 @@ export const figuresSchema = z.object({
   duplicates: summarySchema.optional(),
   diversity: summarySchema.optional(),
   captionsObeyed: summarySchema.optional(),
+  /** Network evaluations an image (NFE); studies of earlier versions lack it. */
+  evaluations: z.number().optional(),
   /** How many samples a seed, and how many images of the reference with the sha256 of their pixels. */
   samples: z.number(),
   images: z.number(),
@@ -32,7 +34,15 @@ export type Figures = z.infer<typeof figuresSchema>;
 export function figuresOf(measures: Measures): Figures {
   const { seconds: _, ...means } = summaries(measures);
   const [{ count, references, reference, features }] = measures.seeds as [SeedMeasures];
-  return figuresSchema.parse({ ...means, samples: count, images: references, reference, features });
+  const { evaluations } = measures;
+  return figuresSchema.parse({
+    ...means,
+    ...(evaluations !== undefined && { evaluations }),
+    samples: count,
+    images: references,
+    reference,
+    features,
+  });
 }
 
 const resultSchema = z.object({

@@ -29,11 +29,13 @@ export function samplesOf({ study, results }: Findings): Sample[] {
 /** One row a variant, then the teacher's and the floor's; every row has the same keys. */
 export function tableRows({ study, results, baselines }: Findings): Row[] {
   const { source } = study;
+  const isCounted = results.some(({ figures }) => figures.evaluations !== undefined);
   const row = (name: string, about: string, figures: readonly Figures[], seeds: number | string, published?: number): Row => {
     const summary = (key: "frechetDistance" | "precision" | "recall"): Summary => summarise(figures.map((of) => of[key].mean));
     const distance = summary("frechetDistance");
+    const calls = [...new Set(figures.flatMap(({ evaluations }) => evaluations ?? []))].join(", ");
     return {
-      ...{ variant: name, "Fréchet distance": plusMinus(distance), seeds },
+      ...{ variant: name, ...(isCounted && { NFE: calls }), "Fréchet distance": plusMinus(distance), seeds },
       ...(baselines && {
         "times the teacher's": numberInWords(Number((distance.mean / baselines.teacher.frechetDistance.mean).toPrecision(3))),
       }),

@@ -1,5 +1,7 @@
 /** What there is to see of a training on its way: grids in RUN/pictures. */
 import type { Conditions } from "../../models/conditions.ts";
+import { noiseFor } from "../../models/diffusion/sample-noise.ts";
+import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
@@ -24,16 +26,21 @@ const PICTURED = 32;
 export function besideTeacher(options: {
   triples: Store<TripleManifest>;
   conditions: Conditions;
+  /** How the student is sampled, and the seed of what noise that takes beyond the triples'. */
+  plan: SamplerPlan;
+  seed: number;
   decoder: PictureDecoder;
   folder: string;
   context: Context;
 }): Picture {
-  const { triples, conditions, decoder, folder, context } = options;
+  const { triples, conditions, plan, seed, decoder, folder, context } = options;
   return async (step, trainer) => {
     const rows = await firstRows(triples, context);
     if (rows.length === 0) return;
     const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
-    const inputs = { noise: stacked(rows.map((row) => row.noise)), rows: rows.length, conditions: conditions.inputs(batch) };
+    const spec = { shape: triples.manifest.shape };
+    const noise = noiseFor({ seed, stream: "pictures", first: stacked(rows.map((row) => row.noise)), rows: rows.length, spec, plan });
+    const inputs = { ...noise, rows: rows.length, conditions: conditions.inputs(batch) };
     const raw = await sampleEvenly((part) => trainer.sample(part, "network"), inputs);
     const average = await sampleEvenly((part) => trainer.sample(part), inputs);
     const latents = rows.map((row) => row.latent);

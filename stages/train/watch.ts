@@ -1,11 +1,13 @@
 /** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
-import { normals, permutation } from "../../schemas/numbers/philox.ts";
+import { permutation } from "../../schemas/numbers/philox.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings, WatchSettings } from "../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
+import { noiseFor } from "../../models/diffusion/sample-noise.ts";
+import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
 import type { Conditions } from "../../models/conditions.ts";
@@ -45,6 +47,8 @@ export const SAMPLED_AT_ONCE = 32;
 export function createWatch(options: {
   settings: Pick<WatchSettings, "distanceCount" | "distanceFeatures"> & Partial<Pick<WatchSettings, "distanceRecall">>;
   spec: DenoiserDescription["spec"];
+  /** How samples are drawn. */
+  plan: SamplerPlan;
   conditions: Conditions;
   reference: () => Promise<WatchedRow[]>;
   decoder: PictureDecoder;
@@ -53,9 +57,7 @@ export function createWatch(options: {
   seed: number;
   context: Context;
 }): Watch {
-  const { settings, spec, conditions, decoder, seed, context } = options;
-  const rowSize = spec.shape.reduce((a, b) => a * b, 1);
-  const at = (from: number, to: number) => ({ offset: from * rowSize, length: (to - from) * rowSize });
+  const { settings, spec, plan, conditions, decoder, seed, context } = options;
   let opened: Promise<Awaited<ReturnType<typeof open>>> | undefined;
 
   async function open() {
@@ -106,8 +108,9 @@ export function createWatch(options: {
           label: Int32Array.from(chosen, ({ label }) => label),
           caption: chosen.map(({ caption }) => caption),
         });
-        const noise = normals({ seed, stream: "watch/noise", ...at(from, to) });
-        const latents = await sample({ noise, rows: to - from, conditions: inputs });
+        const rows = to - from;
+        const noise = noiseFor({ seed, stream: "watch", first: "watch/noise", from, rows, spec, plan });
+        const latents = await sample({ ...noise, rows, conditions: inputs });
         if (countNotFinite(latents) > 0) {
           throw new Failure("Cannot measure the training: its samples are not finite, it diverged. Lower the learning rate.");
         }
@@ -179,6 +182,8 @@ export async function sampleEvenly(sample: (inputs: SamplerInputs) => Promise<Fl
     };
     const latents = await sample({
       ...{ noise: filled(inputs.noise), rows: SAMPLED_AT_ONCE },
+      ...(inputs.fresh && { fresh: inputs.fresh.map(filled) }),
+      ...(inputs.prior && { prior: filled(inputs.prior) }),
       conditions: Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, filled(values)])),
     });
     made.set(latents.subarray(0, Math.min(SAMPLED_AT_ONCE, rows - from) * size), from * size);

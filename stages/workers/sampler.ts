@@ -4,7 +4,8 @@ import type { Weights } from "../../engine/weights.ts";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
-import { createSampling, type SamplerInputs, type SamplerPlan } from "../../models/diffusion/sampling.ts";
+import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
+import { createSampling, type SamplerInputs } from "../../models/diffusion/sampling.ts";
 
 export interface SamplerOptions {
   spec: DenoiserSpec;

@@ -8,7 +8,7 @@ import { createOrder, type VariableSet } from "../../engine/variables.ts";
 import { elements, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Program, Role, Update } from "../../methods/method.ts";
-import { createSampling, planOf, type SamplerInputs, type SamplerPlan, type Sampling } from "../../models/diffusion/sampling.ts";
+import { createSampling, type SamplerInputs, type Sampling } from "../../models/diffusion/sampling.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { effective } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
@@ -16,10 +16,10 @@ import { LEFT, type Step } from "../../models/training/plan.ts";
 import { compileStep, scalars } from "../../models/training/step.ts";
 import { savedState } from "../../models/training/trained.ts";
 import type { Figures } from "../../schemas/figures.ts";
-import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
 import { createNetworks } from "./parts.ts";
+import { trainedSampling } from "./trained-sampling.ts";
 
 export interface TrainerOptions {
   /** The method's name: its file in methods/. */
@@ -94,17 +94,15 @@ export async function create({ method: name, job, weights, start, engine: where 
   const samplings = new Map<string, Promise<Sampling>>();
   const inOrder = createOrder();
   const sampling = (of: "average" | "network", batch: number): Promise<Sampling> => {
-    const spec = job.subject.student ?? job.subject.spec;
-    if (!spec) throw new Error(`Method "${name}" makes nothing that is sampled`);
+    const sampled = trainedSampling(method, job);
+    if (!sampled) throw new Error(`Method "${name}" makes nothing that is sampled`);
     const { trained, base, train } = networks.part(method.makes);
     const adapted = base && {
       frozen: base,
       whole: (some: Parameters, rest: Parameters) => effective({ trained: some, frozen: rest, adapter: train }),
     };
     const network = trained[of] ?? trained.network;
-    const sampler = method.sampler?.(job.settings, job.subject);
-    const plan = planOf({ role: method.makes as DenoiserDescription["role"], sampler }, job.subject.plan as SamplerPlan);
-    return createSampling({ engine, spec, network, ...(adapted && { adapted }), plan, batch });
+    return createSampling({ engine, ...sampled, network, ...(adapted && { adapted }), batch });
   };
 
   return {

@@ -9,7 +9,7 @@ import { assert, suite } from "../harness.ts";
 
 const test = suite("settings that fit each other");
 
-const everyPart: Part[] = ["encode", "autoencoder", "perceptual", "teacher", "simulate", "train", "evaluate"];
+const everyPart: Part[] = ["encode", "autoencoder", "perceptual", "teacher", "tokenizer", "simulate", "train", "evaluate"];
 
 interface Case {
   /** What a user gives with --set, after a preset. */
@@ -42,6 +42,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["pretrain.perceptual.accumulate=8"], parts: ["perceptual"] },
     says: ["pretrain.perceptual.batch=4", "pretrain.perceptual.accumulate=8"],
   },
+  "pretrain.tokenizer.batch & pretrain.tokenizer.accumulate": {
+    ...{ set: ["pretrain.tokenizer.accumulate=8"], parts: ["tokenizer"] },
+    says: ["pretrain.tokenizer.batch=4", "pretrain.tokenizer.accumulate=8"],
+  },
   "train.batch & train.accumulate": {
     ...{ set: ["train.batch=7", "train.accumulate=2"], parts: ["train"] },
     says: ["train.batch=7", "train.accumulate=2"],
@@ -57,6 +61,10 @@ const refused: Record<string, Case & { says: string[] }> = {
   "pretrain.perceptual.warmup & pretrain.perceptual.steps": {
     ...{ set: ["pretrain.perceptual.warmup=5"], parts: ["perceptual"] },
     says: ["pretrain.perceptual.warmup=5", "pretrain.perceptual.steps=4"],
+  },
+  "pretrain.tokenizer.warmup & pretrain.tokenizer.steps": {
+    ...{ set: ["pretrain.tokenizer.warmup=5"], parts: ["tokenizer"] },
+    says: ["pretrain.tokenizer.warmup=5", "pretrain.tokenizer.steps=4"],
   },
   "train.warmup & train.steps": { ...{ set: ["train.warmup=9"], parts: ["train"] }, says: ["train.warmup=9", "train.steps=8"] },
   "pretrain.teacher.keep & pretrain.teacher.distanceEvery": {
@@ -102,6 +110,10 @@ const refused: Record<string, Case & { says: string[] }> = {
   "images.size & pretrain.autoencoder.downsample": {
     ...{ set: ["images.size=30", "pretrain.autoencoder.downsample=4"], parts: ["autoencoder"] },
     says: ["images.size=30", "pretrain.autoencoder.downsample=4"],
+  },
+  "pretrain.tokenizer.downsample & images.size": {
+    ...{ set: ["images.size=12", "pretrain.tokenizer.downsample=8"], parts: ["tokenizer"], shape: [12, 12, 3] },
+    says: ["images.size=12", "pretrain.tokenizer.downsample=8", "12x12"],
   },
   "train.diffusion2gan.scales & network.patch & images.size": {
     ...{ set: ["train.diffusion2gan.scales=[1,3]"], parts: ["train"], shape: [16, 16, 3] },
@@ -191,6 +203,7 @@ const idle: Record<string, Case> = {
   "pretrain.teacher.distanceCount": { set: ["pretrain.teacher.distanceCount=99"], parts: ["teacher"] },
   "pretrain.teacher.distanceFeatures": { set: ["pretrain.teacher.distanceFeatures=builtin"], parts: ["teacher"] },
   "pretrain.teacher.dropCondition": { set: ["network.condition=none", "pretrain.teacher.dropCondition=0.2"], parts: ["teacher"] },
+  "pretrain.tokenizer.perceptualWeight": { set: ["pretrain.tokenizer.perceptualWeight=2"], parts: ["tokenizer"] },
   "train.patience": { set: ["train.distanceEvery=0", "train.patience=3"], parts: ["train"] },
   "train.distanceCount": { set: ["train.distanceEvery=0", "train.distanceCount=3"], parts: ["train"] },
   "pretrain.teacher.distanceRecall": { set: ["pretrain.teacher.distanceRecall=true"], parts: ["teacher"] },
@@ -311,8 +324,8 @@ test("no rule stands outside these tables", () => {
     fit: [...keys.fit].filter((key) => !(key in refused)),
     idle: [...keys.idle].filter((path) => !(path in idle)),
   };
-  // The autoencoder and perceptual network are not measured on their way, so nothing of it can be asked for them.
-  const unmeasured = /^pretrain\.(autoencoder|perceptual)\.(keep|distance\w+|patience)/;
+  // The autoencoder, perceptual network and image tokenizer are not measured on their way, so nothing of it can be asked for them.
+  const unmeasured = /^pretrain\.(autoencoder|perceptual|tokenizer)\.(keep|distance\w+|patience)/;
   assert.equal(
     missing.fit.filter((key) => !unmeasured.test(key)),
     [],

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import { autoencoderConfig, initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
+import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
 import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
@@ -233,6 +234,7 @@ test("a training is not measured by samples that are not finite", async () => {
   const watch = createWatch({
     settings: { distanceCount: 4, distanceFeatures: "builtin" },
     spec: { shape: [SIZE, SIZE, 3] } as never,
+    plan: ONE_STEP,
     conditions: { inputs: () => ({}) } as never,
     reference: async () => Array.from({ length: 4 }, () => ({ latent })),
     decoder: { decode: async (latents: Float32Array) => new Array(latents.length / LENGTH).fill(picture) } as never,

@@ -1,4 +1,5 @@
 /** Pictures of a training take what rows there are: one, fewer than a line, no whole number of lines, or none in the first shard. */
+import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
 import type { PictureDecoder } from "../../stages/sample/picture-decoder.ts";
 import { besideTeacher, roundTrips } from "../../stages/train/pictures.ts";
 import { teacherRows } from "../../stages/train/watch.ts";
@@ -26,7 +27,7 @@ async function drawn(entries: number, rowsPerShard: number, fails?: (id: number)
   await fill(triples, fails);
   const { decoder, grids } = fakeDecoder();
   const sample: Trainer["sample"] = async ({ noise }, of) => noise.map((value) => value * (of === "network" ? 2 : 3));
-  await besideTeacher({ triples, conditions, decoder, folder: "run", context })(0, { sample } as Trainer);
+  await besideTeacher({ triples, conditions, plan: ONE_STEP, seed: 0, decoder, folder: "run", context })(0, { sample } as Trainer);
   return grids;
 }
 

@@ -10,6 +10,7 @@ import type { LatentManifest } from "../../../schemas/manifest.ts";
 import { openLatentStore, readLatents } from "../../../store/latents.ts";
 import type { Store } from "../../../store/store.ts";
 import { readSummary, type Summary } from "../../../store/summary.ts";
+import type { Network } from "../../runs/model.ts";
 import { identityOf } from "../identity.ts";
 import { FINISHED, latentRows, type Scale } from "../rows.ts";
 import type { Training } from "../training.ts";
@@ -53,17 +54,42 @@ export async function openPretraining(options: {
 /** The parts of a training that are the same for everything that is made of a latent store. */
 export function trainingOn(
   pretraining: Pretraining,
-  options: { subject: Subject; conditions: Pick<Conditions, "inputs">; scale?: Scale; start?: Training<never>["start"]; data?: unknown },
+  options: {
+    subject: Subject;
+    conditions: Pick<Conditions, "inputs">;
+    scale?: Scale;
+    start?: Training<never>["start"];
+    data?: unknown;
+    /** Frozen networks that the method looks at, with their hashes for the identity. */
+    frozen?: Readonly<Record<string, Network<{ hash: string }>>>;
+  },
 ): Omit<Training<void>, "write" | "close"> {
   const { what, store, summary, out, method, own, optimiser, settings } = pretraining;
-  const { subject, conditions, scale, start } = options;
+  const { subject, conditions, scale, start, frozen = {} } = options;
+  const ofFrozen = <T>(of: (network: Network<{ hash: string }>) => T): Record<string, T> =>
+    Object.fromEntries(Object.entries(frozen).map(([role, network]) => [role, of(network)]));
   const { seed, engine } = settings;
   const group: TrainingSettings = settings.pretrain[what];
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   return {
-    ...{ name: what, out, method, job, weights: {}, settings: group, group: `pretrain.${what}`, engine, threads: () => engine.threads },
+    ...{
+      name: what,
+      out,
+      method,
+      job,
+      weights: ofFrozen(({ weights }) => weights),
+      settings: group,
+      group: `pretrain.${what}`,
+      engine,
+      threads: () => engine.threads,
+    },
     ...(start && { start }),
-    identity: identityOf({ method, job, settings: group, data: { store: summary.contents, start: options.data } }),
+    identity: identityOf({
+      method,
+      job,
+      settings: group,
+      data: { store: summary.contents, start: options.data, ...ofFrozen(({ description }) => description.hash) },
+    }),
     batches: (fromStep, follow) =>
       latentRows({ store, conditions, ...(scale && { scale }), order: { ...FINISHED, optimiser, seed, fromStep, follow } }),
   };

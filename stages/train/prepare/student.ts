@@ -3,10 +3,11 @@ import { hashWeights } from "../../../engine/weights.ts";
 import type { Job, Needs, Subject } from "../../../methods/method.ts";
 import { type AnyMethod, optimiserOf, ownSettings } from "../../../methods/registry.ts";
 import type { Conditions } from "../../../models/conditions.ts";
+import { noiseFor } from "../../../models/diffusion/sample-noise.ts";
+import type { SamplerPlan } from "../../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../../models/diffusion/sampling.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
-import { normals } from "../../../schemas/numbers/philox.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
@@ -16,6 +17,7 @@ import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teache
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
+import { trainedSampling } from "../../workers/trained-sampling.ts";
 import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
 import { besideTeacher, samples } from "../pictures.ts";
@@ -60,13 +62,14 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     ...(frozen.weights.codec && { codec: codec.description }),
   };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
+  const { plan } = trainedSampling(method, job) as { plan: SamplerPlan };
 
   const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const watch = createWatch({
-    ...{ settings: train, spec, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
+    ...{ settings: train, spec, plan, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
     reference: async () => {
       if (images) return imageRows(images.store, teacher.description, context);
       return triples ? teacherRows(triples, train.distanceCount, context) : [];
@@ -100,8 +103,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     batches: (fromStep, follow) =>
       rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
     picture: triples
-      ? besideTeacher({ triples, conditions, decoder, folder: out, context })
-      : samples({ inputs: picturedInputs(teacher.description, conditions, seed), decoder, folder: out }),
+      ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
+      : samples({ inputs: picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -128,10 +131,16 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
 }
 
 /** Noise and conditions of the pictures on the way, where no triples lend theirs. */
-function picturedInputs({ spec: { shape }, captions }: Denoiser["description"], conditions: Conditions, seed: number): SamplerInputs {
+function picturedInputs(
+  options: Pick<Denoiser["description"], "spec" | "captions"> & { plan: SamplerPlan; conditions: Conditions; seed: number },
+): SamplerInputs {
+  const { captions, conditions, seed } = options;
   const rows = 64;
-  const noise = normals({ seed, stream: "pictures", length: rows * shape[0] * shape[1] * shape[2] });
-  return { noise, rows, conditions: conditions.inputs(conditions.spread(rows, captions, seed)) };
+  return {
+    ...noiseFor({ ...options, stream: "pictures", rows }),
+    rows,
+    conditions: conditions.inputs(conditions.spread(rows, captions, seed)),
+  };
 }
 
 async function* rowsOf(options: {

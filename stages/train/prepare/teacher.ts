@@ -3,8 +3,8 @@ import { hashWeights } from "../../../engine/weights.ts";
 import { createConditions } from "../../../models/conditions.ts";
 import type { DenoiserSpec } from "../../../models/denoiser.ts";
 import { learnConditions } from "../../../models/encoders/own.ts";
+import { noiseFor } from "../../../models/diffusion/sample-noise.ts";
 import type { CutCaptions } from "../../../models/text/cut-captions.ts";
-import { normals } from "../../../schemas/numbers/philox.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
@@ -35,10 +35,20 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
 
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const watch = createWatch({
-    ...{ settings: group, spec, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
+    ...{
+      settings: group,
+      spec,
+      plan: settings.simulate,
+      conditions,
+      decoder,
+      imageSize: codec.description.imageSize,
+      seed,
+      engine,
+      context,
+    },
     reference: () => imageRows(store, { statistics, spec }, context),
   });
-  const noise = normals({ seed, stream: "pictures", length: PICTURED * shape[0] * shape[1] * shape[2] });
+  const noise = noiseFor({ seed, stream: "pictures", rows: PICTURED, spec, plan: settings.simulate });
   const shown = conditions.inputs(conditions.spread(PICTURED, captions, seed));
   return {
     ...trainingOn(pretraining, {
@@ -46,7 +56,7 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
       ...{ start, data: start && hashWeights(start.teacher) },
     }),
     begin: () => writeCodec(out, codec),
-    picture: samples({ inputs: { noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
+    picture: samples({ inputs: { ...noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
     ...(group.distanceEvery > 0 &&
       isComparable(store, context) && {
         measuring: (trainer) =>
