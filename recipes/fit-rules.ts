@@ -32,7 +32,7 @@ export function trainingRules(group: string): Rules<AnyTraining> {
     ],
     idle: [
       {
-        settings: at("patience", "distanceCount", "distanceFeatures"),
+        settings: at("patience", "distanceCount", "distanceFeatures", "distanceRecall"),
         why: ({ distanceEvery }) => (distanceEvery === 0 ? `no distance is measured on the way (${group}.distanceEvery is 0)` : undefined),
       },
     ],

@@ -84,6 +84,7 @@ const watchSettings = {
   distanceEvery: z.int().nonnegative().default(0), // steps between online Fréchet distances of samples, in metrics.jsonl; 0: none
   distanceCount: count.default(1024), // samples of each, whose noise and conditions are always the same
   distanceFeatures: z.string().default("auto"), // as evaluate.features; more than 128 are seen along 128 random directions
+  distanceRecall: z.boolean().default(false), // precision and recall of the same samples too; seconds each
   keep: z.enum(["best", "last"]).default("best"), // best: what is written is the EMA of the least online distance
   patience: z.int().nonnegative().default(0), // distances in a row without a lesser one after which training ends; 0: never
 };

@@ -68,6 +68,11 @@ function balance(adversarialWeight: number, imageShare: number): Variant {
   };
 }
 
+/** A real side of YOSO's game. The last step is measured, whatever became of it. */
+function realSide(adversarial: "cooperative" | "data", about: string): Variant {
+  return { name: adversarial, about, changes: { adversarial }, training: { distanceRecall: true, keep: "last" }, needsImages: true };
+}
+
 export const studies: readonly Study[] = [
   {
     name: "regression",
@@ -147,5 +152,14 @@ export const studies: readonly Study[] = [
     about: "how much heads over frozen features weigh, and what they take for real: the teacher's latents or images",
     method: "diffusion2gan",
     variants: [balance(0.5, 0.5), balance(2, 0), balance(2, 0.5), balance(2, 1), balance(8, 1)],
+  },
+  {
+    name: "cooperation",
+    about: "what YOSO's discriminator takes for real, and what becomes of the samples' recall on the way",
+    method: "yoso",
+    variants: [
+      realSide("cooperative", "the student's own predictions from less noise"),
+      realSide("data", "the data (in the paper CIFAR-10's training fell apart so)"),
+    ],
   },
 ];

@@ -95,8 +95,9 @@ function inWords({ better, worse, difference, certainty, p, published }: Pair): 
 export function studyText({
   facts,
   charts,
+  more = [],
   ...findings
-}: Findings & { facts: Row; charts: readonly { file: string; about: string }[] }): string {
+}: Findings & { facts: Row; charts: readonly { file: string; about: string }[]; more?: readonly string[] }): string {
   const { study, results } = findings;
   const { source } = study;
   const { order, pairs } = verdict(samplesOf(findings));
@@ -110,7 +111,7 @@ export function studyText({
     ...(source === undefined ? [] : [`Published: ${source}. Their order may be compared with ours, their values may not.`]),
     "",
     ...charts.flatMap(({ file, about }) => [`![${about}](${file})`, ""]),
-    ...[...order, ...pairs].map((sentence) => `- ${sentence}`),
+    ...[...order, ...pairs, ...more].map((sentence) => `- ${sentence}`),
     "",
   ].join("\n");
 }

@@ -41,16 +41,12 @@ export async function triplesOf(options: {
   return triples;
 }
 
-<<<<<<< HEAD
 /** Some numbers of solver steps, as they are typed: what to try first. */
 export function someSteps(steps: number): string {
   return [...new Set([0, 1, 2].map((third) => Math.floor((third * steps) / 3)))].join(",");
 }
 
-/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
-=======
 /** The frozen networks that the method looks at. Throws a Failure where one reads other latents, or cannot be read. */
->>>>>>> hipa
 export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec: Codec; settings: Settings; context: Context }) {
   const { needs, teacher, codec, settings, context } = options;
   const { perceptual: path, features: paths } = settings.train;
