@@ -88,6 +88,8 @@ export interface Part {
   train: Adapter;
   /** Decay of the exponential moving average of what is trained; none is kept without it. */
   average?: number;
+  /** The half-life of that average is this share of the steps so far at most (Karras et al. 2022: 0.05); it rises otherwise without it. */
+  ramp?: number;
   /** Decay of a second one, constant from the first step, which losses read as role "ROLE.target"; none is kept without it. */
   target?: number;
 }

@@ -105,6 +105,12 @@ function patternOf(target: string, groups: Readonly<Record<string, RegExp>>): Re
 const choices = (groups: Readonly<Record<string, RegExp>>): string =>
   `name a group (${Object.keys(groups).join(", ")}) or a pattern of parameter names`;
 
+/** What trains all but these groups: all where a network has none of them. */
+export function exceptGroups(frozen: readonly string[], groups: Readonly<Record<string, RegExp>>): Adapter {
+  const patterns = frozen.flatMap((name) => (groups[name] ? [groups[name].source] : []));
+  return patterns.length === 0 ? "all" : { only: [`^(?!.*(?:${patterns.join("|")}))`] };
+}
+
 /** Full parameters of the network, a pure traced function: W + alpha / rank * down up for the kernels with a LoRA. */
 export function effective({ trained, frozen, adapter }: Adapted<Parameters> & { adapter: Adapter }): Parameters {
   if (adapter === "all") return trained;

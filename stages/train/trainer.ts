@@ -26,6 +26,7 @@ export async function startTrainer(training: Training<unknown>, context: Context
     sample: (inputs, of = "average") => compute.call("sample", { inputs, of }),
     look: (program, inputs) => compute.call("look", { program, inputs }),
     read: (role, set) => compute.call("read", { role, set }),
+    sizes: (role) => compute.call("sizes", role),
     whole: (role, trained) => compute.call("whole", { role, trained }),
     lora: (role) => compute.call("lora", { role }),
     save: () => compute.call("save", undefined),

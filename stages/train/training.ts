@@ -22,6 +22,8 @@ export interface Trainer {
   look: (program: string, inputs: Record<string, InputArray>) => Promise<Record<string, InputArray>>;
   /** One set of one part: what is trained of it. */
   read: (role: Role, set: "network" | "average") => Promise<Weights>;
+  /** How many numbers of a part are trained, and how many stay as they are. */
+  sizes: (role: Role) => Promise<{ trained: number; frozen: number }>;
   /** All parameters of a part, of what is trained of it. */
   whole: (role: Role, trained: Weights) => Promise<Weights>;
   /** What of the product is a LoRA over which weights; undefined where it is none. */

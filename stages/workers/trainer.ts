@@ -5,7 +5,7 @@
 import { createEngine } from "../../engine/engine.ts";
 import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
 import { createOrder, type VariableSet } from "../../engine/variables.ts";
-import { elements, hashWeights, type Weights } from "../../engine/weights.ts";
+import { countWeights, elements, hashWeights, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Program, Role, Update } from "../../methods/method.ts";
 import { createSampling, type SamplerInputs, type Sampling } from "../../models/diffusion/sampling.ts";
@@ -89,7 +89,8 @@ export async function create({ method: name, job, weights, start, engine: where 
     const compiled = steps.get(program) ?? compileUpdate(program, plan);
     steps.set(program, compiled);
     const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, updates);
-    return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, networks.part(plan.trains).average ?? 0) }));
+    const { average = 0, ramp } = networks.part(plan.trains);
+    return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, average, ramp) }));
   };
 
   const samplings = new Map<string, Promise<Sampling>>();
@@ -124,6 +125,11 @@ export async function create({ method: name, job, weights, start, engine: where 
     read: ({ role, set }: { role: Role; set: "network" | "average" }): Promise<Weights> => {
       const { trained } = networks.part(role);
       return (trained[set] ?? trained.network).read();
+    },
+    /** How many numbers of a part are trained, and how many stay as they are. */
+    sizes: async (role: Role): Promise<{ trained: number; frozen: number }> => {
+      const { trained, frozen } = networks.part(role);
+      return { trained: countWeights(trained.network.variables), frozen: countWeights(frozen) };
     },
     /** All parameters of a part for what is trained of it, ready for a file. */
     whole: async ({ role, trained }: { role: Role; trained: Weights }): Promise<Weights> => networks.merged(role, trained),

@@ -148,6 +148,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.images=latents", "train.diffusion2gan.imageShare=0.1"], parts: ["train"] },
     says: ["train.diffusion2gan.imageShare=0.1", "train.batch=4"],
   },
+  "train.d2o.teacherDepth & network.depth": {
+    ...{ set: ["train.d2o.teacherDepth=5"], parts: ["train"], method: "d2o" },
+    says: ["train.d2o.teacherDepth=5", "network.depth=2"],
+  },
   "train.instaflow.dropCondition & train.instaflow.pairGuidance": {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
     says: ["train.instaflow.dropCondition=0", "train.instaflow.pairGuidance=1.5"],
@@ -243,6 +247,25 @@ const idle: Record<string, Case> = {
   "train.diffusion2gan.latentLoss": {
     ...{ set: ["train.diffusion2gan.latentWeight=0", "train.diffusion2gan.latentLoss=squared"], parts: ["train"] },
   },
+  "train.ema": { set: ["train.ema=0.9"], parts: ["train"], method: "d2o" },
+  ...Object.fromEntries(
+    [
+      ["teacherDepth=2", "networks=[perceptual]"],
+      ["teacherNoise=[0.1,1]", "networks=[perceptual]"],
+      ["r1Every=3", "r1Weight=0"],
+      ["r1On=features", "r1Weight=0"],
+      ["policy=[color]", "augment=ada"],
+      ["adaPipes=b", "augment=diffaugment"],
+      ["adaTarget=0.5", "augment=none"],
+      ["adaImages=9", "augment=none"],
+    ].map(([setting, other]) => [
+      `train.d2o.${setting!.split("=")[0]}`,
+      {
+        set: [`train.d2o.${other}`, `train.d2o.${setting}`, "train.perceptual=run"],
+        ...{ parts: ["train"] satisfies Part[], method: "d2o" },
+      },
+    ]),
+  ),
   ...Object.fromEntries(
     ["reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "squaredPart=0.1", "dropCondition=0.2"].map((setting) => [
       `train.instaflow.${setting.split("=")[0]}`,
@@ -304,6 +327,7 @@ const idleToo: [path: string, at: Case][] = [
     "train.instaflow.reflowSteps",
     { set: ["train.instaflow.phase=reflow", "train.instaflow.reflowSteps=2"], parts: ["train"], method: "instaflow" },
   ],
+  ["train.d2o.teacherDepth", { set: ["network.kind=unet", "train.d2o.teacherDepth=2"], parts: ["train"], method: "d2o" }],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
   ["train.hipa.texture", ofHipa("spatial=lpips", "texture=0.1")["train.hipa.texture"] as Case],
   ["train.hipa.filter", ofHipa("fourier=energies", "filter=box")["train.hipa.filter"] as Case],
