@@ -63,7 +63,8 @@ test("a store without states is refused with the command that adds them; phases 
   await assert.rejects(
     prepareStudent(student),
     new RegExp(
-      `^Cannot train by diffusion2gan on ${store}: .* keeps none. Add them: pipeline reprocess ${store} --to NEW --teacher ${teacher} --trajectory 0,1,2`,
+      `^Cannot train by diffusion2gan on ${store}: .* keeps none. Add them: ` +
+        `pipeline reprocess ${store} --to NEW --teacher ${teacher} --trajectory 0,1,2`,
     ),
   );
   const kept = { ...settings, simulate: { ...settings.simulate, trajectory: [0, 1] } };
