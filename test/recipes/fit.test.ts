@@ -267,13 +267,15 @@ const idle: Record<string, Case> = {
     ]),
   ),
   ...Object.fromEntries(
-    ["reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "squaredPart=0.1", "dropCondition=0.2"].map((setting) => [
-      `train.instaflow.${setting.split("=")[0]}`,
-      {
-        set: [`train.instaflow.phase=${/^(squaredPart)/.test(setting) ? "reflow" : "distil"}`, `train.instaflow.${setting}`],
-        ...{ parts: ["train"] satisfies Part[], method: "instaflow" },
-      },
-    ]),
+    ["reflows=2", "reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "dropCondition=0.2", "squaredPart=0.1", "stack=2"].map(
+      (setting) => [
+        `train.instaflow.${setting.split("=")[0]}`,
+        {
+          set: [`train.instaflow.phase=${/^(squaredPart|stack)/.test(setting) ? "reflow" : "distil"}`, `train.instaflow.${setting}`],
+          ...{ parts: ["train"] satisfies Part[], method: "instaflow" },
+        },
+      ],
+    ),
   ),
   ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
   ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
