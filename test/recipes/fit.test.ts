@@ -158,12 +158,12 @@ const refused: Record<string, Case & { says: string[] }> = {
   },
   "train.diffusion2gan.adapter & network.kind": {
     ...{ set: ['train.diffusion2gan.adapter={"only":["^final\\\\.","atention"]}'], parts: ["train"] },
-    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "attention, mlp"],
+    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "name a group (attention, "],
   },
   "train.instaflow.adapter & network.kind": {
     set: ["network.kind=unet", 'train.instaflow.adapter={"lora":{"rank":2,"alpha":2,"targets":["conv","mlp"]}}'],
     ...{ parts: ["train"], method: "instaflow" },
-    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "attention, conv"],
+    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "name a group (attention, "],
   },
   "seed & train.instaflow.phase": {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
@@ -267,13 +267,15 @@ const idle: Record<string, Case> = {
     ]),
   ),
   ...Object.fromEntries(
-    ["reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "squaredPart=0.1", "dropCondition=0.2"].map((setting) => [
-      `train.instaflow.${setting.split("=")[0]}`,
-      {
-        set: [`train.instaflow.phase=${/^(squaredPart)/.test(setting) ? "reflow" : "distil"}`, `train.instaflow.${setting}`],
-        ...{ parts: ["train"] satisfies Part[], method: "instaflow" },
-      },
-    ]),
+    ["reflows=2", "reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "dropCondition=0.2", "squaredPart=0.1", "stack=2"].map(
+      (setting) => [
+        `train.instaflow.${setting.split("=")[0]}`,
+        {
+          set: [`train.instaflow.phase=${/^(squaredPart|stack)/.test(setting) ? "reflow" : "distil"}`, `train.instaflow.${setting}`],
+          ...{ parts: ["train"] satisfies Part[], method: "instaflow" },
+        },
+      ],
+    ),
   ),
   ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
   ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
