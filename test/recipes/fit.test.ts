@@ -144,6 +144,14 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.images=latents", "train.diffusion2gan.imageShare=0.1"], parts: ["train"] },
     says: ["train.diffusion2gan.imageShare=0.1", "train.batch=4"],
   },
+  "train.tlcm.discriminatorDepth & network.depth": {
+    ...{ set: ["train.tlcm.discriminatorDepth=5"], parts: ["train"], method: "tlcm" },
+    says: ["train.tlcm.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.tlcm.lastPart & train.tlcm.matchingWeight & train.tlcm.adversarialWeight": {
+    ...{ set: ["train.tlcm.matchingWeight=0", "train.tlcm.adversarialWeight=0"], parts: ["train"], method: "tlcm" },
+    says: ["train.tlcm.lastPart=0.25", "matchingWeight=0", "adversarialWeight=0"],
+  },
   "train.instaflow.dropCondition & train.instaflow.pairGuidance": {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
     says: ["train.instaflow.dropCondition=0", "train.instaflow.pairGuidance=1.5"],
@@ -217,6 +225,23 @@ const idle: Record<string, Case> = {
   ),
 };
 
+/** Settings of TLCM without effect: what makes them so, and other values of theirs. */
+const ofTlcm: Record<string, string[]> = {
+  "network.condition=none": ["guidance=2"],
+  "train.tlcm.secondPart=1": ["skip=0.1", "skipSteps=3"],
+  "train.tlcm.start=trajectory": ["solver=ddim", "teacherSteps=9", "ownSteps=9"],
+  "train.tlcm.lastPart=0": ["matchingWeight=2", "adversarialWeight=2", "scoreRate=1", "scoreUpdates=9", "discriminatorRate=1"].concat([
+    "discriminatorDepth=2",
+    "discriminatorNoise=[1,2]",
+    "realSteps=9",
+  ]),
+};
+for (const [why, own] of Object.entries(ofTlcm)) {
+  for (const setting of own) {
+    idle[`train.tlcm.${setting.split("=")[0]}`] = { set: [why, `train.tlcm.${setting}`], parts: ["train"], method: "tlcm" };
+  }
+}
+
 /** More ways in which settings named above are idle. */
 const idleToo: [path: string, at: Case][] = [
   [
@@ -236,6 +261,21 @@ const idleToo: [path: string, at: Case][] = [
     { set: ["train.instaflow.phase=reflow", "train.instaflow.reflowSteps=2"], parts: ["train"], method: "instaflow" },
   ],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
+  ...Object.entries({
+    "start=images": "ownSteps=9",
+    "start=trajectory": "skip=0.1",
+    "matchingWeight=0": "scoreRate=1",
+    "adversarialWeight=0": "discriminatorRate=1",
+  }).map(([why, setting]): [string, Case] => [
+    `train.tlcm.${setting.split("=")[0]}`,
+    { set: [`train.tlcm.${why}`, `train.tlcm.${setting}`], parts: ["train"], method: "tlcm" },
+  ]),
+  ["train.tlcm.realSteps", { set: ["train.tlcm.start=images", "train.tlcm.realSteps=9"], parts: ["train"], method: "tlcm" }],
+  ["train.tlcm.discriminatorDepth", { set: ["network.kind=unet", "train.tlcm.discriminatorDepth=2"], parts: ["train"], method: "tlcm" }],
+  [
+    "train.tlcm.teacherSteps",
+    { set: ["train.tlcm.secondPart=0", "train.tlcm.lastPart=0", "train.tlcm.teacherSteps=9"], parts: ["train"], method: "tlcm" },
+  ],
   ["train.steps", { set: ["train.steps=5"], parts: ["encode"] }],
   ["network.width", { set: ["network.width=32"], parts: ["train"] }],
   ["pretrain.teacher.steps", { set: ["pretrain.teacher.steps=32"], parts: ["autoencoder"] }],
