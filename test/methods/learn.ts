@@ -6,6 +6,8 @@ import type { DenoiserSpec } from "../../models/denoiser.ts";
 import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
 import { createEngine } from "../../engine/engine.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
+import { noiseFor } from "../../models/diffusion/sample-noise.ts";
+import { allowedSteps, planOf, type SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import { timeGrid } from "../../models/diffusion/schedule.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
@@ -16,7 +18,7 @@ import type { Ground } from "./ground.ts";
 const engine = { device: "cpu", precision: "single", threads: 1 } as const;
 
 export interface Learned {
-  /** Samples [rows * size] of the student's EMA for unit noise. */
+  /** Samples [rows * size] of the student's EMA for unit noise, by as few network calls as it was made for. */
   sample: (noise: Float32Array) => Promise<Float32Array>;
   figures: Record<string, number>;
 }
@@ -51,12 +53,16 @@ export async function learn({ settings, spec, ground }: { settings: Settings; sp
 
 type Pairs = (noise: Float32Array, sigma: number) => Float32Array | Promise<Float32Array>;
 
-/** Noise to the result of integrating a network's flow. */
-async function flowOf({ spec, weights, plan }: { spec: DenoiserSpec; weights: Weights; plan: Settings["simulate"] }) {
+/** Unit noise to samples of a network by a plan. */
+async function flowOf({ spec, weights, plan }: { spec: DenoiserSpec; weights: Weights; plan: SamplerPlan }) {
   const own = await createEngine(engine);
   const batch = 64;
   const sampling = await createSampling({ engine: own, spec, network: own.constants("network", weights), plan, batch });
-  return (noise: Float32Array) => sampling.sample({ noise, rows: batch, conditions: {} });
+  return (noise: Float32Array) => {
+    const rows = noise.length / spec.shape.reduce((a, b) => a * b, 1);
+    const inputs = noiseFor({ seed: 41, stream: "known/sample", rows, spec, plan, first: noise });
+    return sampling.sample({ ...inputs, rows, conditions: {} });
+  };
 }
 
 async function train(options: {
@@ -111,9 +117,9 @@ async function train(options: {
     figures = await trainer.step(given);
   }
   const { makes } = method;
-  return {
-    figures,
-    weights: await trainer.whole({ role: makes, trained: await trainer.read({ role: makes, set: "average" }) }),
-    sample: (noise) => trainer.sample({ inputs: { noise, rows: noise.length / size, conditions: {} }, of: "average" }),
-  };
+  const made = await trainer.whole({ role: makes, trained: await trainer.read({ role: makes, set: "average" }) });
+  const model = { role: "student" as const, spec: student ?? spec, sampler: method.sampler?.(own as never, subject) };
+  const allowed = allowedSteps(model);
+  const plan = planOf(model, settings.simulate, allowed === "any" ? {} : { steps: allowed[0] });
+  return { figures, weights: made, sample: await flowOf({ spec: model.spec, weights: made, plan }) };
 }

@@ -103,6 +103,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"], parts: ["simulate"] },
     says: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"],
   },
+  "simulate.trajectory & simulate.steps": {
+    ...{ set: ["simulate.trajectory=0,3"], parts: ["simulate"] },
+    says: ["simulate.trajectory=[0,3]", "simulate.steps=3", "0 to 2"],
+  },
   "pretrain.teacher.dropCondition & network.condition": {
     ...{ set: ["pretrain.teacher.dropCondition=1"], parts: ["teacher"] },
     says: ["pretrain.teacher.dropCondition=1", "network.condition=class"],
@@ -152,13 +156,58 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.tlcm.matchingWeight=0", "train.tlcm.adversarialWeight=0"], parts: ["train"], method: "tlcm" },
     says: ["train.tlcm.lastPart=0.25", "matchingWeight=0", "adversarialWeight=0"],
   },
+  "train.d2o.teacherDepth & network.depth": {
+    ...{ set: ["train.d2o.teacherDepth=5"], parts: ["train"], method: "d2o" },
+    says: ["train.d2o.teacherDepth=5", "network.depth=2"],
+  },
+  "train.scott.discriminatorDepth & network.depth": {
+    ...{ set: ["train.scott.discriminatorDepth=5"], parts: ["train"], method: "scott" },
+    says: ["train.scott.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.scott.adversarialStart & train.steps": {
+    ...{ set: ["train.scott.adversarialStart=8"], parts: ["train"], method: "scott" },
+    says: ["train.scott.adversarialStart=8", "train.steps=8"],
+  },
+  "train.scott.sampleGuidance & train.scott.guidance": {
+    ...{ set: ["train.scott.guidanceInput=true", "train.scott.sampleGuidance=9"], parts: ["train"], method: "scott" },
+    says: ["train.scott.sampleGuidance=9", "train.scott.guidance=[1,1]"],
+  },
   "train.instaflow.dropCondition & train.instaflow.pairGuidance": {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
     says: ["train.instaflow.dropCondition=0", "train.instaflow.pairGuidance=1.5"],
   },
+  "train.diffusion2gan.adapter & network.kind": {
+    ...{ set: ['train.diffusion2gan.adapter={"only":["^final\\\\.","atention"]}'], parts: ["train"] },
+    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "attention, mlp"],
+  },
+  "train.instaflow.adapter & network.kind": {
+    set: ["network.kind=unet", 'train.instaflow.adapter={"lora":{"rank":2,"alpha":2,"targets":["conv","mlp"]}}'],
+    ...{ parts: ["train"], method: "instaflow" },
+    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "attention, conv"],
+  },
   "seed & train.instaflow.phase": {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
+  },
+  "train.hipa.spatialWeight & train.hipa.highWeight & train.hipa.latentWeight": {
+    ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
+    says: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0", "train.hipa.latentWeight=0"],
+  },
+  "train.yoso.adversarialWeight & train.yoso.consistencyWeight & train.yoso.anchorWeight": {
+    set: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"].map((setting) => `train.yoso.${setting}`),
+    ...{ parts: ["train"], method: "yoso", says: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"] },
+  },
+  "train.yoso.vSteps & train.yoso.zeroSteps & train.steps": {
+    ...{ set: ["train.yoso.adapt=v-zero", "train.yoso.vSteps=6"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.vSteps=6", "train.yoso.zeroSteps=2", "train.steps=8"],
+  },
+  "train.yoso.discriminatorDepth & network.depth": {
+    ...{ set: ["train.yoso.discriminatorDepth=5"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.yoso.adapter & train.yoso.from": {
+    ...{ set: ['train.yoso.adapter={"only":["final"]}', "train.yoso.from=scratch"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.adapter=", "train.yoso.from=scratch"],
   },
   "diffusion.sigmaMin & diffusion.sigmaMax": {
     ...{ set: ["diffusion.sigmaMin=80"], parts: ["teacher"] },
@@ -190,6 +239,7 @@ const idle: Record<string, Case> = {
   "network.patch": { set: ["network.kind=unet", "network.patch=2"], parts: ["teacher"] },
   "network.vocabulary": { set: ["network.vocabulary=100"], parts: ["teacher"] },
   "network.captionTokens": { set: ["network.captionTokens=9"], parts: ["teacher"] },
+  "network.guidance": { set: ["network.guidance=true"], parts: ["teacher"] },
   "network.textDepth": { set: ["network.condition=none", "network.textDepth=9"], parts: ["teacher"] },
   "pretrain.teacher.patience": { set: ["pretrain.teacher.patience=3"], parts: ["teacher"] },
   "pretrain.teacher.distanceCount": { set: ["pretrain.teacher.distanceCount=99"], parts: ["teacher"] },
@@ -198,9 +248,12 @@ const idle: Record<string, Case> = {
   "pretrain.tokenizer.perceptualWeight": { set: ["pretrain.tokenizer.perceptualWeight=2"], parts: ["tokenizer"] },
   "train.patience": { set: ["train.distanceEvery=0", "train.patience=3"], parts: ["train"] },
   "train.distanceCount": { set: ["train.distanceEvery=0", "train.distanceCount=3"], parts: ["train"] },
+  "pretrain.teacher.distanceRecall": { set: ["pretrain.teacher.distanceRecall=true"], parts: ["teacher"] },
+  "train.distanceRecall": { set: ["train.distanceEvery=0", "train.distanceRecall=true"], parts: ["train"] },
   "train.distanceFeatures": { set: ["train.distanceEvery=0", "train.distanceFeatures=auto"], parts: ["train"] },
   "train.images": { set: ["train.images=latents"], parts: ["train"], method: "instaflow" },
   "train.perceptual": { set: ["train.perceptual=run", "train.diffusion2gan.perceptualWeight=0"], parts: ["train"] },
+  "train.features": { set: ["train.features=auto"], parts: ["train"] },
   "engine.precision": { set: ["engine.precision=half"], parts: ["train"] },
   ...Object.fromEntries(
     ["imageShare=1", "adversarialStart=1", "sharpen=2", "sharpenPart=0.1", "discriminatorRate=1", "mismatch=0", "r1Weight=2", "r1Every=3"]
@@ -214,6 +267,25 @@ const idle: Record<string, Case> = {
   "train.diffusion2gan.latentLoss": {
     ...{ set: ["train.diffusion2gan.latentWeight=0", "train.diffusion2gan.latentLoss=squared"], parts: ["train"] },
   },
+  "train.ema": { set: ["train.ema=0.9"], parts: ["train"], method: "d2o" },
+  ...Object.fromEntries(
+    [
+      ["teacherDepth=2", "networks=[perceptual]"],
+      ["teacherNoise=[0.1,1]", "networks=[perceptual]"],
+      ["r1Every=3", "r1Weight=0"],
+      ["r1On=features", "r1Weight=0"],
+      ["policy=[color]", "augment=ada"],
+      ["adaPipes=b", "augment=diffaugment"],
+      ["adaTarget=0.5", "augment=none"],
+      ["adaImages=9", "augment=none"],
+    ].map(([setting, other]) => [
+      `train.d2o.${setting!.split("=")[0]}`,
+      {
+        set: [`train.d2o.${other}`, `train.d2o.${setting}`, "train.perceptual=run"],
+        ...{ parts: ["train"] satisfies Part[], method: "d2o" },
+      },
+    ]),
+  ),
   ...Object.fromEntries(
     ["reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "squaredPart=0.1", "dropCondition=0.2"].map((setting) => [
       `train.instaflow.${setting.split("=")[0]}`,
@@ -223,23 +295,62 @@ const idle: Record<string, Case> = {
       },
     ]),
   ),
+  ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
+  ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
 };
 
-/** Settings of TLCM without effect: what makes them so, and other values of theirs. */
-const ofTlcm: Record<string, string[]> = {
-  "network.condition=none": ["guidance=2"],
-  "train.tlcm.secondPart=1": ["skip=0.1", "skipSteps=3"],
-  "train.tlcm.start=trajectory": ["solver=ddim", "teacherSteps=9", "ownSteps=9"],
-  "train.tlcm.lastPart=0": ["matchingWeight=2", "adversarialWeight=2", "scoreRate=1", "scoreUpdates=9", "discriminatorRate=1"].concat([
-    "discriminatorDepth=2",
-    "discriminatorNoise=[1,2]",
-    "realSteps=9",
-  ]),
+/** Settings of TLCM and SCott without effect: what makes them so, and other values of theirs. */
+const ofConsistency: Record<string, string[]> = {
+  "network.condition=none": ["tlcm.guidance=2", "scott.guidance=[1,2]", "scott.guidanceInput=true"],
+  "train.tlcm.secondPart=1": ["tlcm.skip=0.1", "tlcm.skipSteps=3"],
+  "train.tlcm.start=trajectory": ["tlcm.solver=ddim", "tlcm.teacherSteps=9", "tlcm.ownSteps=9"],
+  "train.tlcm.lastPart=0": [
+    ...["tlcm.matchingWeight=2", "tlcm.adversarialWeight=2", "tlcm.scoreRate=1", "tlcm.scoreUpdates=9", "tlcm.discriminatorRate=1"],
+    ...["tlcm.discriminatorDepth=2", "tlcm.discriminatorNoise=[1,2]", "tlcm.realSteps=9"],
+  ],
+  "train.scott.eta=0": ["scott.noise=ddim"],
+  "train.scott.weighting=uniform": ["scott.snrMost=9"],
+  "train.scott.guidanceInput=false": ["scott.sampleGuidance=2"],
+  "train.scott.adversarialWeight=0": [
+    ...["scott.adversarialStart=1", "scott.discriminatorRate=1", "scott.discriminatorDepth=2", "scott.discriminatorNoise=[1,2]"],
+    ...["scott.discriminatorRank=1", "scott.discriminatorTargets=[attention]"],
+  ],
 };
-for (const [why, own] of Object.entries(ofTlcm)) {
+for (const [why, own] of Object.entries(ofConsistency)) {
   for (const setting of own) {
-    idle[`train.tlcm.${setting.split("=")[0]}`] = { set: [why, `train.tlcm.${setting}`], parts: ["train"], method: "tlcm" };
+    const [path = ""] = setting.split("=");
+    idle[`train.${path}`] = { set: [why, `train.${setting}`], parts: ["train"], method: path.split(".")[0] as string };
   }
+}
+
+/** Settings of HiPA that another makes idle. */
+function ofHipa(because: string, ...settings: string[]): Record<string, Case> {
+  const at = (setting: string): string => `train.hipa.${setting}`;
+  return Object.fromEntries(
+    settings.map((setting) => [
+      at(setting.split("=")[0] as string),
+      { set: [at(because), at(setting)], parts: ["train"] satisfies Part[], method: "hipa" },
+    ]),
+  );
+}
+
+/** Settings of YOSO, each with another that makes it idle. */
+const idleOfYoso: [setting: string, because: string][] = [
+  ["vSteps=3", "adapt=none"],
+  ["zeroSteps=3", "adapt=v"],
+  ["adversarial=data", "adversarialWeight=0"],
+  ["cooperation=0.5", "adversarialWeight=0"],
+  ["averageLogits=true", "adversarialWeight=0"],
+  ["discriminatorRate=1", "adversarialWeight=0"],
+  ["discriminatorDepth=1", "adversarialWeight=0"],
+  ["consistencyStep=0.1", "consistencyWeight=0"],
+  ["consistencyMost=1", "consistencyWeight=0"],
+  ["augment=true", "consistencyWeight=0"],
+  ["anchorMost=1", "anchorWeight=0"],
+];
+for (const [setting, because] of idleOfYoso) {
+  const set = [`train.yoso.${because}`, `train.yoso.${setting}`];
+  idle[`train.yoso.${setting.split("=")[0]}`] = { set, parts: ["train"], method: "yoso" };
 }
 
 /** More ways in which settings named above are idle. */
@@ -260,6 +371,7 @@ const idleToo: [path: string, at: Case][] = [
     "train.instaflow.reflowSteps",
     { set: ["train.instaflow.phase=reflow", "train.instaflow.reflowSteps=2"], parts: ["train"], method: "instaflow" },
   ],
+  ["train.d2o.teacherDepth", { set: ["network.kind=unet", "train.d2o.teacherDepth=2"], parts: ["train"], method: "d2o" }],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
   ...Object.entries({
     "start=images": "ownSteps=9",
@@ -271,11 +383,22 @@ const idleToo: [path: string, at: Case][] = [
     { set: [`train.tlcm.${why}`, `train.tlcm.${setting}`], parts: ["train"], method: "tlcm" },
   ]),
   ["train.tlcm.realSteps", { set: ["train.tlcm.start=images", "train.tlcm.realSteps=9"], parts: ["train"], method: "tlcm" }],
+  ["train.scott.discriminatorDepth", { set: ["network.kind=unet", "train.scott.discriminatorDepth=2"], parts: ["train"], method: "scott" }],
   ["train.tlcm.discriminatorDepth", { set: ["network.kind=unet", "train.tlcm.discriminatorDepth=2"], parts: ["train"], method: "tlcm" }],
   [
     "train.tlcm.teacherSteps",
     { set: ["train.tlcm.secondPart=0", "train.tlcm.lastPart=0", "train.tlcm.teacherSteps=9"], parts: ["train"], method: "tlcm" },
   ],
+  ["train.hipa.texture", ofHipa("spatial=lpips", "texture=0.1")["train.hipa.texture"] as Case],
+  ["train.hipa.filter", ofHipa("fourier=energies", "filter=box")["train.hipa.filter"] as Case],
+  ["train.features", { set: ["train.hipa.spatialWeight=0", "train.features=auto"], parts: ["train"], method: "hipa" }],
+  [
+    "train.yoso.vSteps",
+    { set: ["train.yoso.adapt=v", "train.yoso.from=scratch", "train.yoso.vSteps=3"], parts: ["train"], method: "yoso" },
+  ],
+  ["train.yoso.zeroSteps", { set: ["train.yoso.zeroSteps=3"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.cooperation", { set: ["train.yoso.adversarial=data", "train.yoso.cooperation=0.5"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.discriminatorDepth", { set: ["network.kind=unet", "train.yoso.discriminatorDepth=1"], parts: ["train"], method: "yoso" }],
   ["train.steps", { set: ["train.steps=5"], parts: ["encode"] }],
   ["network.width", { set: ["network.width=32"], parts: ["train"] }],
   ["pretrain.teacher.steps", { set: ["pretrain.teacher.steps=32"], parts: ["autoencoder"] }],
