@@ -115,10 +115,13 @@ export const commonRules: Rules<Looked> = {
   idle: [
     {
       settings: ["train.images"],
-      why: (looked) =>
-        makes(looked, "train") && !needsOf(looked).images
-          ? `${looked.settings.train.method} shows no real images with these settings`
-          : undefined,
+      why: (looked) => {
+        if (!makes(looked, "train")) return undefined;
+        const { images, rows } = needsOf(looked);
+        return images || rows === "latents" || rows === "raw"
+          ? undefined
+          : `${looked.settings.train.method} shows no real images with these settings`;
+      },
     },
     {
       settings: ["train.perceptual"],
