@@ -27,9 +27,9 @@ import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
 /** The groups of a network's parameters that each way of freezing leaves alone, as far as its family has them. */
 const frozenGroups = {
   none: [],
-  bulk: ["bulk"],
-  "bulk-qkv": ["bulk", "qkv"],
-  "bulk-qkv-skip": ["bulk", "qkv", "skip"],
+  bulk: ["bulk", "text"],
+  "bulk-qkv": ["bulk", "text", "qkv"],
+  "bulk-qkv-skip": ["bulk", "text", "qkv", "skip"],
 } as const;
 type Freeze = keyof typeof frozenGroups;
 

@@ -10,6 +10,7 @@ import type { CodecDescription } from "../models/codecs/codec.ts";
 import type { ConditionBag } from "../models/conditions.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
 import type { SolverPlan } from "../models/diffusion/sampler-plan.ts";
+import type { FeatureDescription } from "../models/features/network.ts";
 import type { Parameters } from "../models/layers.ts";
 import type { PerceptualConfig } from "../models/losses/perceptual.ts";
 import type { Adapter } from "../models/training/adapters.ts";
@@ -18,6 +19,7 @@ import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
 import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
 import type { ImageTokenizerConfig, Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
+import type { Statistics } from "../store/statistics.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
 export type Role = string;
@@ -35,8 +37,11 @@ export interface Subject {
   moments?: { mean: readonly number[]; std: readonly number[] };
   /** Noise levels sigma of the teacher's states that the store keeps, falling: those of `Batch.states`. */
   trajectory?: readonly number[];
-  /** Of the teacher's latents: what role "codec" decodes by. */
+  /** Of the teacher's latents: what role "codec" decodes by (models/codecs/decoded.ts), after their normalisation is undone. */
   codec?: CodecDescription;
+  statistics?: Statistics;
+  /** Of the image networks whose parameters together are role "features" (models/features/traced.ts). */
+  features?: readonly FeatureDescription[];
   /** Of the perceptual network: the one in training, or a frozen one to look through. */
   perceptual?: PerceptualConfig;
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
@@ -65,7 +70,7 @@ export interface Needs {
   trajectory?: boolean;
   /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
   images?: { rows: number; fromStep: number };
-  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec" ... */
+  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec", "features" (those of train.features) ... */
   frozen: readonly Role[];
   /** Frozen networks it makes use of where they are given. */
   uses?: readonly Role[];

@@ -106,10 +106,12 @@ export const commonRules: Rules<Looked> = {
   idle: [
     {
       settings: ["train.images"],
-      why: (looked) =>
-        makes(looked, "train") && !needsOf(looked).images
-          ? `${looked.settings.train.method} shows no real images with these settings`
-          : undefined,
+      why: (looked) => {
+        if (!makes(looked, "train")) return undefined;
+        const { images, rows } = needsOf(looked);
+        const takes = images !== undefined || rows === "latents" || rows === "raw";
+        return takes ? undefined : `${looked.settings.train.method} shows no real images with these settings`;
+      },
     },
     {
       settings: ["train.perceptual"],
@@ -119,6 +121,16 @@ export const commonRules: Rules<Looked> = {
         return [...frozen, ...uses].includes("perceptual")
           ? undefined
           : `${looked.settings.train.method} looks through no perceptual network`;
+      },
+    },
+    {
+      settings: ["train.features"],
+      why: (looked) => {
+        if (!makes(looked, "train")) return undefined;
+        const { frozen, uses = [] } = needsOf(looked);
+        return [...frozen, ...uses].includes("features")
+          ? undefined
+          : `${looked.settings.train.method} looks at no decoded images through a network`;
       },
     },
     {

@@ -183,7 +183,7 @@ export const dit = {
     attention: /^blocks\.\d+\.attention\./,
     qkv: /^blocks\.\d+\.attention\.qkv\./,
     // A DiT's modulation is a third of its weights; its biases, scales and shifts that hold at every level, are not bulk.
-    bulk: /^blocks\.\d+\.(attention\.out|up|down)\.|^blocks\.\d+\.modulation\.kernel$/,
+    bulk: /^blocks\.\d+\.(attention\.out|up|down)\.|^(blocks\.\d+|final)\.modulation\.kernel$/,
     mlp: /^blocks\.\d+\.(up|down)\./,
     modulation: /^(blocks\.\d+|final)\.modulation\./,
     embedding: /^(patch|position|noise)\b/,

@@ -197,6 +197,7 @@ const idle: Record<string, Case> = {
   "train.distanceFeatures": { set: ["train.distanceEvery=0", "train.distanceFeatures=auto"], parts: ["train"] },
   "train.images": { set: ["train.images=latents"], parts: ["train"], method: "instaflow" },
   "train.perceptual": { set: ["train.perceptual=run", "train.diffusion2gan.perceptualWeight=0"], parts: ["train"] },
+  "train.features": { set: ["train.features=auto"], parts: ["train"] },
   "engine.precision": { set: ["engine.precision=half"], parts: ["train"] },
   ...Object.fromEntries(
     ["imageShare=1", "adversarialStart=1", "sharpen=2", "sharpenPart=0.1", "discriminatorRate=1", "mismatch=0", "r1Weight=2", "r1Every=3"]

@@ -3,6 +3,7 @@ import type { Weights } from "../../../engine/weights.ts";
 import type { Needs } from "../../../methods/method.ts";
 import type { AnyMethod } from "../../../methods/registry.ts";
 import type { DenoiserSpec } from "../../../models/denoiser.ts";
+import { loadTracedFeatures } from "../../../models/features/load.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
@@ -30,10 +31,10 @@ export async function triplesOf(options: {
   return triples;
 }
 
-/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
+/** The frozen networks that the method looks at. Throws a Failure where one reads other latents, or cannot be read. */
 export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec: Codec; settings: Settings; context: Context }) {
   const { needs, teacher, codec, settings, context } = options;
-  const { perceptual: path } = settings.train;
+  const { perceptual: path, features: paths } = settings.train;
   const { spec } = teacher.description;
   const isWanted = (role: string): boolean => [...needs.frozen, ...(needs.uses ?? [])].includes(role);
   const perceptual = path && isWanted("perceptual") ? await readPerceptual(path, context) : undefined;
@@ -43,12 +44,17 @@ export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec
         "(train.perceptual)",
     );
   }
+  const { imageSize } = codec.description;
+  const features = isWanted("features")
+    ? await loadTracedFeatures({ paths: [paths].flat(), imageSize, setting: "train.features" })
+    : undefined;
   const weights: Record<string, Weights> = {
     teacher: teacher.weights,
     ...(perceptual && { perceptual: perceptual.weights }),
     ...(isWanted("codec") && { codec: codec.weights }),
+    ...(features && { features: features.weights }),
   };
-  return { perceptual, weights };
+  return { perceptual, features: features?.networks, weights };
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */

@@ -59,7 +59,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
     ...(student !== spec && { student }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
-    ...(frozen.weights.codec && { codec: codec.description }),
+    ...(frozen.weights.codec && { codec: codec.description, statistics }),
+    ...(frozen.features && { features: frozen.features }),
   };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   const { plan } = trainedSampling(method, job) as { plan: SamplerPlan };
@@ -96,6 +97,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         teacher: teacher.description.hash,
         images: images?.store.fingerprint,
         perceptual: frozen.perceptual?.description.hash,
+        features: frozen.features?.map(({ hash }) => hash),
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
