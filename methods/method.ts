@@ -70,6 +70,8 @@ export interface Needs {
   trajectory?: boolean;
   /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
   images?: { rows: number; fromStep: number };
+  /** Evaluations of the teacher that a row of a step takes on average; none without it. */
+  teacherCalls?: number;
   /** Frozen networks it cannot do without: "teacher", "perceptual", "codec", "features" (those of train.features) ... */
   frozen: readonly Role[];
   /** Frozen networks it makes use of where they are given. */
@@ -199,4 +201,6 @@ export interface Method<S extends object = Record<string, unknown>> {
   findings?: readonly Rule[];
   /** Where one training is not all: the phases, the last of which makes what the method is for. */
   phases?: (settings: S) => readonly Phase<S>[];
+  /** How so many steps in all are shared among the phases; all are the last one's without it. */
+  divide?: (settings: S, steps: number) => { own: Partial<S>; steps: number };
 }

@@ -3,8 +3,8 @@
  * noisier ones (self-cooperation), held together by consistency and anchored to the data where little noise is left
  * (docs/METHODS.md 2). The student may first learn v-prediction and a schedule without terminal signal (2.4).
  *
- * The paper's time t is our share of the student's own time grid, 0 clean and 1 the first level of sampling, and its
- * sigma_t / alpha_t is our sigma over sigmaData: its latents have deviation 1, ours sigmaData.
+ * Its sigma_t / alpha_t is our sigma over sigmaData: its latents have deviation 1, ours sigmaData. Times are shares of the
+ * student's range, 0 clean and 1 the first level of sampling.
  */
 import * as z from "zod";
 import { stopGradient } from "../engine/ops.ts";
@@ -15,7 +15,7 @@ import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusi
 import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
 import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
 import { denoise } from "../models/diffusion/denoise.ts";
-import { createParameterisation } from "../models/diffusion/parameterisation.ts";
+import { createParameterisation, vpSigma, vpTime } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
@@ -127,11 +127,19 @@ function momentsOf({ spec, moments }: Subject): { mean: number[]; std: number[] 
   return moments ? { mean: [...moments.mean], std: [...moments.std] } : { mean: of(0), std: of(diffusion.sigmaData) };
 }
 
-/** The student's time: noise levels by a share of its range, from 0 up. */
+/**
+ * The student's time: noise levels by a share of its range, from 0 up. A variance-preserving student has the paper's time. Of
+ * others it is the time at which Stable Diffusion has as much noise over the data's deviation, stretched to their range: on
+ * EDM's own grid half of all levels lie above five deviations, where all predictions are alike.
+ */
 function clockOf(subject: Subject) {
-  const parameterisation = createParameterisation(studentOf({ subject }).diffusion);
-  const level = levelAt(parameterisation);
-  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : level(time)) };
+  const { diffusion } = studentOf({ subject });
+  const parameterisation = createParameterisation(diffusion);
+  const { name, sigmaMax } = parameterisation;
+  const last = vpTime(sigmaMax / diffusion.sigmaData, numbers);
+  const own = levelAt(parameterisation);
+  const level = name.startsWith("vp-") ? own : (time: number) => diffusion.sigmaData * vpSigma(time * last);
+  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : time >= 1 ? sigmaMax : level(time)) };
 }
 
 const LEVELS = ["cSkip", "cOut", "cIn", "cNoise"] as const;
@@ -188,7 +196,7 @@ function discriminatorUpdate(kit: Kit): Update {
       const fake = judged(made("fake"));
       const right = tf.add(tf.mean(tf.cast(tf.greater(real, 0), "float32")), tf.mean(tf.cast(tf.less(fake, 0), "float32")));
       return {
-        loss: discriminatorLoss({ real: [told(own, real)], fake: [told(own, fake)] }),
+        loss: discriminatorLoss({ real: [inGame(own, real)], fake: [inGame(own, fake)] }),
         metrics: { real: tf.mean(real), fake: tf.mean(fake), accuracy: tf.div(right, 2) },
       };
     },
@@ -196,7 +204,7 @@ function discriminatorUpdate(kit: Kit): Update {
 }
 
 /** Logits as the game takes them. */
-const told = ({ averageLogits }: YosoSettings, logits: Tensor): Tensor => (averageLogits ? tf.mean(logits) : logits);
+const inGame = ({ averageLogits }: YosoSettings, logits: Tensor): Tensor => (averageLogits ? tf.mean(logits) : logits);
 
 /** AdamW without momentum, as published; it begins when the adaptation has ended. */
 function discriminatorOptimiser({ discriminatorRate }: YosoSettings, optimiser: OptimiserSettings): Update["optimiser"] {
@@ -240,7 +248,7 @@ function generatorUpdate(kit: Kit): Update {
       }
       if (critic) {
         const logits = critic.logit(read.discriminator as Parameters, { x: fake, noiseLevel: inputs.told as Tensor, given });
-        terms.adversarial = [generatorLoss([told(own, logits)]), own.adversarialWeight];
+        terms.adversarial = [generatorLoss([inGame(own, logits)]), own.adversarialWeight];
       }
       return {
         loss: tf.addN(Object.values(terms).map(([loss, weight]) => tf.mul(loss, weight))),

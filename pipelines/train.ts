@@ -20,7 +20,7 @@ import { openVigil } from "../stages/runs/vigil.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
 import { plannedPhases } from "../stages/train/phases.ts";
 import { prepareStudent, type StudentOptions } from "../stages/train/prepare/student.ts";
-import { checkSettings, keptWeights, openProgress } from "../stages/train/progress.ts";
+import { checkSettings, keptLora, keptWeights, openProgress } from "../stages/train/progress.ts";
 import { kept, measured, type Parts, pictured, recorded, steps } from "../stages/train/steps.ts";
 import { startTrainer } from "../stages/train/trainer.ts";
 import type { Trainer, Training } from "../stages/train/training.ts";
@@ -91,7 +91,7 @@ export async function trained<Result>(
       await writeSettings(out, settings);
       await tellFrozen(trainer, training, context);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
-      return await training.write(await keptWeights(training, trainer, progress));
+      return await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));
     } finally {
       await trainer.close();
     }

@@ -32,7 +32,7 @@ export function trainingRules(group: string): Rules<AnyTraining> {
     ],
     idle: [
       {
-        settings: at("patience", "distanceCount", "distanceFeatures"),
+        settings: at("patience", "distanceCount", "distanceFeatures", "distanceRecall"),
         why: ({ distanceEvery }) => (distanceEvery === 0 ? `no distance is measured on the way (${group}.distanceEvery is 0)` : undefined),
       },
     ],
@@ -92,6 +92,15 @@ export const commonRules: Rules<Looked> = {
         const shards = Math.ceil(count / rowsPerShard);
         return makes(looked, "simulate") && shards > mostShards
           ? `these are ${shards} shards, and a folder holds ${mostShards} at most; make fewer triples, or put more into a shard`
+          : undefined;
+      },
+    },
+    {
+      settings: ["simulate.trajectory", "simulate.steps"],
+      why: (looked) => {
+        const { trajectory = [], steps } = looked.settings.simulate;
+        return makes(looked, "simulate") && trajectory.some((step) => step >= steps)
+          ? `the solver's steps are 0 to ${steps - 1}, and the state after the last is the result; keep states before these`
           : undefined;
       },
     },

@@ -84,6 +84,7 @@ const watchSettings = {
   distanceEvery: z.int().nonnegative().default(0), // steps between online Fréchet distances of samples, in metrics.jsonl; 0: none
   distanceCount: count.default(1024), // samples of each, whose noise and conditions are always the same
   distanceFeatures: z.string().default("auto"), // as evaluate.features; more than 128 are seen along 128 random directions
+  distanceRecall: z.boolean().default(false), // precision and recall of the same samples too; seconds each
   keep: z.enum(["best", "last"]).default("best"), // best: what is written is the EMA of the least online distance
   patience: z.int().nonnegative().default(0), // distances in a row without a lesser one after which training ends; 0: never
 };
@@ -119,6 +120,16 @@ function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
   });
 }
 
+/** What was given as a list of solver steps, sorted and each once: a list, one number, or words; none of "none" and of an empty list. */
+function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined {
+  const list =
+    typeof given === "string" ? given.split(",").map((word) => (/^\s*\d+\s*$/.test(word) ? Number(word) : word)) : [given].flat();
+  if (given === "none" || list.length === 0) return undefined;
+  if (list.every((step) => z.int().nonnegative().safeParse(step).success)) return [...new Set(list as number[])].sort((a, b) => a - b);
+  context.addIssue({ code: "custom", message: "numbers of solver steps, from 0 on, as in 0,4,8, or none" });
+  return z.NEVER;
+}
+
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
   steps: count.default(18), // Heun: 2 * steps - 1 evaluations
@@ -128,6 +139,7 @@ export const simulateSettings = z.strictObject({
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
+  trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 

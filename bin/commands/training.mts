@@ -1,9 +1,8 @@
 /** Commands that train. */
-import { studies } from "../../stages/study/studies.ts";
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, method, model, out } from "../flags.mts";
+import { count, images, method, model, out, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -58,6 +57,7 @@ export const run: Command = {
     teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: "folder" },
     method,
     count,
+    trajectory,
   },
   inherits: { teacher: model },
   parts: async ({ positionals, flags, settings }) => {
@@ -80,8 +80,8 @@ export const study: Command = {
   positionals: [
     {
       name: "NAME",
-      about: "which question; frequency: which bands the teacher's noise levels and layers serve, and the student's",
-      choices: [...studies.map(({ name }) => name), "frequency"],
+      about: "which question; methods: all of them by their recipes; frequency: which bands noise levels and layers serve",
+      names: async () => [...(await import("../../stages/study/plan.ts")).allStudies.map(({ name }) => name), "frequency"],
     },
   ],
   flags: {
@@ -92,7 +92,7 @@ export const study: Command = {
     out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
     seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
     only: { value: "A,B", about: "these of its variants" },
-    steps: { value: "N", about: "training steps of a run", sets: "train.steps" },
+    steps: { value: "N", about: "training steps of a run, over all its phases", sets: "train.steps" },
     count: { value: "N", about: "samples measured of each student", sets: "evaluate.count" },
   },
   inherits: { teacher: model },

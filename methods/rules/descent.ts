@@ -12,7 +12,7 @@ export function descentRules(rare: readonly string[] = []): Rule[] {
 /** Gradients five times what they were; only lines with the same terms of the loss are compared. */
 export function exploding(options: { figure: string; words: string; remedy: string; rare?: readonly string[] }): Rule {
   const { figure, words, remedy, rare = [] } = options;
-  const isTerm = (name: string): boolean => ![...rare, "distance", "diversity"].includes(name);
+  const isTerm = (name: string): boolean => ![...rare, "distance", "diversity", "precision", "recall"].includes(name);
   const termsOf = (line: object): string => Object.keys(line).filter(isTerm).join();
   return (history) => {
     const terms = termsOf(history.at(-1) ?? {});

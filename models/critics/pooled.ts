@@ -38,7 +38,7 @@ export interface PooledCritic {
 const HEADS = 16;
 const POOLED = 512;
 const PARTS = ["query", "key", "value"] as const;
-/** Features of the noise level that the head is told besides. */
+/** Features of the noise level, which modulates what is pooled: a trunk may say little of it. */
 const LEVEL_FEATURES = 64;
 /** The level whose input scale clean latents have, relative to sigmaData. */
 const RELATIVE_SIGMA = 0.1;
@@ -56,7 +56,8 @@ export function createPooledCritic({ spec, depth }: PooledConfig): PooledCritic 
       const init = createInitialiser(seed);
       for (const part of PARTS) init.linear(`pooled.${part}`, core.channels, width);
       init.linear("pooled.out", width, width);
-      init.linear("pooled.level", LEVEL_FEATURES, width, { gain: 0 });
+      init.linear("pooled.level", LEVEL_FEATURES, width);
+      init.linear("pooled.modulation", width, 2 * width, { gain: 0 });
       init.linear("pooled.logit", width, 1, { gain: 0.1 });
       const used = Object.entries(weights).filter(([parameter]) => core.uses(parameter));
       return { ...copyWeights(Object.fromEntries(used)), ...init.weights };
@@ -72,8 +73,10 @@ export function createPooledCritic({ spec, depth }: PooledConfig): PooledCritic 
       const all = tf.concat([mean, tokens], 1);
       const [q, k, v] = [mean, all, all].map((of, i) => linear(parameters, `pooled.${PARTS[i]}`, of)) as [Tensor, Tensor, Tensor];
       const pooled = linear(parameters, "pooled.out", attention({ q, k, v, heads }));
-      const level = linear(parameters, "pooled.level", sinusoidal(noiseLevel, LEVEL_FEATURES));
-      return linear(parameters, "pooled.logit", silu(tf.add(tf.reshape(pooled, [-1, width]), level)));
+      const level = silu(linear(parameters, "pooled.level", sinusoidal(noiseLevel, LEVEL_FEATURES)));
+      const [scale, shift] = tf.split(linear(parameters, "pooled.modulation", level), 2, -1) as [Tensor, Tensor];
+      const modulated = tf.add(tf.mul(tf.reshape(pooled, [-1, width]), tf.add(scale, 1)), shift);
+      return linear(parameters, "pooled.logit", silu(modulated));
     },
   };
 }

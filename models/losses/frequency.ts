@@ -107,6 +107,16 @@ export function highPassMask(options: { height: number; width: number; cutoff: n
   return maskOf(options, (u, v) => (shape === "disc" ? Math.hypot(u, v) : Math.max(Math.abs(u), Math.abs(v))) > radius);
 }
 
+/** Masks of `bands` rings of equal width from `cutoff` of the shorter side to half a cycle a pixel, the last with the corners beyond. */
+export function ringMasks(options: { height: number; width: number; cutoff: number; bands?: number }): Mask[] {
+  const { height, width, cutoff, bands = 4 } = options;
+  const [side, step] = [Math.min(height, width), (0.5 - cutoff) / bands];
+  return Array.from({ length: bands }, (_, band) => {
+    const [from, to] = [side * (cutoff + band * step) + 1e-6, band === bands - 1 ? Infinity : side * (cutoff + (band + 1) * step) + 1e-6];
+    return maskOf(options, (u, v) => Math.hypot(u, v) > from && Math.hypot(u, v) <= to);
+  });
+}
+
 /** The mask of the finest of `bands` radial bands, as models/metrics/bands.ts draws them. */
 export function finestBandMask({ height, width, bands = 6 }: { height: number; width: number; bands?: number }): Mask {
   return maskOf({ height, width }, (u, v) => 2 * bands * Math.hypot(u / width, v / height) >= bands - 1);
@@ -121,10 +131,29 @@ export function filtered(images: Tensor, mask: Mask): Tensor {
   return tf.transpose(tf.reshape(planes, [b, c, h, w]), [0, 2, 3, 1]);
 }
 
-/** Energy [b] of the luminance of images [b, h, w, 3] at the frequencies that pass: the mean square of what passes (Parseval). */
-export function energyOf(images: Tensor, mask: Mask): Tensor {
+/**
+ * Energies [b, masks] of the luminance of images [b, h, w, 3] at the frequencies that pass each mask: the mean square of what
+ * passes (Parseval).
+ */
+export function energies(images: Tensor, masks: readonly Mask[]): Tensor {
   const [b, h, w] = images.shape as [number, number, number];
   const { real, imaginary } = transform(tf.reshape(luminance(images), [b, h, w]));
-  const power = tf.mul(tf.add(tf.square(real), tf.square(imaginary)), tf.tensor3d(mask, [1, w, h]));
-  return tf.mul(tf.sum(power, [1, 2]), 1 / (h * w) ** 2);
+  const power = tf.reshape(tf.add(tf.square(real), tf.square(imaginary)), [b, w * h]);
+  const chosen = tf.stack(masks.map((mask) => tf.tensor1d(mask)));
+  return tf.mul(tf.matMul(power, chosen as Tensor, false, true), 1 / (h * w) ** 2);
+}
+
+/** Energies below this count as none: of images in [-1, 1], waves of a seventh of a step of 8-bit pixels. */
+const INVISIBLE = 1e-6;
+
+/** Mean over masks and images of |ln(energy of a / energy of b)|, a scalar, for images [b, h, w, 3]: how much there is, wherever it stands. */
+export function energyDifference(a: Tensor, b: Tensor, masks: readonly Mask[]): Tensor {
+  const [ofA, ofB] = [a, b].map((images) => tf.log(tf.add(energies(images, masks), INVISIBLE))) as [Tensor, Tensor];
+  return tf.mean(tf.abs(tf.sub(ofA, ofB)));
+}
+
+/** 10 log10 of the energy of images a over that of b at the frequencies that pass, over all images: a scalar, in dB. */
+export function decibels(a: Tensor, b: Tensor, mask: Mask): Tensor {
+  const [ofA, ofB] = [a, b].map((images) => tf.log(tf.add(tf.mean(energies(images, [mask])), 1e-12))) as [Tensor, Tensor];
+  return tf.mul(tf.sub(ofA, ofB), 10 / Math.LN10);
 }

@@ -7,6 +7,7 @@ import { type FigureGroup, type Line, namesOf, type Value, valuesOf } from "../.
 const COMMON: readonly FigureGroup[] = [
   { title: "Loss", label: "loss", figures: { loss: "loss" } },
   { title: "Gradient norm before clipping", label: "norm", figures: { norm: "norm" }, log: true },
+  { title: "Precision and recall of the samples", label: "share", figures: { precision: "precision", recall: "recall" } },
   { title: "Diversity of the samples", label: "spread over that of real images", figures: { diversity: "diversity" } },
 ];
 

@@ -115,7 +115,7 @@ const PAGE_EVERY = 20_000;
 
 /** TensorBoard puts what stands before the slash into one section. */
 function tagOf(figure: string, groups: readonly FigureGroup[]): string {
-  if (figure === "distance" || figure === "diversity") return `samples/${figure}`;
+  if (["distance", "diversity", "precision", "recall"].includes(figure)) return `samples/${figure}`;
   const { section = "training" } = groups.find(({ figures }) => figure in figures) ?? {};
   return `${section}/${section === "training" ? figure : figure.replace(/^[a-z]_/, "")}`;
 }

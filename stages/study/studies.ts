@@ -5,6 +5,8 @@ export interface Variant {
   /** Names its folder, too. */
   name: string;
   about: string;
+  /** The method whose recipe and settings it takes, where that is not the study's. */
+  method?: string;
   /** The Fréchet distance that the paper prints for it; what it was measured on is in the study's `source`. */
   published?: number;
   /** Of the method's own settings, over those of the command line. */
@@ -18,8 +20,10 @@ export interface Variant {
 export interface Study {
   name: string;
   about: string;
-  /** The method whose settings the variants change. */
+  /** The method whose settings the variants change, but for those that name another. */
   method: string;
+  /** Numbers of network calls at which students are measured, those of them that a student was made for; as it says by itself without. */
+  calls?: readonly number[];
   /** Where the published numbers come from. */
   source?: string;
   variants: readonly Variant[];
@@ -62,6 +66,11 @@ function balance(adversarialWeight: number, imageShare: number): Variant {
     changes: { ...featureDiscriminator, adversarialWeight, imageShare },
     needsImages: imageShare > 0,
   };
+}
+
+/** A real side of YOSO's game. The last step is measured, whatever became of it. */
+function realSide(adversarial: "cooperative" | "data", about: string): Variant {
+  return { name: adversarial, about, changes: { adversarial }, training: { distanceRecall: true, keep: "last" }, needsImages: true };
 }
 
 export const studies: readonly Study[] = [
@@ -143,5 +152,14 @@ export const studies: readonly Study[] = [
     about: "how much heads over frozen features weigh, and what they take for real: the teacher's latents or images",
     method: "diffusion2gan",
     variants: [balance(0.5, 0.5), balance(2, 0), balance(2, 0.5), balance(2, 1), balance(8, 1)],
+  },
+  {
+    name: "cooperation",
+    about: "what YOSO's discriminator takes for real, and what becomes of the samples' recall on the way",
+    method: "yoso",
+    variants: [
+      realSide("cooperative", "the student's own predictions from less noise"),
+      realSide("data", "the data (in the paper CIFAR-10's training fell apart so)"),
+    ],
   },
 ];

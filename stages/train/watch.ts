@@ -45,7 +45,7 @@ export const SAMPLED_AT_ONCE = 32;
  * in turn. Its worker starts, and reads the reference, when first asked.
  */
 export function createWatch(options: {
-  settings: Pick<WatchSettings, "distanceCount" | "distanceFeatures">;
+  settings: Pick<WatchSettings, "distanceCount" | "distanceFeatures"> & Partial<Pick<WatchSettings, "distanceRecall">>;
   spec: DenoiserDescription["spec"];
   /** How samples are drawn. */
   plan: SamplerPlan;
@@ -65,7 +65,10 @@ export function createWatch(options: {
       name: "watcher",
       module: new URL("../workers/watcher.ts", import.meta.url),
       remedy: "lower train.distanceCount",
-      options: { features: settings.distanceFeatures, imageSize: options.imageSize, engine: options.engine },
+      options: {
+        ...{ features: settings.distanceFeatures, imageSize: options.imageSize, engine: options.engine },
+        coverage: settings.distanceRecall ?? false,
+      },
       signal: context.signal,
     });
     const rows = await options.reference();

@@ -7,6 +7,8 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { loadFeatureNetwork } from "../../models/features/load.ts";
 import { planResize } from "../../models/features/resize.ts";
 import { frechetDistance } from "../../models/metrics/frechet.ts";
+import { coverage, nearestOthers, radiiOf } from "../../models/metrics/neighbours.ts";
+import { centreOf, plainProducts, prepareRows, type Rows } from "../../models/metrics/rows.ts";
 import { type Gaussian, runningStatistics } from "../../models/metrics/statistics.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { compileFeatures } from "../../models/metrics/describe.ts";
@@ -18,6 +20,8 @@ export interface WatcherOptions {
   /** Side of the images, in pixels. */
   imageSize: number;
   engine: EngineSettings;
+  /** Whether precision and recall are measured too; their time grows with the product of both sets. */
+  coverage?: boolean;
 }
 
 export interface Watched {
@@ -25,10 +29,13 @@ export interface Watched {
   distance: number;
   /** Spread of the sample over that of the reference: root of the traces' ratio. 1 is as varied, 0 all the same. */
   diversity: number;
+  /** Share of samples among the real ones, and of real ones among the samples (Kynkäänniemi et al. 2019, k = 3). */
+  precision?: number;
+  recall?: number;
 }
 
 /** The worker's methods; see engine/compute.ts. */
-export async function create({ features, imageSize, engine: where }: WatcherOptions) {
+export async function create({ features, imageSize, engine: where, coverage: isCovered = false }: WatcherOptions) {
   const engine = await createEngine(deviceOf(where));
   const network = await loadFeatureNetwork({ path: features, imageSize });
   const { size, dimension } = network;
@@ -37,6 +44,8 @@ export async function create({ features, imageSize, engine: where }: WatcherOpti
   const project = projection(dimension);
   let reference: Gaussian | undefined;
   let sums = runningStatistics(project.dimension);
+  let rows: Float32Array[] = []; // of the open set, where they are wanted
+  let covered: Covered | undefined;
 
   /** Closes the set that was being added to. */
   const closed = (): Gaussian => {
@@ -45,27 +54,39 @@ export async function create({ features, imageSize, engine: where }: WatcherOpti
     return result;
   };
 
+  /** The rows of the set that was closed, around the reference's centre. */
+  const closedRows = (centre?: Float32Array): Rows => {
+    const whole = new Float32Array(rows.reduce((sum, part) => sum + part.length, 0));
+    rows.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+    rows = [];
+    const { dimension } = project;
+    return prepareRows({ features: whole, dimension, centre: centre ?? centreOf(whole, dimension) });
+  };
+
   return {
     /** What is measured in. */
     network: async () => ({ name: network.name, hash: network.hash, dimension, directions: project.dimension }),
     /** Adds images [n, imageSize, imageSize, 3] to the open set; 64 at a time are what a run of the network takes. */
     add: async (pixels: Uint8Array): Promise<void> => {
       const length = imageSize * imageSize * 3;
-      const count = pixels.length / length;
-      for (let from = 0; from < count; from += BATCH) {
-        const rows = Math.min(BATCH, count - from);
+      const all = pixels.length / length;
+      for (let from = 0; from < all; from += BATCH) {
+        const count = Math.min(BATCH, all - from);
         const images = new Float32Array(BATCH * size * size * 3);
-        for (let row = 0; row < rows; row++) {
+        for (let row = 0; row < count; row++) {
           const at = (from + row) * length;
           images.set(resize(pixels.subarray(at, at + length)), row * size * size * 3);
         }
         const outputs = await program.run({ images });
-        sums.add(project.apply((outputs.features as Float32Array).subarray(0, rows * dimension), rows));
+        const seen = project.apply((outputs.features as Float32Array).subarray(0, count * dimension), count);
+        sums.add(seen);
+        if (isCovered) rows.push(Float32Array.from(seen));
       }
     },
     /** Takes the open set as the reference. */
     refer: async (): Promise<void> => {
       reference = closed();
+      covered = isCovered ? await coveredBy(closedRows(), project.dimension) : undefined;
     },
     /** Measures the open set against the reference, and opens the next. */
     measure: async (): Promise<Watched> => {
@@ -74,6 +95,7 @@ export async function create({ features, imageSize, engine: where }: WatcherOpti
       return {
         distance: frechetDistance(sample, reference),
         diversity: Math.sqrt(trace(sample) / Math.max(trace(reference), Number.MIN_VALUE)),
+        ...(covered && (await coverageOf(covered, closedRows(covered.centre)))),
       };
     },
   };
@@ -82,6 +104,37 @@ export async function create({ features, imageSize, engine: where }: WatcherOpti
 export type Watcher = Awaited<ReturnType<typeof create>>;
 
 const BATCH = 64;
+
+/** Neighbours of the radii. */
+const K = 3;
+
+/** A reference with what precision and recall take of it. */
+interface Covered {
+  centre: Float32Array;
+  rows: Rows;
+  radii: Float64Array;
+}
+
+/** Undefined where there are no three neighbours. */
+async function coveredBy(rows: Rows, dimension: number): Promise<Covered | undefined> {
+  if (rows.count <= K) return undefined;
+  return {
+    rows,
+    centre: centreOf(rows.features, dimension),
+    radii: radiiOf(await nearestOthers({ rows, k: K, products: plainProducts(dimension) }), K),
+  };
+}
+
+async function coverageOf(
+  { rows: reals, radii: realRadii }: Covered,
+  fakes: Rows,
+): Promise<{ precision: number; recall: number } | undefined> {
+  if (fakes.count <= K) return undefined;
+  const products = plainProducts(reals.dimension);
+  const fakeRadii = radiiOf(await nearestOthers({ rows: fakes, k: K, products }), K);
+  const { precision, recall } = await coverage({ reals, fakes, realRadii, fakeRadii, k: K, products });
+  return { precision, recall };
+}
 
 /** Directions that a thousand samples have a sound covariance in. */
 const DIRECTIONS = 128;

@@ -2,7 +2,16 @@
 import "../../engine/gradients.ts";
 import { createEngine } from "../../engine/engine.ts";
 import { type Tensor, tf } from "../../engine/tfjs.ts";
-import { energyOf, filtered, finestBandMask, highPassMask, type Mask } from "../../models/losses/frequency.ts";
+import {
+  decibels,
+  energies,
+  energyDifference,
+  filtered,
+  finestBandMask,
+  highPassMask,
+  type Mask,
+  ringMasks,
+} from "../../models/losses/frequency.ts";
 import { runningBandEnergy } from "../../models/metrics/bands.ts";
 import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
@@ -92,7 +101,7 @@ test("energy by frequency is the mean square of what passes, and that of the mea
     [1, h, w, 3],
   );
   const finest = finestBandMask({ height: h, width: w });
-  const [energy] = energyOf(images, finest).dataSync();
+  const [energy] = energies(images, [finest]).dataSync();
   assert.close(energy! / bands.result().at(-1)!, 1, 1e-4);
 
   const grey = Float64Array.from(
@@ -101,6 +110,20 @@ test("energy by frequency is the mean square of what passes, and that of the mea
   );
   const passed = naive(grey, h, w, (u, v) => Math.hypot(u / w, v / h) >= 5 / 12);
   assert.close(energy! / (passed.reduce((sum, value) => sum + value ** 2, 0) / passed.length), 1, 1e-4);
+});
+
+test("rings share out all that a disc lets through; halved waves lie 6 dB, and ln 4 in energy, below", () => {
+  const size = { height: 12, width: 16 };
+  const rings = ringMasks({ ...size, cutoff: 0.2, bands: 3 });
+  const sum = Float32Array.from({ length: 192 }, (_, at) => rings.reduce((total, ring) => total + ring[at]!, 0));
+  assert.equal([...sum], [...highPassMask({ ...size, cutoff: 0.2, shape: "disc" })]);
+
+  const pixels = tf.tensor(image("halved", [3, 12, 16, 3]), [3, 12, 16, 3]);
+  const [half, moved] = [tf.mul(pixels, 0.5), tf.reverse(pixels, 1)];
+  const finest = finestBandMask(size);
+  assert.close(decibels(half, pixels, finest).dataSync()[0]!, 10 * Math.log10(0.25), 1e-3);
+  assert.close(energyDifference(half, pixels, rings).dataSync()[0]!, Math.log(4), 1e-3);
+  assert.close(energyDifference(moved, pixels, rings).dataSync()[0]!, 0, 1e-4);
 });
 
 test("its gradient is that of differences, compiled as run eagerly", async () => {

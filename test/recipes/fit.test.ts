@@ -103,6 +103,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"], parts: ["simulate"] },
     says: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"],
   },
+  "simulate.trajectory & simulate.steps": {
+    ...{ set: ["simulate.trajectory=0,3"], parts: ["simulate"] },
+    says: ["simulate.trajectory=[0,3]", "simulate.steps=3", "0 to 2"],
+  },
   "pretrain.teacher.dropCondition & network.condition": {
     ...{ set: ["pretrain.teacher.dropCondition=1"], parts: ["teacher"] },
     says: ["pretrain.teacher.dropCondition=1", "network.condition=class"],
@@ -152,9 +156,38 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
     says: ["train.instaflow.dropCondition=0", "train.instaflow.pairGuidance=1.5"],
   },
+  "train.diffusion2gan.adapter & network.kind": {
+    ...{ set: ['train.diffusion2gan.adapter={"only":["^final\\\\.","atention"]}'], parts: ["train"] },
+    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "attention, mlp"],
+  },
+  "train.instaflow.adapter & network.kind": {
+    set: ["network.kind=unet", 'train.instaflow.adapter={"lora":{"rank":2,"alpha":2,"targets":["conv","mlp"]}}'],
+    ...{ parts: ["train"], method: "instaflow" },
+    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "attention, conv"],
+  },
   "seed & train.instaflow.phase": {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
+  },
+  "train.hipa.spatialWeight & train.hipa.highWeight & train.hipa.latentWeight": {
+    ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
+    says: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0", "train.hipa.latentWeight=0"],
+  },
+  "train.yoso.adversarialWeight & train.yoso.consistencyWeight & train.yoso.anchorWeight": {
+    set: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"].map((setting) => `train.yoso.${setting}`),
+    ...{ parts: ["train"], method: "yoso", says: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"] },
+  },
+  "train.yoso.vSteps & train.yoso.zeroSteps & train.steps": {
+    ...{ set: ["train.yoso.adapt=v-zero", "train.yoso.vSteps=6"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.vSteps=6", "train.yoso.zeroSteps=2", "train.steps=8"],
+  },
+  "train.yoso.discriminatorDepth & network.depth": {
+    ...{ set: ["train.yoso.discriminatorDepth=5"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.yoso.adapter & train.yoso.from": {
+    ...{ set: ['train.yoso.adapter={"only":["final"]}', "train.yoso.from=scratch"], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.adapter=", "train.yoso.from=scratch"],
   },
   "diffusion.sigmaMin & diffusion.sigmaMax": {
     ...{ set: ["diffusion.sigmaMin=80"], parts: ["teacher"] },
@@ -186,6 +219,7 @@ const idle: Record<string, Case> = {
   "network.patch": { set: ["network.kind=unet", "network.patch=2"], parts: ["teacher"] },
   "network.vocabulary": { set: ["network.vocabulary=100"], parts: ["teacher"] },
   "network.captionTokens": { set: ["network.captionTokens=9"], parts: ["teacher"] },
+  "network.guidance": { set: ["network.guidance=true"], parts: ["teacher"] },
   "network.textDepth": { set: ["network.condition=none", "network.textDepth=9"], parts: ["teacher"] },
   "pretrain.teacher.patience": { set: ["pretrain.teacher.patience=3"], parts: ["teacher"] },
   "pretrain.teacher.distanceCount": { set: ["pretrain.teacher.distanceCount=99"], parts: ["teacher"] },
@@ -194,6 +228,8 @@ const idle: Record<string, Case> = {
   "pretrain.tokenizer.perceptualWeight": { set: ["pretrain.tokenizer.perceptualWeight=2"], parts: ["tokenizer"] },
   "train.patience": { set: ["train.distanceEvery=0", "train.patience=3"], parts: ["train"] },
   "train.distanceCount": { set: ["train.distanceEvery=0", "train.distanceCount=3"], parts: ["train"] },
+  "pretrain.teacher.distanceRecall": { set: ["pretrain.teacher.distanceRecall=true"], parts: ["teacher"] },
+  "train.distanceRecall": { set: ["train.distanceEvery=0", "train.distanceRecall=true"], parts: ["train"] },
   "train.distanceFeatures": { set: ["train.distanceEvery=0", "train.distanceFeatures=auto"], parts: ["train"] },
   "train.images": { set: ["train.images=latents"], parts: ["train"], method: "instaflow" },
   "train.perceptual": { set: ["train.perceptual=run", "train.diffusion2gan.perceptualWeight=0"], parts: ["train"] },
@@ -239,7 +275,39 @@ const idle: Record<string, Case> = {
       },
     ]),
   ),
+  ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
+  ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
 };
+
+/** Settings of HiPA that another makes idle. */
+function ofHipa(because: string, ...settings: string[]): Record<string, Case> {
+  const at = (setting: string): string => `train.hipa.${setting}`;
+  return Object.fromEntries(
+    settings.map((setting) => [
+      at(setting.split("=")[0] as string),
+      { set: [at(because), at(setting)], parts: ["train"] satisfies Part[], method: "hipa" },
+    ]),
+  );
+}
+
+/** Settings of YOSO, each with another that makes it idle. */
+const idleOfYoso: [setting: string, because: string][] = [
+  ["vSteps=3", "adapt=none"],
+  ["zeroSteps=3", "adapt=v"],
+  ["adversarial=data", "adversarialWeight=0"],
+  ["cooperation=0.5", "adversarialWeight=0"],
+  ["averageLogits=true", "adversarialWeight=0"],
+  ["discriminatorRate=1", "adversarialWeight=0"],
+  ["discriminatorDepth=1", "adversarialWeight=0"],
+  ["consistencyStep=0.1", "consistencyWeight=0"],
+  ["consistencyMost=1", "consistencyWeight=0"],
+  ["augment=true", "consistencyWeight=0"],
+  ["anchorMost=1", "anchorWeight=0"],
+];
+for (const [setting, because] of idleOfYoso) {
+  const set = [`train.yoso.${because}`, `train.yoso.${setting}`];
+  idle[`train.yoso.${setting.split("=")[0]}`] = { set, parts: ["train"], method: "yoso" };
+}
 
 /** More ways in which settings named above are idle. */
 const idleToo: [path: string, at: Case][] = [
@@ -261,6 +329,16 @@ const idleToo: [path: string, at: Case][] = [
   ],
   ["train.d2o.teacherDepth", { set: ["network.kind=unet", "train.d2o.teacherDepth=2"], parts: ["train"], method: "d2o" }],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
+  ["train.hipa.texture", ofHipa("spatial=lpips", "texture=0.1")["train.hipa.texture"] as Case],
+  ["train.hipa.filter", ofHipa("fourier=energies", "filter=box")["train.hipa.filter"] as Case],
+  ["train.features", { set: ["train.hipa.spatialWeight=0", "train.features=auto"], parts: ["train"], method: "hipa" }],
+  [
+    "train.yoso.vSteps",
+    { set: ["train.yoso.adapt=v", "train.yoso.from=scratch", "train.yoso.vSteps=3"], parts: ["train"], method: "yoso" },
+  ],
+  ["train.yoso.zeroSteps", { set: ["train.yoso.zeroSteps=3"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.cooperation", { set: ["train.yoso.adversarial=data", "train.yoso.cooperation=0.5"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.discriminatorDepth", { set: ["network.kind=unet", "train.yoso.discriminatorDepth=1"], parts: ["train"], method: "yoso" }],
   ["train.steps", { set: ["train.steps=5"], parts: ["encode"] }],
   ["network.width", { set: ["network.width=32"], parts: ["train"] }],
   ["pretrain.teacher.steps", { set: ["pretrain.teacher.steps=32"], parts: ["autoencoder"] }],

@@ -59,6 +59,45 @@ test("measures what evaluate's own pieces do, and again the same", async () => {
   assert.ok(same.distance < 1e-4 * expected && Math.abs(same.diversity - 1) < 1e-6, "the reference itself");
 });
 
+test("precision and recall are those of the definition: shares of rows within the third neighbour's distance of the other set", async () => {
+  const watcher = await create({ features: "builtin", imageSize: SIZE, engine: cpu, coverage: true });
+  const [real, fake] = [pictures(90, { seed: 1 }), pictures(70, { seed: 2, spread: 12 })];
+  await watcher.add(real);
+  await watcher.refer();
+  await watcher.add(fake);
+  const found = await watcher.measure();
+
+  const network = await loadFeatureNetwork({ path: "builtin", imageSize: SIZE });
+  const open = await createDescriber({ network, engine: await createEngine(cpu), batch: 32 });
+  const rowsOf = async (pixels: Uint8Array): Promise<Float32Array[]> => {
+    const set = open("a set");
+    const length = SIZE * SIZE * 3;
+    for (let at = 0; at < pixels.length; at += length)
+      await set.add({ pixels: pixels.subarray(at, at + length), width: SIZE, height: SIZE });
+    const { features } = await set.finish();
+    const { dimension } = network;
+    return Array.from({ length: features.length / dimension }, (_, row) =>
+      Float32Array.from(features.slice(row * dimension, (row + 1) * dimension)),
+    );
+  };
+  const [reals, fakes] = [await rowsOf(real), await rowsOf(fake)];
+  const apart = (a: Float32Array, b: Float32Array): number => a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);
+  const within = (set: Float32Array[], others: Float32Array[]): number => {
+    const radii = set.map((row, i) => set.flatMap((other, j) => (i === j ? [] : [apart(row, other)])).sort((a, b) => a - b)[2]!);
+    return others.filter((row) => set.some((centre, i) => apart(centre, row) <= radii[i]!)).length / others.length;
+  };
+  assert.close([found.precision!, found.recall!], [within(reals, fakes), within(fakes, reals)], 0.02);
+  assert.ok(found.recall! < found.precision!, "less varied samples cover less");
+  await watcher.add(fake);
+  assert.equal(await watcher.measure(), found);
+
+  const plain = await create({ features: "builtin", imageSize: SIZE, engine: cpu });
+  await plain.add(real);
+  await plain.refer();
+  await plain.add(fake);
+  assert.equal(Object.keys(await plain.measure()).sort(), ["distance", "diversity"]);
+});
+
 test("many features are seen along 128 directions that keep squared lengths on average", () => {
   const few = Float32Array.of(1, 2, 3);
   assert.is(projection(3).apply(few, 1), few);
@@ -97,6 +136,16 @@ test("a sampler is called with the same number of rows whatever is asked", async
     );
     assert.ok(calls.every((count) => count === SAMPLED_AT_ONCE));
   }
+});
+
+test("every noise that a sample takes goes with its row", async () => {
+  const rows = 40;
+  const of = (factor: number) => Float32Array.from({ length: rows * 2 }, (_, i) => factor * i);
+  const made = await sampleEvenly(
+    async ({ noise, fresh, prior }) => noise.map((value, i) => value + fresh![0]![i]! + fresh![1]![i]! + prior![i]!),
+    { noise: of(1), fresh: [of(10), of(100)], prior: of(1000), rows, conditions: {} },
+  );
+  assert.equal([...made], [...of(1111)]);
 });
 
 test.run();

@@ -14,7 +14,10 @@ import { checkTeacher } from "../../runs/teacher-of-store.ts";
 import { checkStoreClasses } from "../../simulate/row-conditions.ts";
 import { readLatestCheckpoint } from "../checkpoint.ts";
 
-/** The triples of the method. Throws a Failure where it needs some and none are named, or where another teacher made them. */
+/**
+ * The triples of the method. Throws a Failure where it needs some and none are named, where another teacher made them, or where
+ * they keep no states of the trajectories that it learns from.
+ */
 export async function triplesOf(options: {
   method: AnyMethod;
   needs: Needs;
@@ -28,7 +31,19 @@ export async function triplesOf(options: {
     throw badUsage(`Cannot train by ${method.name} without triples: name a store of \`pipeline simulate\` with --store`);
   const triples = await openTripleStore({ folder: store });
   checkTeacher({ action: "Cannot train on", store: triples, folder: teacher, teacher: description });
+  if (needs.trajectory && !triples.manifest.trajectory) {
+    throw new Failure(
+      `Cannot train by ${method.name} on ${store}: it learns from the teacher's states on the way, and this store keeps none. Add them: ` +
+        `pipeline reprocess ${store} --to NEW --teacher ${teacher} --trajectory ${someSteps(triples.manifest.solver.steps)}, which are ` +
+        `solver steps of ${triples.manifest.solver.steps}.`,
+    );
+  }
   return triples;
+}
+
+/** Some numbers of solver steps, as they are typed: what to try first. */
+export function someSteps(steps: number): string {
+  return [...new Set([0, 1, 2].map((third) => Math.floor((third * steps) / 3)))].join(",");
 }
 
 /** The frozen networks that the method looks at. Throws a Failure where one reads other latents, or cannot be read. */
