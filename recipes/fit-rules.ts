@@ -118,9 +118,8 @@ export const commonRules: Rules<Looked> = {
       why: (looked) => {
         if (!makes(looked, "train")) return undefined;
         const { images, rows } = needsOf(looked);
-        return images || rows === "latents" || rows === "raw"
-          ? undefined
-          : `${looked.settings.train.method} shows no real images with these settings`;
+        const takes = images !== undefined || rows === "latents" || rows === "raw";
+        return takes ? undefined : `${looked.settings.train.method} shows no real images with these settings`;
       },
     },
     {
