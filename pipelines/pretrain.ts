@@ -25,8 +25,9 @@ const prepare: Readonly<Record<What, (asked: Asked) => Promise<Training<void>>>>
 };
 
 /**
- * Trains a network on a latent store, or a "prior" on a token store: `what` is "teacher", "autoencoder" (the store must hold pixels: encoder.kind
- * "pixel"), "perceptual" or "tokenizer". Resumes exactly; throws a Failure when the store is unfinished or of another kind.
+ * Trains a network on a latent store: `what` is "teacher", "autoencoder" (the store must hold pixels: encoder.kind "pixel"),
+ * "perceptual" or "tokenizer"; or a "prior" on a token store. Resumes exactly; throws a Failure when the store is unfinished or
+ * of another kind.
  */
 export async function pretrain(options: { what: What; data: string; out: string; settings: Settings; context: Context }): Promise<void> {
   const { what, out, settings, context } = options;

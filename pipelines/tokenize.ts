@@ -7,7 +7,7 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { type Loss, tokenizeShards, tokenManifestOf, writeTokenShards } from "../stages/encode/tokenize.ts";
+import { type Loss, tokenizeShards, tokenManifestOf, writeTokenShards } from "../stages/tokenize/tokenize.ts";
 import { drain, pull } from "../stages/flow/mod.ts";
 import { codesInWords, createCodeCounts } from "../stages/inspect/codes.ts";
 import { inFolder } from "../stages/runs/folder.ts";

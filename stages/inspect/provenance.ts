@@ -64,8 +64,9 @@ export async function redoRow(options: {
 }): Promise<Facts> {
   const { id, engine, version, context } = options;
   if (options.store.manifest.kind !== "triples") {
+    const maker = options.store.manifest.kind === "tokens" ? "tokenize" : "ingest";
     throw badUsage(
-      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ${options.store.manifest.kind === "tokens" ? "tokenize" : "ingest"} alone makes them again. ` +
+      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ${maker} alone makes them again. ` +
         "Name a store of triples.",
     );
   }

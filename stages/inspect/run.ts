@@ -104,7 +104,8 @@ async function describeModel(folder: string): Promise<Facts> {
   if (model.role === "prior") {
     const { grid, codes, network } = model.spec;
     const { guidance, topK, temperature } = model.sampler;
-    const words = `width ${network.width}, depth ${network.depth}, ${grid.join(" x ")} tokens of ${codes} codes, condition ${network.condition}`;
+    const { width, depth, condition } = network;
+    const words = `width ${width}, depth ${depth}, ${grid.join(" x ")} tokens of ${codes} codes, condition ${condition}`;
     const sampling = `guidance ${guidance}, ${topK > 0 ? `the ${topK} likeliest` : "all codes"}, temperature ${temperature}`;
     return { role: model.role, network: words, sampling, weights: model.hash };
   }
