@@ -42,7 +42,13 @@ export type TokenRow = {
   tokens: Int16Array; // [height, width]
 };
 
-/** What a row is about: the latent of an image or triple, or the tokens of an image as numbers. */
+/**
+ * What a row is about: the latent of an image or triple, or the tokens of an image as numbers.
+ *
+ * @example
+ * import { tensorOf } from "onestep/store/columns";
+ * assert.deepEqual(tensorOf({ index: 0, name: "0.png", tokens: Int16Array.of(3, 1) }), Float32Array.of(3, 1));
+ */
 export function tensorOf(row: LatentRow | TripleRow | TokenRow): Float32Array {
   return "tokens" in row ? Float32Array.from(row.tokens) : row.latent;
 }

@@ -50,7 +50,21 @@ export function openTokenStore(options: { folder: string }): Promise<Store<Token
   return openStoreOf<TokenManifest>({ ...options, kind: "tokens", maker: "tokenize" });
 }
 
-/** Batches in training order, each made while the one before is at work. */
+/**
+ * Batches in training order, each made while the one before is at work.
+ *
+ * @example
+ * import { writeShard } from "onestep/store/store";
+ * import { createTokenStore, tokenBatches } from "onestep/store/tokens";
+ * const { classes, engine, imageSize, encoder, source } = latents.manifest;
+ * const image = { entries: 4, rowsPerShard: 4, classes, engine, imageSize, encoder, source };
+ * const manifest = { ...image, shape: [1, 2, 1], dtype: "int16", tokenizer: { hash: "t0", codes: 9 } };
+ * const store = await createTokenStore({ folder, manifest });
+ * const rows = [0, 1, 2, 3].map((index) => ({ index, name: `${index}.png`, tokens: Int16Array.of(index, 8) }));
+ * await writeShard(store, { shard: 0, rows });
+ * const order = { seed: 1, batch: 2, window: 1, firstShards: Infinity, stepsPerShard: 1 };
+ * for await (const { tokens } of tokenBatches(store, { ...order, toStep: 2 })) assert.equal(tokens.length, 2 * 2);
+ */
 export function tokenBatches(store: Store<TokenManifest>, options: BatchOptions): AsyncGenerator<TokenBatch> {
   return ahead((signal) => batchesOf(store, { ...options, signal }), options.signal);
 }
