@@ -19,7 +19,8 @@ export function nearest(vectors: Tensor, codes: Tensor): Tensor {
   const [count, dimension] = codes.shape as [number, number];
   const choose = tf.customGrad((...given) => {
     const [v, e] = given as unknown as [Tensor, Tensor];
-    const value = tf.oneHot(tf.argMax(tf.matMul(v as never, e as never, false, true), 1) as never, count) as Tensor;
+    const token = tf.argMax(tf.matMul(v as never, e as never, false, true), 1);
+    const value = tf.cast(tf.oneHot(token as never, count), "float32") as Tensor; // means of whole numbers are whole on some devices
     return { value, gradFunc: () => [tf.zerosLike(v), tf.zerosLike(e)] };
   });
   return choose(tf.reshape(vectors, [-1, dimension]), codes);
