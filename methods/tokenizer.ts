@@ -25,7 +25,7 @@ const settings = z.strictObject({
   reconstruction: z.enum(["squared", "absolute"]).default("squared"), // difference of latents
   commitment: weight.default(0.25), // of drawing vectors towards their codes, beta
   perceptualWeight: weight.default(1), // of the distance of features, where pretrain.tokenizer.perceptual names a network
-  entropyWeight: weight.default(0), // keeps codes in use where they collapse; LlamaGen takes none
+  entropyWeight: weight.default(0.05), // keeps codes in use; LlamaGen takes none, and over as few steps as here most stay unused
 });
 type TokenizerSettings = z.infer<typeof settings>;
 
