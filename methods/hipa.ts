@@ -27,10 +27,11 @@ const settings = z.strictObject({
   spatial: z.enum(["dists", "lpips"]).default("dists"), // the perceptual distance of images, over train.features
   spatialWeight: weight.default(1),
   texture: fraction.default(0.5), // DISTS: share of the means of maps; the rest is their structure
-  highWeight: weight.default(1), // lambda, of both terms below; the follow-up's 1e-3 is too little to be seen here
+  highWeight: weight.default(0.1), // lambda, of both terms below; the follow-up's 1e-3 is too little to be seen here
   edgeWeight: weight.default(1), // Sobel's edge maps
-  fourierWeight: weight.default(1), // what a high-pass filter lets through
-  fourier: z.enum(["waves", "energies"]).default("waves"), // energies: how much there is of the frequencies, wherever it stands
+  fourierWeight: weight.default(1), // Fourier components beyond the cut-off
+  // energies: how much there is of high frequencies, wherever it stands; waves: each where the teacher has it, or rather not at all.
+  fourier: z.enum(["waves", "energies"]).default("energies"),
   norm: z.enum(["absolute", "squared"]).default("absolute"), // of the differences of edges and waves
   filter: z.enum(["disc", "box"]).default("disc"), // what of the spectrum's middle is stopped
   cutoff: z.number().min(0).max(0.45).default(0.25), // its radius over the shorter side: 0.5 would be half a cycle a pixel
