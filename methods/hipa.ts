@@ -21,9 +21,10 @@ import type { Asked, Batch, Job, Kit as AnyKit, Method, Run, Update } from "./me
 
 // What no source that could be read tells is a setting here: all but that there are adaptors and these kinds of terms.
 const settings = z.strictObject({
-  rank: count.default(8), // of the adaptors; 16 would give the paper's 3.3 million in Stable Diffusion 2
-  alpha: rate.default(8), // what they add is multiplied by alpha / rank
-  targets: z.array(z.string().min(1)).min(1).default(["attention"]), // groups of the network's parameters, or patterns of their names
+  rank: count.default(2), // of the adaptors; 16 on attention alone would give the paper's 3.3 million in Stable Diffusion 2
+  alpha: rate.default(2), // what they add is multiplied by alpha / rank
+  // Groups of the network's parameters, or patterns of their names: a low rank on all kernels but those of embeddings.
+  targets: z.array(z.string().min(1)).min(1).default(["^(?!noise|condition|patch|text)"]),
   spatial: z.enum(["dists", "lpips"]).default("dists"), // the perceptual distance of images, over train.features
   spatialWeight: weight.default(1),
   texture: fraction.default(0.5), // DISTS: share of the means of maps; the rest is their structure
