@@ -220,6 +220,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
   },
+  "train.hipa.targets & network.kind": {
+    ...{ set: ['train.hipa.targets=["atention"]'], parts: ["train"], method: "hipa" },
+    says: ["train.hipa.targets=", "network.kind=dit", '"atention" trains nothing', "no kernel"],
+  },
   "train.hipa.spatialWeight & train.hipa.highWeight & train.hipa.latentWeight": {
     ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
     says: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0", "train.hipa.latentWeight=0"],
