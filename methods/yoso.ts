@@ -40,6 +40,7 @@ const settings = z.strictObject({
   adversarialWeight: weight.default(1),
   cooperation: fraction.default(0.25), // how much less noisy they are, as a share of the time range: 250 of 1000
   consistencyWeight: weight.default(2),
+  consistencyLoss: z.enum(["perceptual", "squared"]).default("perceptual"), // through a frozen network's features, or of the latents
   consistencyStep: fraction.default(0.025), // how far consistency looks, as a share of the time range: 25 of 1000
   consistencyMost: rate.default(5), // most weight of a row: 1 / (difference of its two noise levels) up to this
   augment: z.boolean().default(false), // consistency's latents under the same random transform, as E-LatentLPIPS; not the paper's
@@ -63,10 +64,10 @@ export const method: Method<YosoSettings> = {
   makes: "student",
   settings,
   rules: cooperativeFit,
-  needs: ({ data, consistencyWeight }) => ({
-    rows: data === "images" ? "latents" : "triples",
+  needs: (own) => ({
+    rows: own.data === "images" ? "latents" : "triples",
     frozen: ["teacher"],
-    ...(consistencyWeight > 0 && { uses: ["perceptual"] }),
+    ...(looks(own) && { uses: ["perceptual"] }),
   }),
   student: ({ adapt }, spec) => (adapt === "none" ? spec : { ...spec, diffusion: adaptedDiffusion(spec.diffusion, adapt) }),
   parts: (kit) => {
@@ -114,6 +115,8 @@ export const method: Method<YosoSettings> = {
 const teacherOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
 const studentOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => (subject.student ?? subject.spec) as DenoiserSpec;
 const plays = ({ adversarialWeight }: YosoSettings): boolean => adversarialWeight > 0;
+/** Whether consistency is seen through features. */
+const looks = ({ consistencyWeight, consistencyLoss }: YosoSettings): boolean => consistencyWeight > 0 && consistencyLoss === "perceptual";
 const criticOf = ({ settings: { discriminatorDepth: depth }, ...job }: ThisJob) => createPooledCritic({ spec: teacherOf(job), depth });
 
 /** Steps of the adaptation; a fresh student has nothing to be adapted. */
@@ -220,14 +223,16 @@ function generatorUpdate(kit: Kit): Update {
   const image = { shape: [batch, ...spec.shape] };
   const perRow = { shape: [batch] };
   const { role: features, rows } = latentDistance({ spec: teacher, perceptual: subject.perceptual });
+  const inUnits = (a: Tensor, b: Tensor): Tensor => tf.div(squaredErrors(a, b), sigmaData ** 2); // of latents of deviation 1
   const critic = plays(own) ? criticOf(kit) : undefined;
   const isConsistent = own.consistencyWeight > 0;
   return {
     trains: "student",
-    reads: [...(isConsistent ? [features] : []), ...(critic ? ["discriminator"] : [])],
+    reads: [...(looks(own) ? [features] : []), ...(critic ? ["discriminator"] : [])],
     inputs: {
       ...statesInputs(["fake", ...(isConsistent ? ["cons"] : [])], spec, batch),
-      ...(isConsistent && { consistency: perRow, ...(own.augment && { draws: { shape: [batch, DRAW_SIZE] } }) }),
+      ...(isConsistent && { consistency: perRow }),
+      ...(looks(own) && own.augment && { draws: { shape: [batch, DRAW_SIZE] } }),
       ...(own.anchorWeight > 0 && { clean: image, anchor: perRow }),
       ...(critic && { told: perRow }),
       ...conditionInputs(spec, batch),
@@ -239,12 +244,11 @@ function generatorUpdate(kit: Kit): Update {
       const weighed = (name: "consistency" | "anchor", distances: Tensor): Tensor => tf.mean(tf.mul(distances, inputs[name] as Tensor));
       if (isConsistent) {
         const cons = stopGradient(predicted(spec, parameters, "cons", inputs, given));
-        const distances = rows(fake, cons, read[features] as Parameters, inputs.draws);
+        const distances = looks(own) ? rows(fake, cons, read[features] as Parameters, inputs.draws) : inUnits(fake, cons);
         terms.consistency = [weighed("consistency", distances), own.consistencyWeight];
       }
       if (own.anchorWeight > 0) {
-        const errors = tf.div(squaredErrors(fake, inputs.clean as Tensor), sigmaData ** 2); // of latents of deviation 1
-        terms.anchor = [weighed("anchor", errors), own.anchorWeight];
+        terms.anchor = [weighed("anchor", inUnits(fake, inputs.clean as Tensor)), own.anchorWeight];
       }
       if (critic) {
         const logits = critic.logit(read.discriminator as Parameters, { x: fake, noiseLevel: inputs.told as Tensor, given });
@@ -301,7 +305,7 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   const made = await run("generator", {
     ...{ ...fake, ...judged, ...given },
     ...(own.consistencyWeight > 0 && { ...states("cons", begun, before), consistency }),
-    ...(own.consistencyWeight > 0 && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
+    ...(looks(own) && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
     ...(own.anchorWeight > 0 && { clean, anchor }),
   });
   return { ...made, ...figures };

@@ -13,6 +13,7 @@ interface CooperativeSettings {
   adversarial: "cooperative" | "data";
   adversarialWeight: number;
   consistencyWeight: number;
+  consistencyLoss: "perceptual" | "squared";
   anchorWeight: number;
   discriminatorDepth: number;
   adapter: Adapter;
@@ -82,8 +83,12 @@ export const cooperativeFit: Rules<ThisAsked> = {
         plays(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
     },
     {
-      settings: ["consistencyStep", "consistencyMost", "augment"],
+      settings: ["consistencyLoss", "consistencyStep", "consistencyMost", "augment"],
       why: ({ own }) => (own.consistencyWeight > 0 ? undefined : "consistencyWeight is 0"),
+    },
+    {
+      settings: ["augment"],
+      why: ({ own }) => (own.consistencyLoss === "squared" ? "nothing is compared perceptually (consistencyLoss is squared)" : undefined),
     },
     { settings: ["anchorMost"], why: ({ own }) => (own.anchorWeight > 0 ? undefined : "anchorWeight is 0") },
   ],

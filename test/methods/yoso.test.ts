@@ -168,6 +168,13 @@ test("consistency and anchor are the weighted distances of the paper, in units o
   assert.close(found.anchor!, anchor, 1e-4 * anchor);
   assert.close(found.consistency!, consistency, 1e-3 * consistency);
   assert.close(found.loss!, 2 * consistency + 0.5 * anchor, 1e-3 * found.loss!);
+
+  const plain = kitOf({ adversarialWeight: 0, consistencyLoss: "squared" });
+  const [same] = await seenOf(plain);
+  const squared = lossOf(plain, "generator", same!.inputs, { ...kit.weights, student: constantNetwork(specOf()) });
+  const differences = squares(madeAt(0), madeAt(0.025)).map((square) => square / 0.25);
+  const weighed = mean(differences.map((square, row) => Math.min(1 / (levels[row]! - before[row]!), 5) * square));
+  assert.close(squared.consistency!, weighed, 1e-3 * weighed);
 });
 
 test("the discriminator goes first, sees own predictions from a quarter of the range below, and the data where that is nothing", async () => {
