@@ -15,7 +15,7 @@ import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusi
 import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
 import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
 import { denoise } from "../models/diffusion/denoise.ts";
-import { createParameterisation, vpSigma, vpTime } from "../models/diffusion/parameterisation.ts";
+import { createParameterisation, vpSigma } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
@@ -131,18 +131,18 @@ function momentsOf({ spec, moments }: Subject): { mean: number[]; std: number[] 
 }
 
 /**
- * The student's time: noise levels by a share of its range, from 0 up. A variance-preserving student has the paper's time. Of
- * others it is the time at which Stable Diffusion has as much noise over the data's deviation, stretched to their range: on
- * EDM's own grid half of all levels lie above five deviations, where all predictions are alike.
+ * The student's time: noise levels by a share of its range, from 0 up. A variance-preserving student has its schedule's, the
+ * paper's time. Of others it is the time at which Stable Diffusion has as much noise over the data's deviation, and like
+ * that they begin at 14.5 deviations, which a prior makes up for: on EDM's own grid up to 160 deviations half of all levels
+ * lie above five, where all predictions are alike.
  */
 function clockOf(subject: Subject) {
   const { diffusion } = studentOf({ subject });
   const parameterisation = createParameterisation(diffusion);
-  const { name, sigmaMax } = parameterisation;
-  const last = vpTime(sigmaMax / diffusion.sigmaData, numbers);
   const own = levelAt(parameterisation);
-  const level = name.startsWith("vp-") ? own : (time: number) => diffusion.sigmaData * vpSigma(time * last);
-  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : time >= 1 ? sigmaMax : level(time)) };
+  const published = (time: number): number => Math.min(parameterisation.sigmaMax, diffusion.sigmaData * vpSigma(time));
+  const level = parameterisation.name.startsWith("vp-") ? own : published;
+  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : level(time)) };
 }
 
 const LEVELS = ["cSkip", "cOut", "cIn", "cNoise"] as const;

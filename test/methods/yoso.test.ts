@@ -97,16 +97,11 @@ function stableDiffusionTime(sigma: number): number {
   return 1000 * low;
 }
 
-/** The level at a share of the time at which Stable Diffusion has an EDM network's 80 over 0.5, by bisection again. */
-function edmLevel(time: number): number {
-  if (time <= 0) return 0;
-  let [low, high] = [Math.log(1e-9), Math.log(80)];
-  for (let i = 0; i < 80; i++) {
-    const middle = (low + high) / 2;
-    if (stableDiffusionTime(Math.exp(middle) / 0.5) < time * stableDiffusionTime(160)) low = middle;
-    else high = middle;
-  }
-  return Math.exp(low);
+/** Stable Diffusion's level at a time in [0, 1], of data of deviation 0.5. */
+function levelOf(time: number): number {
+  const [u0, u1] = [Math.sqrt(0.85), Math.sqrt(12)];
+  const decay = ((u0 + time * (u1 - u0)) ** 3 - u0 ** 3) / (3 * (u1 - u0));
+  return time <= 0 ? 0 : 0.5 * Math.sqrt(Math.expm1(decay));
 }
 
 /** LCM's G of an EDM denoiser whose network answers `bias` everywhere. */
@@ -120,7 +115,7 @@ function made(x: number, sigma: number): number {
 /** What G makes of every element of the batch, each row's time lowered by `by`. */
 const madeAt = (by: number, from: ArrayLike<number> = clean, times: ArrayLike<number> = drawn.time): number[] =>
   Array.from({ length: BATCH * 2 }, (_, i) => {
-    const sigma = edmLevel(times[i >> 1]! - by);
+    const sigma = levelOf(times[i >> 1]! - by);
     return made(from[i]! + sigma * drawn.noise[i]!, sigma);
   });
 
@@ -159,8 +154,8 @@ test("consistency and anchor are the weighted distances of the paper, in units o
   assert.equal([program, others.length], ["generator", 0]);
   const found = lossOf(kit, program, inputs, { ...kit.weights, student: constantNetwork(specOf()) });
 
-  const levels = rows((row) => edmLevel(drawn.time[row]!) / 0.5);
-  const before = rows((row) => edmLevel(drawn.time[row]! - 0.025) / 0.5);
+  const levels = rows((row) => levelOf(drawn.time[row]!) / 0.5);
+  const before = rows((row) => levelOf(drawn.time[row]! - 0.025) / 0.5);
   const apart = squares(madeAt(0), clean).map((square) => square / 0.25);
   const anchor = mean(apart.map((square, row) => Math.min(levels[row]! ** -2, 5) * square));
   const features = featureDistance(kit.weights.perceptual as Weights, madeAt(0), madeAt(0.025));
@@ -190,7 +185,7 @@ test("the discriminator goes first, sees own predictions from a quarter of the r
   const student = constantNetwork(specOf());
   const critic = createPooledCritic({ spec: specOf(), depth: 3 });
   const weights = perturbed(critic.init(kit.weights.teacher as Weights, 3), 0.3);
-  const told = tf.tensor1d(rows((row) => Math.log(edmLevel(drawn.time[row]!)) / 4));
+  const told = tf.tensor1d(rows((row) => Math.log(levelOf(drawn.time[row]!)) / 4));
   const logits = (values: ArrayLike<number>): number[] => {
     const x = tf.tensor(Float32Array.from(values), [BATCH, 1, 1, 2]);
     return [...critic.logit(toParameters(weights), { x, noiseLevel: told, given: {} }).dataSync()];
@@ -229,8 +224,7 @@ test("rows that begin as sampling begins have the prior for a latent, are not an
   const [discriminator, generator] = await seenOf({ ...kit, subject: { ...kit.subject, moments } });
   const begun = clean.map((_, i) => moments.mean[i % 2]! + moments.std[i % 2]! * drawn.prior[i]!);
   const ones = new Array<number>(BATCH).fill(1);
-  const states = (by: number, from: ArrayLike<number>): number[] =>
-    Array.from(drawn.noise, (n, i) => from[i]! + (by === 0 ? 80 : edmLevel(1 - by)) * n);
+  const states = (by: number, from: ArrayLike<number>): number[] => Array.from(drawn.noise, (n, i) => from[i]! + levelOf(1 - by) * n);
   assert.close([...generator!.inputs["fake.x"]!], states(0, begun), 1e-4);
   assert.close([...generator!.inputs["cons.x"]!], states(0.025, begun), 1e-4);
   assert.close([...discriminator!.inputs["coop.x"]!], states(0.25, clean), 1e-4);
@@ -294,10 +288,11 @@ test("samples begin at the prior, at the end of the student's own range, and in 
   const subject: Subject = { spec: specOf() };
   const own = method.settings.parse({}) as Own;
   const sampler = method.sampler!(own, subject);
-  assert.equal([sampler.between, sampler.guidance, sampler.times], ["renoise", 1, [80]]);
+  assert.equal([sampler.between, sampler.guidance], ["renoise", 1]);
+  assert.close(sampler.times as number[], [0.5 * 14.46], 0.005); // as many deviations as Stable Diffusion ends at
   assert.equal(sampler.prior, { mean: [0, 0], std: [0.5, 0.5] });
-  assert.close(sampler.choices!["2"]!, [80, edmLevel(0.5)], 1e-9);
-  assert.close(sampler.choices!["4"]!, [80, edmLevel(0.75), edmLevel(0.5), edmLevel(0.25)], 1e-9);
+  assert.close(sampler.choices!["2"]!, [1, 0.5].map(levelOf), 1e-9);
+  assert.close(sampler.choices!["4"]!, [1, 0.75, 0.5, 0.25].map(levelOf), 1e-9);
   assert.is(method.sampler!({ ...own, prior: false }, subject).prior, undefined);
   const moments = { mean: [0, 0], std: [0.5, 0] };
   assert.equal(method.sampler!(own, { ...subject, moments }).prior, moments);
