@@ -2,7 +2,7 @@
 import type { Entry } from "./command.mts";
 import { inspect } from "./commands/inspect.mts";
 import { bench, doctor } from "./commands/machine.mts";
-import { evaluate, sample } from "./commands/models.mts";
+import { evaluate, mergeLora, mergeWeights, sample } from "./commands/models.mts";
 import { complete, completion } from "./commands/shell.mts";
 import { exportCommand, ingest, merge, reprocess, simulate, verify } from "./commands/stores.mts";
 import { methods, pretrain, run, study, train } from "./commands/training.mts";
@@ -20,6 +20,8 @@ export const commands: readonly Entry[] = [
   study,
   sample,
   evaluate,
+  mergeLora,
+  mergeWeights,
   inspect,
   exportCommand,
   methods,

@@ -22,6 +22,11 @@ export const out = (value: string, about: string, output: Output = "folder"): Fl
 export const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };
 export const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulate.steps" };
 export const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };
+export const trajectory: Flag = {
+  value: "0,4,8",
+  about: "solver steps before which the teacher's states are kept too; none for none",
+  sets: "simulate.trajectory",
+};
 export const solver: Flag = { value: "NAME", about: "of the ODE", sets: "simulate.solver" };
 
 export const method: Flag = {

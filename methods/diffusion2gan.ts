@@ -18,6 +18,7 @@ import { adapterSchema } from "../models/training/adapters.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
 import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adapterFit } from "./fit/adapter.ts";
 import { adversarialFit } from "./fit/adversarial.ts";
 
 const noiseRange = z
@@ -60,7 +61,7 @@ export const method: Method<Diffusion2ganSettings> = {
   makes: "student",
   isDefault: true,
   settings,
-  rules: adversarialFit,
+  rules: { ...adversarialFit, fit: [...(adversarialFit.fit ?? []), adapterFit<Diffusion2ganSettings>()] },
   needs: (own, { batch }) => {
     const rows = own.adversarialWeight > 0 ? Math.round(batch * own.imageShare) : 0;
     return {

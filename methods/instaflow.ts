@@ -19,6 +19,7 @@ import { adapterSchema } from "../models/training/adapters.ts";
 import { uniforms } from "../schemas/numbers/philox.ts";
 import type { Rules } from "../schemas/fit.ts";
 import { count, fraction, rate } from "../schemas/settings.ts";
+import { adapterFit } from "./fit/adapter.ts";
 import type { Asked, Batch, Job, Kit, Losses, Method, Run, Update } from "./method.ts";
 
 const settings = z.strictObject({
@@ -56,6 +57,7 @@ const rules: Rules<Asked<InstaflowSettings>> = {
           ? "its phases take this seed and the two after it, below 2^53"
           : undefined,
     },
+    adapterFit(),
   ],
   idle: [
     ...Object.entries(idleIn).map(([phase, settings]) => ({
@@ -85,6 +87,7 @@ export const method: Method<InstaflowSettings> = {
           { name: "pairs", simulate: { solver: "euler", steps: own.pairSteps, guidance: own.pairGuidance } },
           { name: "distil", train: { phase: "distil" } },
         ],
+  divide: (_, steps) => ({ own: { reflowSteps: Math.floor(steps / 2) }, steps: Math.ceil(steps / 2) }),
   parts: ({ settings: { adapter }, optimiser }) => ({ student: { from: "teacher", train: adapter, average: optimiser.ema } }),
   programs: (kit): Record<string, Update> =>
     kit.settings.phase === "reflow"

@@ -10,6 +10,7 @@ import type { CodecDescription } from "../models/codecs/codec.ts";
 import type { ConditionBag } from "../models/conditions.ts";
 import type { DenoiserSpec } from "../models/denoiser.ts";
 import type { SolverPlan } from "../models/diffusion/sampler-plan.ts";
+import type { FeatureDescription } from "../models/features/network.ts";
 import type { Parameters } from "../models/layers.ts";
 import type { PerceptualConfig } from "../models/losses/perceptual.ts";
 import type { Adapter } from "../models/training/adapters.ts";
@@ -18,6 +19,7 @@ import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
 import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
 import type { ImageTokenizerConfig, Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
+import type { Statistics } from "../store/statistics.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
 export type Role = string;
@@ -35,8 +37,11 @@ export interface Subject {
   moments?: { mean: readonly number[]; std: readonly number[] };
   /** Noise levels sigma of the teacher's states that the store keeps, falling: those of `Batch.states`. */
   trajectory?: readonly number[];
-  /** Of the teacher's latents: what role "codec" decodes by. */
+  /** Of the teacher's latents: what role "codec" decodes by (models/codecs/decoded.ts), after their normalisation is undone. */
   codec?: CodecDescription;
+  statistics?: Statistics;
+  /** Of the image networks whose parameters together are role "features" (models/features/traced.ts). */
+  features?: readonly FeatureDescription[];
   /** Of the perceptual network: the one in training, or a frozen one to look through. */
   perceptual?: PerceptualConfig;
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
@@ -65,7 +70,9 @@ export interface Needs {
   trajectory?: boolean;
   /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
   images?: { rows: number; fromStep: number };
-  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec" ... */
+  /** Evaluations of the teacher that a row of a step takes on average; none without it. */
+  teacherCalls?: number;
+  /** Frozen networks it cannot do without: "teacher", "perceptual", "codec", "features" (those of train.features) ... */
   frozen: readonly Role[];
   /** Frozen networks it makes use of where they are given. */
   uses?: readonly Role[];
@@ -81,6 +88,8 @@ export interface Part {
   train: Adapter;
   /** Decay of the exponential moving average of what is trained; none is kept without it. */
   average?: number;
+  /** The half-life of that average is this share of the steps so far at most (Karras et al. 2022: 0.05); it rises otherwise without it. */
+  ramp?: number;
   /** Decay of a second one, constant from the first step, which losses read as role "ROLE.target"; none is kept without it. */
   target?: number;
 }
@@ -192,4 +201,6 @@ export interface Method<S extends object = Record<string, unknown>> {
   findings?: readonly Rule[];
   /** Where one training is not all: the phases, the last of which makes what the method is for. */
   phases?: (settings: S) => readonly Phase<S>[];
+  /** How so many steps in all are shared among the phases; all are the last one's without it. */
+  divide?: (settings: S, steps: number) => { own: Partial<S>; steps: number };
 }

@@ -136,3 +136,16 @@ export function unpatchify(tokens: Tensor, options: { patch: number; height: num
   const split = tf.reshape(tokens, [b * (height / patch), width / patch, patch, patch * c]);
   return tf.reshape(tf.transpose(split, [0, 2, 1, 3]), [b, height, width, c]);
 }
+
+/**
+ * A linear map of the columns of an image and one of its rows: x [b, h, w, c] times `columns` [w, w'] along the width and
+ * `rows` [h, h'] along the height, [b, h', w', c].
+ */
+export function separable(x: Tensor, { rows, columns }: { rows: Tensor; columns: Tensor }): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  const [height, width] = [rows.shape[1], columns.shape[1]] as [number, number];
+  const across = tf.matMul(tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [b * c * h, w]), columns); // [b c h, w']
+  const turned = tf.transpose(tf.reshape(across, [b, c, h, width]), [0, 3, 1, 2]); // [b, w', c, h]
+  const down = tf.matMul(tf.reshape(turned, [b * width * c, h]), rows); // [b w' c, h']
+  return tf.transpose(tf.reshape(down, [b, width, c, height]), [0, 3, 1, 2]);
+}

@@ -27,7 +27,7 @@ import { openStore, type Store } from "../store/store.ts";
 export interface Looks {
   /** The first so many rows, one a line. */
   rows?: number;
-  /** Path of a PNG: rows as pictures; of a triple the noise beside the image. */
+  /** Path of a PNG: rows as pictures; of a triple the noise, the states that are kept and the image in a line. */
   grid?: string;
   /** Which rows to print, draw or put into the report; see stages/inspect/where.ts. */
   where?: string;
@@ -111,7 +111,7 @@ export async function inspect(options: Looks & { path: string; settings: Setting
     report({
       type: "table",
       stage: "channels",
-      rows: channelTable({ latent: seen.latent.statistics, noise: seen.noise?.statistics }),
+      rows: channelTable({ latent: seen.latent.statistics, noise: seen.noise?.statistics, states: seen.course?.states }),
     });
     report({ type: "table", stage: "outliers", rows: outlierTable(seen) });
     const hints = healthOf(store.manifest, seen);
@@ -180,7 +180,7 @@ async function compare(store: Store, other: string, { report, signal }: Context)
   const { settings, rows, examples, channels } = await diffStores(store, await openStore({ folder: other }), { signal, onRow });
   if (settings.length > 0) report({ type: "table", stage: "settings", rows: settings });
   else report({ type: "note", stage: "settings", message: "the same" });
-  const { onlyA, onlyB, same, differing, conditions, latents, noises, largest } = rows;
+  const { onlyA, onlyB, same, differing, conditions, latents, states, noises, largest } = rows;
   const values = {
     "only in A": onlyA,
     "only in B": onlyB,
@@ -188,6 +188,7 @@ async function compare(store: Store, other: string, { report, signal }: Context)
     differing,
     "of another condition": conditions,
     "of another latent": latents,
+    ...(states > 0 && { "of another state": states }),
     "of another seed": noises,
   };
   report({ type: "result", stage: "rows", values: { ...values, "largest latent difference": largest } });

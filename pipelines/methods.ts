@@ -39,9 +39,10 @@ function trainingOf({ makes }: AnyMethod, settings: Settings) {
 
 function needsOf(method: AnyMethod, settings: Settings): string {
   const training = trainingOf(method, settings);
-  const { rows, images, frozen, uses = [] } = method.needs(ownSettings(method, training), optimiserOf(training));
+  const { rows, trajectory, images, frozen, uses = [] } = method.needs(ownSettings(method, training), optimiserOf(training));
   const needs = [
     ...(rows === "none" ? [] : [rows === "raw" ? "pixels" : rows]),
+    ...(trajectory ? ["the teacher's states on the way (simulate.trajectory)"] : []),
     ...(images ? ["real images (train.images)"] : []),
     ...frozen.map(inWords),
     ...uses.map((role) => `${inWords(role)} where there is one`),

@@ -5,6 +5,7 @@
  */
 import { resolve } from "node:path";
 import { isPixels } from "../models/codecs/codecs.ts";
+import { trajectoryOf } from "../models/diffusion/schedule.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -82,8 +83,9 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   const fresh = teacher
     ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() })
     : draftOf(from, settings);
+  const { trajectory: _, ...others } = from.manifest;
   const wantedOf = (made: string): TripleManifest => ({
-    ...from.manifest,
+    ...others,
     ...fresh,
     engine: { ...fresh.engine, version: made },
   });
@@ -94,10 +96,10 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   // Rows that are only rewritten keep the version that made them.
   let manifest = wantedOf(from.manifest.engine.version);
   if (plan(manifest).simulated > 0) manifest = wantedOf(version());
-  const { changed, obstacles, fits, simulated } = plan(manifest);
+  const { changed, obstacles, fits, expects, simulated } = plan(manifest);
   const conditionsChanged = changed.some((key) => key.startsWith("conditions"));
 
-  const { entries, rowsPerShard, noise, dtype, shape } = manifest;
+  const { entries, rowsPerShard, shape } = manifest;
   report({
     type: "result",
     stage: "plan",
@@ -107,7 +109,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
       "rows simulated": `${simulated}${obstacles.length > 0 ? ` (${obstacles.join(", ")})` : ""}`,
       ...{
         shards: Math.ceil(entries / rowsPerShard),
-        "to write": `about ${bytesInWords(projectedBytes({ count: entries, noise, dtype }, shape))}`,
+        "to write": `about ${bytesInWords(projectedBytes({ ...settings.simulate, count: entries }, shape))}`,
       },
       time: durationInWords(await estimate()),
     },
@@ -126,7 +128,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     ...{ store, settings, context },
     shards: await missingShards(store),
     conditions: given ?? storedConditions(from, fits),
-    keep: keeper({ from, to: store, present, fits, keepFailures: !conditionsChanged }),
+    keep: keeper({ from, to: store, present, fits, expects, keepFailures: !conditionsChanged }),
     teacher: async () => {
       if (teacher) return teacher;
       throw new Failure(`Cannot simulate rows of ${to} without a teacher: name its RUN with --teacher`);
@@ -148,7 +150,9 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
 /** The description of a triple store with other simulation settings, all else as it is. */
 function draftOf({ manifest }: Store<TripleManifest>, settings: Settings) {
   const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
+  const trajectory = trajectoryOf(settings.simulate, manifest.diffusion);
   return {
+    ...(trajectory && { trajectory }),
     ...{ entries: count, rowsPerShard, noise, dtype, guidance, seed: String(settings.seed) },
     solver: { ...manifest.solver, name: solver, steps },
     engine: { ...manifest.engine, device: settings.engine.device, batch },

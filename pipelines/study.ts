@@ -13,14 +13,28 @@ import { writeSettings } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { durationInWords, numberInWords } from "../schemas/words.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
+import { allowedSteps } from "../models/diffusion/sampler-plan.ts";
+import { summaries } from "../stages/evaluate/measures.ts";
+import { readDenoiser } from "../stages/runs/model.ts";
 import { measureBaselines, readBaselines } from "../stages/study/baselines.ts";
 import { openGround } from "../stages/study/ground.ts";
+import { watchMemory } from "../stages/study/memory.ts";
+import { neededBy } from "../stages/study/needed.ts";
 import { type Job, planStudy, studyNamed } from "../stages/study/plan.ts";
 import { writeReport } from "../stages/study/report.ts";
-import { appendResult, appendTime, type Figures, figuresOf, readResults, readTimes, type Result } from "../stages/study/results.ts";
+import {
+  appendResult,
+  appendTime,
+  type AtCalls,
+  type Figures,
+  figuresOf,
+  readResults,
+  readTimes,
+  type Result,
+} from "../stages/study/results.ts";
 import type { Study } from "../stages/study/studies.ts";
 import { type Findings, samplesOf, tableRows, verdict } from "../stages/study/summary.ts";
-import { secondsLeft, secondsOf } from "../stages/study/times.ts";
+import { costsOf, secondsLeft, secondsOf } from "../stages/study/times.ts";
 import { train } from "./train.ts";
 
 /**
@@ -76,7 +90,8 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
     const found = await readResults(out);
     const results = jobs.flatMap((job) => lastOf(job, found) ?? []).filter(({ measurement }) => measurement === ground.measurement);
     const baselines = await readBaselines(out, ground);
-    return { study: asked, results, ...(baselines && { baselines }) };
+    const costs = asked.calls && costsOf(asked, await readTimes(out));
+    return { study: asked, results, ...(baselines && { baselines }), ...(costs && { costs }) };
   }
 
   async function timesLeft(done: readonly Result[]): Promise<string> {
@@ -94,11 +109,12 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
     }
     if (found?.measurement === ground.measurement) return undefined;
     await timed(out, job, "train", () => train({ store, teacher, out: folder, settings: job.settings, context: within(context, run) }));
-    const figures = await timed(out, job, "measure", async () =>
-      figuresOf(await (await evaluating()).measure({ name: "student", path: folder })),
-    );
-    await appendResult(out, { study: asked.name, ...placeOf(job), run, training, measurement: ground.measurement, figures });
-    return figures;
+    const measured = await timed(out, job, "measure", async () => measuredAt(await evaluating(), folder, asked.calls));
+    const { evaluations } = ground;
+    const needed = asked.calls && (await neededBy({ folder, store, evaluations, settings: job.settings }));
+    const result = { study: asked.name, ...placeOf(job), run, training, measurement: ground.measurement, ...measured };
+    await appendResult(out, { ...result, ...(needed && { needed }) });
+    return measured.figures;
   }
 
   async function measureTeacher(): Promise<void> {
@@ -126,7 +142,8 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
         await adorn("the report so far", () => writeReport({ folder: out, facts, command: options.command, ...found }));
       } catch (error) {
         context.signal.throwIfAborted();
-        if (!isFailure(error) || error.exitCode === 2 || lastOf(job, await readResults(out))) throw error;
+        // Of variants of one method a usage failure is every run's; of several methods it says what one of them lacks.
+        if (!isFailure(error) || (error.exitCode === 2 && !asked.calls) || lastOf(job, await readResults(out))) throw error;
         failed.push(nameOf(job));
         context.report({ type: "warning", stage: "study", message: `${nameOf(job)} failed and is passed over: ${error.message}` });
       }
@@ -154,6 +171,21 @@ function lastOf({ variant, seed }: Job, results: readonly Result[]): Result | un
   return results.filter((result) => result.variant === variant.name && result.seed === seed).at(-1);
 }
 
+/** A student measured as it says by itself, or at each of these numbers of calls that it was made for: whole at the fewest. */
+async function measuredAt(evaluation: Evaluation, path: string, calls?: readonly number[]): Promise<Pick<Result, "figures" | "calls">> {
+  const { description } = await readDenoiser(path);
+  const allowed = allowedSteps(description);
+  const [first, ...others] = (calls ?? []).filter((count) => allowed === "any" || allowed.includes(count));
+  const figures = figuresOf(await evaluation.measure({ name: "student", path, steps: first }));
+  if (first === undefined) return { figures };
+  const found: AtCalls[] = [{ calls: first, frechetDistance: figures.frechetDistance }];
+  for (const steps of others) {
+    const measures = await evaluation.measure({ name: "student of more calls", path, steps, only: "distance" });
+    found.push({ calls: steps, frechetDistance: summaries(measures).frechetDistance as AtCalls["frechetDistance"] });
+  }
+  return { figures, calls: found };
+}
+
 async function checkFolder(out: string, { name }: Study): Promise<void> {
   const other = (await readResults(out)).find((result) => result.study !== name);
   if (other) throw new Failure(`Cannot put the study "${name}" into ${out}: it holds the study "${other.study}". Choose another --out.`);
@@ -167,9 +199,11 @@ function within({ signal, report }: Context, name: string): Context {
 
 async function timed<T>(out: string, job: Job, part: "train" | "measure", work: () => Promise<T>): Promise<T> {
   const began = performance.now();
+  const memory = watchMemory();
   try {
     return await work();
   } finally {
-    await appendTime(out, { ...placeOf(job), part, seconds: Number(((performance.now() - began) / 1000).toFixed(1)) });
+    const seconds = Number(((performance.now() - began) / 1000).toFixed(1));
+    await appendTime(out, { ...placeOf(job), part, seconds, memory: memory.end() });
   }
 }

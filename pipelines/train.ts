@@ -10,6 +10,7 @@ import { evaluationsOf, planOf, samplerInWords } from "../models/diffusion/sampl
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { numberInWords } from "../schemas/words.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
 import { inFolder, markFolder, readMark } from "../stages/runs/folder.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
@@ -19,10 +20,10 @@ import { openVigil } from "../stages/runs/vigil.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
 import { plannedPhases } from "../stages/train/phases.ts";
 import { prepareStudent, type StudentOptions } from "../stages/train/prepare/student.ts";
-import { checkSettings, keptWeights, openProgress } from "../stages/train/progress.ts";
+import { checkSettings, keptLora, keptWeights, openProgress } from "../stages/train/progress.ts";
 import { kept, measured, type Parts, pictured, recorded, steps } from "../stages/train/steps.ts";
 import { startTrainer } from "../stages/train/trainer.ts";
-import type { Training } from "../stages/train/training.ts";
+import type { Trainer, Training } from "../stages/train/training.ts";
 import { waiting } from "../stages/train/waiting.ts";
 import { sampledOf } from "../stages/workers/trained-sampling.ts";
 import { simulate } from "./simulate.ts";
@@ -88,14 +89,24 @@ export async function trained<Result>(
       await markFolder(out, { kind: method.makes, identity: identity.parts });
       await training.begin?.();
       await writeSettings(out, settings);
+      await tellFrozen(trainer, training, context);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
-      return await training.write(await keptWeights(training, trainer, progress));
+      return await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));
     } finally {
       await trainer.close();
     }
   } finally {
     await training.close();
   }
+}
+
+/** Says how much of the network stays as it was, where not all of it is trained. */
+async function tellFrozen(trainer: Trainer, { name, method }: Training<unknown>, context: Context): Promise<void> {
+  const { trained, frozen } = await trainer.sizes(method.makes);
+  if (frozen === 0) return;
+  const share = numberInWords((100 * frozen) / (trained + frozen));
+  const message = `trains ${trained.toLocaleString("en")} numbers of the ${method.makes}; ${frozen.toLocaleString("en")} (${share} %) stay as they are`;
+  context.report({ type: "note", stage: name, message });
 }
 
 async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {

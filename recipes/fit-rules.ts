@@ -96,6 +96,15 @@ export const commonRules: Rules<Looked> = {
       },
     },
     {
+      settings: ["simulate.trajectory", "simulate.steps"],
+      why: (looked) => {
+        const { trajectory = [], steps } = looked.settings.simulate;
+        return makes(looked, "simulate") && trajectory.some((step) => step >= steps)
+          ? `the solver's steps are 0 to ${steps - 1}, and the state after the last is the result; keep states before these`
+          : undefined;
+      },
+    },
+    {
       settings: ["seed", "evaluate.seeds"],
       why: (looked) =>
         makes(looked, "evaluate") && looked.settings.seed + (looked.settings.evaluate.seeds - 1) > Number.MAX_SAFE_INTEGER
@@ -119,6 +128,16 @@ export const commonRules: Rules<Looked> = {
         return [...frozen, ...uses].includes("perceptual")
           ? undefined
           : `${looked.settings.train.method} looks through no perceptual network`;
+      },
+    },
+    {
+      settings: ["train.features"],
+      why: (looked) => {
+        if (!makes(looked, "train")) return undefined;
+        const { frozen, uses = [] } = needsOf(looked);
+        return [...frozen, ...uses].includes("features")
+          ? undefined
+          : `${looked.settings.train.method} looks at no decoded images through a network`;
       },
     },
     {

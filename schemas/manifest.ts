@@ -15,6 +15,7 @@ export const mostShards = 10_000_000;
 const mostEntries = 2 ** 32; // orders over them are of 32-bit numbers
 const mostChannels = 2 ** 16;
 const mostValues = 2 ** 28; // of a latent: a row is in memory whole
+const mostTensorBytes = 2 ** 31 - 2 ** 27; // of a shard: what a file holds, less room for all else
 
 const count = z.int().positive();
 const hash = z.string().min(1);
@@ -29,6 +30,11 @@ const common = {
   classes: z.array(z.string()), // names of the labels
   engine: z.looseObject({ device: z.string(), version: z.string() }), // what else decides the bits of a row
 };
+
+/** States x = clean + sigma epsilon before solver steps: their numbers, rising, and noise levels, falling. */
+const trajectory = z
+  .strictObject({ steps: z.array(z.int().nonnegative()).min(1), sigmas: z.array(z.number().positive()).min(1) })
+  .optional(); // absent where none are kept: stores of earlier versions keep their fingerprints
 
 export const latentManifest = z.strictObject({
   ...common,
@@ -47,6 +53,7 @@ export const tripleManifest = z.strictObject({
   solver: z.looseObject({ name: z.string(), steps: count }),
   diffusion: z.looseObject(diffusionSettings.shape),
   guidance: z.number(),
+  trajectory, // which of the teacher's states on the way are kept beside its results
   conditions: z.looseObject({ source: z.string() }), // where labels and captions come from, e.g. a latent store's fingerprint
 });
 
@@ -55,6 +62,7 @@ export const manifest = z.discriminatedUnion("kind", [latentManifest, tripleMani
 export type LatentManifest = z.infer<typeof latentManifest>;
 export type TripleManifest = z.infer<typeof tripleManifest>;
 export type Manifest = z.infer<typeof manifest>;
+export type Trajectory = NonNullable<TripleManifest["trajectory"]>;
 /** What a caller states; format and version are filled in. */
 export type Draft<M extends Manifest> = Omit<M, "format" | "version" | "kind">;
 
@@ -92,7 +100,8 @@ export function parseManifest(value: unknown, place: string): Manifest {
 }
 
 /** What no store can be made of, however well it is described. */
-function excesses({ entries, rowsPerShard, shape }: Manifest): string[] {
+function excesses(manifest: Manifest): string[] {
+  const { entries, rowsPerShard, shape } = manifest;
   const shards = Math.ceil(entries / rowsPerShard);
   const values = shape.reduce((product, side) => product * side, 1);
   const found: string[] = [];
@@ -102,6 +111,28 @@ function excesses({ entries, rowsPerShard, shape }: Manifest): string[] {
   }
   if (shape[2] > mostChannels) found.push(`shape: ${shape[2]} channels, expected at most ${mostChannels}`);
   if (values > mostValues) found.push(`shape: a latent of ${shape.join(" x ")} has ${values} values, expected at most ${mostValues}`);
+  if (manifest.kind === "triples" && manifest.trajectory) found.push(...excessesOf(manifest.trajectory, manifest, values));
+  return found;
+}
+
+/** What a trajectory cannot be: steps in another order or beyond the solver's, levels of another number or order, shards too large. */
+function excessesOf({ steps, sigmas }: Trajectory, manifest: TripleManifest, values: number): string[] {
+  const found: string[] = [];
+  const { solver, noise, dtype, entries, rowsPerShard } = manifest;
+  const rise = (list: readonly number[]): boolean => list.every((value, i) => i === 0 || value > list[i - 1]!);
+  if (!rise(steps)) found.push(`trajectory.steps: ${abridged(JSON.stringify(steps))}, expected rising numbers`);
+  const last = steps.at(-1)!;
+  if (last >= solver.steps)
+    found.push(`trajectory.steps: ${last}, expected at most ${solver.steps - 1}: the state after that is the result`);
+  if (sigmas.length !== steps.length || !rise([...sigmas].reverse())) {
+    found.push(`trajectory.sigmas: ${abridged(JSON.stringify(sigmas))}, expected ${steps.length} falling noise levels`);
+  }
+  const tensors = steps.filter((step) => step > 0).length + 1; // the state before step 0 is the noise, and is not stored
+  const bytes = Math.min(entries, rowsPerShard) * values * ((dtype === "float16" ? 2 : 4) * tensors + (noise === "stored" ? 4 : 0));
+  if (bytes > mostTensorBytes) {
+    const remedy = "keep fewer states (simulate.trajectory), or make smaller shards (simulate.rowsPerShard)";
+    found.push(`trajectory: ${steps.length} states make shards of ${bytes} bytes, expected at most ${mostTensorBytes}: ${remedy}`);
+  }
   return found;
 }
 

@@ -120,6 +120,16 @@ function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
   });
 }
 
+/** What was given as a list of solver steps, sorted and each once: a list, one number, or words; none of "none" and of an empty list. */
+function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined {
+  const list =
+    typeof given === "string" ? given.split(",").map((word) => (/^\s*\d+\s*$/.test(word) ? Number(word) : word)) : [given].flat();
+  if (given === "none" || list.length === 0) return undefined;
+  if (list.every((step) => z.int().nonnegative().safeParse(step).success)) return [...new Set(list as number[])].sort((a, b) => a - b);
+  context.addIssue({ code: "custom", message: "numbers of solver steps, from 0 on, as in 0,4,8, or none" });
+  return z.NEVER;
+}
+
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
   steps: count.default(18), // Heun: 2 * steps - 1 evaluations
@@ -129,6 +139,7 @@ export const simulateSettings = z.strictObject({
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
+  trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 
@@ -140,6 +151,8 @@ const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend
   distanceEvery: z.int().nonnegative().default(250),
   from: z.string().optional(), // RUN of an earlier student of such a teacher, to start from; its other parts too, where they are alike
   perceptual: z.string().optional(), // RUN of `pretrain perceptual`, for methods that look through features
+  // Image networks that methods look at decoded images through: "builtin", "auto" or safetensors files as evaluate.features; one or several.
+  features: z.union([z.string(), z.array(z.string()).min(1)]).default("builtin"),
   images: z.string().optional(), // latent store of the real images, for methods that show them to a discriminator
   threads: threads.default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
 });

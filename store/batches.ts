@@ -1,6 +1,7 @@
 import type { Manifest } from "../schemas/manifest.ts";
 import { Failure } from "../schemas/failure.ts";
 import { checkBooks } from "./books.ts";
+import { stateColumns } from "./columns.ts";
 import { waitForShard } from "./follow.ts";
 import { type Block, blocksOf, type OrderSettings, rowOrder } from "./order.ts";
 import { readShard, type RowOf, type Store } from "./store.ts";
@@ -10,6 +11,8 @@ export interface BatchOptions extends OrderSettings {
   fromStep?: number;
   /** Step to end before; endless by default. */
   toStep?: number;
+  /** Keep the states of a store with a trajectory in the rows; they take memory as the latents do, each. */
+  states?: boolean;
   signal?: AbortSignal;
   /** Called when training must wait for a shard that is not made yet. */
   onWait?: (shard: number) => void;
@@ -38,7 +41,7 @@ export async function* rowBatches<M extends Manifest>(
   store: Store<M>,
   options: BatchOptions,
 ): AsyncGenerator<{ step: number; rows: RowOf<M>[] }> {
-  const { batch, seed, fromStep = 0, toStep = Infinity, onWait } = options;
+  const { batch, seed, fromStep = 0, toStep = Infinity } = options;
   const blockAt = blocksOf({ ...options, shards: store.shards, rowsPerShard: store.manifest.rowsPerShard });
   const stop = new AbortController(); // ends the reading ahead when the consumer leaves
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
@@ -48,7 +51,7 @@ export async function* rowBatches<M extends Manifest>(
     const shards = new Map<number, RowOf<M>[]>();
     for (const shard of block.shards) {
       signal.throwIfAborted();
-      shards.set(shard, before?.shards.get(shard) ?? (await readWhenThere(store, shard, signal, onWait)));
+      shards.set(shard, before?.shards.get(shard) ?? (await readWhenThere(store, shard, { ...options, signal })));
     }
     const rows = [...shards.values()].flat();
     if (rows.length === 0) {
@@ -93,9 +96,11 @@ export async function* rowBatches<M extends Manifest>(
 async function readWhenThere<M extends Manifest>(
   store: Store<M>,
   shard: number,
-  signal: AbortSignal,
-  onWait?: (shard: number) => void,
+  { signal, onWait, states }: BatchOptions & { signal: AbortSignal },
 ): Promise<RowOf<M>[]> {
   await waitForShard(store, shard, { signal, onWait });
-  return readShard(store, shard);
+  const rows = await readShard(store, shard);
+  const unread = new Set<string>(states ? [] : stateColumns(store.manifest));
+  if (unread.size === 0) return rows;
+  return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !unread.has(name))) as RowOf<M>);
 }

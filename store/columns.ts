@@ -19,27 +19,41 @@ export type TripleRow = {
   caption?: string | null;
   noise?: Float32Array; // unit normal [height, width, channels]; may be left out on writing, always there on reading
   latent: Float32Array; // [height, width, channels], in the teacher's scale
+  [state: StateColumn]: Float32Array | undefined; // as the latent: the teacher's state before that solver step, of a store with a trajectory
 };
 
+export type StateColumn = `state${number}`;
+
+/** The column of the teacher's state before a solver step. There is none of step 0: that state is the noise times its sigma. */
+export const stateColumn = (step: number): StateColumn => `state${step}`;
+
+/** The columns of the states that a store keeps, in the order of their steps; none of a store without a trajectory. */
+export function stateColumns(manifest: Manifest): StateColumn[] {
+  const { steps = [] } = (manifest.kind === "triples" && manifest.trajectory) || {};
+  return steps.filter((step) => step > 0).map(stateColumn);
+}
+
 /** The columns of a store; the first is the id. */
-export function columnsOf({ kind, shape, dtype, ...rest }: Manifest): Column[] {
+export function columnsOf(manifest: Manifest): Column[] {
+  const { shape, dtype } = manifest;
   const length = shape[0] * shape[1] * shape[2];
   const condition: Column[] = [
     { name: "label", type: "int32" },
     { name: "caption", type: "text" },
   ];
   const latent: Column = { name: "latent", type: "tensor", length, dtype };
-  if (kind === "latents") {
+  if (manifest.kind === "latents") {
     return [{ name: "index", type: "id" }, { name: "name", type: "text" }, ...condition, latent];
   }
-  const stored = "noise" in rest && rest.noise === "stored";
-  const noise: Column[] = stored ? [{ name: "noise", type: "tensor", length, dtype: "float32" }] : [];
+  const noise: Column[] = manifest.noise === "stored" ? [{ name: "noise", type: "tensor", length, dtype: "float32" }] : [];
+  const states = stateColumns(manifest).map((name): Column => ({ name, type: "tensor", length, dtype }));
   return [
     { name: "id", type: "id" },
     { name: "seed", type: "uint64" },
     { name: "imageIndex", type: "int32" },
     ...condition,
     ...noise,
+    ...states,
     latent,
   ];
 }

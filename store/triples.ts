@@ -3,7 +3,7 @@ import { normals } from "../schemas/numbers/philox.ts";
 import type { Draft, TripleManifest } from "../schemas/manifest.ts";
 import { ahead } from "./ahead.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
-import type { TripleRow } from "./columns.ts";
+import { stateColumn, type TripleRow } from "./columns.ts";
 import { stacked } from "./latents.ts";
 import { createStore, openStoreOf, readShard, type Store } from "./store.ts";
 
@@ -13,6 +13,8 @@ export interface TripleBatch {
   noise: Float32Array;
   /** Same shape: the teacher's output. */
   latent: Float32Array;
+  /** Where they are asked for, each of the same shape: the teacher's states at `manifest.trajectory`, noisiest first. */
+  states?: Float32Array[];
   /** [batch]; -1 where there is none. */
   label: Int32Array;
   caption: (string | null)[];
@@ -61,6 +63,24 @@ export function noiseOf(row: { seed: number | bigint; id: number }, length: numb
 }
 
 /**
+ * The teacher's states of a row at `manifest.trajectory`, noisiest first: any two are a pair on one way. That before step 0 is
+ * the noise times its sigma; the others are columns of the store. None of a store without a trajectory.
+ *
+ * @example
+ * import { statesOf } from "onestep/store/triples";
+ * const manifest = { trajectory: { steps: [0, 9], sigmas: [80, 2.5] } };
+ * const row = { id: 0, seed: 1, noise: Float32Array.of(1, -1), state9: Float32Array.of(3, -2), latent: Float32Array.of(0.5, 0.25) };
+ * assert.deepEqual(statesOf(manifest, row), [Float32Array.of(80, -80), Float32Array.of(3, -2)]);
+ */
+export function statesOf({ trajectory }: Pick<TripleManifest, "trajectory">, row: TripleRow): Float32Array[] {
+  const { steps = [], sigmas = [] } = trajectory ?? {};
+  return steps.map((step, i) => {
+    if (step > 0) return row[stateColumn(step)] as Float32Array;
+    return (row.noise ?? noiseOf(row, row.latent.length)).map((value) => value * (sigmas[i] as number));
+  });
+}
+
+/**
  * The rows of a shard with their noise, stored or derived.
  *
  * @example
@@ -74,7 +94,7 @@ export async function readTriples(store: Store<TripleManifest>, shard: number): 
 }
 
 /**
- * Batches in training order, each made while the one before is at work.
+ * Batches in training order, each made while the one before is at work; with `states` where the store keeps a trajectory.
  *
  * @example
  * import { tripleBatches } from "onestep/store/triples";
@@ -88,9 +108,12 @@ export function tripleBatches(store: Store<TripleManifest>, options: BatchOption
 }
 
 async function* batchesOf(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
+  const { trajectory } = store.manifest;
   for await (const { step, rows } of rowBatches(store, options)) {
+    const states = options.states && trajectory ? rows.map((row) => statesOf(store.manifest, row)) : [];
     yield {
       step,
+      ...(states.length > 0 && { states: trajectory!.steps.map((_, i) => stacked(states.map((of) => of[i] as Float32Array))) }),
       noise: stacked(rows.map((row) => row.noise ?? noiseOf(row, row.latent.length))),
       latent: stacked(rows.map((row) => row.latent)),
       label: Int32Array.from(rows, (row) => row.label ?? -1),

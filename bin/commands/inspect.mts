@@ -9,7 +9,7 @@ export const inspect: Command = {
   flags: {
     quick: { about: "read the ends of the shards alone: no duplicates, no worst rows" },
     rows: { value: "N", about: "print the first N rows", whole: true },
-    grid: { value: "FILE.png", about: "draw rows: of a triple the noise beside the image", output: { file: [".png"] } },
+    grid: { value: "FILE.png", about: "draw rows: of a triple noise, kept states and image in a line", output: { file: [".png"] } },
     where: { value: "CONDITION", about: "the rows to print, draw or report, as in \"label = 3 and caption like '%cat%'\"" },
     limit: { value: "N", about: "pictures in the grid or report; 64 or 200 unless told", whole: true },
     sql: { value: "SELECT", about: "ask DuckDB (npm install @duckdb/node-api); the rows are the view triples or latents" },

@@ -1,6 +1,6 @@
-/** Commands that draw with a model and measure it. */
+/** Commands that draw with a model, measure it, and add models up. */
 import type { Command } from "../command.mts";
-import { model, out } from "../flags.mts";
+import { everything, model, out } from "../flags.mts";
 
 export const sample: Command = {
   name: "sample",
@@ -59,5 +59,54 @@ export const evaluate: Command = {
       steps: flags.steps,
       neighbours: flags.neighbours,
       ...rest,
+    }),
+};
+
+export const mergeLora: Command = {
+  name: "merge-lora",
+  summary: "add LoRAs to the network they were trained over, each with a scale, into a run of its own",
+  positionals: [{ name: "LORAS", about: "runs that trained a LoRA, or their lora.safetensors", many: true }],
+  flags: {
+    base: { value: "RUN", about: "the run they were trained from", required: true, input: "folder" },
+    scales: { value: "1,-0.5", about: "how much of each; 1 unless told, negative ones take away" },
+    out: out("RUN", "folder of the new run"),
+  },
+  inherits: { base: everything },
+  example: "pipeline merge-lora sharp coloured --base teacher --scales 0.7,0.5 --out both",
+  start: async ({ positionals, flags, settings, context }) =>
+    (await import("../../pipelines/merge-lora.ts")).mergeLora({
+      base: flags.base!,
+      loras: positionals,
+      scales: flags.scales,
+      out: flags.out!,
+      settings,
+      context,
+    }),
+};
+
+export const mergeWeights: Command = {
+  name: "merge-weights",
+  summary: "add what a training changed to another network of its layout: base + C (add - minus)",
+  positionals: [],
+  flags: {
+    base: { value: "RUN", about: "the run to change; latents, codec and captions stay its own", required: true, input: "folder" },
+    add: { value: "RUN", about: "the run that has learned something", required: true, input: "folder" },
+    minus: { value: "RUN", about: "the run that it was trained from", required: true, input: "folder" },
+    scale: { value: "C", about: "how much of what was learned; 1 unless told" },
+    keep: { value: "PATTERN", about: "parameters that stay the base's, of any shape: '^position$' for a DiT of another size" },
+    out: out("RUN", "folder of the new run"),
+  },
+  inherits: { base: everything },
+  example: "pipeline merge-weights --base teacher-64 --add student-32 --minus teacher-32 --keep '^position$' --out student-64",
+  start: async ({ flags, positionals: _, settings, context }) =>
+    (await import("../../pipelines/merge-weights.ts")).mergeWeights({
+      base: flags.base!,
+      add: flags.add!,
+      minus: flags.minus!,
+      scale: flags.scale,
+      keep: flags.keep,
+      out: flags.out!,
+      settings,
+      context,
     }),
 };

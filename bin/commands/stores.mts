@@ -1,6 +1,6 @@
 /** Commands that make, mend and copy stores. */
 import type { Command } from "../command.mts";
-import { count, everything, guidance, images, model, out, solver, steps, workFlags, workOf } from "../flags.mts";
+import { count, everything, guidance, images, model, out, solver, steps, trajectory, workFlags, workOf } from "../flags.mts";
 
 export const ingest: Command = {
   name: "ingest",
@@ -30,6 +30,7 @@ export const simulate: Command = {
     steps,
     solver,
     guidance,
+    trajectory,
     ...workFlags,
   },
   inherits: { teacher: [...model, "pretrain"] }, // of pretrain: whether the teacher's conditions were ever dropped
@@ -85,6 +86,7 @@ export const reprocess: Command = {
     steps,
     solver,
     guidance,
+    trajectory,
   },
   inherits: { STORE: everything },
   parts: async () => ["encode", "teacher", "simulate"],

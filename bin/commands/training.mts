@@ -1,8 +1,8 @@
 /** Commands that train. */
-import { studies } from "../../stages/study/studies.ts";
+import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, method, model, out } from "../flags.mts";
+import { count, images, method, model, out, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -57,6 +57,7 @@ export const run: Command = {
     teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: "folder" },
     method,
     count,
+    trajectory,
   },
   inherits: { teacher: model },
   parts: async ({ positionals, flags, settings }) => {
@@ -76,32 +77,47 @@ export const run: Command = {
 export const study: Command = {
   name: "study",
   summary: "train variants of the method with several seeds, and compare them in one table",
-  positionals: [{ name: "NAME", about: "which question", choices: studies.map(({ name }) => name) }],
+  positionals: [
+    {
+      name: "NAME",
+      about: "which question; methods: all of them by their recipes; frequency: which bands noise levels and layers serve",
+      names: async () => [...(await import("../../stages/study/plan.ts")).allStudies.map(({ name }) => name), "frequency"],
+    },
+  ],
   flags: {
-    store: { value: "STORE", about: "store of `simulate`", required: true, input: "folder" },
+    store: { value: "STORE", about: "store of `simulate`; all but frequency need it", input: "folder" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
+    student: { value: "RUN", about: "run of `train`, for frequency", input: "folder" },
     reference: { value: "LATENTS", about: "latent store, zip or folder of the real images to compare with", required: true },
     out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
     seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
     only: { value: "A,B", about: "these of its variants" },
-    steps: { value: "N", about: "training steps of a run", sets: "train.steps" },
+    steps: { value: "N", about: "training steps of a run, over all its phases", sets: "train.steps" },
     count: { value: "N", about: "samples measured of each student", sets: "evaluate.count" },
   },
   inherits: { teacher: model },
   parts: async () => ["train", "evaluate"],
   example: "pipeline study regression --store triples --teacher teacher --reference latents --out studies/regression",
-  start: async ({ positionals, flags, ...rest }) =>
-    (await import("../../pipelines/study.ts")).study({
+  start: async ({ positionals, flags, ...rest }) => {
+    const common = { teacher: flags.teacher!, reference: flags.reference!, out: flags.out!, ...rest };
+    if (positionals[0] === "frequency") {
+      return (await import("../../pipelines/study-frequency.ts")).studyFrequency({ ...common, student: flags.student });
+    }
+    return (await import("../../pipelines/study.ts")).study({
       name: positionals[0]!,
-      store: flags.store!,
-      teacher: flags.teacher!,
-      reference: flags.reference!,
-      out: flags.out!,
+      store: needed(flags.store, "store"),
       seeds: Number(flags.seeds ?? 3),
       only: flags.only?.split(","),
-      ...rest,
-    }),
+      ...common,
+    });
+  },
 };
+
+/** A flag that only some studies need. */
+function needed(value: string | undefined, name: "store"): string {
+  if (value !== undefined) return value;
+  throw badUsage(`Missing --${name} ${study.flags[name]!.value} of study: expected, for example, ${study.example}`);
+}
 
 export const methods: Command = {
   name: "methods",

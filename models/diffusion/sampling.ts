@@ -16,7 +16,7 @@ import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { checkNoise, type SampleNoise } from "./sample-noise.ts";
 import { type SamplerPlan, scheduleOf } from "./sampler-plan.ts";
-import { advance, COEFFICIENTS, readCoefficients, stepCoefficients } from "./solvers.ts";
+import { advance, COEFFICIENTS, readCoefficients, stageOfStep, stepCoefficients } from "./solvers.ts";
 
 export interface SamplingOptions {
   engine: Engine;
@@ -35,7 +35,17 @@ export interface SamplerInputs extends SampleNoise {
   conditions: ConditionBag;
 }
 
+/** What a batch of noise comes to. */
+export interface Solved {
+  /** Clean latents, [rows * h * w * c]. */
+  latents: Float32Array;
+  /** The states x before the solver steps that were asked for, in their order, each of the same shape. */
+  states: Float32Array[];
+}
+
 export interface Sampling {
+  /** Latents, and the states x before the solver steps `keep`, which rise: 0 is the noise times the highest level. */
+  solve: (inputs: SamplerInputs & { keep: readonly number[] }) => Promise<Solved>;
   /** Clean latents [rows * h * w * c] for unit noise and conditions, batch after batch. */
   sample: (inputs: SamplerInputs) => Promise<Float32Array>;
   /** Network evaluations per sample; guidance doubles the rows of each, not their number. */
@@ -100,8 +110,8 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
     });
   }
 
-  /** One batch from noise to clean latents. */
-  async function integrateBatch(inputs: SamplerInputs, from: number): Promise<Float32Array> {
+  /** One batch from noise to clean latents; the state before each stage in `kept` is read into its place there. */
+  async function integrateBatch(inputs: SamplerInputs, from: number, kept: ReadonlyMap<number, Float32Array>): Promise<Float32Array> {
     const rows = Math.min(batch, inputs.rows - from);
     const take = <T extends Float32Array | Int32Array>(values: T, width: number): T =>
       filled(values.subarray(from * width, (from + rows) * width) as T, batch * width);
@@ -112,23 +122,30 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
       ...Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, take(values, values.length / inputs.rows)])),
       ...guidance,
     };
+    const read = async () => ((await state.read()).x as { data: Float32Array }).data.subarray(0, rows * rowSize);
     for (const [i, stage] of coefficients.entries()) {
+      kept.get(i)?.set(await read(), from * rowSize);
       const fresh = isNoised && { added: scaled(inputs.fresh?.[i] && take(inputs.fresh[i], rowSize), levels[i] as number) };
       await program.run({ coefficients: stage, ...fresh, ...conditions });
     }
-    const { x } = await state.read();
-    return (x as { data: Float32Array }).data.subarray(0, rows * rowSize);
+    return read();
   }
 
   const inOrder = createOrder(); // they share the trajectory
+  /** Plans by noise levels evaluate once a step. */
+  const stageOf = (step: number): number => ("solver" in plan ? stageOfStep({ solver: plan.solver, step }) : step);
+  const solve: Sampling["solve"] = (inputs) =>
+    inOrder(async () => {
+      checkNoise(plan, inputs);
+      const latents = new Float32Array(inputs.rows * rowSize);
+      const states = inputs.keep.map(() => new Float32Array(inputs.rows * rowSize));
+      const kept = new Map(states.map((place, i) => [stageOf(inputs.keep[i] as number), place]));
+      for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from, kept), from * rowSize);
+      return { latents, states };
+    });
   return {
-    sample: (inputs) =>
-      inOrder(async () => {
-        checkNoise(plan, inputs);
-        const latents = new Float32Array(inputs.rows * rowSize);
-        for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from), from * rowSize);
-        return latents;
-      }),
+    solve,
+    sample: async (inputs) => (await solve({ ...inputs, keep: [] })).latents,
     evaluations: coefficients.length,
   };
 }

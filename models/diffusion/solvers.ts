@@ -90,6 +90,11 @@ export function solverPlan({ solver, sigmas }: { solver: SimulateSettings["solve
   return solvers[solver](sigmas);
 }
 
+/** The stage with which a solver's step begins: there x is the solution at that step's noise level, and no half-way point. */
+export function stageOfStep({ solver, step }: { solver: SimulateSettings["solver"]; step: number }): number {
+  return solver === "heun" ? 2 * step : step; // of Heun's steps only the last may have one stage
+}
+
 /** Applies one stage to the registers. Coefficients are numbers (an unrolled graph) or scalar tensors (one program). */
 export function advance<T>(
   { stage, x, memory, denoised }: { stage: Update<T | number>; x: T; memory: T; denoised: T },

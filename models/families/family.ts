@@ -106,7 +106,11 @@ export interface Family<C> {
   conditions: (config: C) => ConditionShapes;
   /** What turns classes, captions and so on into those conditions. Class names and vocabularies are the data's: hence the spec. */
   encoders: (spec: DenoiserSpec) => Encoder[];
-  /** Parts of the network by their usual names (attention, conv, norm ...), as patterns over parameter names. */
+  /**
+   * Parts of the network by their usual names, as patterns over parameter names: attention, conv, norm ... Among them `qkv`, what
+   * decides who attends to whom, `skip`, the residual shortcuts' own layers where there are any, and `bulk`, the kernels inside
+   * blocks that carry features on, about six sevenths of all weights.
+   */
   groups: (config: C) => Record<string, RegExp>;
   /** Places whose features tell pictures apart: what a feature loss reads when the network serves as a frozen backbone. */
   features: (config: C) => string[];

@@ -26,16 +26,21 @@ export function initBuiltin({ targets }: { targets: number }, seed: number): Wei
   return initialiser.weights;
 }
 
-/** RGB images [batch, height, width, 3], 0..255, to features [batch, 64]: spatial means of the last activations. */
-function applyBuiltin(parameters: Parameters, images: Tensor): Tensor {
+/** RGB images [batch, height, width, 3], 0..255, to the activations of its levels, at 1/2, 1/4, 1/8 and 1/16 of the side. */
+export function builtinTaps(parameters: Parameters, images: Tensor): Tensor[] {
   let x: Tensor = tf.sub(tf.div(images, 127.5), 1);
-  CHANNELS.forEach((_, level) => {
+  return CHANNELS.map((_, level) => {
     x = conv(parameters, `convs.${level}`, x, { stride: 2 });
     // The first level stays as it is, so that overall brightness and contrast count.
     if (level > 0) x = groupNorm(parameters, `norms.${level}`, x, GROUPS);
     x = tf.relu(x);
+    return x;
   });
-  return tf.mean(x, [1, 2]);
+}
+
+/** RGB images [batch, height, width, 3], 0..255, to features [batch, 64]: spatial means of the last activations. */
+function applyBuiltin(parameters: Parameters, images: Tensor): Tensor {
+  return tf.mean(builtinTaps(parameters, images).at(-1) as Tensor, [1, 2]);
 }
 
 /** Logits [batch, targets] of the attributes. */
@@ -61,5 +66,8 @@ const isHead = (name: string): boolean => name.startsWith("head.");
 /** Trained weights as a feature network; the classifier's head is left behind. */
 export function builtin(tensors: Weights): Architecture {
   const parameters = Object.fromEntries(Object.entries(tensors).filter(([name]) => !isHead(name)));
-  return { name: "built-in attribute classifier", dimension: CHANNELS.at(-1)!, parameters, apply: applyBuiltin };
+  return {
+    ...{ kind: "builtin", name: "built-in attribute classifier", dimension: CHANNELS.at(-1)!, parameters, apply: applyBuiltin },
+    maps: CHANNELS.map((channels, level) => ({ channels, stride: 2 ** (level + 1) })),
+  };
 }

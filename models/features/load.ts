@@ -9,7 +9,7 @@ import { Failure } from "../../schemas/failure.ts";
 import { packageRoot } from "../../schemas/package.ts";
 import { BUILTIN_SIZE, builtin, builtinDifferences } from "./builtin.ts";
 import { mobilenet, mobilenetDifferences, mobilenetLayers } from "./mobilenet.ts";
-import type { Architecture, FeatureNetwork } from "./network.ts";
+import type { Architecture, FeatureDescription, FeatureNetwork } from "./network.ts";
 import { RESIZE_FILTER } from "./resize.ts";
 import { resnet20, resnet20Differences } from "./resnet20.ts";
 
@@ -25,20 +25,51 @@ const publishedFolder = fileURLToPath(new URL("../shared/data/features/", root))
  * is absent.
  * Throws a Failure when the weights cannot be read or fit no known network.
  */
-export async function loadFeatureNetwork({
-  path,
-  imageSize,
-  folder = publishedFolder,
-}: {
+export async function loadFeatureNetwork(options: Options): Promise<FeatureNetwork> {
+  const { architecture, size, hash } = await open(options);
+  const { name, dimension, parameters, apply } = architecture;
+  return { ...{ name, dimension, parameters, apply, size, hash }, resizeFilter: size === options.imageSize ? "none" : RESIZE_FILTER };
+}
+
+/**
+ * Frozen image networks for traced functions to look through (traced.ts), each named as above: what describes them, and the
+ * parameters of all of them as one set, in which those of network i are called "i.NAME". Throws as `loadFeatureNetwork`.
+ */
+export async function loadTracedFeatures(options: {
+  paths: readonly string[];
+  imageSize: number;
+  setting: string;
+}): Promise<{ networks: FeatureDescription[]; weights: Weights }> {
+  const { paths, imageSize, setting } = options;
+  const networks: FeatureDescription[] = [];
+  const weights: Weights = {};
+  for (const [i, path] of paths.entries()) {
+    const { architecture, size, hash } = await open({ path, imageSize, setting });
+    const { kind, name, maps, layers } = architecture;
+    networks.push({
+      ...{ kind, name, hash, size },
+      maps: maps.map(({ channels, stride }) => ({ side: Math.ceil(size / stride), channels })),
+      ...(layers && { layers }),
+    });
+    for (const [key, tensor] of Object.entries(architecture.parameters)) weights[`${i}.${key}`] = tensor;
+  }
+  return { networks, weights };
+}
+
+interface Options {
   path: string;
   imageSize: number;
   folder?: string;
-}): Promise<FeatureNetwork> {
+  /** The setting that named it, for messages. */
+  setting?: string;
+}
+
+async function open({ path, imageSize, folder = publishedFolder, setting = "evaluate.features" }: Options) {
   const file = path === "auto" ? await automatic(imageSize, folder) : path === "builtin" ? builtinPath : path;
   await access(file).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOENT") throw cause;
     throw new Failure(
-      `Cannot load the feature network ${file}: there is no such file; set evaluate.features to "auto", "builtin" or a safetensors file`,
+      `Cannot load the feature network ${file}: there is no such file; set ${setting} to "auto", "builtin" or a safetensors file`,
       { cause },
     );
   });
@@ -52,12 +83,7 @@ export async function loadFeatureNetwork({
     onBytes: (piece) => hash.update(piece),
   });
   const { size, architecture } = kind as Kind;
-  return {
-    ...architecture(weights),
-    size,
-    hash: hash.digest("hex"),
-    resizeFilter: size === imageSize ? "none" : RESIZE_FILTER,
-  };
+  return { architecture: architecture(weights), size, hash: hash.digest("hex") };
 }
 
 async function automatic(imageSize: number, folder: string): Promise<string> {

@@ -6,7 +6,7 @@ import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { layoutDifferences, type Shapes, type Weights } from "../../engine/weights.ts";
 import { conv, parameter, type Parameters } from "../layers.ts";
-import { type Architecture, toChannelsLast } from "./network.ts";
+import { type Architecture, type Layer, toChannelsLast } from "./network.ts";
 
 const activation = z.enum(["relu6"]).nullable();
 const convolution = z.object({
@@ -29,8 +29,6 @@ export const mobilenetLayers = z.object({
     ]),
   ),
 });
-
-type Layer = z.infer<typeof mobilenetLayers>["layers"][number];
 
 /** Features a picture. */
 const DIMENSION = 1280;
@@ -73,7 +71,9 @@ export function mobilenet(tensors: Weights, { layers }: z.infer<typeof mobilenet
       parameters[`${name}.kernel`] = { shape: depthwise.has(name) ? [height, width, outputs, 1] : shape, data };
     }
   }
+  const maps = narrowMaps(layers).map(({ name, stride }) => ({ channels: tensors[`${name}.bias`]!.shape[0] as number, stride }));
   return {
+    ...{ kind: "mobilenet", maps, layers },
     name: "MobileNetV2 1.0 (ImageNet)",
     dimension: DIMENSION,
     parameters,
@@ -81,8 +81,33 @@ export function mobilenet(tensors: Weights, { layers }: z.infer<typeof mobilenet
   };
 }
 
+/**
+ * RGB images [batch, side, side, 3], 0..255, to the last map of each resolution: the blocks' narrow outputs, which have no
+ * activation (16, 24, 32, 96 and 320 channels at 1/2 to 1/32 of the side).
+ */
+export function mobilenetTaps(parameters: Parameters, images: Tensor, layers: readonly Layer[]): Tensor[] {
+  const maps = narrowMaps(layers);
+  const needed = layers.slice(0, layers.findIndex(({ out }) => out === maps.at(-1)?.out) + 1);
+  const outputs = activations(parameters, images, needed);
+  return maps.map(({ out }) => outputs.get(out) as Tensor);
+}
+
+/** Of each resolution the last output without activation, its stride, and the convolution that gives it its channels. */
+function narrowMaps(layers: readonly Layer[]): { out: string; name: string; stride: number }[] {
+  const at = new Map<string, { name: string; stride: number }>([["input", { name: "input", stride: 1 }]]);
+  const last = new Map<number, { out: string; name: string; stride: number }>();
+  for (const layer of layers) {
+    if (layer.type === "global_avg_pool") continue;
+    const before = at.get(layer.in[0]) as { name: string; stride: number };
+    const made = layer.type === "add" ? before : { name: layer.name, stride: before.stride * layer.stride };
+    at.set(layer.out, made);
+    if (layer.act === null) last.set(made.stride, { out: layer.out, ...made });
+  }
+  return [...last.values()];
+}
+
 /** The output of every layer by name, for images [batch, side, side, 3], 0..255. */
-export function activations(parameters: Parameters, images: Tensor, layers: Layer[]): Map<string, Tensor> {
+export function activations(parameters: Parameters, images: Tensor, layers: readonly Layer[]): Map<string, Tensor> {
   const outputs = new Map<string, Tensor>([["input", tf.sub(tf.div(images, 127.5), 1)]]);
   for (const layer of layers) {
     const [x, other] = layer.in.map((name) => outputs.get(name)!) as [Tensor, Tensor];

@@ -15,7 +15,30 @@ export interface FeatureNetwork {
 }
 
 /** What a network's own file contributes; the loader adds the rest. */
-export type Architecture = Pick<FeatureNetwork, "name" | "dimension" | "parameters" | "apply">;
+export interface Architecture extends Pick<FeatureNetwork, "name" | "dimension" | "parameters" | "apply"> {
+  kind: FeatureDescription["kind"];
+  /** Of the maps that `taps` of traced.ts answers: channels, and how many pixels of the network's input one place stands for. */
+  maps: readonly { channels: number; stride: number }[];
+  layers?: FeatureDescription["layers"];
+}
+
+/** A frozen image network as traced functions look through it (traced.ts): plain data, beside which its parameters go as a set. */
+export interface FeatureDescription {
+  kind: "builtin" | "resnet20" | "mobilenet";
+  name: string;
+  hash: string; // sha256 of the weights file, hex
+  size: number; // side of the square it sees, in pixels
+  /** Its feature maps from fine to coarse, each [side, side, channels]. */
+  maps: readonly { side: number; channels: number }[];
+  /** MobileNet's layer list. */
+  layers?: readonly Layer[];
+}
+
+/** A layer of a network that is given as a list: it reads earlier outputs by name. */
+export type Layer =
+  | { type: "conv" | "dwconv"; name: string; in: [string]; out: string; stride: number; pad: "same"; act: "relu6" | null }
+  | { type: "add"; in: [string, string]; out: string; act: "relu6" | null }
+  | { type: "global_avg_pool"; in: [string]; out: string };
 
 /** A convolution kernel [out, in, height, width] (PyTorch), as TensorFlow wants it, [height, width, in, out]. */
 export function toChannelsLast({ shape, data }: Weights[string]): Weights[string] {

@@ -34,6 +34,18 @@ export function planResize({ height, width, size }: { height: number; width: num
   };
 }
 
+/**
+ * The same filter as a matrix [from, to]: a row of `from` samples times it is the row of `to` samples, before clamping. What
+ * is traced resizes by it, since products have gradients.
+ */
+export function resizeMatrix(from: number, to: number): Float32Array {
+  const matrix = new Float32Array(from * to);
+  for (const [column, { first, weights }] of cubicTaps(from, to).entries()) {
+    for (const [i, weight] of weights.entries()) matrix[(first + i) * to + column] = weight;
+  }
+  return matrix;
+}
+
 /** For each of `to` output samples: the first input sample it reads and the weights, which add up to 1. */
 function cubicTaps(from: number, to: number): { first: number; weights: Float64Array }[] {
   const scale = from / to;

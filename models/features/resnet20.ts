@@ -57,21 +57,27 @@ export function resnet20(tensors: Weights): Architecture {
     parameters[`${layer}.kernel`] = kernel;
     parameters[`${layer}.bias`] = { shape: [bias.length], data: bias };
   }
-  return { name: "ResNet-20 (CIFAR-10)", dimension: 64, parameters, apply };
+  const maps = STAGES.map(({ channels }, i) => ({ channels, stride: 2 ** i }));
+  return { kind: "resnet20", name: "ResNet-20 (CIFAR-10)", dimension: 64, parameters, apply, maps };
 }
 
 function apply(parameters: Parameters, images: Tensor): Tensor {
+  return tf.mean(resnet20Taps(parameters, images).at(-1) as Tensor, [1, 2]);
+}
+
+/** RGB images [batch, height, width, 3], 0..255, to the ends of its three stages, at 1, 1/2 and 1/4 of the side. */
+export function resnet20Taps(parameters: Parameters, images: Tensor): Tensor[] {
   const centred = tf.sub(tf.div(images, 255), tf.tensor1d(MEAN));
   let x = tf.relu(conv3x3(parameters, "conv1", tf.div(centred, tf.tensor1d(STD)), 1));
-  for (const { name, first } of STAGES) {
+  return STAGES.map(({ name, first }) => {
     for (const block of [0, 1, 2]) {
       const stride = block === 0 ? first : 1;
       const inner = tf.relu(conv3x3(parameters, `${name}.${block}.conv1`, x, stride));
       const shortcut = stride === 1 ? x : halve(x);
       x = tf.relu(tf.add(conv3x3(parameters, `${name}.${block}.conv2`, inner, 1), shortcut));
     }
-  }
-  return tf.mean(x, [1, 2]);
+    return x;
+  });
 }
 
 /** One pixel of padding on every side: with stride 2 that samples other positions than "same" would. */

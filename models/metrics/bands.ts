@@ -11,13 +11,7 @@ export function runningBandEnergy({ height, width, bands = 6 }: { height: number
   result: () => Float64Array;
 } {
   const spectrum = planPowerSpectrum(height, width);
-  const bandOf = new Int16Array(height * width);
-  for (let v = 0, at = 0; v < height; v++) {
-    for (let u = 0; u < width; u++, at++) {
-      const frequency = Math.hypot(Math.min(v, height - v) / height, Math.min(u, width - u) / width);
-      bandOf[at] = at === 0 ? -1 : Math.min(Math.floor(2 * bands * frequency), bands - 1);
-    }
-  }
+  const bandOf = bandsOf({ height, width, bands });
   const energy = new Float64Array(bands);
   const luminance = new Float64Array(height * width);
   let count = 0;
@@ -36,6 +30,42 @@ export function runningBandEnergy({ height, width, bands = 6 }: { height: number
       count++;
     },
     result: () => energy.map((value) => value / count),
+  };
+}
+
+/** The band of every coefficient of a spectrum [height, width], the constant in the lowest. */
+function bandsOf({ height, width, bands }: { height: number; width: number; bands: number }): Int16Array {
+  const bandOf = new Int16Array(height * width);
+  for (let v = 0, at = 0; v < height; v++) {
+    for (let u = 0; u < width; u++, at++) {
+      const frequency = Math.hypot(Math.min(v, height - v) / height, Math.min(u, width - u) / width);
+      bandOf[at] = Math.min(Math.floor(2 * bands * frequency), bands - 1);
+    }
+  }
+  return bandOf;
+}
+
+/**
+ * Plans the power of latents [height, width, channels] in the same bands, a sum over channels, with the constant in the
+ * lowest band: all bands add up to the sum over channels of the mean square (Parseval).
+ */
+export function planBandPower(options: {
+  height: number;
+  width: number;
+  channels: number;
+  bands: number;
+}): (latent: ArrayLike<number>) => Float64Array {
+  const { height, width, channels, bands } = options;
+  const spectrum = planPowerSpectrum(height, width);
+  const bandOf = bandsOf(options);
+  const plane = new Float64Array(height * width);
+  return (latent) => {
+    const power = new Float64Array(bands);
+    for (let channel = 0; channel < channels; channel++) {
+      for (let at = 0; at < plane.length; at++) plane[at] = latent[at * channels + channel] as number;
+      for (const [at, value] of spectrum(plane).entries()) power[bandOf[at]!]! += value;
+    }
+    return power;
   };
 }
 

@@ -9,6 +9,7 @@ import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
 import { createInitialiser } from "../initialise.ts";
 import { type Parameters, parameter } from "../layers.ts";
+import { adaptedKernels, addLoras, DOWN, UP } from "./lora.ts";
 
 const selection = z.array(z.string().min(1)).min(1);
 
@@ -25,9 +26,6 @@ export interface Adapted<T> {
   trained: T;
   frozen: T;
 }
-
-const DOWN = ".lora.down";
-const UP = ".lora.up";
 
 /**
  * Takes weights apart for training. LoRA keeps all of them frozen and adds to each chosen kernel [..., in, out] a product
@@ -49,7 +47,7 @@ export function initAdapter(options: {
     return { trained: part(true), frozen: part(false) };
   }
   const { rank, targets } = adapter.lora;
-  const kernels = Object.keys(weights).filter((name) => name.endsWith(".kernel"));
+  const kernels = kernelsOf(Object.keys(weights));
   const init = createInitialiser(seed);
   for (const name of selected(targets, { names: kernels, groups, what: "kernel" })) {
     const { shape } = weights[name] as Weights[string];
@@ -60,28 +58,58 @@ export function initAdapter(options: {
 }
 
 /** The names that some of the targets choose, in their own order. */
-function selected(
-  targets: readonly string[],
-  { names, groups, what }: { names: readonly string[]; groups: Readonly<Record<string, RegExp>>; what: string },
-): string[] {
-  const patterns = targets.map((target) => {
-    const pattern = Object.hasOwn(groups, target) ? (groups[target] as RegExp) : patternOf(target, groups);
-    if (names.some((name) => pattern.test(name))) return pattern;
-    throw badUsage(`Cannot train "${target}": it matches no ${what} of this network; ${choices(groups)}`);
-  });
+function selected(targets: readonly string[], { names, groups, what }: Choice): string[] {
+  const wrong = targetProblem(targets, { names, groups, what });
+  if (wrong) throw badUsage(`Cannot train "${wrong.target}": ${wrong.problem}`);
+  const patterns = targets.map((target) => patternOf(target, groups) as RegExp);
   return names.filter((name) => patterns.some((pattern) => pattern.test(name)));
 }
 
-function patternOf(target: string, groups: Readonly<Record<string, RegExp>>): RegExp {
+interface Choice {
+  names: readonly string[];
+  groups: Readonly<Record<string, RegExp>>;
+  what: "parameter" | "kernel";
+}
+
+/** The first target that is neither a group nor a pattern, or that matches nothing, and what is wrong with it. */
+function targetProblem(targets: readonly string[], { names, groups, what }: Choice): { target: string; problem: string } | undefined {
+  for (const target of targets) {
+    const pattern = patternOf(target, groups);
+    if (!pattern) return { target, problem: `it is neither a group nor a regular expression; ${choices(groups)}` };
+    if (!names.some((name) => pattern.test(name))) return { target, problem: `it matches no ${what} of this network; ${choices(groups)}` };
+  }
+  return undefined;
+}
+
+/** What is wrong with an adapter for a network whose parameters have these names: the end of a sentence; undefined where it fits. */
+export function adapterProblem(adapter: Adapter, { names, groups }: Omit<Choice, "what">): string | undefined {
+  if (adapter === "all") return undefined;
+  const wrong =
+    "only" in adapter
+      ? targetProblem(adapter.only, { names, groups, what: "parameter" })
+      : targetProblem(adapter.lora.targets, { names: kernelsOf(names), groups, what: "kernel" });
+  return wrong && `"${wrong.target}" trains nothing: ${wrong.problem}`;
+}
+
+const kernelsOf = (names: readonly string[]): string[] => names.filter((name) => name.endsWith(".kernel"));
+
+function patternOf(target: string, groups: Readonly<Record<string, RegExp>>): RegExp | undefined {
+  if (Object.hasOwn(groups, target)) return groups[target];
   try {
     return new RegExp(target);
   } catch {
-    throw badUsage(`Cannot train "${target}": it is neither a group nor a regular expression; ${choices(groups)}`);
+    return undefined;
   }
 }
 
 const choices = (groups: Readonly<Record<string, RegExp>>): string =>
   `name a group (${Object.keys(groups).join(", ")}) or a pattern of parameter names`;
+
+/** What trains all but these groups: all where a network has none of them. */
+export function exceptGroups(frozen: readonly string[], groups: Readonly<Record<string, RegExp>>): Adapter {
+  const patterns = frozen.flatMap((name) => (groups[name] ? [groups[name].source] : []));
+  return patterns.length === 0 ? "all" : { only: [`^(?!.*(?:${patterns.join("|")}))`] };
+}
 
 /** Full parameters of the network, a pure traced function: W + alpha / rank * down up for the kernels with a LoRA. */
 export function effective({ trained, frozen, adapter }: Adapted<Parameters> & { adapter: Adapter }): Parameters {
@@ -101,36 +129,12 @@ export function effective({ trained, frozen, adapter }: Adapted<Parameters> & { 
 export function merge({ trained, frozen, adapter }: Adapted<Weights> & { adapter: Adapter }): Weights {
   if (adapter === "all") return trained;
   if ("only" in adapter) return { ...frozen, ...trained };
-  return shifted({ weights: frozen, trained, scale: adapter.lora.alpha / adapter.lora.rank });
+  return addLoras(frozen, [{ trained, scale: adapter.lora.alpha / adapter.lora.rank }]);
 }
 
 /** What was frozen, from merged weights and what was trained: {@link merge} undone, up to rounding (1e-6 of a kernel's largest value). */
 export function unmerge({ merged, trained, adapter }: { merged: Weights; trained: Weights; adapter: Adapter }): Weights {
   if (adapter === "all") return {};
   if ("only" in adapter) return Object.fromEntries(Object.entries(merged).filter(([name]) => !trained[name]));
-  return shifted({ weights: merged, trained, scale: -adapter.lora.alpha / adapter.lora.rank });
-}
-
-/** The kernels that a LoRA adds to. */
-function adaptedKernels(trained: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(trained).flatMap((name) => (name.endsWith(DOWN) ? [name.slice(0, -DOWN.length)] : []));
-}
-
-/** Weights with `scale` times each LoRA's product added, in float64 before rounding. */
-function shifted({ weights, trained, scale }: { weights: Weights; trained: Weights; scale: number }): Weights {
-  const full = { ...weights };
-  for (const name of adaptedKernels(trained)) {
-    const [kernel, down, up] = [weights[name], trained[name + DOWN], trained[name + UP]];
-    if (!kernel || !down || !up) throw new Error(`Cannot merge a LoRA: it changes "${name}", which these weights lack`);
-    const [rank, outputs] = up.shape as [number, number];
-    const data = new Float32Array(kernel.data.length);
-    for (let at = 0; at < data.length; at++) {
-      const [row, column] = [Math.floor(at / outputs), at % outputs];
-      let sum = 0;
-      for (let k = 0; k < rank; k++) sum += (down.data[row * rank + k] as number) * (up.data[k * outputs + column] as number);
-      data[at] = (kernel.data[at] as number) + scale * sum;
-    }
-    full[name] = { shape: [...kernel.shape], data };
-  }
-  return full;
+  return addLoras(merged, [{ trained, scale: -adapter.lora.alpha / adapter.lora.rank }]);
 }

@@ -84,9 +84,12 @@ export function updateAverage(average: Parameters, values: Parameters, decay: Te
   );
 }
 
-/** EMA decay at a step: it starts short, so that early steps are forgotten, and reaches `ema` (Karras et al. 2022, appendix F). */
-export function averageDecay(step: number, ema: number): Float32Array {
-  return Float32Array.of(Math.min(ema, (step + 1) / (step + 10)));
+/**
+ * EMA decay at a step: it starts short, so that early steps are forgotten, and reaches `ema` (Karras et al. 2022, appendix F). With
+ * `ramp` its half-life is that share of the steps so far at most, as their code has it.
+ */
+export function averageDecay(step: number, ema: number, ramp?: number): Float32Array {
+  return Float32Array.of(Math.min(ema, ramp === undefined ? (step + 1) / (step + 10) : 0.5 ** (1 / (ramp * (step + 1)))));
 }
 
 /** Value of a loss and its gradient by every parameter; `metrics` are passed through from the loss function. */

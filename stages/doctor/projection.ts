@@ -4,14 +4,14 @@ import type { SimulateSettings } from "../../schemas/settings.ts";
 const overhead = 160;
 
 /**
- * Bytes that a store of triples will take: count * (latent + stored noise + overhead), for latents of
- * `shape` [height, width, channels]. Noise is always float32.
+ * Bytes that a store of triples will take: count * (latent + stored states + stored noise + overhead), for latents of
+ * `shape` [height, width, channels]. Noise is always float32, a state as the latent; that before step 0 is the noise.
  */
 export function projectedBytes(
-  { count, noise, dtype }: Pick<SimulateSettings, "count" | "noise" | "dtype">,
+  { count, noise, dtype, trajectory = [] }: Pick<SimulateSettings, "count" | "noise" | "dtype" | "trajectory">,
   shape: readonly number[],
 ): number {
   const values = shape.reduce((product, side) => product * side, 1);
-  const latent = values * (dtype === "float16" ? 2 : 4);
-  return count * (latent + (noise === "stored" ? values * 4 : 0) + overhead);
+  const tensors = 1 + trajectory.filter((step) => step > 0).length;
+  return count * (tensors * values * (dtype === "float16" ? 2 : 4) + (noise === "stored" ? values * 4 : 0) + overhead);
 }

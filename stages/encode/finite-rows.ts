@@ -2,10 +2,10 @@
 import { Failure } from "../../schemas/failure.ts";
 import { countNotFinite } from "../../schemas/numbers/finite.ts";
 
-/** Why a latent is no row of a store, in words; undefined where all its values are finite. */
-export function notFinite(latent: Float32Array): string | undefined {
-  const bad = countNotFinite(latent);
-  return bad === 0 ? undefined : `${bad} of the ${latent.length} values of its latent are not finite`;
+/** Why a latent, or another tensor of its row, is none of a store, in words; undefined where all its values are finite. */
+export function notFinite(values: Float32Array, what = "latent"): string | undefined {
+  const bad = countNotFinite(values);
+  return bad === 0 ? undefined : `${bad} of the ${values.length} values of its ${what} are not finite`;
 }
 
 export interface MadeShard {

@@ -1,7 +1,7 @@
 /** The rows of a shard turned into columns, as the exports write them. */
 import { toHalf } from "../../schemas/numbers/half.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
-import type { LatentRow, TripleRow } from "../../store/columns.ts";
+import { type LatentRow, stateColumns, type TripleRow } from "../../store/columns.ts";
 import { noiseOf } from "../../store/triples.ts";
 
 /** One column of several rows. Whole numbers have -1 where there is none; texts have null. */
@@ -19,13 +19,11 @@ export type TensorColumn = ExportColumn & { type: "float32" | "float16" };
 export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2 } as const;
 
 /**
- * id, (of triples) seed, imageIndex and noise, (of latents) name, label, caption and latent. Noise is always there,
- * derived where it is not stored; tensors lie row after row, each [height, width, channels].
+ * id, (of triples) seed, imageIndex and noise, (of latents) name, label, caption, (of a trajectory) its states, and latent. Noise is
+ * always there, derived where it is not stored; tensors lie row after row, each [height, width, channels].
  */
-export function columnsToExport(
-  { kind, shape, dtype }: Pick<Manifest, "kind" | "shape" | "dtype">,
-  rows: readonly (LatentRow | TripleRow)[],
-): ExportColumn[] {
+export function columnsToExport(manifest: Manifest, rows: readonly (LatentRow | TripleRow)[]): ExportColumn[] {
+  const { kind, shape, dtype } = manifest;
   const length = shape[0] * shape[1] * shape[2];
   const int32 = (name: string, of: (row: LatentRow | TripleRow) => number | null | undefined): ExportColumn => ({
     name,
@@ -37,11 +35,12 @@ export function columnsToExport(
     for (const [i, row] of rows.entries()) values.set(of(row), i * length);
     return values;
   };
-  const latents = tensor(({ latent }) => latent);
-  const latent: ExportColumn =
-    dtype === "float16"
-      ? { name: "latent", type: "float16", values: toHalf(latents), shape }
-      : { name: "latent", type: "float32", values: latents, shape };
+  const asStored = (name: string, values: Float32Array): ExportColumn =>
+    dtype === "float16" ? { name, type: "float16", values: toHalf(values), shape } : { name, type: "float32", values, shape };
+  const latent = asStored(
+    "latent",
+    tensor((row) => row.latent),
+  );
   const id: ExportColumn = {
     name: "id",
     type: "int64",
@@ -66,6 +65,12 @@ export function columnsToExport(
       values: tensor((row) => (row as TripleRow).noise ?? noiseOf(row as TripleRow, length)),
       shape,
     },
+    ...stateColumns(manifest).map((name) =>
+      asStored(
+        name,
+        tensor((row) => (row as TripleRow)[name] as Float32Array),
+      ),
+    ),
     latent,
   ];
 }

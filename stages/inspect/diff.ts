@@ -1,6 +1,7 @@
 /** What two stores differ in: settings, rows by id, and how far their latents have drifted apart. */
 import { differingKeys } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { type StateColumn, stateColumns, type TripleRow } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
 import { idOf, rowsInOrder, type StoreRow } from "./rows.ts";
 import type { Facts } from "./facts.ts";
@@ -16,6 +17,8 @@ export interface Difference {
     differing: number;
     conditions: number;
     latents: number;
+    /** Rows of which a state that both stores keep differs. */
+    states: number;
     noises: number;
     largest: number;
   };
@@ -48,9 +51,13 @@ export async function diffStores(
     differing: 0,
     conditions: 0,
     latents: 0,
+    states: 0,
     noises: 0,
     largest: 0,
   };
+  const others = stateColumns(b.manifest);
+  const shared = stateColumns(a.manifest).filter((name) => others.includes(name));
+  const stateOf = (row: StoreRow, name: StateColumn): Float32Array => (row as TripleRow)[name] as Float32Array;
   const examples: Facts[] = [];
   let done = 0;
   for await (const { left, right } of paired(rowsInOrder(a, signal), rowsInOrder(b, signal))) {
@@ -65,17 +72,19 @@ export async function diffStores(
       (key) => conditionOf(left, key, a.manifest.classes) !== conditionOf(right, key, b.manifest.classes),
     );
     const seeds = ("seed" in left ? left.seed : 0) !== ("seed" in right ? right.seed : 0);
-    if (latent === 0 && condition.length === 0 && !seeds) {
+    const state = shared.some((name) => largestDifference(stateOf(left, name), stateOf(right, name)) > 0);
+    if (latent === 0 && condition.length === 0 && !seeds && !state) {
       rows.same++;
       continue;
     }
     rows.differing++;
     if (condition.length > 0) rows.conditions++;
     if (latent > 0) rows.latents++;
+    if (state) rows.states++;
     if (seeds) rows.noises++;
     rows.largest = Math.max(rows.largest, latent);
     if (examples.length < 8) {
-      const what = [...condition, ...(seeds ? ["seed"] : []), ...(latent > 0 ? ["latent"] : [])].join(", ");
+      const what = [...condition, ...(seeds ? ["seed"] : []), ...(latent > 0 ? ["latent"] : []), ...(state ? ["states"] : [])].join(", ");
       examples.push({ id: idOf(left), differs: what, "largest latent difference": latent });
     }
   }

@@ -2,7 +2,8 @@
 import { visible } from "../../schemas/visible.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { LeftOut } from "../../schemas/left-out.ts";
-import type { Manifest } from "../../schemas/manifest.ts";
+import type { Manifest, Trajectory } from "../../schemas/manifest.ts";
+import { stateColumn } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
 import { readLeftOut } from "../../store/left-out.ts";
 import { readSummary } from "../../store/summary.ts";
@@ -11,6 +12,7 @@ import { inWords } from "./balance.ts";
 import { captionOf, idOf, type StoreRow } from "./rows.ts";
 import type { Spread } from "./spread.ts";
 import type { Outlier, Survey } from "./survey.ts";
+import type { StateFacts } from "./trajectory.ts";
 
 export type Facts = Record<string, string | number>;
 
@@ -63,7 +65,10 @@ function leftOutFacts(list: LeftOut[] | undefined): Facts {
 }
 
 /** Per-channel statistics as a table; of many channels the first and what the others span. */
-export function channelTable({ latent, noise }: { latent: Statistics; noise?: Statistics }, most = 8): Facts[] {
+export function channelTable(
+  { latent, noise, states = [] }: { latent: Statistics; noise?: Statistics; states?: readonly StateFacts[] },
+  most = 8,
+): Facts[] {
   const channels = latent.mean.length;
   const shown = channels <= most ? channels : most - 2;
   const line = (name: string, { mean, std, min, max }: Statistics, from: number, to: number): Facts => {
@@ -79,7 +84,9 @@ export function channelTable({ latent, noise }: { latent: Statistics; noise?: St
   };
   const rows = Array.from({ length: shown }, (_, c) => line(`latent ${c}`, latent, c, c + 1));
   if (shown < channels) rows.push(line(`latent ${shown} to ${channels - 1}`, latent, shown, channels));
-  if (noise) rows.push(line(channels > 1 ? "noise, each" : "noise", noise, 0, channels));
+  const whole = (name: string): string => (channels > 1 ? `${name}, each` : name);
+  if (noise) rows.push(line(whole("noise"), noise, 0, channels));
+  for (const { name, statistics } of states) if (statistics) rows.push(line(whole(name), statistics, 0, channels));
   return rows;
 }
 
@@ -136,14 +143,21 @@ function origin(manifest: Manifest): Facts {
     const { imageSize, encoder, source } = manifest;
     return { images: `${imageSize} px, listing ${source.fingerprint}`, encoder: `${encoder.kind} ${encoder.hash}` };
   }
-  const { teacher, solver, guidance, seed, noise, conditions } = manifest;
+  const { teacher, solver, guidance, seed, noise, trajectory, conditions } = manifest;
   return {
     teacher: teacher.hash,
     solver: `${solver.name}, ${solver.steps} steps, guidance ${guidance}`,
     seed,
     noise,
+    ...(trajectory && { trajectory: trajectoryInWords(trajectory) }),
     "conditions from": conditions.source,
   };
+}
+
+/** The columns of the teacher's states with their noise levels, noisiest first; that before step 0 is no column. */
+function trajectoryInWords({ steps, sigmas }: Trajectory): string {
+  const level = (i: number): string => `sigma ${numberInWords(Number((sigmas[i] as number).toPrecision(4)))}`;
+  return steps.map((step, i) => (step === 0 ? `noise times its sigma (${level(i)})` : `${stateColumn(step)} (${level(i)})`)).join(", ");
 }
 
 function momentsOf(values: Float32Array): { mean: number; std: number } {

@@ -18,7 +18,7 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
   if (missing > 0) hints.unfinished = `${missing} of ${survey.planned} shards are missing: repeat the command that made the store`;
   if (survey.rows === 0) return hints;
 
-  Object.assign(hints, scaleHints(manifest, survey.latent), noiseHints(survey));
+  Object.assign(hints, scaleHints(manifest, survey.latent), noiseHints(survey), courseHints(survey));
   const { nonFinite } = survey.latent.statistics;
   if (nonFinite > 0) {
     const share = percent(nonFinite / survey.latent.values);
@@ -87,6 +87,21 @@ function noiseHints({ noise }: Survey): Record<string, string> {
   if (noise.mismatched > 0)
     hints["noise and seed"] =
       `the stored noise of ${noise.mismatched} of the rows looked at is not what their seed gives: it cannot be derived again`;
+  return hints;
+}
+
+/** The teacher's states: a norm falls with the noise on every way, and all values are finite. */
+function courseHints({ course, rows }: Survey): Record<string, string> {
+  const hints: Record<string, string> = {};
+  const [worst] = [...(course?.rises ?? [])].sort((a, b) => b.rows - a.rows);
+  if (worst && worst.rows > 0.01 * rows) {
+    const many = `${counted(worst.rows, "row")} (${percent(worst.rows / rows)})`;
+    hints.trajectory =
+      `the norm of ${many} rises from ${worst.from} to ${worst.to}, and should fall with the noise: look with --grid at those ` +
+      `like row ${worst.id}, and try more solver steps (simulate.steps) or less guidance`;
+  }
+  const odd = course?.states.find(({ statistics }) => (statistics?.nonFinite ?? 0) > 0);
+  if (odd) hints["states not finite"] = `${counted(odd.statistics!.nonFinite, "value")} of ${odd.name} are NaN or infinite`;
   return hints;
 }
 

@@ -14,6 +14,7 @@ import { type Denoiser, readDenoiser } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
 import { namesIn } from "../../store/atomic.ts";
+import { stateColumn, type TripleRow } from "../../store/columns.ts";
 import { idRange, openStore, readShard, type Store } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
@@ -95,10 +96,17 @@ export async function redoRow(options: {
   const { spec } = description;
   const compute = await startSampler({ spec, weights, plan, batch, engine, remedy: "free some memory", signal: context.signal });
   try {
-    const latents = await compute.call("sample", { noise, rows: count, conditions: inputs({ label, caption }) });
-    const made = latents.slice((id - start) * length, (id - start + 1) * length);
-    const again = manifest.dtype === "float16" ? fromHalf(toHalf(made)) : made;
-    const difference = largestDifference(again, row.latent);
+    const keep = manifest.trajectory?.steps.filter((step) => step > 0) ?? [];
+    const { latents, states } = await compute.call("solve", { noise, rows: count, keep, conditions: inputs({ label, caption }) });
+    const again = (values: Float32Array): Float32Array => {
+      const made = values.slice((id - start) * length, (id - start + 1) * length);
+      return manifest.dtype === "float16" ? fromHalf(toHalf(made)) : made;
+    };
+    const columns = ["latent", ...keep.map(stateColumn)] as const;
+    const differences = [latents, ...states].map((values, i) =>
+      largestDifference(again(values), (row as TripleRow)[columns[i] as "latent"]),
+    );
+    const difference = differences.reduce((most, each) => Math.max(most, each));
     return {
       id,
       place: `row ${id - start} of a batch of ${batch}`,

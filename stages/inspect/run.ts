@@ -12,6 +12,8 @@ import { samplerDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { namesIn } from "../../store/atomic.ts";
 import { openWeights } from "../../models/weights/load.ts";
+import { loraFile, readLora } from "../runs/lora.ts";
+import { mergeRecipeOf, recipeInWords } from "../runs/merged.ts";
 
 type Facts = Record<string, string | number>;
 
@@ -35,7 +37,7 @@ const metrics = z.record(z.string(), z.unknown());
 export async function describeRun(folder: string): Promise<{ facts: Facts; problems: string[] } | undefined> {
   const facts: Facts = {};
   const problems: string[] = [];
-  for (const describe of [describeModel, describeWeights, describeCodec, describeTraining]) {
+  for (const describe of [describeModel, describeWeights, describeOrigin, describeCodec, describeTraining]) {
     try {
       Object.assign(facts, await describe(folder));
     } catch (error) {
@@ -102,6 +104,16 @@ async function describeModel(folder: string): Promise<Facts> {
 async function describeWeights(folder: string): Promise<Facts> {
   if (!existsSync(join(folder, "model.json"))) return {};
   return { parameters: countWeights((await openWeights(join(folder, "weights.safetensors"))).tensors) };
+}
+
+/** What the network was added up of, and the LoRA that stands apart beside it. */
+async function describeOrigin(folder: string): Promise<Facts> {
+  const recipe = await mergeRecipeOf(folder);
+  const sum: Facts = recipe ? { "sum of": recipeInWords(recipe) } : {};
+  if (!existsSync(join(folder, loraFile))) return sum;
+  const { rank, alpha, base, trained } = await readLora(folder);
+  const words = `rank ${rank}, alpha ${alpha}, ${countWeights(trained)} parameters over weights ${base.slice(0, 12)}`;
+  return { ...sum, lora: words };
 }
 
 async function describeCodec(folder: string): Promise<Facts> {

@@ -49,12 +49,13 @@ export async function showRows(options: {
   if (!grid) return;
   const viewer = await openViewer(store, engine, context);
   try {
-    const views = await viewer.view(shown);
-    const size = views[0]!.image.width;
+    const views = await viewer.view(shown, { states: true });
+    const { image, states = [] } = views[0]!;
+    const columns = Math.max(1, Math.floor(16 / (2 + states.length))); // as wide, whatever stands in a line
     const captions = shown.map((row) =>
       store.manifest.kind === "triples" ? [`${idOf(row)}`, captionOf(row, classes)].filter(Boolean).join(" ") : captionOf(row, classes),
     );
-    await writeGrid({ path: grid, images: views.map(sideBySide), columns: 8, captions, scale: size < 48 ? 2 : 1 });
+    await writeGrid({ path: grid, images: views.map(sideBySide), columns, captions, scale: image.width < 48 ? 2 : 1 });
   } finally {
     await viewer.close();
   }

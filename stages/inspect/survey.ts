@@ -11,6 +11,7 @@ import { type Balance, countCondition, createBalance } from "./balance.ts";
 import { idOf, type StoreRow } from "./rows.ts";
 import { createHistograms, createNoise, type Spread } from "./spread.ts";
 import { createTally, type Tally } from "./tally.ts";
+import { type Course, createCourse } from "./trajectory.ts";
 
 /** A row in standard deviations from the store's mean. */
 export interface Outlier {
@@ -46,6 +47,8 @@ export interface Survey {
   rejected: { count: number; reasons: [string, number][]; first: (FailedRow & { shard: number })[] };
   conditions: Balance;
   latent: Spread;
+  /** Of triples that keep the teacher's states. */
+  course?: Course;
   /** Of triples: all that is stored, or a sample of what is derived. */
   noise?: Spread & { mismatched: number };
   duplicates: ReturnType<Tally["counts"]>;
@@ -129,6 +132,7 @@ export async function surveyStore(
           here.reduce((sum, { rows }) => sum + rows, 0),
         )
       : undefined;
+  const course = manifest.kind === "triples" && manifest.trajectory ? createCourse(manifest) : undefined;
   let values = 0;
   for (const [done, facts] of here.entries()) {
     signal.throwIfAborted();
@@ -141,7 +145,10 @@ export async function surveyStore(
       const outlier = { id, ...latent.add(row.latent) };
       worst.farthest.add(outlier);
       worst.peaks.add(outlier);
-      if ("seed" in row) noise?.add(row);
+      if ("seed" in row) {
+        noise?.add(row);
+        course?.add(row);
+      }
       if (values % piece > (values += row.latent.length) % piece) await setImmediate();
     }
     onShard?.(done + 1, here.length);
@@ -151,6 +158,7 @@ export async function surveyStore(
     bytes: here.reduce((sum, { bytes }) => sum + bytes, 0),
     ...{ shards, planned, rejected, conditions },
     latent: { statistics, values, histograms: latent.histograms },
+    ...(course && { course: course.result() }),
     ...(noise && { noise: noise.spread() }),
     duplicates: latents.counts(),
     farthest: worst.farthest.list,

@@ -1,4 +1,4 @@
-/** Rows of a store as pictures: the noise, and what the codec beside the store makes of the latent. */
+/** Rows of a store as pictures: the noise, and what the codec beside the store makes of the latent and of the states on the way to it. */
 import * as z from "zod";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
@@ -7,6 +7,7 @@ import type { EngineSettings } from "../../schemas/settings.ts";
 import { readCodec } from "../runs/model.ts";
 import { createPictureDecoder } from "../sample/picture-decoder.ts";
 import type { Picture } from "../../schemas/images.ts";
+import { stateColumn, type TripleRow } from "../../store/columns.ts";
 import { stacked } from "../../store/latents.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
@@ -17,10 +18,12 @@ export interface View {
   image: Picture;
   /** Of a triple, as large as the image: the first three channels as red, green and blue. */
   noise?: Picture;
+  /** Where asked for, of a triple with a trajectory: the states that are columns, noisiest first, each scaled to the latent's spread. */
+  states?: Picture[];
 }
 
 export interface Viewer {
-  view: (rows: readonly StoreRow[]) => Promise<View[]>;
+  view: (rows: readonly StoreRow[], options?: { states?: boolean }) => Promise<View[]>;
   close: () => Promise<void>;
 }
 
@@ -30,18 +33,35 @@ export async function openViewer(store: Store, engine: EngineSettings, context: 
   const statistics = manifest.kind === "triples" ? statisticsOf(store as Store<TripleManifest>) : undefined;
   const decoder = await createPictureDecoder({ codec: await readCodec(folder, context), engine, context });
   return {
-    view: async (rows) => {
-      const latents = stacked(rows.map(({ latent }) => latent));
-      const raw = manifest.kind === "triples" && statistics ? denormalise(latents, statistics, manifest.diffusion.sigmaData) : latents;
-      const images = await decoder.decode(raw);
+    view: async (rows, options = {}) => {
+      const decoded = (latents: Float32Array[]): Promise<Picture[]> => {
+        const all = stacked(latents);
+        const raw = manifest.kind === "triples" && statistics ? denormalise(all, statistics, manifest.diffusion.sigmaData) : all;
+        return decoder.decode(raw);
+      };
+      const images = await decoded(rows.map(({ latent }) => latent));
+      const states: Picture[][] = [];
+      if (options.states && manifest.kind === "triples") {
+        for (const of of statesToShow(manifest, rows as TripleRow[])) states.push(await decoded(of));
+      }
       return images.map((image, i) => {
         const row = rows[i]!;
         if (!("seed" in row)) return { image };
-        return { image, noise: noisePicture(row.noise ?? noiseOf(row, row.latent.length), manifest.shape, image) };
+        const noise = noisePicture(row.noise ?? noiseOf(row, row.latent.length), manifest.shape, image);
+        return { image, noise, ...(states.length > 0 && { states: states.map((pictures) => pictures[i] as Picture) }) };
       });
     },
     close: decoder.close,
   };
+}
+
+/** By column, of all rows: states x times sigmaData / sqrt(sigmaData^2 + sigma^2), which have the variance of latents. */
+function statesToShow({ trajectory, diffusion: { sigmaData } }: TripleManifest, rows: readonly TripleRow[]): Float32Array[][] {
+  const { steps = [], sigmas = [] } = trajectory ?? {};
+  return steps.flatMap((step, i) => {
+    const scale = sigmaData / Math.hypot(sigmaData, sigmas[i] as number);
+    return step === 0 ? [] : [rows.map((row) => (row[stateColumn(step)] as Float32Array).map((value) => value * scale))];
+  });
 }
 
 /** What the teacher's scale is undone by, where its store says. Throws a Failure where that does not fit the latents. */
@@ -56,15 +76,17 @@ function statisticsOf({ folder, manifest: { teacher, shape } }: Store<TripleMani
   );
 }
 
-/** The pictures of a row beside each other with a white line between, as one. */
-export function sideBySide({ image, noise }: View): Picture {
-  if (!noise) return image;
+/** The pictures of a row beside each other with white lines between, as one: noise, states, image. */
+export function sideBySide({ image, noise, states = [] }: View): Picture {
+  const all = [...(noise ? [noise] : []), ...states, image]; // of one size
   const { height } = image;
-  const width = noise.width + 1 + image.width;
+  const step = image.width + 1;
+  const width = all.length * step - 1;
   const pixels = new Uint8Array(width * height * 3).fill(255);
-  for (let y = 0; y < height; y++) {
-    pixels.set(noise.pixels.subarray(y * noise.width * 3, (y + 1) * noise.width * 3), y * width * 3);
-    pixels.set(image.pixels.subarray(y * image.width * 3, (y + 1) * image.width * 3), (y * width + noise.width + 1) * 3);
+  for (const [i, picture] of all.entries()) {
+    for (let y = 0; y < height; y++) {
+      pixels.set(picture.pixels.subarray(y * image.width * 3, (y + 1) * image.width * 3), (y * width + i * step) * 3);
+    }
   }
   return { pixels, width, height };
 }

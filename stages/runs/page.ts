@@ -47,6 +47,7 @@ export function runPage(run: RunState): string {
   const url = picture && `data:image/png;base64,${Buffer.from(picture.png).toString("base64")}`;
   const image = markup`<img alt="Grid of samples at step ${picture?.step}" src="${url}">`;
   const grid = picture && markup`<section><h2>Samples at step ${picture.step}</h2>${image}</section>`;
+  const drawn = sampling && markup`<p>Samples: ${sampling}.</p>\n`;
   const again = refresh && ` This page loads itself anew every ${REFRESH} seconds.`;
   const details = markup`<details><summary>settings.yaml</summary><pre>${settings}</pre></details>`;
   const written = settings ? markup`<section><h2>Settings</h2>${details}</section>` : undefined;
@@ -65,7 +66,7 @@ export function runPage(run: RunState): string {
 <header><h1>${folder} <span class="soft">${name}, ${state}${reason ? `: ${reason}` : ""}</span></h1>
 <progress value="${step}" max="${steps}" aria-label="steps done"></progress>
 <p>${progressInWords(run)}</p>
-${sampling && markup`<p>Samples: ${sampling}.</p>\n`}<p class="soft">As of ${run.time.toISOString().replace("T", " ").slice(0, 19)} UTC.${again}</p></header>
+${drawn}<p class="soft">As of ${run.time.toISOString().replace("T", " ").slice(0, 19)} UTC.${again}</p></header>
 <main>
 <section><h2>Health</h2>
 ${health}</section>

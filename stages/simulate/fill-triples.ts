@@ -46,13 +46,13 @@ export async function fillTriples(options: {
     return { compute, inputs: conditionsOf(description).inputs };
   };
   let started: ReturnType<typeof start> | undefined;
-  const sample: Sample = async ({ noise, rows, ...given }) => {
+  const sample: Sample = async ({ noise, rows, keep, ...given }) => {
     const { compute, inputs } = await (started ??= start());
     const before = performance.now();
-    const latents = await compute.call("sample", { noise, rows, conditions: inputs(given) });
+    const solved = await compute.call("solve", { noise, rows, keep, conditions: inputs(given) });
     seconds += (performance.now() - before) / 1000;
     simulated += rows;
-    return latents;
+    return solved;
   };
 
   try {

@@ -7,7 +7,9 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
 import type { Conditioned } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
-import { endsWhereNoneIsFinite, notFinite } from "../encode/finite-rows.ts";
+import type { Solved } from "../../models/diffusion/sampling.ts";
+import { trajectoryOf } from "../../models/diffusion/schedule.ts";
+import { endsWhereNoneIsFinite } from "../encode/finite-rows.ts";
 import { stage } from "../flow/mod.ts";
 import { teacherIdentity } from "../runs/teacher-of-store.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
@@ -15,6 +17,7 @@ import type { TripleRow } from "../../store/columns.ts";
 import type { FailedRow } from "../../store/journal.ts";
 import { idRange, type Store, writeShard } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
+import { tripleRowsOf } from "./triple-rows.ts";
 
 /** The identity of the triple store that this teacher gives under these conditions. */
 export function tripleManifestOf(options: {
@@ -26,6 +29,7 @@ export function tripleManifestOf(options: {
   const { teacher, conditions, settings, version } = options;
   const { spec } = teacher;
   const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
+  const trajectory = trajectoryOf(settings.simulate, spec.diffusion);
   return {
     shape: spec.shape,
     dtype,
@@ -37,6 +41,7 @@ export function tripleManifestOf(options: {
     teacher: teacherIdentity(teacher),
     solver: { name: solver, steps },
     diffusion: spec.diffusion,
+    ...(trajectory && { trajectory }),
     guidance,
     conditions,
     // The batch counts for the bytes: a product's last bits may depend on how many rows it has.
@@ -48,6 +53,8 @@ export function tripleManifestOf(options: {
 export interface Kept {
   rows: Map<number, TripleRow>;
   failed: Map<number, FailedRow>;
+  /** Rows that are simulated again for their states alone: their latents must come out as they are here. */
+  expected?: Map<number, TripleRow>;
 }
 
 interface PlannedShard {
@@ -88,13 +95,14 @@ export interface TripleShard {
   failed: FailedRow[];
 }
 
-/** Solves the teacher's ODE for a batch of noise under its conditions. */
-export type Sample = (batch: { noise: Float32Array; rows: number } & Conditioned) => Promise<Float32Array>;
+/** Solves the teacher's ODE for a batch of noise under its conditions, and keeps the states before the solver steps `keep`. */
+export type Sample = (batch: { noise: Float32Array; rows: number; keep: readonly number[] } & Conditioned) => Promise<Solved>;
 
 /**
  * Solves the teacher's ODE for the rows of one shard at a time, `batch` rows a call; the noise of the next batch is made
- * while the worker is busy. Of the rows that are kept a batch of its own is not solved again. A row whose latent is not
- * finite fails; where all are so from the first shard on, it throws a Failure. Holds two shards: one at work, one to be written.
+ * while the worker is busy. Of the rows that are kept a batch of its own is not solved again. A row whose latent or state is not
+ * finite fails; where all are so from the first shard on, it throws a Failure, and also where an expected latent comes out
+ * otherwise. Holds two shards: one at work, one to be written.
  */
 export function simulateShards(options: {
   store: Store<TripleManifest>;
@@ -105,8 +113,10 @@ export function simulateShards(options: {
   report: (event: PipelineEvent) => void;
 }): OperatorFunction<PlannedShard, TripleShard> {
   const { store, sample, batch, report } = options;
-  const { shape, seed, entries, noise: noiseColumn } = store.manifest;
+  const { shape, seed, entries } = store.manifest;
   const length = shape[0] * shape[1] * shape[2];
+  const keep = store.manifest.trajectory?.steps.filter((step) => step > 0) ?? []; // that before step 0 is the noise
+  const row = tripleRowsOf(store);
   let { done } = options;
   let failures = 0;
   const check = endsWhereNoneIsFinite({ folder: store.folder, isBegun: done > 0, maker: "teacher" });
@@ -124,13 +134,7 @@ export function simulateShards(options: {
       if (((i + 1) * length) % PIECE < length) await setImmediate(); // the control thread has others to serve
     }
     const label = Int32Array.from(part, (row) => row.label ?? -1);
-    return { noise, rows: part.length, label, caption: part.map((row) => row.caption ?? null) };
-  };
-
-  const simulated = (id: number, condition: RowCondition, latent: Float32Array, noise: Float32Array): TripleRow | FailedRow => {
-    const reason = notFinite(latent);
-    if (reason !== undefined) return { id, reason };
-    return { id, seed: BigInt(seed), ...condition, ...(noiseColumn === "stored" && { noise }), latent };
+    return { noise, rows: part.length, keep, label, caption: part.map((row) => row.caption ?? null) };
   };
 
   progress();
@@ -151,16 +155,19 @@ export function simulateShards(options: {
       for (let start = 0; start < conditions.length; start += batch) {
         signal.throwIfAborted();
         const current = next;
-        const [latents, following] = await Promise.all([current && sample(current), prepare(planned, start + batch)]);
+        const [solved, following] = await Promise.all([current && sample(current), prepare(planned, start + batch)]);
         next = following;
         for (let i = 0; i < Math.min(batch, conditions.length - start); i++) {
           const id = from + start + i;
           const condition = conditions[start + i] as RowCondition;
-          const piece = [i * length, (i + 1) * length] as const;
           const known = kept?.rows.get(id);
-          if (known) add(rewritten(known, condition, noiseColumn === "stored", length));
+          if (known) add(row.rewritten(known, condition));
           else if (kept?.failed.has(id)) add(kept.failed.get(id) as FailedRow);
-          else add(simulated(id, condition, latents!.subarray(...piece), current!.noise.subarray(...piece)));
+          else {
+            const of = (values: Float32Array): Float32Array => values.subarray(i * length, (i + 1) * length);
+            const made = { latent: of(solved!.latents), noise: of(current!.noise), states: solved!.states.map(of) };
+            add(row.simulated(id, condition, made, kept?.expected?.get(id)));
+          }
           done++;
         }
         progress();
@@ -173,11 +180,6 @@ export function simulateShards(options: {
 
 function isKept(kept: Kept | undefined, id: number): boolean {
   return kept !== undefined && (kept.rows.has(id) || kept.failed.has(id));
-}
-
-/** A kept row under the conditions and with the columns of its new store. */
-function rewritten({ id, seed, noise, latent }: TripleRow, condition: RowCondition, stored: boolean, length: number): TripleRow {
-  return { id, seed, ...condition, ...(stored && { noise: noise ?? noiseOf({ id, seed }, length) }), latent };
 }
 
 /** Noise values made at a stretch: a few milliseconds. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Settings } from "../../schemas/settings.ts";
 import { methodNamed, optimiserOf, ownSettings, picked } from "../../methods/registry.ts";
 import { orderSettings } from "../../schemas/settings.ts";
+import { evaluationsOf } from "../../models/diffusion/sampler-plan.ts";
 import { readDenoiser, readPerceptual } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { openLatentStore } from "../../store/latents.ts";
@@ -16,6 +17,8 @@ export interface Ground {
   images?: string;
   /** How the triples were made, and so how the teacher is measured. */
   simulate: Pick<Settings["simulate"], "solver" | "steps" | "guidance">;
+  /** Evaluations of the teacher that a triple took. */
+  evaluations: number;
   /** Hash of all that a training is a function of. */
   trainingOf: (job: Job) => string;
   /** Hash of all that a measurement of a trained run is a function of, and of the teacher's. */
@@ -48,6 +51,7 @@ export async function openGround(options: { store: string; teacher: string; refe
   return {
     ...(images !== undefined && { images }),
     simulate,
+    evaluations: evaluationsOf(simulate, description.spec),
     trainingOf: ({ settings: { train, seed } }) => {
       const method = methodNamed(train.method);
       const own = ownSettings(method, train);

@@ -2,8 +2,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { badUsage } from "../../schemas/failure.ts";
 import { didYouMean, unknownName } from "../../schemas/nearest.ts";
-import { resolveSettings } from "../../recipes/resolve-settings.ts";
+import { methodLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { methodNamed, ownSettings } from "../../methods/registry.ts";
+import { everyMethod } from "./every-method.ts";
 import { type Study, studies, type Variant } from "./studies.ts";
 
 /** One training of one variant. */
@@ -14,8 +16,11 @@ export interface Job {
   settings: Settings;
 }
 
+/** All studies there are. */
+export const allStudies: readonly Study[] = [...studies, everyMethod()];
+
 /** The study of that name. Throws a usage failure that suggests the nearest. */
-export function studyNamed(name: string, known: readonly Study[] = studies): Study {
+export function studyNamed(name: string, known: readonly Study[] = allStudies): Study {
   const study = known.find((candidate) => candidate.name === name);
   if (study) return study;
   throw unknownName(name, { what: "study", whats: "studies", names: known.map((candidate) => candidate.name) });
@@ -44,13 +49,19 @@ export function planStudy(options: { study: Study; settings: Settings; seeds: nu
   ).flat();
 }
 
-function settingsOf({ method }: Study, { name, changes, training }: Variant, base: Settings): Settings {
-  const settings = resolveSettings([
+/** The steps of the settings are those of a variant in all: a method of several phases shares them among these. */
+function settingsOf(study: Study, { name, changes, training, ...variant }: Variant, base: Settings): Settings {
+  const { method = study.method } = variant;
+  const whole = resolveSettings([
     { source: "the settings", values: base },
+    ...(variant.method ? [methodLayer(variant.method)] : []),
     { source: `variant ${name}`, values: { train: { ...training, method, [method]: changes } } },
   ]);
-  const { steps } = settings.train;
-  const { adversarialWeight = 0, adversarialStart = 0 } = settings.train[method] as {
+  const shared = variant.method ? methodNamed(method).divide?.(ownSettings(methodNamed(method), whole.train), base.train.steps) : undefined;
+  const { steps } = { ...whole.train, ...(variant.method && { steps: base.train.steps }), ...shared };
+  const own = { ...(whole.train[method] as object), ...(shared?.own as object | undefined) };
+  const settings: Settings = { ...whole, train: { ...whole.train, steps, [method]: own } };
+  const { adversarialWeight = 0, adversarialStart = 0 } = own as {
     adversarialWeight?: number;
     adversarialStart?: number;
   };
@@ -63,12 +74,12 @@ function settingsOf({ method }: Study, { name, changes, training }: Variant, bas
   return settings;
 }
 
-function checkDistinct({ method }: Study, variants: readonly { variant: Variant; settings: Settings }[]): void {
+function checkDistinct(study: Study, variants: readonly { variant: Variant; settings: Settings }[]): void {
   for (const [i, one] of variants.entries()) {
     const twin = variants.slice(0, i).find(({ settings }) => isDeepStrictEqual(settings, one.settings));
     if (!twin) continue;
     const what = Object.keys(twin.variant.changes).filter((key) => !(key in one.variant.changes));
-    const remedy = what.map((key) => `train.${method}.${key}`).join(" or ") || "one of them";
+    const remedy = what.map((key) => `train.${study.method}.${key}`).join(" or ") || "one of them";
     throw badUsage(`Cannot compare "${one.variant.name}" with "${twin.variant.name}": these settings make them the same; change ${remedy}`);
   }
 }

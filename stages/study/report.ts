@@ -1,19 +1,21 @@
 /** FOLDER/study.md, FOLDER/study.svg and FOLDER/study.json: what a study says so far. */
 import { join } from "node:path";
-import { barChart } from "../picture/chart.ts";
+import { barChart, lineChart } from "../picture/chart.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { summarise } from "../evaluate/measures.ts";
 import { valuesOf } from "./compare.ts";
-import { type Course, courseInWords, recallChart, recallCourses } from "./over-training.ts";
+import { courseInWords, recallChart, recallCourses } from "./over-training.ts";
 import { machine } from "../doctor/machine.ts";
+import { resultsOf } from "./rows.ts";
 import { type Findings, samplesOf, studyText } from "./summary.ts";
 
 const CHART = "study.svg";
+const CALLS_CHART = "calls.svg";
 const RECALL = "recall.svg";
 
 /**
- * Writes all three, and FOLDER/recall.svg where the runs measured recall on their way, once there is a result; answers the path of the text. The JSON holds everything that the text is made
- * of, each run's figures by seed, the command line as it was typed and the machine.
+ * Writes all three, with FOLDER/calls.svg of a study at several numbers of calls and FOLDER/recall.svg where the runs measured recall
+ * on their way, once there is a result; answers the path of the text. The JSON holds everything that the text is made of, each run's figures by seed, the command line as it was typed and the machine.
  */
 export async function writeReport(
   options: Findings & { folder: string; facts: Record<string, number | string>; command?: string },
@@ -28,22 +30,39 @@ export async function writeReport(
   });
   if (baselines) bars.push({ name: "(teacher)", y: baselines.teacher.frechetDistance.mean });
   const title = `Study "${study.name}": ${study.about}`;
+  const { costs } = findings;
   const courses = await recallCourses(folder, findings);
   const record = {
     ...{ format: "onestep-study", version: 1, command, machine: machine(), facts, study, baselines, results },
+    ...(study.calls && { costs }),
     ...(courses.length > 0 && { recall: courses }),
   };
-  if (courses.length > 0) await writeAtomic(join(folder, RECALL), String(recallChart(courses)));
   await writeAtomic(join(folder, CHART), String(barChart({ title, y: { label: "Fréchet distance" }, bars })));
   await writeAtomic(join(folder, "study.json"), `${JSON.stringify(record, null, 2)}\n`);
-  await writeAtomic(path, studyText({ ...findings, facts, chart: CHART }) + recallText(courses));
+  const charts = [{ file: CHART, about: "Fréchet distance of each variant" }];
+  const series = study.calls ? seriesOf(findings) : [];
+  if (series.length > 0) {
+    const axes = { x: { label: "network calls an image (NFE)", log: true }, y: { label: "Fréchet distance", log: true } };
+    const lines = baselines ? [{ name: "the teacher", y: baselines.teacher.frechetDistance.mean }] : [];
+    await writeAtomic(join(folder, CALLS_CHART), String(lineChart({ title, ...axes, series, lines })));
+    charts.push({ file: CALLS_CHART, about: "Fréchet distance against network calls" });
+  }
+  if (courses.length > 0) {
+    await writeAtomic(join(folder, RECALL), String(recallChart(courses)));
+    charts.push({ file: RECALL, about: "Recall of each variant over training" });
+  }
+  await writeAtomic(path, studyText({ ...findings, facts, charts, more: courses.map(courseInWords) }));
   return path;
 }
 
-/** What is added to the text where recall was measured over training. */
-function recallText(courses: readonly Course[]): string {
-  if (courses.length === 0) return "";
-  return ["", `![Recall of each variant over training](${RECALL})`, "", ...courses.map((course) => `- ${courseInWords(course)}`), ""].join(
-    "\n",
-  );
+/** The distance of each variant at each number of calls that its students were made for: mean over its seeds. */
+function seriesOf({ study, results }: Findings) {
+  return study.variants.flatMap(({ name }) => {
+    const runs = resultsOf(name, results);
+    const points = (study.calls ?? []).flatMap((count) => {
+      const found = runs.flatMap((run) => run.calls?.find(({ calls }) => calls === count)?.frechetDistance.mean ?? []);
+      return found.length === 0 ? [] : [{ x: count, y: summarise(found).mean }];
+    });
+    return points.length === 0 ? [] : [{ name, points }];
+  });
 }

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { type Measures, type SeedMeasures, summaries } from "../evaluate/measures.ts";
+import { neededSchema } from "./needed.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { appendLine } from "../../store/atomic.ts";
@@ -15,6 +16,7 @@ const summarySchema = z.object({ mean: z.number(), spread: z.number().optional()
 /** What was measured of one run; every figure with its mean and spread over the seeds of the samples (`evaluate.seeds`). */
 export const figuresSchema = z.object({
   frechetDistance: summarySchema,
+  kernelDistance: summarySchema.optional(),
   precision: summarySchema,
   recall: summarySchema,
   duplicates: summarySchema.optional(),
@@ -45,6 +47,10 @@ export function figuresOf(measures: Measures): Figures {
   });
 }
 
+/** A student at another number of network calls. */
+const callSchema = z.object({ calls: z.number(), frechetDistance: summarySchema });
+export type AtCalls = z.infer<typeof callSchema>;
+
 const resultSchema = z.object({
   study: z.string(),
   variant: z.string(),
@@ -55,10 +61,19 @@ const resultSchema = z.object({
   training: z.string(),
   measurement: z.string(),
   figures: figuresSchema,
+  /** The distance at every number of calls of the study that the student was made for, rising. */
+  calls: z.array(callSchema).optional(),
+  needed: neededSchema.optional(),
 });
 export type Result = z.infer<typeof resultSchema>;
 
-const timeSchema = z.object({ variant: z.string(), seed: z.number(), part: z.enum(["train", "measure"]), seconds: z.number() });
+const timeSchema = z.object({
+  variant: z.string(),
+  seed: z.number(),
+  part: z.enum(["train", "measure"]),
+  seconds: z.number(),
+  memory: z.number().optional(),
+});
 export type Time = z.infer<typeof timeSchema>;
 
 const resultsPath = (folder: string): string => join(folder, "results.jsonl");

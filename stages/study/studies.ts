@@ -5,6 +5,8 @@ export interface Variant {
   /** Names its folder, too. */
   name: string;
   about: string;
+  /** The method whose recipe and settings it takes, where that is not the study's. */
+  method?: string;
   /** The Fréchet distance that the paper prints for it; what it was measured on is in the study's `source`. */
   published?: number;
   /** Of the method's own settings, over those of the command line. */
@@ -18,8 +20,10 @@ export interface Variant {
 export interface Study {
   name: string;
   about: string;
-  /** The method whose settings the variants change. */
+  /** The method whose settings the variants change, but for those that name another. */
   method: string;
+  /** Numbers of network calls at which students are measured, those of them that a student was made for; as it says by itself without. */
+  calls?: readonly number[];
   /** Where the published numbers come from. */
   source?: string;
   variants: readonly Variant[];

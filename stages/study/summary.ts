@@ -4,18 +4,16 @@ import { type Summary, summarise } from "../evaluate/measures.ts";
 import type { Baselines } from "./baselines.ts";
 import { type Pair, pairsOf, type Sample } from "./compare.ts";
 import type { Figures, Result } from "./results.ts";
+import { type Cost, methodRows } from "./method-rows.ts";
+import { plusMinus, resultsOf, type Row } from "./rows.ts";
 import type { Study } from "./studies.ts";
-
-type Row = Record<string, number | string>;
 
 export interface Findings {
   study: Study;
   results: readonly Result[];
   baselines?: Baselines;
-}
-
-function resultsOf(variant: string, results: readonly Result[]): Result[] {
-  return results.filter((result) => result.variant === variant).sort((a, b) => a.seed - b.seed);
+  /** Time and memory of each variant's runs, which no other figure depends on. */
+  costs?: Readonly<Record<string, Cost>>;
 }
 
 /** Distances of every variant that has any, in the study's order. */
@@ -27,7 +25,8 @@ export function samplesOf({ study, results }: Findings): Sample[] {
 }
 
 /** One row a variant, then the teacher's and the floor's; every row has the same keys. */
-export function tableRows({ study, results, baselines }: Findings): Row[] {
+export function tableRows({ study, results, baselines, costs }: Findings): Row[] {
+  if (study.calls) return methodRows({ study, calls: study.calls, results, baselines, costs });
   const { source } = study;
   const isCounted = results.some(({ figures }) => figures.evaluations !== undefined);
   const row = (name: string, about: string, figures: readonly Figures[], seeds: number | string, published?: number): Row => {
@@ -56,11 +55,6 @@ export function tableRows({ study, results, baselines }: Findings): Row[] {
     ...(floor ? [row("(floor)", "half of the real images against the other half", [floor], "")] : []),
   ];
 }
-
-const plusMinus = ({ mean, spread }: Summary): string => {
-  const rounded = numberInWords(Number(mean.toPrecision(4)));
-  return spread === undefined ? rounded : `${rounded} ± ${numberInWords(Number(spread.toPrecision(2)))}`;
-};
 
 /** Sentences on the order of the variants: the order itself and how it stands to the published one, then pair by pair. */
 export function verdict(samples: readonly Sample[]): { order: string[]; pairs: string[] } {
@@ -98,7 +92,12 @@ function inWords({ better, worse, difference, certainty, p, published }: Pair): 
 }
 
 /** FOLDER/study.md. `facts` are said under the title: what the study was made with. `chart` is a file beside it. */
-export function studyText({ facts, chart, ...findings }: Findings & { facts: Row; chart: string }): string {
+export function studyText({
+  facts,
+  charts,
+  more = [],
+  ...findings
+}: Findings & { facts: Row; charts: readonly { file: string; about: string }[]; more?: readonly string[] }): string {
   const { study, results } = findings;
   const { source } = study;
   const { order, pairs } = verdict(samplesOf(findings));
@@ -111,9 +110,8 @@ export function studyText({ facts, chart, ...findings }: Findings & { facts: Row
     "Lower is better. ± is the standard deviation over training seeds; every student was given the same noise and conditions.",
     ...(source === undefined ? [] : [`Published: ${source}. Their order may be compared with ours, their values may not.`]),
     "",
-    `![Fréchet distance of each variant](${chart})`,
-    "",
-    ...[...order, ...pairs].map((sentence) => `- ${sentence}`),
+    ...charts.flatMap(({ file, about }) => [`![${about}](${file})`, ""]),
+    ...[...order, ...pairs, ...more].map((sentence) => `- ${sentence}`),
     "",
   ].join("\n");
 }

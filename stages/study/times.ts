@@ -1,4 +1,6 @@
+import type { Cost } from "./method-rows.ts";
 import type { Time } from "./results.ts";
+import type { Study } from "./studies.ts";
 
 interface Run {
   variant: string;
@@ -22,4 +24,17 @@ export function secondsLeft({ jobs, done, times }: { jobs: readonly Run[]; done:
     const alike = done.filter(({ variant }) => variant === job.variant);
     return sum + Math.max(0, average(alike.length > 0 ? alike : done) - secondsOf(job, times));
   }, 0);
+}
+
+/** Seconds of training a run, and the most memory of any, of each variant that was trained. */
+export function costsOf({ variants }: Pick<Study, "variants">, times: readonly Time[]): Record<string, Cost> {
+  const found = variants.flatMap(({ name }) => {
+    const training = times.filter(({ variant, part }) => variant === name && part === "train");
+    if (training.length === 0) return [];
+    const seeds = new Set(training.map(({ seed }) => seed)).size;
+    const seconds = training.reduce((sum, time) => sum + time.seconds, 0) / seeds;
+    const memory = Math.max(...training.map((time) => time.memory ?? 0));
+    return [[name, { seconds: Number(seconds.toFixed(1)), ...(memory > 0 && { memory }) }] as const];
+  });
+  return Object.fromEntries(found);
 }

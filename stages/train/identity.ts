@@ -110,6 +110,7 @@ const DATA: Record<string, string> = {
   teacher: "the teacher",
   images: "the store of real images (train.images)",
   perceptual: "the perceptual network (train.perceptual)",
+  features: "an image network (train.features)",
   start: "what it started from",
 };
 

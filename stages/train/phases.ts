@@ -30,7 +30,8 @@ export async function plannedPhases(options: {
   return phases.map((phase, i) => {
     const folder = i === phases.length - 1 ? out : join(out, phase.name);
     if ("simulate" in phase) {
-      const simulate = { ...settings.simulate, ...size, ...phase.simulate };
+      const { trajectory: _, ...rest } = settings.simulate; // of the store given: a phase says what its own keeps
+      const simulate = { ...rest, ...size, ...phase.simulate };
       return { kind: "simulate", out: folder, settings: { ...settings, seed: settings.seed + i, simulate } };
     }
     const own = { ...(settings.train[method.name] as object), ...(phase.train as object) };

@@ -10,8 +10,7 @@ import type { Measuring } from "./watch.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { type Differences, differencesFrom, settingsDifferences } from "./identity.ts";
 import { productOf } from "./product.ts";
-import type { Trainer } from "./training.ts";
-import type { Training } from "./training.ts";
+import type { KeptLora, Trainer, Training } from "./training.ts";
 
 export interface Progress {
   /** Steps done when it was opened. */
@@ -102,12 +101,20 @@ export async function openProgress(options: {
 }
 
 /** What is trained of the weights that the run is to write: the EMA of the least distance, or the last one. */
-export async function keptWeights(training: Training<unknown>, trainer: Trainer, { best }: Progress): Promise<Weights> {
-  const { settings, method } = training;
-  const chosen = settings.keep === "best" ? best : undefined;
-  const weights = await trainer.whole(method.makes, chosen ?? (await trainer.read(method.makes, "average")));
+export async function keptWeights(training: Training<unknown>, trainer: Trainer, progress: Progress): Promise<Weights> {
+  const weights = await trainer.whole(training.method.makes, await keptOf(training, trainer, progress));
   requireFinite(weights, training);
   return weights;
+}
+
+/** The LoRA in those weights, where one is trained. */
+export async function keptLora(training: Training<unknown>, trainer: Trainer, progress: Progress): Promise<KeptLora | undefined> {
+  const lora = await trainer.lora(training.method.makes);
+  return lora && { ...lora, trained: await keptOf(training, trainer, progress) };
+}
+
+async function keptOf({ settings, method }: Training<unknown>, trainer: Trainer, { best }: Progress): Promise<Weights> {
+  return (settings.keep === "best" ? best : undefined) ?? (await trainer.read(method.makes, "average"));
 }
 
 /** Throws a Failure where a training has diverged so far that weights are not finite: nothing may be made of them. */

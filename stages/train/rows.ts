@@ -45,7 +45,7 @@ export async function* latentRows(options: {
 }
 
 /**
- * Triples and, where the method shows them to a discriminator, real images. Images come in an order of their own, from the
+ * Triples, with the teacher's states where the method asks for them, and, where the method shows them to a discriminator, real images. Images come in an order of their own, from the
  * finished store: the first one is waited for at the step that needs it.
  */
 export async function* tripleRows(options: {
@@ -64,8 +64,10 @@ export async function* tripleRows(options: {
       fromStep: Math.max(order.fromStep, wanted.fromStep),
     });
   try {
-    for await (const { step, noise, latent, ...given } of tripleBatches(triples, ordered(order, triples))) {
-      const batch = { step, noise, latent, conditions: conditions.inputs(given) };
+    for await (const { step, noise, latent, states, ...given } of tripleBatches(triples, {
+      ...{ ...ordered(order, triples), states: needs.trajectory },
+    })) {
+      const batch = { step, noise, latent, ...(states && { states }), conditions: conditions.inputs(given) };
       const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;
       yield image?.value ? { ...batch, image: { latent: image.value.latent, conditions: conditions.inputs(image.value) } } : batch;
     }

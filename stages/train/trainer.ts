@@ -26,7 +26,9 @@ export async function startTrainer(training: Training<unknown>, context: Context
     sample: (inputs, of = "average") => compute.call("sample", { inputs, of }),
     look: (program, inputs) => compute.call("look", { program, inputs }),
     read: (role, set) => compute.call("read", { role, set }),
+    sizes: (role) => compute.call("sizes", role),
     whole: (role, trained) => compute.call("whole", { role, trained }),
+    lora: (role) => compute.call("lora", { role }),
     save: () => compute.call("save", undefined),
     load: (sets) => compute.call("load", sets, { transfer: transferables(sets) }), // they may be larger than a copy can be
     close: compute.close,

@@ -8,6 +8,7 @@ import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import type { Identity } from "./identity.ts";
 import type { Measuring } from "./watch.ts";
+import type { Lora } from "../runs/lora.ts";
 import type { Vigil } from "../runs/vigil.ts";
 import type { Share } from "../workers/threads.ts";
 
@@ -21,13 +22,20 @@ export interface Trainer {
   look: (program: string, inputs: Record<string, InputArray>) => Promise<Record<string, InputArray>>;
   /** One set of one part: what is trained of it. */
   read: (role: Role, set: "network" | "average") => Promise<Weights>;
+  /** How many numbers of a part are trained, and how many stay as they are. */
+  sizes: (role: Role) => Promise<{ trained: number; frozen: number }>;
   /** All parameters of a part, of what is trained of it. */
   whole: (role: Role, trained: Weights) => Promise<Weights>;
+  /** What of the product is a LoRA over which weights; undefined where it is none. */
+  lora: (role: Role) => Promise<Omit<KeptLora, "trained"> | undefined>;
   save: () => Promise<Record<string, Weights>>;
   /** Takes what a checkpoint holds; the arrays are the worker's afterwards. */
   load: (sets: Record<string, Weights>) => Promise<void>;
   close: () => Promise<void>;
 }
+
+/** What a training by LoRA keeps, apart from the weights it is to be added to. */
+export type KeptLora = Pick<Lora, "rank" | "alpha" | "base" | "trained">;
 
 /** Who may end the reading of rows, and is told of a shard that is waited for. */
 export type Follow = Pick<Vigil, "signal" | "onWait">;
@@ -59,8 +67,8 @@ export interface Training<Result> {
   /** Draws what there is to see after `step` steps into RUN/pictures. */
   picture?: (step: number, trainer: Trainer) => Promise<void>;
   measuring?: (trainer: Trainer) => Measuring;
-  /** Writes what was made of the weights that are kept. */
-  write: (weights: Weights) => Promise<Result>;
+  /** Writes what was made of the weights that are kept, and the LoRA in them where one was trained. */
+  write: (weights: Weights, lora?: KeptLora) => Promise<Result>;
   /** Ends the workers that the preparation began. */
   close: () => Promise<void>;
 }

@@ -5,12 +5,12 @@
 import { createEngine } from "../../engine/engine.ts";
 import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
 import { createOrder, type VariableSet } from "../../engine/variables.ts";
-import { elements, type Weights } from "../../engine/weights.ts";
+import { countWeights, elements, hashWeights, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Program, Role, Update } from "../../methods/method.ts";
 import { createSampling, type SamplerInputs, type Sampling } from "../../models/diffusion/sampling.ts";
 import type { Parameters } from "../../models/layers.ts";
-import { effective } from "../../models/training/adapters.ts";
+import { type Adapter, effective } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
 import { LEFT, type Step } from "../../models/training/plan.ts";
 import { compileStep, scalars } from "../../models/training/step.ts";
@@ -40,6 +40,7 @@ export async function create({ method: name, job, weights, start, engine: where 
   const { optimiser } = job;
 
   const networks = createNetworks({ engine, method, kit, start });
+  const lora = loraOver(networks.part(method.makes)); // at once: a reply that is moved to another thread takes frozen weights with it
   const programs: Record<string, Program> = method.programs(kit);
   const left: Record<string, VariableSet> = {};
   for (const program of Object.values(programs)) {
@@ -88,7 +89,8 @@ export async function create({ method: name, job, weights, start, engine: where 
     const compiled = steps.get(program) ?? compileUpdate(program, plan);
     steps.set(program, compiled);
     const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, updates);
-    return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, networks.part(plan.trains).average ?? 0) }));
+    const { average = 0, ramp } = networks.part(plan.trains);
+    return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, average, ramp) }));
   };
 
   const samplings = new Map<string, Promise<Sampling>>();
@@ -124,10 +126,25 @@ export async function create({ method: name, job, weights, start, engine: where 
       const { trained } = networks.part(role);
       return (trained[set] ?? trained.network).read();
     },
+    /** How many numbers of a part are trained, and how many stay as they are. */
+    sizes: async (role: Role): Promise<{ trained: number; frozen: number }> => {
+      const { trained, frozen } = networks.part(role);
+      return { trained: countWeights(trained.network.variables), frozen: countWeights(frozen) };
+    },
     /** All parameters of a part for what is trained of it, ready for a file. */
     whole: async ({ role, trained }: { role: Role; trained: Weights }): Promise<Weights> => networks.merged(role, trained),
+    lora: async ({ role }: { role: Role }): Promise<LoraOver | undefined> => (role === method.makes ? lora : undefined),
     ...savedState(networks.variables),
   };
+}
+
+/** That a part is a LoRA, and the hash of the weights under it. */
+type LoraOver = { rank: number; alpha: number; base: string };
+
+function loraOver({ train, frozen }: { train: Adapter; frozen: Weights }): LoraOver | undefined {
+  if (train === "all" || !("lora" in train)) return undefined;
+  const { rank, alpha } = train.lora;
+  return { rank, alpha, base: hashWeights(frozen) };
 }
 
 export type TrainerApi = Awaited<ReturnType<typeof create>>;

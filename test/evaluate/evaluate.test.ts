@@ -10,12 +10,12 @@ import { initBuiltin } from "../../models/features/builtin.ts";
 import { evaluate } from "../../pipelines/evaluate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
-import type { CurvePoint } from "../../stages/evaluate/curve.ts";
+import type { CurvePoint, StudentPoint } from "../../stages/evaluate/curve.ts";
 import { inTurn } from "../../stages/evaluate/evaluation.ts";
 import { type SeedMeasures, summarise, type Summary } from "../../stages/evaluate/measures.ts";
 import type { Machine } from "../../stages/doctor/machine.ts";
 import type { Speed } from "../../stages/evaluate/speed.ts";
-import { openCodec, writeCodec, writeModel } from "../../stages/runs/model.ts";
+import { openCodec, readCodec, readDenoiser, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("evaluate");
@@ -67,6 +67,8 @@ test.before(async () => {
 test.after(() => rm(folder, { recursive: true }));
 
 interface Options {
+  model?: string;
+  steps?: string;
   command?: string;
   out?: string;
   teacher?: string;
@@ -186,6 +188,46 @@ test(
     );
   },
   { seconds: 180 },
+);
+
+test(
+  "one student at several numbers of network calls: a row each, and a curve over all that it was made for",
+  async () => {
+    const few = join(folder, "few");
+    const { description, weights } = await readDenoiser(join(folder, "model"));
+    const sampler = { times: [80, 1], between: "renoise" as const, guidance: 1, choices: { 1: [80], 3: [80, 5, 1] } };
+    await mkdir(few);
+    await writeModel(few, { description: { ...description, sampler }, weights });
+    await writeCodec(few, await readCodec(join(folder, "model")));
+    const out = join(folder, "few.json");
+    const { measures, events } = await run(COUNT, { model: few, steps: "2,1", curve: "1", out });
+    const found = measures.filter(({ role }) => role === "student");
+    assert.equal(
+      found.map(({ subject, evaluations }) => [subject, evaluations]),
+      [
+        ["student, 1 NFE", 1],
+        ["student, 2 NFE", 2],
+      ],
+    );
+    const [one, two] = found.map(({ seeds }) => seeds[0]!.frechetDistance) as [number, number];
+    assert.is(one, alone.frechetDistance, "at one call it is the student that was always asked once");
+    assert.is.not(one, two);
+    const table = events.find((event) => event.type === "table" && event.stage === "evaluate") as { rows: Record<string, unknown>[] };
+    assert.equal(
+      table.rows.map(({ NFE }) => NFE),
+      ["", "", 1, 2],
+    );
+    const { studentCurve } = JSON.parse(await readFile(out, "utf8")) as { studentCurve: StudentPoint[] };
+    assert.equal(
+      studentCurve.map(({ evaluations, distance }) => [evaluations, distance.mean > 0]),
+      [1, 2, 3].map((calls) => [calls, true]),
+    );
+    assert.equal([studentCurve[0]!.distance.mean, studentCurve[1]!.distance.mean], [one, two]);
+    assert.match(await readFile(join(folder, "few-curve.svg"), "utf8"), /student/);
+    await assert.rejects(run(COUNT, { model: few, steps: "1,4" }), /in 4 network calls: it was made for 1, 2 or 3 network calls/);
+    for (const steps of ["", "1,x", "0"]) await assert.rejects(run(COUNT, { model: few, steps }), /whole numbers above 0, as in --steps/);
+  },
+  { seconds: 240 },
 );
 
 test("wrong requests are refused before anything is measured", async () => {

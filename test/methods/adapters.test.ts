@@ -1,6 +1,11 @@
 /** A student of which a LoRA, or a part, is trained: what its checkpoint holds, and what it writes. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { mergeLora } from "../../pipelines/merge-lora.ts";
+import { sample } from "../../pipelines/sample.ts";
 import { train } from "../../pipelines/train.ts";
+import { readLora } from "../../stages/runs/lora.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
 import { readLatestCheckpoint } from "../../stages/train/checkpoint.ts";
 import { assert, suite } from "../harness.ts";
@@ -37,6 +42,18 @@ test(
         assert.is(isSame, !kernels.test(name), name);
       }
 
+      const lora = await readLora(at("student"));
+      assert.equal([lora.rank, lora.alpha, lora.base, lora.merged], [2, 4, teacher.description.hash, student.description.hash]);
+      assert.equal(lora.trained, sets.best);
+      const merged = await mergeLora({ base: at("teacher"), loras: [at("student")], out: at("merged"), settings, context });
+      assert.is(merged.description.hash, student.description.hash, "with scale 1 it is the run itself");
+      assert.equal(await readFile(at("merged/weights.safetensors")), await readFile(at("student/weights.safetensors")));
+      assert.equal(merged.description, student.description);
+      const half = { base: at("teacher"), loras: [at("student")], scales: "-0.5", out: at("half"), settings, context };
+      const away = await mergeLora(half);
+      await sample({ model: at("half"), count: 4, out: at("half.png"), settings, context });
+      assert.is.not(away.description.hash, student.description.hash);
+
       const broken = recordingContext();
       const stopping = {
         ...broken.context,
@@ -72,7 +89,8 @@ test(
         () => "",
         (error: Error) => error.message,
       );
-      assert.match(message, /Cannot train "atention": it matches no parameter of this network; name a group \(attention, /);
+      assert.match(message, /adapter=.*"atention" trains nothing: it matches no parameter of this network; name a group \(attention, /);
+      assert.not.ok(existsSync(at("wrong")), "nothing was begun");
     }),
   { seconds: 120 },
 );

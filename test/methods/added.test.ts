@@ -75,6 +75,15 @@ test(
           .match(/"loss":[^,]+/g)!
           .map((text) => Number(text.slice(7)));
         assert.ok(losses.at(-1)! < losses[0]!, "a method that needs no rows trains without a store");
+        const drawing = ["--model", join(folder, "dataless"), "--count", "4", "--out", join(folder, "grid.png"), "--preset", "smoke"];
+        for (const [steps, calls] of Object.entries({ "": 2, 1: 1 })) {
+          assert.match(await pipeline("sample", ...drawing, ...(steps ? ["--steps", steps] : [])), new RegExp(`evaluations +${calls}\\b`));
+        }
+        const three = await pipeline("sample", ...drawing, "--steps", "3").catch((error) => error);
+        assert.is(three.code, 2);
+        assert.match(three.stderr, /Cannot sample .*dataless in 3 network calls: it was made for 1 or 2 network calls\. .*--steps/);
+        assert.match(await pipeline("inspect", join(folder, "dataless")), /sampling +2 network calls \(NFE 2\); at sigma 80, 1/);
+        assert.match(await readFile(join(folder, "dataless/run.html"), "utf8"), /Samples: 2 network calls \(NFE 2\)/);
         const refused = await pipeline("train", ...teacher, "--method", "regression", "--out", join(folder, "none")).catch(
           (error) => error.stderr,
         );
@@ -83,7 +92,7 @@ test(
         await rm(tree, { recursive: true, force: true });
       }
     }),
-  { seconds: 240 },
+  { seconds: 360 },
 );
 
 test("the page shows the very file and recipe, and the file is short", async () => {

@@ -35,6 +35,7 @@ const known: Record<string, Known> = {
     ...adversarial,
     own: { discriminator: "teacher", adversarialStart: 200, scales: [1], latentWeight: 10, latentLoss: "squared", perceptualWeight: 0 },
   },
+  d2o: { ...adversarial, own: { r1Weight: 0.3, r1Every: 8 } },
   instaflow: { own: { reflowSteps: 600, reflowRate: 1e-2, pairSteps: 12, squaredPart: 1 }, steps: 600, learningRate: 1e-2, isMap: true },
 };
 

@@ -154,17 +154,23 @@ test("every figure carries counts, reference, features and filter", () => {
     const { samples, reference, features, resize } = event.values;
     assert.equal([samples, reference, features, resize], ["512 against 600", "abcdef012345 (decoded)", "some network 01234567", "none"]);
   }
-  const teacher: Measures = { ...measures, subject: "teacher, 35 NFE", role: "teacher", seeds: [{ seed: 0, ...comparison, diversity: 3 }] };
+  const teacher: Measures = {
+    ...measures,
+    subject: "teacher, 35 NFE",
+    role: "teacher",
+    evaluations: 35,
+    seeds: [{ seed: 0, ...comparison, diversity: 3 }],
+  };
   assert.equal(measureTable([measures, teacher]), {
     type: "table",
     stage: "evaluate",
     rows: [
       {
-        ...{ subject: "student, 1 NFE", samples: "512/600", Fréchet: "13.35 ± 1.4", "of the teacher's": 1.08, kernel: "0.001 ± 0" },
+        ...{ subject: "student, 1 NFE", NFE: 1, samples: "512/600", Fréchet: "13.35 ± 1.4", "of the teacher's": 1.08, kernel: "0.001 ± 0" },
         ...{ precision: "0.5 ± 0", recall: "0.25 ± 0", duplicates: "0.01 ± 0", diversity: "" },
       },
       {
-        ...{ subject: "teacher, 35 NFE", samples: "512/600", Fréchet: 12.35, "of the teacher's": 1, kernel: 0.001 },
+        ...{ subject: "teacher, 35 NFE", NFE: 35, samples: "512/600", Fréchet: 12.35, "of the teacher's": 1, kernel: 0.001 },
         ...{ precision: 0.5, recall: 0.25, duplicates: 0.01, diversity: 3 },
       },
     ],

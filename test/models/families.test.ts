@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import "../../engine/gradients.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Embedded } from "../../models/encoders/encoder.ts";
+import { type Embedded, joinedEmbedded } from "../../models/encoders/encoder.ts";
 import { dit } from "../../models/families/dit.ts";
 import { type BoundFamily, bound, type Hooks } from "../../models/families/family.ts";
 import { familyNames } from "../../models/families/registry.ts";
@@ -20,8 +20,8 @@ const test = suite("families");
 
 const conditions = ["none", "class", "caption"] as const;
 
-function specOf(condition: (typeof conditions)[number]): DenoiserSpec {
-  const network = { condition, width: 8, depth: 2, heads: 2, multipliers: [1, 2], captionTokens: 5, textDepth: 1 };
+function specOf(condition: (typeof conditions)[number], guidance = false): DenoiserSpec {
+  const network = { condition, width: 8, depth: 2, heads: 2, multipliers: [1, 2], captionTokens: 5, textDepth: 1, guidance };
   const classes = condition === "class" ? ["a", "b", "c"] : [];
   return { ...settingsSchema.parse({ network }), shape: [8, 8, 2], classes, vocabulary: condition === "caption" ? 40 : 0 };
 }
@@ -33,7 +33,8 @@ function embedded({ encoders }: BoundFamily, parameters: Parameters): Embedded {
   const keep = tf.ones([2]);
   const label = tf.tensor1d([0, 2], "int32");
   const tokens = tf.tensor2d([20, 21, 1, 0, 0, 30, 1, 0, 0, 0], [2, 5], "int32");
-  return Object.assign({}, ...encoders.map((encoder) => encoder.encode(parameters, { label, tokens, keep })));
+  const guidance = tf.tensor1d([1, 7.5]);
+  return joinedEmbedded(encoders.map((encoder) => encoder.encode(parameters, { label, tokens, keep, guidance })));
 }
 
 const rows = () => ({ x: noise("x", [2, 8, 8, 2]), noiseLevel: tf.tensor1d([-0.6, 0.4]) });
@@ -55,10 +56,12 @@ test("settings offer the families there are", () => {
   assert.equal([...networkSettings.shape.kind.unwrap().options].sort(), [...familyNames].sort());
 });
 
-for (const [name, of] of Object.entries({ dit: bound(dit), unet: bound(unet), plain: bound(plain) })) {
-  for (const condition of conditions) {
-    const family = of(specOf(condition));
+for (const [kind, of] of Object.entries({ dit: bound(dit), unet: bound(unet), plain: bound(plain) })) {
+  for (const [condition, guidance] of conditions.flatMap((each) => [[each, false] as const, [each, true] as const])) {
+    const family = of(specOf(condition, guidance));
     const weights = weightsOf(family);
+    const name = guidance ? `${kind} told of guidance` : kind;
+    const reads = condition !== "none" || guidance;
 
     test(`${name}, ${condition}: every parameter has a part in the output, which is a latent's shape`, () => {
       const names = Object.keys(weights).filter((key) => key !== "text.null"); // it stands for what is dropped
@@ -74,8 +77,8 @@ for (const [name, of] of Object.entries({ dit: bound(dit), unet: bound(unet), pl
 
     test(`${name}, ${condition}: it takes the conditions that it declares`, () => {
       const given = embedded(family, toParameters(weights));
-      assert.equal(Object.keys(given).sort(), condition === "none" ? [] : Object.keys(family.conditions).sort());
-      if (condition !== "none") assert.equal(given.vector!.shape, [2, ...family.conditions.vector!]);
+      assert.equal(Object.keys(given).sort(), reads ? Object.keys(family.conditions).sort() : []);
+      if (reads) assert.equal(given.vector!.shape, [2, ...family.conditions.vector!]);
       for (const { inputs } of family.encoders) {
         for (const { shape } of Object.values(inputs(7))) assert.is(shape[0], 7);
       }
@@ -85,7 +88,7 @@ for (const [name, of] of Object.entries({ dit: bound(dit), unet: bound(unet), pl
       const own = family.encoders.flatMap(({ parameters }) => parameters ?? []);
       const network = Object.keys(family.init!(1));
       for (const [group, pattern] of Object.entries(family.groups)) {
-        if (group !== "embedding" || condition !== "none")
+        if (group !== "embedding" || reads)
           assert.ok(
             network.some((key) => pattern.test(key)),
             group,
@@ -105,7 +108,7 @@ for (const [name, of] of Object.entries({ dit: bound(dit), unet: bound(unet), pl
   const family = of(specOf("class"));
   const parameters = toParameters(weightsOf(family));
 
-  test(`${name}: taps see what is there, and what is injected reaches the output`, () => {
+  test(`${kind}: taps see what is there, and what is injected reaches the output`, () => {
     const places = [...tapped(family, parameters).keys()];
     assert.ok(places.length >= 2);
     const output = [...run(family, parameters).dataSync()];
@@ -123,7 +126,7 @@ for (const [name, of] of Object.entries({ dit: bound(dit), unet: bound(unet), pl
   if (!family.trunk) continue;
   const { trunk } = family;
 
-  test(`${name}: as a trunk it needs the parameters that it uses alone, and its ways in and heads fit`, () => {
+  test(`${kind}: as a trunk it needs the parameters that it uses alone, and its ways in and heads fit`, () => {
     for (const depth of [1, 2]) {
       const { uses, last, noise: noisy, copies, heads, map, first } = trunk({ depth, scales: [1, 2] });
       const used = Object.fromEntries(Object.entries(parameters).filter(([key]) => uses(key)));

@@ -103,6 +103,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"], parts: ["simulate"] },
     says: ["pretrain.teacher.dropCondition=0", "simulate.guidance=2"],
   },
+  "simulate.trajectory & simulate.steps": {
+    ...{ set: ["simulate.trajectory=0,3"], parts: ["simulate"] },
+    says: ["simulate.trajectory=[0,3]", "simulate.steps=3", "0 to 2"],
+  },
   "pretrain.teacher.dropCondition & network.condition": {
     ...{ set: ["pretrain.teacher.dropCondition=1"], parts: ["teacher"] },
     says: ["pretrain.teacher.dropCondition=1", "network.condition=class"],
@@ -144,13 +148,30 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.images=latents", "train.diffusion2gan.imageShare=0.1"], parts: ["train"] },
     says: ["train.diffusion2gan.imageShare=0.1", "train.batch=4"],
   },
+  "train.d2o.teacherDepth & network.depth": {
+    ...{ set: ["train.d2o.teacherDepth=5"], parts: ["train"], method: "d2o" },
+    says: ["train.d2o.teacherDepth=5", "network.depth=2"],
+  },
   "train.instaflow.dropCondition & train.instaflow.pairGuidance": {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
     says: ["train.instaflow.dropCondition=0", "train.instaflow.pairGuidance=1.5"],
   },
+  "train.diffusion2gan.adapter & network.kind": {
+    ...{ set: ['train.diffusion2gan.adapter={"only":["^final\\\\.","atention"]}'], parts: ["train"] },
+    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "attention, mlp"],
+  },
+  "train.instaflow.adapter & network.kind": {
+    set: ["network.kind=unet", 'train.instaflow.adapter={"lora":{"rank":2,"alpha":2,"targets":["conv","mlp"]}}'],
+    ...{ parts: ["train"], method: "instaflow" },
+    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "attention, conv"],
+  },
   "seed & train.instaflow.phase": {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
+  },
+  "train.hipa.spatialWeight & train.hipa.highWeight & train.hipa.latentWeight": {
+    ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
+    says: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0", "train.hipa.latentWeight=0"],
   },
   "train.yoso.adversarialWeight & train.yoso.consistencyWeight & train.yoso.anchorWeight": {
     set: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"].map((setting) => `train.yoso.${setting}`),
@@ -198,6 +219,7 @@ const idle: Record<string, Case> = {
   "network.patch": { set: ["network.kind=unet", "network.patch=2"], parts: ["teacher"] },
   "network.vocabulary": { set: ["network.vocabulary=100"], parts: ["teacher"] },
   "network.captionTokens": { set: ["network.captionTokens=9"], parts: ["teacher"] },
+  "network.guidance": { set: ["network.guidance=true"], parts: ["teacher"] },
   "network.textDepth": { set: ["network.condition=none", "network.textDepth=9"], parts: ["teacher"] },
   "pretrain.teacher.patience": { set: ["pretrain.teacher.patience=3"], parts: ["teacher"] },
   "pretrain.teacher.distanceCount": { set: ["pretrain.teacher.distanceCount=99"], parts: ["teacher"] },
@@ -211,6 +233,7 @@ const idle: Record<string, Case> = {
   "train.distanceFeatures": { set: ["train.distanceEvery=0", "train.distanceFeatures=auto"], parts: ["train"] },
   "train.images": { set: ["train.images=latents"], parts: ["train"], method: "instaflow" },
   "train.perceptual": { set: ["train.perceptual=run", "train.diffusion2gan.perceptualWeight=0"], parts: ["train"] },
+  "train.features": { set: ["train.features=auto"], parts: ["train"] },
   "engine.precision": { set: ["engine.precision=half"], parts: ["train"] },
   ...Object.fromEntries(
     ["imageShare=1", "adversarialStart=1", "sharpen=2", "sharpenPart=0.1", "discriminatorRate=1", "mismatch=0", "r1Weight=2", "r1Every=3"]
@@ -224,6 +247,25 @@ const idle: Record<string, Case> = {
   "train.diffusion2gan.latentLoss": {
     ...{ set: ["train.diffusion2gan.latentWeight=0", "train.diffusion2gan.latentLoss=squared"], parts: ["train"] },
   },
+  "train.ema": { set: ["train.ema=0.9"], parts: ["train"], method: "d2o" },
+  ...Object.fromEntries(
+    [
+      ["teacherDepth=2", "networks=[perceptual]"],
+      ["teacherNoise=[0.1,1]", "networks=[perceptual]"],
+      ["r1Every=3", "r1Weight=0"],
+      ["r1On=features", "r1Weight=0"],
+      ["policy=[color]", "augment=ada"],
+      ["adaPipes=b", "augment=diffaugment"],
+      ["adaTarget=0.5", "augment=none"],
+      ["adaImages=9", "augment=none"],
+    ].map(([setting, other]) => [
+      `train.d2o.${setting!.split("=")[0]}`,
+      {
+        set: [`train.d2o.${other}`, `train.d2o.${setting}`, "train.perceptual=run"],
+        ...{ parts: ["train"] satisfies Part[], method: "d2o" },
+      },
+    ]),
+  ),
   ...Object.fromEntries(
     ["reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "squaredPart=0.1", "dropCondition=0.2"].map((setting) => [
       `train.instaflow.${setting.split("=")[0]}`,
@@ -233,7 +275,20 @@ const idle: Record<string, Case> = {
       },
     ]),
   ),
+  ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
+  ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
 };
+
+/** Settings of HiPA that another makes idle. */
+function ofHipa(because: string, ...settings: string[]): Record<string, Case> {
+  const at = (setting: string): string => `train.hipa.${setting}`;
+  return Object.fromEntries(
+    settings.map((setting) => [
+      at(setting.split("=")[0] as string),
+      { set: [at(because), at(setting)], parts: ["train"] satisfies Part[], method: "hipa" },
+    ]),
+  );
+}
 
 /** Settings of YOSO, each with another that makes it idle. */
 const idleOfYoso: [setting: string, because: string][] = [
@@ -273,7 +328,11 @@ const idleToo: [path: string, at: Case][] = [
     "train.instaflow.reflowSteps",
     { set: ["train.instaflow.phase=reflow", "train.instaflow.reflowSteps=2"], parts: ["train"], method: "instaflow" },
   ],
+  ["train.d2o.teacherDepth", { set: ["network.kind=unet", "train.d2o.teacherDepth=2"], parts: ["train"], method: "d2o" }],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
+  ["train.hipa.texture", ofHipa("spatial=lpips", "texture=0.1")["train.hipa.texture"] as Case],
+  ["train.hipa.filter", ofHipa("fourier=energies", "filter=box")["train.hipa.filter"] as Case],
+  ["train.features", { set: ["train.hipa.spatialWeight=0", "train.features=auto"], parts: ["train"], method: "hipa" }],
   [
     "train.yoso.vSteps",
     { set: ["train.yoso.adapt=v", "train.yoso.from=scratch", "train.yoso.vSteps=3"], parts: ["train"], method: "yoso" },

@@ -211,6 +211,28 @@ test("a U-Net of impossible levels is refused by key", async () => {
   }
 });
 
+test("a sampler that is not one of its network is refused by key", async () => {
+  const { json, refused, readAs } = await opened(written["a student with classes"]!);
+  const { format, version: _, seal: __, ...content } = json;
+  const as = (sampler: Json) => sealedText(format as string, { ...content, sampler } as object);
+  const sound = { times: [80, 6, 0.002], between: "renoise", guidance: 1, choices: { 1: [80], 2: [80, 1] } };
+  await readAs(as(sound));
+  await readAs(as({ ...sound, times: "any", prior: { mean: [0, 0, 0], std: [1, 1, 1] } }));
+  for (const [change, told] of [
+    [{ times: [6, 6] }, "sampler.times: noise levels must fall, and 6 follows 6"],
+    [{ times: [1, 6] }, "sampler.times: noise levels must fall"],
+    [{ times: [81] }, "sampler.times: 81 is not between the network's noise levels, 0.002 and 80"],
+    [{ times: [80, 0] }, "sampler.times: 0 is not between"],
+    [{ times: [] }, "sampler.times"],
+    [{ choices: { 3: [80, 6] } }, "sampler.choices.3: it names 2 noise levels"],
+    [{ choices: { 2: [1, 80] } }, "sampler.choices.2: noise levels must fall"],
+    [{ prior: { mean: [0, 0], std: [1, 1, 1] } }, "sampler.prior.mean: 2 numbers for 3 channels"],
+    [{ prior: { mean: [0, 0, 0], std: [1] } }, "sampler.prior.std: 1 numbers for 3 channels"],
+  ] as [{ [key: string]: Json }, string][]) {
+    assert.match((await refused(as({ ...sound, ...change }), JSON.stringify(change))).message, told);
+  }
+});
+
 test("a model beside another codec is refused, and a codec of another store", async () => {
   const { folder } = await opened(teacher);
   const other = { kind: "pixel", imageSize: 16, shape: [16, 16, 3], hash: "pixel" };

@@ -44,6 +44,7 @@ async function training(options: {
     },
     read: async () => at(done + 0.5),
     whole: async (_, trained) => trained,
+    lora: async () => undefined,
     save: async () => ({ "student.network": at(done), "student.average": at(done + 0.5) }),
     load: async (sets) => {
       done = sets["student.network"]!.w!.data[0] as number;
@@ -66,7 +67,7 @@ async function training(options: {
         engine: {} as never,
         threads: () => 1,
       },
-      job: { optimiser: { steps, batch: 4 } } as never,
+      job: { optimiser: { steps, batch: 4 }, subject: {} } as never,
       settings: { checkpointEvery: 7, pictureEvery: 15, keep: watched?.keep ?? "best" } as never,
       batches: async function* (from) {
         for (let step = from; step < steps; step++) {

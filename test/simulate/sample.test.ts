@@ -83,4 +83,12 @@ test("the grid has a row a class where the count allows, settings beside it, and
   assert.ok((result.values["seconds per image"] as number) > 0);
 });
 
+test("a teacher's steps are its solver's, and its calls are told", async () => {
+  const results: PipelineEvent[] = [];
+  const context = contextOf((event) => event.type === "result" && void results.push(event));
+  await sample({ model: await writeRun(), count: 1, out: join(freshFolder(), "grid.png"), steps: 4, settings: settingsOf(), context });
+  const [result] = results as [Extract<PipelineEvent, { type: "result" }>];
+  assert.is(result.values.evaluations, 7);
+});
+
 test.run();

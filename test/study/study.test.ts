@@ -2,6 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { study } from "../../pipelines/study.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
+import { everyMethod } from "../../stages/study/every-method.ts";
+import type { Needed } from "../../stages/study/needed.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder } from "../simulate/fixture.ts";
 import { type Ground, layGround, twoVariants } from "./fixture.ts";
@@ -91,6 +93,34 @@ test(
     assert.match(await readFile(join(out, "study.md"), "utf8"), /^\| fast \|/m);
   },
   { seconds: 120 },
+);
+
+test(
+  "methods are compared by their recipes at the calls they were made for, with what each needed",
+  async () => {
+    const out = freshFolder();
+    const { settings } = ground;
+    const studied = { ...request(), name: "methods", studies: [everyMethod()], only: ["regression", "instaflow"], out };
+    const train = { ...settings.train, instaflow: { ...(settings.train.instaflow as object), pairSteps: 3 } };
+    const results = await study({ ...studied, settings: { ...settings, train }, context: contextOf() });
+    assert.equal(
+      results.map(({ run, calls }) => [run, calls?.map((at) => at.calls)]),
+      [
+        ["regression/0", [1]],
+        ["instaflow/0", [1]],
+      ],
+    );
+    const [regression, instaflow] = results.map(({ needed }) => needed!) as [Needed, Needed];
+    assert.equal([regression.seen, instaflow.seen], [6 * 4, 6 * 4]); // of InstaFlow half of it is reflow
+    assert.is(regression.trained, regression.parameters);
+    assert.equal([regression.triples, regression.teacherCalls, regression.images], [24, 24 * 3, false]);
+    assert.ok(instaflow.disk > regression.disk); // it keeps pairs of its own
+    const [first] = JSON.parse(await readFile(join(out, "study.json"), "utf8")).results;
+    assert.is(first.calls[0].frechetDistance.mean, results[0]!.figures.frechetDistance.mean);
+    assert.match(await readFile(join(out, "study.md"), "utf8"), /^\| regression \| 1 \| [\d.]+ \|  \|  \|  \|/m);
+    assert.match(await readFile(join(out, "calls.svg"), "utf8"), /network calls/);
+  },
+  { seconds: 240 },
 );
 
 test.run();

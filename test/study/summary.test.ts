@@ -44,7 +44,13 @@ test("a row is a variant's mean and spread over its seeds; teacher and floor sta
 });
 
 test("the report says what was measured with what, and where the published numbers come from", () => {
-  const text = studyText({ study: twoVariants, results, baselines, facts: { training: "6 steps of 4" }, chart: "study.svg" });
+  const text = studyText({
+    study: twoVariants,
+    results,
+    baselines,
+    facts: { training: "6 steps of 4" },
+    charts: [{ file: "study.svg", about: "Fréchet distance of each variant" }],
+  });
   for (const line of [
     '# Study "two": two rates',
     "- training: 6 steps of 4",

@@ -138,4 +138,14 @@ test("a sampler is called with the same number of rows whatever is asked", async
   }
 });
 
+test("every noise that a sample takes goes with its row", async () => {
+  const rows = 40;
+  const of = (factor: number) => Float32Array.from({ length: rows * 2 }, (_, i) => factor * i);
+  const made = await sampleEvenly(
+    async ({ noise, fresh, prior }) => noise.map((value, i) => value + fresh![0]![i]! + fresh![1]![i]! + prior![i]!),
+    { noise: of(1), fresh: [of(10), of(100)], prior: of(1000), rows, conditions: {} },
+  );
+  assert.equal([...made], [...of(1111)]);
+});
+
 test.run();

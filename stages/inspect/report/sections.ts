@@ -8,6 +8,7 @@ import { type Facts, leftOutKinds } from "../facts.ts";
 import type { Outlier, ShardFacts, Survey } from "../survey.ts";
 import { channelChart, driftChart, histogramChart, short } from "./charts.ts";
 import { leftOutLines } from "./left-out.ts";
+import type { Course } from "../trajectory.ts";
 
 /** Everything above and below the gallery. */
 export interface Sections {
@@ -86,7 +87,7 @@ function outliers({ farthest, peaks }: Survey): Markup | undefined {
   return markup`<h3>Rows that stand out</h3><p class="soft">${words}</p>${listed}`;
 }
 
-function channels({ latent, noise, rows }: Survey): Markup {
+function channels({ latent, noise, course, rows }: Survey): Markup {
   if (rows === 0) return markup`<p>No row is there yet.</p>`;
   const charts = (kind: string, { statistics, histograms }: Survey["latent"], curve: boolean) =>
     histograms.map((histogram, c) =>
@@ -102,8 +103,22 @@ function channels({ latent, noise, rows }: Survey): Markup {
   const noises = noise && markup`${about}<div class="charts">${charts("noise", noise, true)}</div>`;
   const latents = markup`<div class="charts">${channelChart(latent.statistics)}${charts("latent", latent, false)}</div>`;
   const numbers = table(["channel#", "mean#", "std#", "min#", "max#"], lines, "Channels in numbers");
-  return markup`${latents}${noises}<h3>In numbers</h3>${numbers}`;
+  return markup`${latents}${noises}${course && states(course)}<h3>In numbers</h3>${numbers}`;
 }
+
+/** The teacher's states on the way, over all channels of each. */
+function states({ states }: Course): Markup {
+  const lines = states.flatMap(({ name, sigma, statistics }) => {
+    if (!statistics) return [];
+    const { mean, std, min, max } = statistics;
+    const cells = [sigma, average(mean), Math.sqrt(average(std.map((value) => value ** 2))), Math.min(...min), Math.max(...max)];
+    return [markup`<tr><td>${name}</td>${cells.map((value) => number(short(value)))}</tr>`];
+  });
+  if (lines.length === 0) return markup``;
+  return markup`<h3>States on the way</h3>${table(["column", "sigma#", "mean#", "std#", "min#", "max#"], lines, "States on the way")}`;
+}
+
+const average = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function shards(all: readonly ShardFacts[]): Markup {
   const lines = all.slice(0, mostShards).map(({ shard, count, state, rows, bytes, failed, mean, std, problem }) => {

@@ -3,6 +3,7 @@ import type { Weights } from "../../../engine/weights.ts";
 import type { Needs } from "../../../methods/method.ts";
 import type { AnyMethod } from "../../../methods/registry.ts";
 import type { DenoiserSpec } from "../../../models/denoiser.ts";
+import { loadTracedFeatures } from "../../../models/features/load.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
@@ -13,7 +14,10 @@ import { checkTeacher } from "../../runs/teacher-of-store.ts";
 import { checkStoreClasses } from "../../simulate/row-conditions.ts";
 import { readLatestCheckpoint } from "../checkpoint.ts";
 
-/** The triples of the method. Throws a Failure where it needs some and none are named, or where another teacher made them. */
+/**
+ * The triples of the method. Throws a Failure where it needs some and none are named, where another teacher made them, or where
+ * they keep no states of the trajectories that it learns from.
+ */
 export async function triplesOf(options: {
   method: AnyMethod;
   needs: Needs;
@@ -27,13 +31,25 @@ export async function triplesOf(options: {
     throw badUsage(`Cannot train by ${method.name} without triples: name a store of \`pipeline simulate\` with --store`);
   const triples = await openTripleStore({ folder: store });
   checkTeacher({ action: "Cannot train on", store: triples, folder: teacher, teacher: description });
+  if (needs.trajectory && !triples.manifest.trajectory) {
+    throw new Failure(
+      `Cannot train by ${method.name} on ${store}: it learns from the teacher's states on the way, and this store keeps none. Add them: ` +
+        `pipeline reprocess ${store} --to NEW --teacher ${teacher} --trajectory ${someSteps(triples.manifest.solver.steps)}, which are ` +
+        `solver steps of ${triples.manifest.solver.steps}.`,
+    );
+  }
   return triples;
 }
 
-/** The frozen networks that the method looks at. Throws a Failure where one reads other latents. */
+/** Some numbers of solver steps, as they are typed: what to try first. */
+export function someSteps(steps: number): string {
+  return [...new Set([0, 1, 2].map((third) => Math.floor((third * steps) / 3)))].join(",");
+}
+
+/** The frozen networks that the method looks at. Throws a Failure where one reads other latents, or cannot be read. */
 export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec: Codec; settings: Settings; context: Context }) {
   const { needs, teacher, codec, settings, context } = options;
-  const { perceptual: path } = settings.train;
+  const { perceptual: path, features: paths } = settings.train;
   const { spec } = teacher.description;
   const isWanted = (role: string): boolean => [...needs.frozen, ...(needs.uses ?? [])].includes(role);
   const perceptual = path && isWanted("perceptual") ? await readPerceptual(path, context) : undefined;
@@ -43,12 +59,17 @@ export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec
         "(train.perceptual)",
     );
   }
+  const { imageSize } = codec.description;
+  const features = isWanted("features")
+    ? await loadTracedFeatures({ paths: [paths].flat(), imageSize, setting: "train.features" })
+    : undefined;
   const weights: Record<string, Weights> = {
     teacher: teacher.weights,
     ...(perceptual && { perceptual: perceptual.weights }),
     ...(isWanted("codec") && { codec: codec.weights }),
+    ...(features && { features: features.weights }),
   };
-  return { perceptual, weights };
+  return { perceptual, features: features?.networks, weights };
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */

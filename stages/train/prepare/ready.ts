@@ -1,4 +1,5 @@
 /** Whether a whole run can be done with its settings, its teacher and its images: asked before anything is trained. */
+import { methodNamed, optimiserOf, ownSettings } from "../../../methods/registry.ts";
 import { requireConditions } from "../../../models/encoders/own.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import { partsOfRun, shapeOf } from "../../../recipes/parts.ts";
@@ -6,9 +7,11 @@ import { badUsage } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { openLatentStore, readLatents } from "../../../store/latents.ts";
 import { readCodec, readDenoiser } from "../../runs/model.ts";
+import { someSteps } from "./given.ts";
 
 /** Throws a Failure where the settings do not fit each other or the teacher, before anything is made. */
 export async function checkRun(settings: Settings, teacher?: string): Promise<void> {
+  checkTrajectory(settings);
   const parts = partsOfRun(settings, { hasTeacher: teacher !== undefined });
   if (teacher === undefined) return checkFit({ settings, parts, shape: shapeOf(settings) });
   const { network, shape } = (await readDenoiser(teacher)).description.spec;
@@ -18,6 +21,16 @@ export async function checkRun(settings: Settings, teacher?: string): Promise<vo
   throw badUsage(
     `Cannot use images.size=${settings.images.size} with the teacher ${teacher}: its latents are those of ${imageSize} px; ` +
       `set images.size=${imageSize}, or let the run train a teacher of its own on IMAGES`,
+  );
+}
+
+/** Throws a usage failure where the method learns from states on the way and the simulation would keep none. */
+function checkTrajectory({ simulate, train }: Settings): void {
+  const method = methodNamed(train.method);
+  if (!method.needs(ownSettings(method, train), optimiserOf(train)).trajectory || simulate.trajectory) return;
+  throw badUsage(
+    `Cannot run ${method.name} without the teacher's states on the way: name the solver steps before which they are kept, as in ` +
+      `--trajectory ${someSteps(simulate.steps)} of ${simulate.steps}`,
   );
 }
 

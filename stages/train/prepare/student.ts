@@ -13,6 +13,7 @@ import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.t
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
+import { writeLora } from "../../runs/lora.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
@@ -58,8 +59,10 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const subject: Subject = {
     ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
     ...(student !== spec && { student }),
+    ...(needs.trajectory && triples && { trajectory: triples.manifest.trajectory?.sigmas }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
-    ...(frozen.weights.codec && { codec: codec.description }),
+    ...(frozen.weights.codec && { codec: codec.description, statistics }),
+    ...(frozen.features && { features: frozen.features }),
   };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   const { plan } = trainedSampling(method, job) as { plan: SamplerPlan };
@@ -96,6 +99,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         teacher: teacher.description.hash,
         images: images?.store.fingerprint,
         perceptual: frozen.perceptual?.description.hash,
+        features: frozen.features?.map(({ hash }) => hash),
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
@@ -116,10 +120,11 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
             reference: reference.fingerprint,
           }),
       }),
-    write: async (weights) => {
+    write: async (weights, lora) => {
       const sampler = method.sampler?.(own, subject);
       const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
       const made: Denoiser = { description: { ...teacher.description, ...itself, ...(sampler && { sampler }) }, weights };
+      if (lora) await writeLora(out, { ...lora, merged: itself.hash, spec: student, sampler: made.description.sampler });
       await writeModel(out, made);
       return made;
     },

@@ -1,0 +1,77 @@
+/** Which settings of a training by segments of the time have an effect, and fit the teacher's network. */
+import { trunkLimits } from "../../models/families/registry.ts";
+import type { Rules } from "../../schemas/fit.ts";
+import type { Asked } from "../method.ts";
+
+/** The settings that the rules read. */
+interface SegmentSettings {
+  start: "denoise" | "single" | "images" | "trajectory";
+  secondPart: number;
+  lastPart: number;
+  matchingWeight: number;
+  adversarialWeight: number;
+  discriminatorDepth: number;
+}
+
+type ThisAsked = Asked<SegmentSettings>;
+
+const ofScore = ["scoreRate", "scoreUpdates"];
+const ofDiscriminator = ["discriminatorRate", "discriminatorDepth", "discriminatorNoise", "realSteps"];
+const plays = ({ own }: ThisAsked): boolean => own.lastPart > 0 && own.adversarialWeight > 0;
+
+export const segmentRules: Rules<ThisAsked> = {
+  fit: [
+    {
+      settings: ["discriminatorDepth", "network.depth"],
+      why: (asked) => {
+        const { depth = Infinity } = trunkLimits(asked.planned) ?? {};
+        return plays(asked) && asked.own.discriminatorDepth > depth
+          ? "the discriminator is cut from the teacher's blocks; keep no more than there are"
+          : undefined;
+      },
+      unasked: "pass", // it then keeps all there are
+    },
+    {
+      settings: ["lastPart", "matchingWeight", "adversarialWeight"],
+      why: ({ own }) =>
+        own.lastPart > 0 && own.matchingWeight + own.adversarialWeight === 0
+          ? "the last stage has nothing of its own; give one of them a weight, or set lastPart=0"
+          : undefined,
+    },
+  ],
+  idle: [
+    {
+      settings: ["guidance"],
+      why: ({ isConditional }) => (isConditional ? undefined : "the teacher takes no conditions (network.condition is none)"),
+    },
+    { settings: ["skip"], why: ({ own }) => (own.secondPart === 1 ? "there is no first stage (secondPart is 1)" : undefined) },
+    {
+      settings: ["skip", "teacherSteps", "ownSteps"],
+      why: ({ own }) => (own.start === "trajectory" ? "the store's states decide (start is trajectory)" : undefined),
+    },
+    { settings: ["ownSteps"], why: ({ own }) => (own.start === "images" ? "states are those of images (start is images)" : undefined) },
+    {
+      settings: ["ownSteps", "teacherSteps"],
+      why: ({ own }) => (own.secondPart + own.lastPart === 0 ? "there is no second stage (secondPart is 0)" : undefined),
+    },
+    {
+      settings: ["matchingWeight", "adversarialWeight", ...ofScore, ...ofDiscriminator],
+      why: ({ own }) => (own.lastPart === 0 ? "there is no last stage (lastPart is 0)" : undefined),
+    },
+    { settings: ofScore, why: ({ own }) => (own.matchingWeight === 0 ? "no distributions are matched (matchingWeight is 0)" : undefined) },
+    {
+      settings: ofDiscriminator,
+      why: ({ own }) => (own.adversarialWeight === 0 ? "there is no discriminator (adversarialWeight is 0)" : undefined),
+    },
+    {
+      settings: ["discriminatorDepth"],
+      why: (asked) =>
+        plays(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
+    },
+    {
+      settings: ["realSteps"],
+      why: (asked) =>
+        plays(asked) && (asked.own.start === "images" || asked.own.start === "trajectory") ? "what is real is given (start)" : undefined,
+    },
+  ],
+};

@@ -1,0 +1,431 @@
+/**
+ * MLCM and TLCM: a student of few steps, consistent first within segments of the time and then over the whole of it, without data:
+ * its states are reached from pure noise by coarse steps of the teacher, or are its own samples (docs/METHODS.md 6). States may
+ * also come from images, or from the trajectories of a store. The last stage matches distributions and plays a game (9.10).
+ */
+import * as z from "zod";
+import { type Tensor, tf } from "../engine/tfjs.ts";
+import { createCritic, type Seen, verdicts } from "../models/critics/critic.ts";
+import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
+import { conditionInputs, type DenoiserSpec } from "../models/denoiser.ts";
+import { huberScale } from "../models/diffusion/consistency.ts";
+import { walked, walkLevels } from "../models/diffusion/coarse-walk.ts";
+import { tensors } from "../models/diffusion/arithmetic.ts";
+import { fewShares, noisedAt, renoised } from "../models/diffusion/few-steps.ts";
+import { ladderOf, pickedRows } from "../models/diffusion/ladder.ts";
+import { denoiserOf } from "../models/diffusion/levels.ts";
+import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
+import { createParameterisation, noiseLevels } from "../models/diffusion/parameterisation.ts";
+import { levelAt } from "../models/diffusion/schedule.ts";
+import { lineStep, teacherSteps } from "../models/diffusion/teacher-step.ts";
+import { type Parameters, spread } from "../models/layers.ts";
+import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
+import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
+import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
+import { matchingLoss } from "../models/losses/distribution-matching.ts";
+import { latentDistance } from "../models/losses/latent-distance.ts";
+import { adapterSchema } from "../models/training/adapters.ts";
+import { normals, uniforms } from "../schemas/numbers/philox.ts";
+import { stratified } from "../schemas/numbers/strata.ts";
+import { count, fraction, rate, weight } from "../schemas/settings.ts";
+import type { Kit as AnyKit, Batch, Inputs, Job, Losses, Method, Run, Update } from "./method.ts";
+import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { segmentRules } from "./fit/segments.ts";
+
+const settings = z.strictObject({
+  // Where states come from. denoise: several coarse teacher steps from noise; single: one; images: train.images under noise;
+  // trajectory: the teacher's states in the store, whose neighbours then stand for its steps.
+  start: z.enum(["denoise", "single", "images", "trajectory"]).default("denoise"),
+  segments: z.array(count).min(1).default([8]), // of the time, each consistent in itself; several numbers share the first stage (MLCM: many to few)
+  skip: z.number().positive().max(1).default(0.03), // share of the time between the two states that are to agree; the paper's is 0.02
+  guidance: z.number().nonnegative().default(1), // of the teacher's steps, which the student takes in; the paper's is 8
+  secondPart: fraction.default(0.5), // last part of the steps, in which predictions agree over the whole time
+  ownSteps: count.default(4), // in it: calls in which the student makes the samples that are noised again
+  teacherSteps: count.default(3), // in it: the teacher's steps from one milestone to the next
+  lastPart: fraction.default(0), // last part of the steps, in which distributions are matched and a discriminator plays too
+  distance: z.enum(["squared", "huber"]).default("squared"), // of what is to agree
+  perceptualWeight: weight.default(0), // of the latent perceptual distance beside it
+  matchingWeight: weight.default(1), // last stage: distribution matching
+  scoreRate: rate.default(1e-4), // its denoiser of the student's samples
+  scoreUpdates: count.default(2), // that one's updates a step
+  adversarialWeight: weight.default(0.05), // last stage: the game
+  discriminatorRate: rate.default(1e-4),
+  discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
+  discriminatorNoise: z.tuple([rate, rate]).default([0.1, 2]), // least and most noise that it sees latents under, over sigmaData
+  realSteps: count.default(8), // the teacher's steps to the samples it takes for real, where states come from noise
+  adapter: adapterSchema.default("all"), // what of the student is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
+});
+export type TlcmSettings = z.infer<typeof settings>;
+type Kit = AnyKit<TlcmSettings>;
+type ThisJob = Pick<Job<TlcmSettings>, "settings" | "optimiser" | "subject">;
+
+export const method: Method<TlcmSettings> = {
+  name: "tlcm",
+  about: "a student of 1 to 8 steps, consistent within segments and then throughout; no data needed",
+  source: "Xie et al., TLCM: Training-efficient Latent Consistency Model for Image Generation with 2-8 Steps, 2024 (arXiv 2406.05768)",
+  makes: "student",
+  settings,
+  rules: segmentRules,
+  needs: ({ start, perceptualWeight }) => ({
+    rows: start === "images" ? "latents" : start === "trajectory" ? "triples" : "none",
+    ...(start === "trajectory" && { trajectory: true }),
+    frozen: ["teacher"],
+    ...(perceptualWeight > 0 && { uses: ["perceptual"] }),
+  }),
+  parts: ({ weights, seed, ...job }) => ({
+    student: { from: "teacher", train: job.settings.adapter, average: job.optimiser.ema },
+    ...(isMatched(job) && { score: { from: "teacher", train: "all" } }),
+    ...(isPlayed(job) && { discriminator: { from: () => criticOf(job).init(weights.teacher ?? {}, seed), train: "all" } }),
+  }),
+  programs: (kit) => ({
+    segments: segmentsUpdate(kit),
+    whole: wholeUpdate(kit, { isLast: false }),
+    ...(hasLast(kit) && { last: wholeUpdate(kit, { isLast: true }) }),
+    ...(isMatched(kit) && { score: scoreUpdate(kit) }),
+    ...(isPlayed(kit) && { discriminator: discriminatorUpdate(kit) }),
+  }),
+  step,
+  sampler: (_, { spec }) => {
+    const levels = levelAt(createParameterisation((spec as DenoiserSpec).diffusion));
+    const times = (calls: number): number[] => fewShares(calls).map(levels);
+    const choices = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((calls) => [calls, times(calls)]));
+    return { times: times(4), between: "renoise", guidance: 1, choices };
+  },
+  figures: [
+    {
+      title: "Disagreement of predictions",
+      label: "distance",
+      figures: { segments: "within segments", whole: "over the whole time", perceptual: "perceptual" },
+      log: true,
+    },
+    { title: "Distribution matching", label: "loss", figures: { matching: "matching", score: "the samples' denoiser" }, log: true },
+    { title: "The game", label: "loss", figures: { adversarial: "adversarial" } },
+    ...discriminatorFigures,
+  ],
+  findings: adversarialRules({
+    saturated: "half of train.tlcm.discriminatorRate, or more of train.tlcm.discriminatorNoise",
+    swinging: "half of train.tlcm.discriminatorRate: its updates overshoot",
+    collapsed: "less adversarialWeight, or a shorter lastPart (of train.tlcm); the best step is kept (train.keep=best)",
+    exploding: "half of train.tlcm.discriminatorRate",
+  }),
+};
+
+const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
+
+const hasLast = ({ settings: { lastPart } }: ThisJob): boolean => lastPart > 0;
+const isMatched = (job: ThisJob): boolean => hasLast(job) && job.settings.matchingWeight > 0;
+const isPlayed = (job: ThisJob): boolean => hasLast(job) && job.settings.adversarialWeight > 0;
+const isFromNoise = ({ settings: { start } }: ThisJob): boolean => start === "denoise" || start === "single";
+
+/** The stage of a step: within segments, over the whole time, or that with matching and a game. */
+function stageOf(step: number, { settings: { secondPart, lastPart }, optimiser: { steps } }: ThisJob): "segments" | "whole" | "last" {
+  if (step >= steps * (1 - lastPart)) return "last";
+  return step >= steps * (1 - secondPart) ? "whole" : "segments";
+}
+
+/** Coarse steps of the walk from noise to the lowest states. */
+const walkSteps = ({ settings: { start, segments } }: ThisJob): number => (start === "single" ? 1 : Math.max(...segments));
+
+type Image = { shape: number[] };
+const imageOf = (job: ThisJob): Image => ({ shape: [job.optimiser.batch, ...specOf(job).shape] });
+const levelsOf = (job: ThisJob, width: number): Image => ({ shape: [job.optimiser.batch, width] });
+
+/** The first rows of condition inputs. */
+const firstRows = (given: Record<string, Tensor>, rows: number): Record<string, Tensor> =>
+  Object.fromEntries(
+    Object.entries(given).map(([name, values]) => [
+      name,
+      tf.slice(values, new Array(values.rank).fill(0), [rows, ...values.shape.slice(1)]),
+    ]),
+  );
+
+/** Column `i` of [b, n], as [b]. */
+const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
+const columns = (values: Tensor): Tensor[] => Array.from({ length: values.shape[1] as number }, (_, i) => column(values, i));
+
+type Given = Record<string, Tensor>;
+type Read = Record<string, Parameters>;
+
+/** The two terms of what is to agree: their weighted sum, and each by itself. `a` has the gradient; both are clean latents, or near. */
+function agreement(kit: Kit) {
+  const spec = specOf(kit);
+  const { distance, perceptualWeight } = kit.settings;
+  const { role, between } = latentDistance({ spec, perceptual: kit.subject.perceptual });
+  const isPerceptual = perceptualWeight > 0;
+  const rows = distance === "huber" ? (a: Tensor, b: Tensor) => pseudoHubers(a, b, huberScale(spec.shape)) : squaredErrors;
+  return {
+    inputs: (isPerceptual ? { draws: { shape: [kit.optimiser.batch, DRAW_SIZE] } } : {}) as Inputs,
+    reads: isPerceptual ? [role] : [],
+    /** `sigma` [b] is the noise that is left in both. */
+    compare: (name: string, { a, b, sigma, draws, read }: { a: Tensor; b: Tensor; sigma?: Tensor; draws?: Tensor; read: Read }): Losses => {
+      const difference = tf.mean(rows(a, b));
+      if (!isPerceptual) return { loss: difference, metrics: { [name]: difference } };
+      const { sigmaData } = spec.diffusion;
+      const shrink = sigma ? spread(tf.div(sigmaData, tf.sqrt(tf.add(tf.square(sigma), sigmaData ** 2)))) : 1;
+      const perceptual = between(tf.mul(a, shrink), tf.mul(b, shrink), read[role] as Parameters, draws);
+      return { loss: tf.add(difference, tf.mul(perceptual, perceptualWeight)), metrics: { [name]: difference, perceptual } };
+    },
+  };
+}
+
+/** Consistency within segments: from both states one line step by the student's prediction to the segment's start. */
+function segmentsUpdate(kit: Kit): Update {
+  const { settings: own, optimiser } = kit;
+  const { batch } = optimiser;
+  const spec = specOf(kit);
+  const image = imageOf(kit);
+  const agree = agreement(kit);
+  const perRow = { shape: [batch] };
+  return {
+    trains: "student",
+    reads: ["teacher", "student", ...agree.reads],
+    inputs: {
+      ...{ from: perRow, to: perRow, start: perRow, ...conditionInputs(spec, batch), ...agree.inputs },
+      ...(own.start === "trajectory" ? { state: image, next: image } : { noise: image }),
+      ...(own.start === "images" && { clean: image }),
+      ...(isFromNoise(kit) && { walk: levelsOf(kit, walkSteps(kit) + 1) }),
+    },
+    loss: (parameters, inputs, read) => {
+      const { from, to, start, state, next, clean, noise, walk, draws, ...given } = inputs as Given &
+        Record<"from" | "to" | "start", Tensor>;
+      const teacher = { spec, parameters: read.teacher as Parameters, scale: own.guidance };
+      const walking = (): Tensor =>
+        walked({
+          ...{ start: tf.mul(noise as Tensor, topOf(spec)), walk: walk as Tensor },
+          step: ({ x, from, to, rows }) => teacherSteps({ ...teacher, given: firstRows(given, rows), x, levels: [from, to] }),
+        });
+      const above = state ?? (clean ? noisedAt(clean, noise as Tensor, from) : walking());
+      const below = next ?? teacherSteps({ ...teacher, given, x: above, levels: [from, to] });
+      const landing = (of: Parameters, x: Tensor, sigma: Tensor): Tensor =>
+        lineStep({ x, clean: denoiserOf({ spec, parameters: of, given })(x, sigma), from: spread(sigma), to: spread(start) }, tensors);
+      const [a, b] = [landing(parameters, above, from), landing(read.student as Parameters, below, to)];
+      return agree.compare("segments", { a, b, sigma: start, draws, read });
+    },
+  };
+}
+
+const topOf = (spec: DenoiserSpec): number => createParameterisation(spec.diffusion).sigmaMax;
+
+/** Draws of noise that the second stage takes: one for each of the student's own calls, and one for the state. */
+const ownDraws = (kit: ThisJob): string[] => (isFromNoise(kit) ? Array.from({ length: kit.settings.ownSteps }, (_, i) => `own${i}`) : []);
+
+/** Consistency from milestone to milestone over the whole time; in the last stage with distribution matching and the game. */
+function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
+  const { settings: own, optimiser } = kit;
+  const { batch } = optimiser;
+  const spec = specOf(kit);
+  const parameterisation = createParameterisation(spec.diffusion);
+  const image = imageOf(kit);
+  const agree = agreement(kit);
+  const [matches, plays] = [isLast && isMatched(kit), isLast && isPlayed(kit)];
+  const isStored = own.start === "trajectory";
+  const levels = fewShares(own.ownSteps).map(levelAt(parameterisation));
+  return {
+    trains: "student",
+    reads: ["teacher", "student", ...agree.reads, ...(matches ? ["score"] : []), ...(plays ? ["discriminator"] : [])],
+    inputs: {
+      ...{ down: levelsOf(kit, isStored ? 2 : own.teacherSteps + 1), ...conditionInputs(spec, batch), ...agree.inputs },
+      ...(isStored ? { state: image, next: image } : { noise: image }),
+      ...(own.start === "images" && { clean: image }),
+      ...Object.fromEntries(ownDraws(kit).map((name) => [name, image])),
+      ...(matches && { matchNoise: image, matchSigma: { shape: [batch] } }),
+      ...(plays && disturbanceInputs(own.discriminatorNoise, spec, batch)),
+    },
+    ...(isLast && { leaves: { fake: image.shape } }),
+    loss: (parameters, inputs, read) => {
+      const { disturbance, others } = disturbanceOf(inputs);
+      const { down, state, next, clean, noise, matchNoise, matchSigma, draws, ...rest } = others as Given & Record<"down", Tensor>;
+      const given = Object.fromEntries(Object.entries(rest).filter(([name]) => !ownDraws(kit).includes(name)));
+      const student = denoiserOf({ spec, parameters: read.student as Parameters, given });
+      const ladder = columns(down);
+      const [from, to] = [ladder[0] as Tensor, ladder.at(-1) as Tensor];
+      const sample = (): Tensor => renoised({ predict: student, levels, draws: ownDraws(kit).map((name) => rest[name] as Tensor) });
+      const above = state ?? noisedAt(clean ?? sample(), noise as Tensor, from);
+      const teacher = { spec, parameters: read.teacher as Parameters, given };
+      const below = next ?? teacherSteps({ ...teacher, scale: own.guidance, x: above, levels: ladder });
+      const made = denoiserOf({ spec, parameters, given })(above, from);
+      const { loss, metrics } = agree.compare("whole", { a: made, b: student(below, to), draws, read });
+      const terms = [loss];
+      if (matches) {
+        const x = noisedAt(made, matchNoise as Tensor, matchSigma as Tensor);
+        const real = denoiserOf({ ...teacher, scale: own.guidance })(x, matchSigma as Tensor);
+        const fake = denoiserOf({ spec, parameters: read.score as Parameters, given })(x, matchSigma as Tensor);
+        metrics.matching = matchingLoss({ x: made, real, fake });
+        terms.push(tf.mul(metrics.matching, own.matchingWeight));
+      }
+      if (plays) {
+        metrics.adversarial = generatorLoss(logitsOf(kit)(read.discriminator as Parameters, { x: made, disturbance, given }));
+        terms.push(tf.mul(metrics.adversarial, own.adversarialWeight));
+      }
+      return { loss: tf.addN(terms), metrics, ...(isLast && { left: { fake: made } }) };
+    },
+  };
+}
+
+/** The denoiser of the student's samples, on those of this step under noise. */
+function scoreUpdate(kit: Kit): Update {
+  const spec = specOf(kit);
+  const { clean: _, ...inputs } = noisedInputs(spec, kit.optimiser.batch);
+  return {
+    trains: "score",
+    inputs,
+    takes: ["fake"],
+    optimiser: { ...kit.optimiser, learningRate: kit.settings.scoreRate, weightDecay: 0 },
+    loss: (parameters, { fake, ...inputs }) => ({
+      loss: denoisingLoss(spec, parameters, { ...inputs, clean: fake as Tensor }),
+      metrics: {},
+    }),
+  };
+}
+
+function criticOf(job: ThisJob) {
+  return createCritic({ spec: specOf(job), trunk: { depth: job.settings.discriminatorDepth, scales: [1] } });
+}
+
+/** Logits of latents that are not paired with any noise. */
+function logitsOf(job: ThisJob) {
+  const critic = criticOf(job);
+  return (parameters: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] =>
+    critic.logits(parameters, { ...shown, noise: tf.zerosLike(shown.x), paired: tf.zeros([shown.x.shape[0] as number]) }, {});
+}
+
+/** The teacher's samples, images, or a store's results, against what the student made in this step. */
+function discriminatorUpdate(kit: Kit): Update {
+  const { settings: own, optimiser } = kit;
+  const { batch } = optimiser;
+  const spec = specOf(kit);
+  const parameterisation = createParameterisation(spec.diffusion);
+  const image = imageOf(kit);
+  const isMade = isFromNoise(kit);
+  const ladder = Array.from({ length: own.realSteps + 1 }, (_, i) => levelAt(parameterisation)(1 - i / own.realSteps));
+  const logits = logitsOf(kit);
+  return {
+    trains: "discriminator",
+    reads: isMade ? ["teacher"] : [],
+    inputs: { real: image, ...conditionInputs(spec, batch), ...disturbanceInputs(own.discriminatorNoise, spec, batch) },
+    takes: ["fake"],
+    optimiser: { ...optimiser, learningRate: own.discriminatorRate, beta1: 0.5, beta2: 0.99, weightDecay: 0 },
+    loss: (parameters, inputs, read) => {
+      const { disturbance, others } = disturbanceOf(inputs);
+      const { real: given, fake, ...conditions } = others as Given & Record<"real" | "fake", Tensor>;
+      const rows = given.shape[0] as number;
+      const made = (): Tensor =>
+        teacherSteps({
+          ...{ spec, parameters: read.teacher as Parameters, given: conditions, scale: own.guidance, solver: "dpm++2m" },
+          ...{ x: tf.mul(given, parameterisation.sigmaMax), levels: ladder.map((sigma) => tf.fill([rows], sigma) as Tensor) },
+        });
+      const judged = (x: Tensor): Tensor[] => logits(parameters, { x, disturbance, given: conditions });
+      const [real, generated] = [judged(isMade ? made() : given), judged(fake)];
+      const { mismatched: _, ...metrics } = verdicts({ real, mixed: generated, mask: tf.zeros([rows]) });
+      return { loss: discriminatorLoss({ real, fake: generated }), metrics };
+    },
+  };
+}
+
+async function step(batch: Batch, job: Job<TlcmSettings>, run: Run) {
+  const { settings: own, optimiser, seed } = job;
+  const { step, conditions } = batch;
+  const { batch: rows } = optimiser;
+  const spec = specOf(job);
+  const [height, width] = spec.shape;
+  const size = spec.shape.reduce((a, b) => a * b, 1);
+  const parameterisation = createParameterisation(spec.diffusion);
+  const stage = stageOf(step, job);
+  const drawn = (name: string, at = step): Float32Array =>
+    normals({ seed, stream: `tlcm/${name}`, offset: at * rows * size, length: rows * size });
+  const given = { ...conditions, keep: new Float32Array(rows).fill(1) };
+  const common = { ...given, ...(own.perceptualWeight > 0 && { draws: augmentationDraws({ seed, step, batch: rows, height, width }) }) };
+  const noise = own.start !== "trajectory" && { noise: drawn("noise") };
+  const clean = own.start === "images" && { clean: batch.latent as Float32Array };
+  const states = statesOf(batch, job, stage);
+  if (stage === "segments") return run("segments", { ...common, ...noise, ...clean, ...states });
+
+  const owns = Object.fromEntries(ownDraws(job).map((name) => [name, drawn(name)]));
+  const second = { ...common, ...noise, ...clean, ...owns, ...states };
+  if (stage === "whole") return run("whole", second);
+
+  const levels = levelAt(parameterisation);
+  const middle = (stream: string, at: number): Float64Array =>
+    Float64Array.from(uniforms({ seed, stream, offset: at * rows, length: rows }), (u) => levels(0.02 + 0.96 * u));
+  const disturbance = isPlayed(job) ? disturbances({ range: own.discriminatorNoise, spec, batch: rows, seed, step }) : {};
+  const matching = isMatched(job) && { matchNoise: drawn("match"), matchSigma: Float32Array.from(middle("tlcm/match-sigma", step)) };
+  const figures = await run("last", { ...second, ...disturbance, ...matching });
+  const since = step - Math.ceil(optimiser.steps * (1 - own.lastPart));
+  for (let i = 0; isMatched(job) && i < own.scoreUpdates; i++) {
+    const updates = since * own.scoreUpdates + i;
+    const under = noiseLevels(parameterisation, middle("tlcm/score-sigma", updates));
+    const { loss } = await run("score", { ...given, ...under, noise: drawn("score", updates) }, { updates });
+    figures.score = loss as number;
+  }
+  if (!isPlayed(job)) return figures;
+  const real = isFromNoise(job) ? drawn("real") : (batch.latent as Float32Array);
+  const judged = await run("discriminator", { ...given, ...disturbance, real }, { updates: since });
+  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
+  return figures;
+}
+
+/** How many segments there are in a step of the first stage. */
+function segmentsAt(step: number, { settings: { segments, secondPart, lastPart }, optimiser: { steps } }: ThisJob): number {
+  const share = step / (steps * (1 - Math.max(secondPart, lastPart)));
+  return segments[Math.min(segments.length - 1, Math.floor(share * segments.length))] as number;
+}
+
+/** The noise levels of a step's states, and the states themselves where a store has them. Rows stand in rising order of their time. */
+function statesOf(batch: Batch, job: Job<TlcmSettings>, stage: ReturnType<typeof stageOf>): Record<string, Float32Array> {
+  const { settings: own, optimiser, seed } = job;
+  const { batch: rows, accumulate } = optimiser;
+  const parameterisation = createParameterisation(specOf(job).diffusion);
+  const strata = rows / accumulate; // each micro-batch covers the whole time
+  const shares = Array.from(stratified({ seed, stream: "tlcm/time", offset: batch.step * rows, length: rows, strata }));
+  if (own.start === "trajectory") return storedStates(batch, job, { stage, shares });
+  const level = levelAt(parameterisation);
+  if (stage === "segments") {
+    const segments = segmentsAt(batch.step, job);
+    const starts = shares.map((share) => Math.floor(share * segments) / segments);
+    const ends = shares.map((share, row) => Math.max(starts[row] as number, share - own.skip));
+    const [from, to, start] = [shares, ends, starts].map((of) => Float32Array.from(of, level)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    return {
+      from,
+      to,
+      start,
+      ...(isFromNoise(job) && { walk: walkLevels({ shares, rows: strata, steps: walkSteps(job), levelAt: level }) }),
+    };
+  }
+  const milestones = Math.max(...own.segments);
+  const parts = Array.from({ length: own.teacherSteps + 1 }, (_, i) => i / own.teacherSteps);
+  const above = shares.map((share) => Math.floor(share * milestones) + 1);
+  return { down: Float32Array.from(above.flatMap((milestone) => parts.map((part) => level((milestone - part) / milestones)))) };
+}
+
+/** Two rungs of the store's ladder for each row: neighbours in the first stage, milestones after it. */
+function storedStates(
+  batch: Batch,
+  job: Job<TlcmSettings>,
+  { stage, shares }: { stage: string; shares: number[] },
+): Record<string, Float32Array> {
+  const { sigmas, rungs, ends } = ladderOf(createParameterisation(specOf(job).diffusion), job.subject.trajectory ?? []);
+  const states = rungs(batch);
+  const pairs = (lower: readonly number[], upper: readonly number[]) => {
+    const chosen = shares.map((share) => lower.length - 1 - Math.floor(share * lower.length)); // rising in time: falling in rungs
+    return { upper: chosen.map((i) => upper[i] as number), lower: chosen.map((i) => lower[i] as number) };
+  };
+  const at = (of: readonly number[]): Float32Array => Float32Array.from(of, (rung) => sigmas[rung] as number);
+  if (stage === "segments") {
+    const below = sigmas.slice(1).map((_, i) => i + 1);
+    const { upper, lower } = pairs(
+      below,
+      below.map((rung) => rung - 1),
+    );
+    const stops = ends(segmentsAt(batch.step, job));
+    const start = lower.map((rung) => stops.find((end) => end >= rung) as number);
+    return { state: pickedRows(states, upper), next: pickedRows(states, lower), from: at(upper), to: at(lower), start: at(start) };
+  }
+  const stops = ends(Math.max(...job.settings.segments));
+  const { upper, lower } = pairs(stops, [0, ...stops.slice(0, -1)]);
+  const down = Float32Array.from(upper.flatMap((rung, row) => [sigmas[rung] as number, sigmas[lower[row] as number] as number]));
+  return { state: pickedRows(states, upper), next: pickedRows(states, lower), down };
+}
