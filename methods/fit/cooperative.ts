@@ -16,6 +16,7 @@ interface CooperativeSettings {
   consistencyLoss: "perceptual" | "squared";
   anchorWeight: number;
   discriminatorDepth: number;
+  r1Weight: number;
   adapter: Adapter;
 }
 
@@ -70,9 +71,10 @@ export const cooperativeFit: Rules<ThisAsked> = {
     },
     { settings: ["zeroSteps"], why: ({ own }) => (own.adapt === "v" ? "the schedule stays (adapt is v)" : undefined) },
     {
-      settings: ["adversarial", "cooperation", "averageLogits", "discriminatorRate", "discriminatorDepth"],
+      settings: ["adversarial", "cooperation", "averageLogits", "discriminatorRate", "discriminatorDepth", "r1Weight", "r1Every"],
       why: (asked) => (plays(asked) ? undefined : "there is no discriminator (adversarialWeight is 0)"),
     },
+    { settings: ["r1Every"], why: ({ own }) => (own.r1Weight > 0 ? undefined : "r1Weight is 0") },
     {
       settings: ["cooperation"],
       why: ({ own }) => (own.adversarial === "data" ? "data are the real side (adversarial is data)" : undefined),

@@ -207,6 +207,27 @@ test("the discriminator goes first, sees own predictions from a quarter of the r
   const { consistency, anchor, adversarial } = generator as Record<"consistency" | "anchor" | "adversarial", number>;
   assert.close(generator.loss!, 2 * consistency + 0.5 * anchor + adversarial, 1e-4);
 
+  const penalised = await seenOf(kitOf({ r1Weight: 0.5, r1Every: 7 }));
+  assert.equal(
+    penalised.map(({ program, updates }) => [program, updates]),
+    [
+      ["discriminator", STEP + 2],
+      ["r1", STEP + 3],
+      ["generator", undefined],
+    ],
+  );
+  assert.equal(
+    (await seenOf(kitOf({ r1Weight: 0.5, r1Every: 4 }))).map(({ updates }) => updates),
+    [STEP + 4, undefined],
+  );
+  const { loss, penalty } = lossOf(kitOf({ r1Weight: 0.5, r1Every: 7 }), "r1", penalised[1]!.inputs, { student, discriminator: weights });
+  const slopes = coop.map((_, i) => {
+    const moved = (by: number): number => logits(coop.map((value, at) => value + (at === i ? by : 0)))[i >> 1]!;
+    return ((moved(0.02) - moved(-0.02)) / 0.04) ** 2;
+  });
+  assert.close(penalty!, slopes.reduce((a, b) => a + b) / BATCH, 2e-2 * penalty!);
+  assert.close(loss!, 0.25 * 7 * penalty!, 1e-5 * loss!);
+
   const averaged = kitOf({ averageLogits: true });
   const ofMean = lossOf(averaged, "discriminator", runs[0]!.inputs, { student, discriminator: weights });
   assert.close(ofMean.loss!, softplus(-mean(real)) + softplus(mean(fake)), 1e-4);
