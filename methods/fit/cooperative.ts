@@ -3,6 +3,7 @@ import { trunkLimits } from "../../models/families/registry.ts";
 import type { Adapter } from "../../models/training/adapters.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
+import { adapterFit } from "./adapter.ts";
 
 /** The settings that the rules read. */
 interface CooperativeSettings {
@@ -62,6 +63,7 @@ export const cooperativeFit: Rules<ThisAsked> = {
           ? "a part alone of a network that knows nothing learns nothing; set adapter=all, or from=teacher"
           : undefined,
     },
+    adapterFit(),
   ],
   idle: [
     {

@@ -185,6 +185,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.yoso.discriminatorDepth=5"], parts: ["train"], method: "yoso" },
     says: ["train.yoso.discriminatorDepth=5", "network.depth=2"],
   },
+  "train.yoso.adapter & network.kind": {
+    ...{ set: ['train.yoso.adapter={"only":["atention"]}'], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.adapter=", "network.kind=dit", '"atention" trains nothing'],
+  },
   "train.yoso.adapter & train.yoso.from": {
     ...{ set: ['train.yoso.adapter={"only":["final"]}', "train.yoso.from=scratch"], parts: ["train"], method: "yoso" },
     says: ["train.yoso.adapter=", "train.yoso.from=scratch"],
