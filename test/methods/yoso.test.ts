@@ -172,7 +172,7 @@ test("consistency and anchor are the weighted distances of the paper, in units o
   assert.close(squared.consistency!, weighed, 1e-3 * weighed);
 });
 
-test("the discriminator goes first, sees own predictions from a quarter of the range below, and the data where that is nothing", async () => {
+test("the discriminator goes first and sees predictions from a quarter of the range below, or the data", async () => {
   const kit = kitOf({});
   const runs = await seenOf(kit);
   assert.equal(
@@ -255,7 +255,7 @@ test("rows that begin as sampling begins have the prior for a latent, are not an
   );
 });
 
-test("the adaptation is the squared error of v against the teacher's, on its schedule first and then on the one without signal", async () => {
+test("the adaptation is the squared error of v against the teacher's, on its schedule and then on the other", async () => {
   const spec = specOf("vp-epsilon");
   const kit = kitOf({ adapt: "v-zero", vSteps: 3, zeroSteps: 2 }, spec);
   const [u0, u1] = [Math.sqrt(0.85), Math.sqrt(12)];
@@ -323,7 +323,7 @@ test("samples begin at the prior, at the end of the student's own range, and in 
 });
 
 for (const kind of ["dit", "unet"] as const) {
-  test(`${kind}: one logit a row, pooled by attention from the encoder's innermost features, which the level and every parameter reach`, () => {
+  test(`${kind}: one logit a row, pooled by attention from the innermost features, which every parameter reaches`, () => {
     const spec = { ...specOf("edm", kind), shape: [4, 4, 2] as [number, number, number] };
     spec.network.width = 16;
     const critic = createPooledCritic({ spec, depth: 3 });
