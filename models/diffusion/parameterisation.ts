@@ -142,7 +142,7 @@ export function zeroTerminalSigma(time: number): number {
 }
 
 /** Time t in [0, 1] of a noise level on that schedule: alpha = 1 / sqrt(1 + sigma^2), put back to the schedule it was made of. */
-export function zeroTerminalTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
+function zeroTerminalTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
   const { add, mul, div, sqrt, log } = arithmetic;
   const alpha = div(1, sqrt(add(mul(sigma, sigma), 1)));
   return timeOfDecay(mul(log(add(mul(alpha, 1 - lastAlpha), lastAlpha)), -2), arithmetic);
