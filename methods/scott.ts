@@ -63,7 +63,7 @@ export const method: Method<ScottSettings> = {
   makes: "student",
   settings,
   rules: stochasticRules,
-  needs: () => ({ rows: "latents", frozen: ["teacher"] }),
+  needs: ({ subSteps }) => ({ rows: "latents", frozen: ["teacher"], teacherCalls: subSteps }),
   student: ({ guidanceInput }, spec) => (guidanceInput ? { ...spec, network: { ...spec.network, guidance: true } } : spec),
   parts: ({ weights, seed, ...job }) => {
     const teacher = weights.teacher as Weights;

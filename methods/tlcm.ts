@@ -61,6 +61,14 @@ export type TlcmSettings = z.infer<typeof settings>;
 type Kit = AnyKit<TlcmSettings>;
 type ThisJob = Pick<Job<TlcmSettings>, "settings" | "optimiser" | "subject">;
 
+/** Evaluations of the teacher a row, on average: its walk to a state and between two in the first part, between milestones in the second. */
+function teacherCalls({ start, segments, skipSteps, teacherSteps, secondPart }: TlcmSettings): number {
+  if (start === "trajectory") return 0;
+  const walks = segments.map((count) => (count - 1) / 2); // to a segment drawn evenly, a step for each above it
+  const walk = { denoise: walks.reduce((sum, steps) => sum + steps, 0) / walks.length, single: 1, images: 0 }[start];
+  return (1 - secondPart) * (walk + skipSteps) + secondPart * teacherSteps;
+}
+
 export const method: Method<TlcmSettings> = {
   name: "tlcm",
   about: "a student of 1 to 8 steps, consistent within segments and then throughout; no data needed",
@@ -68,11 +76,12 @@ export const method: Method<TlcmSettings> = {
   makes: "student",
   settings,
   rules: segmentRules,
-  needs: ({ start, perceptualWeight }) => ({
-    rows: start === "images" ? "latents" : start === "trajectory" ? "triples" : "none",
-    ...(start === "trajectory" && { trajectory: true }),
+  needs: (own) => ({
+    rows: own.start === "images" ? "latents" : own.start === "trajectory" ? "triples" : "none",
+    ...(own.start === "trajectory" && { trajectory: true }),
     frozen: ["teacher"],
-    ...(perceptualWeight > 0 && { uses: ["perceptual"] }),
+    ...(own.perceptualWeight > 0 && { uses: ["perceptual"] }),
+    teacherCalls: teacherCalls(own),
   }),
   parts: ({ weights, seed, ...job }) => ({
     student: { from: "teacher", train: job.settings.adapter, average: job.optimiser.ema },

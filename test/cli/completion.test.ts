@@ -50,7 +50,7 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["pretrain --data a --out b au", ["autoencoder"]],
   ["ingest a.zip ", []],
   ["ingest a.zip --si", ["--size"]],
-  ["methods d", ["denoising", "diffusion2gan"]],
+  ["methods d", ["d2o", "denoising", "diffusion2gan"]],
   ["completion ", ["bash", "zsh", "fish"]],
   ["train --method ", ["diffusion2gan", "instaflow"]],
   ["run --preset s", presetNames().filter((name) => name.startsWith("s"))],

@@ -32,9 +32,9 @@ async function command(args: string[], fault?: Fault): Promise<{ code: number; o
 
 const faults: [fault: Fault, says: RegExp, plain: boolean][] = [
   [
-    { module: "/sampler.ts", method: "sample", call: 2, how: "runtime" },
+    { module: "/sampler.ts", method: "solve", call: 2, how: "runtime" },
     new RegExp(
-      '^Compute worker "teacher sampler" ran out of memory during "sample", ' +
+      '^Compute worker "teacher sampler" ran out of memory during "solve", ' +
         "asking for \\d+ bytes; lower simulate.batch, or end other programs$",
       "m",
     ),
