@@ -137,6 +137,18 @@ export function unpatchify(tokens: Tensor, options: { patch: number; height: num
   return tf.reshape(tf.transpose(split, [0, 2, 1, 3]), [b, height, width, c]);
 }
 
+/** Space to depth: [b, h, w, c] -> [b, h / 2, w / 2, 4 c]. */
+export function fold(x: Tensor): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  return tf.reshape(patchify(x, 2), [b, h / 2, w / 2, 4 * c]);
+}
+
+/** Depth to space, the inverse of `fold`. */
+export function unfold(x: Tensor): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  return unpatchify(tf.reshape(x, [b, h * w, c]), { patch: 2, height: 2 * h, width: 2 * w });
+}
+
 /**
  * A linear map of the columns of an image and one of its rows: x [b, h, w, c] times `columns` [w, w'] along the width and
  * `rows` [h, h'] along the height, [b, h', w', c].

@@ -2,6 +2,7 @@
 import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
+import { depthFit } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface AdversarialSettings {
@@ -41,16 +42,7 @@ export const adversarialFit: Rules<ThisAsked> = {
       settings: ["scales", "network.multipliers"],
       why: (asked) => scalesWhy(asked, "network.multipliers"),
     },
-    {
-      settings: ["discriminatorDepth", "network.depth"],
-      why: (asked) => {
-        const { depth = Infinity } = trunkLimits(asked.planned) ?? {};
-        return hasTrunk(asked) && asked.own.discriminatorDepth > depth
-          ? "the discriminator is cut from the teacher's blocks; keep no more than there are"
-          : undefined;
-      },
-      unasked: "pass", // it then keeps all there are
-    },
+    depthFit("discriminatorDepth", hasTrunk),
     {
       settings: ["perceptualWeight", "latentWeight", "adversarialWeight"],
       why: ({ own }) =>

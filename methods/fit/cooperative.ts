@@ -3,6 +3,7 @@ import { trunkLimits } from "../../models/families/registry.ts";
 import type { Adapter } from "../../models/training/adapters.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
+import { depthFit } from "./depth.ts";
 import { adapterFit } from "./adapter.ts";
 
 /** The settings that the rules read. */
@@ -46,16 +47,7 @@ export const cooperativeFit: Rules<ThisAsked> = {
       },
       unasked: "warn",
     },
-    {
-      settings: ["discriminatorDepth", "network.depth"],
-      why: (asked) => {
-        const { depth = Infinity } = trunkLimits(asked.planned) ?? {};
-        return plays(asked) && asked.own.discriminatorDepth > depth
-          ? "the discriminator is cut from the teacher's blocks; keep no more than there are"
-          : undefined;
-      },
-      unasked: "pass", // it then keeps all there are
-    },
+    depthFit("discriminatorDepth", plays),
     {
       settings: ["adapter", "from"],
       why: ({ own }) =>

@@ -2,6 +2,7 @@
 import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
+import { depthFit } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface D2oSettings {
@@ -18,16 +19,11 @@ const looksThroughTeacher = ({ own }: ThisAsked): boolean => own.networks.includ
 /** What must hold of the settings of such a training. */
 export const d2oFit: Rules<ThisAsked> = {
   fit: [
-    {
-      settings: ["teacherDepth", "network.depth"],
-      why: (asked) => {
-        const { depth = Infinity } = trunkLimits(asked.planned) ?? {};
-        return looksThroughTeacher(asked) && asked.own.teacherDepth > depth
-          ? "the discriminator looks through the teacher's first blocks; name no more than there are"
-          : undefined;
-      },
-      unasked: "pass", // it then looks through all there are
-    },
+    depthFit(
+      "teacherDepth",
+      looksThroughTeacher,
+      "the discriminator looks through the teacher's first blocks; name no more than there are",
+    ),
   ],
   idle: [
     {

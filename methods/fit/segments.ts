@@ -2,6 +2,7 @@
 import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
+import { depthFit } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface SegmentSettings {
@@ -21,16 +22,7 @@ const plays = ({ own }: ThisAsked): boolean => own.lastPart > 0 && own.adversari
 
 export const segmentRules: Rules<ThisAsked> = {
   fit: [
-    {
-      settings: ["discriminatorDepth", "network.depth"],
-      why: (asked) => {
-        const { depth = Infinity } = trunkLimits(asked.planned) ?? {};
-        return plays(asked) && asked.own.discriminatorDepth > depth
-          ? "the discriminator is cut from the teacher's blocks; keep no more than there are"
-          : undefined;
-      },
-      unasked: "pass", // it then keeps all there are
-    },
+    depthFit("discriminatorDepth", plays),
     {
       settings: ["lastPart", "matchingWeight", "adversarialWeight"],
       why: ({ own }) =>

@@ -9,7 +9,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
-import { conv, linear, type Parameters, patchify, unpatchify } from "../layers.ts";
+import { conv, linear, type Parameters, fold, unfold } from "../layers.ts";
 import { type CodecKind, neededPath } from "./codec.ts";
 
 const size = z.int().positive();
@@ -108,18 +108,6 @@ function blocks(parameters: Parameters, name: string, x: Tensor, count: number):
     y = tf.add(y, conv(parameters, `${name}.blocks.${i}.out`, tf.relu(hidden)));
   }
   return y;
-}
-
-/** Space to depth: [b, h, w, c] -> [b, h / 2, w / 2, 4 c]. */
-function fold(x: Tensor): Tensor {
-  const [b, h, w, c] = x.shape as [number, number, number, number];
-  return tf.reshape(patchify(x, 2), [b, h / 2, w / 2, 4 * c]);
-}
-
-/** Depth to space, the inverse of `fold`. */
-function unfold(x: Tensor): Tensor {
-  const [b, h, w, c] = x.shape as [number, number, number, number];
-  return unpatchify(tf.reshape(x, [b, h * w, c]), { patch: 2, height: 2 * h, width: 2 * w });
 }
 
 export const autoencoder = {

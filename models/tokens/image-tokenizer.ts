@@ -8,7 +8,7 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { ImageTokenizerConfig } from "../../schemas/model.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
-import { conv, groupNorm, linear, type Parameters, patchify, selfAttention, silu, unpatchify } from "../layers.ts";
+import { conv, groupNorm, linear, type Parameters, fold, selfAttention, silu, unfold } from "../layers.ts";
 import { chosenCodes, codebookOf, nearest, unit } from "./quantise.ts";
 
 export type { ImageTokenizerConfig };
@@ -147,16 +147,4 @@ function attended(parameters: Parameters, name: string, x: Tensor): Tensor {
   const [b, h, w, c] = x.shape as [number, number, number, number];
   const tokens = tf.reshape(normal(parameters, `${name}.norm`, x), [b, h * w, c]);
   return tf.add(x, tf.reshape(selfAttention(parameters, name, tokens, { heads: 1 }), [b, h, w, c]));
-}
-
-/** Space to depth: [b, h, w, c] -> [b, h / 2, w / 2, 4 c]. */
-function fold(x: Tensor): Tensor {
-  const [b, h, w, c] = x.shape as [number, number, number, number];
-  return tf.reshape(patchify(x, 2), [b, h / 2, w / 2, 4 * c]);
-}
-
-/** Depth to space, the inverse of `fold`. */
-function unfold(x: Tensor): Tensor {
-  const [b, h, w, c] = x.shape as [number, number, number, number];
-  return unpatchify(tf.reshape(x, [b, h * w, c]), { patch: 2, height: 2 * h, width: 2 * w });
 }
