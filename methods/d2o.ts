@@ -45,7 +45,7 @@ const settings = z.strictObject({
     .array(z.enum(["perceptual", "teacher", "images"]))
     .min(1)
     .refine((names) => new Set(names).size === names.length, "each network once")
-    .default(["perceptual", "teacher"]), // what the discriminator looks through: train.perceptual's network where there is one, the teacher, train.features' on decoded images
+    .default(["perceptual", "teacher"]), // what the discriminator looks through; images: train.features' networks, on decoded images
   mixing: z.enum(mixings).default("scales"), // fixed random mixing of their maps
   teacherDepth: count.default(3), // DiT: how many of the teacher's blocks it looks through
   // LADD: the teacher sees latents under noise of these levels over sigmaData, [least, most] or {mean, std} of a logit-normal.

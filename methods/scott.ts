@@ -49,7 +49,8 @@ const settings = z.strictObject({
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
   discriminatorNoise: z.tuple([rate, rate]).default([0.1, 2]), // least and most noise that it sees latents under, over sigmaData
   discriminatorRank: count.default(8), // of the LoRA on its trunk, which is frozen
-  discriminatorTargets: z.array(z.string().min(1)).min(1).default(["."]), // kernels of the trunk that have one: groups or patterns; the paper's are the decoder's
+  // Kernels of the trunk that have one: groups or patterns; the paper's are the decoder's.
+  discriminatorTargets: z.array(z.string().min(1)).min(1).default(["."]),
   adapter: adapterSchema.default("all"), // what of the student is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
 });
 export type ScottSettings = z.infer<typeof settings>;

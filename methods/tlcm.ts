@@ -36,10 +36,10 @@ const settings = z.strictObject({
   // Where states come from. denoise: several coarse teacher steps from noise; single: one; images: train.images under noise;
   // trajectory: the teacher's states in the store, whose neighbours then stand for its steps.
   start: z.enum(["denoise", "single", "images", "trajectory"]).default("denoise"),
-  segments: z.array(count).min(1).default([8]), // of the time, each consistent in itself; several numbers share the first stage (MLCM: many to few)
+  segments: z.array(count).min(1).default([8]), // of the time, each consistent in itself; several numbers: in turn (MLCM: many to few)
   skip: z.number().positive().max(1).default(0.03), // share of the time between the two states that are to agree; the paper's is 0.02
   skipSteps: count.default(2), // the teacher's steps from one to the other; the paper's is 1
-  solver: z.enum(["ddim", "dpm++2m"]).default("dpm++2m"), // of the teacher's steps; the paper's is ddim, whose variance falls short by a fifth
+  solver: z.enum(["ddim", "dpm++2m"]).default("dpm++2m"), // of the teacher's steps; the paper's ddim loses a fifth of the variance
   guidance: z.number().nonnegative().default(1), // of the teacher's steps, which the student takes in; the paper's is 8
   secondPart: fraction.default(0.5), // last part of the steps, in which predictions agree over the whole time
   ownSteps: count.default(4), // in it: calls in which the student makes the samples that are noised again
@@ -61,7 +61,7 @@ export type TlcmSettings = z.infer<typeof settings>;
 type Kit = AnyKit<TlcmSettings>;
 type ThisJob = Pick<Job<TlcmSettings>, "settings" | "optimiser" | "subject">;
 
-/** Evaluations of the teacher a row, on average: its walk to a state and between two in the first part, between milestones in the second. */
+/** Evaluations of the teacher a row, on average: to a state and on to its partner in the first part, between milestones in the second. */
 function teacherCalls({ start, segments, skipSteps, teacherSteps, secondPart }: TlcmSettings): number {
   if (start === "trajectory") return 0;
   const walks = segments.map((count) => (count - 1) / 2); // to a segment drawn evenly, a step for each above it

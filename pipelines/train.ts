@@ -105,7 +105,8 @@ async function tellFrozen(trainer: Trainer, { name, method }: Training<unknown>,
   const { trained, frozen } = await trainer.sizes(method.makes);
   if (frozen === 0) return;
   const share = numberInWords((100 * frozen) / (trained + frozen));
-  const message = `trains ${trained.toLocaleString("en")} numbers of the ${method.makes}; ${frozen.toLocaleString("en")} (${share} %) stay as they are`;
+  const [moving, still] = [trained, frozen].map((count) => count.toLocaleString("en"));
+  const message = `trains ${moving} numbers of the ${method.makes}; ${still} (${share} %) stay as they are`;
   context.report({ type: "note", stage: name, message });
 }
 

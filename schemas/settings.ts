@@ -153,7 +153,7 @@ const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend
   distanceEvery: z.int().nonnegative().default(250),
   from: z.string().optional(), // RUN of an earlier student of such a teacher, to start from; its other parts too, where they are alike
   perceptual: z.string().optional(), // RUN of `pretrain perceptual`, for methods that look through features
-  // Image networks that methods look at decoded images through: "builtin", "auto" or safetensors files as evaluate.features; one or several.
+  // Image networks that methods look at decoded images through: "builtin", "auto" or files as evaluate.features; one or several.
   features: z.union([z.string(), z.array(z.string()).min(1)]).default("builtin"),
   images: z.string().optional(), // latent store of the real images, for methods that show them to a discriminator
   threads: threads.default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves

@@ -29,7 +29,7 @@ export interface FrozenNetwork {
   roles: readonly string[];
   /** Channels of each of its maps. */
   channels: readonly number[];
-  /** Maps [b, h', w', channels] of what is shown, none finer than the one before it; `read` are the roles' parameters, which stay as they are. */
+  /** Maps [b, h', w', channels] of what is shown, none finer than the one before it; `read` are the roles' frozen parameters. */
   maps: (read: Readonly<Record<string, Parameters>>, shown: Shown) => Tensor[];
   /** Whether its maps tell the level of a disturbance, of which heads are then told too. */
   isTold: boolean;

@@ -1,4 +1,4 @@
-/** Distribution matching (Yin et al. 2024, DMD2; docs/METHODS.md 9.10): samples go where the teacher's score and that of the samples differ. */
+/** Distribution matching (Yin et al. 2024, DMD2; docs/METHODS.md 9.10): samples follow the teacher's score less their own. */
 import { stopGradient } from "../../engine/ops.ts";
 import { type Tensor, tf } from "../../engine/tfjs.ts";
 

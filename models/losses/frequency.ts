@@ -146,7 +146,7 @@ export function energies(images: Tensor, masks: readonly Mask[]): Tensor {
 /** Energies below this count as none: of images in [-1, 1], waves of a seventh of a step of 8-bit pixels. */
 const INVISIBLE = 1e-6;
 
-/** Mean over masks and images of |ln(energy of a / energy of b)|, a scalar, for images [b, h, w, 3]: how much there is, wherever it stands. */
+/** Mean over masks and images of |ln(energy of a / energy of b)|, a scalar, of images [b, h, w, 3]: how much there is, wherever it is. */
 export function energyDifference(a: Tensor, b: Tensor, masks: readonly Mask[]): Tensor {
   const [ofA, ofB] = [a, b].map((images) => tf.log(tf.add(energies(images, masks), INVISIBLE))) as [Tensor, Tensor];
   return tf.mean(tf.abs(tf.sub(ofA, ofB)));

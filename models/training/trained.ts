@@ -23,7 +23,7 @@ export interface Trained {
   scaler?: VariableSet;
 }
 
-/** A network that starts from `weights`; `name` tells its sets from those of others. `average` false keeps no EMA, `target` a second one. */
+/** A network that starts from `weights`; `name` tells its sets from others'. `average` false keeps no EMA, `target` a second one. */
 export function createTrained(engine: Engine, name: string, weights: Weights, { average = true, target = false } = {}): Trained {
   return {
     network: engine.variables(`${name}.network`, weights),

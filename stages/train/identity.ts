@@ -18,7 +18,8 @@ export interface Identity {
 
 /**
  * The method, its own settings, the optimiser's, the seed, the order of rows where the store may grow, and `data`: hashes of
- * all that is read, of which the data's moments follow. Settings that say when something is written, or with how many threads, do not count.
+ * all that is read, of which the data's moments follow. Settings that say when something is written, or with how many threads,
+ * do not count.
  */
 export function identityOf(options: { method: AnyMethod; job: Job<never>; settings: TrainingSettings; data: unknown }): Identity {
   const { method, job, settings, data } = options;

@@ -36,14 +36,16 @@ for (const file of files) {
     }
     for (const { name: positional, many, optional } of command.positionals) {
       const word = `${positional}${many ? "..." : ""}`;
-      assert.ok(rest.includes(optional ? `[${word}]` : word), `${file}: ${word} is missing`);
+      // A file of one of a command's answers stands for itself: study-frequency.ts of "study frequency".
+      const isThere = rest.includes(optional ? `[${word}]` : word) || file === `${name}-${rest[0]}.ts`;
+      assert.ok(isThere, `${file}: ${word} is missing`);
     }
     assert.match(stream, /^\S.* \| .*\S$/s, `${file}: "${stream}" is no stream`);
   });
 }
 
 test("every command that does work has its file", () => {
-  const named = files.map((file) => headOf(file).words[1]!);
+  const named = [...new Set(files.map((file) => headOf(file).words[1]!))];
   assert.equal(named.toSorted(), commands.flatMap((command) => ("start" in command ? command.name : [])).toSorted());
 });
 

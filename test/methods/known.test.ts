@@ -1,4 +1,4 @@
-/** Every method that makes students, against a teacher whose answer is known: Gaussian data, whose one-step map is affine, and a mixture on a line. */
+/** Every method that makes students, against teachers of known answers: Gaussian data, whose map is affine, and a mixture on a line. */
 import { methodNames } from "../../methods/registry.ts";
 import { addFamily } from "../../models/families/registry.ts";
 import type { DenoiserSpec } from "../../models/denoiser.ts";

@@ -67,7 +67,7 @@ test("the prediction is compared with the target's after SDE steps of the teache
   assert.close(metrics.consistency!.dataSync()[0]!, sum, 1e-4 * sum);
 });
 
-test("the discriminator trains its heads and a LoRA: at first it judges as the frozen teacher does, and the teacher is not its own", async () => {
+test("the discriminator trains its heads and a LoRA: at first it judges as the frozen teacher does, and that is not its own", async () => {
   await tf.setBackend("cpu");
   const { kit, weights } = kitOf({ adversarialStart: 0, discriminatorDepth: 1, discriminatorRank: 2 });
   const { from, train } = method.parts(kit).discriminator!;

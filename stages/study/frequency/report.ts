@@ -117,8 +117,9 @@ export function frequencyText({ measured, rows, reference }: { measured: readonl
   return `${[
     "# Which frequency bands noise levels and layers serve",
     `Of ${rows} rows of ${reference}, in latents; all shares are of a band's energy about the mean latent. *Unexplained* is the error of ` +
-      "D(y + sigma eps; sigma) against y, 1 where the denoiser is blind to the band; *change* is the difference of its answers with and without " +
-      "what a place adds that tells rows apart and was not there before. The frequencies are of latent pixels, half a cycle at most along an axis.",
+      "D(y + sigma eps; sigma) against y, 1 where the denoiser is blind to the band; *change* is the difference of its answers " +
+      "with and without what a place adds that tells rows apart and was not there before. The frequencies are of latent pixels, " +
+      "half a cycle at most along an axis.",
     ...parts,
   ].join("\n\n")}\n`;
 }
