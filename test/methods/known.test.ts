@@ -43,6 +43,11 @@ const known: Record<string, Known> = {
     },
   },
   d2o: { ...adversarial, own: { r1Weight: 0.3, r1Every: 8 } },
+  // Its losses look at pictures; here at their pixels alone, with adaptors of as many ranks as the data has dimensions.
+  hipa: {
+    ...{ shape: [2, 2, 3], steps: 800, learningRate: 1e-2, isMap: true },
+    own: { rank: 12, alpha: 12, targets: ["map", "norm"], spatialWeight: 0, highWeight: 0, latentWeight: 1 },
+  },
   instaflow: { own: { reflowSteps: 600, reflowRate: 1e-2, pairSteps: 12, squaredPart: 1 }, steps: 600, learningRate: 1e-2, isMap: true },
   // Noise in the teacher's steps makes one call's samples narrower than the data, by (sigma / deviation)^(eta^2): little of it.
   scott: {

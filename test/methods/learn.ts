@@ -88,10 +88,13 @@ async function train(options: {
   const student = method.student?.(own as never, spec);
   const subject: Subject = {
     ...{ spec, plan: settings.simulate },
-    ...(student && { student }),
+    ...(student && student !== spec && { student }),
     ...(wanted.includes("perceptual") && { perceptual }),
     ...(needs.trajectory && { trajectory }),
-    ...(wanted.includes("codec") && { codec: { kind: "pixel", imageSize: spec.shape[0], shape: [...spec.shape], hash: "pixel" } }),
+    ...(wanted.includes("codec") && {
+      codec: { kind: "pixel", imageSize: spec.shape[0], shape: [...spec.shape], hash: "pixel" },
+      statistics: { mean: spec.shape.map(() => 0), std: spec.shape.map(() => sigmaData), min: [], max: [], nonFinite: 0 },
+    }),
   };
   const weights: Record<Role, Weights> = {
     teacher,

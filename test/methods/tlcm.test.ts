@@ -100,7 +100,7 @@ test("stored states: neighbours that no segment's end parts, then milestones; no
 
 test("where states come from decides what a training needs", () => {
   const of = (own: object) => method.needs({ ...kitOf({}).kit.settings, ...own }, kitOf({}).kit.optimiser);
-  assert.equal(of({}), { rows: "none", frozen: ["teacher"] });
+  assert.equal(of({}), { rows: "none", frozen: ["teacher"], teacherCalls: 0.5 * (7 / 2 + 2) + 0.5 * 4 });
   assert.is(of({ start: "images" }).rows, "latents");
   assert.equal([of({ start: "trajectory" }).rows, of({ start: "trajectory" }).trajectory], ["triples", true]);
   assert.equal(of({ perceptualWeight: 1 }).uses, ["perceptual"]);
