@@ -1,11 +1,11 @@
-/** Captions as a vector and as a sequence, by the text encoder of models/text/, which is trained together with the network. */
+/** Captions as a vector, and where it is wanted as a sequence, by the text encoder of models/text/, trained together with the network. */
 import type { Tensor } from "../../engine/tfjs.ts";
 import { applyTextEncoder, initTextEncoder, type TextEncoderConfig } from "../text/text-encoder.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import type { ConditionBag, Encoder } from "./encoder.ts";
 
-/** The features of a caption, pooled and piece by piece; without a tokenizer no row has any inputs. */
-export function captionEncoder(config: TextEncoderConfig): Encoder {
+/** The features of a caption, pooled and with `sequences` piece by piece; without a tokenizer no row has any inputs. */
+export function captionEncoder(config: TextEncoderConfig, { sequences = false } = {}): Encoder {
   const { length } = config;
   return {
     name: "text",
@@ -24,7 +24,7 @@ export function captionEncoder(config: TextEncoderConfig): Encoder {
     },
     encode: (parameters, { tokens, keep }) => {
       const { pooled, ...sequence } = applyTextEncoder(config, parameters, { tokens: tokens as Tensor, keep: keep as Tensor });
-      return { vector: pooled, sequences: [sequence] };
+      return { vector: pooled, ...(sequences && { sequences: [sequence] }) };
     },
   };
 }

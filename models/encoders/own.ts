@@ -38,7 +38,7 @@ interface Lesson {
 
 interface Kind {
   reads: ConditionColumn;
-  encoder: (spec: ConditionedSpec, width: number) => Encoder;
+  encoder: (spec: ConditionedSpec, options: { width: number; sequences?: boolean }) => Encoder;
   learn: (lesson: Lesson) => Promise<Learned>;
   /** Why the data cannot teach it anything, as a sentence; undefined where it can. */
   lacking: (lesson: Lesson) => Promise<string | undefined>;
@@ -50,7 +50,7 @@ const nothing: Learned = { vocabulary: 0, captions: [] };
 
 const labels: Kind = {
   reads: "label",
-  encoder: ({ classes }, width) => labelEncoder({ classes: classes.length, width }),
+  encoder: ({ classes }, { width }) => labelEncoder({ classes: classes.length, width }),
   learn: async () => nothing,
   lacking: async ({ classes, data }) =>
     classes.length > 0
@@ -61,8 +61,8 @@ const labels: Kind = {
 
 const captions: Kind = {
   reads: "caption",
-  encoder: ({ network: { heads, textDepth, captionTokens }, vocabulary }, width) =>
-    captionEncoder({ vocabulary, length: captionTokens, width, depth: textDepth, heads }),
+  encoder: ({ network: { heads, textDepth, captionTokens }, vocabulary }, { width, sequences }) =>
+    captionEncoder({ vocabulary, length: captionTokens, width, depth: textDepth, heads }, { sequences }),
   lacking: async ({ data, captions }) =>
     (await captions()).length > 0
       ? undefined
@@ -91,10 +91,10 @@ const captions: Kind = {
 
 const kinds: Readonly<Record<NetworkSettings["condition"], Kind | undefined>> = { none: undefined, class: labels, caption: captions };
 
-/** The encoders of a network whose condition vectors have `width` numbers. */
-export function ownEncoders(spec: ConditionedSpec, width: number): Encoder[] {
+/** The encoders of a network whose condition vectors have `width` numbers; `sequences` are wanted by one that reads captions piece by piece. */
+export function ownEncoders(spec: ConditionedSpec, width: number, { sequences = false } = {}): Encoder[] {
   const kind = kinds[spec.network.condition];
-  return [...(kind ? [kind.encoder(spec, width)] : []), ...(spec.network.guidance ? [guidanceEncoder({ width })] : [])];
+  return [...(kind ? [kind.encoder(spec, { width, sequences })] : []), ...(spec.network.guidance ? [guidanceEncoder({ width })] : [])];
 }
 
 /** Whether a network of these settings reads a vector that its own encoders make: of a condition, of the guidance scale, or of both. */

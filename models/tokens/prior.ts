@@ -21,7 +21,7 @@ const HIDDEN = -1e4;
 export const sequenceLength = ({ grid }: Pick<PriorSpec, "grid">): number => grid[0] * grid[1];
 
 /** The encoders of the conditions, whose vectors are as wide as the network. */
-export const priorEncoders = (spec: PriorSpec): Encoder[] => ownEncoders(spec, spec.network.width);
+export const priorEncoders = (spec: PriorSpec): Encoder[] => ownEncoders(spec, spec.network.width, { sequences: true });
 
 /** Declarations of the condition inputs; `keep` [batch] is 1 where the condition holds and 0 where it is dropped. */
 export function priorConditions(spec: PriorSpec, batch: number): InputShapes {

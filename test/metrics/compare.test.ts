@@ -146,7 +146,7 @@ test("every figure carries counts, reference, features and filter", () => {
     ],
   };
   const events = measureFigures(measures);
-  assert.is(events.length, 7);
+  assert.is(events.length, 8);
   assert.is(events[0]!.type === "figure" && events[0]!.values.value, "13.35 ± 1.4");
   for (const event of events) {
     assert.is(event.type, "figure");
