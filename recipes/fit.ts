@@ -127,7 +127,7 @@ function methodRules(options: Group & { settings: Settings; planned: PlannedNetw
   const prefix = method.makes === "student" ? `${group}.${method.name}` : group;
   const paths: Record<string, string> = { seed: "seed" };
   for (const name of Object.keys(training)) paths[name] ??= `${group}.${name}`;
-  for (const name of Object.keys(own)) paths[name] = `${prefix}.${name}`;
+  for (const name of Object.keys(method.settings.shape)) paths[name] = `${prefix}.${name}`;
   const asked: Asked<never> = {
     own: own as never,
     optimiser: training as OptimiserSettings,

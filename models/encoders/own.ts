@@ -91,7 +91,7 @@ const captions: Kind = {
 
 const kinds: Readonly<Record<NetworkSettings["condition"], Kind | undefined>> = { none: undefined, class: labels, caption: captions };
 
-/** The encoders of a network whose condition vectors have `width` numbers; `sequences` are wanted by one that reads captions piece by piece. */
+/** The encoders of a network whose condition vectors have `width` numbers; `sequences`: it reads captions piece by piece too. */
 export function ownEncoders(spec: ConditionedSpec, width: number, { sequences = false } = {}): Encoder[] {
   const kind = kinds[spec.network.condition];
   return [...(kind ? [kind.encoder(spec, { width, sequences })] : []), ...(spec.network.guidance ? [guidanceEncoder({ width })] : [])];

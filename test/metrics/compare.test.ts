@@ -171,7 +171,7 @@ test("every figure carries counts, reference, features and filter", () => {
       },
       {
         ...{ subject: "teacher, 35 NFE", NFE: 35, samples: "512/600", Fréchet: 12.35, "of the teacher's": 1, kernel: 0.001 },
-        ...{ precision: 0.5, recall: 0.25, duplicates: 0.01, diversity: 3 },
+        ...{ precision: 0.5, recall: 0.25, duplicates: 0.01, diversity: 3, "finest band, dB": -1.234 },
       },
     ],
     about: "reference abcdef012345 (decoded); features some network 01234567; resize none",

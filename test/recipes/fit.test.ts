@@ -444,7 +444,7 @@ const idleToo: [path: string, at: Case][] = [
     { set: ["train.yoso.adapt=v", "train.yoso.from=scratch", "train.yoso.vSteps=3"], parts: ["train"], method: "yoso" },
   ],
   ["train.yoso.augment", { set: ["train.yoso.consistencyLoss=squared", "train.yoso.augment=true"], parts: ["train"], method: "yoso" }],
-  ["train.yoso.r1Every", { set: ["train.yoso.r1Every=2"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.r1Every", { set: ["train.yoso.r1Weight=0", "train.yoso.r1Every=2"], parts: ["train"], method: "yoso" }],
   ["train.yoso.zeroSteps", { set: ["train.yoso.zeroSteps=3"], parts: ["train"], method: "yoso" }],
   ["train.yoso.cooperation", { set: ["train.yoso.adversarial=data", "train.yoso.cooperation=0.5"], parts: ["train"], method: "yoso" }],
   ["train.yoso.discriminatorDepth", { set: ["network.kind=unet", "train.yoso.discriminatorDepth=1"], parts: ["train"], method: "yoso" }],

@@ -45,6 +45,7 @@ async function training(options: {
     read: async () => at(done + 0.5),
     whole: async (_, trained) => trained,
     lora: async () => undefined,
+    sizes: async () => ({ trained: 1, frozen: 0 }),
     save: async () => ({ "student.network": at(done), "student.average": at(done + 0.5) }),
     load: async (sets) => {
       done = sets["student.network"]!.w!.data[0] as number;
