@@ -167,7 +167,7 @@ test("every figure carries counts, reference, features and filter", () => {
     rows: [
       {
         ...{ subject: "student, 1 NFE", NFE: 1, samples: "512/600", Fréchet: "13.35 ± 1.4", "of the teacher's": 1.08, kernel: "0.001 ± 0" },
-        ...{ precision: "0.5 ± 0", recall: "0.25 ± 0", duplicates: "0.01 ± 0", diversity: "" },
+        ...{ precision: "0.5 ± 0", recall: "0.25 ± 0", duplicates: "0.01 ± 0", diversity: "", "finest band, dB": "-1.234 ± 0" },
       },
       {
         ...{ subject: "teacher, 35 NFE", NFE: 35, samples: "512/600", Fréchet: 12.35, "of the teacher's": 1, kernel: 0.001 },
