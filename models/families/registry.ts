@@ -2,6 +2,7 @@
 import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { NetworkSettings } from "../../schemas/settings.ts";
+import { controlled } from "./controlled.ts";
 import { dit } from "./dit.ts";
 import { type BoundFamily, bound, type Family, type TrunkLimits } from "./family.ts";
 import { unet } from "./unet.ts";
@@ -26,7 +27,8 @@ export const trunkLimits = (planned: PlannedNetwork): TrunkLimits | undefined =>
 
 /** The family of a specification, its config filled in. */
 export function familyOf(spec: DenoiserSpec): BoundFamily {
-  return families[spec.network.kind](spec);
+  const own = families[spec.network.kind](spec);
+  return spec.network.control ? controlled(own, spec) : own;
 }
 
 /** The names of all families. */

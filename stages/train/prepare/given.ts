@@ -9,7 +9,7 @@ import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { openLatentStore } from "../../../store/latents.ts";
 import { openTripleStore } from "../../../store/triples.ts";
-import { type Codec, type Denoiser, readPerceptual, startFrom } from "../../runs/model.ts";
+import { type Codec, type Denoiser, readDenoiser, readImageTokenizer, readPerceptual, startFrom } from "../../runs/model.ts";
 import { checkTeacher } from "../../runs/teacher-of-store.ts";
 import { checkStoreClasses } from "../../simulate/row-conditions.ts";
 import { readLatestCheckpoint } from "../checkpoint.ts";
@@ -63,13 +63,44 @@ export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec
   const features = isWanted("features")
     ? await loadTracedFeatures({ paths: [paths].flat(), imageSize, setting: "train.features" })
     : undefined;
+  const tokenizer = isWanted("tokenizer") ? await tokenizerOf(settings, teacher) : undefined;
+  const fewStep = isWanted("fewStep") && settings.train.fewStep ? await fewStepOf(settings.train.fewStep, teacher, context) : undefined;
   const weights: Record<string, Weights> = {
     teacher: teacher.weights,
     ...(perceptual && { perceptual: perceptual.weights }),
     ...(isWanted("codec") && { codec: codec.weights }),
     ...(features && { features: features.weights }),
+    ...(tokenizer && { tokenizer: tokenizer.weights }),
+    ...(fewStep && { fewStep: fewStep.weights }),
   };
-  return { perceptual, features: features?.networks, weights };
+  return { perceptual, features: features?.networks, tokenizer: tokenizer?.description, fewStep: fewStep?.description, weights };
+}
+
+/** The image tokenizer in train.tokenizer. Throws a Failure where none is named, or where it reads other latents. */
+async function tokenizerOf({ train }: Settings, { description }: Denoiser) {
+  const { tokenizer: path, method } = train;
+  if (!path)
+    throw badUsage(
+      `Cannot train by ${method} without an image tokenizer: name a run of \`pipeline pretrain tokenizer\` with --set train.tokenizer=RUN`,
+    );
+  const tokenizer = await readImageTokenizer(path);
+  const { shape } = tokenizer.description.config;
+  if (String(shape) === String(description.spec.shape)) return tokenizer;
+  throw new Failure(
+    `Cannot read the codes of ${path}: its latents have shape ${shape}, the teacher's ${description.spec.shape} (train.tokenizer). ` +
+      "Train a tokenizer on the store that the teacher was trained on.",
+  );
+}
+
+/** The few-step student in train.fewStep. Throws a Failure where its network is another than the teacher's. */
+async function fewStepOf(path: string, { description }: Denoiser, context: Context): Promise<Denoiser> {
+  const found = await readDenoiser(path, context);
+  const { control: _, ...network } = description.spec.network;
+  const wanted = JSON.stringify({ ...description.spec, network });
+  if (found.description.role === "student" && JSON.stringify(found.description.spec) === wanted) return found;
+  throw new Failure(
+    `Cannot build on ${path}: it is no few-step student of this teacher's network (train.fewStep). Name a run of \`pipeline train\`.`,
+  );
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */
