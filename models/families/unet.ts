@@ -163,9 +163,9 @@ export const unet = {
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
     attention: /^(encoder|middle|decoder)\..*\.attention\./,
-    qkv: /\.attention\.qkv\./,
+    qkv: /^(encoder|middle|decoder)\..*\.attention\.qkv\./,
     skip: /\.shortcut\./,
-    bulk: /\.conv[01]\.|\.attention\.out\./,
+    bulk: /\.conv[01]\.|^(encoder|middle|decoder)\..*\.attention\.out\./,
     conv: /^in\.|\.conv[01]\.|\.shortcut\.|^final\.out\./,
     norm: /\.norm\d?\./,
     modulation: /\.modulation\./,

@@ -3,7 +3,10 @@ import { cpSync, readdirSync, rmSync } from "node:fs";
 import { pretrain } from "../../pipelines/pretrain.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
+import { type AnyMethod, methodNamed } from "../../methods/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { prepareStudent } from "../../stages/train/prepare/student.ts";
+import { freshFolder, writeRun } from "../simulate/fixture.ts";
 import { hashWeights } from "../../engine/weights.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf } from "../store/fixture.ts";
@@ -116,5 +119,19 @@ test(
     }),
   { seconds: 120 },
 );
+
+test("by a method whose student could not be sampled as it says, before anything is trained", async () => {
+  const { context } = recordingContext();
+  const method = {
+    ...methodNamed("diffusion2gan"),
+    needs: () => ({ rows: "none", frozen: [] }),
+    sampler: () => ({ times: [1, 80], between: "renoise", guidance: 1 }),
+  } as AnyMethod;
+  const teacher = await writeRun();
+  await assert.rejects(
+    prepareStudent({ method, teacher, out: freshFolder(), settings, context }),
+    /^Cannot train by diffusion2gan with these settings: .*sampler\.times: noise levels must fall, and 80 follows 1\)\. Change/,
+  );
+});
 
 test.run();

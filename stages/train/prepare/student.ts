@@ -8,12 +8,14 @@ import type { SamplerPlan } from "../../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../../models/diffusion/sampling.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
+import { Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
 import { writeLora } from "../../runs/lora.ts";
+import { denoiserProblems } from "../../runs/problems.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { openCodes } from "../../sample/codes.ts";
 import { stacked } from "../../../store/latents.ts";
@@ -70,6 +72,14 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   const { plan } = trainedSampling(method, job) as { plan: SamplerPlan };
+  const sampler = method.sampler?.(own, subject);
+  const [wrong] = denoiserProblems({ ...teacher.description, role: "student", spec: student, sampler });
+  if (wrong) {
+    throw new Failure(
+      `Cannot train by ${method.name} with these settings: the model.json of its student could not be used (${wrong.key}: ${wrong.problem}). ` +
+        `Change the settings train.${method.name}.`,
+    );
+  }
 
   const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
@@ -138,7 +148,6 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
           }),
       }),
     write: async (weights, lora) => {
-      const sampler = method.sampler?.(own, subject);
       const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
       const made: Denoiser = { description: { ...teacher.description, ...itself, ...(sampler && { sampler }) }, weights };
       if (lora) await writeLora(out, { ...lora, merged: itself.hash, spec: student, sampler: made.description.sampler });
