@@ -4,13 +4,14 @@ import { inspect } from "./commands/inspect.mts";
 import { bench, doctor } from "./commands/machine.mts";
 import { evaluate, mergeLora, mergeWeights, sample } from "./commands/models.mts";
 import { complete, completion } from "./commands/shell.mts";
-import { exportCommand, ingest, merge, reprocess, simulate, verify } from "./commands/stores.mts";
+import { exportCommand, ingest, merge, reprocess, simulate, tokenize, verify } from "./commands/stores.mts";
 import { methods, pretrain, run, study, train } from "./commands/training.mts";
 
 /** In the order of a job, as the overview lists them. */
 export const commands: readonly Entry[] = [
   ingest,
   pretrain,
+  tokenize,
   simulate,
   verify,
   merge,

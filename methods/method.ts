@@ -17,7 +17,7 @@ import type { Adapter } from "../models/training/adapters.ts";
 import type { AdamConfig } from "../models/training/optimiser.ts";
 import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
 import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
-import type { ImageTokenizerConfig, Sampler } from "../schemas/model.ts";
+import type { ImageTokenizerConfig, PriorSpec, Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
 import type { Statistics } from "../store/statistics.ts";
 
@@ -25,7 +25,7 @@ import type { Statistics } from "../store/statistics.ts";
 export type Role = string;
 
 /** What a method makes: a student of a teacher, or one of the networks that `pretrain` makes from a latent store. */
-export type Product = "student" | "teacher" | "autoencoder" | "perceptual" | "tokenizer";
+export type Product = "student" | "teacher" | "autoencoder" | "perceptual" | "tokenizer" | "prior";
 
 /** The networks a training is about, as plain data: what the trainer's worker is told of them. */
 export interface Subject {
@@ -47,6 +47,8 @@ export interface Subject {
   autoencoder?: { config: AutoencoderConfig; imageSize: number };
   /** Of the image tokenizer: the one in training, or a frozen one whose codes are read. */
   imageTokenizer?: ImageTokenizerConfig;
+  /** Of the prior over an image tokenizer's tokens. */
+  prior?: PriorSpec;
   /** How a teacher's samples are drawn on the way. */
   plan?: SolverPlan;
 }
@@ -62,10 +64,10 @@ export interface Job<S> {
 /** What a method wants to be given. */
 export interface Needs {
   /**
-   * What a step's rows are: a teacher's triples, images' latents (normalised, or raw where no teacher takes them), or nothing
-   * but conditions. A student's latents are those of the store in train.images.
+   * What a step's rows are: a teacher's triples, images' latents (normalised, or raw where no teacher takes them), images'
+   * tokens, or nothing but conditions. A student's latents are those of the store in train.images.
    */
-  rows: "triples" | "latents" | "raw" | "none";
+  rows: "triples" | "latents" | "raw" | "tokens" | "none";
   /** True where triples must keep the teacher's states on the way (`simulate.trajectory`), which steps then find in `Batch.states`. */
   trajectory?: boolean;
   /** Real images a step, of the store in train.images where that is set, and the first step that sees them. */
@@ -141,6 +143,8 @@ export interface Batch {
   /** Unit noise and latents, each [batch * h * w * c]; of triples the latents are the teacher's. */
   noise?: Float32Array;
   latent?: Float32Array;
+  /** Images' tokens [batch * n]. */
+  tokens?: Int32Array;
   /** The teacher's states x = clean + sigma epsilon on its way to `latent`, each [batch * h * w * c], at `Subject.trajectory`. */
   states?: readonly Float32Array[];
   conditions: ConditionBag;

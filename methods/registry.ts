@@ -46,6 +46,7 @@ export function methodSettings(): MethodSettings {
       autoencoder: methodFor("autoencoder").settings,
       perceptual: methodFor("perceptual").settings,
       tokenizer: methodFor("tokenizer").settings,
+      prior: methodFor("prior").settings,
     },
   };
 }

@@ -20,12 +20,12 @@ import { codebookCollapse } from "./rules/codebook.ts";
 const settings = z.strictObject({
   codes: z.int().min(2).max(MOST_CODES).default(512), // LlamaGen has 16384, for ImageNet
   dimension: count.default(8), // of a code; few dimensions keep all codes in use
-  downsample: z.union([z.literal(2), z.literal(4), z.literal(8), z.literal(16)]).default(4), // side of a latent over side of the grid of tokens
+  downsample: z.union([z.literal(2), z.literal(4), z.literal(8), z.literal(16)]).default(4), // latent's side over the tokens' grid's
   width: z.int().min(8).default(64), // channels of the first level, rounded to eights
   reconstruction: z.enum(["squared", "absolute"]).default("squared"), // difference of latents
   commitment: weight.default(0.25), // of drawing vectors towards their codes, beta
   perceptualWeight: weight.default(1), // of the distance of features, where pretrain.tokenizer.perceptual names a network
-  entropyWeight: weight.default(0), // keeps codes in use where they collapse; LlamaGen takes none
+  entropyWeight: weight.default(0.05), // keeps codes in use; LlamaGen takes none, and over as few steps as here most stay unused
 });
 type TokenizerSettings = z.infer<typeof settings>;
 

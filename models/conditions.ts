@@ -1,7 +1,7 @@
 /** Conditions of rows as a program wants them. */
 import { integers } from "../schemas/numbers/philox.ts";
 import type { DenoiserSpec } from "../schemas/model.ts";
-import type { ConditionBag, ConditionColumn, Conditioned } from "./encoders/encoder.ts";
+import type { ConditionBag, ConditionColumn, Conditioned, Encoder } from "./encoders/encoder.ts";
 import { familyOf } from "./families/registry.ts";
 import type { TokenizerData } from "./text/tokenizer.ts";
 
@@ -19,7 +19,11 @@ export interface Conditions {
 /** How a denoiser of this specification takes its conditions. */
 export function createConditions(options: { spec: DenoiserSpec; tokenizer?: TokenizerData }): Conditions {
   const { spec, tokenizer } = options;
-  const { encoders } = familyOf(spec);
+  return conditionsBy(familyOf(spec).encoders, spec, tokenizer);
+}
+
+/** How a network with these encoders takes its conditions. */
+export function conditionsBy(encoders: readonly Encoder[], spec: Pick<DenoiserSpec, "classes">, tokenizer?: TokenizerData): Conditions {
   const prepare = encoders.map((encoder) => encoder.open(tokenizer));
   return {
     columns: encoders.flatMap(({ reads }) => reads ?? []),

@@ -70,8 +70,8 @@ export function gelu(x: Tensor): Tensor {
 }
 
 /**
- * Multi-head attention of queries [b, n, d] over keys and values [b, m, d].
- * `bias` [b, 1, 1, m], where given, is added to the scores: 0 keeps a position, -1e4 hides it.
+ * Multi-head attention of queries [b, n, d] over keys and values [b, m, d]. `bias`, where given, is added to the scores
+ * [b, heads, n, m], of which it may leave out all but the last dimension (1): 0 keeps a position, -1e4 hides it.
  */
 export function attention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }): Tensor {
   const { q, k, v, heads, bias } = options;

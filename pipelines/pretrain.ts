@@ -1,31 +1,38 @@
 /**
  * pipeline pretrain WHAT --data LATENTS --out RUN
  *
- * rows | steps | measured | recorded | kept, for the teacher, the autoencoder, the perceptual network and the image tokenizer
+ * rows | steps | measured | recorded | kept, for a teacher, an autoencoder, a perceptual network, an image tokenizer and a prior
  */
 import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { prepareAutoencoder } from "../stages/train/prepare/autoencoder.ts";
 import { preparePerceptual } from "../stages/train/prepare/perceptual.ts";
-import { openPretraining, type What } from "../stages/train/prepare/pretraining.ts";
+import { type Asked, openPretraining, openTokenPretraining, type What } from "../stages/train/prepare/pretraining.ts";
+import { preparePrior } from "../stages/train/prepare/prior.ts";
 import { prepareTeacher } from "../stages/train/prepare/teacher.ts";
 import { prepareTokenizer } from "../stages/train/prepare/tokenizer.ts";
+import type { Training } from "../stages/train/training.ts";
 import { trained } from "./train.ts";
 
-const prepare = {
-  ...{ teacher: prepareTeacher, autoencoder: prepareAutoencoder },
-  ...{ perceptual: preparePerceptual, tokenizer: prepareTokenizer },
+/** On latents, and of the prior on tokens. */
+const prepare: Readonly<Record<What, (asked: Asked) => Promise<Training<void>>>> = {
+  teacher: async (asked) => prepareTeacher(await openPretraining(asked)),
+  autoencoder: async (asked) => prepareAutoencoder(await openPretraining(asked)),
+  perceptual: async (asked) => preparePerceptual(await openPretraining(asked)),
+  tokenizer: async (asked) => prepareTokenizer(await openPretraining(asked)),
+  prior: async (asked) => preparePrior(await openTokenPretraining(asked)),
 };
 
 /**
- * Trains a network on a latent store: `what` is "teacher", "autoencoder" (the store must hold pixels: encoder.kind
- * "pixel"), "perceptual" or "tokenizer". Resumes exactly; throws a Failure when the store is unfinished or of another kind.
+ * Trains a network on a latent store: `what` is "teacher", "autoencoder" (the store must hold pixels: encoder.kind "pixel"),
+ * "perceptual" or "tokenizer"; or a "prior" on a token store. Resumes exactly; throws a Failure when the store is unfinished or
+ * of another kind.
  */
 export async function pretrain(options: { what: What; data: string; out: string; settings: Settings; context: Context }): Promise<void> {
   const { what, out, settings, context } = options;
   await inFolder({ folder: out, kind: what, command: "pretrain", context }, async () => {
-    await trained(await prepare[what](await openPretraining(options)), { settings, context });
+    await trained(await prepare[what](options), { settings, context });
   });
   context.report({ type: "result", stage: `pretrain ${what}`, values: { out } });
 }

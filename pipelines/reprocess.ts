@@ -61,6 +61,9 @@ export async function reprocess(options: Request): Promise<Summary | undefined> 
   if (resolve(path) === resolve(to)) throw badUsage(`Cannot reprocess ${path} into itself: name another folder with --to`);
   const store = await openStore({ folder: path });
   const { kind } = store.manifest;
+  if (kind === "tokens") {
+    throw badUsage(`Cannot reprocess ${path}: it holds tokens, which \`pipeline tokenize\` makes anew of the latents. Repeat that`);
+  }
   const work = (): Promise<Summary | undefined> =>
     kind === "triples"
       ? reprocessTriples(store as Store<TripleManifest>, options)

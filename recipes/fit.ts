@@ -86,7 +86,8 @@ export function rulesOf({ settings, parts, shape }: Plan): BoundRule[] {
   const planned: PlannedNetwork = { network: settings.network, ...(shape && { shape }) };
   return [
     ...(has("encode") ? bind(codecRules, settings) : []),
-    ...(has("teacher") ? [...bind(familyRules(settings.network), planned), ...bind(encoderRules, planned)] : []),
+    ...(has("teacher") ? bind(familyRules(settings.network), planned) : []),
+    ...(has("teacher") || has("prior") ? bind(encoderRules, planned) : []),
     ...trainings({ settings, parts }).flatMap(({ group, training, method }) => [
       ...bind(trainingRules(group), training),
       ...methodRules({ settings, planned, group, training, method, hasImages: has("encode") }),
@@ -112,7 +113,7 @@ interface Group {
 
 /** The trainings among the parts. */
 function trainings({ settings, parts }: Pick<Plan, "settings" | "parts">): Group[] {
-  const pretrained = (["autoencoder", "perceptual", "teacher", "tokenizer"] as const).filter((part) => parts.includes(part));
+  const pretrained = (["autoencoder", "perceptual", "teacher", "tokenizer", "prior"] as const).filter((part) => parts.includes(part));
   return [
     ...pretrained.map((part) => ({ group: `pretrain.${part}`, training: settings.pretrain[part], method: methodFor(part) })),
     ...(parts.includes("train") ? [{ group: "train", training: settings.train, method: methodNamed(settings.train.method) }] : []),

@@ -6,7 +6,17 @@ import type { PlannedNetwork } from "../schemas/fit.ts";
 import type { Settings } from "../schemas/settings.ts";
 
 /** What a command may do. */
-export type Part = "encode" | "autoencoder" | "perceptual" | "teacher" | "tokenizer" | "simulate" | "train" | "evaluate";
+export type Part =
+  | "encode"
+  | "autoencoder"
+  | "perceptual"
+  | "teacher"
+  | "tokenizer"
+  | "tokenize"
+  | "prior"
+  | "simulate"
+  | "train"
+  | "evaluate";
 
 /** The groups of settings that each part reads. */
 export const readBy: Readonly<Record<Part, readonly string[]>> = {
@@ -14,6 +24,8 @@ export const readBy: Readonly<Record<Part, readonly string[]>> = {
   autoencoder: ["pretrain.autoencoder"],
   perceptual: ["pretrain.perceptual", "diffusion"],
   tokenizer: ["pretrain.tokenizer", "diffusion"],
+  tokenize: ["encoder"],
+  prior: ["pretrain.prior", "network"],
   teacher: ["pretrain.teacher", "network", "diffusion", "simulate"],
   simulate: ["simulate"],
   train: ["train", "simulate"],

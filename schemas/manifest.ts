@@ -44,6 +44,18 @@ export const latentManifest = z.strictObject({
   source: z.looseObject({ fingerprint: z.string() }), // of the listing of the images
 });
 
+/** Tokens of the images of a latent store, by an image tokenizer: whole numbers from 0, a grid of them an image. */
+export const tokenManifest = z.strictObject({
+  ...common,
+  kind: z.literal("tokens"),
+  dtype: z.literal("int16"),
+  shape: z.tuple([count, count, z.literal(1)]), // of the grid, [height, width, 1]
+  imageSize: count, // side of the images, in pixels
+  encoder: z.looseObject({ kind: z.string(), hash }), // of the latents they were made of
+  tokenizer: z.looseObject({ hash, codes: z.int().min(2).max(32768) }), // tokens are less than codes
+  source: z.looseObject({ fingerprint: z.string() }), // of the contents of the latent store
+});
+
 export const tripleManifest = z.strictObject({
   ...common,
   kind: z.literal("triples"),
@@ -57,10 +69,11 @@ export const tripleManifest = z.strictObject({
   conditions: z.looseObject({ source: z.string() }), // where labels and captions come from, e.g. a latent store's fingerprint
 });
 
-export const manifest = z.discriminatedUnion("kind", [latentManifest, tripleManifest]);
+export const manifest = z.discriminatedUnion("kind", [latentManifest, tripleManifest, tokenManifest]);
 
 export type LatentManifest = z.infer<typeof latentManifest>;
 export type TripleManifest = z.infer<typeof tripleManifest>;
+export type TokenManifest = z.infer<typeof tokenManifest>;
 export type Manifest = z.infer<typeof manifest>;
 export type Trajectory = NonNullable<TripleManifest["trajectory"]>;
 /** What a caller states; format and version are filled in. */

@@ -96,3 +96,33 @@ export const imageTokenizerDescription = z.strictObject({
   statistics, // of the raw latents, as a teacher's
 });
 export type ImageTokenizerDescription = z.infer<typeof imageTokenizerDescription>;
+
+/** What a prior over tokens is, apart from its weights. */
+export const priorSpec = z.strictObject({
+  grid: z.tuple([size, size]), // of an image's tokens, [height, width]
+  codes: z.int().min(2).max(32768),
+  network: networkSettings.pick({ width: true, depth: true, heads: true, condition: true, captionTokens: true, textDepth: true }),
+  classes: z.array(z.string()), // names of the labels; empty without
+  vocabulary: z.int().nonnegative(), // size of the text tokenizer's; 0 without captions
+});
+export type PriorSpec = z.infer<typeof priorSpec>;
+
+/** How tokens are drawn from a prior's logits, unless whoever samples says otherwise. */
+export const tokenSampler = z.strictObject({
+  guidance: z.number().nonnegative(), // l = l_u + guidance (l_c - l_u); 1 is none
+  topK: z.int().nonnegative(), // only the so many likeliest tokens; 0: all
+  temperature: z.number().nonnegative(), // logits are divided by it; 0 takes the likeliest
+});
+export type TokenSampler = z.infer<typeof tokenSampler>;
+
+/** An autoregressive prior over an image tokenizer's tokens: `model.json` with role "prior". */
+export const priorDescription = z.strictObject({
+  role: z.literal("prior"),
+  hash,
+  spec: priorSpec,
+  imageTokenizer: hash, // of the weights of the tokenizer whose tokens it has learned
+  tokenizer: tokenizerSchema.optional(), // of caption conditions
+  captions: z.array(z.string()), // captions to sample from where none are given
+  sampler: tokenSampler,
+});
+export type PriorDescription = z.infer<typeof priorDescription>;

@@ -52,7 +52,7 @@ def read(folder):  # every row that is there, verified, as a dict; tensors [heig
     manifest, fingerprint = manifest_of(folder)
     lines = [re.fullmatch(r'(.*),"crc32":"(.{8})"}\n?', line) for line in open(os.path.join(folder, "journal.jsonl"), encoding="utf8")]
     entries = [json.loads(line[1] + "}") for line in lines if line and f"{zlib.crc32(line[1].encode()):08x}" == line[2]]
-    known, kind = {(e["shard"], e["sha256"]) for e in entries}, {"float16": "<f2", "float32": "<f4"}[manifest["dtype"]]
+    known, kind = {(e["shard"], e["sha256"]) for e in entries}, {"float16": "<f2", "float32": "<f4", "int16": "<i2"}[manifest["dtype"]]
     for name in sorted(n for n in os.listdir(os.path.join(folder, "shards")) if re.fullmatch(r"\d{6,}\.parquet", n)):
         with open(path := os.path.join(folder, "shards", name), "rb") as raw: digest = hashlib.sha256(raw.read()).hexdigest()
         check((int(name[:-8]), digest) in known, f"{path}: its sha256 is not in journal.jsonl")
@@ -64,7 +64,8 @@ def read(folder):  # every row that is there, verified, as a dict; tensors [heig
         for row in (row for group in range(file.num_row_groups) for row in file.read_row_group(group).to_pylist()):
             check(row["id" if manifest["kind"] == "triples" else "index"] == next(ids, None), f"{path}: its ids are not the shard's")
             check(crc(row, file.schema_arrow) == row.pop("crc32"), f"{path}: a row does not match its checksum")
-            row["latent"] = np.frombuffer(row["latent"], kind).reshape(manifest["shape"])
+            tensor = "tokens" if manifest["kind"] == "tokens" else "latent"
+            row[tensor] = np.frombuffer(row[tensor], kind).reshape(manifest["shape"])
             if manifest["kind"] == "triples":
                 length = row["latent"].size
                 noise = np.frombuffer(row["noise"], "<f4") if "noise" in row else normals(row["seed"], row["id"] * length, length)

@@ -106,7 +106,7 @@ export const orderSettings = z.strictObject({
 export type OwnSettings = z.ZodObject;
 
 /** What `pretrain` makes. */
-type Pretrained = "teacher" | "autoencoder" | "perceptual" | "tokenizer";
+type Pretrained = "teacher" | "autoencoder" | "perceptual" | "tokenizer" | "prior";
 
 /** What `pretrain WHAT` reads: the optimiser's settings and, beside them, those of the method it follows. */
 function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
@@ -123,6 +123,7 @@ function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
       .extend({ perceptual: z.string().optional() }) // RUN of `pretrain perceptual`, whose features are compared too
       .extend(own.tokenizer.shape)
       .prefault({}),
+    prior: base.extend(own.prior.shape).prefault({}),
   });
 }
 
@@ -225,6 +226,7 @@ export interface Settings {
     autoencoder: TrainingSettings;
     perceptual: TrainingSettings;
     tokenizer: TrainingSettings & { perceptual?: string };
+    prior: TrainingSettings;
   };
   simulate: SimulateSettings;
   train: TrainSettings;

@@ -10,7 +10,10 @@ import { sha256Pieces, textHash } from "./hash.ts";
 import { readText } from "./text.ts";
 
 /** What may stand beside the shards. */
-export const descriptionFiles = ["codec.json", "codec.safetensors", "left-out.json", "settings.yaml"] as const;
+export const descriptionFiles = [
+  ...["codec.json", "codec.safetensors", "left-out.json", "settings.yaml"],
+  ...["tokenizer.json", "tokenizer.safetensors"], // of tokens
+] as const;
 
 /**
  * Records the hashes of the description files (codec and settings) that are in a store's folder.

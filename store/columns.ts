@@ -33,6 +33,26 @@ export function stateColumns(manifest: Manifest): StateColumn[] {
   return steps.filter((step) => step > 0).map(stateColumn);
 }
 
+/** A row of a token store: one image as whole numbers. */
+export type TokenRow = {
+  index: number; // that of the image in the latent store, and in the listing
+  name: string;
+  label?: number | null;
+  caption?: string | null;
+  tokens: Int16Array; // [height, width]
+};
+
+/**
+ * What a row is about: the latent of an image or triple, or the tokens of an image as numbers.
+ *
+ * @example
+ * import { tensorOf } from "onestep/store/columns";
+ * assert.deepEqual(tensorOf({ index: 0, name: "0.png", tokens: Int16Array.of(3, 1) }), Float32Array.of(3, 1));
+ */
+export function tensorOf(row: LatentRow | TripleRow | TokenRow): Float32Array {
+  return "tokens" in row ? Float32Array.from(row.tokens) : row.latent;
+}
+
 /** The columns of a store; the first is the id. */
 export function columnsOf(manifest: Manifest): Column[] {
   const { shape, dtype } = manifest;
@@ -41,6 +61,9 @@ export function columnsOf(manifest: Manifest): Column[] {
     { name: "label", type: "int32" },
     { name: "caption", type: "text" },
   ];
+  if (manifest.kind === "tokens") {
+    return [{ name: "index", type: "id" }, { name: "name", type: "text" }, ...condition, { name: "tokens", type: "tensor", length, dtype }];
+  }
   const latent: Column = { name: "latent", type: "tensor", length, dtype };
   if (manifest.kind === "latents") {
     return [{ name: "index", type: "id" }, { name: "name", type: "text" }, ...condition, latent];

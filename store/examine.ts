@@ -3,7 +3,9 @@ import { memoryBuffer } from "./buffers.ts";
 import { mostShardBytes } from "./footer.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, readJournal, type Recorded } from "./journal.ts";
-import { journalPath, type Store } from "./layout.ts";
+import type { Manifest } from "../schemas/manifest.ts";
+import { tensorOf } from "./columns.ts";
+import { journalPath, type RowOf, type Store } from "./layout.ts";
 import { decodeRows } from "./shard.ts";
 import { headOf, idProblem, inWords, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
@@ -79,7 +81,7 @@ function sizesOf(store: Store, shard: number): string {
 
 /** Whether the sums that a shard states are those of its latents, to the last bit. */
 async function sumsFit({ manifest: { shape } }: Store, rows: Row[], { sums }: ShardMetadata): Promise<boolean> {
-  return JSON.stringify(await sumsOf(rows, shape, ({ latent }) => latent as Float32Array)) === JSON.stringify(sums);
+  return JSON.stringify(await sumsOf(rows as RowOf<Manifest>[], shape, tensorOf)) === JSON.stringify(sums);
 }
 
 /** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */

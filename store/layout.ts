@@ -1,7 +1,7 @@
 /** Where things stand in a store, and what is known of it while it is open. */
 import { join } from "node:path";
 import type { Manifest } from "../schemas/manifest.ts";
-import type { LatentRow, TripleRow } from "./columns.ts";
+import type { LatentRow, TokenRow, TripleRow } from "./columns.ts";
 import type { Journal } from "./journal.ts";
 import type { Column } from "./stored-rows.ts";
 
@@ -19,7 +19,7 @@ export interface Store<M extends Manifest = Manifest> {
   sound: Set<number>;
 }
 
-export type RowOf<M extends Manifest> = M["kind"] extends "latents" ? LatentRow : TripleRow;
+export type RowOf<M extends Manifest> = M["kind"] extends "latents" ? LatentRow : M["kind"] extends "tokens" ? TokenRow : TripleRow;
 
 /**
  * The ids of a shard: from (inclusive) to (exclusive).

@@ -10,12 +10,12 @@ export type Column =
   | { name: string; type: "id" } // non-negative safe integer, INT64
   | { name: string; type: "uint64" }
   | { name: string; type: "int32" | "text" } // may be null
-  | { name: string; type: "tensor"; length: number; dtype: "float32" | "float16" };
+  | { name: string; type: "tensor"; length: number; dtype: "float32" | "float16" | "int16" };
 
 export type TensorColumn = Column & { type: "tensor" };
 
-/** A row as callers see it: tensors are float32 whatever their stored type. */
-export type Row = Record<string, number | bigint | string | Float32Array | null | undefined>;
+/** A row as callers see it: tensors are float32 whether stored so or in halves, or whole numbers. */
+export type Row = Record<string, number | bigint | string | Float32Array | Int16Array | null | undefined>;
 
 /** A row as it is stored. */
 export type Stored = Record<string, number | bigint | string | Uint8Array | null>;
@@ -61,27 +61,29 @@ export function fromStored(columns: Column[], stored: Stored): Row {
     const value = stored[column.name];
     if (column.type === "tensor") row[column.name] = tensorFromBytes(column, value as Uint8Array);
     else if (column.type === "id") row[column.name] = Number(value);
-    else row[column.name] = (value ?? null) as number | bigint | string | null;
+    else row[column.name] = (value ?? null) as Exclude<Row[string], undefined>;
   }
   return row;
 }
 
 /** The bytes of a row's tensor. */
 export function tensorBytes({ length, dtype }: TensorColumn): number {
-  return length * (dtype === "float16" ? 2 : 4);
+  return length * (dtype === "float32" ? 4 : 2);
 }
 
 function tensorToBytes(column: TensorColumn, value: Row[string]): Uint8Array {
-  if (!(value instanceof Float32Array) || value.length !== column.length) {
+  const type = column.dtype === "int16" ? Int16Array : Float32Array;
+  if (!(value instanceof type) || value.length !== column.length) {
     const length = (value as Float32Array | undefined)?.length ?? "no";
-    throw new RangeError(`Cannot store ${length} values in column "${column.name}": expected ${column.length} as Float32Array`);
+    throw new RangeError(`Cannot store ${length} values in column "${column.name}": expected ${column.length} as ${type.name}`);
   }
-  const stored = column.dtype === "float16" ? toHalf(value) : value;
+  const stored = column.dtype === "float16" ? toHalf(value as Float32Array) : value;
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
-/** A view where the values are float32: the bytes of a row group's column start aligned. */
-function tensorFromBytes({ dtype, length }: TensorColumn, { buffer, byteOffset }: Uint8Array): Float32Array {
+/** A view where the values are not in halves: the bytes of a row group's column start aligned. */
+function tensorFromBytes({ dtype, length }: TensorColumn, { buffer, byteOffset }: Uint8Array): Float32Array | Int16Array {
+  if (dtype === "int16") return new Int16Array(buffer, byteOffset, length);
   return dtype === "float16" ? fromHalf(new Uint16Array(buffer, byteOffset, length)) : new Float32Array(buffer, byteOffset, length);
 }
 

@@ -5,6 +5,7 @@ import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { Failure } from "../schemas/failure.ts";
 import { type Manifest, storeVersion } from "../schemas/manifest.ts";
 import { appendLine, writeAtomic } from "./atomic.ts";
+import { tensorOf } from "./columns.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
@@ -85,7 +86,7 @@ async function shardMetadata(store: Store, shard: number, rows: Row[], failed: F
   const { kind, shape, dtype } = store.manifest;
   const { from, to } = idRange(store.manifest, shard);
   const round = (values: Float32Array) => (dtype === "float16" ? fromHalf(toHalf(values)) : values);
-  const sums = await sumsOf(rows, shape, ({ latent }) => round(latent as Float32Array));
+  const sums = await sumsOf(rows as RowOf<Manifest>[], shape, (row) => round(tensorOf(row)));
   const metadata = {
     format: "onestep",
     version: String(storeVersion),

@@ -46,10 +46,33 @@ export const simulate: Command = {
     }),
 };
 
+export const tokenize: Command = {
+  name: "tokenize",
+  summary: "turn latents into a store of tokens, which a prior learns from",
+  positionals: [],
+  flags: {
+    data: { value: "LATENTS", about: "latent store of the images", required: true, input: "folder" },
+    tokenizer: { value: "RUN", about: "run of `pretrain tokenizer`", required: true, input: "folder" },
+    out: out("TOKENS", "folder of the token store"),
+    ...workFlags,
+  },
+  inherits: { data: ["seed", "images", "encoder"] },
+  parts: async () => ["tokenize"],
+  example: "pipeline tokenize --data latents --tokenizer tokenizer --out tokens",
+  start: async ({ flags, positionals: _, ...rest }) =>
+    (await import("../../pipelines/tokenize.ts")).tokenize({
+      data: flags.data!,
+      tokenizer: flags.tokenizer!,
+      out: flags.out!,
+      work: workOf(flags),
+      ...rest,
+    }),
+};
+
 export const verify: Command = {
   name: "verify",
   summary: "check every byte of a store, and name what is damaged",
-  positionals: [{ name: "STORE", about: "a latent or triple store, finished or not", input: "folder" }],
+  positionals: [{ name: "STORE", about: "a store of latents, triples or tokens, finished or not", input: "folder" }],
   flags: { repair: { about: "write journal, quarantine and summary anew where the shards are sound" } },
   example: "pipeline verify triples",
   start: async ({ positionals, flags, context }) =>
@@ -106,7 +129,7 @@ export const reprocess: Command = {
 export const exportCommand: Command = {
   name: "export",
   summary: "write a store as files that other tools load",
-  positionals: [{ name: "STORE", about: "a finished latent or triple store", input: "folder" }],
+  positionals: [{ name: "STORE", about: "a finished store of latents, triples or tokens", input: "folder" }],
   flags: {
     format: {
       value: "FORMAT",

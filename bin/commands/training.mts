@@ -6,10 +6,17 @@ import { count, images, method, model, out, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
-  summary: "train a teacher, an autoencoder, a perceptual network or an image tokenizer",
-  positionals: [{ name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual", "tokenizer"] satisfies What[] }],
+  summary: "train a teacher, autoencoder, perceptual network, image tokenizer or prior",
+  positionals: [
+    { name: "WHAT", about: "what to train", choices: ["teacher", "autoencoder", "perceptual", "tokenizer", "prior"] satisfies What[] },
+  ],
   flags: {
-    data: { value: "LATENTS", about: "latent store; of pixels for the autoencoder", required: true, input: "folder" },
+    data: {
+      value: "LATENTS",
+      about: "latent store; of pixels for the autoencoder, of tokens for the prior",
+      required: true,
+      input: "folder",
+    },
     out: out("RUN", "folder of the run"),
   },
   inherits: { data: ["images", "encoder"] },

@@ -13,6 +13,6 @@ export const codebookCollapse: Rule = (history) => {
   return {
     name: "collapse of the codebook",
     seen: `a batch uses ${percent(mean(used))} of the codes that it could`,
-    remedy: "an entropyWeight of 0.05, fewer codes, or half of learningRate",
+    remedy: "a larger entropyWeight, fewer codes, or half of learningRate",
   };
 };

@@ -1,10 +1,10 @@
-/** Captions as a vector, by the text encoder of models/text/, which is trained together with the network. */
+/** Captions as a vector and as a sequence, by the text encoder of models/text/, which is trained together with the network. */
 import type { Tensor } from "../../engine/tfjs.ts";
 import { applyTextEncoder, initTextEncoder, type TextEncoderConfig } from "../text/text-encoder.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import type { ConditionBag, Encoder } from "./encoder.ts";
 
-/** The pooled features of a caption; without a tokenizer no row has any inputs. */
+/** The features of a caption, pooled and piece by piece; without a tokenizer no row has any inputs. */
 export function captionEncoder(config: TextEncoderConfig): Encoder {
   const { length } = config;
   return {
@@ -23,8 +23,8 @@ export function captionEncoder(config: TextEncoderConfig): Encoder {
       };
     },
     encode: (parameters, { tokens, keep }) => {
-      const { pooled } = applyTextEncoder(config, parameters, { tokens: tokens as Tensor, keep: keep as Tensor });
-      return { vector: pooled };
+      const { pooled, ...sequence } = applyTextEncoder(config, parameters, { tokens: tokens as Tensor, keep: keep as Tensor });
+      return { vector: pooled, sequences: [sequence] };
     },
   };
 }

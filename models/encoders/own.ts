@@ -23,6 +23,11 @@ interface Learned {
   cut?: CutCaptions;
 }
 
+/** What of a specification its encoders are made of. */
+export type ConditionedSpec = Pick<DenoiserSpec, "classes" | "vocabulary"> & {
+  network: Pick<NetworkSettings, "condition" | "heads" | "textDepth" | "captionTokens"> & Partial<Pick<NetworkSettings, "guidance">>;
+};
+
 /** The data that encoders learn from; `data` names it in failures. */
 interface Lesson {
   network: NetworkSettings;
@@ -33,7 +38,7 @@ interface Lesson {
 
 interface Kind {
   reads: ConditionColumn;
-  encoder: (spec: DenoiserSpec, width: number) => Encoder;
+  encoder: (spec: ConditionedSpec, width: number) => Encoder;
   learn: (lesson: Lesson) => Promise<Learned>;
   /** Why the data cannot teach it anything, as a sentence; undefined where it can. */
   lacking: (lesson: Lesson) => Promise<string | undefined>;
@@ -87,7 +92,7 @@ const captions: Kind = {
 const kinds: Readonly<Record<NetworkSettings["condition"], Kind | undefined>> = { none: undefined, class: labels, caption: captions };
 
 /** The encoders of a network whose condition vectors have `width` numbers. */
-export function ownEncoders(spec: DenoiserSpec, width: number): Encoder[] {
+export function ownEncoders(spec: ConditionedSpec, width: number): Encoder[] {
   const kind = kinds[spec.network.condition];
   return [...(kind ? [kind.encoder(spec, width)] : []), ...(spec.network.guidance ? [guidanceEncoder({ width })] : [])];
 }

@@ -55,7 +55,7 @@ export function initImageTokenizer(config: ImageTokenizerConfig, seed: number): 
   initAttention(init, "encoder.attention", lowest);
   init.norm("encoder.norm", lowest);
   init.linear("encoder.out", lowest, dimension);
-  init.normal("codes", [codes, dimension], 1); // only their directions count
+  init.normal("codes", [codes, dimension], 1 / Math.sqrt(dimension)); // about unit length: only their directions count
   init.linear("decoder.in", dimension, lowest);
   initAttention(init, "decoder.attention", lowest);
   for (let i = last; i >= 0; i--) {

@@ -19,7 +19,8 @@ export function nearest(vectors: Tensor, codes: Tensor): Tensor {
   const [count, dimension] = codes.shape as [number, number];
   const choose = tf.customGrad((...given) => {
     const [v, e] = given as unknown as [Tensor, Tensor];
-    const value = tf.oneHot(tf.argMax(tf.matMul(v as never, e as never, false, true), 1) as never, count) as Tensor;
+    const token = tf.argMax(tf.matMul(v as never, e as never, false, true), 1);
+    const value = tf.cast(tf.oneHot(token as never, count), "float32") as Tensor; // means of whole numbers are whole on some devices
     return { value, gradFunc: () => [tf.zerosLike(v), tf.zerosLike(e)] };
   });
   return choose(tf.reshape(vectors, [-1, dimension]), codes);
@@ -67,12 +68,13 @@ function codebookUse(choice: Tensor): Pick<Quantised, "used" | "perplexity"> {
 
 /**
  * How undecided single vectors are, less how undecided all are together (Yu et al., Language model beats diffusion, 2024,
- * equation 5), by softmax of v e / temperature: least where each vector is near one code and all codes are in use.
+ * equation 5), plus ln K, by softmax of -|v - e|^2 / temperature: 0 where each vector is at one code and all codes are used alike.
  */
 export function entropyDifference(vectors: Tensor, codes: Tensor, temperature = 0.01): Tensor {
   const flat = tf.reshape(vectors, [-1, codes.shape[1] as number]);
   const logits = tf.mul(tf.matMul(flat as never, codes as never, false, true) as Tensor, 2 / temperature);
   const likely = tf.softmax(logits);
   const entropy = (p: Tensor): Tensor => tf.neg(tf.sum(tf.mul(p, tf.log(tf.add(p, 1e-9))), -1));
-  return tf.sub(tf.mean(entropy(likely)), entropy(tf.mean(likely, 0)));
+  const most = Math.log(codes.shape[0] as number);
+  return tf.add(tf.sub(tf.mean(entropy(likely)), entropy(tf.mean(likely, 0))), most);
 }

@@ -15,7 +15,7 @@ export interface TokenizerWeights {
 
 /**
  * Over latents [b, h, w, c] in the model's scale: reconstruction + codebook + commitment * beta, plus perceptualWeight times the
- * distance `between` where one is given, plus entropyWeight times the difference of entropies (LlamaGen's is 0). Differences of
+ * distance `between` where one is given, plus entropyWeight times the difference of entropies (0 in LlamaGen). Differences of
  * latents are in units of sigmaData, so that weights mean the same whatever it is.
  */
 export function tokenizerLoss(options: {

@@ -1,7 +1,7 @@
 /** The rows of a shard turned into columns, as the exports write them. */
 import { toHalf } from "../../schemas/numbers/half.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
-import { type LatentRow, stateColumns, type TripleRow } from "../../store/columns.ts";
+import { type LatentRow, stateColumns, tensorOf, type TokenRow, type TripleRow } from "../../store/columns.ts";
 import { noiseOf } from "../../store/triples.ts";
 
 /** One column of several rows. Whole numbers have -1 where there is none; texts have null. */
@@ -11,36 +11,33 @@ export type ExportColumn =
   | { name: string; type: "int32"; values: Int32Array }
   | { name: string; type: "text"; values: (string | null)[] }
   | { name: string; type: "float32"; values: Float32Array; shape: readonly number[] }
-  | { name: string; type: "float16"; values: Uint16Array; shape: readonly number[] };
+  | { name: string; type: "float16"; values: Uint16Array; shape: readonly number[] }
+  | { name: string; type: "int16"; values: Int16Array; shape: readonly number[] };
 
-export type TensorColumn = ExportColumn & { type: "float32" | "float16" };
+export type TensorColumn = ExportColumn & { type: "float32" | "float16" | "int16" };
 
 /** Bytes of a value. */
-export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2 } as const;
+export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2, int16: 2 } as const;
 
 /**
- * id, (of triples) seed, imageIndex and noise, (of latents) name, label, caption, (of a trajectory) its states, and latent. Noise is
- * always there, derived where it is not stored; tensors lie row after row, each [height, width, channels].
+ * id, (of triples) seed, imageIndex and noise, (of images) name, label, caption, (of a trajectory) its states, and latent or tokens.
+ * Noise is always there, derived where it is not stored; tensors lie row after row, each [height, width, channels].
  */
-export function columnsToExport(manifest: Manifest, rows: readonly (LatentRow | TripleRow)[]): ExportColumn[] {
-  const { kind, shape, dtype } = manifest;
+export function columnsToExport(manifest: Manifest, rows: readonly AnyRow[]): ExportColumn[] {
+  const { kind, shape } = manifest;
   const length = shape[0] * shape[1] * shape[2];
-  const int32 = (name: string, of: (row: LatentRow | TripleRow) => number | null | undefined): ExportColumn => ({
+  const int32 = (name: string, of: (row: AnyRow) => number | null | undefined): ExportColumn => ({
     name,
     type: "int32",
     values: Int32Array.from(rows, (row) => of(row) ?? -1),
   });
-  const tensor = (of: (row: LatentRow | TripleRow) => Float32Array): Float32Array => {
+  const tensor = (of: (row: AnyRow) => Float32Array): Float32Array => {
     const values = new Float32Array(rows.length * length);
     for (const [i, row] of rows.entries()) values.set(of(row), i * length);
     return values;
   };
-  const asStored = (name: string, values: Float32Array): ExportColumn =>
-    dtype === "float16" ? { name, type: "float16", values: toHalf(values), shape } : { name, type: "float32", values, shape };
-  const latent = asStored(
-    "latent",
-    tensor((row) => row.latent),
-  );
+  const asStored = (name: string, values: Float32Array): ExportColumn => tensorColumn(name, values, manifest);
+  const latent = asStored(kind === "tokens" ? "tokens" : "latent", tensor(tensorOf));
   const id: ExportColumn = {
     name: "id",
     type: "int64",
@@ -50,8 +47,8 @@ export function columnsToExport(manifest: Manifest, rows: readonly (LatentRow | 
     int32("label", ({ label }) => label),
     { name: "caption", type: "text", values: rows.map(({ caption }) => caption ?? null) },
   ];
-  if (kind === "latents") {
-    return [id, { name: "name", type: "text", values: (rows as LatentRow[]).map(({ name }) => name) }, ...condition, latent];
+  if (kind !== "triples") {
+    return [id, { name: "name", type: "text", values: (rows as (LatentRow | TokenRow)[]).map(({ name }) => name) }, ...condition, latent];
   }
   const triples = rows as TripleRow[];
   return [
@@ -73,6 +70,14 @@ export function columnsToExport(manifest: Manifest, rows: readonly (LatentRow | 
     ),
     latent,
   ];
+}
+
+type AnyRow = LatentRow | TripleRow | TokenRow;
+
+/** A tensor in the type in which the store holds it; of tokens the shape is [height, width]. */
+function tensorColumn(name: string, values: Float32Array, { dtype, shape }: Pick<Manifest, "dtype" | "shape">): ExportColumn {
+  if (dtype === "int16") return { name, type: "int16", values: Int16Array.from(values), shape: shape.slice(0, 2) };
+  return dtype === "float16" ? { name, type: "float16", values: toHalf(values), shape } : { name, type: "float32", values, shape };
 }
 
 /** The bytes of a column's values, little-endian. */

@@ -4,6 +4,7 @@ import {
   FixedSizeList,
   Float16,
   Float32,
+  Int16,
   Int32,
   Int64,
   makeData,
@@ -73,10 +74,10 @@ function arrowColumn(column: ExportColumn, rows: number) {
       return { field: new Field(name, new Utf8(), true), data: vector.data[0] ?? makeData({ type: new Utf8(), length: 0 }) };
     }
     default: {
-      const float = column.type === "float16" ? new Float16() : new Float32();
+      const item = arrowTypes[column.type]() as Float32;
       const length = lengthOf(column);
-      const type = new FixedSizeList(length, new Field("item", float, true));
-      const child = makeData({ type: float, length: rows * length, nullCount: 0, data: column.values as never });
+      const type = new FixedSizeList(length, new Field("item", item, true));
+      const child = makeData({ type: item, length: rows * length, nullCount: 0, data: column.values as never });
       const metadata = new Map([
         ["ARROW:extension:name", "arrow.fixed_shape_tensor"],
         ["ARROW:extension:metadata", JSON.stringify({ shape: column.shape })],
@@ -86,9 +87,12 @@ function arrowColumn(column: ExportColumn, rows: number) {
   }
 }
 
+/** Of the values of tensors. */
+const arrowTypes = { float32: () => new Float32(), float16: () => new Float16(), int16: () => new Int16() } as const;
+
 /** A safetensors file: tensors [rows, ...] by column; the texts as JSON lists in its metadata. */
 function safetensorsOf(columns: readonly ExportColumn[], rows: number): Uint8Array {
-  const types = { int64: "I64", uint64: "U64", int32: "I32", float32: "F32", float16: "F16" } as const;
+  const types = { int64: "I64", uint64: "U64", int32: "I32", float32: "F32", float16: "F16", int16: "I16" } as const;
   const metadata: Record<string, string> = { format: "np" };
   const header: Record<string, unknown> = { __metadata__: metadata };
   const numbers = columns.flatMap((column) => (column.type === "text" ? [] : [column]));
@@ -179,7 +183,9 @@ function elementsOf(column: ExportColumn): SchemaElement[] {
   return [
     { name, num_children: 1, converted_type: "LIST", repetition_type: "REQUIRED" },
     { name: "list", num_children: 1, repetition_type: "REPEATED" },
-    { name: "element", type: "FLOAT", repetition_type: "REQUIRED" },
+    column.type === "int16"
+      ? { name: "element", type: "INT32", converted_type: "INT_16", repetition_type: "REQUIRED" }
+      : { name: "element", type: "FLOAT", repetition_type: "REQUIRED" },
   ];
 }
 

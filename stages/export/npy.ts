@@ -1,6 +1,6 @@
 import type { ExportColumn, widths } from "./columns.ts";
 
-const descriptions = { int64: "<i8", uint64: "<u8", int32: "<i4", float32: "<f4", float16: "<f2" } as const;
+const descriptions = { int64: "<i8", uint64: "<u8", int32: "<i4", float32: "<f4", float16: "<f2", int16: "<i2" } as const;
 
 /** The header of a .npy file, format 1.0 (numpy's NEP 1): the values follow, last axis fastest. */
 export function npyHeader(type: keyof typeof widths, shape: readonly number[]): Uint8Array {

@@ -1,7 +1,7 @@
 /** What two stores differ in: settings, rows by id, and how far their latents have drifted apart. */
 import { differingKeys } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { type StateColumn, stateColumns, type TripleRow } from "../../store/columns.ts";
+import { type StateColumn, stateColumns, tensorOf, type TripleRow } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
 import { idOf, rowsInOrder, type StoreRow } from "./rows.ts";
 import type { Facts } from "./facts.ts";
@@ -67,7 +67,7 @@ export async function diffStores(
       else rows.onlyB++;
       continue;
     }
-    const latent = largestDifference(left.latent, right.latent);
+    const latent = largestDifference(tensorOf(left), tensorOf(right));
     const condition = (["label", "caption", "imageIndex", "name"] as const).filter(
       (key) => conditionOf(left, key, a.manifest.classes) !== conditionOf(right, key, b.manifest.classes),
     );

@@ -3,12 +3,13 @@ import { visible } from "../../schemas/visible.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { LeftOut } from "../../schemas/left-out.ts";
 import type { Manifest, Trajectory } from "../../schemas/manifest.ts";
-import { stateColumn } from "../../store/columns.ts";
+import { stateColumn, tensorOf } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
 import { readLeftOut } from "../../store/left-out.ts";
 import { readSummary } from "../../store/summary.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { inWords } from "./balance.ts";
+import { codesInWords } from "./codes.ts";
 import { captionOf, idOf, type StoreRow } from "./rows.ts";
 import type { Spread } from "./spread.ts";
 import type { Outlier, Survey } from "./survey.ts";
@@ -34,15 +35,18 @@ export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejec
     shards: `${here.length} of ${store.shards}, ${manifest.rowsPerShard} rows each`,
     size: bytesInWords(total("bytes")),
     rejected: rejected.count === 0 ? 0 : `${rejected.count} (${reasons})`,
-    latent: `${manifest.shape.join(" x ")} ${manifest.dtype}`,
+    ...(manifest.kind === "tokens"
+      ? { tokens: `${manifest.shape.slice(0, 2).join(" x ")} ${manifest.dtype}` }
+      : { latent: `${manifest.shape.join(" x ")} ${manifest.dtype}` }),
     ...(conditions && { conditions: inWords(conditions, manifest.classes) }),
     ...origin(manifest),
     engine: Object.values(manifest.engine).join(" "),
     fingerprint: store.fingerprint,
     ...(summary && { contents: summary.contents }),
     ...leftOutFacts(await readLeftOut(store)),
+    ...(seen.codes && { "codes used": codesInWords(seen.codes) }),
     ...(seen.duplicates && {
-      duplicates: `${seen.duplicates.estimated ? "about " : ""}${seen.duplicates.repeated} rows repeat an earlier latent`,
+      duplicates: `${seen.duplicates.estimated ? "about " : ""}${seen.duplicates.repeated} rows repeat an earlier ${nounOf(manifest)}`,
     }),
     ...(seen.latent && { "not finite": shareOf(seen.latent) }),
   };
@@ -108,14 +112,15 @@ export function outlierTable({ farthest, peaks }: Pick<Survey, "farthest" | "pea
 export function rowLine(row: StoreRow, classes: readonly string[]): string {
   const origin =
     "name" in row ? [`image ${row.index}`, row.name] : [`triple ${row.id}`, `seed ${row.seed}`, ...optional("image", row.imageIndex)];
-  const { mean, std } = momentsOf(row.latent);
+  const { mean, std } = momentsOf(tensorOf(row));
   return visible([...origin, captionOf(row, classes), `mean ${fixed(mean)}`, `std ${fixed(std)}`].filter(Boolean).join("  "));
 }
 
 /** What a row is a function of: its condition, noise, teacher and versions; of an image, its place and encoder. */
 export function rowFacts(manifest: Manifest, row: StoreRow, place: { shard: number; position: number }): Facts {
-  const { mean, std } = momentsOf(row.latent);
-  const [min, max] = [row.latent.reduce((a, b) => Math.min(a, b)), row.latent.reduce((a, b) => Math.max(a, b))];
+  const tensor = tensorOf(row);
+  const { mean, std } = momentsOf(tensor);
+  const [min, max] = [tensor.reduce((a, b) => Math.min(a, b)), tensor.reduce((a, b) => Math.max(a, b))];
   const { label, caption } = row;
   const triple = manifest.kind === "triples" && "seed" in row;
   return {
@@ -134,7 +139,9 @@ export function rowFacts(manifest: Manifest, row: StoreRow, place: { shard: numb
       .map(([name, value]) => `${name} ${value}`)
       .join(", "),
     format: `${manifest.format} version ${manifest.version}`,
-    latent: `mean ${fixed(mean)}, std ${fixed(std)}, min ${fixed(min)}, max ${fixed(max)}`,
+    ...("tokens" in row
+      ? { tokens: row.tokens.join(" ") }
+      : { latent: `mean ${fixed(mean)}, std ${fixed(std)}, min ${fixed(min)}, max ${fixed(max)}` }),
   };
 }
 
@@ -142,6 +149,14 @@ function origin(manifest: Manifest): Facts {
   if (manifest.kind === "latents") {
     const { imageSize, encoder, source } = manifest;
     return { images: `${imageSize} px, listing ${source.fingerprint}`, encoder: `${encoder.kind} ${encoder.hash}` };
+  }
+  if (manifest.kind === "tokens") {
+    const { imageSize, encoder, tokenizer, source } = manifest;
+    return {
+      tokenizer: `${tokenizer.hash}, ${tokenizer.codes} codes`,
+      images: `${imageSize} px, latents ${source.fingerprint}`,
+      encoder: `${encoder.kind} ${encoder.hash}`,
+    };
   }
   const { teacher, solver, guidance, seed, noise, trajectory, conditions } = manifest;
   return {
@@ -165,6 +180,9 @@ function momentsOf(values: Float32Array): { mean: number; std: number } {
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
   return { mean, std: Math.sqrt(variance) };
 }
+
+/** What each row of a store is. */
+const nounOf = ({ kind }: Manifest): string => (kind === "tokens" ? "grid of tokens" : "latent");
 
 function shareOf({ values, statistics: { nonFinite } }: Spread): string {
   return nonFinite === 0

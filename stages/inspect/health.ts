@@ -18,7 +18,7 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
   if (missing > 0) hints.unfinished = `${missing} of ${survey.planned} shards are missing: repeat the command that made the store`;
   if (survey.rows === 0) return hints;
 
-  Object.assign(hints, scaleHints(manifest, survey.latent), noiseHints(survey), courseHints(survey));
+  Object.assign(hints, scaleHints(manifest, survey.latent), noiseHints(survey), courseHints(survey), codeHints(survey));
   const { nonFinite } = survey.latent.statistics;
   if (nonFinite > 0) {
     const share = percent(nonFinite / survey.latent.values);
@@ -34,12 +34,12 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
     const cause =
       manifest.kind === "triples" ? "check that the teacher's weights are trained and finite" : "the same images stand in it several times";
     const many = `${estimated ? "about " : ""}${counted(repeated, "row")} (${percent(repeated / survey.rows)})`;
-    hints.duplicates = `${many} with the latent of an earlier one (row ${pairs}): ${cause}`;
+    hints.duplicates = `${many} with the ${manifest.kind === "tokens" ? "tokens" : "latent"} of an earlier one (row ${pairs}): ${cause}`;
   }
-  const far = survey.farthest[0];
+  const [far] = manifest.kind === "tokens" ? [] : survey.farthest;
   if (far && far.distance > 3)
     hints["far row"] = `row ${far.id} lies ${n(far.distance)} times as far from the mean as a usual one: look at it with --why ${far.id}`;
-  const peak = survey.peaks[0];
+  const [peak] = manifest.kind === "tokens" ? [] : survey.peaks;
   if (peak && peak.peak > 12)
     hints["large value"] =
       `a value of row ${peak.id} lies ${n(peak.peak)} standard deviations from its channel's mean: look at it with --why ${peak.id}`;
@@ -49,6 +49,7 @@ export function healthOf(manifest: Manifest, survey: Survey): Record<string, str
 /** Latents against the scale they should have: the teacher's sigmaData, or the encoder's. */
 function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }: Spread): Record<string, string> {
   const hints: Record<string, string> = {};
+  if (manifest.kind === "tokens") return hints; // which number a code has means nothing
   const typical = Math.sqrt(average(std.map((value) => value ** 2)));
   const largest = largestOf(std);
   const flat = std.flatMap((value, c) => (value < largest / 1000 ? [c] : []));
@@ -69,6 +70,16 @@ function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }:
   }
   const shift = largestOf(mean.map(Math.abs)) / Math.max(wanted, typical);
   if (shift > 1) hints["latent mean"] = `a channel's mean lies ${n(shift)} standard deviations from 0: check the shift of the latents`;
+  return hints;
+}
+
+/** Tokens against the codes there are. */
+function codeHints({ codes: counts }: Survey): Record<string, string> {
+  if (!counts) return {};
+  const { codes, used, beyond } = counts;
+  const hints: Record<string, string> = {};
+  if (used < codes / 4) hints.codes = `only ${used} of ${codes} codes are used: train the tokenizer with fewer, or with a larger entropyWeight`;
+  if (beyond > 0) hints["no codes"] = `${counted(beyond, "token")} lie outside 0 to ${codes - 1}: check who wrote this store`;
   return hints;
 }
 

@@ -14,7 +14,7 @@ import { type Denoiser, readDenoiser } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
 import { namesIn } from "../../store/atomic.ts";
-import { stateColumn, type TripleRow } from "../../store/columns.ts";
+import { stateColumn, tensorOf, type TripleRow } from "../../store/columns.ts";
 import { idRange, openStore, readShard, type Store } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
@@ -33,6 +33,7 @@ export async function whyRow(options: { store: Store; id: number; conditions?: s
   const { store, id } = options;
   const { row, shard, position } = await rowOfId(store, id);
   const facts = rowFacts(store.manifest, row, { shard, position });
+  if (store.manifest.kind === "tokens") return facts;
   if (store.manifest.kind === "latents") return { ...facts, "images from": sourceInWords(store.manifest) };
   const teacher = options.teacher ?? (await beside(store.folder, (folder) => isTeacher(folder, store.manifest as TripleManifest)));
   if (teacher) facts["teacher in"] = teacher;
@@ -63,8 +64,9 @@ export async function redoRow(options: {
 }): Promise<Facts> {
   const { id, engine, version, context } = options;
   if (options.store.manifest.kind !== "triples") {
+    const maker = options.store.manifest.kind === "tokens" ? "tokenize" : "ingest";
     throw badUsage(
-      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ingest alone makes them again. ` +
+      `Cannot redo row ${id} of ${options.store.folder}: it holds encoded images, and ${maker} alone makes them again. ` +
         "Name a store of triples.",
     );
   }
@@ -80,7 +82,8 @@ export async function redoRow(options: {
     context.report({ type: "warning", stage: "redo", message });
   }
 
-  const length = row.latent.length;
+  const latent = tensorOf(row);
+  const length = latent.length;
   const { from, to } = idRange(manifest, shard);
   const batch = Math.min(recorded, manifest.rowsPerShard, manifest.entries);
   const start = id - ((id - from) % batch);

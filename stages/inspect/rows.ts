@@ -1,12 +1,12 @@
 /** Rows of a store to look at: all in order, one by its id, or those that a condition selects. */
 import { existsSync } from "node:fs";
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import type { LatentRow, TripleRow } from "../../store/columns.ts";
+import type { LatentRow, TokenRow, TripleRow } from "../../store/columns.ts";
 import { readScalars } from "../../store/read.ts";
 import { idRange, presentShards, readHead, readRows, readShard, shardPath, type Store } from "../../store/store.ts";
 import type { Condition, Scalars } from "./where.ts";
 
-export type StoreRow = LatentRow | TripleRow;
+export type StoreRow = LatentRow | TripleRow | TokenRow;
 
 /** The id of a row: a triple's, or the index of an image in its listing. */
 export function idOf(row: StoreRow): number {

@@ -29,6 +29,12 @@ const modelFacts = z.discriminatedUnion("role", [
     hash: z.string(),
     config: z.looseObject({ shape, downsample: z.number(), codes: z.number(), dimension: z.number(), width: z.number() }),
   }),
+  z.looseObject({
+    role: z.literal("prior"),
+    hash: z.string(),
+    spec: z.looseObject({ grid: shape, codes: z.number(), network: network.omit({ kind: true }) }),
+    sampler: z.looseObject({ guidance: z.number(), topK: z.number(), temperature: z.number() }),
+  }),
 ]);
 const codecFacts = z.looseObject({ kind: z.string(), imageSize: z.number(), shape, hash: z.string() });
 const metrics = z.record(z.string(), z.unknown());
@@ -94,6 +100,14 @@ async function describeModel(folder: string): Promise<Facts> {
     const grid = shape.slice(0, 2).map((side) => side / downsample);
     const words = `width ${width}, latent ${shape.join(" x ")} to ${grid.join(" x ")} tokens of ${codes} codes in ${dimension} dimensions`;
     return { role: model.role, network: words, weights: model.hash };
+  }
+  if (model.role === "prior") {
+    const { grid, codes, network } = model.spec;
+    const { guidance, topK, temperature } = model.sampler;
+    const { width, depth, condition } = network;
+    const words = `width ${width}, depth ${depth}, ${grid.join(" x ")} tokens of ${codes} codes, condition ${condition}`;
+    const sampling = `guidance ${guidance}, ${topK > 0 ? `the ${topK} likeliest` : "all codes"}, temperature ${temperature}`;
+    return { role: model.role, network: words, sampling, weights: model.hash };
   }
   const { shape, network } = model.spec;
   const { kind, width, depth, condition } = network;

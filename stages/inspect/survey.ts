@@ -7,6 +7,8 @@ import type { FailedRow } from "../../store/journal.ts";
 import { gapsIn, type Stretch } from "../../store/present.ts";
 import { createTotals, type Statistics, type Sums } from "../../store/statistics.ts";
 import { presentShards, readHead, shardPath, type Store } from "../../store/store.ts";
+import { tensorOf } from "../../store/columns.ts";
+import { type CodeCounts, createCodeCounts } from "./codes.ts";
 import { type Balance, countCondition, createBalance } from "./balance.ts";
 import { idOf, type StoreRow } from "./rows.ts";
 import { createHistograms, createNoise, type Spread } from "./spread.ts";
@@ -51,6 +53,8 @@ export interface Survey {
   course?: Course;
   /** Of triples: all that is stored, or a sample of what is derived. */
   noise?: Spread & { mismatched: number };
+  /** Of tokens. */
+  codes?: CodeCounts;
   duplicates: ReturnType<Tally["counts"]>;
   /** Farthest from the mean, and with the largest single value; the worst first. */
   farthest: Outlier[];
@@ -133,6 +137,7 @@ export async function surveyStore(
         )
       : undefined;
   const course = manifest.kind === "triples" && manifest.trajectory ? createCourse(manifest) : undefined;
+  const codes = manifest.kind === "tokens" ? createCodeCounts(manifest.tokenizer.codes) : undefined;
   let values = 0;
   for (const [done, facts] of here.entries()) {
     signal.throwIfAborted();
@@ -141,15 +146,17 @@ export async function surveyStore(
     for (const row of (examined.problem === undefined ? examined.rows : []) as StoreRow[]) {
       const id = idOf(row);
       countCondition(conditions, row, id);
-      latents.add(new Uint8Array(row.latent.buffer, row.latent.byteOffset, row.latent.byteLength), id);
-      const outlier = { id, ...latent.add(row.latent) };
+      const tensor = tensorOf(row);
+      latents.add(new Uint8Array(tensor.buffer, tensor.byteOffset, tensor.byteLength), id);
+      const outlier = { id, ...latent.add(tensor) };
       worst.farthest.add(outlier);
       worst.peaks.add(outlier);
       if ("seed" in row) {
         noise?.add(row);
         course?.add(row);
       }
-      if (values % piece > (values += row.latent.length) % piece) await setImmediate();
+      if ("tokens" in row) codes?.add(row.tokens);
+      if (values % piece > (values += tensor.length) % piece) await setImmediate();
     }
     onShard?.(done + 1, here.length);
   }
@@ -160,6 +167,7 @@ export async function surveyStore(
     latent: { statistics, values, histograms: latent.histograms },
     ...(course && { course: course.result() }),
     ...(noise && { noise: noise.spread() }),
+    ...(codes && { codes: codes.counts() }),
     duplicates: latents.counts(),
     farthest: worst.farthest.list,
     peaks: worst.peaks.list,

@@ -2,12 +2,13 @@
 import * as z from "zod";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { TripleManifest } from "../../schemas/manifest.ts";
+import type { TokenManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { readCodec } from "../runs/model.ts";
+import { openStoresTokenizer } from "../sample/tokenizer.ts";
 import { createPictureDecoder } from "../sample/picture-decoder.ts";
 import type { Picture } from "../../schemas/images.ts";
-import { stateColumn, type TripleRow } from "../../store/columns.ts";
+import { stateColumn, tensorOf, type TripleRow } from "../../store/columns.ts";
 import { stacked } from "../../store/latents.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
@@ -30,6 +31,7 @@ export interface Viewer {
 /** Opens the codec of a store. A triple's latent is in the teacher's scale, which is undone first. */
 export async function openViewer(store: Store, engine: EngineSettings, context: Context): Promise<Viewer> {
   const { manifest, folder } = store;
+  if (manifest.kind === "tokens") return openTokenViewer(store as Store<TokenManifest>, engine, context);
   const statistics = manifest.kind === "triples" ? statisticsOf(store as Store<TripleManifest>) : undefined;
   const decoder = await createPictureDecoder({ codec: await readCodec(folder, context), engine, context });
   return {
@@ -39,7 +41,7 @@ export async function openViewer(store: Store, engine: EngineSettings, context: 
         const raw = manifest.kind === "triples" && statistics ? denormalise(all, statistics, manifest.diffusion.sigmaData) : all;
         return decoder.decode(raw);
       };
-      const images = await decoded(rows.map(({ latent }) => latent));
+      const images = await decoded(rows.map(tensorOf));
       const states: Picture[][] = [];
       if (options.states && manifest.kind === "triples") {
         for (const of of statesToShow(manifest, rows as TripleRow[])) states.push(await decoded(of));
@@ -62,6 +64,27 @@ function statesToShow({ trajectory, diffusion: { sigmaData } }: TripleManifest, 
     const scale = sigmaData / Math.hypot(sigmaData, sigmas[i] as number);
     return step === 0 ? [] : [rows.map((row) => (row[stateColumn(step)] as Float32Array).map((value) => value * scale))];
   });
+}
+
+/** Tokens as their tokenizer's own decoder draws them. */
+async function openTokenViewer({ folder }: Store<TokenManifest>, engine: EngineSettings, context: Context): Promise<Viewer> {
+  const tokenizer = await openStoresTokenizer({ folder, engine, context });
+  const { statistics, config } = tokenizer.description;
+  const spec = { diffusion: { sigmaData: config.sigmaData } };
+  const decoder = await createPictureDecoder({ codec: tokenizer.codec, engine, context, statistics, spec }).catch(async (error) => {
+    await tokenizer.close();
+    throw error;
+  });
+  return {
+    view: async (rows) => {
+      const tokens = rows.flatMap((row) => ("tokens" in row ? [...row.tokens] : []));
+      const images = await decoder.decode(await tokenizer.latentsOf(Int32Array.from(tokens)));
+      return images.map((image) => ({ image }));
+    },
+    close: async () => {
+      await Promise.all([tokenizer.close(), decoder.close()]);
+    },
+  };
 }
 
 /** What the teacher's scale is undone by, where its store says. Throws a Failure where that does not fit the latents. */

@@ -5,7 +5,7 @@ import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { differences, type Manifest } from "../../schemas/manifest.ts";
+import { differences, type LatentManifest, type Manifest, type TokenManifest } from "../../schemas/manifest.ts";
 
 type Shape = readonly [number, number, number];
 
@@ -23,16 +23,30 @@ export async function checkStoresCodec(folder: string, path: string, { kind, has
   const manifest = await manifestIn(folder);
   if (!manifest) return;
   const differing =
-    manifest.kind === "latents"
-      ? differences(
-          { encoder: { kind, hash }, imageSize, shape },
-          { encoder: { kind: manifest.encoder?.kind, hash: manifest.encoder?.hash }, imageSize: manifest.imageSize, shape: manifest.shape },
-        )
-      : differences({ shape }, { shape: manifest.shape });
+    manifest.kind === "tokens"
+      ? differences({ encoder: { kind, hash }, imageSize }, { encoder: codecOf(manifest), imageSize: manifest.imageSize })
+      : manifest.kind === "latents"
+        ? differences(
+            { encoder: { kind, hash }, imageSize, shape },
+            { encoder: codecOf(manifest), imageSize: manifest.imageSize, shape: manifest.shape },
+          )
+        : differences({ shape }, { shape: manifest.shape });
   if (differing.length === 0) return;
   throw new Failure(
     `Cannot trust ${path}: it is not the codec of the store in ${folder}, by its store.json (${differing.join("; ")}). ` +
       "Put codec.json and codec.safetensors back as they were.",
+  );
+}
+
+const codecOf = ({ encoder }: Partial<LatentManifest | TokenManifest>) => ({ kind: encoder?.kind, hash: encoder?.hash });
+
+/** Throws a Failure where the tokenizer in a store's folder is not the one that its store.json speaks of. */
+export async function checkStoresTokenizer(folder: string, path: string, { hash }: { hash: string }): Promise<void> {
+  const manifest = await manifestIn(folder);
+  if (manifest?.kind !== "tokens" || manifest.tokenizer?.hash === hash) return;
+  throw new Failure(
+    `Cannot trust ${path}: it is not the tokenizer of the store in ${folder}, by its store.json. ` +
+      "Put tokenizer.json and tokenizer.safetensors back as they were.",
   );
 }
 

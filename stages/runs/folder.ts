@@ -24,6 +24,8 @@ const titles = {
   autoencoder: "an autoencoder",
   perceptual: "a perceptual network",
   tokenizer: "an image tokenizer",
+  tokens: "a token store",
+  prior: "a prior",
   training: "a training", // of an earlier version, which did not say what it makes
   network: "a network",
   job: "a whole job of `pipeline run`",
@@ -35,12 +37,14 @@ const titles = {
 const alike: Partial<Record<FolderKind, readonly FolderKind[]>> = {
   latents: ["store"],
   triples: ["store"],
-  store: ["latents", "triples"],
+  store: ["latents", "triples", "tokens"],
   teacher: ["training"],
   student: ["training"],
   autoencoder: ["training"],
   perceptual: ["training"],
   tokenizer: ["training"],
+  tokens: ["store"],
+  prior: ["training"],
 };
 
 /** What RUN/run.json says. */
@@ -123,13 +127,13 @@ async function kindsIn(folder: string, found?: readonly string[]): Promise<Folde
   const mark = names.includes("run.json") ? await readMark(folder) : undefined;
   const has = (name: string): boolean => names.includes(name);
   const kinds = new Set<FolderKind>(mark ? [mark.kind] : []);
-  if (has("store.json")) kinds.add(named((await jsonOf(join(folder, "store.json")))?.kind, ["latents", "triples"]) ?? "store");
+  if (has("store.json")) kinds.add(named((await jsonOf(join(folder, "store.json")))?.kind, ["latents", "triples", "tokens"]) ?? "store");
   else if (has("shards") && (await namesIn(join(folder, "shards"))).some((name) => name.endsWith(".parquet"))) kinds.add("store");
   if (has("export.json")) kinds.add("export");
   if (has("results.jsonl") || has("study.json")) kinds.add("study");
   if (has("model.json")) {
     const { role } = (await jsonOf(join(folder, "model.json"))) ?? {};
-    kinds.add(named(role, ["teacher", "student", "perceptual", "tokenizer"]) ?? mark?.kind ?? "network");
+    kinds.add(named(role, ["teacher", "student", "perceptual", "tokenizer", "prior"]) ?? mark?.kind ?? "network");
   }
   if (!mark && names.some((name) => name === "metrics.jsonl" || /^checkpoint-\d+-[0-9a-f]+\.safetensors$/.test(name)))
     kinds.add("training");

@@ -12,6 +12,7 @@ import {
 import { type DenoiserSpec, denoiserLayout } from "../../models/denoiser.ts";
 import { initPerceptual } from "../../models/losses/perceptual.ts";
 import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
+import { initPrior } from "../../models/tokens/prior.ts";
 import { type Differences, loadWeights } from "../../models/weights/load.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import {
@@ -22,14 +23,16 @@ import {
   modelFormat,
   type PerceptualDescription,
   perceptualDescription,
+  type PriorDescription,
+  priorDescription,
 } from "../../schemas/model.ts";
 import { sealedText } from "../../schemas/seal.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { writeAtomic } from "../../store/atomic.ts";
-import { checkLatents, checkStoresCodec } from "./beside.ts";
+import { checkLatents, checkStoresCodec, checkStoresTokenizer } from "./beside.ts";
 import { type DescriptionKind, readDescription } from "./description.ts";
 import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
-import { denoiserProblems, imageTokenizerProblems, perceptualProblems } from "./problems.ts";
+import { denoiserProblems, imageTokenizerProblems, perceptualProblems, priorProblems } from "./problems.ts";
 import { saveWeights } from "./weights-file.ts";
 
 export type { Codec };
@@ -42,11 +45,12 @@ export interface Network<D> {
 export type Denoiser = Network<DenoiserDescription>;
 export type Perceptual = Network<PerceptualDescription>;
 export type ImageTokenizer = Network<ImageTokenizerDescription>;
+export type Prior = Network<PriorDescription>;
 
 /** Writes a network with its model.json: weights first, so that a description never stands without them. */
 export async function writeModel(
   folder: string,
-  model: Denoiser | Perceptual | ImageTokenizer,
+  model: Denoiser | Perceptual | ImageTokenizer | Prior,
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
   await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
@@ -75,6 +79,19 @@ const imageTokenizers: DescriptionKind<ImageTokenizerDescription> = {
   schema: imageTokenizerDescription,
   problems: imageTokenizerProblems,
   maker: "`pipeline pretrain tokenizer`",
+};
+
+const storesTokenizer: DescriptionKind<ImageTokenizerDescription> = {
+  ...imageTokenizers,
+  ...{ file: "tokenizer.json", maker: "`pipeline tokenize`" },
+};
+
+const priors: DescriptionKind<PriorDescription> = {
+  file: "model.json",
+  format: modelFormat,
+  schema: priorDescription,
+  problems: priorProblems,
+  maker: "`pipeline pretrain prior`",
 };
 
 const codecs: DescriptionKind<CodecDescription> = {
@@ -124,12 +141,37 @@ export async function readPerceptual(folder: string, reading: Reading = {}): Pro
 }
 
 /** Reads the image tokenizer of a run folder; the codec of its latents stands beside it. */
-export async function readImageTokenizer(folder: string): Promise<ImageTokenizer> {
-  const { path, description } = await readDescription(folder, imageTokenizers);
+export function readImageTokenizer(folder: string): Promise<ImageTokenizer> {
+  return readTokenizerAs(folder, imageTokenizers, "weights.safetensors");
+}
+
+async function readTokenizerAs(folder: string, kind: DescriptionKind<ImageTokenizerDescription>, file: string): Promise<ImageTokenizer> {
+  const { path, description } = await readDescription(folder, kind);
+  await checkStoresTokenizer(folder, path, description);
   const layout = initImageTokenizer(description.config, 0);
   const differences: Differences = (found) => layoutDifferences(layout, found);
-  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  const weights = await readWeights(join(folder, file), path, description, differences);
   checkLatents(path, description.config.shape, await readCodecDescription(folder));
+  return { description, weights };
+}
+
+/** Writes the tokenizer of a token store into its folder, so that its tokens can be looked at from the folder alone. */
+export async function writeStoresTokenizer(folder: string, { description, weights }: ImageTokenizer): Promise<void> {
+  await saveWeights({ path: join(folder, "tokenizer.safetensors"), weights });
+  await writeAtomic(join(folder, storesTokenizer.file), sealedText(modelFormat, description));
+}
+
+/** Reads the tokenizer that stands in the folder of a token store. */
+export function readStoresTokenizer(folder: string): Promise<ImageTokenizer> {
+  return readTokenizerAs(folder, storesTokenizer, "tokenizer.safetensors");
+}
+
+/** Reads the prior of a run folder. */
+export async function readPrior(folder: string): Promise<Prior> {
+  const { path, description } = await readDescription(folder, priors);
+  const layout = initPrior(description.spec, 0);
+  const differences: Differences = (found) => layoutDifferences(layout, found);
+  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
   return { description, weights };
 }
 

@@ -4,7 +4,14 @@ import { encoderRules } from "../../models/encoders/own.ts";
 import { familyRules } from "../../models/families/registry.ts";
 import { perceptualConfig } from "../../models/losses/perceptual.ts";
 import { createTokenizer } from "../../models/text/tokenizer.ts";
-import type { DenoiserDescription, DenoiserSpec, ImageTokenizerDescription, PerceptualDescription, Sampler } from "../../schemas/model.ts";
+import type {
+  DenoiserDescription,
+  DenoiserSpec,
+  ImageTokenizerDescription,
+  PerceptualDescription,
+  PriorDescription,
+  Sampler,
+} from "../../schemas/model.ts";
 
 interface Problem {
   key: string;
@@ -96,6 +103,22 @@ export function imageTokenizerProblems({ config, statistics }: ImageTokenizerDes
     ...(fits ? [] : [{ key: "config.downsample", problem: `latents of ${shape.join("x")} do not shrink ${downsample} times` }]),
     ...statisticsProblems(statistics, shape[2]),
   ];
+}
+
+/** Of a prior: its blocks can be listed, its heads divide its width, and its tokenizer knows all its pieces. */
+export function priorProblems({ spec, tokenizer }: PriorDescription): Problem[] {
+  const { width, depth, heads, textDepth } = spec.network;
+  const pieces = tokenizer ? createTokenizer(tokenizer).size : 0;
+  const problems: Problem[] = [];
+  for (const [key, blocks] of Object.entries({ depth, textDepth })) {
+    if (blocks > MOST_BLOCKS) {
+      problems.push({ key: `spec.network.${key}`, problem: `${blocks} blocks are more than the ${MOST_BLOCKS} that a network may have` });
+    }
+  }
+  if (width % heads !== 0) problems.push({ key: "spec.network.heads", problem: `${heads} heads do not divide a width of ${width}` });
+  if (pieces !== spec.vocabulary)
+    problems.push({ key: "spec.vocabulary", problem: `its tokenizer has ${pieces} pieces, not ${spec.vocabulary}` });
+  return problems;
 }
 
 /** How far a mean may lie outside of the extremes it was taken over, of their size: it was summed in float64. */

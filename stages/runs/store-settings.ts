@@ -6,7 +6,7 @@ import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
 import { differences } from "../../schemas/manifest.ts";
 import { settingsText } from "./settings-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { type Codec, readCodecDescription, writeCodec } from "./model.ts";
+import { type Codec, type ImageTokenizer, readCodecDescription, writeCodec, writeStoresTokenizer } from "./model.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { examineDescriptions, writeChecksums } from "../../store/checksums.ts";
 
@@ -27,12 +27,20 @@ export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "net
  * the same codec stay as they are, of whichever version. Processes that do this at once end with files that agree. Throws a
  * Failure where sound ones are of another codec: what the store holds was made by that.
  */
-export async function writeDescriptions(options: { folder: string; codec: Codec; settings: object; leftOut?: LeftOut[] }): Promise<void> {
-  const { folder, codec, settings, leftOut } = options;
+export async function writeDescriptions(options: {
+  folder: string;
+  codec: Codec;
+  settings: object;
+  leftOut?: LeftOut[];
+  /** Of tokens: what made them. */
+  tokenizer?: ImageTokenizer;
+}): Promise<void> {
+  const { folder, codec, settings, leftOut, tokenizer } = options;
   for (let tries = 1; !(await areSound(folder, codec)); tries++) {
     if (tries > TRIES)
       throw new Failure(`Cannot describe the store ${folder}: what is written is not what is read back. Look at its disk.`);
     await writeCodec(folder, codec);
+    if (tokenizer) await writeStoresTokenizer(folder, tokenizer);
     await writeAtomic(join(folder, "settings.yaml"), settingsText(settings));
     if (leftOut) await writeAtomic(join(folder, "left-out.json"), leftOutText(leftOut));
     await writeChecksums(folder);

@@ -2,7 +2,7 @@
 import type { Context } from "../../schemas/events.ts";
 import type { ImageTokenizerDescription } from "../../schemas/model.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import { type Codec, readCodec, readImageTokenizer } from "../runs/model.ts";
+import { type Codec, type ImageTokenizer, readCodec, readImageTokenizer, readStoresTokenizer } from "../runs/model.ts";
 import { startWorker } from "../workers/start.ts";
 import type { TokenizerWorker } from "../workers/tokenizer.ts";
 
@@ -27,8 +27,21 @@ export async function openTokenizer(options: {
   batch?: number;
 }): Promise<OpenTokenizer> {
   const { path, engine, context, batch = 16 } = options;
-  const { description, weights } = await readImageTokenizer(path);
-  const codec = await readCodec(path, context);
+  return started(await readImageTokenizer(path), path, { engine, context, batch });
+}
+
+/** Opens the image tokenizer that stands in the folder of a token store. */
+export async function openStoresTokenizer(options: { folder: string; engine: EngineSettings; context: Context }): Promise<OpenTokenizer> {
+  const { folder, ...rest } = options;
+  return started(await readStoresTokenizer(folder), folder, { ...rest, batch: 16 });
+}
+
+async function started(
+  { description, weights }: ImageTokenizer,
+  folder: string,
+  { engine, context, batch }: { engine: EngineSettings; context: Context; batch: number },
+): Promise<OpenTokenizer> {
+  const codec = await readCodec(folder, context);
   const compute = await startWorker<TokenizerWorker>({
     name: "image tokenizer",
     module: new URL("../workers/tokenizer.ts", import.meta.url),

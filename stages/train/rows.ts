@@ -2,11 +2,12 @@
 import type { Batch, Needs } from "../../methods/method.ts";
 import type { Conditions } from "../../models/conditions.ts";
 import type { OptimiserSettings, OrderSettings } from "../../schemas/settings.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
+import type { LatentManifest, TokenManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { latentBatches } from "../../store/latents.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
 import type { Follow } from "./training.ts";
+import { tokenBatches } from "../../store/tokens.ts";
 import { tripleBatches } from "../../store/triples.ts";
 
 /** How latents are normalised for a teacher. */
@@ -41,6 +42,18 @@ export async function* latentRows(options: {
   const { store, scale, conditions, order } = options;
   for await (const { step, latent, label, caption } of latentBatches(store, { ...ordered(order, store), ...(scale && { scale }) })) {
     yield { step, latent, conditions: conditions.inputs({ label, caption }) };
+  }
+}
+
+/** Tokens of images with their conditions. */
+export async function* tokenRows(options: {
+  store: Store<TokenManifest>;
+  conditions: Pick<Conditions, "inputs">;
+  order: Order;
+}): AsyncGenerator<Batch> {
+  const { store, conditions, order } = options;
+  for await (const { step, tokens, label, caption } of tokenBatches(store, ordered(order, store))) {
+    yield { step, tokens, conditions: conditions.inputs({ label, caption }) };
   }
 }
 

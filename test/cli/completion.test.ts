@@ -46,7 +46,7 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["simulate --count ", []],
   ["simulate --quiet --dev", ["--device"]], // a switch takes no value
   ["simulate --teacher --so", []], // the flag's value, whatever it looks like
-  ["pretrain ", ["teacher", "autoencoder", "perceptual", "tokenizer"]],
+  ["pretrain ", ["teacher", "autoencoder", "perceptual", "tokenizer", "prior"]],
   ["pretrain --data a --out b au", ["autoencoder"]],
   ["ingest a.zip ", []],
   ["ingest a.zip --si", ["--size"]],

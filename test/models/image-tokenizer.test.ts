@@ -1,3 +1,4 @@
+import { createEngine } from "../../engine/engine.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import {
   codesOfLatents,
@@ -105,8 +106,30 @@ test("use and perplexity are those of the counts, and the entropies those of flo
   });
   const entropy = (p: number[]): number => -p.reduce((sum, value) => sum + value * Math.log(value), 0);
   const mean = likely[0]!.map((_, k) => likely.reduce((sum, row) => sum + row[k]!, 0) / likely.length);
-  const wanted = likely.reduce((sum, row) => sum + entropy(row), 0) / likely.length - entropy(mean);
+  const wanted = likely.reduce((sum, row) => sum + entropy(row), 0) / likely.length - entropy(mean) + Math.log(6);
   assert.close(values(entropyDifference(spread, codes, 0.5))[0]!, wanted, 1e-5);
+});
+
+test("compiled, the loss and the use of the codes are what they are uncompiled", async () => {
+  const weights = { reconstruction: "absolute" as const, commitment: 0.25, perceptualWeight: 0, entropyWeight: 0.1 };
+  const network = perturbed(initImageTokenizer(tiny, 1));
+  const latents = noise("latents", [2, 8, 8, 3]);
+  const plain = tokenizerLoss({ config: tiny, parameters: toParameters(network), latents, weights });
+  const wanted = Object.fromEntries(Object.entries({ loss: plain.loss, ...plain.metrics }).map(([name, x]) => [name, values(x)[0]!]));
+  const x = Float32Array.from(values(latents));
+  const engine = await createEngine({ device: "cpu", threads: 1 });
+  const program = await engine.compile({
+    ...{ name: "loss", sets: { network: engine.constants("network", network) }, inputs: { x: { shape: [2, 8, 8, 3] } } },
+    run: (sets, inputs) => {
+      const { loss, metrics } = tokenizerLoss({ config: tiny, parameters: sets.network, latents: inputs.x as Tensor, weights });
+      return { outputs: { loss, ...metrics } };
+    },
+  });
+  const found = await program.run({ x });
+  await engine.dispose();
+  await tf.setBackend("cpu");
+  assert.ok(wanted.used! > 0 && wanted.perplexity! > 1);
+  for (const [name, value] of Object.entries(wanted)) assert.close(found[name]![0]!, value, 1e-4 * Math.max(1, value), name);
 });
 
 test("the loss is the sum of its terms, in units of sigmaData", () => {

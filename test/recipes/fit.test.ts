@@ -9,7 +9,18 @@ import { assert, suite } from "../harness.ts";
 
 const test = suite("settings that fit each other");
 
-const everyPart: Part[] = ["encode", "autoencoder", "perceptual", "teacher", "tokenizer", "simulate", "train", "evaluate"];
+const everyPart: Part[] = [
+  "encode",
+  "autoencoder",
+  "perceptual",
+  "teacher",
+  "tokenizer",
+  "tokenize",
+  "prior",
+  "simulate",
+  "train",
+  "evaluate",
+];
 
 interface Case {
   /** What a user gives with --set, after a preset. */
@@ -45,6 +56,26 @@ const refused: Record<string, Case & { says: string[] }> = {
   "pretrain.tokenizer.batch & pretrain.tokenizer.accumulate": {
     ...{ set: ["pretrain.tokenizer.accumulate=8"], parts: ["tokenizer"] },
     says: ["pretrain.tokenizer.batch=4", "pretrain.tokenizer.accumulate=8"],
+  },
+  "pretrain.prior.batch & pretrain.prior.accumulate": {
+    ...{ set: ["pretrain.prior.accumulate=8"], parts: ["prior"] },
+    says: ["pretrain.prior.batch=4", "pretrain.prior.accumulate=8"],
+  },
+  "pretrain.prior.warmup & pretrain.prior.steps": {
+    ...{ set: ["pretrain.prior.warmup=5"], parts: ["prior"] },
+    says: ["pretrain.prior.warmup=5", "pretrain.prior.steps=4"],
+  },
+  "pretrain.prior.heads & pretrain.prior.width": {
+    ...{ set: ["pretrain.prior.heads=3"], parts: ["prior"] },
+    says: ["pretrain.prior.heads=3", "pretrain.prior.width=16"],
+  },
+  "pretrain.prior.dropCondition & pretrain.prior.guidance": {
+    ...{ set: ["pretrain.prior.dropCondition=0"], parts: ["prior"] },
+    says: ["pretrain.prior.dropCondition=0", "pretrain.prior.guidance=2"],
+  },
+  "pretrain.prior.dropCondition & network.condition": {
+    ...{ set: ["pretrain.prior.dropCondition=1"], parts: ["prior"] },
+    says: ["pretrain.prior.dropCondition=1", "network.condition=class"],
   },
   "train.batch & train.accumulate": {
     ...{ set: ["train.batch=7", "train.accumulate=2"], parts: ["train"] },
@@ -225,6 +256,9 @@ const idle: Record<string, Case> = {
   "pretrain.teacher.distanceCount": { set: ["pretrain.teacher.distanceCount=99"], parts: ["teacher"] },
   "pretrain.teacher.distanceFeatures": { set: ["pretrain.teacher.distanceFeatures=builtin"], parts: ["teacher"] },
   "pretrain.teacher.dropCondition": { set: ["network.condition=none", "pretrain.teacher.dropCondition=0.2"], parts: ["teacher"] },
+  "pretrain.prior.dropCondition": { set: ["network.condition=none", "pretrain.prior.dropCondition=0.2"], parts: ["prior"] },
+  "pretrain.prior.guidance": { set: ["network.condition=none", "pretrain.prior.guidance=3"], parts: ["prior"] },
+  "pretrain.prior.topK": { set: ["pretrain.prior.temperature=0", "pretrain.prior.topK=3"], parts: ["prior"] },
   "pretrain.tokenizer.perceptualWeight": { set: ["pretrain.tokenizer.perceptualWeight=2"], parts: ["tokenizer"] },
   "train.patience": { set: ["train.distanceEvery=0", "train.patience=3"], parts: ["train"] },
   "train.distanceCount": { set: ["train.distanceEvery=0", "train.distanceCount=3"], parts: ["train"] },
@@ -383,8 +417,8 @@ test("no rule stands outside these tables", () => {
     fit: [...keys.fit].filter((key) => !(key in refused)),
     idle: [...keys.idle].filter((path) => !(path in idle)),
   };
-  // The autoencoder, perceptual network and image tokenizer are not measured on their way, so nothing of it can be asked for them.
-  const unmeasured = /^pretrain\.(autoencoder|perceptual|tokenizer)\.(keep|distance\w+|patience)/;
+  // The autoencoder, perceptual network, image tokenizer and prior are not measured on their way, so nothing of it can be asked for them.
+  const unmeasured = /^pretrain\.(autoencoder|perceptual|tokenizer|prior)\.(keep|distance\w+|patience)/;
   assert.equal(
     missing.fit.filter((key) => !unmeasured.test(key)),
     [],

@@ -33,7 +33,7 @@ export function sectionsOf(manifest: Manifest, facts: Facts, survey: Survey, lef
 
 /** Facts by name, but those that the figures above them tell. */
 function factList(facts: Facts): Markup {
-  const told = ["kind", "rows", "shards", "size", "rejected", "latent", "duplicates", "not finite", ...leftOutKinds];
+  const told = ["kind", "rows", "shards", "size", "rejected", "latent", "tokens", "duplicates", "not finite", ...leftOutKinds];
   return markup`<dl>${Object.entries(facts)
     .filter(([name]) => !told.includes(name))
     .map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
@@ -42,12 +42,13 @@ function factList(facts: Facts): Markup {
 function overview(manifest: Manifest, facts: Facts, survey: Survey): Markup {
   const hints = Object.entries(healthOf(manifest, survey)).map(([about, hint]) => markup`<li><b>${about}</b>: ${hint}</li>`);
   const here = survey.shards.filter(({ state }) => state !== "missing").length;
+  const noun = manifest.kind === "tokens" ? "grid" : "latent";
   const figures = [
     [whole(survey.rows), `rows of ${whole(manifest.entries)} planned`],
     [`${here} / ${survey.planned}`, "shards"],
     [bytesInWords(survey.bytes), "on disk"],
-    [manifest.shape.join("\u00d7"), `${manifest.dtype} latents`],
-    [whole(survey.duplicates.repeated), "repeated latents"],
+    [manifest.shape.join("\u00d7"), `${manifest.dtype} ${noun}s`],
+    [whole(survey.duplicates.repeated), `repeated ${noun}s`],
     [whole(survey.latent.statistics.nonFinite), "values not finite"],
     [whole(survey.rejected.count), "rejected"],
   ];

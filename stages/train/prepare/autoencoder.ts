@@ -6,6 +6,7 @@ import { Failure } from "../../../schemas/failure.ts";
 import { readCodec, writeCodec } from "../../runs/model.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { roundTrips } from "../pictures.ts";
+import { latentRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 import { type Pretraining, trainingOn } from "./pretraining.ts";
 
@@ -20,7 +21,10 @@ export async function prepareAutoencoder(pretraining: Pretraining): Promise<Trai
   }
   const config = autoencoderConfig(own);
   const decoder = await createPictureDecoder({ codec: await readCodec(data, context), engine: settings.engine, context });
-  const training = trainingOn(pretraining, { subject: { autoencoder: { config, imageSize } }, conditions: { inputs: () => ({}) } });
+  const training = trainingOn(pretraining, {
+    subject: { autoencoder: { config, imageSize } },
+    rows: (order) => latentRows({ store, conditions: { inputs: () => ({}) }, order }),
+  });
   let first: Float32Array | undefined;
   return {
     ...training,

@@ -4,6 +4,7 @@ import { perceptualConfig } from "../../../models/losses/perceptual.ts";
 import { frequentWords, perceptualTargets } from "../../../models/text/word-targets.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { writeModel } from "../../runs/model.ts";
+import { latentRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 import { captionsOf, type Pretraining, trainingOn } from "./pretraining.ts";
 
@@ -25,7 +26,10 @@ export async function preparePerceptual(pretraining: Pretraining): Promise<Train
     },
   };
   return {
-    ...trainingOn(pretraining, { subject: { perceptual: config }, conditions, scale: { statistics: summary.statistics, sigmaData } }),
+    ...trainingOn(pretraining, {
+      subject: { perceptual: config },
+      rows: (order) => latentRows({ store, conditions, scale: { statistics: summary.statistics, sigmaData }, order }),
+    }),
     write: (weights) =>
       writeModel(out, {
         description: { role: "perceptual", hash: hashWeights(weights), config: { ...config, shape, words } },

@@ -1,27 +1,27 @@
-/** What the pretrainings share: a finished latent store to train on, and where the result goes. */
-import type { Job, Subject } from "../../../methods/method.ts";
+/** What the pretrainings share: a finished store to train on, and where the result goes. */
+import type { Batch, Job, Subject } from "../../../methods/method.ts";
 import { type AnyMethod, methodFor, optimiserOf, ownSettings } from "../../../methods/registry.ts";
-import type { Conditions } from "../../../models/conditions.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { OptimiserSettings, Settings, TrainingSettings } from "../../../schemas/settings.ts";
-import type { LatentManifest } from "../../../schemas/manifest.ts";
-import { openLatentStore, readLatents } from "../../../store/latents.ts";
-import type { Store } from "../../../store/store.ts";
+import type { LatentManifest, TokenManifest } from "../../../schemas/manifest.ts";
+import { openLatentStore } from "../../../store/latents.ts";
+import { readShard, type Store } from "../../../store/store.ts";
 import { readSummary, type Summary } from "../../../store/summary.ts";
+import { openTokenStore } from "../../../store/tokens.ts";
 import type { Network } from "../../runs/model.ts";
 import { identityOf } from "../identity.ts";
-import { FINISHED, latentRows, type Scale } from "../rows.ts";
+import { FINISHED, type Order } from "../rows.ts";
 import type { Training } from "../training.ts";
 
 /** What `pretrain` makes. */
 export type What = keyof Settings["pretrain"];
 
-/** A finished latent store, and what is to be made of it. */
-export interface Pretraining {
+/** A finished store of latents or tokens, and what is to be made of it. */
+export interface Pretraining<M extends LatentManifest | TokenManifest = LatentManifest> {
   what: What;
-  store: Store<LatentManifest>;
+  store: Store<M>;
   summary: Summary;
   data: string;
   out: string;
@@ -32,18 +32,23 @@ export interface Pretraining {
   context: Context;
 }
 
-/** Opens the store. Throws a Failure when it is unfinished, or does not fit the settings. */
-export async function openPretraining(options: {
-  what: What;
-  data: string;
-  out: string;
-  settings: Settings;
-  context: Context;
-}): Promise<Pretraining> {
+/** What is asked for. */
+export type Asked = Pick<Pretraining, "what" | "data" | "out" | "settings" | "context">;
+
+/** Opens the latent store. Throws a Failure when it is unfinished, or does not fit the settings. */
+export async function openPretraining(options: Asked): Promise<Pretraining> {
+  return openOn(await openLatentStore({ folder: options.data }), options, "ingest");
+}
+
+/** The same of a token store. */
+export async function openTokenPretraining(options: Asked): Promise<Pretraining<TokenManifest>> {
+  return openOn(await openTokenStore({ folder: options.data }), options, "tokenize");
+}
+
+async function openOn<M extends LatentManifest | TokenManifest>(store: Store<M>, options: Asked, maker: string): Promise<Pretraining<M>> {
   const { what, data, settings } = options;
-  const store = await openLatentStore({ folder: data });
   const summary = await readSummary(store);
-  if (!summary) throw new Failure(`Cannot pretrain on ${data}: the store is unfinished. Repeat the ingest command that made it.`);
+  if (!summary) throw new Failure(`Cannot pretrain on ${data}: the store is unfinished. Repeat the ${maker} command that made it.`);
   const { imageSize, shape } = store.manifest;
   checkFit({ settings: { ...settings, images: { ...settings.images, size: imageSize } }, parts: [what], shape });
   const method = methodFor(what);
@@ -51,21 +56,21 @@ export async function openPretraining(options: {
   return { ...options, store, summary, method, own: ownSettings(method, group), optimiser: optimiserOf(group) };
 }
 
-/** The parts of a training that are the same for everything that is made of a latent store. */
+/** The parts of a training that are the same for everything that is made of a store of images. */
 export function trainingOn(
-  pretraining: Pretraining,
+  pretraining: Pretraining<LatentManifest | TokenManifest>,
   options: {
     subject: Subject;
-    conditions: Pick<Conditions, "inputs">;
-    scale?: Scale;
+    /** The rows of each step, in this order. */
+    rows: (order: Order) => AsyncIterable<Batch>;
     start?: Training<never>["start"];
     data?: unknown;
     /** Frozen networks that the method looks at, with their hashes for the identity. */
     frozen?: Readonly<Record<string, Network<{ hash: string }>>>;
   },
 ): Omit<Training<void>, "write" | "close"> {
-  const { what, store, summary, out, method, own, optimiser, settings } = pretraining;
-  const { subject, conditions, scale, start, frozen = {} } = options;
+  const { what, summary, out, method, own, optimiser, settings } = pretraining;
+  const { subject, rows, start, frozen = {} } = options;
   const ofFrozen = <T>(of: (network: Network<{ hash: string }>) => T): Record<string, T> =>
     Object.fromEntries(Object.entries(frozen).map(([role, network]) => [role, of(network)]));
   const { seed, engine } = settings;
@@ -90,14 +95,15 @@ export function trainingOn(
       settings: group,
       data: { store: summary.contents, start: options.data, ...ofFrozen(({ description }) => description.hash) },
     }),
-    batches: (fromStep, follow) =>
-      latentRows({ store, conditions, ...(scale && { scale }), order: { ...FINISHED, optimiser, seed, fromStep, follow } }),
+    batches: (fromStep, follow) => rows({ ...FINISHED, optimiser, seed, fromStep, follow }),
   };
 }
 
 /** Every caption of a store, in order. */
-export async function captionsOf(store: Store<LatentManifest>): Promise<string[]> {
+export async function captionsOf(store: Store<LatentManifest> | Store<TokenManifest>): Promise<string[]> {
   const captions: string[] = [];
-  for await (const { caption } of readLatents(store)) if (caption) captions.push(caption);
+  for (let shard = 0; shard < store.shards; shard++) {
+    for (const { caption } of await readShard(store as Store, shard)) if (caption) captions.push(caption);
+  }
   return captions;
 }

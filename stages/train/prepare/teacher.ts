@@ -9,6 +9,7 @@ import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.t
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { samples } from "../pictures.ts";
+import { latentRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 import { captionsOf, type Pretraining, trainingOn } from "./pretraining.ts";
 
@@ -52,7 +53,8 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
   const shown = conditions.inputs(conditions.spread(PICTURED, captions, seed));
   return {
     ...trainingOn(pretraining, {
-      ...{ subject: { spec, plan: settings.simulate }, conditions, scale: { statistics, sigmaData: diffusion.sigmaData } },
+      subject: { spec, plan: settings.simulate },
+      rows: (order) => latentRows({ store, conditions, scale: { statistics, sigmaData: diffusion.sigmaData }, order }),
       ...{ start, data: start && hashWeights(start.teacher) },
     }),
     begin: () => writeCodec(out, codec),

@@ -9,6 +9,7 @@ import type { Store } from "../../../store/store.ts";
 import { readCodec, readPerceptual, writeCodec, writeModel } from "../../runs/model.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { roundTrips } from "../pictures.ts";
+import { latentRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 import { type Pretraining, trainingOn } from "./pretraining.ts";
 
@@ -34,8 +35,7 @@ export async function prepareTokenizer(pretraining: Pretraining): Promise<Traini
   });
   const training = trainingOn(pretraining, {
     subject: { imageTokenizer: config, ...(perceptual && { perceptual: perceptual.description.config }) },
-    conditions: { inputs: () => ({}) },
-    scale: { statistics, sigmaData },
+    rows: (order) => latentRows({ store, conditions: { inputs: () => ({}) }, scale: { statistics, sigmaData }, order }),
     ...(perceptual && { frozen: { perceptual } }),
   });
   const length = shape.reduce((a, b) => a * b, 1);
