@@ -43,7 +43,7 @@ export function controlled(base: BoundFamily, spec: DenoiserSpec): BoundFamily {
     ...(base.init && {
       init: (seed) => {
         const own = (base.init as (seed: number) => Weights)(seed);
-        return { ...own, ...branchOf(trunk, own), ...layersOf({ trunk, places, seed, inputs: control.dimension, channels }) };
+        return { ...own, ...branchOf(base, trunk, own), ...layersOf({ trunk, places, seed, inputs: control.dimension, channels }) };
       },
     }),
     apply: (parameters, { map, ...inputs }, hooks = {}) => {
@@ -74,12 +74,13 @@ export function controlled(base: BoundFamily, spec: DenoiserSpec): BoundFamily {
 export function controlledWeights(base: BoundFamily, spec: DenoiserSpec, weights: Weights, seed: number): Weights {
   const trunk = base.trunk?.({ depth: Number.POSITIVE_INFINITY, scales: [1] }) as Trunk;
   const fresh = controlled(base, spec).init?.(seed) ?? {};
-  return { ...fresh, ...branchOf(trunk, weights), ...weights };
+  return { ...fresh, ...branchOf(base, trunk, weights), ...weights };
 }
 
-/** The copy of a network's trunk, under the branch's names. */
-function branchOf(trunk: Trunk, weights: Weights): Weights {
-  const used = Object.entries(weights).filter(([name]) => !name.startsWith(BRANCH) && trunk.uses(name));
+/** The copy of a network's trunk, under the branch's names. Conditions come to both as the network's own encoders make them. */
+function branchOf({ encoders }: BoundFamily, trunk: Trunk, weights: Weights): Weights {
+  const isOfEncoder = (name: string): boolean => encoders.some(({ parameters }) => parameters?.test(name));
+  const used = Object.entries(weights).filter(([name]) => !name.startsWith(BRANCH) && trunk.uses(name) && !isOfEncoder(name));
   return Object.fromEntries(Object.entries(copyWeights(Object.fromEntries(used))).map(([name, tensor]) => [NETWORK + name, tensor]));
 }
 

@@ -1,8 +1,7 @@
 /** The codes of images' own tokens, as a network under control is conditioned on them (models/families/controlled.ts). */
-import type { ConditionBag } from "../../models/conditions.ts";
-import type { Context } from "../../schemas/events.ts";
-import type { EngineSettings } from "../../schemas/settings.ts";
-import { type OpenTokenizer, openTokenizer } from "./tokenizer.ts";
+import type { ConditionBag, Conditions } from "../../models/conditions.ts";
+import { tokenCount } from "../../models/tokens/image-tokenizer.ts";
+import type { OpenTokenizer } from "./tokenizer.ts";
 
 export interface Codes {
   /** Of latents [rows * h * w * c] in the model's scale; all other conditions count for nothing beside them. */
@@ -14,16 +13,15 @@ export interface Codes {
   close: () => Promise<void>;
 }
 
-/** Codes by the image tokenizer in `path`, whose worker starts when first asked. */
-export function openCodes(options: { path: string; engine: EngineSettings; context: Context }): Codes {
+/** Codes for a model of these conditions, by an image tokenizer, which `open` opens when first asked. */
+export function openCodes(conditions: Conditions, open: () => Promise<OpenTokenizer>): Codes {
   let opened: Promise<OpenTokenizer> | undefined;
-  const tokenizer = (): Promise<OpenTokenizer> => (opened ??= openTokenizer(options));
+  const tokenizer = (): Promise<OpenTokenizer> => (opened ??= open());
   const ofTokens = async (tokens: Int32Array): Promise<ConditionBag> => {
     const { description, codesOf } = await tokenizer();
-    const codes = await codesOf(tokens);
-    const { shape, downsample } = description.config;
-    const perRow = (shape[0] / downsample) * (shape[1] / downsample);
-    return { codes, keep: new Float32Array(tokens.length / perRow) };
+    const rows = tokens.length / tokenCount(description.config);
+    const none = { label: new Int32Array(rows).fill(-1), caption: new Array<null>(rows).fill(null) };
+    return { ...conditions.inputs(none), codes: await codesOf(tokens), keep: new Float32Array(rows) };
   };
   const tokensOf = async (latents: Float32Array): Promise<Int32Array> => (await tokenizer()).tokensOf(latents);
   return {

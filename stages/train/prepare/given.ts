@@ -8,6 +8,7 @@ import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { openLatentStore } from "../../../store/latents.ts";
+import type { Statistics } from "../../../store/statistics.ts";
 import { openTripleStore } from "../../../store/triples.ts";
 import { type Codec, type Denoiser, readDenoiser, readImageTokenizer, readPerceptual, startFrom } from "../../runs/model.ts";
 import { checkTeacher } from "../../runs/teacher-of-store.ts";
@@ -84,12 +85,26 @@ async function tokenizerOf({ train }: Settings, { description }: Denoiser) {
       `Cannot train by ${method} without an image tokenizer: name a run of \`pipeline pretrain tokenizer\` with --set train.tokenizer=RUN`,
     );
   const tokenizer = await readImageTokenizer(path);
-  const { shape } = tokenizer.description.config;
-  if (String(shape) === String(description.spec.shape)) return tokenizer;
+  const { config, statistics } = tokenizer.description;
+  const { shape, diffusion } = description.spec;
+  const wrong =
+    String(config.shape) !== String(shape)
+      ? `its latents have shape ${config.shape}, the teacher's ${shape}`
+      : config.sigmaData !== diffusion.sigmaData || !isNear(statistics, description.statistics)
+        ? "its latents have another mean or deviation than the teacher's"
+        : undefined;
+  if (!wrong) return tokenizer;
   throw new Failure(
-    `Cannot read the codes of ${path}: its latents have shape ${shape}, the teacher's ${description.spec.shape} (train.tokenizer). ` +
-      "Train a tokenizer on the store that the teacher was trained on.",
+    `Cannot read the codes of ${path}: ${wrong} (train.tokenizer). Train a tokenizer on the store that the teacher was trained on.`,
   );
+}
+
+/** Whether latents scaled by the one are latents scaled by the other, but for what a store of the same images may differ by. */
+function isNear(a: Statistics, b: Statistics): boolean {
+  return a.std.every((std, i) => {
+    const [other, shift] = [b.std[i] as number, (a.mean[i] as number) - (b.mean[i] as number)];
+    return Math.abs(std / other - 1) < 0.1 && Math.abs(shift) < 0.1 * other;
+  });
 }
 
 /** The few-step student in train.fewStep. Throws a Failure where its network is another than the teacher's. */

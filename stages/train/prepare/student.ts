@@ -13,11 +13,12 @@ import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
-import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
+import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
 import { writeLora } from "../../runs/lora.ts";
 import { denoiserProblems } from "../../runs/problems.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
 import { openCodes } from "../../sample/codes.ts";
+import { openTokenizer } from "../../sample/tokenizer.ts";
 import { stacked } from "../../../store/latents.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
@@ -85,7 +86,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
-  const codes = imageTokenizer && openCodes({ path: train.tokenizer as string, engine, context });
+  const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
     ...(codes && { ofLatents: codes.ofLatents }),
     ...{ settings: train, spec, plan, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
@@ -122,7 +123,12 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
-    begin: () => writeCodec(out, codec),
+    begin: async () => {
+      await writeCodec(out, codec);
+      // What draws from tokens is nothing without what its tokens mean.
+      const { tokenizer: description, weights } = frozen;
+      if (description && weights.tokenizer) await writeStoresTokenizer(out, { description, weights: weights.tokenizer });
+    },
     batches: (fromStep, follow) =>
       rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
     picture:
