@@ -10,7 +10,7 @@ import type { Augmenter } from "../models/critics/augmenter.ts";
 import { verdictsOf } from "../models/critics/critic.ts";
 import { createDiffAugment, diffAugmentPolicies } from "../models/critics/diff-augment.ts";
 import { disturbanceInputs, disturbanceOf, disturbances, isClean } from "../models/critics/disturbance.ts";
-import { frozenPerceptual, frozenTeacher } from "../models/critics/frozen.ts";
+import { frozenImages, frozenPerceptual, frozenTeacher } from "../models/critics/frozen.ts";
 import { mixings } from "../models/critics/mixing.ts";
 import { createProjectedCritic, type ProjectedCritic } from "../models/critics/projection.ts";
 import { conditionInputs, type DenoiserSpec, parameterGroups } from "../models/denoiser.ts";
@@ -27,9 +27,9 @@ import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
 /** The groups of a network's parameters that each way of freezing leaves alone, as far as its family has them. */
 const frozenGroups = {
   none: [],
-  bulk: ["bulk"],
-  "bulk-qkv": ["bulk", "qkv"],
-  "bulk-qkv-skip": ["bulk", "qkv", "skip"],
+  bulk: ["bulk", "text"],
+  "bulk-qkv": ["bulk", "text", "qkv"],
+  "bulk-qkv-skip": ["bulk", "text", "qkv", "skip"],
 } as const;
 type Freeze = keyof typeof frozenGroups;
 
@@ -42,16 +42,16 @@ const noiseLevels = z.union([
 const settings = z.strictObject({
   freeze: z.enum(Object.keys(frozenGroups) as [Freeze, ...Freeze[]]).default("none"), // bulk: D2O-F, about 85 % of the student
   networks: z
-    .array(z.enum(["perceptual", "teacher"]))
+    .array(z.enum(["perceptual", "teacher", "images"]))
     .min(1)
     .refine((names) => new Set(names).size === names.length, "each network once")
-    .default(["perceptual", "teacher"]), // what the discriminator looks through; the perceptual network where train.perceptual names it
+    .default(["perceptual", "teacher"]), // what the discriminator looks through: train.perceptual's network where there is one, the teacher, train.features' on decoded images
   mixing: z.enum(mixings).default("scales"), // fixed random mixing of their maps
   teacherDepth: count.default(3), // DiT: how many of the teacher's blocks it looks through
   // LADD: the teacher sees latents under noise of these levels over sigmaData, [least, most] or {mean, std} of a logit-normal.
   teacherNoise: noiseLevels.default("none"),
   game: z.enum(gameNames).default("softplus"),
-  discriminatorRate: rate.default(1e-3), // the paper's is 1e-4 for networks of some millions; these heads are small
+  discriminatorRate: rate.default(2e-3), // the paper's is 1e-4 for networks of some millions; these heads are small
   discriminatorBetas: z.tuple([fraction, fraction]).default([0, 0.99]),
   r1Weight: weight.default(1e-4), // gamma
   r1Every: count.default(16),
@@ -85,7 +85,7 @@ export const method: Method<D2oSettings> = {
     const isNeeded = networks.every((network) => network === "perceptual");
     return {
       rows: "latents",
-      frozen: ["teacher", ...(isNeeded ? ["perceptual"] : [])],
+      frozen: ["teacher", ...(isNeeded ? ["perceptual"] : []), ...(networks.includes("images") ? ["features", "codec"] : [])],
       ...(networks.includes("perceptual") && !isNeeded && { uses: ["perceptual"] }),
       remedies: { perceptual: "let train.d2o.networks hold teacher" },
     };
@@ -141,13 +141,16 @@ function averageOf({ settings: { emaHalfLife, emaRamp }, optimiser: { batch } }:
 
 function criticOf(job: ThisJob): ProjectedCritic {
   const { networks, mixing, teacherDepth: depth } = job.settings;
-  const { perceptual } = job.subject;
+  const { perceptual, features, codec, statistics } = job.subject;
   const spec = specOf(job);
   return createProjectedCritic({
     spec,
     networks: [
       ...(networks.includes("perceptual") && perceptual ? [frozenPerceptual(perceptual)] : []),
       ...(networks.includes("teacher") ? [frozenTeacher(spec, { depth })] : []),
+      ...(networks.includes("images") && features && codec && statistics
+        ? frozenImages({ networks: features, codec, statistics, sigmaData: spec.diffusion.sigmaData })
+        : []),
     ],
     mixing,
     isDisturbed: !isClean(levelsOf(job.settings)),

@@ -17,20 +17,23 @@ import { sobelEdges } from "../models/losses/edges.ts";
 import { decibels, energyDifference, filtered, finestBandMask, highPassMask, ringMasks } from "../models/losses/frequency.ts";
 import type { Rules } from "../schemas/fit.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
+import { adapterFit } from "./fit/adapter.ts";
 import type { Asked, Batch, Job, Kit as AnyKit, Method, Run, Update } from "./method.ts";
 
 // What no source that could be read tells is a setting here: all but that there are adaptors and these kinds of terms.
 const settings = z.strictObject({
-  rank: count.default(8), // of the adaptors; 16 would give the paper's 3.3 million in Stable Diffusion 2
-  alpha: rate.default(8), // what they add is multiplied by alpha / rank
-  targets: z.array(z.string().min(1)).min(1).default(["attention"]), // groups of the network's parameters, or patterns of their names
+  rank: count.default(2), // of the adaptors; 16 on attention alone would give the paper's 3.3 million in Stable Diffusion 2
+  alpha: rate.default(2), // what they add is multiplied by alpha / rank
+  // Groups of the network's parameters, or patterns of their names: a low rank on all kernels but those of embeddings.
+  targets: z.array(z.string().min(1)).min(1).default(["^(?!noise|condition|patch|text)"]),
   spatial: z.enum(["dists", "lpips"]).default("dists"), // the perceptual distance of images, over train.features
   spatialWeight: weight.default(1),
   texture: fraction.default(0.5), // DISTS: share of the means of maps; the rest is their structure
-  highWeight: weight.default(1), // lambda, of both terms below; the follow-up's 1e-3 is too little to be seen here
+  highWeight: weight.default(0.1), // lambda, of both terms below; the follow-up's 1e-3 is too little to be seen here
   edgeWeight: weight.default(1), // Sobel's edge maps
-  fourierWeight: weight.default(1), // what a high-pass filter lets through
-  fourier: z.enum(["waves", "energies"]).default("waves"), // energies: how much there is of the frequencies, wherever it stands
+  fourierWeight: weight.default(3), // Fourier components beyond the cut-off
+  // energies: how much there is of high frequencies, wherever it stands; waves: each where the teacher has it, or rather not at all.
+  fourier: z.enum(["waves", "energies"]).default("energies"),
   norm: z.enum(["absolute", "squared"]).default("absolute"), // of the differences of edges and waves
   filter: z.enum(["disc", "box"]).default("disc"), // what of the spectrum's middle is stopped
   cutoff: z.number().min(0).max(0.45).default(0.25), // its radius over the shorter side: 0.5 would be half a cycle a pixel
@@ -44,8 +47,11 @@ const isFourier = (own: HipaSettings): boolean => own.highWeight * own.fourierWe
 const isWaves = (own: HipaSettings): boolean => isFourier(own) && own.fourier === "waves";
 const isEdges = (own: HipaSettings): boolean => own.highWeight * own.edgeWeight > 0;
 
+const loraOf = ({ rank, alpha, targets }: HipaSettings) => ({ lora: { rank, alpha, targets } });
+
 const rules: Rules<Asked<HipaSettings>> = {
   fit: [
+    { settings: ["targets", "network.kind"], why: (asked) => adapterFit().why({ ...asked, own: { adapter: loraOf(asked.own) } }) },
     {
       settings: ["spatialWeight", "highWeight", "latentWeight"],
       why: ({ own }) =>
@@ -85,9 +91,7 @@ export const method: Method<HipaSettings> = {
   settings,
   rules,
   needs: ({ spatialWeight }) => ({ rows: "triples", frozen: ["teacher", "codec", ...(spatialWeight > 0 ? ["features"] : [])] }),
-  parts: ({ settings: { rank, alpha, targets }, optimiser }) => ({
-    student: { from: "teacher", train: { lora: { rank, alpha, targets } }, average: optimiser.ema },
-  }),
+  parts: ({ settings: own, optimiser }) => ({ student: { from: "teacher", train: loraOf(own), average: optimiser.ema } }),
   programs: (kit) => ({ step: update(kit) }),
   step,
   sampler: (_, { spec }) => ({ times: [(spec as DenoiserSpec).diffusion.sigmaMax], between: "ode", guidance: 1 }),

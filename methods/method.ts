@@ -152,7 +152,10 @@ export interface Batch {
   image?: { latent: Float32Array; conditions: ConditionBag };
 }
 
-/** Runs an update by name and answers its scalars. `updates` counts those its part had before, where they are not one a step. */
+/**
+ * Runs a program by name and answers its scalars: an update, or a look, which changes nothing. `updates` counts those that the
+ * update's part had before, where they are not one a step.
+ */
 export type Run = (program: string, inputs: Record<string, InputArray>, options?: { updates?: number }) => Promise<Figures>;
 
 /** One part of a method's work, in order: what is made is the teacher of the phases after it. */

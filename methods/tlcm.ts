@@ -13,9 +13,9 @@ import { walked, walkLevels } from "../models/diffusion/coarse-walk.ts";
 import { tensors } from "../models/diffusion/arithmetic.ts";
 import { fewShares, noisedAt, renoised } from "../models/diffusion/few-steps.ts";
 import { ladderOf, pickedRows } from "../models/diffusion/ladder.ts";
-import { denoiserOf } from "../models/diffusion/levels.ts";
+import { conditionsOf, denoiserOf } from "../models/diffusion/levels.ts";
 import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
-import { createParameterisation, noiseLevels } from "../models/diffusion/parameterisation.ts";
+import { createParameterisation, noiseLevels, type Parameterisation } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { lineStep, teacherSteps } from "../models/diffusion/teacher-step.ts";
 import { type Parameters, spread } from "../models/layers.ts";
@@ -38,10 +38,12 @@ const settings = z.strictObject({
   start: z.enum(["denoise", "single", "images", "trajectory"]).default("denoise"),
   segments: z.array(count).min(1).default([8]), // of the time, each consistent in itself; several numbers share the first stage (MLCM: many to few)
   skip: z.number().positive().max(1).default(0.03), // share of the time between the two states that are to agree; the paper's is 0.02
+  skipSteps: count.default(2), // the teacher's steps from one to the other; the paper's is 1
+  solver: z.enum(["ddim", "dpm++2m"]).default("dpm++2m"), // of the teacher's steps; the paper's is ddim, whose variance falls short by a fifth
   guidance: z.number().nonnegative().default(1), // of the teacher's steps, which the student takes in; the paper's is 8
   secondPart: fraction.default(0.5), // last part of the steps, in which predictions agree over the whole time
   ownSteps: count.default(4), // in it: calls in which the student makes the samples that are noised again
-  teacherSteps: count.default(3), // in it: the teacher's steps from one milestone to the next
+  teacherSteps: count.default(4), // in it: the teacher's steps from one milestone to the next; the paper's is 3
   lastPart: fraction.default(0), // last part of the steps, in which distributions are matched and a discriminator plays too
   distance: z.enum(["squared", "huber"]).default("squared"), // of what is to agree
   perceptualWeight: weight.default(0), // of the latent perceptual distance beside it
@@ -85,11 +87,10 @@ export const method: Method<TlcmSettings> = {
     ...(isPlayed(kit) && { discriminator: discriminatorUpdate(kit) }),
   }),
   step,
-  sampler: (_, { spec }) => {
-    const levels = levelAt(createParameterisation((spec as DenoiserSpec).diffusion));
-    const times = (calls: number): number[] => fewShares(calls).map(levels);
-    const choices = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((calls) => [calls, times(calls)]));
-    return { times: times(4), between: "renoise", guidance: 1, choices };
+  sampler: (own, { spec, trajectory }) => {
+    const levels = fewLevels(own, createParameterisation((spec as DenoiserSpec).diffusion), trajectory);
+    const choices = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((calls) => [levels(calls).length, levels(calls)]));
+    return { times: levels(4), between: "renoise", guidance: 1, choices };
   },
   figures: [
     {
@@ -123,6 +124,17 @@ function stageOf(step: number, { settings: { secondPart, lastPart }, optimiser: 
   return step >= steps * (1 - secondPart) ? "whole" : "segments";
 }
 
+/** The noise levels at which the student is asked in so many calls: of a store's trajectory its milestones alone, which may be fewer. */
+function fewLevels({ start, segments }: TlcmSettings, parameterisation: Parameterisation, trajectory: readonly number[] = []) {
+  const exact = (calls: number): number[] => fewShares(calls).map(levelAt(parameterisation));
+  if (start !== "trajectory") return exact;
+  const { sigmas, ends } = ladderOf(parameterisation, trajectory);
+  const stops = [0, ...ends(Math.max(...segments)).slice(0, -1)].map((rung) => sigmas[rung] as number);
+  const apart = (a: number, b: number): number => Math.abs(parameterisation.timeOf(a) - parameterisation.timeOf(b));
+  const nearest = (sigma: number): number => stops.reduce((best, stop) => (apart(stop, sigma) < apart(best, sigma) ? stop : best));
+  return (calls: number): number[] => [...new Set(exact(calls).map(nearest))];
+}
+
 /** Coarse steps of the walk from noise to the lowest states. */
 const walkSteps = ({ settings: { start, segments } }: ThisJob): number => (start === "single" ? 1 : Math.max(...segments));
 
@@ -130,17 +142,10 @@ type Image = { shape: number[] };
 const imageOf = (job: ThisJob): Image => ({ shape: [job.optimiser.batch, ...specOf(job).shape] });
 const levelsOf = (job: ThisJob, width: number): Image => ({ shape: [job.optimiser.batch, width] });
 
-/** The first rows of condition inputs. */
-const firstRows = (given: Record<string, Tensor>, rows: number): Record<string, Tensor> =>
-  Object.fromEntries(
-    Object.entries(given).map(([name, values]) => [
-      name,
-      tf.slice(values, new Array(values.rank).fill(0), [rows, ...values.shape.slice(1)]),
-    ]),
-  );
-
 /** Column `i` of [b, n], as [b]. */
 const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
+const ends = (ladder: readonly Tensor[]): [Tensor, Tensor] => [ladder[0] as Tensor, ladder.at(-1) as Tensor];
+const solverOf = ({ solver }: TlcmSettings): "line" | "dpm++2m" => (solver === "ddim" ? "line" : solver);
 const columns = (values: Tensor): Tensor[] => Array.from({ length: values.shape[1] as number }, (_, i) => column(values, i));
 
 type Given = Record<string, Tensor>;
@@ -175,27 +180,29 @@ function segmentsUpdate(kit: Kit): Update {
   const spec = specOf(kit);
   const image = imageOf(kit);
   const agree = agreement(kit);
-  const perRow = { shape: [batch] };
+  const isStored = own.start === "trajectory";
   return {
     trains: "student",
     reads: ["teacher", "student", ...agree.reads],
     inputs: {
-      ...{ from: perRow, to: perRow, start: perRow, ...conditionInputs(spec, batch), ...agree.inputs },
-      ...(own.start === "trajectory" ? { state: image, next: image } : { noise: image }),
+      ...{ down: levelsOf(kit, isStored ? 2 : own.skipSteps + 1), start: { shape: [batch] } },
+      ...{ ...conditionInputs(spec, batch), ...agree.inputs },
+      ...(isStored ? { state: image, next: image } : { noise: image }),
       ...(own.start === "images" && { clean: image }),
       ...(isFromNoise(kit) && { walk: levelsOf(kit, walkSteps(kit) + 1) }),
     },
     loss: (parameters, inputs, read) => {
-      const { from, to, start, state, next, clean, noise, walk, draws, ...given } = inputs as Given &
-        Record<"from" | "to" | "start", Tensor>;
+      const { down, start, state, next, clean, noise, walk, draws, ...given } = inputs as Given & Record<"down" | "start", Tensor>;
+      const ladder = columns(down);
+      const [from, to] = ends(ladder);
       const teacher = { spec, parameters: read.teacher as Parameters, scale: own.guidance };
       const walking = (): Tensor =>
         walked({
           ...{ start: tf.mul(noise as Tensor, topOf(spec)), walk: walk as Tensor },
-          step: ({ x, from, to, rows }) => teacherSteps({ ...teacher, given: firstRows(given, rows), x, levels: [from, to] }),
+          step: ({ x, from, to, rows }) => teacherSteps({ ...teacher, given: conditionsOf(spec, given, rows), x, levels: [from, to] }),
         });
       const above = state ?? (clean ? noisedAt(clean, noise as Tensor, from) : walking());
-      const below = next ?? teacherSteps({ ...teacher, given, x: above, levels: [from, to] });
+      const below = next ?? teacherSteps({ ...teacher, given, solver: solverOf(own), x: above, levels: ladder });
       const landing = (of: Parameters, x: Tensor, sigma: Tensor): Tensor =>
         lineStep({ x, clean: denoiserOf({ spec, parameters: of, given })(x, sigma), from: spread(sigma), to: spread(start) }, tensors);
       const [a, b] = [landing(parameters, above, from), landing(read.student as Parameters, below, to)];
@@ -235,14 +242,15 @@ function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
     loss: (parameters, inputs, read) => {
       const { disturbance, others } = disturbanceOf(inputs);
       const { down, state, next, clean, noise, matchNoise, matchSigma, draws, ...rest } = others as Given & Record<"down", Tensor>;
-      const given = Object.fromEntries(Object.entries(rest).filter(([name]) => !ownDraws(kit).includes(name)));
+      const given = conditionsOf(spec, rest);
       const student = denoiserOf({ spec, parameters: read.student as Parameters, given });
       const ladder = columns(down);
-      const [from, to] = [ladder[0] as Tensor, ladder.at(-1) as Tensor];
+      const [from, to] = ends(ladder);
       const sample = (): Tensor => renoised({ predict: student, levels, draws: ownDraws(kit).map((name) => rest[name] as Tensor) });
       const above = state ?? noisedAt(clean ?? sample(), noise as Tensor, from);
       const teacher = { spec, parameters: read.teacher as Parameters, given };
-      const below = next ?? teacherSteps({ ...teacher, scale: own.guidance, x: above, levels: ladder });
+      const solver = solverOf(own);
+      const below = next ?? teacherSteps({ ...teacher, scale: own.guidance, solver, x: above, levels: ladder });
       const made = denoiserOf({ spec, parameters, given })(above, from);
       const { loss, metrics } = agree.compare("whole", { a: made, b: student(below, to), draws, read });
       const terms = [loss];
@@ -382,23 +390,31 @@ function statesOf(batch: Batch, job: Job<TlcmSettings>, stage: ReturnType<typeof
   if (stage === "segments") {
     const segments = segmentsAt(batch.step, job);
     const starts = shares.map((share) => Math.floor(share * segments) / segments);
-    const ends = shares.map((share, row) => Math.max(starts[row] as number, share - own.skip));
-    const [from, to, start] = [shares, ends, starts].map((of) => Float32Array.from(of, level)) as [
-      Float32Array,
-      Float32Array,
-      Float32Array,
-    ];
+    const above = shares.map((share, row) => Math.max(share, (starts[row] as number) + LEAST));
+    const below = above.map((share, row) => Math.max(starts[row] as number, share - own.skip));
     return {
-      from,
-      to,
-      start,
-      ...(isFromNoise(job) && { walk: walkLevels({ shares, rows: strata, steps: walkSteps(job), levelAt: level }) }),
+      down: descents(above, below, { steps: own.skipSteps, level }),
+      start: Float32Array.from(starts, level),
+      ...(isFromNoise(job) && { walk: walkLevels({ shares: above, rows: strata, steps: walkSteps(job), levelAt: level }) }),
     };
   }
   const milestones = Math.max(...own.segments);
-  const parts = Array.from({ length: own.teacherSteps + 1 }, (_, i) => i / own.teacherSteps);
-  const above = shares.map((share) => Math.floor(share * milestones) + 1);
-  return { down: Float32Array.from(above.flatMap((milestone) => parts.map((part) => level((milestone - part) / milestones)))) };
+  const above = shares.map((share) => (Math.floor(share * milestones) + 1) / milestones);
+  const below = above.map((share) => Math.max(0, share - 1 / milestones));
+  return { down: descents(above, below, { steps: own.teacherSteps, level }) };
+}
+
+/** Least share of the time between two states: solvers divide by it. */
+const LEAST = 1e-3;
+
+/** Noise levels of even steps of the time from `above` to `below`, [rows, steps + 1]. */
+function descents(
+  above: readonly number[],
+  below: readonly number[],
+  { steps, level }: { steps: number; level: (share: number) => number },
+): Float32Array {
+  const parts = Array.from({ length: steps + 1 }, (_, i) => i / steps);
+  return Float32Array.from(above.flatMap((share, row) => parts.map((part) => level(share + part * ((below[row] as number) - share)))));
 }
 
 /** Two rungs of the store's ladder for each row: neighbours in the first stage, milestones after it. */
@@ -413,19 +429,18 @@ function storedStates(
     const chosen = shares.map((share) => lower.length - 1 - Math.floor(share * lower.length)); // rising in time: falling in rungs
     return { upper: chosen.map((i) => upper[i] as number), lower: chosen.map((i) => lower[i] as number) };
   };
-  const at = (of: readonly number[]): Float32Array => Float32Array.from(of, (rung) => sigmas[rung] as number);
-  if (stage === "segments") {
-    const below = sigmas.slice(1).map((_, i) => i + 1);
-    const { upper, lower } = pairs(
-      below,
-      below.map((rung) => rung - 1),
-    );
-    const stops = ends(segmentsAt(batch.step, job));
-    const start = lower.map((rung) => stops.find((end) => end >= rung) as number);
-    return { state: pickedRows(states, upper), next: pickedRows(states, lower), from: at(upper), to: at(lower), start: at(start) };
+  const found = ({ upper, lower }: Record<"upper" | "lower", number[]>) => ({
+    state: pickedRows(states, upper),
+    next: pickedRows(states, lower),
+    down: Float32Array.from(upper.flatMap((rung, row) => [sigmas[rung] as number, sigmas[lower[row] as number] as number])),
+  });
+  if (stage !== "segments") {
+    const stops = ends(Math.max(...job.settings.segments));
+    return found(pairs(stops, [0, ...stops.slice(0, -1)]));
   }
-  const stops = ends(Math.max(...job.settings.segments));
-  const { upper, lower } = pairs(stops, [0, ...stops.slice(0, -1)]);
-  const down = Float32Array.from(upper.flatMap((rung, row) => [sigmas[rung] as number, sigmas[lower[row] as number] as number]));
-  return { state: pickedRows(states, upper), next: pickedRows(states, lower), down };
+  const all = sigmas.map((_, rung) => rung);
+  const neighbours = pairs(all.slice(1), all);
+  const stops = ends(segmentsAt(batch.step, job));
+  const start = neighbours.lower.map((rung) => sigmas[stops.find((end) => end >= rung) as number] as number);
+  return { ...found(neighbours), start: Float32Array.from(start) };
 }

@@ -15,10 +15,10 @@ import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusi
 import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
 import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
 import { denoise } from "../models/diffusion/denoise.ts";
-import { createParameterisation, vpSigma, vpTime } from "../models/diffusion/parameterisation.ts";
+import { createParameterisation, vpSigma } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { type Parameters, spread } from "../models/layers.ts";
-import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
+import { discriminatorLoss, generatorLoss, gradientPenalty, untouched } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { squaredError, squaredErrors } from "../models/losses/difference.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
@@ -40,6 +40,7 @@ const settings = z.strictObject({
   adversarialWeight: weight.default(1),
   cooperation: fraction.default(0.25), // how much less noisy they are, as a share of the time range: 250 of 1000
   consistencyWeight: weight.default(2),
+  consistencyLoss: z.enum(["perceptual", "squared"]).default("perceptual"), // through a frozen network's features, or of the latents
   consistencyStep: fraction.default(0.025), // how far consistency looks, as a share of the time range: 25 of 1000
   consistencyMost: rate.default(5), // most weight of a row: 1 / (difference of its two noise levels) up to this
   augment: z.boolean().default(false), // consistency's latents under the same random transform, as E-LatentLPIPS; not the paper's
@@ -49,6 +50,8 @@ const settings = z.strictObject({
   prior: z.boolean().default(true), // sampling begins at the data's mean and deviation under noise, not at noise alone
   averageLogits: z.boolean().default(false), // the published script's: logits are averaged over the rows before the softplus
   discriminatorRate: rate.default(2e-4),
+  r1Weight: weight.default(0), // gamma of R1 on the real side; not the paper's, and what small batches want
+  r1Every: count.default(16),
   discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
   adapter: adapterSchema.default("all"), // what of the student is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
 });
@@ -63,10 +66,10 @@ export const method: Method<YosoSettings> = {
   makes: "student",
   settings,
   rules: cooperativeFit,
-  needs: ({ data, consistencyWeight }) => ({
-    rows: data === "images" ? "latents" : "triples",
+  needs: (own) => ({
+    rows: own.data === "images" ? "latents" : "triples",
     frozen: ["teacher"],
-    ...(consistencyWeight > 0 && { uses: ["perceptual"] }),
+    ...(looks(own) && { uses: ["perceptual"] }),
   }),
   student: ({ adapt }, spec) => (adapt === "none" ? spec : { ...spec, diffusion: adaptedDiffusion(spec.diffusion, adapt) }),
   parts: (kit) => {
@@ -81,6 +84,7 @@ export const method: Method<YosoSettings> = {
   programs: (kit): Record<string, Update> => ({
     ...(adaptedSteps(kit.settings) > 0 && { adaptation: adaptationUpdate(kit) }),
     ...(plays(kit.settings) && { discriminator: discriminatorUpdate(kit) }),
+    ...(isPenalised(kit.settings) && { r1: r1Update(kit) }),
     generator: generatorUpdate(kit),
   }),
   step: (batch, job, run) => (batch.step < adaptedSteps(job.settings) ? adaptationStep : cooperativeStep)(batch, job, run),
@@ -101,19 +105,27 @@ export const method: Method<YosoSettings> = {
       log: true,
     },
     ...discriminatorFigures,
+    { title: "R1 penalty", label: "squared gradient", figures: { r1: "R1" }, log: true, section: "discriminator" },
   ],
-  findings: adversarialRules({
-    saturated: "half of discriminatorRate, or less cooperation (both of train.yoso): the two sides are then nearer",
-    swinging: "half of train.yoso.discriminatorRate: its updates overshoot",
-    collapsed:
-      "adversarial=cooperative, less adversarialWeight or more anchorWeight (of train.yoso); the best step is kept (train.keep=best)",
-    exploding: "half of train.yoso.discriminatorRate, or less train.yoso.adversarialWeight",
-  }),
+  rare: ["r1"],
+  findings: adversarialRules(
+    {
+      saturated: "half of discriminatorRate, more r1Weight, or less cooperation (all of train.yoso): the two sides are then nearer",
+      swinging: "half of train.yoso.discriminatorRate, or some r1Weight: its updates overshoot",
+      collapsed:
+        "adversarial=cooperative, less adversarialWeight or more anchorWeight (of train.yoso); the best step is kept (train.keep=best)",
+      exploding: "half of train.yoso.discriminatorRate, or less train.yoso.adversarialWeight",
+    },
+    ["r1"],
+  ),
 };
 
 const teacherOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
 const studentOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => (subject.student ?? subject.spec) as DenoiserSpec;
 const plays = ({ adversarialWeight }: YosoSettings): boolean => adversarialWeight > 0;
+/** Whether consistency is seen through features. */
+const looks = ({ consistencyWeight, consistencyLoss }: YosoSettings): boolean => consistencyWeight > 0 && consistencyLoss === "perceptual";
+const isPenalised = (own: YosoSettings): boolean => plays(own) && own.r1Weight > 0;
 const criticOf = ({ settings: { discriminatorDepth: depth }, ...job }: ThisJob) => createPooledCritic({ spec: teacherOf(job), depth });
 
 /** Steps of the adaptation; a fresh student has nothing to be adapted. */
@@ -128,18 +140,18 @@ function momentsOf({ spec, moments }: Subject): { mean: number[]; std: number[] 
 }
 
 /**
- * The student's time: noise levels by a share of its range, from 0 up. A variance-preserving student has the paper's time. Of
- * others it is the time at which Stable Diffusion has as much noise over the data's deviation, stretched to their range: on
- * EDM's own grid half of all levels lie above five deviations, where all predictions are alike.
+ * The student's time: noise levels by a share of its range, from 0 up. A variance-preserving student has its schedule's, the
+ * paper's time. Of others it is the time at which Stable Diffusion has as much noise over the data's deviation, and like
+ * that they begin at 14.5 deviations, which a prior makes up for: on EDM's own grid up to 160 deviations half of all levels
+ * lie above five, where all predictions are alike.
  */
 function clockOf(subject: Subject) {
   const { diffusion } = studentOf({ subject });
   const parameterisation = createParameterisation(diffusion);
-  const { name, sigmaMax } = parameterisation;
-  const last = vpTime(sigmaMax / diffusion.sigmaData, numbers);
   const own = levelAt(parameterisation);
-  const level = name.startsWith("vp-") ? own : (time: number) => diffusion.sigmaData * vpSigma(time * last);
-  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : time >= 1 ? sigmaMax : level(time)) };
+  const published = (time: number): number => Math.min(parameterisation.sigmaMax, diffusion.sigmaData * vpSigma(time));
+  const level = parameterisation.name.startsWith("vp-") ? own : published;
+  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : level(time)) };
 }
 
 const LEVELS = ["cSkip", "cOut", "cIn", "cNoise"] as const;
@@ -172,28 +184,56 @@ function predicted(
 const givenOf = (spec: DenoiserSpec, inputs: Record<string, Tensor>): Record<string, Tensor> =>
   Object.fromEntries(Object.keys(conditionInputs(spec, 1)).map((name) => [name, inputs[name] as Tensor]));
 
-/** Real against generated, each told the level that the generated one was made from; it goes before the generator. */
-function discriminatorUpdate(kit: Kit): Update {
+/** What stands for real, and the inputs that it and its judgement are made from. */
+function realSide(kit: Kit): { inputs: Inputs; of: (student: Parameters, inputs: Record<string, Tensor>) => Tensor } {
+  const spec = studentOf(kit);
+  const { batch } = kit.optimiser;
+  const isCooperative = kit.settings.adversarial === "cooperative";
+  const judged = { told: { shape: [batch] }, ...conditionInputs(spec, batch) };
+  return {
+    inputs: isCooperative ? { ...statesInputs(["coop"], spec, batch), ...judged } : { clean: { shape: [batch, ...spec.shape] }, ...judged },
+    of: (student, inputs) =>
+      isCooperative ? stopGradient(predicted(spec, student, "coop", inputs, givenOf(spec, inputs))) : (inputs.clean as Tensor),
+  };
+}
+
+/** R1 on the real side. */
+function r1Update(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
-  const { batch } = optimiser;
   const spec = studentOf(kit);
   const critic = criticOf(kit);
-  const isCooperative = own.adversarial === "cooperative";
+  const { inputs: ofReal, of } = realSide(kit);
   return {
     trains: "discriminator",
     reads: ["student"],
-    inputs: {
-      ...statesInputs(["fake", ...(isCooperative ? ["coop"] : [])], spec, batch),
-      ...(!isCooperative && { clean: { shape: [batch, ...spec.shape] } }),
-      ...{ told: { shape: [batch] }, ...conditionInputs(spec, batch) },
-    },
+    inputs: ofReal,
     optimiser: discriminatorOptimiser(own, optimiser),
     loss: (parameters, inputs, { student }) => {
       const given = givenOf(spec, inputs);
-      const made = (name: string): Tensor => stopGradient(predicted(spec, student as Parameters, name, inputs, given));
+      const noiseLevel = inputs.told as Tensor;
+      const discriminate = ([x]: Tensor[]): Tensor[] => [critic.logit(parameters, { x: x as Tensor, noiseLevel, given })];
+      const penalty = gradientPenalty({ at: [of(student as Parameters, inputs)], discriminate });
+      return { loss: tf.add(tf.mul(penalty, (own.r1Weight / 2) * own.r1Every), untouched(parameters)), metrics: { penalty } };
+    },
+  };
+}
+
+/** Real against generated, each told the level that the generated one was made from; it goes before the generator. */
+function discriminatorUpdate(kit: Kit): Update {
+  const { settings: own, optimiser } = kit;
+  const spec = studentOf(kit);
+  const critic = criticOf(kit);
+  const { inputs: ofReal, of } = realSide(kit);
+  return {
+    trains: "discriminator",
+    reads: ["student"],
+    inputs: { ...statesInputs(["fake"], spec, optimiser.batch), ...ofReal },
+    optimiser: discriminatorOptimiser(own, optimiser),
+    loss: (parameters, inputs, { student }) => {
+      const given = givenOf(spec, inputs);
       const judged = (x: Tensor): Tensor => critic.logit(parameters, { x, noiseLevel: inputs.told as Tensor, given });
-      const real = judged(isCooperative ? made("coop") : (inputs.clean as Tensor));
-      const fake = judged(made("fake"));
+      const real = judged(of(student as Parameters, inputs));
+      const fake = judged(stopGradient(predicted(spec, student as Parameters, "fake", inputs, given)));
       const right = tf.add(tf.mean(tf.cast(tf.greater(real, 0), "float32")), tf.mean(tf.cast(tf.less(fake, 0), "float32")));
       return {
         loss: discriminatorLoss({ real: [inGame(own, real)], fake: [inGame(own, fake)] }),
@@ -206,9 +246,10 @@ function discriminatorUpdate(kit: Kit): Update {
 /** Logits as the game takes them. */
 const inGame = ({ averageLogits }: YosoSettings, logits: Tensor): Tensor => (averageLogits ? tf.mean(logits) : logits);
 
-/** AdamW without momentum, as published; it begins when the adaptation has ended. */
-function discriminatorOptimiser({ discriminatorRate }: YosoSettings, optimiser: OptimiserSettings): Update["optimiser"] {
-  return { ...optimiser, learningRate: discriminatorRate, beta1: 0, beta2: 0.999 };
+/** AdamW without momentum, as published; where R1 adds one update in r1Every, rate and beta shrink (Karras et al. 2020, appendix B). */
+function discriminatorOptimiser(own: YosoSettings, optimiser: OptimiserSettings): Update["optimiser"] {
+  const share = isPenalised(own) ? own.r1Every / (own.r1Every + 1) : 1;
+  return { ...optimiser, learningRate: own.discriminatorRate * share, beta1: 0, beta2: 0.999 ** share };
 }
 
 /** Consistency, anchor and the game. */
@@ -220,14 +261,16 @@ function generatorUpdate(kit: Kit): Update {
   const image = { shape: [batch, ...spec.shape] };
   const perRow = { shape: [batch] };
   const { role: features, rows } = latentDistance({ spec: teacher, perceptual: subject.perceptual });
+  const inUnits = (a: Tensor, b: Tensor): Tensor => tf.div(squaredErrors(a, b), sigmaData ** 2); // of latents of deviation 1
   const critic = plays(own) ? criticOf(kit) : undefined;
   const isConsistent = own.consistencyWeight > 0;
   return {
     trains: "student",
-    reads: [...(isConsistent ? [features] : []), ...(critic ? ["discriminator"] : [])],
+    reads: [...(looks(own) ? [features] : []), ...(critic ? ["discriminator"] : [])],
     inputs: {
       ...statesInputs(["fake", ...(isConsistent ? ["cons"] : [])], spec, batch),
-      ...(isConsistent && { consistency: perRow, ...(own.augment && { draws: { shape: [batch, DRAW_SIZE] } }) }),
+      ...(isConsistent && { consistency: perRow }),
+      ...(looks(own) && own.augment && { draws: { shape: [batch, DRAW_SIZE] } }),
       ...(own.anchorWeight > 0 && { clean: image, anchor: perRow }),
       ...(critic && { told: perRow }),
       ...conditionInputs(spec, batch),
@@ -239,12 +282,11 @@ function generatorUpdate(kit: Kit): Update {
       const weighed = (name: "consistency" | "anchor", distances: Tensor): Tensor => tf.mean(tf.mul(distances, inputs[name] as Tensor));
       if (isConsistent) {
         const cons = stopGradient(predicted(spec, parameters, "cons", inputs, given));
-        const distances = rows(fake, cons, read[features] as Parameters, inputs.draws);
+        const distances = looks(own) ? rows(fake, cons, read[features] as Parameters, inputs.draws) : inUnits(fake, cons);
         terms.consistency = [weighed("consistency", distances), own.consistencyWeight];
       }
       if (own.anchorWeight > 0) {
-        const errors = tf.div(squaredErrors(fake, inputs.clean as Tensor), sigmaData ** 2); // of latents of deviation 1
-        terms.anchor = [weighed("anchor", errors), own.anchorWeight];
+        terms.anchor = [weighed("anchor", inUnits(fake, inputs.clean as Tensor)), own.anchorWeight];
       }
       if (critic) {
         const logits = critic.logit(read.discriminator as Parameters, { x: fake, noiseLevel: inputs.told as Tensor, given });
@@ -290,9 +332,12 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   const figures: Record<string, number> = {};
   if (judged) {
     const real = own.adversarial === "data" ? { clean } : states("coop", clean, back(own.cooperation));
-    const updates = step - adaptedSteps(own);
+    const since = step - adaptedSteps(own);
+    const updates = since + (isPenalised(own) ? Math.ceil(since / own.r1Every) : 0); // R1 updates so far counted in
     const verdict = await run("discriminator", { ...fake, ...real, ...judged, ...given }, { updates });
     for (const [name, value] of Object.entries(verdict)) figures[`d_${name}`] = value;
+    const penalised = isPenalised(own) && since % own.r1Every === 0;
+    if (penalised) figures.r1 = (await run("r1", { ...real, ...judged, ...given }, { updates: updates + 1 })).penalty as number;
   }
   const { sigmaData } = diffusion;
   const [height, width] = studentOf(job).shape;
@@ -301,7 +346,7 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   const made = await run("generator", {
     ...{ ...fake, ...judged, ...given },
     ...(own.consistencyWeight > 0 && { ...states("cons", begun, before), consistency }),
-    ...(own.consistencyWeight > 0 && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
+    ...(looks(own) && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
     ...(own.anchorWeight > 0 && { clean, anchor }),
   });
   return { ...made, ...figures };

@@ -3,7 +3,7 @@
  * specification that a run folder stores. Teacher and student are both this.
  */
 import type { Tensor } from "../engine/tfjs.ts";
-import type { Shapes, Weights } from "../engine/weights.ts";
+import { copyWeights, type Shapes, type Weights } from "../engine/weights.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { DenoiserSpec } from "../schemas/model.ts";
 import { type Embedded, type InputShapes, joinedEmbedded } from "./encoders/encoder.ts";
@@ -11,6 +11,7 @@ import { conditionColumns } from "./encoders/own.ts";
 import type { Hooks } from "./families/family.ts";
 import { controlledWeights } from "./families/controlled.ts";
 import { familyOf } from "./families/registry.ts";
+import { twice } from "./families/stacked.ts";
 import type { Parameters } from "./layers.ts";
 
 export type { DenoiserSpec, Embedded };
@@ -88,6 +89,13 @@ export function conditionWidth(spec: DenoiserSpec): number {
 export function encoderWeights(spec: DenoiserSpec, weights: Weights): Weights {
   const patterns = familyOf(spec).encoders.flatMap(({ parameters }) => parameters ?? []);
   return Object.fromEntries(Object.entries(weights).filter(([name]) => patterns.some((pattern) => pattern.test(name))));
+}
+
+/** A stack of two networks that both begin as this one (families/stacked.ts), for a specification with `network.stack`. */
+export function stackedWeights(spec: DenoiserSpec, weights: Weights): Weights {
+  const shared = encoderWeights(spec, weights);
+  const own = Object.fromEntries(Object.entries(weights).filter(([name]) => !Object.hasOwn(shared, name)));
+  return { ...twice({ first: own, second: copyWeights(own) }), ...shared };
 }
 
 /** The named groups of a network's parameters, its encoders' among them: what LoRA and freezing select. */

@@ -1,5 +1,5 @@
 /**
- * pipeline merge-lora LORAS... --base RUN --out RUN [--scales 1,0.5]
+ * pipeline merge-lora LORAS... --base RUN --out RUN [--scales 1,-0.5]
  *
  * base, LoRAs | checked | base + scale alpha / rank down up | one run
  */

@@ -50,15 +50,16 @@ function needsOf(method: AnyMethod, settings: Settings): string {
   return needs.join(", ") || "nothing";
 }
 
-const inWords = (role: string): string => (role === "perceptual" ? "a perceptual network" : `the ${role}`);
+const words: Record<string, string> = { perceptual: "a perceptual network", features: "image networks (train.features)" };
+const inWords = (role: string): string => words[role] ?? `the ${role}`;
 
 /** What each phase does, and what it changes of the settings. */
 function phasesOf(method: AnyMethod, settings: Settings): { phase: string; does: string; with: string }[] {
   const phases = method.phases?.(ownSettings(method, trainingOf(method, settings))) ?? [];
   return phases.map((phase) => {
     const changes = "simulate" in phase ? phase.simulate : { ...phase.optimiser, ...(phase.train as object) };
-    const words = Object.entries(changes).map(([key, value]) => `${key}=${value}`);
-    return { phase: phase.name, does: "simulate" in phase ? "simulate" : "train", with: words.join(", ") };
+    const changed = Object.entries(changes).map(([key, value]) => `${key}=${value}`);
+    return { phase: phase.name, does: "simulate" in phase ? "simulate" : "train", with: changed.join(", ") };
   });
 }
 

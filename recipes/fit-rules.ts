@@ -115,10 +115,12 @@ export const commonRules: Rules<Looked> = {
   idle: [
     {
       settings: ["train.images"],
-      why: (looked) =>
-        makes(looked, "train") && !needsOf(looked).images
-          ? `${looked.settings.train.method} shows no real images with these settings`
-          : undefined,
+      why: (looked) => {
+        if (!makes(looked, "train")) return undefined;
+        const { images, rows } = needsOf(looked);
+        const takes = images !== undefined || rows === "latents" || rows === "raw";
+        return takes ? undefined : `${looked.settings.train.method} shows no real images with these settings`;
+      },
     },
     {
       settings: ["train.perceptual"],

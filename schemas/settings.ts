@@ -50,6 +50,7 @@ export const networkSettings = z.strictObject({
   vocabulary: count.default(512), // caption: word pieces learned from the captions
   captionTokens: count.default(24), // caption: longest caption, in word pieces
   textDepth: count.default(2), // caption: transformer blocks of the text encoder
+  stack: z.literal(2).optional(), // two such networks in series, the second refines what the first makes (InstaFlow-1.7B)
   guidance: z.boolean().optional(), // the guidance scale is an input, as of students that were made for a range of it (LCM)
   control: controlSettings.optional(), // a branch beside the frozen network reads a map of an image's codes, as of Layton's decoder
 });

@@ -19,15 +19,28 @@ export type TripleRow = {
   caption?: string | null;
   noise?: Float32Array; // unit normal [height, width, channels]; may be left out on writing, always there on reading
   latent: Float32Array; // [height, width, channels], in the teacher's scale
-  [state: StateColumn]: Float32Array | undefined; // as the latent: the teacher's state before that solver step, of a store with a trajectory
+  [state: StateColumn]: Float32Array | undefined; // as the latent: the teacher's state before that solver step
 };
 
 export type StateColumn = `state${number}`;
 
-/** The column of the teacher's state before a solver step. There is none of step 0: that state is the noise times its sigma. */
+/**
+ * The column of the teacher's state before a solver step. There is none of step 0: that state is the noise times its sigma.
+ *
+ * @example
+ * import { stateColumn } from "onestep/store/columns";
+ * assert.equal(stateColumn(8), "state8");
+ */
 export const stateColumn = (step: number): StateColumn => `state${step}`;
 
-/** The columns of the states that a store keeps, in the order of their steps; none of a store without a trajectory. */
+/**
+ * The columns of the states that a store keeps, in the order of their steps; none of a store without a trajectory.
+ *
+ * @example
+ * import { stateColumns } from "onestep/store/columns";
+ * const trajectory = { steps: [0, 4, 8], sigmas: [80, 17, 2.5] };
+ * assert.deepEqual(stateColumns({ ...triples.manifest, trajectory }), ["state4", "state8"]);
+ */
 export function stateColumns(manifest: Manifest): StateColumn[] {
   const { steps = [] } = (manifest.kind === "triples" && manifest.trajectory) || {};
   return steps.filter((step) => step > 0).map(stateColumn);

@@ -3,6 +3,7 @@ import { trunkLimits } from "../../models/families/registry.ts";
 import type { Adapter } from "../../models/training/adapters.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
+import { adapterFit } from "./adapter.ts";
 
 /** The settings that the rules read. */
 interface CooperativeSettings {
@@ -13,8 +14,10 @@ interface CooperativeSettings {
   adversarial: "cooperative" | "data";
   adversarialWeight: number;
   consistencyWeight: number;
+  consistencyLoss: "perceptual" | "squared";
   anchorWeight: number;
   discriminatorDepth: number;
+  r1Weight: number;
   adapter: Adapter;
 }
 
@@ -60,6 +63,7 @@ export const cooperativeFit: Rules<ThisAsked> = {
           ? "a part alone of a network that knows nothing learns nothing; set adapter=all, or from=teacher"
           : undefined,
     },
+    adapterFit(),
   ],
   idle: [
     {
@@ -69,9 +73,10 @@ export const cooperativeFit: Rules<ThisAsked> = {
     },
     { settings: ["zeroSteps"], why: ({ own }) => (own.adapt === "v" ? "the schedule stays (adapt is v)" : undefined) },
     {
-      settings: ["adversarial", "cooperation", "averageLogits", "discriminatorRate", "discriminatorDepth"],
+      settings: ["adversarial", "cooperation", "averageLogits", "discriminatorRate", "discriminatorDepth", "r1Weight", "r1Every"],
       why: (asked) => (plays(asked) ? undefined : "there is no discriminator (adversarialWeight is 0)"),
     },
+    { settings: ["r1Every"], why: ({ own }) => (own.r1Weight > 0 ? undefined : "r1Weight is 0") },
     {
       settings: ["cooperation"],
       why: ({ own }) => (own.adversarial === "data" ? "data are the real side (adversarial is data)" : undefined),
@@ -82,8 +87,12 @@ export const cooperativeFit: Rules<ThisAsked> = {
         plays(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
     },
     {
-      settings: ["consistencyStep", "consistencyMost", "augment"],
+      settings: ["consistencyLoss", "consistencyStep", "consistencyMost", "augment"],
       why: ({ own }) => (own.consistencyWeight > 0 ? undefined : "consistencyWeight is 0"),
+    },
+    {
+      settings: ["augment"],
+      why: ({ own }) => (own.consistencyLoss === "squared" ? "nothing is compared perceptually (consistencyLoss is squared)" : undefined),
     },
     { settings: ["anchorMost"], why: ({ own }) => (own.anchorWeight > 0 ? undefined : "anchorWeight is 0") },
   ],

@@ -5,7 +5,7 @@ import type { Asked } from "../method.ts";
 
 /** The settings that the rules read. */
 interface D2oSettings {
-  networks: ("perceptual" | "teacher")[];
+  networks: ("perceptual" | "teacher" | "images")[];
   teacherDepth: number;
   r1Weight: number;
   augment: "none" | "diffaugment" | "ada";

@@ -44,9 +44,9 @@ export const segmentRules: Rules<ThisAsked> = {
       settings: ["guidance"],
       why: ({ isConditional }) => (isConditional ? undefined : "the teacher takes no conditions (network.condition is none)"),
     },
-    { settings: ["skip"], why: ({ own }) => (own.secondPart === 1 ? "there is no first stage (secondPart is 1)" : undefined) },
+    { settings: ["skip", "skipSteps"], why: ({ own }) => (own.secondPart === 1 ? "there is no first stage (secondPart is 1)" : undefined) },
     {
-      settings: ["skip", "teacherSteps", "ownSteps"],
+      settings: ["skip", "skipSteps", "solver", "teacherSteps", "ownSteps"],
       why: ({ own }) => (own.start === "trajectory" ? "the store's states decide (start is trajectory)" : undefined),
     },
     { settings: ["ownSteps"], why: ({ own }) => (own.start === "images" ? "states are those of images (start is images)" : undefined) },

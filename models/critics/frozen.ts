@@ -2,9 +2,15 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions } from "../denoiser.ts";
 import { familyOf, trunkLimits } from "../families/registry.ts";
+import { decodedImages } from "../codecs/decoded.ts";
+import type { FeatureDescription } from "../features/network.ts";
+import { parametersAt, tracedFeatures } from "../features/traced.ts";
 import { downsample, type Parameters } from "../layers.ts";
 import { type PerceptualConfig, perceptualTaps } from "../losses/perceptual.ts";
 import { type Disturbance, notATrunk, shown } from "./discriminator.ts";
+
+/** How latents become images. */
+type Decoding = globalThis.Parameters<typeof decodedImages>[0];
 
 /** What a frozen network is shown of a batch. */
 export interface Shown {
@@ -17,12 +23,14 @@ export interface Shown {
 }
 
 export interface FrozenNetwork {
-  /** Names the heads over it, and the role of its parameters. */
-  role: string;
+  /** Names the heads over it. */
+  name: string;
+  /** The roles of its parameters. */
+  roles: readonly string[];
   /** Channels of each of its maps. */
   channels: readonly number[];
-  /** Maps [b, h', w', channels] of what is shown, none finer than the one before it; `parameters` are the role's, which stay as they are. */
-  maps: (parameters: Parameters, shown: Shown) => Tensor[];
+  /** Maps [b, h', w', channels] of what is shown, none finer than the one before it; `read` are the roles' parameters, which stay as they are. */
+  maps: (read: Readonly<Record<string, Parameters>>, shown: Shown) => Tensor[];
   /** Whether its maps tell the level of a disturbance, of which heads are then told too. */
   isTold: boolean;
 }
@@ -30,11 +38,33 @@ export interface FrozenNetwork {
 /** The network of `pretrain perceptual`: a map after each of its stages. */
 export function frozenPerceptual(config: PerceptualConfig): FrozenNetwork {
   return {
-    role: "perceptual",
+    name: "perceptual",
+    roles: ["perceptual"],
     channels: Array.from({ length: config.stages }, (_, stage) => config.width * 2 ** stage),
-    maps: (parameters, { x }) => perceptualTaps(config, parameters, x),
+    maps: ({ perceptual }, { x }) => perceptualTaps(config, perceptual as Parameters, x),
     isTold: false,
   };
+}
+
+/** Frozen image networks (role "features"), each over the images that the frozen codec (role "codec") decodes latents to. */
+export function frozenImages(options: {
+  networks: readonly FeatureDescription[];
+  codec: Decoding["codec"];
+  statistics: Decoding["statistics"];
+  sigmaData: number;
+}): FrozenNetwork[] {
+  const { networks, ...decoding } = options;
+  const decode = decodedImages(decoding);
+  return networks.map((description, i) => {
+    const features = tracedFeatures(description);
+    return {
+      name: `images${i}`,
+      roles: ["features", "codec"],
+      channels: description.maps.map(({ channels }) => channels),
+      maps: (read, { x }) => features(parametersAt(read.features as Parameters, i), decode(read.codec as Parameters, x)),
+      isTold: false,
+    };
+  });
 }
 
 /**
@@ -49,9 +79,11 @@ export function frozenTeacher(spec: DenoiserSpec, { depth }: { depth: number }):
   if (!trunk) throw notATrunk(familyOf(spec).name);
   const { heads, last, map } = trunk;
   return {
-    role: "teacher",
+    name: "teacher",
+    roles: ["teacher"],
     channels: heads.map(({ channels }) => channels),
-    maps: (parameters, { x, disturbance, given }) => {
+    maps: ({ teacher }, { x, disturbance, given }) => {
+      const parameters = teacher as Parameters;
       const condition = embedConditions(spec, parameters, given ?? dropped(spec, x.shape[0] as number));
       const maps = new Map<string, Tensor>();
       const tap = (place: string, features: Tensor): void => {

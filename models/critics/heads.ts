@@ -37,7 +37,7 @@ export function applyHeads(heads: Parameters, name: string, { map, condition }: 
 const MOST_PLACES = 256;
 
 /** The map averaged over 2x2 positions until at most MOST_PLACES are left, or a side is odd. */
-function coarse(map: Tensor): Tensor {
+export function coarse(map: Tensor): Tensor {
   const [, h, w] = map.shape as [number, number, number, number];
   return h * w > MOST_PLACES && h % 2 === 0 && w % 2 === 0 ? coarse(downsample(map)) : map;
 }

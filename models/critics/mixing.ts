@@ -6,6 +6,7 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { createInitialiser } from "../initialise.ts";
+import { coarse } from "./heads.ts";
 import { conv, linear, type Parameters, upsample } from "../layers.ts";
 
 /** none: maps as they are. channels: each through a 1x1 kernel. scales: that, and down the scales through 3x3 kernels. */
@@ -33,10 +34,10 @@ export function initMixing(options: { name: string; channels: readonly number[];
   return init.weights;
 }
 
-/** Maps [b, h, w, c], the finest first, mixed: as many, each [b, h, w, width]. */
+/** Maps [b, h, w, c], the finest first, mixed: as many, each [b, h, w, width], of no more positions than heads judge. */
 export function mixed(parameters: Parameters, name: string, maps: readonly Tensor[], mixing: Mixing): Tensor[] {
   if (mixing === "none") return [...maps];
-  const across = maps.map((map, i) => linear(parameters, channelsLayer(name, i), map));
+  const across = maps.map((map, i) => linear(parameters, channelsLayer(name, i), coarse(map)));
   if (mixing === "channels") return across;
   const out: Tensor[] = [];
   for (let i = across.length - 1; i >= 0; i--) {

@@ -45,9 +45,9 @@ export function createProjectedCritic(options: {
   width?: number;
 }): ProjectedCritic {
   const { spec, networks, mixing, isDisturbed = false, width = WIDTH } = options;
-  const headsOf = networks.flatMap(({ role, channels, isTold }) =>
+  const headsOf = networks.flatMap(({ name, channels, isTold }) =>
     channels.map((own, map) => ({
-      name: `heads.${role}.${map}`,
+      name: `heads.${name}.${map}`,
       channels: mixing === "none" ? own : width,
       isTold: isTold && isDisturbed,
     })),
@@ -55,7 +55,7 @@ export function createProjectedCritic(options: {
   const vectorWidth = conditionWidth(spec);
 
   const maps: ProjectedCritic["maps"] = (parameters, shown, read) =>
-    networks.flatMap(({ role, maps: of }) => mixed(parameters, role, of(read[role] as Parameters, shown), mixing));
+    networks.flatMap(({ name, maps: of }) => mixed(parameters, name, of(read, shown), mixing));
   const judge: ProjectedCritic["judge"] = (parameters, given, { given: conditions = {}, disturbance }) => {
     const vector = vectorWidth > 0 ? embedConditions(spec, parameters, conditions).vector : undefined;
     const level = disturbance && sinusoidal(disturbance.cNoise, LEVEL);
@@ -66,14 +66,14 @@ export function createProjectedCritic(options: {
     });
   };
   return {
-    roles: networks.map(({ role }) => role),
+    roles: [...new Set(networks.flatMap(({ roles }) => roles))],
     train: mixing === "none" ? "all" : { only: [`^(?!${MIXING.replace(".", "\\.")})`] },
     init: (teacher, seed) => {
       const init = createInitialiser(seed);
       for (const { name, channels, isTold } of headsOf) {
         initHeads(init, name, { channels, width, condition: vectorWidth + (isTold ? LEVEL : 0) });
       }
-      const fixed = networks.map(({ role, channels }) => initMixing({ name: role, channels, mixing, width, seed }));
+      const fixed = networks.map(({ name, channels }) => initMixing({ name, channels, mixing, width, seed }));
       return Object.assign({ ...encoderWeights(spec, teacher), ...init.weights }, ...fixed);
     },
     maps,

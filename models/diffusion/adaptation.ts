@@ -15,7 +15,10 @@ export function adaptedDiffusion(diffusion: DiffusionSettings, to: Adaptation): 
   return to === "v" ? { ...diffusion, parameterisation: "vp-v" } : { ...diffusion, parameterisation: "vp-v-zero", sigmaMax: SIGNAL_FREE };
 }
 
-/** One row of the adaptation: noise levels of both, what the teacher is told, and the student's own coordinates z = alpha clean + s epsilon. */
+/**
+ * One row of the adaptation: noise levels of both, what the teacher is told, and the student's own coordinates
+ * z = alpha clean + s epsilon.
+ */
 export interface AdaptationLevel extends Preconditioning<number> {
   /** The teacher's. */
   sigma: number;

@@ -9,6 +9,7 @@ export interface Arithmetic<T> {
   sqrt: (a: T) => T;
   log: (a: T) => T;
   exp: (a: T) => T;
+  min: (a: T, most: number) => T;
 }
 
 /** The part of {@link Arithmetic} a linear combination needs. */
@@ -21,6 +22,7 @@ export const numbers: Arithmetic<number> = {
   sqrt: Math.sqrt,
   log: Math.log,
   exp: Math.exp,
+  min: Math.min,
 };
 
 export const tensors: Arithmetic<Tensor> = {
@@ -30,4 +32,5 @@ export const tensors: Arithmetic<Tensor> = {
   sqrt: (a) => tf.sqrt(a),
   log: (a) => tf.log(a),
   exp: (a) => tf.exp(a),
+  min: (a, most) => tf.minimum(a, most),
 };

@@ -76,6 +76,8 @@ export interface Parameterisation {
   /** The variable in which its standard time grid is uniform, and back. */
   timeOf: (sigma: number) => number;
   sigmaAt: (time: number) => number;
+  /** The noise level that a network is told of by cNoise: its inverse, infinite where a schedule ends without signal. */
+  sigmaOf: <T>(cNoise: T, arithmetic: Arithmetic<T>) => T;
   /** Lowest positive noise level of a grid; 0 where the uniform grid itself ends at sigma = 0. */
   lastSigma: number;
   /** Training noise levels: `trainingSigma` maps a standard normal or a uniform [0, 1) draw to sigma. */
@@ -103,6 +105,18 @@ function timeOfDecay<T>(decay: T, { add, mul, log, exp }: Arithmetic<T>): T {
   return mul(add(exp(mul(log(cubed), 1 / 3)), -u0), 1 / (u1 - u0));
 }
 
+/** -2 ln alpha at a VP time t in [0, 1]: (u^3 - u0^3) / (3 (u1 - u0)) with u = u0 + (u1 - u0) t, without cancellation. */
+function decayOf<T>(time: T, { add, mul }: Arithmetic<T>): T {
+  const step = u1 - u0;
+  return mul(time, add(mul(time, add(mul(time, step ** 2 / 3), u0 * step)), u0 ** 2));
+}
+
+/** e^y - 1 for y other than 0, whose rounding e^y shares with its logarithm (Kahan). */
+function expm1<T>(y: T, { add, mul, div, exp, log }: Arithmetic<T>): T {
+  const power = exp(y);
+  return div(mul(add(power, -1), y), log(power));
+}
+
 /** -2 ln alpha at a VP time t in [0, 1]. */
 function decayAt(time: number): number {
   const u = u0 + time * (u1 - u0);
@@ -128,7 +142,7 @@ export function zeroTerminalSigma(time: number): number {
 }
 
 /** Time t in [0, 1] of a noise level on that schedule: alpha = 1 / sqrt(1 + sigma^2), put back to the schedule it was made of. */
-export function zeroTerminalTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
+function zeroTerminalTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
   const { add, mul, div, sqrt, log } = arithmetic;
   const alpha = div(1, sqrt(add(mul(sigma, sigma), 1)));
   return timeOfDecay(mul(log(add(mul(alpha, 1 - lastAlpha), lastAlpha)), -2), arithmetic);
@@ -145,6 +159,7 @@ type Family = Pick<Parameterisation, "sigmaMax" | "timeOf" | "sigmaAt" | "lastSi
   row: Row;
   cIn: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
   cNoise: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
+  sigmaOf: <T>(cNoise: T, arithmetic: Arithmetic<T>) => T;
 };
 
 function edm({ sigmaData, sigmaMin, sigmaMax, rho, logSigmaMean, logSigmaStd }: DiffusionSettings): Family {
@@ -156,6 +171,7 @@ function edm({ sigmaData, sigmaMin, sigmaMax, rho, logSigmaMean, logSigmaStd }: 
     }),
     cIn: (sigma, a) => a.div(1, a.sqrt(spread(sigma, a))),
     cNoise: (sigma, a) => a.mul(a.log(sigma), 1 / 4),
+    sigmaOf: (cNoise, a) => a.exp(a.mul(cNoise, 4)),
     sigmaMax,
     timeOf: (sigma) => sigma ** (1 / rho),
     sigmaAt: (time) => time ** rho,
@@ -171,6 +187,7 @@ function flow({ sigmaMax, logSigmaMean, logSigmaStd }: DiffusionSettings): Famil
     row: predictions.velocity,
     cIn: (sigma, a) => a.div(1, a.add(sigma, 1)),
     cNoise: time,
+    sigmaOf: (t, { add, mul, div }) => div(t, add(mul(t, -1), 1)),
     sigmaMax,
     timeOf: (sigma) => time(sigma, numbers),
     sigmaAt: (t) => t / (1 - t),
@@ -189,6 +206,7 @@ function vp({ sigmaMin, sigmaMax }: DiffusionSettings, row: Row): Family {
     row,
     cIn: (sigma, a) => a.div(1, a.sqrt(a.add(a.mul(sigma, sigma), 1))),
     cNoise: vpTime,
+    sigmaOf: (time, a) => a.sqrt(expm1(decayOf(time, a), a)),
     sigmaMax: top,
     timeOf,
     sigmaAt: vpSigma,
@@ -207,6 +225,12 @@ function vpZero(settings: DiffusionSettings): Family {
   return {
     ...vp(settings, predictions.v),
     cNoise: zeroTerminalTime,
+    sigmaOf: (time, a) => {
+      const { add, mul, div, sqrt } = a;
+      const lost = mul(expm1(mul(decayOf(time, a), -1 / 2), a), -1 / (1 - lastAlpha)); // 1 - alpha
+      const alpha = add(mul(lost, -1), 1);
+      return sqrt(div(mul(lost, add(mul(lost, -1), 2)), mul(alpha, alpha)));
+    },
     ...{ sigmaMax, timeOf, sigmaAt },
     trainingSigma: (uniform) => sigmaAt(first + uniform * (last - first)),
   };

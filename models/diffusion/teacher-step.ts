@@ -86,10 +86,13 @@ export function descend<T>(
   return x;
 }
 
-/** The clean prediction in the middle of a step in ln sigma, on the line through the last two: D + (D - D_before) / (2 r). */
+/**
+ * The clean prediction in the middle of a step in ln sigma, on the line through the last two: D + (D - D_before) / (2 r). A step
+ * of more than twice the last one, such as one almost to 0, where ln sigma has no end, goes no further than D + (D - D_before).
+ */
 function extrapolated<T>({ clean, from, to, before }: { clean: T; from: T; to: T; before: { clean: T; from: T } }, a: Arithmetic<T>): T {
   const log = (high: T, low: T): T => a.log(a.div(high, low));
-  const half = a.mul(a.div(log(from, to), log(before.from, from)), 0.5);
+  const half = a.min(a.mul(a.div(log(from, to), log(before.from, from)), 0.5), 1);
   return a.add(clean, a.mul(a.add(clean, a.mul(before.clean, -1)), half));
 }
 

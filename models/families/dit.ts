@@ -181,13 +181,13 @@ export const dit = {
   encoders: (spec) => ownEncoders(spec, spec.network.width),
   groups: () => ({
     attention: /^blocks\.\d+\.attention\./,
-    qkv: /^blocks\.\d+\.attention\.qkv\./,
-    // A DiT's modulation is a third of its weights; its biases, scales and shifts that hold at every level, are not bulk.
-    bulk: /^blocks\.\d+\.(attention\.out|up|down)\.|^blocks\.\d+\.modulation\.kernel$/,
     mlp: /^blocks\.\d+\.(up|down)\./,
     modulation: /^(blocks\.\d+|final)\.modulation\./,
     embedding: /^(patch|position|noise)\b/,
     output: /^final\.out\./,
+    qkv: /^blocks\.\d+\.attention\.qkv\./,
+    // A DiT's modulation is a third of its weights; its biases, scales and shifts that hold at every level, are not bulk.
+    bulk: /^blocks\.\d+\.(attention\.out|up|down)\.|^(blocks\.\d+|final)\.modulation\.kernel$/,
   }),
   features: ({ depth }) => Array.from({ length: Math.ceil(depth / 2) }, (_, i) => afterBlock(i)),
   rules,

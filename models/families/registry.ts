@@ -5,6 +5,7 @@ import type { NetworkSettings } from "../../schemas/settings.ts";
 import { controlled } from "./controlled.ts";
 import { dit } from "./dit.ts";
 import { type BoundFamily, bound, type Family, type TrunkLimits } from "./family.ts";
+import { stacked } from "./stacked.ts";
 import { unet } from "./unet.ts";
 
 type Kind = DenoiserSpec["network"]["kind"];
@@ -23,12 +24,15 @@ export function addFamily<C>(family: Family<C>): void {
 export const familyRules = ({ kind }: Pick<NetworkSettings, "kind">): Rules<PlannedNetwork> => plans[kind].rules ?? {};
 
 /** What a trunk of a network of these settings can be; undefined where its family is none. */
-export const trunkLimits = (planned: PlannedNetwork): TrunkLimits | undefined => plans[planned.network.kind].trunkLimits?.(planned);
+export const trunkLimits = (planned: PlannedNetwork): TrunkLimits | undefined =>
+  planned.network.stack === undefined ? plans[planned.network.kind].trunkLimits?.(planned) : undefined;
 
 /** The family of a specification, its config filled in. */
 export function familyOf(spec: DenoiserSpec): BoundFamily {
-  const own = families[spec.network.kind](spec);
-  return spec.network.control ? controlled(own, spec) : own;
+  const { stack, control, ...network } = spec.network;
+  const single = families[network.kind]({ ...spec, network });
+  const whole = stack === undefined ? single : stacked(single, spec);
+  return control ? controlled(whole, spec) : whole;
 }
 
 /** The names of all families. */

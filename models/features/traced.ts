@@ -28,13 +28,14 @@ export function tracedFeatures(description: FeatureDescription): (parameters: Pa
 
 /** The same of several networks, a list for each, over the set of all their parameters ("0.NAME", "1.NAME" ...). */
 export function tracedFeatureSets(descriptions: readonly FeatureDescription[]): (parameters: Parameters, images: Tensor) => Tensor[][] {
-  return (parameters, images) =>
-    descriptions.map((description, i) => {
-      const own = Object.entries(parameters).flatMap(([name, value]) =>
-        name.startsWith(`${i}.`) ? [[name.slice(`${i}.`.length), value] as const] : [],
-      );
-      return tracedFeatures(description)(Object.fromEntries(own), images);
-    });
+  return (parameters, images) => descriptions.map((description, i) => tracedFeatures(description)(parametersAt(parameters, i), images));
+}
+
+/** The parameters of one of several networks, out of the set of all. */
+export function parametersAt(parameters: Parameters, network: number): Parameters {
+  const prefix = `${network}.`;
+  const own = Object.entries(parameters).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
 function resized(images: Tensor, size: number): Tensor {

@@ -10,6 +10,7 @@ const named: Partial<Record<FigureName, { name: string; column: string }>> = {
   recall: { name: "recall (k=3)", column: "recall" },
   duplicates: { name: "duplicates (0.01 is chance)", column: "duplicates" },
   diversity: { name: "feature distance within a condition", column: "diversity" },
+  finestBand: { name: "energy of the finest band, dB", column: "finest band, dB" },
   captionsObeyed: { name: "captions obeyed in all", column: "obeyed" },
 };
 

@@ -44,6 +44,7 @@ export const figures = {
   recall: (of: SeedMeasures) => of.recall,
   duplicates: (of: SeedMeasures) => of.duplicates,
   diversity: (of: SeedMeasures) => of.diversity,
+  finestBand: (of: SeedMeasures) => of.bands?.at(-1),
   captionsObeyed: (of: SeedMeasures) => of.obedience?.all,
   seconds: (of: SeedMeasures) => of.seconds,
 } as const;

@@ -78,7 +78,8 @@ function codeHints({ codes: counts }: Survey): Record<string, string> {
   if (!counts) return {};
   const { codes, used, beyond } = counts;
   const hints: Record<string, string> = {};
-  if (used < codes / 4) hints.codes = `only ${used} of ${codes} codes are used: train the tokenizer with fewer, or with a larger entropyWeight`;
+  if (used < codes / 4)
+    hints.codes = `only ${used} of ${codes} codes are used: train the tokenizer with fewer, or with a larger entropyWeight`;
   if (beyond > 0) hints["no codes"] = `${counted(beyond, "token")} lie outside 0 to ${codes - 1}: check who wrote this store`;
   return hints;
 }

@@ -111,7 +111,8 @@ async function describeModel(folder: string): Promise<Facts> {
   }
   const { shape, network } = model.spec;
   const { kind, width, depth, condition } = network;
-  const words = `${kind}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
+  const twice = network.stack === 2 ? ", two in series" : "";
+  const words = `${kind}${twice}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
   return { role: model.role, network: words, sampling: samplerInWords(model), weights: model.hash };
 }
 

@@ -14,7 +14,8 @@ export async function keptOf(store: Store<TripleManifest>, shard: number): Promi
 
 /**
  * What a new store may take over from an old one, shard by shard of the new: the rows that `fits` (by id), that are
- * there, and whose condition is the same; and those that it `expects` to come out again. Holds one shard of the old store, the last it read.
+ * there, and whose condition is the same; and those that it `expects` to come out again. Holds one shard of the old store, the
+ * last it read.
  */
 export function keeper(options: {
   from: Store<TripleManifest>;

@@ -65,7 +65,7 @@ export async function readLora(path: string): Promise<Lora & { hash: string }> {
   const file = found.isDirectory() ? join(path, loraFile) : path;
   if (found.isDirectory() && !(await stat(file).catch(absent))) {
     throw new Failure(
-      `Cannot read a LoRA from ${path}: it holds no ${loraFile}, so it was not trained by a LoRA. Name a run whose adapter was {lora: ...}.`,
+      `Cannot read a LoRA from ${path}: it holds no ${loraFile}, so it was not trained by one. Name a run whose adapter was {lora: ...}.`,
     );
   }
   const { weights: trained, metadata } = await loadWeights(file);

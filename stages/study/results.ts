@@ -21,6 +21,8 @@ export const figuresSchema = z.object({
   recall: summarySchema,
   duplicates: summarySchema.optional(),
   diversity: summarySchema.optional(),
+  /** Energy of the finest of six frequency bands against the reference's, in dB. */
+  finestBand: summarySchema.optional(),
   captionsObeyed: summarySchema.optional(),
   /** Network evaluations an image (NFE); studies of earlier versions lack it. */
   evaluations: z.number().optional(),

@@ -73,6 +73,10 @@ function realSide(adversarial: "cooperative" | "data", about: string): Variant {
   return { name: adversarial, about, changes: { adversarial }, training: { distanceRecall: true, keep: "last" }, needsImages: true };
 }
 
+/** HiPA's terms of high frequencies, each by itself and both. */
+const noEdges = { edgeWeight: 0 };
+const noFourier = { fourierWeight: 0 };
+
 export const studies: readonly Study[] = [
   {
     name: "regression",
@@ -160,6 +164,23 @@ export const studies: readonly Study[] = [
     variants: [
       realSide("cooperative", "the student's own predictions from less noise"),
       realSide("data", "the data (in the paper CIFAR-10's training fell apart so)"),
+    ],
+  },
+  {
+    name: "high-frequencies",
+    about: "what a loss on high frequencies adds to the perceptual one, for adaptors alone",
+    method: "hipa",
+    variants: [
+      { name: "spatial", about: "the perceptual distance alone", changes: { highWeight: 0 } },
+      { name: "edges", about: "+ Sobel's edges", changes: noFourier },
+      { name: "waves", about: "+ what a high-pass filter lets through", changes: { ...noEdges, fourier: "waves" } },
+      {
+        name: "energies",
+        about: "+ how much there is of high frequencies, wherever it stands",
+        changes: { ...noEdges, fourier: "energies" },
+      },
+      { name: "edges-waves", about: "+ edges and waves", changes: { fourier: "waves" } },
+      { name: "edges-energies", about: "+ edges and energies", changes: { fourier: "energies" } },
     ],
   },
 ];

@@ -39,10 +39,20 @@ export function tableRows({ study, results, baselines, costs }: Findings): Row[]
         "times the teacher's": numberInWords(Number((distance.mean / baselines.teacher.frechetDistance.mean).toPrecision(3))),
       }),
       ...{ precision: plusMinus(summary("precision")), recall: plusMinus(summary("recall")) },
+      ...finestBand(figures),
       ...(source !== undefined && { published: published ?? "" }),
       "what it is": about,
     };
   };
+  const hasBands = results.some(({ figures }) => figures.finestBand);
+  /** Against the teacher's, once that is measured; before that against the reference's. */
+  function finestBand(figures: readonly Figures[]): Row {
+    if (!hasBands) return {};
+    const values = figures.flatMap((of) => of.finestBand?.mean ?? []);
+    const to = baselines?.teacher.finestBand?.mean;
+    const name = `finest band against the ${to === undefined ? "reference" : "teacher"}'s, dB`;
+    return { [name]: values.length === 0 ? "" : plusMinus(summarise(values.map((value) => value - (to ?? 0)))) };
+  }
   const variants = study.variants.flatMap(({ name, about, published }) => {
     const figures = resultsOf(name, results).map((result) => result.figures);
     return figures.length === 0 ? [] : [row(name, about, figures, figures.length, published)];

@@ -58,7 +58,8 @@ export async function* tokenRows(options: {
 }
 
 /**
- * Triples, with the teacher's states where the method asks for them, and, where the method shows them to a discriminator, real images. Images come in an order of their own, from the
+ * Triples, with the teacher's states where the method asks for them, and, where the method shows them to a discriminator, real
+ * images. Images come in an order of their own, from the
  * finished store: the first one is waited for at the step that needs it.
  */
 export async function* tripleRows(options: {

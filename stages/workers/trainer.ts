@@ -85,12 +85,19 @@ export async function create({ method: name, job, weights, start, engine: where 
     throw new Error(`Method "${name}" has no program "${program}", only ${Object.keys(programs).join(", ")}`);
   };
   const run = async (program: string, inputs: Record<string, InputArray>, step: number, updates = step): Promise<Figures> => {
-    const plan = programNamed(program) as Update;
+    const plan = programNamed(program);
+    if (!("trains" in plan)) return scalars(await look(program, inputs));
     const compiled = steps.get(program) ?? compileUpdate(program, plan);
     steps.set(program, compiled);
     const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, updates);
     const { average = 0, ramp } = networks.part(plan.trains);
     return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, average, ramp) }));
+  };
+
+  const look = async (program: string, inputs: Record<string, InputArray>): Promise<Record<string, InputArray>> => {
+    const compiled = looks.get(program) ?? compileLook(program, programNamed(program) as Look);
+    looks.set(program, compiled);
+    return (await compiled).run(inputs);
   };
 
   const samplings = new Map<string, Promise<Sampling>>();
@@ -117,11 +124,8 @@ export async function create({ method: name, job, weights, start, engine: where 
         samplings.set(of, opened);
         return (await opened).sample(inputs);
       }),
-    look: async ({ program, inputs }: { program: string; inputs: Record<string, InputArray> }): Promise<Record<string, InputArray>> => {
-      const compiled = looks.get(program) ?? compileLook(program, programNamed(program) as Look);
-      looks.set(program, compiled);
-      return (await compiled).run(inputs);
-    },
+    look: ({ program, inputs }: { program: string; inputs: Record<string, InputArray> }): Promise<Record<string, InputArray>> =>
+      look(program, inputs),
     read: ({ role, set }: { role: Role; set: "network" | "average" }): Promise<Weights> => {
       const { trained } = networks.part(role);
       return (trained[set] ?? trained.network).read();

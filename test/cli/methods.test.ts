@@ -55,7 +55,7 @@ test("a method is shown with its source and every setting of its own, by a path 
     );
     for (const [path = "", shown, accepted] of rows) {
       const value = path.split(".").reduce<unknown>((inner, key) => (inner as Record<string, unknown>)[key], defaults);
-      assert.is(shown, typeof value === "string" ? value : JSON.stringify(value), path);
+      assert.is(shown, value === undefined ? "none" : typeof value === "string" ? value : JSON.stringify(value), path);
       assert.match(accepted ?? "", /^(a |one of |true or false$|text|")/, path);
     }
   }

@@ -6,7 +6,7 @@ import { type Tensor, tf } from "../../engine/tfjs.ts";
 import { builtinTaps } from "../../models/features/builtin.ts";
 import { loadFeatureNetwork, loadTracedFeatures } from "../../models/features/load.ts";
 import { planResize, resizeMatrix } from "../../models/features/resize.ts";
-import { tracedFeatureSets } from "../../models/features/traced.ts";
+import { tracedFeatureSets, tracedFeatures } from "../../models/features/traced.ts";
 import { separable } from "../../models/layers.ts";
 import { integers, normals } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
@@ -33,6 +33,8 @@ test("the last map's means are the features by which sets of images are compared
   const { networks, weights } = await loadTracedFeatures({ paths: ["builtin"], imageSize: 64, setting });
   const x = tf.tensor(images(64), [1, 64, 64, 3]);
   const [taps] = tracedFeatureSets(networks)(toParameters(weights), x);
+  const alone = tracedFeatures(networks[0]!)(toParameters(network.parameters), x);
+  for (const [i, tap] of alone.entries()) assert.equal([...tap.dataSync()], [...taps![i]!.dataSync()]);
   const compared = network.apply(toParameters(network.parameters), tf.mul(tf.add(x, 1), 127.5));
   assert.close(tf.mean(taps!.at(-1)!, [1, 2]).dataSync(), compared.dataSync(), 1e-5);
   assert.is(networks[0]!.hash, network.hash);

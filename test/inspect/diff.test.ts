@@ -11,7 +11,7 @@ test("two stores of the same rows in shards of other sizes have the same rows", 
   const [a, b] = [await triples(), await triples({ manifest: { rowsPerShard: 5 } })];
   const { settings, rows, channels } = await diffStores(a, b, { signal });
   assert.equal(settings, [{ setting: "rowsPerShard", A: "8", B: "5" }]);
-  assert.equal(rows, { onlyA: 0, onlyB: 0, same: 40, differing: 0, conditions: 0, latents: 0, noises: 0, largest: 0 });
+  assert.equal(rows, { onlyA: 0, onlyB: 0, same: 40, differing: 0, conditions: 0, latents: 0, states: 0, noises: 0, largest: 0 });
   assert.ok(channels.every((channel) => channel["shift in std"] === "0.0000" && channel["std ratio"] === "1.0000"));
 });
 

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { blocksOf, rowOrder } from "../../store/order.ts";
-import { columnsOf } from "../../store/columns.ts";
+import { columnsOf, type TripleRow } from "../../store/columns.ts";
 import { readShardMetadata } from "../../store/shard.ts";
 import { openStore, readShard, shardPath, type Store } from "../../store/store.ts";
-import { noiseOf, readTriples } from "../../store/triples.ts";
+import { noiseOf, readTriples, statesOf } from "../../store/triples.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
 import { pythonHas, runPython, withoutPython } from "../export/python.ts";
 import { assert, suite } from "../harness.ts";
@@ -45,9 +45,13 @@ test("the page's training order is the one that is trained in", () => {
   }
 });
 
+const trajectory = { trajectory: { steps: [0, 8], sigmas: [80, 3.25] } };
+const onTheWay = (row: TripleRow): TripleRow => ({ ...row, state8: row.latent.map((value) => 3 * value + 1) });
+
 test("the page names every column and every key of a shard, in order", async () => {
   for (const store of [
     await triples({ manifest: { noise: "stored" }, change: (row) => ({ ...row, noise: noiseOf(row, length) }) }),
+    await triples({ manifest: trajectory, change: onTheWay }),
     await images(),
   ]) {
     const shards = page.slice(page.indexOf("## Shards"), page.indexOf("## journal"));
@@ -71,7 +75,7 @@ import hashlib, json, sys
 sys.path.insert(0, sys.argv[1])
 from read_store import read
 digest = lambda tensor: hashlib.sha256(tensor.tobytes()).hexdigest()
-shown = {"seed": str, "latent": digest, "noise": digest}
+shown = {"seed": str, "latent": digest, "noise": digest, "states": lambda states: [digest(state) for state in states]}
 print(json.dumps([{k: shown[k](value) if k in shown else value for k, value in row.items()} for row in read(sys.argv[2])]))`;
   const digest = (values: Float32Array) =>
     createHash("sha256")
@@ -110,7 +114,19 @@ print(json.dumps([{k: shown[k](value) if k in shown else value for k, value in r
         seen.push(rows.map(({ noise }) => noise));
       }
       assert.equal(seen[0], seen[1]);
-      const half = await triples({ manifest: { dtype: "float16" }, entries: 8 });
+      for (const noise of ["derived", "stored"] as const) {
+        const store = await triples({
+          manifest: { ...trajectory, noise },
+          change: (row) => ({ ...onTheWay(row), ...(noise === "stored" && { noise: noiseOf(row, length) }) }),
+        });
+        const rows = runPython(script, schemas, store.folder) as { states: string[] }[];
+        const ours = (await Promise.all([0, 1, 2, 3, 4].map((shard) => readTriples(store, shard)))).flat();
+        assert.equal(
+          rows.map(({ states }) => states),
+          ours.map((row) => statesOf(store.manifest, row).map(digest)),
+        );
+      }
+      const half = await triples({ manifest: { dtype: "float16", ...trajectory }, entries: 8, change: onTheWay });
       assert.is((runPython(script, schemas, half.folder) as unknown[]).length, 8);
       const latents = await images();
       const rows = runPython(script, schemas, latents.folder) as Record<string, unknown>[];

@@ -38,6 +38,7 @@ test(
         await cp(fixture("regression.ts"), join(tree, "methods/regression.ts"));
         await cp(fixture("regression.yaml"), join(tree, "recipes/regression.yaml"));
         await cp(fixture("dataless.ts"), join(tree, "methods/dataless.ts"));
+        await cp(fixture("waymarks.ts"), join(tree, "methods/waymarks.ts"));
         const pipeline = async (...words: string[]): Promise<string> => {
           const { stdout, stderr } = await promisify(execFile)(join(tree, "bin/pipeline"), words, { cwd: tree });
           return stdout + stderr;
@@ -57,6 +58,8 @@ test(
           out,
           "--set",
           "train.regression.latentWeight=2",
+          "--trajectory",
+          "0,2",
         ];
         await pipeline(...words, "--set", "train.steps=20", "--set", "evaluate.speed=false");
         const lines = (await readFile(join(out, "student/metrics.jsonl"), "utf8"))
@@ -87,6 +90,15 @@ test(
         const refused = await pipeline("train", ...teacher, "--method", "regression", "--out", join(folder, "none")).catch(
           (error) => error.stderr,
         );
+        const unkept = await pipeline("run", images, "--preset", "smoke", "--method", "waymarks", "--out", join(folder, "r")).catch(
+          (error) => error.stderr,
+        );
+        assert.match(String(unkept), /Cannot run waymarks without the teacher's states on the way: .* --trajectory 0,1,2 of 3/);
+        const marked = join(folder, "waymarks");
+        await pipeline("train", ...teacher, "--method", "waymarks", "--store", join(out, "triples"), "--out", marked);
+        const spreads = [...(await readFile(join(marked, "metrics.jsonl"), "utf8")).matchAll(/"spread":([^,}]+)/g)];
+        assert.ok(spreads.length > 0 && spreads.every(([, spread]) => Number(spread) > 0.01), "it saw states");
+
         assert.match(String(refused), /Cannot train by regression without triples: name a store of `pipeline simulate` with --store/);
       } finally {
         await rm(tree, { recursive: true, force: true });

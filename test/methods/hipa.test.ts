@@ -93,9 +93,9 @@ test("edges and waves are those of the images behind the latents, with the weigh
     }
   }
   waves /= difference.length;
-  const { loss, metrics } = (await updateOf({ spatialWeight: 3, highWeight: 0.5, edgeWeight: 2, fourierWeight: 4, latentWeight: 5 }))(
-    inputs,
-  );
+  const { loss, metrics } = (
+    await updateOf({ spatialWeight: 3, highWeight: 0.5, edgeWeight: 2, fourierWeight: 4, fourier: "waves", latentWeight: 5 })
+  )(inputs);
   assert.close(number(metrics.edges), edges, 1e-4 * edges);
   assert.close(number(metrics.fourier), waves, 1e-4 * waves);
   const latent = noise.reduce((sum, value, at) => sum + (skip * 80 * value - target[at]!) ** 2, 0) / noise.length;
@@ -108,7 +108,7 @@ test("a student that answers the teacher's results has nothing to lose, and the 
   const noise = draw("noise");
   const latent = noise.map((value) => ((0.25 * 80) / (80 ** 2 + 0.25)) * value);
   const inputs = { noise: tf.tensor(noise, [2, SIDE, SIDE, 3]), latent: tf.tensor(latent, [2, SIDE, SIDE, 3]) };
-  for (const own of [{ latentWeight: 1 }, { spatial: "lpips", fourier: "energies", norm: "squared", filter: "box" }]) {
+  for (const own of [{ latentWeight: 1 }, { spatial: "lpips", fourier: "waves", norm: "squared", filter: "box" }]) {
     const { loss, metrics } = (await updateOf(own))(inputs);
     assert.close(number(loss), 0, 2e-4);
     assert.close(number(metrics.finest), 0, 1e-2);

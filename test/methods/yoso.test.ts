@@ -97,16 +97,11 @@ function stableDiffusionTime(sigma: number): number {
   return 1000 * low;
 }
 
-/** The level at a share of the time at which Stable Diffusion has an EDM network's 80 over 0.5, by bisection again. */
-function edmLevel(time: number): number {
-  if (time <= 0) return 0;
-  let [low, high] = [Math.log(1e-9), Math.log(80)];
-  for (let i = 0; i < 80; i++) {
-    const middle = (low + high) / 2;
-    if (stableDiffusionTime(Math.exp(middle) / 0.5) < time * stableDiffusionTime(160)) low = middle;
-    else high = middle;
-  }
-  return Math.exp(low);
+/** Stable Diffusion's level at a time in [0, 1], of data of deviation 0.5. */
+function levelOf(time: number): number {
+  const [u0, u1] = [Math.sqrt(0.85), Math.sqrt(12)];
+  const decay = ((u0 + time * (u1 - u0)) ** 3 - u0 ** 3) / (3 * (u1 - u0));
+  return time <= 0 ? 0 : 0.5 * Math.sqrt(Math.expm1(decay));
 }
 
 /** LCM's G of an EDM denoiser whose network answers `bias` everywhere. */
@@ -120,7 +115,7 @@ function made(x: number, sigma: number): number {
 /** What G makes of every element of the batch, each row's time lowered by `by`. */
 const madeAt = (by: number, from: ArrayLike<number> = clean, times: ArrayLike<number> = drawn.time): number[] =>
   Array.from({ length: BATCH * 2 }, (_, i) => {
-    const sigma = edmLevel(times[i >> 1]! - by);
+    const sigma = levelOf(times[i >> 1]! - by);
     return made(from[i]! + sigma * drawn.noise[i]!, sigma);
   });
 
@@ -159,8 +154,8 @@ test("consistency and anchor are the weighted distances of the paper, in units o
   assert.equal([program, others.length], ["generator", 0]);
   const found = lossOf(kit, program, inputs, { ...kit.weights, student: constantNetwork(specOf()) });
 
-  const levels = rows((row) => edmLevel(drawn.time[row]!) / 0.5);
-  const before = rows((row) => edmLevel(drawn.time[row]! - 0.025) / 0.5);
+  const levels = rows((row) => levelOf(drawn.time[row]!) / 0.5);
+  const before = rows((row) => levelOf(drawn.time[row]! - 0.025) / 0.5);
   const apart = squares(madeAt(0), clean).map((square) => square / 0.25);
   const anchor = mean(apart.map((square, row) => Math.min(levels[row]! ** -2, 5) * square));
   const features = featureDistance(kit.weights.perceptual as Weights, madeAt(0), madeAt(0.025));
@@ -168,9 +163,16 @@ test("consistency and anchor are the weighted distances of the paper, in units o
   assert.close(found.anchor!, anchor, 1e-4 * anchor);
   assert.close(found.consistency!, consistency, 1e-3 * consistency);
   assert.close(found.loss!, 2 * consistency + 0.5 * anchor, 1e-3 * found.loss!);
+
+  const plain = kitOf({ adversarialWeight: 0, consistencyLoss: "squared" });
+  const [same] = await seenOf(plain);
+  const squared = lossOf(plain, "generator", same!.inputs, { ...kit.weights, student: constantNetwork(specOf()) });
+  const differences = squares(madeAt(0), madeAt(0.025)).map((square) => square / 0.25);
+  const weighed = mean(differences.map((square, row) => Math.min(1 / (levels[row]! - before[row]!), 5) * square));
+  assert.close(squared.consistency!, weighed, 1e-3 * weighed);
 });
 
-test("the discriminator goes first, sees own predictions from a quarter of the range below, and the data where that is nothing", async () => {
+test("the discriminator goes first and sees predictions from a quarter of the range below, or the data", async () => {
   const kit = kitOf({});
   const runs = await seenOf(kit);
   assert.equal(
@@ -183,7 +185,7 @@ test("the discriminator goes first, sees own predictions from a quarter of the r
   const student = constantNetwork(specOf());
   const critic = createPooledCritic({ spec: specOf(), depth: 3 });
   const weights = perturbed(critic.init(kit.weights.teacher as Weights, 3), 0.3);
-  const told = tf.tensor1d(rows((row) => Math.log(edmLevel(drawn.time[row]!)) / 4));
+  const told = tf.tensor1d(rows((row) => Math.log(levelOf(drawn.time[row]!)) / 4));
   const logits = (values: ArrayLike<number>): number[] => {
     const x = tf.tensor(Float32Array.from(values), [BATCH, 1, 1, 2]);
     return [...critic.logit(toParameters(weights), { x, noiseLevel: told, given: {} }).dataSync()];
@@ -205,6 +207,27 @@ test("the discriminator goes first, sees own predictions from a quarter of the r
   const { consistency, anchor, adversarial } = generator as Record<"consistency" | "anchor" | "adversarial", number>;
   assert.close(generator.loss!, 2 * consistency + 0.5 * anchor + adversarial, 1e-4);
 
+  const penalised = await seenOf(kitOf({ r1Weight: 0.5, r1Every: 7 }));
+  assert.equal(
+    penalised.map(({ program, updates }) => [program, updates]),
+    [
+      ["discriminator", STEP + 2],
+      ["r1", STEP + 3],
+      ["generator", undefined],
+    ],
+  );
+  assert.equal(
+    (await seenOf(kitOf({ r1Weight: 0.5, r1Every: 4 }))).map(({ updates }) => updates),
+    [STEP + 4, undefined],
+  );
+  const { loss, penalty } = lossOf(kitOf({ r1Weight: 0.5, r1Every: 7 }), "r1", penalised[1]!.inputs, { student, discriminator: weights });
+  const slopes = coop.map((_, i) => {
+    const moved = (by: number): number => logits(coop.map((value, at) => value + (at === i ? by : 0)))[i >> 1]!;
+    return ((moved(0.02) - moved(-0.02)) / 0.04) ** 2;
+  });
+  assert.close(penalty!, slopes.reduce((a, b) => a + b) / BATCH, 2e-2 * penalty!);
+  assert.close(loss!, 0.25 * 7 * penalty!, 1e-5 * loss!);
+
   const averaged = kitOf({ averageLogits: true });
   const ofMean = lossOf(averaged, "discriminator", runs[0]!.inputs, { student, discriminator: weights });
   assert.close(ofMean.loss!, softplus(-mean(real)) + softplus(mean(fake)), 1e-4);
@@ -222,8 +245,7 @@ test("rows that begin as sampling begins have the prior for a latent, are not an
   const [discriminator, generator] = await seenOf({ ...kit, subject: { ...kit.subject, moments } });
   const begun = clean.map((_, i) => moments.mean[i % 2]! + moments.std[i % 2]! * drawn.prior[i]!);
   const ones = new Array<number>(BATCH).fill(1);
-  const states = (by: number, from: ArrayLike<number>): number[] =>
-    Array.from(drawn.noise, (n, i) => from[i]! + (by === 0 ? 80 : edmLevel(1 - by)) * n);
+  const states = (by: number, from: ArrayLike<number>): number[] => Array.from(drawn.noise, (n, i) => from[i]! + levelOf(1 - by) * n);
   assert.close([...generator!.inputs["fake.x"]!], states(0, begun), 1e-4);
   assert.close([...generator!.inputs["cons.x"]!], states(0.025, begun), 1e-4);
   assert.close([...discriminator!.inputs["coop.x"]!], states(0.25, clean), 1e-4);
@@ -233,7 +255,7 @@ test("rows that begin as sampling begins have the prior for a latent, are not an
   );
 });
 
-test("the adaptation is the squared error of v against the teacher's, on its schedule first and then on the one without signal", async () => {
+test("the adaptation is the squared error of v against the teacher's, on its schedule and then on the other", async () => {
   const spec = specOf("vp-epsilon");
   const kit = kitOf({ adapt: "v-zero", vSteps: 3, zeroSteps: 2 }, spec);
   const [u0, u1] = [Math.sqrt(0.85), Math.sqrt(12)];
@@ -287,10 +309,11 @@ test("samples begin at the prior, at the end of the student's own range, and in 
   const subject: Subject = { spec: specOf() };
   const own = method.settings.parse({}) as Own;
   const sampler = method.sampler!(own, subject);
-  assert.equal([sampler.between, sampler.guidance, sampler.times], ["renoise", 1, [80]]);
+  assert.equal([sampler.between, sampler.guidance], ["renoise", 1]);
+  assert.close(sampler.times as number[], [0.5 * 14.46], 0.005); // as many deviations as Stable Diffusion ends at
   assert.equal(sampler.prior, { mean: [0, 0], std: [0.5, 0.5] });
-  assert.close(sampler.choices!["2"]!, [80, edmLevel(0.5)], 1e-9);
-  assert.close(sampler.choices!["4"]!, [80, edmLevel(0.75), edmLevel(0.5), edmLevel(0.25)], 1e-9);
+  assert.close(sampler.choices!["2"]!, [1, 0.5].map(levelOf), 1e-9);
+  assert.close(sampler.choices!["4"]!, [1, 0.75, 0.5, 0.25].map(levelOf), 1e-9);
   assert.is(method.sampler!({ ...own, prior: false }, subject).prior, undefined);
   const moments = { mean: [0, 0], std: [0.5, 0] };
   assert.equal(method.sampler!(own, { ...subject, moments }).prior, moments);
@@ -300,7 +323,7 @@ test("samples begin at the prior, at the end of the student's own range, and in 
 });
 
 for (const kind of ["dit", "unet"] as const) {
-  test(`${kind}: one logit a row, pooled by attention from the encoder's innermost features, which the level and every parameter reach`, () => {
+  test(`${kind}: one logit a row, pooled by attention from the innermost features, which every parameter reaches`, () => {
     const spec = { ...specOf("edm", kind), shape: [4, 4, 2] as [number, number, number] };
     spec.network.width = 16;
     const critic = createPooledCritic({ spec, depth: 3 });

@@ -147,7 +147,7 @@ test("some parameters alone are trained, the others stay, and together they are 
 test("unknown targets and patterns that match nothing are refused, with the groups there are", () => {
   const { weights, groups } = networkOf("dit");
   const attempt = (adapter: Adapter) => () => initAdapter({ weights, adapter, groups, seed: 0 });
-  const all = /attention, mlp, modulation, embedding, output, classes/;
+  const all = /attention, mlp, modulation, embedding, output, qkv, bulk, classes/;
   for (const target of ["conv", "^nowhere", "("]) {
     assert.throws(attempt({ only: [target] }), all);
     assert.throws(attempt(lora("attention", target)), all);

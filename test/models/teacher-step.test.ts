@@ -41,6 +41,12 @@ for (const [solver, order] of [
   });
 }
 
+test("DPM-Solver++(2M) goes no further than once the last change, however large the step", () => {
+  const levels = [1, 0.7, 1e-9]; // half a step's ratio of logarithms would be 28
+  const clean = [1, 0.7].map((sigma, i) => denoise(i === 0 ? 3 : denoise(3, 1) + (3 - denoise(3, 1)) * 0.7, sigma)) as [number, number];
+  assert.close(descend({ x: 3, levels, denoise, solver: "dpm++2m" }, numbers), 2 * clean[1] - clean[0], 1e-6);
+});
+
 test("DDIM with eta is Song et al.'s equation 12 and 16 in VP coordinates", () => {
   for (const eta of [0, 0.3, 1]) {
     for (const [from, to] of [

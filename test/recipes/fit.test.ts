@@ -179,9 +179,29 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.images=latents", "train.diffusion2gan.imageShare=0.1"], parts: ["train"] },
     says: ["train.diffusion2gan.imageShare=0.1", "train.batch=4"],
   },
+  "train.tlcm.discriminatorDepth & network.depth": {
+    ...{ set: ["train.tlcm.discriminatorDepth=5"], parts: ["train"], method: "tlcm" },
+    says: ["train.tlcm.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.tlcm.lastPart & train.tlcm.matchingWeight & train.tlcm.adversarialWeight": {
+    ...{ set: ["train.tlcm.matchingWeight=0", "train.tlcm.adversarialWeight=0"], parts: ["train"], method: "tlcm" },
+    says: ["train.tlcm.lastPart=0.25", "matchingWeight=0", "adversarialWeight=0"],
+  },
   "train.d2o.teacherDepth & network.depth": {
     ...{ set: ["train.d2o.teacherDepth=5"], parts: ["train"], method: "d2o" },
     says: ["train.d2o.teacherDepth=5", "network.depth=2"],
+  },
+  "train.scott.discriminatorDepth & network.depth": {
+    ...{ set: ["train.scott.discriminatorDepth=5"], parts: ["train"], method: "scott" },
+    says: ["train.scott.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.scott.adversarialStart & train.steps": {
+    ...{ set: ["train.scott.adversarialStart=8"], parts: ["train"], method: "scott" },
+    says: ["train.scott.adversarialStart=8", "train.steps=8"],
+  },
+  "train.scott.sampleGuidance & train.scott.guidance": {
+    ...{ set: ["train.scott.guidanceInput=true", "train.scott.sampleGuidance=9"], parts: ["train"], method: "scott" },
+    says: ["train.scott.sampleGuidance=9", "train.scott.guidance=[1,1]"],
   },
   "train.instaflow.dropCondition & train.instaflow.pairGuidance": {
     ...{ set: ["train.instaflow.dropCondition=0"], parts: ["train"], method: "instaflow" },
@@ -189,16 +209,20 @@ const refused: Record<string, Case & { says: string[] }> = {
   },
   "train.diffusion2gan.adapter & network.kind": {
     ...{ set: ['train.diffusion2gan.adapter={"only":["^final\\\\.","atention"]}'], parts: ["train"] },
-    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "attention, mlp"],
+    says: ["train.diffusion2gan.adapter=", "network.kind=dit", '"atention" trains nothing', "no parameter", "name a group (attention, "],
   },
   "train.instaflow.adapter & network.kind": {
     set: ["network.kind=unet", 'train.instaflow.adapter={"lora":{"rank":2,"alpha":2,"targets":["conv","mlp"]}}'],
     ...{ parts: ["train"], method: "instaflow" },
-    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "attention, conv"],
+    says: ["train.instaflow.adapter=", "network.kind=unet", '"mlp" trains nothing', "no kernel", "name a group (attention, "],
   },
   "seed & train.instaflow.phase": {
     ...{ set: ["seed=9007199254740990"], parts: ["train"], method: "instaflow" },
     says: ["seed=9007199254740990", "train.instaflow.phase=all"],
+  },
+  "train.hipa.targets & network.kind": {
+    ...{ set: ['train.hipa.targets=["atention"]'], parts: ["train"], method: "hipa" },
+    says: ["train.hipa.targets=", "network.kind=dit", '"atention" trains nothing', "no kernel"],
   },
   "train.hipa.spatialWeight & train.hipa.highWeight & train.hipa.latentWeight": {
     ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
@@ -215,6 +239,10 @@ const refused: Record<string, Case & { says: string[] }> = {
   "train.yoso.discriminatorDepth & network.depth": {
     ...{ set: ["train.yoso.discriminatorDepth=5"], parts: ["train"], method: "yoso" },
     says: ["train.yoso.discriminatorDepth=5", "network.depth=2"],
+  },
+  "train.yoso.adapter & network.kind": {
+    ...{ set: ['train.yoso.adapter={"only":["atention"]}'], parts: ["train"], method: "yoso" },
+    says: ["train.yoso.adapter=", "network.kind=dit", '"atention" trains nothing'],
   },
   "train.yoso.adapter & train.yoso.from": {
     ...{ set: ['train.yoso.adapter={"only":["final"]}', "train.yoso.from=scratch"], parts: ["train"], method: "yoso" },
@@ -301,17 +329,43 @@ const idle: Record<string, Case> = {
     ]),
   ),
   ...Object.fromEntries(
-    ["reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "squaredPart=0.1", "dropCondition=0.2"].map((setting) => [
-      `train.instaflow.${setting.split("=")[0]}`,
-      {
-        set: [`train.instaflow.phase=${/^(squaredPart)/.test(setting) ? "reflow" : "distil"}`, `train.instaflow.${setting}`],
-        ...{ parts: ["train"] satisfies Part[], method: "instaflow" },
-      },
-    ]),
+    ["reflows=2", "reflowSteps=9", "reflowRate=1", "pairSteps=4", "pairGuidance=2", "dropCondition=0.2", "squaredPart=0.1", "stack=2"].map(
+      (setting) => [
+        `train.instaflow.${setting.split("=")[0]}`,
+        {
+          set: [`train.instaflow.phase=${/^(squaredPart|stack)/.test(setting) ? "reflow" : "distil"}`, `train.instaflow.${setting}`],
+          ...{ parts: ["train"] satisfies Part[], method: "instaflow" },
+        },
+      ],
+    ),
   ),
   ...ofHipa("spatialWeight=0", "spatial=lpips", "texture=0.1"),
   ...ofHipa("highWeight=0", "edgeWeight=2", "fourierWeight=2", "fourier=energies", "cutoff=0.1", "filter=box", "norm=squared"),
 };
+
+/** Settings of TLCM and SCott without effect: what makes them so, and other values of theirs. */
+const ofConsistency: Record<string, string[]> = {
+  "network.condition=none": ["tlcm.guidance=2", "scott.guidance=[1,2]", "scott.guidanceInput=true"],
+  "train.tlcm.secondPart=1": ["tlcm.skip=0.1", "tlcm.skipSteps=3"],
+  "train.tlcm.start=trajectory": ["tlcm.solver=ddim", "tlcm.teacherSteps=9", "tlcm.ownSteps=9"],
+  "train.tlcm.lastPart=0": [
+    ...["tlcm.matchingWeight=2", "tlcm.adversarialWeight=2", "tlcm.scoreRate=1", "tlcm.scoreUpdates=9", "tlcm.discriminatorRate=1"],
+    ...["tlcm.discriminatorDepth=2", "tlcm.discriminatorNoise=[1,2]", "tlcm.realSteps=9"],
+  ],
+  "train.scott.eta=0": ["scott.noise=ddim"],
+  "train.scott.weighting=uniform": ["scott.snrMost=9"],
+  "train.scott.guidanceInput=false": ["scott.sampleGuidance=2"],
+  "train.scott.adversarialWeight=0": [
+    ...["scott.adversarialStart=1", "scott.discriminatorRate=1", "scott.discriminatorDepth=2", "scott.discriminatorNoise=[1,2]"],
+    ...["scott.discriminatorRank=1", "scott.discriminatorTargets=[attention]"],
+  ],
+};
+for (const [why, own] of Object.entries(ofConsistency)) {
+  for (const setting of own) {
+    const [path = ""] = setting.split("=");
+    idle[`train.${path}`] = { set: [why, `train.${setting}`], parts: ["train"], method: path.split(".")[0] as string };
+  }
+}
 
 /** Settings of HiPA that another makes idle. */
 function ofHipa(because: string, ...settings: string[]): Record<string, Case> {
@@ -333,6 +387,9 @@ const idleOfYoso: [setting: string, because: string][] = [
   ["averageLogits=true", "adversarialWeight=0"],
   ["discriminatorRate=1", "adversarialWeight=0"],
   ["discriminatorDepth=1", "adversarialWeight=0"],
+  ["r1Weight=1", "adversarialWeight=0"],
+  ["r1Every=2", "adversarialWeight=0"],
+  ["consistencyLoss=squared", "consistencyWeight=0"],
   ["consistencyStep=0.1", "consistencyWeight=0"],
   ["consistencyMost=1", "consistencyWeight=0"],
   ["augment=true", "consistencyWeight=0"],
@@ -363,6 +420,22 @@ const idleToo: [path: string, at: Case][] = [
   ],
   ["train.d2o.teacherDepth", { set: ["network.kind=unet", "train.d2o.teacherDepth=2"], parts: ["train"], method: "d2o" }],
   ["train.instaflow.pairSteps", { set: ["train.instaflow.pairSteps=2"], parts: ["train"] }],
+  ...Object.entries({
+    "start=images": "ownSteps=9",
+    "start=trajectory": "skip=0.1",
+    "matchingWeight=0": "scoreRate=1",
+    "adversarialWeight=0": "discriminatorRate=1",
+  }).map(([why, setting]): [string, Case] => [
+    `train.tlcm.${setting.split("=")[0]}`,
+    { set: [`train.tlcm.${why}`, `train.tlcm.${setting}`], parts: ["train"], method: "tlcm" },
+  ]),
+  ["train.tlcm.realSteps", { set: ["train.tlcm.start=images", "train.tlcm.realSteps=9"], parts: ["train"], method: "tlcm" }],
+  ["train.scott.discriminatorDepth", { set: ["network.kind=unet", "train.scott.discriminatorDepth=2"], parts: ["train"], method: "scott" }],
+  ["train.tlcm.discriminatorDepth", { set: ["network.kind=unet", "train.tlcm.discriminatorDepth=2"], parts: ["train"], method: "tlcm" }],
+  [
+    "train.tlcm.teacherSteps",
+    { set: ["train.tlcm.secondPart=0", "train.tlcm.lastPart=0", "train.tlcm.teacherSteps=9"], parts: ["train"], method: "tlcm" },
+  ],
   ["train.hipa.texture", ofHipa("spatial=lpips", "texture=0.1")["train.hipa.texture"] as Case],
   ["train.hipa.filter", ofHipa("fourier=energies", "filter=box")["train.hipa.filter"] as Case],
   ["train.features", { set: ["train.hipa.spatialWeight=0", "train.features=auto"], parts: ["train"], method: "hipa" }],
@@ -370,6 +443,8 @@ const idleToo: [path: string, at: Case][] = [
     "train.yoso.vSteps",
     { set: ["train.yoso.adapt=v", "train.yoso.from=scratch", "train.yoso.vSteps=3"], parts: ["train"], method: "yoso" },
   ],
+  ["train.yoso.augment", { set: ["train.yoso.consistencyLoss=squared", "train.yoso.augment=true"], parts: ["train"], method: "yoso" }],
+  ["train.yoso.r1Every", { set: ["train.yoso.r1Every=2"], parts: ["train"], method: "yoso" }],
   ["train.yoso.zeroSteps", { set: ["train.yoso.zeroSteps=3"], parts: ["train"], method: "yoso" }],
   ["train.yoso.cooperation", { set: ["train.yoso.adversarial=data", "train.yoso.cooperation=0.5"], parts: ["train"], method: "yoso" }],
   ["train.yoso.discriminatorDepth", { set: ["network.kind=unet", "train.yoso.discriminatorDepth=1"], parts: ["train"], method: "yoso" }],

@@ -23,7 +23,7 @@ test("the study of YOSO's real side differs in nothing else, and keeps what the 
   assert.equal(planStudy({ study, settings, seeds: 1 }), [], "it needs images");
 });
 
-test("means and ranges are over the seeds, of steps that all of them have; torn lines and runs without recall are passed over", async () => {
+test("means and ranges are over the seeds, of steps that all have; torn lines and runs without recall are passed over", async () => {
   const folder = freshFolder();
   const results = [
     ["cooperative/0", [0.5, 0.6, 0.7]],

@@ -43,6 +43,21 @@ test("a row is a variant's mean and spread over its seeds; teacher and floor sta
   );
 });
 
+test("energies of the finest band stand against the teacher's once that is measured, in decibels", () => {
+  const banded = (of: Figures, decibels: number): Figures => ({ ...of, finestBand: { mean: decibels, count: 1 } });
+  const all = results.map((one, i) => ({ ...one, figures: banded(one.figures, [-3, 1, -2][i] as number) }));
+  const before = tableRows({ study: twoVariants, results: all });
+  assert.equal(
+    before.map((row) => row["finest band against the reference's, dB"]),
+    ["-2.5 ± 0.71", "1"],
+  );
+  const after = tableRows({ study: twoVariants, results: all, baselines: { ...baselines, teacher: banded(baselines.teacher, -0.5) } });
+  assert.equal(
+    after.map((row) => row["finest band against the teacher's, dB"]),
+    ["-2 ± 0.71", "1.5", "0", ""],
+  );
+});
+
 test("the report says what was measured with what, and where the published numbers come from", () => {
   const text = studyText({
     study: twoVariants,

@@ -59,7 +59,7 @@ test("measures what evaluate's own pieces do, and again the same", async () => {
   assert.ok(same.distance < 1e-4 * expected && Math.abs(same.diversity - 1) < 1e-6, "the reference itself");
 });
 
-test("precision and recall are those of the definition: shares of rows within the third neighbour's distance of the other set", async () => {
+test("precision and recall are by definition: shares of rows within the third neighbour's distance of the other set", async () => {
   const watcher = await create({ features: "builtin", imageSize: SIZE, engine: cpu, coverage: true });
   const [real, fake] = [pictures(90, { seed: 1 }), pictures(70, { seed: 2, spread: 12 })];
   await watcher.add(real);

@@ -1,0 +1,247 @@
+/**
+ * SCott: consistency distillation whose teacher takes several steps of an SDE, with noise of a chosen amount, from the student's
+ * level to that of its target, an EMA of the student; and a hinge game against the frozen teacher with a LoRA (docs/METHODS.md 7).
+ */
+import * as z from "zod";
+import { type Tensor, tf } from "../engine/tfjs.ts";
+import type { Weights } from "../engine/weights.ts";
+import { createCritic, type Seen, verdicts } from "../models/critics/critic.ts";
+import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
+import { conditionInputs, type DenoiserSpec, extended, parameterGroups } from "../models/denoiser.ts";
+import { boundaryNames, consistencyOf, huberScale, snrWeight } from "../models/diffusion/consistency.ts";
+import { noisedAt } from "../models/diffusion/few-steps.ts";
+import { denoiserOf } from "../models/diffusion/levels.ts";
+import { createParameterisation } from "../models/diffusion/parameterisation.ts";
+import { levelAt } from "../models/diffusion/schedule.ts";
+import { teacherSteps } from "../models/diffusion/teacher-step.ts";
+import type { Parameters } from "../models/layers.ts";
+import { games } from "../models/losses/adversarial.ts";
+import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
+import { adapterSchema, effective, initAdapter } from "../models/training/adapters.ts";
+import { normals, uniforms } from "../schemas/numbers/philox.ts";
+import { stratified } from "../schemas/numbers/strata.ts";
+import { count, fraction, rate, weight } from "../schemas/settings.ts";
+import type { Kit as AnyKit, Batch, Job, Losses, Method, Run, Update } from "./method.ts";
+import { stochasticRules } from "./fit/stochastic.ts";
+import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+
+const scale = z.number().nonnegative();
+
+const settings = z.strictObject({
+  eta: z.number().min(0).max(1).default(0.1), // noise of the teacher's steps: 0 the ODE's, 1 the reverse SDE's; the paper tries 0 to 0.6
+  noise: z.enum(["sde", "ddim"]).default("sde"), // how it is split off: the SDE solved over a step, or DDIM's eta
+  subSteps: count.default(3), // the teacher's steps from the student's level to the target's (h)
+  skip: z.number().positive().max(1).default(0.024), // share of the time between those levels
+  targetDecay: fraction.default(0.95), // of the EMA that is the target
+  boundary: z.enum(boundaryNames).default("edm"), // scalings that make the student the identity at the lowest level: edm, lcm, none
+  distance: z.enum(["huber", "squared"]).default("huber"), // of prediction and target
+  weighting: z.enum(["uniform", "snr"]).default("uniform"), // of levels: all alike, or min(SNR, snrMost)
+  snrMost: rate.default(5),
+  guidance: z
+    .tuple([scale, scale])
+    .refine(([least, most]) => least <= most, "two scales, the lesser first")
+    .default([1, 1]), // of the teacher's steps, drawn a row; the student takes it in
+  guidanceInput: z.boolean().default(false), // the scale is an input of the student, chosen when sampling
+  sampleGuidance: scale.default(1), // the scale that it is sampled with then
+  adversarialWeight: weight.default(0.4),
+  adversarialStart: z.int().nonnegative().default(500), // steps of consistency alone before the discriminator joins
+  discriminatorRate: rate.default(2e-4),
+  discriminatorDepth: count.default(3), // DiT: how many of the teacher's blocks the discriminator keeps
+  discriminatorNoise: z.tuple([rate, rate]).default([0.1, 2]), // least and most noise that it sees latents under, over sigmaData
+  discriminatorRank: count.default(8), // of the LoRA on its trunk, which is frozen
+  discriminatorTargets: z.array(z.string().min(1)).min(1).default(["."]), // kernels of the trunk that have one: groups or patterns; the paper's are the decoder's
+  adapter: adapterSchema.default("all"), // what of the student is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
+});
+export type ScottSettings = z.infer<typeof settings>;
+type Kit = AnyKit<ScottSettings>;
+type ThisJob = Pick<Job<ScottSettings>, "settings" | "optimiser" | "subject">;
+
+export const method: Method<ScottSettings> = {
+  name: "scott",
+  about: "consistency distillation by an SDE solver, with a discriminator on the frozen teacher",
+  source: "Liu et al., SCott: Accelerating Diffusion Models with Stochastic Consistency Distillation, AAAI 2025 (arXiv 2403.01505)",
+  makes: "student",
+  settings,
+  rules: stochasticRules,
+  needs: () => ({ rows: "latents", frozen: ["teacher"] }),
+  student: ({ guidanceInput }, spec) => (guidanceInput ? { ...spec, network: { ...spec.network, guidance: true } } : spec),
+  parts: ({ weights, seed, ...job }) => {
+    const teacher = weights.teacher as Weights;
+    const { settings: own, optimiser } = job;
+    return {
+      student: {
+        from: own.guidanceInput ? () => extended(studentOf(job), teacher, seed) : "teacher",
+        ...{ train: own.adapter, average: optimiser.ema, target: own.targetDecay },
+      },
+      ...(isAdversarial(job) && { discriminator: { from: () => discriminatorWeights(job, teacher, seed), train: "all" } }),
+    };
+  },
+  programs: (kit) => ({
+    consistency: studentUpdate(kit, { isPlaying: false }),
+    ...(isAdversarial(kit) && { student: studentUpdate(kit, { isPlaying: true }), discriminator: discriminatorUpdate(kit) }),
+  }),
+  step,
+  sampler: ({ guidanceInput, sampleGuidance }, { spec }) => {
+    const level = levelAt(createParameterisation((spec as DenoiserSpec).diffusion));
+    const times = (calls: number): number[] => Array.from({ length: calls }, (_, i) => level(1 - i / calls));
+    const choices = Object.fromEntries([1, 2, 4, 8].map((calls) => [calls, times(calls)]));
+    return { times: times(2), between: "renoise", guidance: guidanceInput ? sampleGuidance : 1, choices };
+  },
+  figures: [
+    { title: "Prediction and target", label: "distance", figures: { consistency: "consistency" }, log: true },
+    { title: "The game", label: "negative logit", figures: { adversarial: "adversarial" } },
+    ...discriminatorFigures,
+  ],
+  findings: adversarialRules({
+    saturated: "half of train.scott.discriminatorRate, or a lesser train.scott.discriminatorRank",
+    swinging: "half of train.scott.discriminatorRate: its updates overshoot",
+    collapsed: "less train.scott.adversarialWeight; the best step is kept (train.keep=best)",
+    exploding: "half of train.scott.discriminatorRate",
+  }),
+};
+
+const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
+/** The student's own specification: with the guidance scale as an input, if it has one. */
+const studentOf = ({ settings, subject }: Pick<ThisJob, "settings" | "subject">): DenoiserSpec =>
+  subject.student ?? (method.student as NonNullable<typeof method.student>)(settings, subject.spec as DenoiserSpec);
+
+const isAdversarial = ({ settings, optimiser }: ThisJob): boolean =>
+  settings.adversarialWeight > 0 && settings.adversarialStart < optimiser.steps;
+const isNoisy = ({ settings: { eta } }: ThisJob): boolean => eta > 0;
+/** The guidance scale of all rows; undefined where each has its own. */
+const oneScale = ({ settings: { guidance, guidanceInput } }: ThisJob): number | undefined =>
+  guidance[0] === guidance[1] && !guidanceInput ? guidance[0] : undefined;
+const drawNames = (job: ThisJob): string[] => (isNoisy(job) ? Array.from({ length: job.settings.subSteps }, (_, i) => `draw${i}`) : []);
+
+const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
+
+type StudentInput = "clean" | "noise" | "levels" | "weight";
+
+/** Consistency from a level down to that of the target, by the teacher's steps; against the discriminator as well. */
+function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update {
+  const { settings: own, optimiser } = kit;
+  const { batch } = optimiser;
+  const [spec, student] = [specOf(kit), studentOf(kit)];
+  const image = { shape: [batch, ...spec.shape] };
+  const { diffusion } = spec;
+  const rows = own.distance === "huber" ? (a: Tensor, b: Tensor) => pseudoHubers(a, b, huberScale(spec.shape)) : squaredErrors;
+  const one = oneScale(kit);
+  return {
+    trains: "student",
+    reads: ["teacher", "student.target", ...(isPlaying ? ["discriminator"] : [])],
+    inputs: {
+      ...{ clean: image, noise: image, levels: { shape: [batch, own.subSteps + 1] }, weight: { shape: [batch] } },
+      ...Object.fromEntries(drawNames(kit).map((name) => [name, image])),
+      ...{ ...(one === undefined && { guidance: { shape: [batch] } }), ...conditionInputs(student, batch) },
+      ...(isPlaying && disturbanceInputs(own.discriminatorNoise, spec, batch)),
+    },
+    ...(isPlaying && { leaves: { fake: image.shape } }),
+    loss: (parameters, inputs, read): Losses => {
+      const { disturbance, others } = disturbanceOf(inputs);
+      const { clean, noise, levels, weight, ...given } = others as Record<string, Tensor> & Record<StudentInput, Tensor>;
+      const ladder = Array.from({ length: own.subSteps + 1 }, (_, i) => column(levels, i));
+      const [from, to] = [ladder[0] as Tensor, ladder.at(-1) as Tensor];
+      const above = noisedAt(clean, noise, from);
+      const draws = drawNames(kit).map((name) => given[name] as Tensor);
+      const below = teacherSteps({
+        ...{ spec, parameters: read.teacher as Parameters, given, scale: one ?? (given.guidance as Tensor), x: above, levels: ladder },
+        ...(isNoisy(kit) && { noises: { split: own.noise, eta: own.eta, draws } }),
+      });
+      const f = (of: Parameters) =>
+        consistencyOf({ denoise: denoiserOf({ spec: student, parameters: of, given }), boundary: own.boundary, diffusion });
+      const made = f(parameters)(above, from);
+      const wanted = f(read["student.target"] as Parameters)(below, to);
+      const consistency = tf.mean(tf.mul(rows(made, wanted), weight));
+      if (!isPlaying) return { loss: consistency, metrics: { consistency } };
+      const logits = judge(kit)(read.discriminator as Parameters, read.teacher as Parameters, { x: made, disturbance, given });
+      const adversarial = games.hinge.generatorLoss(logits);
+      const loss = tf.add(consistency, tf.mul(adversarial, own.adversarialWeight));
+      return { loss, metrics: { consistency, adversarial }, left: { fake: made } };
+    },
+  };
+}
+
+/** The discriminator's LoRA, on its trunk alone: the heads over it are its own and trained whole. */
+const loraOf = ({ settings: { discriminatorRank: rank, discriminatorTargets: targets } }: Pick<ThisJob, "settings">) => ({
+  lora: { rank, alpha: rank, targets },
+});
+
+const criticOf = (job: ThisJob) => createCritic({ spec: specOf(job), trunk: { depth: job.settings.discriminatorDepth, scales: [1] } });
+
+/** What of the discriminator is trained: its heads, and a LoRA for the trunk that stays the teacher's. */
+function discriminatorWeights(job: ThisJob, teacher: Weights, seed: number): Weights {
+  const all = Object.entries(criticOf(job).init(teacher, seed));
+  const part = (isTrunk: boolean): Weights => Object.fromEntries(all.filter(([name]) => name in teacher === isTrunk));
+  const { trained } = initAdapter({ weights: part(true), adapter: loraOf(job), groups: parameterGroups(specOf(job)), seed });
+  return { ...part(false), ...trained };
+}
+
+/** Logits of latents, by the teacher's parameters with the discriminator's LoRA and heads. */
+function judge(job: ThisJob) {
+  const critic = criticOf(job);
+  return (parameters: Parameters, teacher: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] => {
+    const whole = { ...parameters, ...effective({ trained: parameters, frozen: teacher, adapter: loraOf(job) }) };
+    const unpaired = { noise: tf.zerosLike(shown.x), paired: tf.zeros([shown.x.shape[0] as number]) };
+    return critic.logits(whole, { ...shown, ...unpaired }, {});
+  };
+}
+
+/** The images against what the student made of them in this step. */
+function discriminatorUpdate(kit: Kit): Update {
+  const { settings: own, optimiser } = kit;
+  const { batch } = optimiser;
+  const spec = specOf(kit);
+  const logits = judge(kit);
+  return {
+    trains: "discriminator",
+    reads: ["teacher"],
+    inputs: {
+      ...{ real: { shape: [batch, ...spec.shape] }, ...conditionInputs(spec, batch) },
+      ...disturbanceInputs(own.discriminatorNoise, spec, batch),
+    },
+    takes: ["fake"],
+    optimiser: { ...optimiser, learningRate: own.discriminatorRate, beta1: 0.5, beta2: 0.99, weightDecay: 0 },
+    loss: (parameters, inputs, read) => {
+      const { disturbance, others } = disturbanceOf(inputs);
+      const { real: images, fake, ...given } = others as Record<string, Tensor> & Record<"real" | "fake", Tensor>;
+      const judged = (x: Tensor): Tensor[] => logits(parameters, read.teacher as Parameters, { x, disturbance, given });
+      const [real, made] = [judged(images), judged(fake)];
+      const { mismatched: _, ...metrics } = verdicts({ real, mixed: made, mask: tf.zeros([images.shape[0] as number]) });
+      return { loss: games.hinge.discriminatorLoss({ real, fake: made }), metrics };
+    },
+  };
+}
+
+/** Least share of the time between a level and its target's: the steps between must fall. */
+const LEAST = 1e-3;
+
+async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>, run: Run) {
+  const { settings: own, optimiser, seed } = job;
+  const { batch: rows, accumulate } = optimiser;
+  const spec = specOf(job);
+  const clean = latent as Float32Array;
+  const level = levelAt(createParameterisation(spec.diffusion));
+  const drawn = (name: string): Float32Array =>
+    normals({ seed, stream: `scott/${name}`, offset: step * clean.length, length: clean.length });
+  const shares = stratified({ seed, stream: "scott/time", offset: step * rows, length: rows, strata: rows / accumulate });
+  const ladders = Array.from(shares, (share) => {
+    const from = Math.max(share, LEAST);
+    const to = Math.max(0, from - own.skip);
+    return Array.from({ length: own.subSteps + 1 }, (_, i) => level(from + (i / own.subSteps) * (to - from)));
+  });
+  const weights = ladders.map(([from]) => (own.weighting === "snr" ? snrWeight(from as number, own.snrMost) : 1));
+  const [least, most] = own.guidance;
+  const scales = uniforms({ seed, stream: "scott/guidance", offset: step * rows, length: rows });
+  const given = { ...conditions, keep: new Float32Array(rows).fill(1) };
+  const inputs = {
+    ...{ ...given, clean, noise: drawn("noise"), levels: Float32Array.from(ladders.flat()), weight: Float32Array.from(weights) },
+    ...Object.fromEntries(drawNames(job).map((name) => [name, drawn(name)])),
+    ...(oneScale(job) === undefined && { guidance: Float32Array.from(scales, (u) => least + u * (most - least)) }),
+  };
+  if (!isAdversarial(job) || step < own.adversarialStart) return run("consistency", inputs);
+  const disturbance = disturbances({ range: own.discriminatorNoise, spec, batch: rows, seed, step });
+  const figures = await run("student", { ...inputs, ...disturbance });
+  const judged = await run("discriminator", { ...given, ...disturbance, real: clean }, { updates: step - own.adversarialStart });
+  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
+  return figures;
+}
