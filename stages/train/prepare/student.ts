@@ -77,8 +77,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const [wrong] = denoiserProblems({ ...teacher.description, role: "student", spec: student, sampler });
   if (wrong) {
     throw new Failure(
-      `Cannot train by ${method.name} with these settings: the model.json of its student could not be used (${wrong.key}: ${wrong.problem}). ` +
-        `Change the settings train.${method.name}.`,
+      `Cannot train by ${method.name} with these settings: the model.json of its student could not be used (${wrong.key}: ` +
+        `${wrong.problem}). Change the settings train.${method.name}.`,
     );
   }
 
