@@ -28,8 +28,9 @@ import { writeAtomic } from "../store/atomic.ts";
  * `steps` lists numbers of network calls at each of which to measure the model; the first is compared with the teacher.
  * `prior` is the run of `pretrain prior` whose tokens a student by Layton draws. `out` is a JSON file of everything; `curve`
  * lists evaluations at which to measure the teacher, and a student that was made for several numbers at all of those, drawn as
- * an SVG beside it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too few for the feature network or not of the model's size, and, before anything
- * is measured, where the request is wrong or the reference has a class that a model lacks: classes meet by name.
+ * an SVG beside it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too
+ * few for the feature network or not of the model's size, and, before anything is measured, where the request is wrong or the
+ * reference has a class that a model lacks: classes meet by name.
  */
 export async function evaluate(options: {
   model: string;

@@ -23,7 +23,7 @@ const COLUMNS = 16;
 export async function reconstruct(options: {
   model: string;
   reference: string;
-  /** Numbers of network calls, as in "1,2"; all that the student was made for unless told. */
+  /** Numbers of network calls, as in "1,2"; the fewest and the student's own unless told. */
   steps?: string;
   out?: string;
   grid?: string;

@@ -77,7 +77,7 @@ export const reconstruct: Command = {
     reference: { value: "LATENTS", about: "latent store whose images are drawn again", required: true, input: "folder" },
     count: { value: "N", about: "images, or all where there are fewer", sets: "evaluate.count" },
     seeds: { value: "N", about: "repetitions with other noise, for mean and spread", sets: "evaluate.seeds" },
-    steps: { value: "1,2", about: "numbers of network calls; all that the student was made for unless told" },
+    steps: { value: "1,2", about: "numbers of network calls; the fewest and the student's own unless told" },
     out: { value: "FILE.json", about: "write all figures, by seed, with what they depend on", output: { file: [".json"] } },
     grid: { value: "FILE.png", about: "16 images, below each what is drawn of it", output: { file: [".png"] } },
   },

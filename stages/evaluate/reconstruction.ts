@@ -60,7 +60,7 @@ interface Part {
 
 /**
  * Opens a student and the images of a latent store: `evaluate.count` of them, in an order that the seed alone decides. `steps`
- * lists numbers of network calls, all that the student was made for unless told. Throws a Failure where the student draws from no
+ * lists numbers of network calls: the fewest and the student's own unless told. Throws a Failure where the student draws from no
  * tokens or the store has other latents.
  */
 export async function openReconstruction(options: {
@@ -204,13 +204,13 @@ async function latentsOf(options: { path: string; reference: string; description
   );
 }
 
-/** The numbers of calls asked for, or all that there are. */
+/** The numbers of calls asked for; else the fewest, and that which the student was trained for. */
 function stepsOf(options: { path: string; model: Denoiser; list?: string; settings: Settings }): number[] {
   const { path, model, list, settings } = options;
   const { description } = model;
-  const allowed = allowedSteps(description);
   if (list !== undefined) return planSteps({ list, model: description, name: path, simulate: settings.simulate });
-  return allowed === "any" ? [1, 2] : allowed;
+  const [allowed, own] = [allowedSteps(description), description.sampler?.times];
+  return allowed === "any" ? [1, 2] : [...new Set([allowed[0] as number, Array.isArray(own) ? own.length : 1])];
 }
 
 function joined(pictures: readonly Picture[]): Uint8Array {

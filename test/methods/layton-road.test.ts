@@ -1,5 +1,5 @@
 /** From images to pictures by Layton: tokens, decoder, prior, and what is measured of each. */
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { evaluate } from "../../pipelines/evaluate.ts";
 import { pretrain } from "../../pipelines/pretrain.ts";
@@ -23,9 +23,9 @@ test(
       const { context, events } = recordingContext();
       await run({ images: [await writeSquares(folder)], out: at("run"), settings, context });
       const [model, latents, tokenizer] = [at("run/student"), at("run/latents"), at("run/tokenizer")];
-      // Three lines of 16 images above one another: the images, the tokenizer's, and the student's in 1, 2, 3 and 4 calls.
+      // Lines of 16 images: themselves, and below them the tokenizer's, and the student's in 1 and 2 calls.
       const grid = await sharp(at("run/samples.png")).metadata();
-      assert.ok(grid.height! > 5 * 2 * 16 && grid.width! > 16 * 2 * 16, `${grid.width}x${grid.height}`);
+      assert.ok(grid.height! > 4 * 2 * 16 && grid.width! > 16 * 2 * 16, `${grid.width}x${grid.height}`);
       assert.ok(events.some((event) => event.type === "note" && /--prior/.test(event.message)));
 
       const ways = await reconstruct({ model, reference: latents, steps: "1,2", out: at("again.json"), settings, context });
@@ -55,16 +55,12 @@ test(
       assert.equal([values.evaluations, values["calls of the prior"]], [2, 16]);
       await sample({ ...drawing, out: at("b.png"), prior: at("prior") });
       assert.ok((await readFile(at("a.png"))).equals(await readFile(at("b.png"))), "a function of the seed");
-      await sample({ ...drawing, out: at("c.png"), prior: at("prior"), steps: 1 });
-      assert.not.ok((await readFile(at("a.png"))).equals(await readFile(at("c.png"))));
-      await assert.rejects(sample({ ...drawing, out: at("d.png") }), /its tokens|their tokens alone.*--prior RUN.*pipeline reconstruct/);
+      await assert.rejects(sample({ ...drawing, out: at("d.png") }), /their tokens alone.*--prior RUN.*pipeline reconstruct/);
       await assert.rejects(sample({ ...drawing, out: at("d.png"), model: teacher, prior: at("prior") }), /it reads none/);
 
-      const [images] = await Promise.all([writeSquares(folder), rm(at("tokens"), { recursive: true })]);
-      const asked = { model, reference: images, settings, context };
-      await assert.rejects(evaluate(asked), /--prior RUN/);
+      await assert.rejects(evaluate({ model, reference: latents, settings, context }), /--prior RUN/);
     }),
-  { seconds: 240 },
+  { seconds: 400 },
 );
 
 test.run();
