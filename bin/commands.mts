@@ -2,7 +2,7 @@
 import type { Entry } from "./command.mts";
 import { inspect } from "./commands/inspect.mts";
 import { bench, doctor } from "./commands/machine.mts";
-import { evaluate, mergeLora, mergeWeights, sample } from "./commands/models.mts";
+import { evaluate, mergeLora, mergeWeights, reconstruct, sample } from "./commands/models.mts";
 import { complete, completion } from "./commands/shell.mts";
 import { exportCommand, ingest, merge, reprocess, simulate, tokenize, verify } from "./commands/stores.mts";
 import { methods, pretrain, run, study, train } from "./commands/training.mts";
@@ -21,6 +21,7 @@ export const commands: readonly Entry[] = [
   study,
   sample,
   evaluate,
+  reconstruct,
   mergeLora,
   mergeWeights,
   inspect,

@@ -195,7 +195,7 @@ export interface Method<S extends object = Record<string, unknown>> {
   /** Throws a Failure that says what is missing. */
   needs: (settings: S, optimiser: OptimiserSettings) => Needs;
   /** The student's specification, where it is not its teacher's. */
-  student?: (settings: S, spec: DenoiserSpec) => DenoiserSpec;
+  student?: (settings: S, spec: DenoiserSpec, given: Pick<Subject, "imageTokenizer">) => DenoiserSpec;
   parts: (kit: Kit<S>) => Record<Role, Part>;
   programs: (kit: Kit<S>) => Record<string, Program>;
   /** Step `batch.step`: which programs run, on what. A pure function of the state before it, the batch and the job. */

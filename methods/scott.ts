@@ -104,7 +104,7 @@ export const method: Method<ScottSettings> = {
 const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
 /** The student's own specification: with the guidance scale as an input, if it has one. */
 const studentOf = ({ settings, subject }: Pick<ThisJob, "settings" | "subject">): DenoiserSpec =>
-  subject.student ?? (method.student as NonNullable<typeof method.student>)(settings, subject.spec as DenoiserSpec);
+  subject.student ?? (method.student as NonNullable<typeof method.student>)(settings, subject.spec as DenoiserSpec, subject);
 
 const isAdversarial = ({ settings, optimiser }: ThisJob): boolean =>
   settings.adversarialWeight > 0 && settings.adversarialStart < optimiser.steps;

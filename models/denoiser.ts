@@ -9,6 +9,7 @@ import type { DenoiserSpec } from "../schemas/model.ts";
 import { type Embedded, type InputShapes, joinedEmbedded } from "./encoders/encoder.ts";
 import { conditionColumns } from "./encoders/own.ts";
 import type { Hooks } from "./families/family.ts";
+import { controlledWeights } from "./families/controlled.ts";
 import { familyOf } from "./families/registry.ts";
 import { twice } from "./families/stacked.ts";
 import type { Parameters } from "./layers.ts";
@@ -34,6 +35,12 @@ export function extended(spec: DenoiserSpec, weights: Weights, seed: number): We
     throw new Error(`Cannot extend a network by its weights: "${name}" has the shape [${shape.join(", ")}], and the larger network ${own}`);
   }
   return { ...fresh, ...weights };
+}
+
+/** The weights of a network with a control branch which starts as the one that it controls, whose weights are given. */
+export function withControl(spec: DenoiserSpec, weights: Weights, seed: number): Weights {
+  const { control: _, ...network } = spec.network;
+  return controlledWeights(familyOf({ ...spec, network }), spec, weights, seed);
 }
 
 /** Whether the guidance scale is an input of the network; others are guided by two predictions (diffusion/guidance.ts). */

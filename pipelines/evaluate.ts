@@ -1,5 +1,5 @@
 /**
- * pipeline evaluate --model RUN [--steps 1,2,4,8] [--teacher RUN] --reference PATH [--out FILE.json]
+ * pipeline evaluate --model RUN [--steps 1,2,4,8] [--prior RUN] [--teacher RUN] --reference PATH [--out FILE.json]
  *
  * noise and conditions | images of each model | features | distances to real images, in one table
  */
@@ -17,6 +17,7 @@ import { writeRecord } from "../stages/evaluate/record.ts";
 import { measureSpeed } from "../stages/evaluate/speed.ts";
 import { planSteps } from "../stages/evaluate/steps.ts";
 import { readDenoiser } from "../stages/runs/model.ts";
+import { checkPrior } from "../stages/sample/token-source.ts";
 import { writeAtomic } from "../store/atomic.ts";
 
 /**
@@ -25,13 +26,15 @@ import { writeAtomic } from "../store/atomic.ts";
  * half) and a ceiling (decoded noise). Reports an event for each figure, at last a table of all, and answers them.
  *
  * `steps` lists numbers of network calls at each of which to measure the model; the first is compared with the teacher.
- * `out` is a JSON file of everything; `curve` lists evaluations at which to measure the teacher, and a student that was made
- * for several numbers at all of those, drawn as an SVG beside it; `neighbours` is a PNG of samples above the images nearest to
- * them. Throws a Failure when the images are too few for the feature network or not of the model's size, and, before anything
- * is measured, where the request is wrong or the reference has a class that a model lacks: classes meet by name.
+ * `prior` is the run of `pretrain prior` whose tokens a student by Layton draws. `out` is a JSON file of everything; `curve`
+ * lists evaluations at which to measure the teacher, and a student that was made for several numbers at all of those, drawn as
+ * an SVG beside it; `neighbours` is a PNG of samples above the images nearest to them. Throws a Failure when the images are too
+ * few for the feature network or not of the model's size, and, before anything is measured, where the request is wrong or the
+ * reference has a class that a model lacks: classes meet by name.
  */
 export async function evaluate(options: {
   model: string;
+  prior?: string;
   teacher?: string;
   reference: string;
   out?: string;
@@ -43,12 +46,14 @@ export async function evaluate(options: {
   settings: Settings;
   context: Context;
 }): Promise<Measures[]> {
-  const { model, teacher, out, command, settings, context } = options;
+  const { model, prior, teacher, out, command, settings, context } = options;
   const { report } = context;
+  checkPrior(await readDenoiser(model), model, prior);
   const { plans, calls, steps } = await asked(options);
   const began = { load: load() };
   const models = teacher === undefined ? [model] : [model, teacher];
-  const evaluation = await openEvaluation({ reference: options.reference, models, captionReader: obeyed, settings, context });
+  const priors = prior === undefined ? {} : { [model]: prior };
+  const evaluation = await openEvaluation({ reference: options.reference, models, priors, captionReader: obeyed, settings, context });
   const measured: Measures[] = [];
   const more: Record<string, unknown> = {};
 
@@ -107,7 +112,7 @@ export async function evaluate(options: {
       }
     }
     if (settings.evaluate.speed) {
-      const own = all.map(({ measures, steps }) => [measures.subject, { path: model, steps }] as const);
+      const own = all.map(({ measures, steps }) => [measures.subject, { path: model, steps, prior }] as const);
       const models = { ...Object.fromEntries(own), ...(theirs && teacher !== undefined && { [theirs.subject]: { path: teacher } }) };
       await evaluation.rest();
       const speed = await measureSpeed({ models, settings, context });

@@ -17,7 +17,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/flow/event-loop.ts";
 import { together } from "../stages/flow/together.ts";
 import { inFolder, markFolder } from "../stages/runs/folder.ts";
-import { type Codec, readCodec } from "../stages/runs/model.ts";
+import { type Codec, readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { drawPairs } from "../stages/sample/pairs.ts";
 import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
@@ -25,6 +25,7 @@ import { waitForStore } from "../store/follow.ts";
 import { evaluate } from "./evaluate.ts";
 import { ingest } from "./ingest.ts";
 import { pretrain } from "./pretrain.ts";
+import { reconstruct } from "./reconstruct.ts";
 import { simulate } from "./simulate.ts";
 import { train } from "./train.ts";
 
@@ -50,7 +51,7 @@ export async function run(options: {
 }
 
 /** Folders of a run's parts. */
-const PARTS = ["latents", "triples", "student", "teacher", "pixels", "autoencoder", "perceptual"];
+const PARTS = ["latents", "triples", "student", "teacher", "pixels", "autoencoder", "perceptual", "tokenizer"];
 
 async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<void> {
   const { context } = options;
@@ -62,7 +63,7 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
   const own = isDemo && !options.teacher ? await settingsOfDemo(options.settings, bundled("teacher"), context) : options.settings;
   const given = isDemo ? withPerceptual(own, bundled("perceptual")) : own;
   await checkRun(given, teacherGiven);
-  const needs = perceptualNeeds(given);
+  const needs = frozenNeeds(given);
   await markFolder(out, { kind: "job" });
 
   const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
@@ -94,6 +95,11 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
         await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context: inner });
         known = withPerceptual(settings, at("perceptual"));
       }
+      if (needs.tokenizes && !known.train.tokenizer) {
+        await untilAborted(ingested.promise, inner.signal); // and so is a tokenizer
+        await pretrain({ what: "tokenizer", data: at("latents"), out: at("tokenizer"), settings: known, context: inner });
+        known = { ...known, train: { ...known.train, tokenizer: at("tokenizer") } };
+      }
       const triples = needs.rows === "triples" ? at("triples") : undefined;
       await waitForStore(triples ?? at("latents"), inner);
       await train({
@@ -107,6 +113,13 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
     },
   ]);
 
+  if ((await readDenoiser(at("student"))).description.spec.network.control) {
+    // What draws from tokens is seen and measured on images' own; others are drawn once there is a prior.
+    await reconstruct({ model: at("student"), reference: at("latents"), grid: at("samples.png"), settings, context });
+    context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
+    for (const message of stepsToPrior(out)) context.report({ type: "note", stage: "next", message });
+    return;
+  }
   const calls = await drawPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
   const evaluations = `${calls.student} an image by the student, ${calls.teacher} by the teacher`;
   context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations, "event loop p99, ms": loop.p99() } });
@@ -179,12 +192,13 @@ function withPerceptual(settings: Settings, perceptual: string): Settings {
   return { ...settings, train: { ...settings.train, perceptual: settings.train.perceptual ?? perceptual } };
 }
 
-/** What the method wants of a perceptual network. */
-function perceptualNeeds({ train }: Settings) {
+/** What the method wants of networks that a run can train for it. */
+function frozenNeeds({ train }: Settings) {
   const method = methodNamed(train.method);
   const needs = method.needs(ownSettings(method, train), optimiserOf(train));
   const isRequired = needs.frozen.includes("perceptual");
-  return { rows: needs.rows, isRequired, uses: isRequired || (needs.uses ?? []).includes("perceptual") };
+  const uses = isRequired || (needs.uses ?? []).includes("perceptual");
+  return { rows: needs.rows, isRequired, uses, tokenizes: needs.frozen.includes("tokenizer") };
 }
 
 function withImages(settings: Settings, images: string): Settings {
@@ -196,6 +210,16 @@ function nextSteps(out: string): string[] {
     `More pictures: bin/pipeline sample --model ${join(out, "student")} --count 64 --out grid.png --seed 1`,
     `The triples behind it, as pictures: bin/pipeline inspect ${join(out, "triples")} --rows 5 --grid triples.png`,
     "Your own images: bin/pipeline run photos.zip --preset tiny --out runs/photos",
+  ];
+}
+
+/** From a student that draws images' own tokens to one that draws new ones. */
+function stepsToPrior(out: string): string[] {
+  const at = (name: string): string => join(out, name);
+  return [
+    `Tokens: bin/pipeline tokenize --data ${at("latents")} --tokenizer ${at("tokenizer")} --out ${at("tokens")}`,
+    `Which of them come next: bin/pipeline pretrain prior --data ${at("tokens")} --out ${at("prior")}`,
+    `New pictures: bin/pipeline sample --model ${at("student")} --prior ${at("prior")} --count 64 --out grid.png`,
   ];
 }
 

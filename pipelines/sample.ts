@@ -1,5 +1,5 @@
 /**
- * pipeline sample --model RUN --out GRID.png [--steps K]
+ * pipeline sample --model RUN --out GRID.png [--steps K] [--prior RUN]
  *
  * model | samples | picture grid
  */
@@ -13,7 +13,8 @@ import { writeGrid } from "../stages/picture/write-grid.ts";
 /**
  * Draws `count` samples of a model, a run folder, into a PNG grid at `out`, with what they show: a class a row where
  * the classes divide the count, else the class or caption under each. `steps` asks for as many network calls of a student,
- * of a teacher for as many steps of its solver. Reports evaluations and seconds an image. Throws a usage failure where a
+ * of a teacher for as many steps of its solver; `prior`, a run of `pretrain prior`, makes the tokens of a model that draws from
+ * tokens. Reports evaluations and seconds an image. Throws a usage failure where a
  * student was not made for so many steps.
  */
 export async function sample(options: {
@@ -21,12 +22,13 @@ export async function sample(options: {
   count: number;
   out: string;
   steps?: number;
+  prior?: string;
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const { model, count, out, steps, settings, context } = options;
-  const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch), steps });
-  const { kind, nfe, description } = generator;
+  const { model, count, out, steps, prior, settings, context } = options;
+  const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch), steps, prior });
+  const { kind, nfe, priorCalls, description } = generator;
   const { spec } = description;
   const classes = labelsOf(spec);
   const { columns, labels } = gridOf(count, classes.length);
@@ -50,7 +52,11 @@ export async function sample(options: {
   context.report({
     type: "result",
     stage: "sample",
-    values: { out, images: count, model: kind, evaluations: nfe, "seconds per image": seconds },
+    values: {
+      ...{ out, images: count, model: kind, evaluations: nfe },
+      ...(priorCalls !== undefined && { "calls of the prior": priorCalls }),
+      "seconds per image": seconds,
+    },
   });
 }
 

@@ -47,10 +47,12 @@ export function partsOfRun(settings: Settings, { hasTeacher }: { hasTeacher: boo
   const needs = method.needs(ownSettings(method, settings.train), settings.train);
   const looks = [...needs.frozen, ...(needs.uses ?? [])].includes("perceptual");
   const pretrains = looks && !settings.train.perceptual && isConditional(settings.network);
+  const tokenizes = needs.frozen.includes("tokenizer") && !settings.train.tokenizer;
   return [
     "encode",
     ...(!hasTeacher && isYetToTrain(settings.encoder) ? (["autoencoder"] as const) : []),
     ...(pretrains && (!hasTeacher || needs.frozen.includes("perceptual")) ? (["perceptual"] as const) : []),
+    ...(tokenizes ? (["tokenizer"] as const) : []),
     ...(hasTeacher ? [] : (["teacher"] as const)),
     ...(needs.rows === "triples" ? (["simulate"] as const) : []),
     ...(["train", "evaluate"] as const),

@@ -33,6 +33,11 @@ export const encoderSettings = z.strictObject({
   rowsPerShard: count.default(256), // of a latent store: a shard is held in memory while it is encoded
 });
 
+const controlSettings = z.strictObject({ height: count, width: count, dimension: count });
+
+/** The map of codes that a control branch reads. */
+export type ControlSettings = z.infer<typeof controlSettings>;
+
 export const networkSettings = z.strictObject({
   kind: z.enum(["dit", "unet"]).default("dit"),
   patch: count.default(2), // DiT: side of a patch in latent pixels
@@ -47,6 +52,7 @@ export const networkSettings = z.strictObject({
   textDepth: count.default(2), // caption: transformer blocks of the text encoder
   stack: z.literal(2).optional(), // two such networks in series, the second refines what the first makes (InstaFlow-1.7B)
   guidance: z.boolean().optional(), // the guidance scale is an input, as of students that were made for a range of it (LCM)
+  control: controlSettings.optional(), // a branch beside the frozen network reads a map of an image's codes, as of Layton's decoder
 });
 
 export const diffusionSettings = z.strictObject({
@@ -155,6 +161,8 @@ const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend
   perceptual: z.string().optional(), // RUN of `pretrain perceptual`, for methods that look through features
   // Image networks that methods look at decoded images through: "builtin", "auto" or files as evaluate.features; one or several.
   features: z.union([z.string(), z.array(z.string()).min(1)]).default("builtin"),
+  tokenizer: z.string().optional(), // RUN of `pretrain tokenizer`, for methods that draw what an image's codes say
+  fewStep: z.string().optional(), // RUN of a few-step student of the same teacher, for methods that build on one
   images: z.string().optional(), // latent store of the real images, for methods that show them to a discriminator
   threads: threads.default(0), // of the trainer's engine; 0: engine.threads, in `run` what simulation leaves
 });

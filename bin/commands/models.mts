@@ -1,6 +1,8 @@
 /** Commands that draw with a model, measure it, and add models up. */
-import type { Command } from "../command.mts";
+import type { Command, Flag } from "../command.mts";
 import { everything, model, out } from "../flags.mts";
+
+const prior: Flag = { value: "RUN", about: "run of `pretrain prior` that makes the tokens a student by layton draws", input: "folder" };
 
 export const sample: Command = {
   name: "sample",
@@ -10,6 +12,7 @@ export const sample: Command = {
     model: { value: "RUN", about: "run of `train`, `run` or `pretrain teacher`", required: true, input: "folder" },
     count: { value: "N", about: "pictures; 64 unless told", whole: true, most: 65_536 },
     steps: { value: "K", about: "network calls of a student made for several, solver steps of a teacher", whole: true, most: 1000 },
+    prior,
     out: out("GRID.png", "the picture grid", { file: [".png"] }),
   },
   inherits: { model },
@@ -19,6 +22,7 @@ export const sample: Command = {
       model: flags.model!,
       count: Number(flags.count ?? 64),
       steps: flags.steps === undefined ? undefined : Number(flags.steps),
+      prior: flags.prior,
       out: flags.out!,
       ...rest,
     }),
@@ -30,6 +34,7 @@ export const evaluate: Command = {
   positionals: [],
   flags: {
     model: { value: "RUN", about: "the run to measure", required: true, input: "folder" },
+    prior,
     teacher: { value: "RUN", about: "measure this teacher too, on the same noise and conditions", input: "folder" },
     reference: { value: "PATH", about: "latent store, zip or folder to compare with", required: true },
     count: { value: "N", about: "samples of each model, compared with the whole reference", sets: "evaluate.count" },
@@ -52,12 +57,40 @@ export const evaluate: Command = {
   start: async ({ flags, positionals: _, ...rest }) =>
     (await import("../../pipelines/evaluate.ts")).evaluate({
       model: flags.model!,
+      prior: flags.prior,
       teacher: flags.teacher,
       reference: flags.reference!,
       out: flags.out,
       curve: flags.curve,
       steps: flags.steps,
       neighbours: flags.neighbours,
+      ...rest,
+    }),
+};
+
+export const reconstruct: Command = {
+  name: "reconstruct",
+  summary: "draw images again from their own tokens: the tokenizer's decoder beside a student by layton",
+  positionals: [],
+  flags: {
+    model: { value: "RUN", about: "a student by layton; its tokenizer stands in the same folder", required: true, input: "folder" },
+    reference: { value: "LATENTS", about: "latent store whose images are drawn again", required: true, input: "folder" },
+    count: { value: "N", about: "images, or all where there are fewer", sets: "evaluate.count" },
+    seeds: { value: "N", about: "repetitions with other noise, for mean and spread", sets: "evaluate.seeds" },
+    steps: { value: "1,2", about: "numbers of network calls; the fewest and the student's own unless told" },
+    out: { value: "FILE.json", about: "write all figures, by seed, with what they depend on", output: { file: [".json"] } },
+    grid: { value: "FILE.png", about: "16 images, below each what is drawn of it", output: { file: [".png"] } },
+  },
+  inherits: { model },
+  parts: async () => ["evaluate"],
+  example: "pipeline reconstruct --model student --reference latents --steps 1,2 --grid again.png --out again.json",
+  start: async ({ flags, positionals: _, ...rest }) =>
+    (await import("../../pipelines/reconstruct.ts")).reconstruct({
+      model: flags.model!,
+      reference: flags.reference!,
+      steps: flags.steps,
+      out: flags.out,
+      grid: flags.grid,
       ...rest,
     }),
 };

@@ -29,6 +29,8 @@ export interface Embedded {
   size?: Tensor;
   /** Guidance scale, [b]. */
   guidance?: Tensor;
+  /** A map of codes, [b, h', w', d]. */
+  map?: Tensor;
 }
 
 /** A program's inputs: shapes and types. */

@@ -2,6 +2,7 @@
 import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { NetworkSettings } from "../../schemas/settings.ts";
+import { controlled } from "./controlled.ts";
 import { dit } from "./dit.ts";
 import { type BoundFamily, bound, type Family, type TrunkLimits } from "./family.ts";
 import { stacked } from "./stacked.ts";
@@ -28,9 +29,10 @@ export const trunkLimits = (planned: PlannedNetwork): TrunkLimits | undefined =>
 
 /** The family of a specification, its config filled in. */
 export function familyOf(spec: DenoiserSpec): BoundFamily {
-  const { stack, ...network } = spec.network;
+  const { stack, control, ...network } = spec.network;
   const single = families[network.kind]({ ...spec, network });
-  return stack === undefined ? single : stacked(single, spec);
+  const whole = stack === undefined ? single : stacked(single, spec);
+  return control ? controlled(whole, spec) : whole;
 }
 
 /** The names of all families. */

@@ -33,7 +33,7 @@ export function fewestImages(dimension: number): number {
   return 2 ** Math.floor(Math.log2(dimension) + 1);
 }
 
-type Named = Pick<FeatureNetwork, "name" | "dimension">;
+export type Named = Pick<FeatureNetwork, "name" | "dimension">;
 
 /** Throws a Failure where `count` images, or those `of` something named, are fewer than `least`. */
 export function requireEnough(options: { count: number; network: Named; least?: number; of?: string }): void {

@@ -61,6 +61,8 @@ export async function openEvaluation(options: {
   reference: string;
   /** Models that will be measured: their classes are looked at before anything is. */
   models?: readonly string[];
+  /** Priors of those that draw from tokens, by model. */
+  priors?: Readonly<Record<string, string>>;
   /** Tells how captions are obeyed, where it can read them. */
   captionReader?: CaptionReader;
   settings: Settings;
@@ -79,7 +81,7 @@ export async function openEvaluation(options: {
     options: { features, imageSize: reference.size, batch, engine: settings.engine },
     signal: context.signal,
   });
-  const generators = createGenerators(context);
+  const generators = createGenerators(context, options.priors);
   const gather = createGatherer({ measurer, reference: { path: options.reference, size: reference.size }, batch, report: context.report });
   const isWhole = settings.evaluate.reference === "whole";
   const setOf = (name: string, seed: number) => `${name} of seed ${seed}`;
@@ -145,14 +147,15 @@ export async function openEvaluation(options: {
       const generator = await generators.open({ ...settings, simulate: { ...settings.simulate, ...simulate } }, path, steps);
       const measured: Measures["seeds"] = [];
       for (const seed of seeds) measured.push({ seed, ...(await compareSamples(generator, name, seed, only)) });
-      const { kind, nfe: evaluations, description } = generator;
+      const { kind, nfe: evaluations, priorCalls, description } = generator;
       return {
-        subject: `${kind}, ${evaluations} NFE`,
+        subject: `${kind}, ${evaluations} NFE${priorCalls === undefined ? "" : ` after ${priorCalls} of its prior`}`,
         role: kind,
         path,
         hash: description.hash,
         preparation,
         evaluations,
+        ...(priorCalls !== undefined && { priorEvaluations: priorCalls }),
         seeds: measured,
       };
     },
@@ -194,7 +197,7 @@ export async function openEvaluation(options: {
 }
 
 /** Generators one at a time: asked for the same model twice in a row, it is the same one. */
-function createGenerators(context: Context) {
+function createGenerators(context: Context, priors: Readonly<Record<string, string>> = {}) {
   let held: { key: string; generator: Generator } | undefined;
   const close = async (): Promise<void> => {
     await held?.generator.close();
@@ -205,7 +208,7 @@ function createGenerators(context: Context) {
       const key = JSON.stringify([path, settings.simulate, steps]);
       if (held?.key === key) return held.generator;
       await close();
-      const generator = await openGenerator({ path, settings, context, steps });
+      const generator = await openGenerator({ path, settings, context, steps, prior: priors[path] });
       held = { key, generator };
       return generator;
     },

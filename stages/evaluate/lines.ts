@@ -22,7 +22,7 @@ const shortly: Partial<Record<Measures["role"], string>> = { floor: "floor: real
  * reference, which features, which resize filter; a figure copied without them means nothing.
  */
 export function measureFigures(measures: Measures): PipelineEvent[] {
-  const { subject, evaluations, seeds } = measures;
+  const { subject, evaluations, priorEvaluations, seeds } = measures;
   const { count, references, bands = [], obedience } = seeds[0]!;
   const context = { samples: `${count} against ${references}`, ...contextOf(measures) };
   const event = (measure: string, value: number | string): PipelineEvent => ({
@@ -39,6 +39,7 @@ export function measureFigures(measures: Measures): PipelineEvent[] {
     events.push(event("band energy, coarse to fine, dB", means.map((value) => value.toFixed(2)).join(" ")));
   }
   if (evaluations !== undefined) events.push(event("network evaluations an image (NFE)", evaluations));
+  if (priorEvaluations !== undefined) events.push(event("calls of the prior an image", priorEvaluations));
   if (obedience) {
     const shares = Object.keys(obedience.perAttribute).map((name) => {
       const { mean } = summarise(seeds.map((of) => of.obedience!.perAttribute[name]!));
@@ -70,7 +71,8 @@ export function measureTable(all: readonly Measures[]): PipelineEvent {
     });
     if (teacher) columns.splice(1, 0, ["of the teacher's", of.role === "pair" ? "" : rounded(distance(of)! / teacher, 3)]);
     const { count, references } = of.seeds[0]!;
-    const calls = isCounted && { NFE: of.evaluations ?? "" };
+    const before = of.priorEvaluations === undefined ? "" : `${of.priorEvaluations} + `;
+    const calls = isCounted && { NFE: before === "" ? (of.evaluations ?? "") : `${before}${of.evaluations}` };
     return { subject: shortly[of.role] ?? of.subject, ...calls, samples: `${count}/${references}`, ...Object.fromEntries(columns) };
   });
   const { reference, features, resize } = contextOf(all.find(({ role }) => role !== "floor" && role !== "pair") ?? all[0]!);

@@ -18,6 +18,7 @@ export interface Measures {
   path?: string;
   hash?: string; // of the weights
   evaluations?: number; // network evaluations an image (NFE)
+  priorEvaluations?: number; // of the prior before those, one a token
   seeds: SeedMeasures[];
 }
 

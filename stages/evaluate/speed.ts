@@ -20,7 +20,7 @@ const SECONDS = 4; // a model's share of a round-robin beyond which no further r
  * turns, so that whatever else the machine does falls on all of them alike.
  */
 export async function measureSpeed(options: {
-  models: Readonly<Record<string, { path: string; steps?: number }>>;
+  models: Readonly<Record<string, { path: string; steps?: number; prior?: string }>>;
   settings: Settings;
   context: Context;
 }): Promise<Record<string, Speed>> {

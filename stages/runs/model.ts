@@ -83,7 +83,7 @@ const imageTokenizers: DescriptionKind<ImageTokenizerDescription> = {
 
 const storesTokenizer: DescriptionKind<ImageTokenizerDescription> = {
   ...imageTokenizers,
-  ...{ file: "tokenizer.json", maker: "`pipeline tokenize`" },
+  ...{ file: "tokenizer.json", maker: "`pipeline tokenize`, `pretrain prior` or `train`" },
 };
 
 const priors: DescriptionKind<PriorDescription> = {
@@ -155,13 +155,13 @@ async function readTokenizerAs(folder: string, kind: DescriptionKind<ImageTokeni
   return { description, weights };
 }
 
-/** Writes the tokenizer of a token store into its folder, so that its tokens can be looked at from the folder alone. */
+/** Writes the tokenizer of tokens into the folder of their store, or of a run that reads them, which then stands alone. */
 export async function writeStoresTokenizer(folder: string, { description, weights }: ImageTokenizer): Promise<void> {
   await saveWeights({ path: join(folder, "tokenizer.safetensors"), weights });
   await writeAtomic(join(folder, storesTokenizer.file), sealedText(modelFormat, description));
 }
 
-/** Reads the tokenizer that stands in the folder of a token store. */
+/** Reads the tokenizer that stands in the folder of a token store, or of a run that reads tokens. */
 export function readStoresTokenizer(folder: string): Promise<ImageTokenizer> {
   return readTokenizerAs(folder, storesTokenizer, "tokenizer.safetensors");
 }

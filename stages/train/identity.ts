@@ -111,6 +111,8 @@ const DATA: Record<string, string> = {
   teacher: "the teacher",
   images: "the store of real images (train.images)",
   perceptual: "the perceptual network (train.perceptual)",
+  tokenizer: "the image tokenizer (train.tokenizer)",
+  fewStep: "the few-step student (train.fewStep)",
   features: "an image network (train.features)",
   start: "what it started from",
 };

@@ -1,6 +1,6 @@
 /** What there is to see of a training on its way: grids in RUN/pictures. */
 import type { Conditions } from "../../models/conditions.ts";
-import { noiseFor } from "../../models/diffusion/sample-noise.ts";
+import { noiseFor, type SampleNoise } from "../../models/diffusion/sample-noise.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Context } from "../../schemas/events.ts";
@@ -11,6 +11,7 @@ import { readTriples } from "../../store/triples.ts";
 import { pictureAt } from "../runs/record.ts";
 import { untilThere } from "../runs/vigil.ts";
 import { sampleEvenly } from "./watch.ts";
+import type { Codes } from "../sample/codes.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import type { Trainer } from "./training.ts";
 
@@ -83,6 +84,28 @@ export function samples(options: { inputs: SamplerInputs; decoder: PictureDecode
     if (step === 0) return;
     const latents = await sampleEvenly((part) => trainer.sample(part), inputs);
     await decoder.writeGrid({ path: pictureAt(folder, step), latents, columns: 8 });
+  };
+}
+
+/** Images, and below each what the tokenizer's own decoder and what the student's EMA make of its codes; none before the first step. */
+export function reconstructions(options: {
+  latents: () => Promise<Float32Array>;
+  rows: number;
+  codes: Codes;
+  noise: SampleNoise;
+  decoder: PictureDecoder;
+  folder: string;
+}): Picture {
+  const { latents, rows, codes, noise, decoder, folder } = options;
+  return async (step, trainer) => {
+    if (step === 0) return;
+    const images = await latents();
+    const conditions = await codes.ofLatents(images);
+    const drawn = await sampleEvenly((part) => trainer.sample(part), { ...noise, rows, conditions });
+    const own = await codes.decoded(images);
+    const whole = new Float32Array(3 * images.length);
+    [images, own, drawn].forEach((part, line) => whole.set(part, line * images.length));
+    await decoder.writeGrid({ path: pictureAt(folder, step), latents: whole, columns: rows, rowLabels: ["image", "tokenizer", "student"] });
   };
 }
 

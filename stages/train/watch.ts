@@ -10,7 +10,7 @@ import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
-import type { Conditions } from "../../models/conditions.ts";
+import type { ConditionBag, Conditions } from "../../models/conditions.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import { textHash } from "../../store/hash.ts";
 import { stacked } from "../../store/latents.ts";
@@ -51,6 +51,8 @@ export function createWatch(options: {
   plan: SamplerPlan;
   conditions: Conditions;
   reference: () => Promise<WatchedRow[]>;
+  /** What rows' latents themselves give to condition on, such as codes. */
+  ofLatents?: (latents: Float32Array) => Promise<ConditionBag>;
   decoder: PictureDecoder;
   imageSize: number;
   engine: EngineSettings;
@@ -82,7 +84,9 @@ export function createWatch(options: {
     for (let from = 0; from < rows.length; from += CHUNK)
       await show(worker, stacked(rows.slice(from, from + CHUNK).map((row) => row.latent)));
     await worker.call("refer", undefined);
-    return { worker, given: rows.map(({ label, caption }) => ({ label: label ?? -1, caption: caption ?? null })) };
+    const latents = rows.slice(0, settings.distanceCount).map(({ latent }) => latent);
+    const more = await options.ofLatents?.(stacked(latents));
+    return { worker, more, given: rows.map(({ label, caption }) => ({ label: label ?? -1, caption: caption ?? null })) };
   }
 
   async function show(worker: Awaited<ReturnType<typeof startWorker<Watcher>>>, latents: Float32Array): Promise<void> {
@@ -99,7 +103,8 @@ export function createWatch(options: {
   return {
     measure: async (sample) => {
       opened ??= open();
-      const { worker, given } = await opened;
+      const { worker, given, more = {} } = await opened;
+      const lent = Math.min(given.length, settings.distanceCount);
       for (let from = 0; from < settings.distanceCount; from += CHUNK) {
         context.signal.throwIfAborted();
         const to = Math.min(from + CHUNK, settings.distanceCount);
@@ -108,9 +113,11 @@ export function createWatch(options: {
           label: Int32Array.from(chosen, ({ label }) => label),
           caption: chosen.map(({ caption }) => caption),
         });
+        const lentOf = (values: Float32Array | Int32Array): Float32Array | Int32Array => rowsAt(values, { lent, from, to });
+        const ofLatents = Object.fromEntries(Object.entries(more).map(([name, values]) => [name, lentOf(values)]));
         const rows = to - from;
         const noise = noiseFor({ seed, stream: "watch", first: "watch/noise", from, rows, spec, plan });
-        const latents = await sample({ ...noise, rows, conditions: inputs });
+        const latents = await sample({ ...noise, rows, conditions: { ...inputs, ...ofLatents } });
         if (countNotFinite(latents) > 0) {
           throw new Failure("Cannot measure the training: its samples are not finite, it diverged. Lower the learning rate.");
         }
@@ -122,6 +129,14 @@ export function createWatch(options: {
       await (await opened?.catch(() => undefined))?.worker.close();
     },
   };
+}
+
+/** Rows `from` to `to` of values that have `lent` rows, in turn. */
+function rowsAt<T extends Float32Array | Int32Array>(values: T, { lent, from, to }: { lent: number; from: number; to: number }): T {
+  const size = values.length / lent;
+  const taken = new (values.constructor as new (length: number) => T)((to - from) * size);
+  for (let row = from; row < to; row++) taken.set(values.subarray((row % lent) * size, ((row % lent) + 1) * size), (row - from) * size);
+  return taken;
 }
 
 /** Whether a store has rows enough to be compared with; a warning says where it has not. */

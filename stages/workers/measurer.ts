@@ -6,6 +6,7 @@ import { conditionalDiversity } from "../../models/metrics/diversity.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { type Comparison, createComparer } from "../../models/metrics/compare.ts";
 import { createDescriber, type ImageSet } from "../../models/metrics/describe.ts";
+import { createPairs, type PairMeasures, type Pairs } from "../../models/metrics/pairs.ts";
 import { deviceOf } from "./device.ts";
 import { createProducts } from "../../models/metrics/products.ts";
 
@@ -51,6 +52,9 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
     generated: await described(generated),
     reference: await described(reference),
   });
+
+  let pairs: Promise<() => Pairs> | undefined; // compiled when first needed
+  const paired = new Map<string, Pairs>();
 
   return {
     /** What the figures will be measured with. */
@@ -100,6 +104,20 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
     diversity: async (set: string): Promise<number | undefined> => {
       const { features } = await described(set);
       return conditionalDiversity({ features, dimension, conditions: called(set).conditions });
+    },
+    /** Adds pictures, and those that they stand for, to the pairs of a name. */
+    pair: async ({ name, a, b }: { name: string; a: Uint8Array; b: Uint8Array }): Promise<void> => {
+      const begin = await (pairs ??= createPairs({ engine, features, imageSize, batch }));
+      const own = paired.get(name) ?? begin();
+      paired.set(name, own);
+      await own.add(a, b);
+    },
+    /** LPIPS and PSNR of all pairs of a name, which is then forgotten. */
+    pairMeasures: async (name: string): Promise<PairMeasures> => {
+      const own = paired.get(name);
+      if (!own) throw new Error(`Cannot measure pairs of "${name}": there are none`);
+      paired.delete(name);
+      return own.result();
     },
     /** Forgets a set. */
     forget: async (set: string): Promise<void> => void sets.delete(set),

@@ -85,7 +85,7 @@ async function train(options: {
   const perceptual = perceptualConfig({ shape: spec.shape, width: 16, sigmaData, classes: 2, words: [] });
   const clock = createParameterisation(spec.diffusion);
   const trajectory = Array.from(timeGrid({ clock, steps: 8 })).slice(0, -1);
-  const student = method.student?.(own as never, spec);
+  const student = method.student?.(own as never, spec, {});
   const subject: Subject = {
     ...{ spec, plan: settings.simulate },
     ...(student && student !== spec && { student }),

@@ -20,7 +20,17 @@ const at = (...names: string[]): string => join(folder, ...names);
 test.after(() => rm(folder, { recursive: true, force: true }));
 
 const settingsOf = (method: string): Settings =>
-  tinySettings({ train: { method, steps: 9, stepsPerShard: 1, checkpointEvery: 3, perceptual: at("perceptual"), images: at("latents") } });
+  tinySettings({
+    train: {
+      method,
+      steps: 9,
+      stepsPerShard: 1,
+      checkpointEvery: 3,
+      perceptual: at("perceptual"),
+      tokenizer: at("tokenizer"),
+      images: at("latents"),
+    },
+  });
 
 /** What student a method makes of a finished store, with the files of its folder. */
 async function finished(method: string): Promise<Record<string, string>> {
@@ -51,6 +61,7 @@ test(
     const { context } = recordingContext();
     await ingest({ images: [images], out: at("latents"), settings, context });
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
+    await pretrain({ what: "tokenizer", data: at("latents"), out: at("tokenizer"), settings, context });
     await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
     await simulate({ teacher: at("teacher"), conditions: at("latents"), out: at("triples"), settings, context });
   },

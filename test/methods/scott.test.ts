@@ -21,7 +21,7 @@ function kitOf(own: Record<string, unknown>, condition: "none" | "class" = "none
   const spec = { network: settings.network, diffusion: settings.diffusion, shape: [4, 4, 1], classes, vocabulary: 0 } as DenoiserSpec;
   const weights = initDenoiser(spec, 1);
   const job = { settings: ownSettings(method as never, settings.train) as ScottSettings, optimiser: optimiserOf(settings.train), seed: 5 };
-  const student = method.student!(job.settings, spec);
+  const student = method.student!(job.settings, spec, {});
   const subject = { spec, ...(student !== spec && { student }) };
   const kit: Kit<ScottSettings> = { ...job, subject, weights: { teacher: weights } };
   return { kit, parameters: toParameters(weights), weights };

@@ -39,7 +39,7 @@ const perceptual: PerceptualConfig = { shape: [1, 1, 2], width: 4, stages: 1, si
 
 function kitOf(own: Partial<Own>, spec = specOf()): Kit<Own> {
   const settings = method.settings.parse(own) as Own;
-  const student = method.student?.(settings, spec) ?? spec;
+  const student = method.student?.(settings, spec, {}) ?? spec;
   const subject: Subject = { spec, perceptual, ...(student !== spec && { student }) };
   const { train } = settingsSchema.parse({ train: { batch: BATCH, steps: 10 } });
   const weights = { teacher: constantNetwork(spec), perceptual: initPerceptual(perceptual, 2) };
@@ -318,7 +318,7 @@ test("samples begin at the prior, at the end of the student's own range, and in 
   const moments = { mean: [0, 0], std: [0.5, 0] };
   assert.equal(method.sampler!(own, { ...subject, moments }).prior, moments);
   const zero = { ...own, adapt: "v-zero" as const };
-  const student = method.student!(zero, specOf("vp-epsilon"));
+  const student = method.student!(zero, specOf("vp-epsilon"), {});
   assert.equal(method.sampler!(zero, { spec: specOf("vp-epsilon"), student }).times, [1e8]);
 });
 

@@ -228,6 +228,10 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0"], parts: ["train"], method: "hipa" },
     says: ["train.hipa.spatialWeight=0", "train.hipa.highWeight=0", "train.hipa.latentWeight=0"],
   },
+  "train.layton.featureWeight & train.layton.latentWeight": {
+    ...{ set: ["train.layton.featureWeight=0", "train.layton.latentWeight=0"], parts: ["train"], method: "layton" },
+    says: ["train.layton.featureWeight=0", "train.layton.latentWeight=0", "nothing is left to learn a picture from"],
+  },
   "train.yoso.adversarialWeight & train.yoso.consistencyWeight & train.yoso.anchorWeight": {
     set: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"].map((setting) => `train.yoso.${setting}`),
     ...{ parts: ["train"], method: "yoso", says: ["adversarialWeight=0", "consistencyWeight=0", "anchorWeight=0"] },
@@ -398,6 +402,16 @@ const idleOfYoso: [setting: string, because: string][] = [
 for (const [setting, because] of idleOfYoso) {
   const set = [`train.yoso.${because}`, `train.yoso.${setting}`];
   idle[`train.yoso.${setting.split("=")[0]}`] = { set, parts: ["train"], method: "yoso" };
+}
+
+for (const [phase, settings] of [
+  ["pixel", ["diffusionSteps=5", "diffusionRate=1"]],
+  ["diffusion", ["calls=3", "featureWeight=2", "latentWeight=2"]],
+] as const) {
+  for (const setting of settings) {
+    const set = [`train.layton.phase=${phase}`, `train.layton.${setting}`];
+    idle[`train.layton.${setting.split("=")[0]}`] = { set, parts: ["train"], method: "layton" };
+  }
 }
 
 /** More ways in which settings named above are idle. */

@@ -8,8 +8,9 @@ import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { openLatentStore } from "../../../store/latents.ts";
+import type { Statistics } from "../../../store/statistics.ts";
 import { openTripleStore } from "../../../store/triples.ts";
-import { type Codec, type Denoiser, readPerceptual, startFrom } from "../../runs/model.ts";
+import { type Codec, type Denoiser, readDenoiser, readImageTokenizer, readPerceptual, startFrom } from "../../runs/model.ts";
 import { checkTeacher } from "../../runs/teacher-of-store.ts";
 import { checkStoreClasses } from "../../simulate/row-conditions.ts";
 import { readLatestCheckpoint } from "../checkpoint.ts";
@@ -63,13 +64,58 @@ export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec
   const features = isWanted("features")
     ? await loadTracedFeatures({ paths: [paths].flat(), imageSize, setting: "train.features" })
     : undefined;
+  const tokenizer = isWanted("tokenizer") ? await tokenizerOf(settings, teacher) : undefined;
+  const fewStep = isWanted("fewStep") && settings.train.fewStep ? await fewStepOf(settings.train.fewStep, teacher, context) : undefined;
   const weights: Record<string, Weights> = {
     teacher: teacher.weights,
     ...(perceptual && { perceptual: perceptual.weights }),
     ...(isWanted("codec") && { codec: codec.weights }),
     ...(features && { features: features.weights }),
+    ...(tokenizer && { tokenizer: tokenizer.weights }),
+    ...(fewStep && { fewStep: fewStep.weights }),
   };
-  return { perceptual, features: features?.networks, weights };
+  return { perceptual, features: features?.networks, tokenizer: tokenizer?.description, fewStep: fewStep?.description, weights };
+}
+
+/** The image tokenizer in train.tokenizer. Throws a Failure where none is named, or where it reads other latents. */
+async function tokenizerOf({ train }: Settings, { description }: Denoiser) {
+  const { tokenizer: path, method } = train;
+  if (!path)
+    throw badUsage(
+      `Cannot train by ${method} without an image tokenizer: name a run of \`pipeline pretrain tokenizer\` with --set train.tokenizer=RUN`,
+    );
+  const tokenizer = await readImageTokenizer(path);
+  const { config, statistics } = tokenizer.description;
+  const { shape, diffusion } = description.spec;
+  const wrong =
+    String(config.shape) !== String(shape)
+      ? `its latents have shape ${config.shape}, the teacher's ${shape}`
+      : config.sigmaData !== diffusion.sigmaData || !isNear(statistics, description.statistics)
+        ? "its latents have another mean or deviation than the teacher's"
+        : undefined;
+  if (!wrong) return tokenizer;
+  throw new Failure(
+    `Cannot read the codes of ${path}: ${wrong} (train.tokenizer). Train a tokenizer on the store that the teacher was trained on.`,
+  );
+}
+
+/** Whether latents scaled by the one are latents scaled by the other, but for what a store of the same images may differ by. */
+function isNear(a: Statistics, b: Statistics): boolean {
+  return a.std.every((std, i) => {
+    const [other, shift] = [b.std[i] as number, (a.mean[i] as number) - (b.mean[i] as number)];
+    return Math.abs(std / other - 1) < 0.1 && Math.abs(shift) < 0.1 * other;
+  });
+}
+
+/** The few-step student in train.fewStep. Throws a Failure where its network is another than the teacher's. */
+async function fewStepOf(path: string, { description }: Denoiser, context: Context): Promise<Denoiser> {
+  const found = await readDenoiser(path, context);
+  const { control: _, ...network } = description.spec.network;
+  const wanted = JSON.stringify({ ...description.spec, network });
+  if (found.description.role === "student" && JSON.stringify(found.description.spec) === wanted) return found;
+  throw new Failure(
+    `Cannot build on ${path}: it is no few-step student of this teacher's network (train.fewStep). Name a run of \`pipeline train\`.`,
+  );
 }
 
 /** Of an earlier run: the student it wrote and, where its checkpoint has them, its other parts as they ended. */

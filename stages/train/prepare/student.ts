@@ -13,17 +13,20 @@ import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
-import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../runs/model.ts";
+import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
 import { writeLora } from "../../runs/lora.ts";
 import { denoiserProblems } from "../../runs/problems.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
+import { openCodes } from "../../sample/codes.ts";
+import { openTokenizer } from "../../sample/tokenizer.ts";
+import { stacked } from "../../../store/latents.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
 import { trainedSampling } from "../../workers/trained-sampling.ts";
 import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
-import { besideTeacher, samples } from "../pictures.ts";
+import { besideTeacher, reconstructions, samples } from "../pictures.ts";
 import { conditionRows, latentRows, type Order, tripleRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 
@@ -55,7 +58,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const triples = await triplesOf({ ...options, needs, description: teacher.description });
   const codec = await readCodec(options.teacher, context);
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
-  const student = method.student?.(own, spec) ?? spec;
+  const imageTokenizer = frozen.tokenizer?.config;
+  const student = method.student?.(own, spec, { imageTokenizer }) ?? spec;
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
   const subject: Subject = {
@@ -65,6 +69,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
     ...(frozen.weights.codec && { codec: codec.description, statistics }),
     ...(frozen.features && { features: frozen.features }),
+    ...(imageTokenizer && { imageTokenizer }),
   };
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   const { plan } = trainedSampling(method, job) as { plan: SamplerPlan };
@@ -81,7 +86,9 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
+  const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
+    ...(codes && { ofLatents: codes.ofLatents }),
     ...{ settings: train, spec, plan, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
     reference: async () => {
       if (images) return imageRows(images.store, teacher.description, context);
@@ -89,6 +96,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     },
   });
   const reference = images?.store ?? triples;
+  const pictured = Math.min(RECONSTRUCTED, images?.store.manifest.entries ?? 0);
   return {
     ...{
       name: "train",
@@ -110,15 +118,30 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         images: images?.store.fingerprint,
         perceptual: frozen.perceptual?.description.hash,
         features: frozen.features?.map(({ hash }) => hash),
+        tokenizer: frozen.tokenizer?.hash,
+        fewStep: frozen.fewStep?.hash,
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
-    begin: () => writeCodec(out, codec),
+    begin: async () => {
+      await writeCodec(out, codec);
+      // What draws from tokens is nothing without what its tokens mean.
+      const { tokenizer: description, weights } = frozen;
+      if (description && weights.tokenizer) await writeStoresTokenizer(out, { description, weights: weights.tokenizer });
+    },
     batches: (fromStep, follow) =>
       rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
-    picture: triples
-      ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
-      : samples({ inputs: picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
+    picture:
+      codes && images
+        ? reconstructions({
+            ...{ codes, decoder, folder: out, rows: pictured },
+            latents: async () =>
+              stacked((await imageRows(images.store, teacher.description, context)).slice(0, pictured).map(({ latent }) => latent)),
+            noise: noiseFor({ seed, stream: "pictures", rows: pictured, spec, plan }),
+          })
+        : triples
+          ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
+          : samples({ inputs: picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -138,11 +161,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       return made;
     },
     close: async () => {
+      await codes?.close();
       await watch.close();
       await decoder.close();
     },
   };
 }
+
+/** Images of a grid that shows what becomes of each. */
+const RECONSTRUCTED = 16;
 
 /** Noise and conditions of the pictures on the way, where no triples lend theirs. */
 function picturedInputs(
