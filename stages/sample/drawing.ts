@@ -17,6 +17,14 @@ export interface Rows {
   count: number;
 }
 
+/** Which samples, each a function of the seed, its number and condition. */
+export interface Draw extends Rows {
+  /** [count]; -1, or none at all, for the classes in turn. */
+  labels?: ArrayLike<number>;
+  /** [count]; null, or none at all, for captions drawn from those the model keeps. */
+  captions?: readonly (string | null)[];
+}
+
 export interface Drawing {
   /** Network evaluations per sample. */
   nfe: number;

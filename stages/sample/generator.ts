@@ -7,16 +7,8 @@ import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { readDenoiser } from "../runs/model.ts";
 import { conditionsOf } from "../simulate/row-conditions.ts";
-import { type Drawing, openDrawing, type Rows } from "./drawing.ts";
+import { type Draw, type Drawing, openDrawing, type Rows } from "./drawing.ts";
 import { checkPrior, openTokenSource } from "./token-source.ts";
-
-/** Which samples, each a function of the seed, its number and condition. */
-export interface Draw extends Rows {
-  /** [count]; -1, or none at all, for the classes in turn. */
-  labels?: ArrayLike<number>;
-  /** [count]; null, or none at all, for captions drawn from those the model keeps. */
-  captions?: readonly (string | null)[];
-}
 
 /** A picture and the condition it was made under. */
 export interface Generated extends Picture {

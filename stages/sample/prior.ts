@@ -7,7 +7,7 @@ import type { EngineSettings } from "../../schemas/settings.ts";
 import { readPrior } from "../runs/model.ts";
 import type { PriorWorker } from "../workers/prior.ts";
 import { startWorker } from "../workers/start.ts";
-import type { Draw } from "./generator.ts";
+import type { Draw } from "./drawing.ts";
 
 export interface OpenPrior {
   description: PriorDescription;
