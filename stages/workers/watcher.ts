@@ -57,7 +57,11 @@ export async function create({ features, imageSize, engine: where, coverage: isC
   /** The rows of the set that was closed, around the reference's centre. */
   const closedRows = (centre?: Float32Array): Rows => {
     const whole = new Float32Array(rows.reduce((sum, part) => sum + part.length, 0));
-    rows.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+    let end = 0;
+    for (const part of rows) {
+      whole.set(part, end);
+      end += part.length;
+    }
     rows = [];
     const { dimension } = project;
     return prepareRows({ features: whole, dimension, centre: centre ?? centreOf(whole, dimension) });

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { commands } from "../../bin/commands.mts";
 import { candidates } from "../../bin/completion.mts";
 import { createMemory } from "../../bin/memory.mts";
+import { methodNames } from "../../methods/registry.ts";
 import { presetNames } from "../../recipes/recipe.ts";
 import { assignmentLayer } from "../../recipes/resolve-settings.ts";
 import { settingPaths } from "../../recipes/settings-paths.ts";
@@ -52,7 +53,7 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["ingest a.zip --si", ["--size"]],
   ["methods d", ["d2o", "denoising", "diffusion2gan"]],
   ["completion ", ["bash", "zsh", "fish"]],
-  ["train --method ", ["diffusion2gan", "instaflow"]],
+  ["train --method ", methodNames()],
   ["run --preset s", presetNames().filter((name) => name.startsWith("s"))],
   ["export triples --format ", exportFormats],
   ["bench --only dit,st", ["dit,store"]],

@@ -1,4 +1,4 @@
-/** What every method that makes students promises, by halves of their list so that no file takes too long: overlap without nondeterminism, and exact resume, phases counted in. */
+/** What every method that makes students promises: overlap without nondeterminism, and exact resume; by halves, so that no file takes long. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
