@@ -1,5 +1,6 @@
 /** The study of all methods that make students, and of plain regression beside them: one teacher, one budget, one table. */
-import { methods, optimiserOf, ownSettings } from "../../methods/registry.ts";
+import type { Needs } from "../../methods/method.ts";
+import { type AnyMethod, methods, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { type Study, studies, type Variant } from "./studies.ts";
 
@@ -12,7 +13,9 @@ const regression = (): Variant[] =>
 /** Each method by its recipe, at 1, 2, 4 and 8 network calls where its student was made for them. */
 export function everyMethod(): Study {
   const { train } = settingsSchema.parse({});
-  const students = methods.filter(({ makes }) => makes === "student");
+  const needsOf = (method: AnyMethod): Needs => method.needs(ownSettings(method, train), optimiserOf(train));
+  // A decoder of tokens draws again what it is shown, and is measured by `reconstruct`.
+  const students = methods.filter((method) => method.makes === "student" && !needsOf(method).frozen.includes("tokenizer"));
   return {
     name: "methods",
     about: "every method by its recipe, with the same teacher, images seen, seeds and measure",
@@ -25,7 +28,7 @@ export function everyMethod(): Study {
         about: "plain regression of the teacher's results",
       })),
       ...students.map((method): Variant => {
-        const { rows } = method.needs(ownSettings(method, train), optimiserOf(train));
+        const { rows } = needsOf(method);
         return {
           ...{ name: method.name, about: method.about, method: method.name, changes: {} },
           ...((rows === "latents" || rows === "raw") && { needsImages: true }),

@@ -62,7 +62,7 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["train --set simulate.noise=s", ["simulate.noise=stored"]],
   ["train --set=evaluate.speed=", ["--set=evaluate.speed=true", "--set=evaluate.speed=false"]],
   ["train --set pretrain.autoencoder.downsample=", [2, 4, 8].map((factor) => `pretrain.autoencoder.downsample=${factor}`)],
-  ["train --set train.method=", ["train.method=diffusion2gan", "train.method=instaflow"]],
+  ["train --set train.method=", methodNames().map((name) => `train.method=${name}`)],
   ["train --set train.steps=", []],
   ["train --set train.diffusion2gan.ada", ["train.diffusion2gan.adapter="]],
   ["train --set train.diffusion2gan.adapter=", []], // names and groups: nothing to list

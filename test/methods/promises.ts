@@ -1,4 +1,4 @@
-/** What every method that makes students promises: overlap without nondeterminism, and exact resume; by halves, so that no file takes long. */
+/** What every method that makes students promises: overlap without nondeterminism, and exact resume; by halves: no file takes long. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +26,7 @@ const settingsOf = (method: string): Settings =>
       steps: 9,
       stepsPerShard: 1,
       checkpointEvery: 3,
+      distanceEvery: 9, // once is enough: it takes longer than the steps
       perceptual: at("perceptual"),
       tokenizer: at("tokenizer"),
       images: at("latents"),
@@ -90,7 +91,7 @@ export function holdToPromises(names: readonly string[]): void {
       `${method}: training stopped at any step and started again ends with the bits of an unbroken run`,
       async () => {
         const request = { store: storeOf(method), teacher: at("teacher"), out: at(method, "broken"), settings: settingsOf(method) };
-        for (const last of [2, 7]) {
+        for (const last of [4]) {
           const broken = recordingContext();
           const stopping = {
             ...broken.context,
