@@ -77,7 +77,8 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
   await markFolder(out, { kind: "study" });
   await writeSettings(out, settings);
   const { steps, batch, learningRate } = settings.train;
-  const facts = { training: `${steps} steps of ${batch}, learning rate ${learningRate}`, store, teacher };
+  const rate = asked.calls ? "rates and the rest by each method's recipe" : `learning rate ${learningRate}`;
+  const facts = { training: `${steps} steps of ${batch}, ${rate}`, store, teacher };
   const say = (message: string): void => context.report({ type: "note", stage: "study", message });
   const adorn = ornaments("study", context);
   const failed: string[] = [];
