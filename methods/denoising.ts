@@ -9,6 +9,7 @@ import { createParameterisation, trainingNoiseLevels } from "../models/diffusion
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { fraction } from "../schemas/settings.ts";
 import type { Method } from "./method.ts";
+import { dropConditionFit } from "./fit/dropped-conditions.ts";
 
 const settings = z.strictObject({
   dropCondition: fraction.default(0.1), // share of samples that train the unconditional prediction of guidance
@@ -22,22 +23,7 @@ export const method: Method<DenoisingSettings> = {
   makes: "teacher",
   settings,
   rules: {
-    fit: [
-      {
-        settings: ["dropCondition", "simulate.guidance"],
-        why: ({ own, isConditional, settings }) =>
-          isConditional && own.dropCondition === 0 && settings.simulate.guidance !== 1
-            ? "guidance takes the unconditional prediction, which is never trained; set simulate.guidance to 1, or drop some conditions"
-            : undefined,
-      },
-      {
-        settings: ["dropCondition", "network.condition"],
-        why: ({ own, isConditional }) =>
-          isConditional && own.dropCondition === 1
-            ? "every condition would be dropped; set a lesser share, or network.condition=none"
-            : undefined,
-      },
-    ],
+    fit: [...dropConditionFit("simulate.guidance", ({ settings }) => settings.simulate.guidance)],
     idle: [
       {
         settings: ["dropCondition"],

@@ -8,6 +8,7 @@ import { initPrior, type PriorSpec, priorConditions, priorLogits, sequenceLength
 import { uniforms } from "../schemas/numbers/philox.ts";
 import { count, fraction } from "../schemas/settings.ts";
 import type { Job, Method } from "./method.ts";
+import { dropConditionFit } from "./fit/dropped-conditions.ts";
 
 const settings = z.strictObject({
   width: count.default(192), // of the transformer
@@ -33,20 +34,7 @@ export const method: Method<PriorSettings> = {
         why: ({ own: { heads, width } }) =>
           width % heads === 0 ? undefined : "each head takes an equal share of the width; set heads to a divisor of it",
       },
-      {
-        settings: ["dropCondition", "guidance"],
-        why: ({ own, isConditional }) =>
-          isConditional && own.dropCondition === 0 && own.guidance !== 1
-            ? "guidance takes the unconditional prediction, which is never trained; set guidance to 1, or drop some conditions"
-            : undefined,
-      },
-      {
-        settings: ["dropCondition", "network.condition"],
-        why: ({ own, isConditional }) =>
-          isConditional && own.dropCondition === 1
-            ? "every condition would be dropped; set a lesser share, or network.condition=none"
-            : undefined,
-      },
+      ...dropConditionFit<PriorSettings>("guidance", ({ own }) => own.guidance),
     ],
     idle: [
       {
