@@ -126,18 +126,22 @@ async function taken(path: string, asking: Asking): Promise<Release | { holder?:
   for (;;) {
     const release = await created(path, asking);
     if (release) return release;
+    // Read before it is asked whether it lives: another process may take over meanwhile, and that one's file is not to be removed.
+    const dead = await holderOf(path);
+    if (dead === "absent") continue;
     const found = await livingHolder(path, asking);
     if (found !== "gone") return found;
     // The holder is dead. Who may remove its file is settled by a lock of that very file, so that no fresh one is removed.
-    const dead = await holderOf(path);
-    if (dead === "absent") continue;
     const right = await taken(`${path}.${dead === "unreadable" ? dead : dead.token}`, asking);
     if (typeof right !== "function") {
       await setTimeout(20); // another process is about to take over
       continue;
     }
     const still = await holderOf(path);
-    const isSame = typeof dead === "object" && typeof still === "object" ? still.token === dead.token : still === dead;
+    const isSame =
+      typeof dead === "object" && typeof still === "object"
+        ? still.token === dead.token
+        : still === dead && (await livingHolder(path, asking)) === "gone"; // one that is being written cannot be read either
     if (isSame) await rm(path, { force: true });
     await right();
   }
