@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
+import { methodNamed, methodNames, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { ingest } from "../../pipelines/ingest.ts";
 import { pretrain } from "../../pipelines/pretrain.ts";
 import { run } from "../../pipelines/run.ts";
@@ -49,6 +49,9 @@ function storeOf(name: string): string | undefined {
   return method.needs(ownSettings(method, train), optimiserOf(train)).rows === "triples" ? at("triples") : undefined;
 }
 
+/** One method of those that read no triples stands for all in overlapped runs, which take longest. */
+const onImages = methodNames().find((name) => !storeOf(name));
+
 function assertSame(found: Record<string, string>, expected: Record<string, string>): void {
   assert.equal(Object.keys(found).sort(), Object.keys(expected).sort());
   for (const [name, bytes] of Object.entries(expected)) assert.ok(found[name] === bytes, `${name} differs`);
@@ -77,6 +80,7 @@ export function holdToPromises(names: readonly string[]): void {
       async () => {
         const whole = await finished(method);
         assert.ok(whole["distance.svg"] && whole["metrics.jsonl"], "the distance was measured");
+        if (!storeOf(method) && method !== onImages) return; // images are followed in one way, whoever learns from them
         const { context } = recordingContext();
         await run({ images: [at("images")], out: at(method, "run"), teacher: at("teacher"), settings: settingsOf(method), context });
         assertSame(await contents(at(method, "run/student"), SETTINGS), whole);
