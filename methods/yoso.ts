@@ -197,21 +197,26 @@ function realSide(kit: Kit): { inputs: Inputs; of: (student: Parameters, inputs:
   };
 }
 
-/** R1 on the real side. */
-function r1Update(kit: Kit): Update {
+/** What both updates of the discriminator share; `judge` answers its logits for latents under a program's inputs. */
+function gameOf(kit: Kit) {
   const { settings: own, optimiser } = kit;
   const spec = studentOf(kit);
   const critic = criticOf(kit);
-  const { inputs: ofReal, of } = realSide(kit);
+  const common = { trains: "discriminator", reads: ["student"], optimiser: discriminatorOptimiser(own, optimiser) };
+  const judge = (parameters: Parameters, inputs: Record<string, Tensor>, x: Tensor): Tensor =>
+    critic.logit(parameters, { x, noiseLevel: inputs.told as Tensor, given: givenOf(spec, inputs) });
+  return { spec, common, judge, ...realSide(kit) };
+}
+
+/** R1 on the real side. */
+function r1Update(kit: Kit): Update {
+  const { settings: own } = kit;
+  const { common, judge, inputs: ofReal, of } = gameOf(kit);
   return {
-    trains: "discriminator",
-    reads: ["student"],
+    ...common,
     inputs: ofReal,
-    optimiser: discriminatorOptimiser(own, optimiser),
     loss: (parameters, inputs, { student }) => {
-      const given = givenOf(spec, inputs);
-      const noiseLevel = inputs.told as Tensor;
-      const discriminate = ([x]: Tensor[]): Tensor[] => [critic.logit(parameters, { x: x as Tensor, noiseLevel, given })];
+      const discriminate = ([x]: Tensor[]): Tensor[] => [judge(parameters, inputs, x as Tensor)];
       const penalty = gradientPenalty({ at: [of(student as Parameters, inputs)], discriminate });
       return { loss: tf.add(tf.mul(penalty, (own.r1Weight / 2) * own.r1Every), untouched(parameters)), metrics: { penalty } };
     },
@@ -221,19 +226,14 @@ function r1Update(kit: Kit): Update {
 /** Real against generated, each told the level that the generated one was made from; it goes before the generator. */
 function discriminatorUpdate(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
-  const spec = studentOf(kit);
-  const critic = criticOf(kit);
-  const { inputs: ofReal, of } = realSide(kit);
+  const { spec, common, judge, inputs: ofReal, of } = gameOf(kit);
   return {
-    trains: "discriminator",
-    reads: ["student"],
+    ...common,
     inputs: { ...statesInputs(["fake"], spec, optimiser.batch), ...ofReal },
-    optimiser: discriminatorOptimiser(own, optimiser),
     loss: (parameters, inputs, { student }) => {
-      const given = givenOf(spec, inputs);
-      const judged = (x: Tensor): Tensor => critic.logit(parameters, { x, noiseLevel: inputs.told as Tensor, given });
-      const real = judged(of(student as Parameters, inputs));
-      const fake = judged(stopGradient(predicted(spec, student as Parameters, "fake", inputs, given)));
+      const real = judge(parameters, inputs, of(student as Parameters, inputs));
+      const made = predicted(spec, student as Parameters, "fake", inputs, givenOf(spec, inputs));
+      const fake = judge(parameters, inputs, stopGradient(made));
       const right = tf.add(tf.mean(tf.cast(tf.greater(real, 0), "float32")), tf.mean(tf.cast(tf.less(fake, 0), "float32")));
       return {
         loss: discriminatorLoss({ real: [inGame(own, real)], fake: [inGame(own, fake)] }),

@@ -7,6 +7,11 @@ import type { TokenizerData } from "./text/tokenizer.ts";
 
 export type { ConditionBag, ConditionColumn, Conditioned };
 
+/** Rows of a store as conditions are read from them: -1 and null where there is none. */
+export function conditionedRows(rows: readonly { label?: number | null; caption?: string | null }[]): Conditioned {
+  return { label: Int32Array.from(rows, ({ label }) => label ?? -1), caption: rows.map(({ caption }) => caption ?? null) };
+}
+
 export interface Conditions {
   /** The columns of a store they are read from. */
   columns: ConditionColumn[];

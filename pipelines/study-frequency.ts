@@ -3,6 +3,7 @@
  *
  * images | noised | denoised, with and without each part of the network | energies by frequency band | charts and a text
  */
+import { conditionedRows } from "../models/conditions.ts";
 import { createParameterisation } from "../models/diffusion/parameterisation.ts";
 import { timeGrid } from "../models/diffusion/schedule.ts";
 import type { Context } from "../schemas/events.ts";
@@ -109,11 +110,7 @@ async function frequenciesOf(options: {
   const { spec } = model.description;
   const conditions = conditionsOf(model.description);
   const bags = Array.from({ length: rows.length / BATCH }, (_, piece) => {
-    const part = rows.slice(piece * BATCH, (piece + 1) * BATCH);
-    return conditions.inputs({
-      label: Int32Array.from(part, ({ label }) => label ?? -1),
-      caption: part.map(({ caption }) => caption ?? null),
-    });
+    return conditions.inputs(conditionedRows(rows.slice(piece * BATCH, (piece + 1) * BATCH)));
   });
   const clean = stacked(rows.map(({ latent }) => latent));
   const clock = createParameterisation(teacher.description.spec.diffusion);

@@ -7,6 +7,14 @@ export interface Picture {
   height: number;
 }
 
+/** The pixels of pictures of one size, one after the other. */
+export function pixelsOf(pictures: readonly Pick<Picture, "pixels">[]): Uint8Array<ArrayBuffer> {
+  const length = pictures[0]?.pixels.length ?? 0;
+  const pixels = new Uint8Array(pictures.length * length);
+  for (const [i, picture] of pictures.entries()) pixels.set(picture.pixels, i * length);
+  return pixels;
+}
+
 /** A file that claims to be an image, read but not decoded. */
 export interface ImageFile {
   kind: "file";

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Compute } from "../../engine/compute.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { pixelsOf } from "../../schemas/images.ts";
 import type { Measurer } from "../workers/measurer.ts";
 import type { RunningObedience } from "./obedience.ts";
 
@@ -38,8 +39,7 @@ export function createGatherer(options: {
     let held: Gathered[] = [];
     let sent: Promise<unknown> = Promise.resolve();
     const send = async (): Promise<void> => {
-      const pixels = new Uint8Array(held.length * length);
-      for (const [i, picture] of held.entries()) pixels.set(picture.pixels, i * length);
+      const pixels = pixelsOf(held);
       const conditions = held.map(({ condition = "" }) => condition);
       held = [];
       await sent;

@@ -7,7 +7,7 @@ import { fewestImages, type Named } from "../../models/metrics/compare.ts";
 import type { PairMeasures } from "../../models/metrics/pairs.ts";
 import type { Context } from "../../schemas/events.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import type { Picture } from "../../schemas/images.ts";
+import { type Picture, pixelsOf } from "../../schemas/images.ts";
 import type { LatentManifest } from "../../schemas/manifest.ts";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -156,8 +156,8 @@ export async function openReconstruction(options: {
           let done = 0;
           for await (const part of parts()) {
             const [a, b] = [
-              joined(await drawing.decode(await again({ part, calls, drawing, codes, seed: seed + i }))),
-              joined(await drawing.decode(part.latents)),
+              pixelsOf(await drawing.decode(await again({ part, calls, drawing, codes, seed: seed + i }))),
+              pixelsOf(await drawing.decode(part.latents)),
             ];
             const conditions = new Array<string>(part.count).fill("");
             if (isFirst) await measurer.call("addAll", { set: "images", pixels: b, conditions });
@@ -211,11 +211,4 @@ function stepsOf(options: { path: string; model: Denoiser; list?: string; settin
   if (list !== undefined) return planSteps({ list, model: description, name: path, simulate: settings.simulate });
   const [allowed, own] = [allowedSteps(description), description.sampler?.times];
   return allowed === "any" ? [1, 2] : [...new Set([allowed[0] as number, Array.isArray(own) ? own.length : 1])];
-}
-
-function joined(pictures: readonly Picture[]): Uint8Array {
-  const length = (pictures[0] as Picture).pixels.length;
-  const all = new Uint8Array(pictures.length * length);
-  for (const [i, { pixels }] of pictures.entries()) all.set(pixels, i * length);
-  return all;
 }

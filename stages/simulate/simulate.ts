@@ -5,7 +5,7 @@ import type { PipelineEvent } from "../../schemas/events.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
-import type { Conditioned } from "../../models/conditions.ts";
+import { type Conditioned, conditionedRows } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
 import type { Solved } from "../../models/diffusion/sampling.ts";
 import { trajectoryOf } from "../../models/diffusion/schedule.ts";
@@ -133,8 +133,7 @@ export function simulateShards(options: {
       noise.set(noiseOf({ seed: BigInt(seed), id: from + start + i }, length), i * length);
       if (((i + 1) * length) % PIECE < length) await setImmediate(); // the control thread has others to serve
     }
-    const label = Int32Array.from(part, (row) => row.label ?? -1);
-    return { noise, rows: part.length, keep, label, caption: part.map((row) => row.caption ?? null) };
+    return { noise, rows: part.length, keep, ...conditionedRows(part) };
   };
 
   progress();

@@ -4,7 +4,7 @@ import { type Summary, summarise } from "../evaluate/measures.ts";
 import type { Baselines } from "./baselines.ts";
 import type { Figures, Result } from "./results.ts";
 import type { Study } from "./studies.ts";
-import { plusMinus, resultsOf, type Row } from "./rows.ts";
+import { distancesAt, plusMinus, resultsOf, type Row } from "./rows.ts";
 
 /** What the runs of a variant took, on average. */
 export interface Cost {
@@ -36,11 +36,10 @@ export function methodRows(options: {
   const variants = study.variants.flatMap(({ name }) => {
     const runs = resultsOf(name, results);
     if (runs.length === 0) return [];
-    const at = (count: number) => runs.flatMap((run) => run.calls?.find(({ calls }) => calls === count)?.frechetDistance ?? []);
     const { needed } = runs[0] as Result;
     const cost = costs[name];
     const row = {
-      ...distances((count) => plusMinusOf(at(count))),
+      ...distances((count) => plusMinusOf(distancesAt(runs, count))),
       ...common(
         name,
         runs.length,

@@ -1,12 +1,10 @@
 /** What became of the samples' recall while a study's students were trained, where their runs measured it (train.distanceRecall). */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Line, valuesOf } from "../../schemas/figures.ts";
-import { parsedJson } from "../../schemas/json.ts";
-import { absent } from "../../schemas/system-error.ts";
 import { summarise } from "../evaluate/measures.ts";
 import { type ChartPoint, lineChart } from "../picture/chart.ts";
 import type { Markup } from "../picture/markup.ts";
+import { readHistory } from "../runs/history.ts";
 import type { Result } from "./results.ts";
 import type { Study } from "./studies.ts";
 
@@ -38,11 +36,6 @@ function pointsOf(histories: readonly Line[][]): ChartPoint[] {
     const spread = values.length > 1 && { low: Math.min(...values), high: Math.max(...values) };
     return [{ x: step, y: summarise(values).mean, ...spread }];
   });
-}
-
-async function readHistory(path: string): Promise<Line[]> {
-  const text = (await readFile(path, "utf8").catch(absent)) ?? "";
-  return text.split("\n").flatMap((line) => (parsedJson(line) as Line | undefined) ?? []);
 }
 
 /** The courses as a chart by training step. */

@@ -6,7 +6,7 @@ import { summarise } from "../evaluate/measures.ts";
 import { valuesOf } from "./compare.ts";
 import { courseInWords, recallChart, recallCourses } from "./over-training.ts";
 import { machine } from "../doctor/machine.ts";
-import { resultsOf } from "./rows.ts";
+import { distancesAt, resultsOf } from "./rows.ts";
 import { type Findings, samplesOf, studyText } from "./summary.ts";
 
 const CHART = "study.svg";
@@ -14,8 +14,8 @@ const CALLS_CHART = "calls.svg";
 const RECALL = "recall.svg";
 
 /**
- * Writes all three, and FOLDER/recall.svg where the runs measured recall on their way, once there is a result; answers the
- * path of the text. The JSON holds everything that the text is made of, each run's figures by seed, the command line as it
+ * Writes all three, with FOLDER/calls.svg of a study at several numbers of calls and FOLDER/recall.svg where the runs measured
+ * recall on their way, once there is a result; answers the path of the text. The JSON holds everything that the text is made of, each run's figures by seed, the command line as it
  * was typed and the machine.
  */
 export async function writeReport(
@@ -61,7 +61,7 @@ function seriesOf({ study, results }: Findings) {
   return study.variants.flatMap(({ name }) => {
     const runs = resultsOf(name, results);
     const points = (study.calls ?? []).flatMap((count) => {
-      const found = runs.flatMap((run) => run.calls?.find(({ calls }) => calls === count)?.frechetDistance.mean ?? []);
+      const found = distancesAt(runs, count).map(({ mean }) => mean);
       return found.length === 0 ? [] : [{ x: count, y: summarise(found).mean }];
     });
     return points.length === 0 ? [] : [{ name, points }];

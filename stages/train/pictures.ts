@@ -1,5 +1,5 @@
 /** What there is to see of a training on its way: grids in RUN/pictures. */
-import type { Conditions } from "../../models/conditions.ts";
+import { conditionedRows, type Conditions } from "../../models/conditions.ts";
 import { noiseFor, type SampleNoise } from "../../models/diffusion/sample-noise.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
@@ -38,10 +38,9 @@ export function besideTeacher(options: {
   return async (step, trainer) => {
     const rows = await firstRows(triples, context);
     if (rows.length === 0) return;
-    const batch = { label: Int32Array.from(rows, (row) => row.label ?? -1), caption: rows.map((row) => row.caption ?? null) };
     const spec = { shape: triples.manifest.shape };
     const noise = noiseFor({ seed, stream: "pictures", first: stacked(rows.map((row) => row.noise)), rows: rows.length, spec, plan });
-    const inputs = { ...noise, rows: rows.length, conditions: conditions.inputs(batch) };
+    const inputs = { ...noise, rows: rows.length, conditions: conditions.inputs(conditionedRows(rows)) };
     const raw = await sampleEvenly((part) => trainer.sample(part, "network"), inputs);
     const average = await sampleEvenly((part) => trainer.sample(part), inputs);
     const latents = rows.map((row) => row.latent);

@@ -1,6 +1,6 @@
 /** The rows of each step, as the method needs them: triples, latents, or conditions alone. */
 import type { Batch, Needs } from "../../methods/method.ts";
-import type { Conditions } from "../../models/conditions.ts";
+import { conditionedRows, type Conditions } from "../../models/conditions.ts";
 import type { OptimiserSettings, OrderSettings } from "../../schemas/settings.ts";
 import type { LatentManifest, TokenManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { latentBatches } from "../../store/latents.ts";
@@ -100,7 +100,6 @@ export async function* conditionRows(options: {
   const { batch, steps } = order.optimiser;
   for (let step = order.fromStep; step < steps; step++) {
     const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.follow.signal);
-    const label = Int32Array.from(rows, (row) => row.label ?? -1);
-    yield { step, conditions: conditions.inputs({ label, caption: rows.map((row) => row.caption ?? null) }) };
+    yield { step, conditions: conditions.inputs(conditionedRows(rows)) };
   }
 }

@@ -10,7 +10,8 @@ import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
-import type { ConditionBag, Conditions } from "../../models/conditions.ts";
+import { type ConditionBag, conditionedRows, type Conditions } from "../../models/conditions.ts";
+import { pixelsOf } from "../../schemas/images.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import { textHash } from "../../store/hash.ts";
 import { stacked } from "../../store/latents.ts";
@@ -86,17 +87,12 @@ export function createWatch(options: {
     await worker.call("refer", undefined);
     const latents = rows.slice(0, settings.distanceCount).map(({ latent }) => latent);
     const more = await options.ofLatents?.(stacked(latents));
-    return { worker, more, given: rows.map(({ label, caption }) => ({ label: label ?? -1, caption: caption ?? null })) };
+    return { worker, more, given: rows.map(({ label, caption }) => ({ label, caption })) };
   }
 
   async function show(worker: Awaited<ReturnType<typeof startWorker<Watcher>>>, latents: Float32Array): Promise<void> {
     const pictures = await decoder.decode(latents);
-    const pixels = new Uint8Array(pictures.reduce((sum, picture) => sum + picture.pixels.length, 0));
-    let end = 0;
-    for (const picture of pictures) {
-      pixels.set(picture.pixels, end);
-      end += picture.pixels.length;
-    }
+    const pixels = pixelsOf(pictures);
     await worker.call("add", pixels, { transfer: [pixels.buffer] });
   }
 
@@ -109,10 +105,7 @@ export function createWatch(options: {
         context.signal.throwIfAborted();
         const to = Math.min(from + CHUNK, settings.distanceCount);
         const chosen = Array.from({ length: to - from }, (_, i) => given[(from + i) % given.length] as (typeof given)[number]);
-        const inputs = conditions.inputs({
-          label: Int32Array.from(chosen, ({ label }) => label),
-          caption: chosen.map(({ caption }) => caption),
-        });
+        const inputs = conditions.inputs(conditionedRows(chosen));
         const lentOf = (values: Float32Array | Int32Array): Float32Array | Int32Array => rowsAt(values, { lent, from, to });
         const ofLatents = Object.fromEntries(Object.entries(more).map(([name, values]) => [name, lentOf(values)]));
         const rows = to - from;
