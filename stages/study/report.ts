@@ -14,9 +14,9 @@ const CALLS_CHART = "calls.svg";
 const RECALL = "recall.svg";
 
 /**
- * Writes all three, with FOLDER/calls.svg of a study at several numbers of calls and FOLDER/recall.svg where the runs measured
- * recall on their way, once there is a result; answers the path of the text. The JSON holds everything that the text is made of, each run's figures by seed, the command line as it
- * was typed and the machine.
+ * Writes all three, with FOLDER/calls.svg of a study at several numbers of calls and FOLDER/recall.svg where the runs
+ * measured recall on their way, once there is a result; answers the path of the text. The JSON holds everything that the
+ * text is made of, each run's figures by seed, the command line as it was typed and the machine.
  */
 export async function writeReport(
   options: Findings & { folder: string; facts: Record<string, number | string>; command?: string },
