@@ -90,6 +90,7 @@ export const method: Method<D2oSettings> = {
       remedies: { perceptual: "let train.d2o.networks hold teacher" },
     };
   },
+  forms: { "d2o-f": { about: "D2O with all but about a fifth of the network frozen", changes: { freeze: "bulk" } } },
   parts: ({ weights, seed, ...job }) => ({
     student: { from: "teacher", train: trainedOf(job), ...averageOf(job) },
     discriminator: { from: () => criticOf(job).init(weights.teacher ?? {}, seed), train: criticOf(job).train },

@@ -208,6 +208,8 @@ export interface Method<S extends object = Record<string, unknown>> {
   findings?: readonly Rule[];
   /** Where one training is not all: the phases, the last of which makes what the method is for. */
   phases?: (settings: S) => readonly Phase<S>[];
+  /** Published forms of it beside its recipe's, by name: what they change. `study methods` has a row for each. */
+  forms?: Readonly<Record<string, { about: string; changes: Partial<S> }>>;
   /** How so many steps in all are shared among the phases; all are the last one's without it. */
   divide?: (settings: S, steps: number) => { own: Partial<S>; steps: number };
 }

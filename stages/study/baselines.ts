@@ -9,7 +9,7 @@ import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { figuresOf, figuresSchema } from "./results.ts";
 
-const baselinesSchema = z.object({
+export const baselinesSchema = z.object({
   /** Hash of all that they are a function of. */
   baseline: z.string(),
   /** Network evaluations an image of the teacher. */

@@ -10,7 +10,7 @@ const regression = (): Variant[] =>
     name === "regression" ? variants.filter((variant) => variant.name === "squared").map((variant) => ({ ...variant, method })) : [],
   );
 
-/** Each method by its recipe, at 1, 2, 4 and 8 network calls where its student was made for them. */
+/** Each method by its recipe, and its published forms, at 1, 2, 4 and 8 network calls where its student was made for them. */
 export function everyMethod(): Study {
   const { train } = settingsSchema.parse({});
   const needsOf = (method: AnyMethod): Needs => method.needs(ownSettings(method, train), optimiserOf(train));
@@ -27,12 +27,13 @@ export function everyMethod(): Study {
         name: "regression",
         about: "plain regression of the teacher's results",
       })),
-      ...students.map((method): Variant => {
+      ...students.flatMap((method): Variant[] => {
         const { rows } = needsOf(method);
-        return {
-          ...{ name: method.name, about: method.about, method: method.name, changes: {} },
+        const own = { [method.name]: { about: method.about, changes: {} }, ...method.forms };
+        return Object.entries(own).map(([name, form]) => ({
+          ...{ name, ...form, method: method.name },
           ...((rows === "latents" || rows === "raw") && { needsImages: true }),
-        };
+        }));
       }),
     ],
   };

@@ -1,4 +1,5 @@
 /** The table of methods: distance at each number of network calls, the other measures at the fewest, and what it cost. */
+import * as z from "zod";
 import { bytesInWords, durationInWords, numberInWords } from "../../schemas/words.ts";
 import { type Summary, summarise } from "../evaluate/measures.ts";
 import type { Baselines } from "./baselines.ts";
@@ -7,12 +8,13 @@ import type { Study } from "./studies.ts";
 import { distancesAt, plusMinus, resultsOf, type Row } from "./rows.ts";
 
 /** What the runs of a variant took, on average. */
-export interface Cost {
+export const costSchema = z.object({
   /** Seconds of training. */
-  seconds: number;
+  seconds: z.number(),
   /** Most memory of the process in a run, in bytes; of studies of earlier versions unknown. */
-  memory?: number;
-}
+  memory: z.number().optional(),
+});
+export type Cost = z.infer<typeof costSchema>;
 
 /** One row a variant that has results, then the teacher's and the floor's; every row has the same keys. */
 export function methodRows(options: {

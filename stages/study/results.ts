@@ -53,7 +53,7 @@ export function figuresOf(measures: Measures): Figures {
 const callSchema = z.object({ calls: z.number(), frechetDistance: summarySchema });
 export type AtCalls = z.infer<typeof callSchema>;
 
-const resultSchema = z.object({
+export const resultSchema = z.object({
   study: z.string(),
   variant: z.string(),
   seed: z.number(),

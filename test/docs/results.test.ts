@@ -97,26 +97,40 @@ test("figures in sentences, how it was made, and parts that are left out until t
 });
 
 test("a study's and a benchmark's marks", () => {
-  const run = (variant: string, mean: number) => ({
-    variant,
-    figures: { frechetDistance: summary(mean), precision: summary(0.5), recall: summary(0.1), samples: 64, images: 64 },
+  const figures = (mean: number) => ({
+    ...{ frechetDistance: summary(mean), precision: summary(0.5), recall: summary(0.1) },
+    ...{ samples: 64, images: 64, reference: "r", features: "f" },
   });
-  keep("study.json", {
-    ...{ format: "onestep-study", ...made, command: "pipeline study s", facts: {} },
-    study: {
-      variants: [
-        { name: "a", about: "A", published: 9 },
-        { name: "b", about: "B" },
-        { name: "c", about: "never run" },
-      ],
-    },
-    baselines: { evaluations: 35, teacher: run("", 2).figures },
-    results: [run("a", 3), run("b", 8), run("a", 5)],
+  const run = (variant: string, seed: number, mean: number, more: object = {}) => ({
+    ...{ study: "s", variant, seed, run: `${variant}/${seed}`, training: "t", measurement: "m", figures: figures(mean), ...more },
   });
+  const variants = [
+    { name: "a", about: "A", published: 9, changes: {} },
+    { name: "b", about: "B", changes: {} },
+    { name: "c", about: "never run", changes: {} },
+  ];
+  const study = { name: "s", about: "S", method: "m", source: "paper", variants };
+  const record = {
+    ...{ format: "onestep-study", ...made, command: "pipeline study s", facts: {}, study },
+    baselines: { baseline: "h", evaluations: 35, teacher: figures(2) },
+    results: [run("a", 0, 3), run("b", 0, 8), run("a", 1, 5)],
+  };
+  keep("study.json", record);
   const rows = renderTemplate("<!-- study study.json -->", recordsOf(folder)).split("\n");
   assert.is(rows.length, 5);
-  assert.is(rows[2], "| a | A | 2 | 4.0 ± 1.4 | 2 | 0.5 | 0.1 | 9 |");
-  assert.is(rows[4], "| (teacher) | 35 NFE |  | 2 | 1 | 0.5 | 0.1 |  |");
+  assert.is(rows[0], "| variant | Fréchet distance | seeds | times the teacher's | precision | recall | published | what it is |");
+  assert.is(rows[2], "| a | 4 ± 1.4 | 2 | 2 | 0.5 ± 0 | 0.1 ± 0 | 9 | A |");
+  assert.is(rows[4], "| (teacher) | 2 |  | 1 | 0.5 | 0.1 |  | the teacher, 35 evaluations an image |");
+
+  const calls = [1, 2].map((count) => ({ calls: count, frechetDistance: summary(8 / count) }));
+  keep("methods.json", { ...record, study: { ...study, calls: [1, 2] }, results: [run("b", 0, 8, { calls })] });
+  const few = renderTemplate("<!-- study methods.json -->", recordsOf(folder)).split("\n");
+  assert.match(few[0]!, /^\| method \| seeds \| distance at 1 \| distance at 2 \|/);
+  assert.match(few[2]!, /^\| b \| 1 \| 8 \| 4 \| 4 \|/);
+  const sentence = "{{methods.json b.distanceAt2 / teacher.frechetDistance}} {{study.json a.frechetDistance}}";
+  assert.is(renderTemplate(sentence, recordsOf(folder)), "2 4.0 ± 1.4");
+  assert.throws(() => renderTemplate("{{study.json c.recall}}", recordsOf(folder)), /c\.recall.*study\.json/);
+
   keep("bench.json", {
     format: "onestep-bench",
     ...made,
@@ -130,6 +144,21 @@ test("a study's and a benchmark's marks", () => {
     renderTemplate("<!-- bench bench.json -->", recordsOf(folder)),
     "| job | ratio |\n| --- | --- |\n| write | 1.2 |\n| read | 0.9 |",
   );
+});
+
+test("images drawn again from their tokens are a table of the ways", () => {
+  const way = (subject: string, evaluations: number, lpips: number) => ({
+    ...{ subject, evaluations, seeds: [{ count: 2880 }] },
+    figures: { lpips: summary(lpips, 0.01), psnr: summary(20) },
+  });
+  const subjects = [way("the tokenizer's own decoder", 0, 0.5), way("student, 2 NFE", 2, 0.25)];
+  keep("again.json", { format: "onestep-reconstruction", ...made, command: "pipeline reconstruct", features: { name: "net" }, subjects });
+  const marks = "<!-- reconstruction again.json -->\n{{again.json calls2.lpips / tokenizer.lpips}}";
+  assert.equal(renderTemplate(marks, recordsOf(folder)).split("\n").slice(2), [
+    "| the tokenizer's own decoder |  | 2,880 | 0.500 ± 0.010 | 20 |",
+    "| student, 2 NFE | 2 | 2,880 | 0.250 ± 0.010 | 20 |",
+    "0.5",
+  ]);
 });
 
 test("a benchmark's file holds its settings, its command line and its rows, and can be shown", () => {

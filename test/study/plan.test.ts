@@ -103,6 +103,18 @@ for (const [what, ask, message] of wrong) {
   });
 }
 
+test("the study of methods has a row for each method's recipe and for each of its published forms", () => {
+  const jobs = planStudy({ study: studyNamed("methods"), settings, seeds: 1, only: ["d2o", "d2o-f"], images: "latents" });
+  assert.equal(runs(jobs), ["d2o/0", "d2o-f/0"]);
+  assert.equal(
+    jobs.map(({ settings: { train } }) => [train.method, (train.d2o as { freeze: string }).freeze]),
+    [
+      ["d2o", "none"],
+      ["d2o", "bulk"],
+    ],
+  );
+});
+
 test("the rest of a study is what its variants took, less what a stopped run has had", () => {
   const jobs = [0, 1].flatMap((seed) => ["a", "b"].map((variant) => ({ variant, seed })));
   const time = (variant: string, seed: number, seconds: number) => ({ variant, seed, part: "train" as const, seconds });

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { study } from "../../pipelines/study.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { everyMethod } from "../../stages/study/every-method.ts";
+import { findingsOf, studyRecordSchema } from "../../stages/study/record.ts";
 import type { Needed } from "../../stages/study/needed.ts";
+import { tableRows } from "../../stages/study/summary.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder } from "../simulate/fixture.ts";
 import { type Ground, layGround, twoVariants } from "./fixture.ts";
@@ -115,8 +117,16 @@ test(
     assert.is(regression.trained, regression.parameters);
     assert.equal([regression.triples, regression.teacherCalls, regression.images], [24, 24 * 3, false]);
     assert.ok(instaflow.disk > regression.disk); // it keeps pairs of its own
-    const [first] = JSON.parse(await readFile(join(out, "study.json"), "utf8")).results;
-    assert.is(first.calls[0].frechetDistance.mean, results[0]!.figures.frechetDistance.mean);
+    const record = studyRecordSchema.parse(JSON.parse(await readFile(join(out, "study.json"), "utf8")));
+    assert.equal(
+      tableRows(findingsOf(record)).map(({ method, seeds }) => [method, seeds]),
+      [
+        ["regression", 1],
+        ["instaflow", 1],
+        ["(teacher, 3 calls)", ""],
+      ],
+    );
+    assert.is(record.results[0]!.calls![0]!.frechetDistance.mean, results[0]!.figures.frechetDistance.mean);
     assert.match(await readFile(join(out, "study.md"), "utf8"), /^\| regression \| 1 \| [\d.]+ \|  \|  \|  \|/m);
     assert.match(await readFile(join(out, "calls.svg"), "utf8"), /network calls/);
   },

@@ -2,19 +2,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { machineSchema } from "../../../stages/doctor/machine.ts";
+import { type StudyRecord, studyRecordSchema } from "../../../stages/study/record.ts";
 
 const summary = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
 const figures = z.record(z.string(), summary);
-const machine = z.object({
-  processor: z.string(),
-  cores: z.number(),
-  memory: z.string(),
-  system: z.string(),
-  onestep: z.string(),
-  node: z.string(),
-  onnxruntime: z.string(),
-});
-const made = { version: z.literal(1), command: z.string(), machine };
+const made = { version: z.literal(1), command: z.string(), machine: machineSchema };
 
 const evaluation = z.object({
   format: z.literal("onestep-evaluation"),
@@ -27,21 +20,13 @@ const evaluation = z.object({
   speed: z.record(z.string(), z.object({ millisecondsAnImage: z.number(), imagesASecond: z.number(), batch: z.number() })).optional(),
 });
 
-const study = z.object({
-  format: z.literal("onestep-study"),
+/** Images drawn again from their own tokens, by each way. */
+const reconstruction = z.object({
+  format: z.literal("onestep-reconstruction"),
   ...made,
-  facts: z.record(z.string(), z.union([z.string(), z.number()])),
-  study: z.object({
-    source: z.string().optional(),
-    variants: z.array(z.object({ name: z.string(), about: z.string(), published: z.number().optional() })),
-  }),
-  baselines: z.object({ evaluations: z.number(), teacher: z.object({ frechetDistance: summary, precision: summary, recall: summary }) }),
-  results: z.array(
-    z.object({
-      variant: z.string(),
-      figures: z.object({ frechetDistance: summary, precision: summary, recall: summary, samples: z.number(), images: z.number() }),
-    }),
-  ),
+  load: z.number(),
+  features: z.object({ name: z.string() }),
+  subjects: z.array(z.object({ subject: z.string(), evaluations: z.number(), figures, seeds: z.array(z.object({ count: z.number() })) })),
 });
 
 const bench = z.object({
@@ -52,11 +37,10 @@ const bench = z.object({
 });
 
 export type Summary = z.infer<typeof summary>;
-export type Machine = z.infer<typeof machine>;
 export type EvaluationRecord = z.infer<typeof evaluation>;
-export type StudyRecord = z.infer<typeof study>;
+export type ReconstructionRecord = z.infer<typeof reconstruction>;
 export type BenchRecord = z.infer<typeof bench>;
-export type ResultRecord = EvaluationRecord | StudyRecord | BenchRecord;
+export type ResultRecord = EvaluationRecord | StudyRecord | BenchRecord | ReconstructionRecord;
 
 export interface Records {
   has: (name: string) => boolean;
@@ -66,7 +50,7 @@ export interface Records {
   used: Set<string>;
 }
 
-const anyRecord = z.discriminatedUnion("format", [evaluation, study, bench]);
+const anyRecord = z.discriminatedUnion("format", [evaluation, studyRecordSchema, bench, reconstruction]);
 
 /** The records of a folder; each is read when it is asked for. */
 export function recordsOf(folder: string): Records {

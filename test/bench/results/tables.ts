@@ -1,5 +1,10 @@
 /** Records as Markdown tables, and the sentence that says how a record was made. */
-import type { BenchRecord, EvaluationRecord, Machine, Records, ResultRecord, StudyRecord, Summary } from "./records.ts";
+import type { Machine } from "../../../stages/doctor/machine.ts";
+import { findingsOf, type StudyRecord } from "../../../stages/study/record.ts";
+import { summarise } from "../../../stages/evaluate/measures.ts";
+import { distancesAt, resultsOf } from "../../../stages/study/rows.ts";
+import { tableRows } from "../../../stages/study/summary.ts";
+import type { BenchRecord, EvaluationRecord, ReconstructionRecord, Records, ResultRecord, Summary } from "./records.ts";
 
 type Subject = EvaluationRecord["subjects"][number];
 
@@ -17,6 +22,36 @@ export function subjectOf(records: Records, { file, role }: Wanted): Subject {
   if (!found) throw new Error(`Cannot find a ${role} in ${file}: it has ${subjects.map((subject) => subject.role).join(", ")}`);
   return found;
 }
+
+/**
+ * The figures of who plays a role in a file: a subject of an evaluation; a variant of a study, with `distanceAt4` of four network
+ * calls, or its teacher; of images drawn again the `tokenizer`'s own decoder or the student in so many `calls2`.
+ */
+export function figuresOf(records: Records, { file, role }: Wanted): Record<string, Summary> {
+  const record = records.read(file);
+  if (record.format === "onestep-evaluation") return subjectOf(records, { file, role }).figures;
+  if (record.format === "onestep-study") return figuresOfVariant(record, role);
+  const ways = record.format === "onestep-reconstruction" ? record.subjects : [];
+  const found = ways.find(({ evaluations }) => role === (evaluations === 0 ? "tokenizer" : `calls${evaluations}`));
+  if (!found) throw new Error(`Cannot find "${role}" in ${file}`);
+  return found.figures;
+}
+
+function figuresOfVariant(record: StudyRecord, name: string): Record<string, Summary> {
+  const { results, baselines, study } = findingsOf(record);
+  const runs = resultsOf(name, results);
+  const all = name === "teacher" && baselines ? [baselines.teacher] : runs.map(({ figures }) => figures);
+  const over = (of: readonly (Summary | undefined)[]): Summary[] => {
+    const found = of.flatMap((summary) => summary ?? []);
+    return found.length === 0 ? [] : [found.length === 1 ? found[0]! : summarise(found.map(({ mean }) => mean))];
+  };
+  return Object.fromEntries([
+    ...measured.flatMap((key) => over(all.map((figures) => figures[key])).map((summary) => [key, summary])),
+    ...(study.calls ?? []).flatMap((calls) => over(distancesAt(runs, calls)).map((summary) => [`distanceAt${calls}`, summary])),
+  ]);
+}
+
+const measured = ["frechetDistance", "kernelDistance", "precision", "recall", "diversity", "finestBand", "captionsObeyed"] as const;
 
 /** What a role is called in tables, for subjects without a label of their own. */
 const titles: Readonly<Record<string, string>> = {
@@ -87,34 +122,31 @@ export function summaryTable(records: Records, wanted: readonly { file: string; 
   return table(rows);
 }
 
-/** A row a variant in the study's order, then the teacher's. */
-export function studyTable({ study, baselines, results }: StudyRecord): string {
-  const { teacher } = baselines;
-  const variants = study.variants.flatMap(({ name, about, published }) => {
-    const runs = results.filter(({ variant }) => variant === name).map(({ figures }) => figures);
-    if (runs.length === 0) return [];
-    const over = (key: "frechetDistance" | "precision" | "recall"): Summary => summarise(runs.map((figures) => figures[key].mean));
-    const distance = over("frechetDistance");
-    return [
-      {
-        ...{ variant: name, "what it is": about, seeds: String(runs.length), "Fréchet distance": plusMinus(distance) },
-        "of the teacher's": digits(distance.mean / teacher.frechetDistance.mean, 3),
-        ...{ precision: plusMinus(over("precision")), recall: plusMinus(over("recall")), published: published?.toString() ?? "" },
-      },
-    ];
-  });
-  const last = {
-    ...{ variant: "(teacher)", "what it is": `${baselines.evaluations} NFE`, seeds: "" },
-    ...{ "Fréchet distance": plusMinus(teacher.frechetDistance), "of the teacher's": "1" },
-    ...{ precision: plusMinus(teacher.precision), recall: plusMinus(teacher.recall), published: "" },
-  };
-  return table([...variants, last]);
+/** The rows of the study's own text. */
+export function studyTable(record: StudyRecord): string {
+  return tableOf(tableRows(findingsOf(record)));
+}
+
+/** A row a way of drawing images again. */
+export function reconstructionTable({ subjects }: ReconstructionRecord): string {
+  const names = { frechetDistance: "Fréchet distance", lpips: "LPIPS", psnr: "PSNR, dB" } as const;
+  return table(
+    subjects.map(({ subject, evaluations, figures, seeds }) => ({
+      "": subject,
+      NFE: evaluations === 0 ? "" : String(evaluations),
+      images: grouped(seeds[0]?.count ?? 0),
+      ...Object.fromEntries(Object.entries(names).map(([name, head]) => [head, figures[name] ? plusMinus(figures[name]) : ""])),
+    })),
+  );
 }
 
 /** The rows as they were recorded. */
 export function benchTable({ rows }: BenchRecord): string {
-  return table(rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, String(value)]))));
+  return tableOf(rows);
 }
+
+const tableOf = (rows: readonly Readonly<Record<string, number | string>>[]): string =>
+  table(rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, String(value)]))));
 
 /** How a record was made: by which command, on what, and of an evaluation what was compared with what. */
 export function madeText(record: ResultRecord): string {
@@ -123,7 +155,7 @@ export function madeText(record: ResultRecord): string {
     const warning = record.format === "onestep-evaluation" ? "no speed is shown" : "repeat it on a calm machine before believing a figure";
     sentences.push(`Load of the machine before it began: ${record.load}${isCalm(record) ? "" : `; ${warning}`}.`);
   }
-  return `${sentences.join(" ")}\n\n    ${record.command.replace(/^pipeline /, "bin/pipeline ")}`;
+  return `${sentences.join(" ")}\n\n    ${(record.command ?? "").replace(/^pipeline /, "bin/pipeline ")}`;
 }
 
 function comparedWords({ settings, reference, features, subjects }: EvaluationRecord): string {
@@ -148,13 +180,6 @@ function table(rows: readonly Record<string, string>[]): string {
   const names = Object.keys(rows[0] ?? {}).filter((name, index) => index === 0 || rows.some((row) => row[name] !== ""));
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(names), line(names.map(() => "---")), ...rows.map((row) => line(names.map((name) => row[name] ?? "")))].join("\n");
-}
-
-function summarise(values: readonly number[]): Summary {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  if (values.length < 2) return { mean, count: values.length };
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
-  return { mean, spread: Math.sqrt(variance), count: values.length };
 }
 
 /** A share in percent, to three digits. */

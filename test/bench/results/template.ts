@@ -3,23 +3,34 @@
  *
  *   <!-- evaluation demo.json: floor; student; other.json student "trained for longer"; teacher -->     a row a subject
  *   <!-- summary fashion.json "Fashion-MNIST"; demo.json "the demo" -->                                 a row a file
- *   <!-- study regression.json -->      <!-- bench store.json -->                                       the whole table
+ *   <!-- study regression.json -->      <!-- bench store.json -->      <!-- reconstruction a.json -->   the whole table
  *   <!-- made demo.json -->                                                                             command and machine
  *   <!-- with fashion.json -->  ...  <!-- end -->                                                       only where the file is there
  *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
  */
 import type { Records } from "./records.ts";
-import { benchTable, digits, evaluationTable, madeText, percent, plusMinus, studyTable, subjectOf, summaryTable } from "./tables.ts";
+import {
+  benchTable,
+  digits,
+  evaluationTable,
+  figuresOf,
+  madeText,
+  percent,
+  plusMinus,
+  reconstructionTable,
+  studyTable,
+  summaryTable,
+} from "./tables.ts";
 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
 export function renderTemplate(template: string, records: Records): string {
   const page = template
     .replace(/<!-- with (\S+) -->\n([\s\S]*?)<!-- end -->\n\n?/g, (_, file: string, part: string) => (records.has(file) ? part : ""))
-    .replace(/<!-- (evaluation|summary|study|bench|made) (.+?) -->/g, (_, kind: string, rest: string) =>
+    .replace(/<!-- (evaluation|summary|study|bench|reconstruction|made) (.+?) -->/g, (_, kind: string, rest: string) =>
       renderMark(`${kind} ${rest}`, records),
     )
     .replace(/\{\{(\S+)\s+([^}]+?)\}\}/g, (_, file: string, expression: string) => figureIn(file, expression, records));
-  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|bench|made|with) .*/.exec(page) ?? [];
+  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|bench|reconstruction|made|with) .*/.exec(page) ?? [];
   if (left !== undefined) throw new Error(`Cannot read the mark "${left}": see the first lines of test/bench/results/template.ts`);
   return page;
 }
@@ -42,6 +53,7 @@ function renderMark(mark: string, records: Records): string {
     );
   if (kind === "summary") return summaryTable(records, rest.split("; ").map(labelled));
   if (kind === "study") return studyTable(records.read(rest, "onestep-study"));
+  if (kind === "reconstruction") return reconstructionTable(records.read(rest, "onestep-reconstruction"));
   if (kind === "bench") return benchTable(records.read(rest, "onestep-bench"));
   if (kind === "made") return madeText(records.read(rest));
   throw new Error(`Cannot read the mark "${mark}": see the first lines of test/bench/results/template.ts`);
@@ -65,7 +77,7 @@ function figureIn(file: string, expression: string, records: Records): string {
   const [first = "", sign, second] = expression.trim().split(/\s+/);
   const summary = (term: string) => {
     const [role = "", name = ""] = term.split(".");
-    const found = subjectOf(records, { file, role }).figures[name];
+    const found = figuresOf(records, { file, role })[name];
     if (!found) throw new Error(`Cannot find the figure "${term}" in ${file}`);
     return found;
   };
