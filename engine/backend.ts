@@ -5,7 +5,7 @@
 import type { Attributes } from "./attributes.ts";
 import { placeOf, readingOf, reasonOf, refusal, WRITTEN } from "./errors.ts";
 import { createGraph, type DType, type Graph, size, toStored, type Traits, type Value, type Values } from "./graph.ts";
-import { tf, type Tensor } from "./tfjs.ts";
+import { tf, type Tensor, type DataType, type TensorInfo } from "./tfjs.ts";
 
 export type { Attributes } from "./attributes.ts";
 
@@ -35,12 +35,12 @@ export function refuse(problem: string, remedy: string): Error {
 class TraceBackend extends tf.KernelBackend {
   readonly values = new tf.DataStorage<Value>(this as never, tf.engine());
 
-  override write(values: unknown, shape: number[], dtype: tf.DataType): object {
+  override write(values: unknown, shape: number[], dtype: DataType): object {
     if (dtype === "string" || dtype === "complex64") throw refuse(WRITTEN[dtype].problem, WRITTEN[dtype].remedy);
     return this.store(literal(values as Float32Array, shape, dtype as DType));
   }
 
-  override move(dataId: object, values: unknown, shape: number[], dtype: tf.DataType): void {
+  override move(dataId: object, values: unknown, shape: number[], dtype: DataType): void {
     this.values.set(dataId, literal(values as Float32Array, shape, dtype as DType));
   }
 
@@ -131,16 +131,16 @@ export function translate(kernelName: string, translation: Translation): void {
     kernelFunc: ({ inputs, attrs }) => {
       const values: Record<string, Value> = {};
       for (const [name, info] of Object.entries(inputs)) {
-        if (info) values[name] = withShape(backend.values.get((info as tf.TensorInfo).dataId), (info as tf.TensorInfo).shape);
+        if (info) values[name] = withShape(backend.values.get((info as TensorInfo).dataId), (info as TensorInfo).shape);
       }
       const attributes = (attrs ?? {}) as unknown as Attributes;
       if (attributes.dataFormat === "NCHW")
         throw refuse('asks for dataFormat "NCHW"', 'transpose to "NHWC", which programs are recorded in');
       const result = translation(values, attributes, graph());
-      const toInfo = (value: Value): tf.TensorInfo => ({
+      const toInfo = (value: Value): TensorInfo => ({
         dataId: backend.store(value),
         shape: value.shape,
-        dtype: value.dtype as tf.DataType,
+        dtype: value.dtype as DataType,
       });
       return Array.isArray(result) ? result.map(toInfo) : toInfo(result);
     },
@@ -178,13 +178,13 @@ function withShape(value: Value, shape: number[]): Value {
  */
 export function placeholder(name: string, shape: readonly number[], dtype: DType, unfolded = false): Tensor {
   const dataId = backend.store({ name, shape: [...shape], dtype, ...(unfolded && { unfolded }) });
-  return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtype as tf.DataType });
+  return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtype as DataType });
 }
 
 /** A tensor whose elements are fixed: a frozen weight. */
 export function constantTensor(data: Values, shape: readonly number[], dtype: DType): Tensor {
   const dataId = backend.store({ shape: [...shape], dtype, constant: data });
-  return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtype as tf.DataType });
+  return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: dtype as DataType });
 }
 
 /** The value a tensor of the current trace stands for. */

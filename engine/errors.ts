@@ -30,7 +30,7 @@ export function placeOf(stack: string): Place {
     backward ||= name.includes("backpropagateGradients");
     const [, op] = /(\w+?)(?:__op|(?<=Async)_)$/.exec(name) ?? [];
     const [, method] = /^Tensor\.(?!<)(?:\w+\.)*(\w+)$/.exec(name) ?? [];
-    if (op || name === "Module.tensor") operation = `tf.${op ?? "tensor"}`;
+    if (op || name === "Object.tensor") operation = `tf.${op ?? "tensor"}`;
     else if (method) operation = `tensor.${method}()`;
   }
   return { operation, line: "an unknown line", backward };

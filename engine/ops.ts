@@ -3,12 +3,12 @@
  * of the saved input, so it can be differentiated again.
  */
 import { BACKEND } from "./backend.ts";
-import { tf, type Tensor } from "./tfjs.ts";
+import { tf, type Tensor, type GradSaveFunc } from "./tfjs.ts";
 
 /** `value` as a function of one tensor whose gradient, given dy and x, is `gradient`. */
 const differentiable = (value: (x: Tensor) => Tensor, gradient: (dy: Tensor, x: Tensor) => Tensor) =>
   tf.customGrad((...given) => {
-    const [x, save] = given as unknown as [Tensor, tf.GradSaveFunc];
+    const [x, save] = given as unknown as [Tensor, GradSaveFunc];
     save([x]);
     return { value: value(x), gradFunc: (dy, saved) => gradient(dy, (saved as Tensor[])[0] as Tensor) };
   }) as (x: Tensor) => Tensor;

@@ -1,7 +1,7 @@
 /** Kernels over volumes [b, d, h, w, c] and the morphological one, made of those over images; see composed.ts. */
 import type { Attributes } from "./backend.ts";
 import { compose } from "./composed.ts";
-import { tf, type Tensor } from "./tfjs.ts";
+import { tf, type Tensor, type Tensor3D, type Tensor4D, type Tensor5D } from "./tfjs.ts";
 
 type Range = [number, number];
 
@@ -15,24 +15,24 @@ function every(x: Tensor, from: number, length: number, stride: number): Tensor 
 }
 
 /** x with zeros around its axes 1 to 3, or without its borders where a margin is negative, as TensorFlow.js's "same" may have it. */
-function margins(x: tf.Tensor5D, sides: [number, number][]): tf.Tensor5D {
+function margins(x: Tensor5D, sides: [number, number][]): Tensor5D {
   const all = [[0, 0], ...sides, [0, 0]] as [number, number][];
   const begin = all.map(([before]) => Math.max(0, -before));
   const kept = x.shape.map((n, i) => n - (begin[i] as number) - Math.max(0, -(all[i] as Range)[1]));
   return tf.pad(
     tf.slice(x, begin as never, kept as never),
     all.map((side) => side.map((n) => Math.max(0, n)) as Range),
-  ) as tf.Tensor5D;
+  ) as Tensor5D;
 }
 
 compose({
   kernelName: "Conv3D", // for each depth of the kernel a convolution of images, added up
   inputs: ["x", "filter"],
   parts: ({ x, filter }, { strides, pad, dilations }) => {
-    const kernel = filter as tf.Tensor5D;
-    const i = tf.backend_util.computeConv3DInfo((x as tf.Tensor5D).shape, kernel.shape, strides as never, dilations as never, pad as never);
+    const kernel = filter as Tensor5D;
+    const i = tf.backend_util.computeConv3DInfo((x as Tensor5D).shape, kernel.shape, strides as never, dilations as never, pad as never);
     const { front, back, top, bottom, left, right } = i.padInfo;
-    const padded = margins(x as tf.Tensor5D, [
+    const padded = margins(x as Tensor5D, [
       [front, back],
       [top, bottom],
       [left, right],
@@ -41,7 +41,7 @@ compose({
     const layers = Array.from({ length: i.filterDepth }, (_, depth) => {
       const images = tf.reshape(every(padded, depth * i.dilationDepth, i.outDepth, i.strideDepth), [i.batchSize * i.outDepth, h, w, c]);
       const weights = tf.reshape(tf.slice(kernel, [depth, 0, 0, 0, 0], [1, ...kernel.shape.slice(1)] as never), kernel.shape.slice(1));
-      return tf.conv2d(images as tf.Tensor4D, weights as tf.Tensor4D, [i.strideHeight, i.strideWidth], "valid", "NHWC", [
+      return tf.conv2d(images as Tensor4D, weights as Tensor4D, [i.strideHeight, i.strideWidth], "valid", "NHWC", [
         i.dilationHeight,
         i.dilationWidth,
       ]);
@@ -58,7 +58,7 @@ const pooling =
   (pool: typeof tf.avgPool) =>
   ({ x }: Record<string, Tensor>, { filterSize, strides, pad, dimRoundingMode }: Attributes): Tensor => {
     const i = tf.backend_util.computePool3DInfo(
-      (x as tf.Tensor5D).shape,
+      (x as Tensor5D).shape,
       filterSize as never,
       strides as never,
       1,
@@ -67,7 +67,7 @@ const pooling =
     );
     const { front, top, left } = i.padInfo;
     const volume = margins(
-      x as tf.Tensor5D,
+      x as Tensor5D,
       [front, top, left].map((n) => [Math.min(0, n), 0]),
     );
     const [b, d, h, w, c] = volume.shape;
@@ -80,13 +80,13 @@ const pooling =
     const columns = side(left, i.outWidth, i.strideWidth, i.filterWidth, w);
     const depths = side(front, i.outDepth, i.strideDepth, i.filterDepth, d);
     const images = pool(
-      tf.reshape(volume, [b * d, h, w, c]) as tf.Tensor4D,
+      tf.reshape(volume, [b * d, h, w, c]) as Tensor4D,
       [i.filterHeight, i.filterWidth],
       [i.strideHeight, i.strideWidth],
       [[0, 0], rows, columns, [0, 0]],
     );
     const cropped = tf.slice(images, [0, 0, 0, 0], [b * d, i.outHeight, i.outWidth, c]);
-    const lines = tf.reshape(cropped, [b, d, i.outHeight * i.outWidth, c]) as tf.Tensor4D;
+    const lines = tf.reshape(cropped, [b, d, i.outHeight * i.outWidth, c]) as Tensor4D;
     const whole = pool(lines, [i.filterDepth, 1], [i.strideDepth, 1], [[0, 0], depths, [0, 0], [0, 0]]);
     return tf.reshape(tf.slice(whole, [0, 0, 0, 0], [b, i.outDepth, i.outHeight * i.outWidth, c]), i.outShape);
   };
@@ -97,7 +97,7 @@ compose({
   kernelName: "Dilation2D", // the greatest of the shifted images plus their tap of the kernel
   inputs: ["x", "filter"],
   parts: ({ x, filter }, { strides, pad, dilations }) => {
-    const [image, kernel] = [x as tf.Tensor4D, filter as tf.Tensor3D];
+    const [image, kernel] = [x as Tensor4D, filter as Tensor3D];
     const i = tf.backend_util.computeDilation2DInfo(image.shape, kernel.shape, strides, pad as never, "NHWC", dilations ?? [1, 1]);
     const { top, bottom, left, right } = i.padInfo;
     const lowest = -3e38; // never the greatest: every window covers some of the image

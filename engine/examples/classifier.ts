@@ -4,7 +4,7 @@
  */
 import { createEngine } from "../engine.ts";
 import { normals, uniforms } from "../../schemas/numbers/philox.ts";
-import { tf, type Tensor } from "../tfjs.ts";
+import { tf, type Tensor, type Scalar, type Tensor1D, type Tensor4D } from "../tfjs.ts";
 
 const [BATCH, SIDE, images] = [32, 8, { shape: [32, 8, 8, 1] }];
 
@@ -22,7 +22,7 @@ function pictures(index: number): { x: Float32Array; label: Int32Array } {
 
 /** Logits [batch, 2] of pictures [batch, side, side, 1]. */
 const classify = (p: Record<string, Tensor>, x: Tensor): Tensor =>
-  tf.matMul(tf.mean(tf.relu(tf.conv2d(x as tf.Tensor4D, p.kernel as tf.Tensor4D, 1, "valid")), [1, 2]), p.head!);
+  tf.matMul(tf.mean(tf.relu(tf.conv2d(x as Tensor4D, p.kernel as Tensor4D, 1, "valid")), [1, 2]), p.head!);
 
 /** The share of pictures never trained on that are told right. */
 export async function trainClassifier({ steps = 150 } = {}): Promise<number> {
@@ -35,8 +35,8 @@ export async function trainClassifier({ steps = 150 } = {}): Promise<number> {
     sets: { model },
     inputs: { x: images, label: { shape: [BATCH], dtype: "int32" } },
     run: ({ model: { kernel, head } }, { x, label }) => {
-      const wanted = tf.oneHot(label as tf.Tensor1D, 2);
-      const loss = (kernel: Tensor, head: Tensor): tf.Scalar => tf.losses.softmaxCrossEntropy(wanted, classify({ kernel, head }, x!));
+      const wanted = tf.oneHot(label as Tensor1D, 2);
+      const loss = (kernel: Tensor, head: Tensor): Scalar => tf.losses.softmaxCrossEntropy(wanted, classify({ kernel, head }, x!));
       const { value, grads } = tf.valueAndGrads(loss as never)([kernel!, head!]);
       const next = [kernel!, head!].map((old, i) => tf.sub(old, tf.mul(grads[i]!, 0.5)));
       return { outputs: { loss: value }, updates: { model: { kernel: next[0]!, head: next[1]! } } };

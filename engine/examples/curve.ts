@@ -1,7 +1,7 @@
 /** Fits a cubic to noisy points by gradient descent: variables in, new variables out. Run: npx tsx engine/examples/curve.ts */
 import { createEngine } from "../engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
-import { tf } from "../tfjs.ts";
+import { tf, type Tensor } from "../tfjs.ts";
 
 const POINTS = 64;
 const TRUTH = [0.5, -1, 0.25, 2]; // of 1, x, x^2, x^3
@@ -22,7 +22,7 @@ export async function fitCurve({ steps = 2000 } = {}): Promise<{ coefficients: n
     inputs: { x: { shape: [POINTS] }, y: { shape: [POINTS] } },
     run: ({ model: { c } }, { x, y }) => {
       const powers = tf.stack([tf.onesLike(x!), x!, tf.square(x!), tf.mul(tf.square(x!), x!)], 1);
-      const error = (c: tf.Tensor) => tf.mean(tf.square(tf.sub(tf.dot(powers, c), y!)));
+      const error = (c: Tensor) => tf.mean(tf.square(tf.sub(tf.dot(powers, c), y!)));
       const { value, grad } = tf.valueAndGrad(error)(c!);
       return { outputs: { loss: value }, updates: { model: { c: tf.sub(c!, tf.mul(grad, 0.5)) } } };
     },

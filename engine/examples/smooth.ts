@@ -4,7 +4,7 @@
  */
 import { createEngine } from "../engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
-import { tf, type Tensor } from "../tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../tfjs.ts";
 
 const HIDDEN = 32;
 const x = Float32Array.from({ length: 16 }, (_, i) => (2 * i) / 15 - 1);
@@ -43,7 +43,7 @@ export async function fitSmoothly({
         const second = tf.grad((t: Tensor) => tf.sum(slope(t)))(x!);
         return { error: tf.mean(tf.square(tf.sub(network(p, x!), y!))), curvature: tf.mean(tf.square(second)) };
       };
-      const loss = (...values: Tensor[]): tf.Scalar => {
+      const loss = (...values: Tensor[]): Scalar => {
         const { error, curvature } = measure(...values);
         return tf.add(error, tf.mul(curvature, weight));
       };

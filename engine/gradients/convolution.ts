@@ -50,8 +50,8 @@ for (const { forward, byInput, byFilter } of FAMILIES) {
       if (foreign(a)) {
         const plain = (t: Tensor, f: Tensor): Tensor => convolve(t, spaced(f, a), { ...a, dilations: [1, 1] });
         return {
-          x: () => tf.grad((t: tf.Tensor) => plain(t, filter))(x, dy),
-          filter: () => tf.grad((f: tf.Tensor) => plain(x, f))(filter, dy),
+          x: () => tf.grad((t: Tensor) => plain(t, filter))(x, dy),
+          filter: () => tf.grad((f: Tensor) => plain(x, f))(filter, dy),
         };
       }
       return { x: () => inputOf(dy, filter, x.shape, a), filter: () => filterOf(x, dy, filter.shape, a) };

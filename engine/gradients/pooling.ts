@@ -3,7 +3,7 @@
  * the forward pass by what the window covers of the image), and neither has a second derivative.
  */
 import type { Attributes } from "../backend.ts";
-import { tf, type Tensor } from "../tfjs.ts";
+import { tf, type Tensor, type Tensor1D } from "../tfjs.ts";
 import { reach } from "../windows.ts";
 import { noGradient, register, registerUnary } from "./register.ts";
 
@@ -72,7 +72,7 @@ register({
     const { attributes } = windows(input, given);
     const dy = (): Tensor => {
       const [, places] = run("MaxPoolWithArgmax", { x: input }, { ...attributes, includeBatchInIndex: true }) as [Tensor, Tensor];
-      return tf.reshape(tf.gather(tf.reshape(ddx, [ddx.size]), tf.reshape(places, [places.size]) as tf.Tensor1D), output.shape);
+      return tf.reshape(tf.gather(tf.reshape(ddx, [ddx.size]), tf.reshape(places, [places.size]) as Tensor1D), output.shape);
     };
     return { dy, input: noGradient(input), output: noGradient(output) };
   },

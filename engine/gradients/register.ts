@@ -41,7 +41,7 @@ export function registerByParts(kernelName: string, inputs: string[] | "array", 
       const given = Object.fromEntries(names.map((name, i) => [name, saved[i] as Tensor]));
       const by = (name: string) => (): Tensor => {
         const alone = (t: Tensor): Tensor => parts({ ...given, [name]: tf.clone(t) }, attributes as never); // never its own input
-        return tf.grad(alone as (t: tf.Tensor) => tf.Tensor)(given[name] as Tensor, dy as Tensor);
+        return tf.grad(alone as (t: Tensor) => Tensor)(given[name] as Tensor, dy as Tensor);
       };
       return Object.fromEntries(names.map((name) => [name, by(name)]));
     },

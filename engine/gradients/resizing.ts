@@ -4,14 +4,14 @@
  */
 import type { Parts } from "../backend.ts";
 import { interpolation, type Resized, selection } from "../interpolation.ts";
-import { tf, type Tensor } from "../tfjs.ts";
+import { tf, type Tensor, type Tensor4D } from "../tfjs.ts";
 import { registerByParts } from "./register.ts";
 
 /** An image resized by products with a matrix for its rows and one for its columns. */
 const resize =
   (matrix: (resized: Resized) => Float32Array): Parts =>
   ({ images }, { size, alignCorners, halfPixelCenters }) => {
-    const image = images as tf.Tensor4D;
+    const image = images as Tensor4D;
     const [b, h, w, c] = image.shape;
     const [height, width] = size as [number, number];
     const times = (from: number, to: number, t: Tensor): Tensor =>

@@ -1,6 +1,6 @@
 /** Gradients of kernels that move or look up elements. */
 import type { Attributes } from "../backend.ts";
-import { tf, type Tensor } from "../tfjs.ts";
+import { tf, type Tensor, type Tensor2D } from "../tfjs.ts";
 import { noGradient, register, registerByParts, registerUnary } from "./register.ts";
 
 // TensorFlow.js's fail for a single piece, that of unstack along a negative axis too.
@@ -35,7 +35,7 @@ function gatherBatched(x: Tensor, indices: Tensor, { axis, batchDims = 0 }: Attr
   const [b, o, d, k, s] = [size(batch), size(outer), x.shape[axis] as number, indices.size / size(batch), size(inner)];
   const tables = tf.reshape(tf.transpose(tf.reshape(x, [b, o, d, s]), [0, 2, 1, 3]), [b * d, o, s]);
   const offsets = tf.mul(tf.range(0, b, 1, "int32"), tf.scalar(d, "int32"));
-  const ids = tf.add(tf.reshape(indices, [b, k]), tf.reshape(offsets, [b, 1])) as tf.Tensor2D;
+  const ids = tf.add(tf.reshape(indices, [b, k]), tf.reshape(offsets, [b, 1])) as Tensor2D;
   const rows = tf.transpose(tf.gather(tables, ids), [0, 2, 1, 3]);
   return tf.reshape(rows, [...batch, ...outer, ...indices.shape.slice(batchDims), ...inner]);
 }
@@ -48,7 +48,7 @@ register({
     const { x, indices } = saved as { x: Tensor; indices: Tensor };
     const axis = tf.util.parseAxisParam(attributes.axis, x.shape)[0] as number;
     const settled = { ...attributes, axis };
-    const batched = (t: tf.Tensor): tf.Tensor => gatherBatched(t, indices, settled);
+    const batched = (t: Tensor): Tensor => gatherBatched(t, indices, settled);
     return {
       x: () => (attributes.batchDims ? tf.grad(batched)(x, dy) : (gather.gradFunc(dy, [x, indices], settled as never).x as () => Tensor)()),
       indices: noGradient(indices),

@@ -3,7 +3,7 @@
  * and 3.5), the hinge of ADD and SCott (9.9), and R1 (9.11).
  */
 import { uniforms } from "../../schemas/numbers/philox.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 
 /** Mean over heads, and within a head over samples and positions, of softplus(sign * logit): a scalar. */
 function meanSoftplus(logits: readonly Tensor[], sign: 1 | -1): Tensor {
@@ -36,7 +36,7 @@ function meanOver(logits: readonly Tensor[], value: (logit: Tensor) => Tensor): 
  * The games by name. hinge (Lim & Ye 2017; Miyato et al. 2018): the discriminator minimises relu(1 - real) + relu(1 + fake),
  * which is 2 at the start, and the generator the negative mean logit of its samples.
  */
-export const games = {
+export const games: Readonly<Record<"softplus" | "hinge", Game>> = {
   softplus: { generatorLoss, discriminatorLoss },
   hinge: {
     generatorLoss: (logits) => tf.neg(meanOver(logits, (logit) => logit)),
@@ -46,7 +46,7 @@ export const games = {
         meanOver(fake, (logit) => tf.relu(tf.add(1, logit))),
       ),
   },
-} satisfies Record<string, Game>;
+};
 
 export type GameName = keyof typeof games;
 
@@ -94,7 +94,7 @@ export function gradientPenalty(options: { at: readonly Tensor[]; discriminate: 
   const total = (...values: Tensor[]): Tensor =>
     tf.addN(discriminate(values).map((logit) => tf.div(tf.sum(logit), logit.size / (logit.shape[0] as number))));
   const squares = tf
-    .grads(total as (...args: Tensor[]) => tf.Scalar)([...at])
+    .grads(total as (...args: Tensor[]) => Scalar)([...at])
     .map((gradient) => tf.sum(tf.square(gradient)));
   return tf.div(tf.addN(squares), at[0]?.shape[0] as number);
 }

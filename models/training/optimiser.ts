@@ -1,5 +1,5 @@
 /** AdamW (Loshchilov & Hutter 2019) with global gradient clipping and an exponential moving average, as one traced update. */
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 import type { Parameters } from "../layers.ts";
 
 export interface AdamConfig {
@@ -102,7 +102,7 @@ export function lossAndGradients(
   const { value, grads } = tf.valueAndGrads((...values: Tensor[]) => {
     const result = loss(Object.fromEntries(names.map((name, i) => [name, values[i] as Tensor])));
     metrics = Object.fromEntries(Object.entries(result.metrics).map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
-    return result.loss as tf.Scalar;
+    return result.loss as Scalar;
   })(names.map((name) => parameters[name] as Tensor));
   for (const [name, kept] of Object.entries(metrics)) {
     metrics[name] = tf.clone(kept); // belongs to the caller's scope, as the gradients do

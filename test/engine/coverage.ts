@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { placeholder, record, translated } from "../../engine/backend.ts";
 import "../../engine/trace.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 import { createDraw } from "./draw.ts";
 import { specimens } from "./specimens.ts";
 
@@ -52,9 +52,9 @@ export function measure(): Coverage {
   for (const [kernel, make] of Object.entries(specimens)) {
     for (let seed = 0; seed < DRAWS; seed++) {
       const { shapes, body, gradient = true } = make(createDraw(seed, kernel));
-      const loss = (...t: Tensor[]): tf.Scalar => tf.sum(tf.square(body(...t)));
+      const loss = (...t: Tensor[]): Scalar => tf.sum(tf.square(body(...t)));
       const slopes = tf.grads(loss);
-      const size = (...t: Tensor[]): tf.Scalar => tf.addN(slopes(t).map((g) => tf.sum(tf.square(g)))) as tf.Scalar;
+      const size = (...t: Tensor[]): Scalar => tf.addN(slopes(t).map((g) => tf.sum(tf.square(g)))) as Scalar;
       const orders = [body, ...(gradient ? [(...t: Tensor[]) => slopes(t), (...t: Tensor[]) => tf.grads(size)(t)] : [])];
       for (const [order, run] of orders.entries()) {
         record(`${kernel}, order ${order}`, () => {

@@ -1,6 +1,6 @@
 /** Running programs as they are written: on the tfjs CPU backend, on a stand-in for TensorFlow's, and beside a compiled engine. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type KernelBackend } from "../../engine/tfjs.ts";
 import { ditStep } from "../../stages/bench/programs.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -18,7 +18,7 @@ test("device tensorflow says what to install where it is absent", async () => {
 /** The tfjs CPU backend under the name that tfjs-node registers, with a count of what is written to it. */
 let uploads = 0;
 function registerStandIn(): void {
-  const cpu = tf.findBackendFactory("cpu")() as tf.KernelBackend;
+  const cpu = tf.findBackendFactory("cpu")() as KernelBackend;
   const write = cpu.write.bind(cpu);
   cpu.write = (values, shape, dtype) => {
     uploads++;

@@ -1,6 +1,6 @@
 /** The engine's contract: variables, inputs, errors, determinism, memory. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor1D, type Tensor4D } from "../../engine/tfjs.ts";
 import { copyWeights } from "../../engine/weights.ts";
 import { assert, suite } from "../harness.ts";
 import { ditStep } from "../../stages/bench/programs.ts";
@@ -64,7 +64,7 @@ test("frozen weights, integer inputs and an output that is an input", () =>
       sets: { frozen },
       inputs: { label: { shape: [2], dtype: "int32" } },
       run: (sets, { label }) => ({
-        outputs: { rows: tf.gather(sets.frozen.table as Tensor, label as tf.Tensor1D), label: label as Tensor },
+        outputs: { rows: tf.gather(sets.frozen.table as Tensor, label as Tensor1D), label: label as Tensor },
       }),
     });
     const { rows, label } = await program.run({ label: Int32Array.of(2, 0) });
@@ -127,8 +127,8 @@ test("products of few rows and convolutions of one image do not depend on the th
         sets: {},
         inputs: { x: { shape: [8, 512] }, w: { shape: [512, 128] }, image: { shape: [1, 16, 16, 64] }, kernel: { shape: [3, 3, 64, 64] } },
         run: (_, { x, w, image, kernel }) => {
-          const conv = (t: Tensor): Tensor => tf.conv2d(t as tf.Tensor4D, kernel as tf.Tensor4D, 1, "same");
-          const energy = (t: tf.Tensor): tf.Tensor => tf.sum(tf.square(conv(t)));
+          const conv = (t: Tensor): Tensor => tf.conv2d(t as Tensor4D, kernel as Tensor4D, 1, "same");
+          const energy = (t: Tensor): Tensor => tf.sum(tf.square(conv(t)));
           const product = tf.matMul(x as Tensor, w as Tensor);
           return { outputs: { product, back: tf.matMul(product, w as Tensor, false, true), gradient: tf.grad(energy)(image as Tensor) } };
         },

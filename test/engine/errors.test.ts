@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createEngine } from "../../engine/engine.ts";
 import { placeOf } from "../../engine/errors.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor1D, type Tensor2D, type Tensor4D } from "../../engine/tfjs.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("errors");
@@ -13,7 +13,7 @@ const source = readFileSync(fileURLToPath(import.meta.url), "utf8").split("\n");
 /** Compiles a body of x [4, 4]. */
 const compile = (body: (x: Tensor) => Tensor) =>
   engine.compile({ name: "tried", sets: {}, inputs: { x: { shape: [4, 4] } }, run: (_, { x }) => ({ outputs: { y: body(x as Tensor) } }) });
-const boxes = (x: Tensor): [tf.Tensor2D, tf.Tensor1D] => [x as tf.Tensor2D, tf.max(x, 1) as tf.Tensor1D];
+const boxes = (x: Tensor): [Tensor2D, Tensor1D] => [x as Tensor2D, tf.max(x, 1) as Tensor1D];
 
 const SHAPE = /shape depends on the data, and a program's shapes are fixed.*; keep every element and mask with tf\.where/;
 const ELEMENTS = /reads elements, which do not exist while the program is recorded; return the tensor as an output/;
@@ -34,19 +34,14 @@ const cases: [key: string, operation: string, body: (x: Tensor) => unknown, reas
   ["suppression", "tf.nonMaxSuppression", (x) => tf.image.nonMaxSuppression(...boxes(x), 2), SHAPE],
   ["suppressionAsync", "tf.nonMaxSuppressionAsync", (x) => tf.image.nonMaxSuppressionAsync(...boxes(x), 2), SHAPE],
   ["topk", "tf.topk", (x) => tf.topk(x, 2), UNKNOWN],
-  [
-    "transform",
-    "tf.transform",
-    (x) => tf.image.transform(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, tf.ones([1, 8]) as tf.Tensor2D),
-    UNKNOWN,
-  ],
+  ["transform", "tf.transform", (x) => tf.image.transform(tf.reshape(x, [1, 4, 4, 1]) as Tensor4D, tf.ones([1, 8]) as Tensor2D), UNKNOWN],
   ["complex", "tf.complex", (x) => tf.complex(x, x), COMPLEX],
   ["fft", "tf.rfft", (x) => tf.spectral.rfft(x), COMPLEX],
   ["string", "tf.tensor", () => tf.tensor(["a", "b"]), STRINGS],
   [
     "channels first",
     "tf.conv2d",
-    (x) => tf.conv2d(tf.reshape(x, [1, 1, 4, 4]) as tf.Tensor4D, tf.ones([1, 1, 1, 1]), 1, "same", "NCHW"),
+    (x) => tf.conv2d(tf.reshape(x, [1, 1, 4, 4]) as Tensor4D, tf.ones([1, 1, 1, 1]), 1, "same", "NCHW"),
     /asks for dataFormat "NCHW"; transpose to "NHWC"/,
   ],
 ];

@@ -1,7 +1,7 @@
 /** First and second derivatives against central differences of the same formulas written in float64. */
 import { createEngine } from "../../engine/engine.ts";
 import { layerNorm, swish } from "../../engine/ops.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor4D } from "../../engine/tfjs.ts";
 import { groupNorm, selfAttention } from "../../models/layers.ts";
 import { assert, suite } from "../harness.ts";
 import { sample } from "./parity.ts";
@@ -80,9 +80,9 @@ const resized = (v: Vector, to: number): Vector =>
     const [low, high] = [Math.floor(at), Math.ceil(at)];
     return v[low]! + (v[high]! - v[low]!) * (at - low);
   });
-const image = (x: Tensor): tf.Tensor4D => tf.reshape(x, [1, 1, -1, 1]) as tf.Tensor4D;
+const image = (x: Tensor): Tensor4D => tf.reshape(x, [1, 1, -1, 1]) as Tensor4D;
 const TAPS = [0.5, -1, 2];
-const taps = (): tf.Tensor4D => tf.tensor4d(TAPS, [1, 3, 1, 1]);
+const taps = (): Tensor4D => tf.tensor4d(TAPS, [1, 3, 1, 1]);
 /** The line convolved with TAPS, `dilation` apart, where they fit. */
 const convolved = (v: Vector, dilation: number): Vector =>
   Array.from({ length: v.length - 2 * dilation }, (_, i) => TAPS.reduce((sum, w, k) => sum + w * v[i + k * dilation]!, 0));
@@ -181,12 +181,12 @@ const formulas: Record<string, Formula> = {
     exact: byRow(4, (v) => squares(INDICES.map((i) => v[i]!))),
   },
   "avgPool, overlapping, with padding": {
-    tensor: (x) => tf.square(tf.avgPool(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, 3, 2, 1, "floor")),
+    tensor: (x) => tf.square(tf.avgPool(tf.reshape(x, [1, 4, 4, 1]) as Tensor4D, 3, 2, 1, "floor")),
     exact: (v) => squares(windows(v, [4, 4], [3, 2, 1, 2]).map(mean)),
     shape: [4, 4],
   },
   "maxPool, overlapping, with padding": {
-    tensor: (x) => tf.square(tf.maxPool(tf.reshape(x, [1, 4, 4, 1]) as tf.Tensor4D, 3, 2, 1, "floor")),
+    tensor: (x) => tf.square(tf.maxPool(tf.reshape(x, [1, 4, 4, 1]) as Tensor4D, 3, 2, 1, "floor")),
     exact: (v) => squares(windows(v, [4, 4], [3, 2, 1, 2]).map((u) => Math.max(...u))),
     shape: [4, 4],
   },
@@ -208,7 +208,7 @@ const formulas: Record<string, Formula> = {
   "conv2d, the kernel": {
     // as a function of its kernel: the input stays
     tensor: (x) =>
-      tf.square(tf.conv2d(tf.tensor4d([0.3, 1, -2, 0.5, 1.5], [1, 1, 5, 1]), tf.reshape(x, [1, 3, 1, 1]) as tf.Tensor4D, 1, "valid")),
+      tf.square(tf.conv2d(tf.tensor4d([0.3, 1, -2, 0.5, 1.5], [1, 1, 5, 1]), tf.reshape(x, [1, 3, 1, 1]) as Tensor4D, 1, "valid")),
     exact: (v) => squares([0, 1, 2].map((i) => total(v.map((w, k) => w * [0.3, 1, -2, 0.5, 1.5][i + k]!)))),
     shape: [3],
   },
@@ -264,10 +264,10 @@ for (const [name, { tensor, exact, shape = [3, 4], range }] of Object.entries(fo
         inputs: { x: { shape } },
         run: (_, inputs) => {
           const f = (t: Tensor): Tensor => tf.sum(tf.mul(tf.reshape(tensor(t), [outputs]), tf.tensor1d(weights)));
-          const gradient = tf.grad(f as (t: tf.Tensor) => tf.Tensor);
+          const gradient = tf.grad(f as (t: Tensor) => Tensor);
           const along = (t: Tensor): Tensor => tf.sum(tf.mul(gradient(t), tf.tensor(direction, shape)));
           const t = inputs.x as Tensor;
-          return { outputs: { first: gradient(t), second: tf.grad(along as (t: tf.Tensor) => tf.Tensor)(t) } };
+          return { outputs: { first: gradient(t), second: tf.grad(along as (t: Tensor) => Tensor)(t) } };
         },
       });
       const found = await program.run({ x });
@@ -290,7 +290,7 @@ test("the scalar check of tfjs #3252: d/dw (d tanh(x w) / dx)^2 is 0.8418, not 1
     sets: {},
     inputs: { x: { shape: [] }, w: { shape: [] } },
     run: (_, inputs) => {
-      const slope = (v: Tensor) => tf.grad((u: tf.Tensor) => tf.tanh(tf.mul(u, v)))(inputs.x as Tensor);
+      const slope = (v: Tensor) => tf.grad((u: Tensor) => tf.tanh(tf.mul(u, v)))(inputs.x as Tensor);
       return { outputs: { second: tf.grad(((v: Tensor) => tf.square(slope(v))) as never)(inputs.w as Tensor) } };
     },
   });

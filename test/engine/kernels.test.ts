@@ -1,6 +1,6 @@
 /** Chosen awkward cases against the tfjs CPU backend, value and gradient; parity.test.ts draws random ones for every kernel. */
 import { layerNorm, swish } from "../../engine/ops.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor1D, type Tensor4D } from "../../engine/tfjs.ts";
 import { assert, suite } from "../harness.ts";
 import { type Body, type Case, engines, evaluate, worst } from "./parity.ts";
 
@@ -268,7 +268,7 @@ group("shapes", {
   clone: { shapes: [[5]], body: (x) => tf.square(tf.clone(x)) },
 });
 
-const ids = (values: number[]): tf.Tensor1D => tf.tensor1d(values, "int32");
+const ids = (values: number[]): Tensor1D => tf.tensor1d(values, "int32");
 group("looking things up", {
   gather: { shapes: [[4, 3]], body: (x) => tf.square(tf.gather(x, ids([2, 0, 2, 3, 2]))) },
   "gather along the last axis": { shapes: [[2, 4]], body: (x) => tf.square(tf.gather(x, ids([3, 3, 1]), -1)) },
@@ -302,7 +302,7 @@ const convolution = (
   dilation = 1,
 ): [string, Case] => [
   `[${input}] with [${kernel}], stride ${stride}, ${pad}, dilation ${dilation}`,
-  { shapes: [input, kernel], body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, stride, pad, "NHWC", dilation) },
+  { shapes: [input, kernel], body: (x, k) => tf.conv2d(x as Tensor4D, k as Tensor4D, stride, pad, "NHWC", dilation) },
 ];
 group(
   "convolution",
@@ -329,11 +329,11 @@ group("other windows", {
       [1, 5, 6, 3],
       [3, 3, 3, 2],
     ],
-    body: (x, k) => tf.depthwiseConv2d(x as tf.Tensor4D, k as tf.Tensor4D, 1, "same"),
+    body: (x, k) => tf.depthwiseConv2d(x as Tensor4D, k as Tensor4D, 1, "same"),
   },
-  avgPool: { shapes: [[2, 4, 6, 3]], body: (x) => tf.square(tf.avgPool(x as tf.Tensor4D, [2, 3], [2, 3], "valid")) },
-  "avgPool, overlapping": { shapes: [[1, 5, 5, 2]], body: (x) => tf.avgPool(x as tf.Tensor4D, 3, 2, "same") },
-  maxPool: { shapes: [[2, 5, 6, 3]], body: (x) => tf.maxPool(x as tf.Tensor4D, 3, 2, "same") },
+  avgPool: { shapes: [[2, 4, 6, 3]], body: (x) => tf.square(tf.avgPool(x as Tensor4D, [2, 3], [2, 3], "valid")) },
+  "avgPool, overlapping": { shapes: [[1, 5, 5, 2]], body: (x) => tf.avgPool(x as Tensor4D, 3, 2, "same") },
+  maxPool: { shapes: [[2, 5, 6, 3]], body: (x) => tf.maxPool(x as Tensor4D, 3, 2, "same") },
 });
 
 const WRONG: Record<string, { shapes: number[][]; body: Body; right: Body }> = {

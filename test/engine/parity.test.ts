@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Engine } from "../../engine/engine.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 import { assert, suite } from "../harness.ts";
 import { type Differences, type Request, weightsOf } from "./double.ts";
 import { createDraw } from "./draw.ts";
@@ -40,10 +40,10 @@ async function evaluate(engine: Engine, kernel: string, seed: number, request: R
       const value = tf.cast(body(...tensors), "float32");
       if (!gradient) return { outputs: { value } };
       const weights = tf.tensor(weightsOf(value.size), value.shape);
-      const loss = (...t: Tensor[]): tf.Scalar => tf.sum(tf.mul(tf.square(body(...t)), weights));
+      const loss = (...t: Tensor[]): Scalar => tf.sum(tf.mul(tf.square(body(...t)), weights));
       const gradients = tf.grads(loss);
-      const slope = (...t: Tensor[]): tf.Scalar =>
-        tf.addN(gradients(t).map((g, i) => tf.sum(tf.mul(g, tf.tensor(Float32Array.from(direction[i]!), shapes[i]))))) as tf.Scalar;
+      const slope = (...t: Tensor[]): Scalar =>
+        tf.addN(gradients(t).map((g, i) => tf.sum(tf.mul(g, tf.tensor(Float32Array.from(direction[i]!), shapes[i]))))) as Scalar;
       const named = (what: string, list: Tensor[]) => Object.fromEntries(list.map((t, i) => [`${what} ${i}`, t]));
       return { outputs: { value, ...named("gradient", gradients(tensors)), ...named("curvature", tf.grads(slope)(tensors)) } };
     },

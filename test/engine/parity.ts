@@ -1,7 +1,7 @@
 /** Runs a function of tensors compiled and on the tfjs CPU backend, with its gradients, for comparison. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
 import { uniforms } from "../../schemas/numbers/philox.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 
 export type Body = (...tensors: Tensor[]) => Tensor;
 
@@ -37,7 +37,7 @@ export async function evaluate(
       const value = tf.cast(body(...tensors), "float32");
       if (!gradient) return { outputs: { value } };
       const weights = tf.tensor(sample("weights", value.shape), value.shape);
-      const loss = (...t: Tensor[]): tf.Scalar => tf.sum(tf.mul(body(...t), weights));
+      const loss = (...t: Tensor[]): Scalar => tf.sum(tf.mul(body(...t), weights));
       const gradients = tf.grads(loss)(tensors);
       return { outputs: { value, ...Object.fromEntries(gradients.map((g, i) => [`gradient by input ${i}`, g])) } };
     },

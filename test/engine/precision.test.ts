@@ -4,7 +4,7 @@ import type { Node } from "../../engine/graph.ts";
 import { halveProducts, soundInHalf } from "../../engine/precision.ts";
 import { traceProgram } from "../../engine/trace.ts";
 import { createSession, ort } from "../../engine/session.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor4D } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { OptimiserSettings } from "../../schemas/settings.ts";
 import { createTraining } from "../../models/training/training.ts";
@@ -20,7 +20,7 @@ const trace = () =>
     sets: {},
     inputs: Object.fromEntries(Object.entries(inputs).map(([name, shape]) => [name, { shape }])),
     run: (_, { x, k, w }) => {
-      const made = (t: Tensor): Tensor => tf.matMul(tf.reshape(tf.conv2d(x as tf.Tensor4D, t as tf.Tensor4D, 1, "same"), [4, 72]), w!);
+      const made = (t: Tensor): Tensor => tf.matMul(tf.reshape(tf.conv2d(x as Tensor4D, t as Tensor4D, 1, "same"), [4, 72]), w!);
       const { value, grad } = tf.valueAndGrad((t: Tensor) => tf.sum(tf.softmax(made(t))))(k!);
       return { outputs: { value, grad, y: made(k!) } };
     },

@@ -1,6 +1,6 @@
 /** Adding many rows into few places: right, and the same bits for any number of threads. */
 import { createEngine } from "../../engine/engine.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor1D } from "../../engine/tfjs.ts";
 import { assert, suite } from "../harness.ts";
 import { sample } from "./parity.ts";
 
@@ -35,12 +35,12 @@ for (const { title, n, rows } of [
           table: { shape: [rows, WIDTH] },
         },
         run: (_, { x, ids, kept, table }) => {
-          const looked = (t: Tensor): Tensor => tf.sum(tf.mul(tf.gather(t, kept as tf.Tensor1D), x as Tensor));
+          const looked = (t: Tensor): Tensor => tf.sum(tf.mul(tf.gather(t, kept as Tensor1D), x as Tensor));
           return {
             outputs: {
-              segments: tf.unsortedSegmentSum(x as Tensor, ids as tf.Tensor1D, rows),
+              segments: tf.unsortedSegmentSum(x as Tensor, ids as Tensor1D, rows),
               scattered: tf.scatterND(tf.reshape(kept as Tensor, [n, 1]), x as Tensor, [rows, WIDTH]),
-              gradient: tf.grad(looked as (t: tf.Tensor) => tf.Tensor)(table as Tensor),
+              gradient: tf.grad(looked as (t: Tensor) => Tensor)(table as Tensor),
             },
           };
         },

@@ -2,7 +2,7 @@
  * For every kernel that a program may emit a random operation that emits it: the cases of the parity test and what the
  * coverage table is made from. Loaded by the double-precision worker too, so nothing here loads ONNX Runtime.
  */
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor1D, type Tensor3D, type Tensor4D, type Tensor5D } from "../../engine/tfjs.ts";
 import type { Draw } from "./draw.ts";
 
 export interface Specimen {
@@ -20,7 +20,7 @@ type Maker = (draw: Draw) => Specimen;
 type Named = Record<string, (...given: never[]) => Tensor>;
 const named = tf as unknown as Named;
 const call = (name: string, ...given: unknown[]): Tensor => (named[name] as (...given: unknown[]) => Tensor)(...given);
-const image = (t: Tensor | undefined): tf.Tensor4D => t as tf.Tensor4D;
+const image = (t: Tensor | undefined): Tensor4D => t as Tensor4D;
 
 const unary =
   (name: string, range?: readonly [number, number]): Maker =>
@@ -162,7 +162,7 @@ const pooling3d =
   (name: "avgPool3d" | "maxPool3d"): Maker =>
   (draw) => {
     const { shape, filter, stride, pad } = volume(draw);
-    return { shapes: [shape], about: `${filter} stride ${stride} ${pad}`, body: (x) => tf[name](x as tf.Tensor5D, filter, stride, pad) };
+    return { shapes: [shape], about: `${filter} stride ${stride} ${pad}`, body: (x) => tf[name](x as Tensor5D, filter, stride, pad) };
   };
 const resizing =
   (name: "resizeBilinear" | "resizeNearestNeighbor"): Maker =>
@@ -192,7 +192,7 @@ const fused =
     make(draw.pick(["linear", "relu", "elu", "relu6", "sigmoid"] as const), draw);
 
 /** Makes a tensor of whole numbers from draws made now, since a body runs several times. */
-const later = (values: number[], shape: number[]) => (): tf.Tensor => tf.tensor(values, shape, "int32");
+const later = (values: number[], shape: number[]) => (): Tensor => tf.tensor(values, shape, "int32");
 const laterIds = (draw: Draw, shape: number[], below: number) =>
   later(
     draw.ints(
@@ -286,7 +286,7 @@ export const specimens: Record<string, Maker> = {
     const { shape, filter, stride, pad } = volume(draw);
     return {
       shapes: [shape, [...filter, shape[4]!, draw.int(1, 2)]],
-      body: (x, k) => tf.conv3d(x as tf.Tensor5D, k as tf.Tensor5D, stride, pad),
+      body: (x, k) => tf.conv3d(x as Tensor5D, k as Tensor5D, stride, pad),
       about: `stride ${stride} ${pad}`,
     };
   },
@@ -311,7 +311,7 @@ export const specimens: Record<string, Maker> = {
         [draw.int(1, 2), draw.int(f, 6), draw.int(g, 6), c],
         [f, g, c],
       ],
-      body: (x, k) => tf.dilation2d(image(x), k as tf.Tensor3D, stride, pad),
+      body: (x, k) => tf.dilation2d(image(x), k as Tensor3D, stride, pad),
       about: `stride ${stride} ${pad}`,
     };
   },
@@ -352,7 +352,7 @@ export const specimens: Record<string, Maker> = {
       shapes: [shape, channels, channels, channels, channels],
       range: [0.3, 2],
       body: (x, ...[mean, variance, offset, scale]) =>
-        tf.batchNorm(x as Tensor, mean as tf.Tensor1D, variance as tf.Tensor1D, offset as tf.Tensor1D, scale as tf.Tensor1D, 0.01),
+        tf.batchNorm(x as Tensor, mean as Tensor1D, variance as Tensor1D, offset as Tensor1D, scale as Tensor1D, 0.01),
     };
   },
   FusedConv2D: fused((activation, draw) => {
@@ -588,7 +588,7 @@ export const specimens: Record<string, Maker> = {
   UnsortedSegmentSum: (draw) => {
     const shape = draw.shape(1, 3);
     const segments = laterIds(draw, [shape[0]!], 3);
-    return { shapes: [shape], body: (x) => tf.unsortedSegmentSum(x as Tensor, segments() as tf.Tensor1D, 4) };
+    return { shapes: [shape], body: (x) => tf.unsortedSegmentSum(x as Tensor, segments() as Tensor1D, 4) };
   },
   ZerosLike: (draw) => ({ shapes: [draw.shape(0, 3)], body: (x) => tf.add(x as Tensor, tf.zerosLike(x as Tensor)) }),
   _FusedMatMul: fused((activation, draw) => {

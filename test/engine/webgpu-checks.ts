@@ -11,7 +11,7 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { layerNorm, swish } from "../../engine/ops.ts";
 import { traceProgram } from "../../engine/trace.ts";
 import { createSession, ort } from "../../engine/session.ts";
-import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { tf, type Tensor, type Tensor4D } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { conditionInputs, type DenoiserSpec, initDenoiser, applyNetwork, embedConditions } from "../../models/denoiser.ts";
 import type { OptimiserSettings } from "../../schemas/settings.ts";
@@ -113,14 +113,14 @@ const KERNELS: Record<string, Case> = {
       [2, 6, 5, 3],
       [3, 3, 3, 4],
     ],
-    body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, 1, "same"),
+    body: (x, k) => tf.conv2d(x as Tensor4D, k as Tensor4D, 1, "same"),
   },
   "convolution by strides": {
     shapes: [
       [2, 6, 6, 3],
       [3, 3, 3, 4],
     ],
-    body: (x, k) => tf.conv2d(x as tf.Tensor4D, k as tf.Tensor4D, 2, "same"),
+    body: (x, k) => tf.conv2d(x as Tensor4D, k as Tensor4D, 2, "same"),
   },
   "pooling by reshapes": { shapes: [[2, 4, 4, 3]], body: (x) => pool(x!) },
 };
@@ -259,7 +259,7 @@ export const checks: Record<string, () => Promise<void>> = {
       inputs: Object.fromEntries(Object.entries(inputs).map(([name, shape]) => [name, { shape }])),
       run: (_, { x, k, w }) => {
         const made = (t: Tensor): Tensor =>
-          layerNorm(tf.matMul(tf.reshape(tf.conv2d(t as tf.Tensor4D, k as tf.Tensor4D, 1, "same"), [60, 4]), w!));
+          layerNorm(tf.matMul(tf.reshape(tf.conv2d(t as Tensor4D, k as Tensor4D, 1, "same"), [60, 4]), w!));
         return { outputs: { y: made(x!), g: tf.grad((t: Tensor) => tf.sum(tf.square(made(t))))(x!) } };
       },
     });

@@ -1,6 +1,6 @@
 /**
  * SIGKILL at random instants of ingest, simulate, reprocess, train and run, each time started again: the final folders are those of
- * an unbroken run, byte by byte. 20 kills, or as many as ONESTEP_KILLS says.
+ * an unbroken run, byte by byte. 10 kills, or as many as ONESTEP_KILLS says.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { contentsOf, contextOf, freshFolder } from "../simulate/fixture.ts";
 import { commands, type Job, prepareJob } from "./job.ts";
 
 const test = suite("kills");
-const kills = Number(process.env.ONESTEP_KILLS ?? 20);
+const kills = Number(process.env.ONESTEP_KILLS ?? 10);
 const victim = fileURLToPath(new URL("victim.ts", import.meta.url));
 
 let job: Job;

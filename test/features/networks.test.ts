@@ -8,7 +8,7 @@ import { sharp } from "../../schemas/sharp.ts";
 import { createEngine } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
-import { tf } from "../../engine/tfjs.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { builtinLoss, initBuiltin } from "../../models/features/builtin.ts";
 import { loadFeatureNetwork } from "../../models/features/load.ts";
 import { activations, mobilenetLayers } from "../../models/features/mobilenet.ts";
@@ -176,7 +176,7 @@ test("the built-in network learns to name a picture's colour, and loads without 
       const names = Object.keys(parameters);
       const values = names.map((name) => parameters[name]!);
       const loss = () => builtinLoss(parameters, { images: x!, targets: y! }).asScalar();
-      const gradients = tf.grads((..._: tf.Tensor[]) => loss())(values);
+      const gradients = tf.grads((..._: Tensor[]) => loss())(values);
       const updated = names.map((name, i) => [name, tf.sub(values[i]!, tf.mul(gradients[i]!, 0.3))]);
       return { outputs: { loss: loss() }, updates: { student: Object.fromEntries(updated) } };
     },

@@ -1,6 +1,6 @@
 /** Sobel's edges of pictures whose edges are known, and against the filter written out. */
 import "../../engine/gradients.ts";
-import { tf } from "../../engine/tfjs.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { sobelEdges } from "../../models/losses/edges.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
@@ -10,7 +10,7 @@ test.before(async () => {
   await tf.setBackend("cpu");
 });
 
-const grey = (values: (y: number, x: number) => number): tf.Tensor =>
+const grey = (values: (y: number, x: number) => number): Tensor =>
   tf.tensor(
     Float32Array.from({ length: 6 * 7 * 3 }, (_, i) => values(Math.floor(i / 21), Math.floor(i / 3) % 7)),
     [1, 6, 7, 3],
@@ -65,7 +65,7 @@ test("they are the filters of the definition on the luminance, and their gradien
   const shape = [2, 5, 4, 3];
   assert.close(sobelEdges(tf.tensor(pixels, shape)).dataSync(), expected, 1e-5);
 
-  const length = (x: tf.Tensor): tf.Tensor => tf.sum(tf.square(sobelEdges(x)));
+  const length = (x: Tensor): Tensor => tf.sum(tf.square(sobelEdges(x)));
   const gradient = tf
     .grad(length as never)(tf.tensor(pixels, shape))
     .dataSync();

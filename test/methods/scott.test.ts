@@ -1,6 +1,6 @@
 /** SCott's loss on Gaussian data, where every prediction and every step is a factor; its discriminator, and its guidance as an input. */
 import "../../engine/gradients.ts";
-import { tf } from "../../engine/tfjs.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Kit, Update } from "../../methods/method.ts";
 import { optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { method, type ScottSettings } from "../../methods/scott.ts";
@@ -39,7 +39,7 @@ test("the prediction is compared with the target's after SDE steps of the teache
   const eta = 0.4;
   const { kit, parameters } = kitOf({ eta, subSteps: 2, distance: "squared", adversarialWeight: 0 });
   const { loss } = method.programs(kit).consistency as Update;
-  const [image, draw, ...draws] = ["image", "draw", "draw0", "draw1"].map((name) => noise(name, [4, 4, 4, 1])) as tf.Tensor[];
+  const [image, draw, ...draws] = ["image", "draw", "draw0", "draw1"].map((name) => noise(name, [4, 4, 4, 1])) as Tensor[];
   const weight = [1, 2, 0.5, 3];
   const given = { clean: image!, noise: draw!, levels: tf.tensor2d(levels), weight: tf.tensor(weight), draw0: draws[0]!, draw1: draws[1]! };
   const { metrics } = loss(parameters, given, { teacher: parameters, "student.target": parameters });

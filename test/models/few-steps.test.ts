@@ -1,6 +1,6 @@
 /** Pieces of few-step distillation: walks from noise, ladders of stored states, samples by fresh noise, distribution matching. */
 import "../../engine/gradients.ts";
-import { tf } from "../../engine/tfjs.ts";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { walked, walkLevels } from "../../models/diffusion/coarse-walk.ts";
 import { fewShares, renoised } from "../../models/diffusion/few-steps.ts";
 import { ladderOf, pickedRows } from "../../models/diffusion/ladder.ts";
@@ -88,7 +88,7 @@ test("a sample by fresh noise goes through each level in turn", async () => {
 
 test("distribution matching moves samples by (fake - real) / mean |x - real| of their row", async () => {
   await tf.setBackend("cpu");
-  const [x, real, fake] = ["x", "real", "fake"].map((name) => noise(name, [2, 2, 2, 1])) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const [x, real, fake] = ["x", "real", "fake"].map((name) => noise(name, [2, 2, 2, 1])) as [Tensor, Tensor, Tensor];
   const slope = tf
     .grad((at) => matchingLoss({ x: at, real, fake }))(x)
     .dataSync();

@@ -2,7 +2,7 @@
 import { createEngine, type Engine } from "../../../engine/engine.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import type { ProgramSpec, Tensors } from "../../../engine/program.ts";
-import { tf, type Tensor } from "../../../engine/tfjs.ts";
+import { tf, type Tensor, type Scalar } from "../../../engine/tfjs.ts";
 import { type Weights, zerosLike } from "../../../engine/weights.ts";
 import { decode, encode, initAutoencoder } from "../../../models/codecs/autoencoder.ts";
 import { gelu, layerNorm, linear, type Parameters, selfAttention } from "../../../models/layers.ts";
@@ -33,8 +33,7 @@ async function train(engine: Engine, options: { weights: Weights; shapes: Shapes
     inputs: { ...declared(shapes), correction1: { shape: [] }, correction2: { shape: [] } },
     run: (sets, inputs) => {
       const names = Object.keys(sets.network);
-      const value = (...given: Tensor[]): tf.Scalar =>
-        loss(Object.fromEntries(names.map((name, i) => [name, given[i]!])), inputs) as tf.Scalar;
+      const value = (...given: Tensor[]): Scalar => loss(Object.fromEntries(names.map((name, i) => [name, given[i]!])), inputs) as Scalar;
       const { value: at, grads } = tf.valueAndGrads(value)(names.map((name) => sets.network[name] as Tensor));
       const updates: Record<"network" | "first" | "second", Tensors> = { network: {}, first: {}, second: {} };
       for (const [i, name] of names.entries()) {
