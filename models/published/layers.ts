@@ -1,0 +1,114 @@
+/**
+ * Layers of published networks, beside those of layers.ts: theirs have scales, shifts and epsilons, padding of their own and
+ * activations to the letter. A layer called `name` owns `name.kernel`, `name.bias`, `name.scale`, `name.table`.
+ */
+import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { attention, gelu as quickGelu, layerNorm, linear, type Parameters, parameter, silu } from "../layers.ts";
+
+/** Layer normalisation over the last side, with `name.scale` and, where there is one, `name.bias`. */
+export function affineNorm(parameters: Parameters, name: string, x: Tensor, epsilon = 1e-5): Tensor {
+  const scaled = tf.mul(layerNorm(x, epsilon), parameter(parameters, `${name}.scale`));
+  const bias = parameters[`${name}.bias`];
+  return bias ? tf.add(scaled, bias) : scaled;
+}
+
+/** Root mean square normalisation over the last side (Zhang & Sennrich 2019), with `name.scale`. */
+export function rmsNorm(parameters: Parameters, name: string, x: Tensor, epsilon = 1e-6): Tensor {
+  const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
+  return tf.mul(tf.mul(x, inverse), parameter(parameters, `${name}.scale`));
+}
+
+/** Activations by the names that configs give them. */
+export const activations = {
+  silu,
+  swish: silu,
+  relu: (x) => tf.relu(x),
+  gelu: (x) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)),
+  "gelu-approximate": geluTanh,
+  gelu_new: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  quick_gelu: quickGelu,
+} satisfies Record<string, (x: Tensor) => Tensor>;
+
+/** GELU by its tanh (Hendrycks & Gimpel 2016). */
+function geluTanh(x: Tensor): Tensor {
+  const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
+}
+
+/** GEGLU (Shazeer 2020): `name` makes values and gates, values first. */
+export function geglu(parameters: Parameters, name: string, x: Tensor): Tensor {
+  const [value, gate] = tf.split(linear(parameters, name, x), 2, -1) as [Tensor, Tensor];
+  return tf.mul(value, activations.gelu(gate));
+}
+
+/** 2-D convolution after padding by [top, bottom, left, right] zeros: x [b, h, w, in]. */
+export function paddedConv(
+  parameters: Parameters,
+  name: string,
+  x: Tensor,
+  { padding = [1, 1, 1, 1], stride = 1 }: { padding?: readonly [number, number, number, number]; stride?: number } = {},
+): Tensor {
+  const [top, bottom, left, right] = padding;
+  const padded = tf.pad(x, [
+    [0, 0],
+    [top, bottom],
+    [left, right],
+    [0, 0],
+  ]);
+  const y = tf.conv2d(padded as never, parameter(parameters, `${name}.kernel`) as never, stride, "valid") as Tensor;
+  const bias = parameters[`${name}.bias`];
+  return bias ? tf.add(y, bias) : y;
+}
+
+/** A row of `name.table` [rows, width] for each of the whole numbers `ids` [...]: [..., width]. */
+export function lookup(parameters: Parameters, name: string, ids: Tensor): Tensor {
+  return tf.gather(parameter(parameters, `${name}.table`), ids as never) as Tensor;
+}
+
+/** Features of times [b] as diffusers' `get_timestep_embedding` makes them: [b, width], sines first unless `cosinesFirst`. */
+export function timeFeatures(
+  times: Tensor,
+  {
+    width,
+    cosinesFirst,
+    shift,
+    scale = 1,
+    period = 10000,
+  }: { width: number; cosinesFirst: boolean; shift: number; scale?: number; period?: number },
+): Tensor {
+  const half = Math.floor(width / 2);
+  const rates = Float32Array.from({ length: half }, (_, i) => Math.exp((-Math.log(period) * i) / (half - shift)));
+  const angles = tf.mul(tf.mul(tf.reshape(times, [-1, 1]), tf.tensor2d(rates, [1, half])), scale);
+  const [sines, cosines] = [tf.sin(angles), tf.cos(angles)];
+  const features = tf.concat(cosinesFirst ? [cosines, sines] : [sines, cosines], -1);
+  return width % 2 === 0
+    ? features
+    : tf.pad(features, [
+        [0, 0],
+        [0, 1],
+      ]);
+}
+
+/** Two linear layers around an activation, diffusers' TimestepEmbedding: `name.linear_1`, `name.linear_2`. */
+export function timeEmbedding(parameters: Parameters, name: string, features: Tensor): Tensor {
+  return linear(parameters, `${name}.linear_2`, silu(linear(parameters, `${name}.linear_1`, features)));
+}
+
+/**
+ * Multi-head attention as diffusers' Attention has it: x [b, n, d] asks `context` [b, m, e], itself without one, through
+ * `name.to_q`, `to_k`, `to_v` and `to_out.0`. `bias` is added to the scores; see layers.ts.
+ */
+export function crossAttention(
+  parameters: Parameters,
+  name: string,
+  x: Tensor,
+  { context = x, heads, bias }: { context?: Tensor; heads: number; bias?: Tensor },
+): Tensor {
+  const [q, k, v] = [
+    linear(parameters, `${name}.to_q`, x),
+    linear(parameters, `${name}.to_k`, context),
+    linear(parameters, `${name}.to_v`, context),
+  ];
+  return linear(parameters, `${name}.to_out.0`, attention({ q, k, v, heads, ...(bias && { bias }) }));
+}

@@ -1,0 +1,57 @@
+/**
+ * A network as its makers publish it: which config.json it understands, what its file calls its parameters, and what it computes.
+ * Each kind is one file (models/families/, models/text/, models/codecs/) that exports such an object; registry.ts lists them.
+ */
+import type * as z from "zod";
+import type { Tensor } from "../../engine/tfjs.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { Parameters } from "../layers.ts";
+import type { TorchNames } from "./torch.ts";
+
+export interface PublishedNetwork<C> {
+  /** As `_class_name` or `architectures` of config.json call it. */
+  classes: readonly string[];
+  /**
+   * Every key that a config may hold with every value that is understood, defaults of the published class among them; what it does
+   * not know is refused. Keys that begin with an underscore are left out before.
+   */
+  config: z.ZodType<C>;
+  names?: (config: C) => TorchNames;
+  /** What it can be asked, where that is not one thing: "encode" and "decode" of a codec. Together they read every parameter. */
+  calls?: readonly string[];
+  /**
+   * What it computes, traced: inputs and outputs by the names that the published class gives them, images [b, h, w, c], whole
+   * numbers as int32. `call` is one of `calls`. It reads every parameter of the file.
+   */
+  forward: (config: C, parameters: Parameters, inputs: Record<string, Tensor>, call: string) => Record<string, Tensor>;
+}
+
+/** A published network whose config is filled in. */
+export interface BoundNetwork {
+  names: TorchNames;
+  calls: readonly string[];
+  forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string) => Record<string, Tensor>;
+}
+
+/** The network of a config. Throws a Failure that names file, key and value of what it does not understand. */
+export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { json: object; file: string }): BoundNetwork {
+  const config = readConfig(network.config, { json, file });
+  return {
+    names: network.names?.(config) ?? {},
+    calls: network.calls ?? [""],
+    forward: (parameters, inputs, call) => network.forward(config, parameters, inputs, call),
+  };
+}
+
+/** A config.json by its schema; see {@link boundNetwork}. */
+export function readConfig<C>(schema: z.ZodType<C>, { json, file }: { json: object; file: string }): C {
+  const own = Object.fromEntries(Object.entries(json).filter(([key]) => !key.startsWith("_")));
+  const { data, error } = schema.safeParse(own);
+  if (data !== undefined) return data;
+  const [issue] = error?.issues ?? [];
+  const path = issue?.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] as string] : (issue?.path ?? []);
+  const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], own);
+  const what = `${path.map(String).join(".")}: ${JSON.stringify(value)}`;
+  const why = issue?.code === "unrecognized_keys" ? "no network here knows this key" : issue?.message;
+  throw new Failure(`Cannot use ${file}: ${what} is not understood (${why}). Use another model, or ask for this one to be added.`);
+}

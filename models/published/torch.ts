@@ -1,0 +1,78 @@
+/**
+ * Parameters as PyTorch's modules name and lay them out, and as our layers do: kernels [in, out] and [height, width, in, out]
+ * where theirs are [out, in] and [out, in, height, width]. Both ways are exact, so what was read can be written again.
+ */
+import { elements, type Weights } from "../../engine/weights.ts";
+
+/** What a network's file calls its parameters, beyond the rules of this file. */
+export interface TorchNames {
+  /** Lookup tables [rows, width], by their names in the file: no kernels, though they have two sides as well. */
+  tables?: RegExp;
+  /** The name that a parameter has today, where older files call it otherwise; undefined for what is no parameter at all. */
+  today?: (name: string) => string | undefined;
+}
+
+type Tensor = Weights[string];
+
+/**
+ * Weights under our names: `x.weight` is `x.kernel` where it has four sides or two, `x.table` where it is a lookup table, `x.scale`
+ * where it has one; all else keeps its name and layout. Throws an Error where two tensors get the same name.
+ */
+export function fromTorch(tensors: Weights, { tables, today = (name) => name }: TorchNames = {}): Weights {
+  const weights: Weights = {};
+  for (const [written, tensor] of Object.entries(tensors)) {
+    const name = today(written);
+    if (name === undefined) continue;
+    const [own, value] = ownOf(name, tensor, tables);
+    if (weights[own]) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
+    weights[own] = value;
+  }
+  return weights;
+}
+
+function ownOf(name: string, tensor: Tensor, tables?: RegExp): [string, Tensor] {
+  if (!name.endsWith(".weight")) return [name, tensor];
+  const stem = name.slice(0, -".weight".length);
+  if (tables?.test(name)) return [`${stem}.table`, tensor];
+  if (tensor.shape.length === 1) return [`${stem}.scale`, tensor];
+  if (tensor.shape.length === 2) return [`${stem}.kernel`, permuted(tensor, [1, 0])];
+  if (tensor.shape.length === 4) return [`${stem}.kernel`, permuted(tensor, [2, 3, 1, 0])];
+  return [name, tensor];
+}
+
+/** The inverse of {@link fromTorch}, under today's names. */
+export function toTorch(weights: Weights): Weights {
+  return Object.fromEntries(
+    Object.entries(weights).map(([name, tensor]) => {
+      const [, stem, kind] = /^(.*)\.(kernel|table|scale)$/.exec(name) ?? [];
+      if (stem === undefined) return [name, tensor];
+      if (kind !== "kernel") return [`${stem}.weight`, tensor];
+      return [`${stem}.weight`, permuted(tensor, tensor.shape.length === 2 ? [1, 0] : [3, 2, 0, 1])];
+    }),
+  );
+}
+
+/** Images as PyTorch has them, [b, c, h, w], and as we do, [b, h, w, c]. */
+export const fromChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 2, 3, 1]);
+export const toChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 3, 1, 2]);
+
+/** The tensor with its sides in another order: side i of the result is side `order[i]` of what is given. */
+function permuted({ shape, data }: Tensor, order: readonly number[]): Tensor {
+  const strides = shape.map((_, side) => elements(shape.slice(side + 1)));
+  const sides = order.map((side) => shape[side] as number);
+  const steps = order.map((side) => strides[side] as number);
+  const moved = new Float32Array(data.length);
+  const last = sides.length - 1;
+  const [length, step] = [sides[last] as number, steps[last] as number];
+  const index = new Array<number>(last).fill(0);
+  for (let at = 0; at < data.length; at += length) {
+    let from = index.reduce((sum, i, side) => sum + i * (steps[side] as number), 0);
+    for (let i = 0; i < length; i++, from += step) moved[at + i] = data[from] as number;
+    for (let side = last - 1; side >= 0; side--) {
+      index[side] = (index[side] as number) + 1;
+      if ((index[side] as number) < (sides[side] as number)) break;
+      index[side] = 0;
+    }
+  }
+  return { shape: sides, data: moved };
+}

@@ -1,0 +1,116 @@
+/**
+ * Golden vectors of a published pipeline, golden.json beside golden.safetensors: what the published library answered
+ * (docs/PARITY.md). Everything of them that is known here is computed again and compared.
+ */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import { createEngine } from "../../engine/engine.ts";
+import { readSafetensors, type Safetensors } from "../../models/weights/safetensors.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
+import { forwardOf } from "./forward.ts";
+import { type PublishedPart, readPart } from "./part.ts";
+
+const names = z.record(z.string(), z.string());
+
+const goldenSchema = z.looseObject({
+  forwards: z.array(z.looseObject({ name: z.string(), inputs: names, outputs: names })).default([]),
+});
+export type Golden = z.infer<typeof goldenSchema>;
+
+/** One thing that was computed again. */
+export interface Parity {
+  what: string;
+  /** Largest difference, as a share of the largest element. */
+  difference: number;
+  tolerance: number;
+}
+
+/** Shares of the largest element that may differ. */
+const TOLERANCE = { forward: 1e-4, image: 1e-3 } as const;
+
+/** Reads golden.safetensors at `path`, with golden.json beside it. */
+export async function readGolden(path: string): Promise<{ golden: Golden; tensors: Safetensors["tensors"] }> {
+  const file = join(dirname(path), "golden.json");
+  const { data, error } = goldenSchema.safeParse(parsedJson((await readFile(file, "utf8").catch(absent)) ?? ""));
+  if (!data)
+    throw new Failure(`Cannot read ${file}: ${z.prettifyError(error)}. It belongs beside ${path}; docs/PARITY.md says how both are made.`);
+  return { golden: data, tensors: (await readSafetensors(path)).tensors };
+}
+
+/**
+ * Computes every forward of the golden vectors again that a part of the folder is known for, one after the other. `only` chooses by
+ * name.
+ */
+export async function* forwardParity(options: { folder: string; path: string; only?: (name: string) => boolean }): AsyncGenerator<Parity> {
+  const { folder, path, only = () => true } = options;
+  const { golden, tensors } = await readGolden(path);
+  const parts = new Map<string, PublishedPart & { read: Set<string>; asked: Set<string> }>();
+  const engine = await createEngine({ device: "cpu", threads: 1 });
+  for (const { name, inputs, outputs } of golden.forwards) {
+    const part = partOf(folder, name);
+    if (part === undefined || !only(name)) continue;
+    const at = join(folder, part);
+    const opened = parts.get(part) ?? { ...(await readPart(at)), read: new Set(), asked: new Set() };
+    parts.set(part, opened);
+    const [, call = ""] = name.split(".");
+    const given = Object.entries(inputs).map(([input, tensor]) => {
+      const { shape, data, dtype } = tensorOf(tensors, tensor, path);
+      return [input, { shape, data, isWhole: /^[IU]\d+$/.test(dtype) }] as const;
+    });
+    const { outputs: found, read } = await forwardOf({ engine, part: opened, folder: at, call, inputs: Object.fromEntries(given) });
+    for (const parameter of read) opened.read.add(parameter);
+    opened.asked.add(call);
+    for (const [output, tensor] of Object.entries(outputs)) {
+      const expected = tensorOf(tensors, tensor, path);
+      const own = found[output];
+      if (!own || String(own.shape) !== String(expected.shape)) {
+        const shape = own ? `shape [${own.shape.join(", ")}] instead of [${expected.shape.join(", ")}]` : "nothing";
+        throw new Failure(
+          `Cannot compare ${name} of ${folder}: its "${output}" has ${shape}. Make the golden vectors of this very folder.`,
+        );
+      }
+      const tolerance = name.startsWith("vae") ? TOLERANCE.image : TOLERANCE.forward;
+      yield { what: `${name} ${output}`, difference: differenceOf(own.data, expected.data), tolerance };
+    }
+  }
+  for (const [part, opened] of parts) checkAllRead(join(folder, part), opened);
+}
+
+/** Throws a Failure that names a parameter which the file has and nobody reads, once the network has been asked all that it can be. */
+function checkAllRead(folder: string, { network, weights, read, asked }: PublishedPart & { read: Set<string>; asked: Set<string> }): void {
+  if (!network.calls.every((call) => asked.has(call))) return;
+  const [first, ...more] = Object.keys(weights).filter((name) => !read.has(name));
+  if (first === undefined) return;
+  const others = more.length > 0 ? ` and ${more.length} more` : "";
+  throw new Failure(
+    `Cannot use ${folder}: nobody reads its parameter "${first}"${others}. It is another kind of network than its config says.`,
+  );
+}
+
+/** The part that a forward is of: the folder whose name it begins with. */
+function partOf(folder: string, name: string): string | undefined {
+  const [first = ""] = name.split(".");
+  const candidates = [first, first.replace(/_[a-z]+$/, "")];
+  return candidates.find((candidate) => existsSync(join(folder, candidate, "config.json")));
+}
+
+function tensorOf(tensors: Safetensors["tensors"], name: string, path: string): Safetensors["tensors"][string] {
+  const tensor = tensors[name];
+  if (!tensor) throw new Failure(`Cannot read ${path}: it has no tensor "${name}", which its golden.json speaks of. Make both anew.`);
+  return tensor;
+}
+
+/** The largest difference over the largest element; infinite where an element is not finite. */
+function differenceOf(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let [largest, difference] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i] as number));
+    const apart = Math.abs((found[i] as number) - (expected[i] as number));
+    difference = Number.isFinite(apart) ? Math.max(difference, apart) : Number.POSITIVE_INFINITY;
+  }
+  return difference / (largest || 1);
+}
