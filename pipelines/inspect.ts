@@ -1,6 +1,6 @@
 /**
  * pipeline inspect PATH [--rows N] [--grid FILE.png] [--sql SELECT] [--why ID] [--redo ID] [--diff STORE] [--html FILE.html]
- *   [--serve]
+ *   [--serve] [--parity golden.safetensors]
  *
  * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
  */
@@ -21,7 +21,9 @@ import { answerSql } from "../stages/inspect/sql.ts";
 import { channelTable, factsOf, outlierTable } from "../stages/inspect/facts.ts";
 import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
 import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
+import { isPublished } from "../stages/published/describe.ts";
 import { openStore, type Store } from "../store/store.ts";
+import { checkParity, inspectPublished } from "./inspect-published.ts";
 
 /** What to show besides, or instead of, the facts. */
 export interface Looks {
@@ -49,6 +51,8 @@ export interface Looks {
   html?: string;
   /** Serve the page on this loopback port until the context's signal aborts; 0 for any. */
   serve?: number;
+  /** golden.safetensors of a published pipeline, which is computed again. */
+  parity?: string;
 }
 
 /**
@@ -59,6 +63,14 @@ export async function inspect(options: Looks & { path: string; settings: Setting
   const { path, settings, context, ...looks } = options;
   const { report, signal } = context;
   checkLooks(looks);
+  if (looks.parity !== undefined) {
+    await checkParity({ folder: path, golden: looks.parity, context });
+    return;
+  }
+  if (isPublished(path)) {
+    refuseRows(path, looks, "it is a published pipeline, whose parts --parity compares");
+    return inspectPublished({ folder: path, context });
+  }
   if (!existsSync(join(path, "store.json"))) return inspectRun(path, looks, context);
   const store = await openStore({ folder: path });
   const where = looks.where === undefined ? undefined : parseWhere(looks.where, columnsToFilter(store.manifest));
@@ -138,7 +150,7 @@ function refuseDamage(path: string, { shards, planned }: Pick<Survey, "shards" |
 
 /** Throws a usage failure for looks that exclude each other, or that would do nothing. */
 function checkLooks(looks: Looks): void {
-  const instead = (["sql", "why", "redo", "diff", "html", "serve"] as const).filter((name) => looks[name] !== undefined);
+  const instead = (["sql", "why", "redo", "diff", "html", "serve", "parity"] as const).filter((name) => looks[name] !== undefined);
   const [first, second] = instead;
   if (second) throw badUsage(`Cannot use --${first} and --${second} at once: each is a look of its own`);
   const shows = looks.rows || looks.grid;
@@ -162,6 +174,11 @@ export function rowId(text: string | undefined): number | undefined {
 /** What only the rows of a store can answer. */
 const OF_ROWS = ["rows", "grid", "where", "sql", "why", "redo", "diff", "html", "serve"] as const satisfies (keyof Looks)[];
 
+/** Throws a usage failure where rows of something that has none are asked for. */
+function refuseRows(path: string, looks: Looks, why: string): void {
+  if (OF_ROWS.some((name) => looks[name] !== undefined)) throw badUsage(`Cannot show rows of "${path}": ${why}`);
+}
+
 async function inspectRun(path: string, looks: Looks, { report }: Context): Promise<void> {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) {
@@ -169,8 +186,7 @@ async function inspectRun(path: string, looks: Looks, { report }: Context): Prom
   }
   const run = await describeRun(path);
   if (!run) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
-  const asked = OF_ROWS.find((name) => looks[name] !== undefined);
-  if (asked) throw badUsage(`Cannot show rows of "${path}": it is a run; its pictures are in ${join(path, "pictures")}`);
+  refuseRows(path, looks, `it is a run; its pictures are in ${join(path, "pictures")}`);
   if (Object.keys(run.facts).length > 0) report({ type: "result", stage: path, values: run.facts });
   if (run.problems.length > 0) throw new Failure(run.problems.join(" "));
 }

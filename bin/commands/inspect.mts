@@ -4,8 +4,8 @@ import type { Command } from "../command.mts";
 
 export const inspect: Command = {
   name: "inspect",
-  summary: "show what a store or run holds: facts, rows, pictures, SQL, provenance, differences, a report",
-  positionals: [{ name: "PATH", about: "a latent store, triple store or run", input: "folder" }],
+  summary: "show what a store, run or published pipeline holds: facts, rows, pictures, SQL, provenance, differences, a report",
+  positionals: [{ name: "PATH", about: "a latent store, triple store, run, or pipeline of diffusers", input: "folder" }],
   flags: {
     quick: { about: "read the ends of the shards alone: no duplicates, no worst rows" },
     rows: { value: "N", about: "print the first N rows", whole: true },
@@ -24,19 +24,20 @@ export const inspect: Command = {
     diff: { value: "STORE", about: "compare settings, rows and channels with another store", input: "folder" },
     html: { value: "FILE.html", about: "write a report as one page that needs nothing else", output: { file: [".html", ".htm"] } },
     serve: { about: "serve the report to this machine; rows are decoded when looked at" },
+    parity: { value: "GOLDEN.safetensors", about: "of a pipeline of diffusers: compute golden vectors again and compare" },
     port: { value: "N", about: "serve: the port; any free one unless told", whole: true, most: 65_535 },
   },
   looks: true,
   example: "pipeline inspect triples --grid triples.png --where label=3 --limit 16",
   start: async ({ positionals, flags, ...rest }) => {
     const { rowId, inspect } = await import("../../pipelines/inspect.ts");
-    const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, serve, port } = flags;
+    const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, serve, port, parity } = flags;
     const whole = (text?: string) => (text === undefined ? undefined : Number(text));
     if (port !== undefined && serve === undefined) throw badUsage("Cannot use --port alone: it is that of --serve, so add it");
     await inspect({
       path: positionals[0]!,
       ...{ quick: quick !== undefined, rows: whole(rows), limit: whole(limit), why: rowId(why), redo: rowId(redo) },
-      ...{ grid, where, sql, teacher, conditions, diff, html, serve: serve === undefined ? undefined : Number(port ?? 0) },
+      ...{ grid, where, sql, teacher, conditions, diff, html, parity, serve: serve === undefined ? undefined : Number(port ?? 0) },
       ...rest,
     });
   },

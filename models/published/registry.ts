@@ -10,13 +10,17 @@ const networks: readonly PublishedNetwork<any>[] = [ditClass];
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
 
+/** The class that a config.json names. */
+export function classOf(json: object): string {
+  const { _class_name: kind, architectures } = json as { _class_name?: unknown; architectures?: unknown };
+  return String(kind ?? (Array.isArray(architectures) ? architectures[0] : undefined));
+}
+
 /** The network of a config.json. Throws a Failure for a class or a value that is not understood. */
 export function publishedNetwork({ json, file }: { json: object; file: string }): BoundNetwork {
-  const { _class_name: kind, architectures } = json as { _class_name?: unknown; architectures?: unknown };
-  const name = String(kind ?? (Array.isArray(architectures) ? architectures[0] : undefined));
+  const name = classOf(json);
   const network = networks.find(({ classes }) => classes.includes(name));
   if (network) return boundNetwork(network, { json, file });
-  throw new Failure(
-    `Cannot use ${file}: it is of the class "${name}", which is not known here; ${didYouMean(name, publishedClasses, `known are ${publishedClasses.join(", ")}`)}`,
-  );
+  const known = `known are ${publishedClasses.join(", ")}`;
+  throw new Failure(`Cannot use ${file}: its class "${name}" is not known here; ${didYouMean(name, publishedClasses, known)}`);
 }

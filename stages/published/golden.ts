@@ -7,12 +7,12 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { createEngine } from "../../engine/engine.ts";
+import { classOf, publishedClasses } from "../../models/published/registry.ts";
 import { readSafetensors, type Safetensors } from "../../models/weights/safetensors.ts";
-import { Failure } from "../../schemas/failure.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
-import { absent } from "../../schemas/system-error.ts";
 import { forwardOf } from "./forward.ts";
-import { type PublishedPart, readPart } from "./part.ts";
+import { type PublishedPart, readPart, readPartConfig } from "./part.ts";
 
 const names = z.record(z.string(), z.string());
 
@@ -35,7 +35,10 @@ const TOLERANCE = { forward: 1e-4, image: 1e-3 } as const;
 /** Reads golden.safetensors at `path`, with golden.json beside it. */
 export async function readGolden(path: string): Promise<{ golden: Golden; tensors: Safetensors["tensors"] }> {
   const file = join(dirname(path), "golden.json");
-  const { data, error } = goldenSchema.safeParse(parsedJson((await readFile(file, "utf8").catch(absent)) ?? ""));
+  for (const wanted of [path, file]) {
+    if (!existsSync(wanted)) throw badUsage(`Cannot compare with ${path}: there is no ${wanted}; docs/PARITY.md says how both are made`);
+  }
+  const { data, error } = goldenSchema.safeParse(parsedJson(await readFile(file, "utf8")));
   if (!data)
     throw new Failure(`Cannot read ${file}: ${z.prettifyError(error)}. It belongs beside ${path}; docs/PARITY.md says how both are made.`);
   return { golden: data, tensors: (await readSafetensors(path)).tensors };
@@ -52,7 +55,7 @@ export async function* forwardParity(options: { folder: string; path: string; on
   const engine = await createEngine({ device: "cpu", threads: 1 });
   for (const { name, inputs, outputs } of golden.forwards) {
     const part = partOf(folder, name);
-    if (part === undefined || !only(name)) continue;
+    if (part === undefined || !only(name) || !(await isUnderstood(join(folder, part)))) continue;
     const at = join(folder, part);
     const opened = parts.get(part) ?? { ...(await readPart(at)), read: new Set(), asked: new Set() };
     parts.set(part, opened);
@@ -96,6 +99,11 @@ function partOf(folder: string, name: string): string | undefined {
   const [first = ""] = name.split(".");
   const candidates = [first, first.replace(/_[a-z]+$/, "")];
   return candidates.find((candidate) => existsSync(join(folder, candidate, "config.json")));
+}
+
+/** Whether the part is of a class that is known here; whoever reads it hears what else is wrong. */
+async function isUnderstood(folder: string): Promise<boolean> {
+  return publishedClasses.includes(classOf((await readPartConfig(folder)).json));
 }
 
 function tensorOf(tensors: Safetensors["tensors"], name: string, path: string): Safetensors["tensors"][string] {

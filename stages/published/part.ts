@@ -25,6 +25,13 @@ const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
  * Failure where the config or a value of it is not understood, where weights are missing, or pickled.
  */
 export async function readPart(folder: string): Promise<PublishedPart> {
+  const { file, json } = await readPartConfig(folder);
+  const network = publishedNetwork({ json, file });
+  return { network, weights: await readPublished(await weightsIn(folder), network) };
+}
+
+/** A part's config.json. Throws a Failure where there is none. */
+export async function readPartConfig(folder: string): Promise<{ file: string; json: object }> {
   const file = join(folder, "config.json");
   const text = await readFile(file, "utf8").catch(absent);
   const json = parsedJson(text);
@@ -32,13 +39,11 @@ export async function readPart(folder: string): Promise<PublishedPart> {
     const found = text === undefined ? "there is none" : "it is not a JSON object";
     throw new Failure(`Cannot read ${file}: ${found}. Name a folder that a library's save_pretrained wrote.`);
   }
-  const network = publishedNetwork({ json, file });
-  const path = await weightsIn(folder);
-  return { network, weights: await readPublished(path, network) };
+  return { file, json };
 }
 
 /** The file of a part's weights, or the index of several. */
-async function weightsIn(folder: string): Promise<string> {
+export async function weightsIn(folder: string): Promise<string> {
   const names = await readdir(folder);
   const wanted = STEMS.flatMap((stem) =>
     ["", ".fp16"].flatMap((variant) => [

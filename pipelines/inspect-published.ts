@@ -1,0 +1,46 @@
+/**
+ * pipeline inspect FOLDER [--parity golden.safetensors], of a pipeline that diffusers wrote
+ *
+ * parts | what of each is understood; golden vectors | computed again | the largest differences
+ */
+import type { Context } from "../schemas/events.ts";
+import { Failure } from "../schemas/failure.ts";
+import { describePublished } from "../stages/published/describe.ts";
+import { forwardParity, type Parity } from "../stages/published/golden.ts";
+
+/** Tells what a published pipeline's parts are, and which are understood. */
+export async function inspectPublished({ folder, context }: { folder: string; context: Context }): Promise<void> {
+  const { pipeline, parts } = await describePublished(folder);
+  context.report({ type: "result", stage: folder, values: { pipeline, parts: parts.length } });
+  context.report({ type: "table", stage: "parts", rows: parts });
+}
+
+/**
+ * Computes again what golden vectors say that the published library answered, and prints the largest difference of each. Throws a
+ * Failure where one is above its tolerance, and where nothing of the file is known here.
+ */
+export async function checkParity(options: { folder: string; golden: string; context: Context }): Promise<Parity[]> {
+  const { folder, golden: path, context } = options;
+  const found: Parity[] = [];
+  for await (const parity of forwardParity({ folder, path })) {
+    context.signal.throwIfAborted();
+    context.report({ type: "progress", stage: "parity", done: found.push(parity), unit: "results" });
+  }
+  if (found.length === 0)
+    throw new Failure(`Cannot compare ${folder} with ${path}: none of its vectors is of a part that is understood here.`);
+  const rows = found.map(({ what, difference, tolerance }) => ({
+    result: what,
+    difference: Number(difference.toPrecision(2)),
+    tolerance,
+    agrees: difference <= tolerance ? "yes" : "no",
+  }));
+  context.report({ type: "table", stage: "parity", rows, about: "largest difference as a share of the largest element" });
+  const apart = found.filter(({ difference, tolerance }) => !(difference <= tolerance));
+  if (apart.length > 0) {
+    const others = apart.length > 1 ? `, and ${apart.length - 1} more` : "";
+    throw new Failure(
+      `Cannot trust ${folder} here: ${apart[0]!.what} differs by ${apart[0]!.difference.toPrecision(2)}${others}. Report it with both files.`,
+    );
+  }
+  return found;
+}
