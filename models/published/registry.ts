@@ -2,10 +2,13 @@
 import { Failure } from "../../schemas/failure.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
 import { ditClass } from "../families/dit-class.ts";
+import { flux } from "../families/flux.ts";
+import { mmdit } from "../families/mmdit.ts";
+import { pixart, pixartOld } from "../families/pixart.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [ditClass];
+const networks: readonly PublishedNetwork<any>[] = [ditClass, flux, mmdit, pixart, pixartOld];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);

@@ -1,0 +1,109 @@
+/**
+ * FLUX (Black Forest Labs 2024) as diffusers publishes it, FluxTransformer2DModel: double blocks, in which image and text have
+ * layers of their own, then single ones for both; positions turn queries and keys. It takes latents packed into tokens.
+ */
+import * as z from "zod";
+import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { linear, type Parameters } from "../layers.ts";
+import { activations } from "../published/layers.ts";
+import type { PublishedNetwork } from "../published/network.ts";
+import {
+  type Attending,
+  conditionVector,
+  continuousNorm,
+  given,
+  jointBlock,
+  modulated,
+  modulation,
+  type Rotation,
+  type Streams,
+  streamAttention,
+} from "./diffusers-transformer.ts";
+import { type Hooks, passing } from "./family.ts";
+
+const size = z.int().positive();
+
+const config = z
+  .strictObject({
+    attention_head_dim: size.default(128),
+    axes_dims_rope: z.array(size.multipleOf(2)).default([16, 56, 56]), // channels of a head that each of a token's coordinates turns
+    guidance_embeds: z.boolean().default(false),
+    in_channels: size.default(64),
+    joint_attention_dim: size.default(4096),
+    num_attention_heads: size.default(24),
+    num_layers: size.default(19),
+    num_single_layers: size.default(38),
+    out_channels: size.nullable().default(null),
+    patch_size: size.default(1),
+    pooled_projection_dim: size.default(768),
+  })
+  .refine((c) => c.axes_dims_rope.reduce((sum, channels) => sum + channels, 0) === c.attention_head_dim, {
+    path: ["axes_dims_rope"],
+    message: "its sum must be attention_head_dim",
+  });
+type Config = z.infer<typeof config>;
+
+/** Turns of tokens at `ids` [n, axes]: each axis has channels of its own, whose rates fall from 1 to nearly 1 / 10000. */
+function rotationOf(ids: Tensor, axes: readonly number[]): Rotation {
+  const places = tf.split(tf.cast(ids, "float32"), axes.length, 1) as Tensor[];
+  const angles = axes.map((channels, axis) => {
+    const rates = Float32Array.from({ length: channels / 2 }, (_, i) => 10000 ** ((-2 * i) / channels));
+    return tf.mul(places[axis] as Tensor, tf.tensor2d(rates, [1, channels / 2])) as Tensor;
+  });
+  const all = tf.expandDims(tf.concat(angles, 1), 1);
+  return { cosines: tf.cos(all), sines: tf.sin(all) };
+}
+
+/** A single block: attention and feed-forward side by side, of the text's and the image's tokens in one row. */
+function singleBlock(
+  parameters: Parameters,
+  name: string,
+  { image, text }: Streams,
+  { vector, ...attending }: Attending & { vector: Tensor },
+): Streams {
+  const x = tf.concat([text, image], 1);
+  const [shift, scale, gate] = modulation(parameters, `${name}.norm.linear`, vector, 3) as [Tensor, Tensor, Tensor];
+  const normed = modulated(x, shift, scale);
+  const up = activations["gelu-approximate"](linear(parameters, `${name}.proj_mlp`, normed));
+  const attended = streamAttention(parameters, `${name}.attn`, normed, attending);
+  const y = tf.add(x, tf.mul(gate, linear(parameters, `${name}.proj_out`, tf.concat([attended, up], -1))));
+  const [before, after] = tf.split(y, [text.shape[1] as number, image.shape[1] as number], 1) as [Tensor, Tensor];
+  return { image: after, text: before };
+}
+
+/**
+ * hidden_states [b, n, c], encoder_hidden_states [b, m, e], pooled_projections [b, p], timestep [b] from 0 to 1, guidance [b] where
+ * the config has it embedded, img_ids [n, axes] and txt_ids [m, axes], to [b, n, out channels]. Places, whose features are the
+ * image's tokens [b, n, width]: "patches", "transformer_blocks.0" and so on, then "single_transformer_blocks.0" and so on.
+ */
+export function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+  const thousandfold = (name: string): Tensor => tf.mul(given(inputs, name), 1000);
+  const vector = conditionVector(parameters, "time_text_embed", {
+    times: thousandfold("timestep"),
+    pooled: given(inputs, "pooled_projections"),
+    guidance: c.guidance_embeds ? thousandfold("guidance") : undefined,
+  });
+  const ids = ["txt_ids", "img_ids"].map((name) => tf.cast(given(inputs, name), "float32"));
+  const rotation = rotationOf(tf.concat(ids, 0), c.axes_dims_rope);
+  const told = { vector, heads: c.num_attention_heads, isNormed: true, rotation };
+  let streams: Streams = {
+    image: passing(hooks, "patches", linear(parameters, "x_embedder", given(inputs, "hidden_states"))),
+    text: linear(parameters, "context_embedder", given(inputs, "encoder_hidden_states")),
+  };
+  const blocks = [
+    ...Array.from({ length: c.num_layers }, (_, i) => ({ name: `transformer_blocks.${i}`, block: jointBlock })),
+    ...Array.from({ length: c.num_single_layers }, (_, i) => ({ name: `single_transformer_blocks.${i}`, block: singleBlock })),
+  ];
+  for (const { name, block } of blocks) {
+    const { image, text } = block(parameters, name, streams, told);
+    streams = { image: passing(hooks, name, image), text };
+    if (hooks.last === name) return streams.image;
+  }
+  return linear(parameters, "proj_out", continuousNorm(parameters, "norm_out", streams.image, vector));
+}
+
+export const flux: PublishedNetwork<Config> = {
+  classes: ["FluxTransformer2DModel"],
+  config,
+  forward: (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) }),
+};
