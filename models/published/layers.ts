@@ -78,7 +78,8 @@ export function timeFeatures(
   }: { width: number; cosinesFirst: boolean; shift: number; scale?: number; period?: number },
 ): Tensor {
   const half = Math.floor(width / 2);
-  const rates = Float32Array.from({ length: half }, (_, i) => Math.exp((-Math.log(period) * i) / (half - shift)));
+  const f = Math.fround; // rates are rounded where diffusers rounds them: large times make the difference seen
+  const rates = Float32Array.from({ length: half }, (_, i) => Math.exp(f(f(f(-Math.log(period)) * i) / (half - shift))));
   const angles = tf.mul(tf.mul(tf.reshape(times, [-1, 1]), tf.tensor2d(rates, [1, half])), scale);
   const [sines, cosines] = [tf.sin(angles), tf.cos(angles)];
   const features = tf.concat(cosinesFirst ? [cosines, sines] : [sines, cosines], -1);
