@@ -1,11 +1,13 @@
 /** Every published network that is understood, by the class name that its config gives. */
 import { Failure } from "../../schemas/failure.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
+import { ddpm } from "../families/ddpm.ts";
 import { ditClass } from "../families/dit-class.ts";
+import { sdUnet } from "../families/sd-unet.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [ditClass];
+const networks: readonly PublishedNetwork<any>[] = [ddpm, ditClass, sdUnet];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
