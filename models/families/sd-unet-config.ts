@@ -62,7 +62,7 @@ export const config = z
     up_block_types: z
       .array(z.enum(["UpBlock2D", "CrossAttnUpBlock2D"]))
       .default(["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]),
-    upcast_attention: z.boolean().default(false), // float32 all the same
+    upcast_attention: z.boolean().nullable().default(false), // float32 all the same
     use_linear_projection: z.boolean().default(false), // as its layers have it
   })
   .superRefine((settings, context) => {
