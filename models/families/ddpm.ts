@@ -8,7 +8,7 @@ import type { Parameters } from "../layers.ts";
 import { lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { attentionBlock } from "./diffusers-blocks.ts";
-import { type Course, diffusersUnet, given, type Level } from "./diffusers-unet.ts";
+import { averagingKeys, type Course, diffusersUnet, given, type Level } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
 
 const size = z.int().positive();
@@ -18,6 +18,7 @@ const resampling = z.enum(["conv", "resnet"]).default("conv"); // of blocks with
 
 const config = z
   .strictObject({
+    ...averagingKeys,
     act_fn: z.enum(["silu", "swish"]).default("silu"),
     add_attention: z.boolean().default(true), // in the middle
     attention_head_dim: size.nullable().default(8), // null is one head

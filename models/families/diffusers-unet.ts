@@ -6,10 +6,24 @@
  * where a block takes a skip connection, its name and ".joined"; and each skip connection by itself, "skips.0" (of conv_in) and on
  * in the order in which they are made: where a ControlNet adds its maps.
  */
+import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { conv, groupNorm, type Parameters, silu } from "../layers.ts";
 import { downsampler, type ResnetSettings, resnetBlock, upsampler } from "./diffusers-blocks.ts";
 import { type Hooks, passing } from "./family.ts";
+
+const any = z.unknown().optional();
+
+/** Keys that diffusers' EMAModel leaves in the config of averaged weights: of its averaging alone. */
+export const averagingKeys = {
+  decay: any,
+  inv_gamma: any,
+  min_decay: any,
+  optimization_step: any,
+  power: any,
+  update_after_step: any,
+  use_ema_warmup: any,
+};
 
 /** Attention after the residual block `layer` of a level: x [b, h, w, c] through the layer `name`. */
 type Attend = (name: string, x: Tensor, layer: number) => Tensor;

@@ -1,5 +1,6 @@
 /** The config.json of diffusers' UNet2DConditionModel: which keys and values are understood, and what they say of each level. */
 import * as z from "zod";
+import { averagingKeys } from "./diffusers-unet.ts";
 
 const size = z.int().positive();
 const depth = z.union([size, z.array(size)]); // transformer blocks of a level, or of each of its layers
@@ -12,6 +13,7 @@ const perLevel = <T extends z.ZodType>(value: T) => z.union([value, z.array(valu
 
 export const config = z
   .strictObject({
+    ...averagingKeys,
     act_fn: z.enum(["silu", "swish"]).default("silu"),
     addition_embed_type: z.literal("text_time").nullable().default(null),
     addition_embed_type_num_heads: z.unknown().optional(), // of another addition_embed_type

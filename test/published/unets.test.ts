@@ -38,6 +38,7 @@ const conditional = {
     },
     ...{ projection_class_embeddings_input_dim: 2560, transformer_layers_per_block: 4 },
   },
+  "averaged weights": { decay: 0.9999, inv_gamma: 1, min_decay: 0, optimization_step: 7000, power: 2 / 3, update_after_step: 0 },
   "a latent consistency model": { time_cond_proj_dim: 256, cross_attention_dim: 768 },
   "a student without a middle": { mid_block_type: null, layers_per_block: 1 },
   "a student with fewer layers": {
@@ -57,6 +58,11 @@ const pixels = {
     ...{ attention_head_dim: null, block_out_channels: [128, 256, 256, 256], downsample_padding: 0, flip_sin_to_cos: false, freq_shift: 1 },
     ...{ down_block_types: ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"], norm_eps: 1e-6 },
     up_block_types: ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+  },
+  "DDPM on cats": {
+    ...{ attention_head_dim: null, block_out_channels: [128, 128, 256, 256, 512, 512], downsample_padding: 0, freq_shift: 1 },
+    down_block_types: ["DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+    up_block_types: ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"],
   },
   "the consistency model of ImageNet": {
     ...{ attention_head_dim: 64, attn_norm_num_groups: 32, block_out_channels: [192, 384, 576, 768], downsample_type: "resnet" },
