@@ -96,6 +96,36 @@ export function timeEmbedding(parameters: Parameters, name: string, features: Te
   return linear(parameters, `${name}.linear_2`, silu(linear(parameters, `${name}.linear_1`, features)));
 }
 
+/** The most scores [b, heads, n, m] that an attention holds at once, in elements. */
+const MOST_SCORES = 2 ** 24;
+
+/**
+ * The attention of layers.ts, exactly, with queries in pieces where all their scores together are more than `most` elements: the
+ * scores of 4096 pixels to each other take a gigabyte with eight heads and a batch of two, and as much again after the softmax.
+ */
+export function piecewiseAttention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }, most = MOST_SCORES): Tensor {
+  const { q, k, heads, bias } = options;
+  const [b, n, d] = q.shape as [number, number, number];
+  const pieces = Math.ceil(n / Math.max(1, Math.floor(most / (b * heads * (k.shape[1] as number)))));
+  if (pieces <= 1) return attention(options);
+  const rows = Math.ceil(n / pieces);
+  const isByQuery = bias !== undefined && bias.rank > 1 && bias.shape.at(-2) === n;
+  const attended: Tensor[] = [];
+  for (let from = 0; from < n; from += rows) {
+    const length = Math.min(rows, n - from);
+    const own = isByQuery ? { bias: rowsOf(bias, from, length) } : {};
+    attended.push(attention({ ...options, ...own, q: tf.slice(q, [0, from, 0], [b, length, d]) }));
+  }
+  return tf.concat(attended, 1);
+}
+
+/** Some of the rows of x [..., rows, columns]. */
+function rowsOf(x: Tensor, from: number, length: number): Tensor {
+  const begin = x.shape.map((_, side) => (side === x.rank - 2 ? from : 0));
+  const sizes = x.shape.map((size, side) => (side === x.rank - 2 ? length : size));
+  return tf.slice(x, begin as never, sizes as never);
+}
+
 /**
  * Multi-head attention as diffusers' Attention has it: x [b, n, d] asks `context` [b, m, e], itself without one, through
  * `name.to_q`, `to_k`, `to_v` and `to_out.0`. `bias` is added to the scores; see layers.ts.
@@ -111,5 +141,5 @@ export function crossAttention(
     linear(parameters, `${name}.to_k`, context),
     linear(parameters, `${name}.to_v`, context),
   ];
-  return linear(parameters, `${name}.to_out.0`, attention({ q, k, v, heads, ...(bias && { bias }) }));
+  return linear(parameters, `${name}.to_out.0`, piecewiseAttention({ q, k, v, heads, ...(bias && { bias }) }));
 }

@@ -1,14 +1,16 @@
 /** Every published network that is understood, by the class name that its config gives. */
 import { Failure } from "../../schemas/failure.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
+import { ddpm } from "../families/ddpm.ts";
 import { ditClass } from "../families/dit-class.ts";
 import { flux } from "../families/flux.ts";
 import { mmdit } from "../families/mmdit.ts";
 import { pixart, pixartOld } from "../families/pixart.ts";
+import { sdUnet } from "../families/sd-unet.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [ditClass, flux, mmdit, pixart, pixartOld];
+const networks: readonly PublishedNetwork<any>[] = [ddpm, ditClass, flux, mmdit, pixart, pixartOld, sdUnet];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);

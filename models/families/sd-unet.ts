@@ -1,0 +1,90 @@
+/**
+ * Diffusers' UNet2DConditionModel: the U-Nets of Stable Diffusion 1 and 2 (Rombach et al. 2022) and SDXL (Podell et al. 2023), and
+ * students of them. Attention's heads are counted by `attention_head_dim`, a name given by mistake and kept ever since.
+ */
+import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { linear, type Parameters } from "../layers.ts";
+import { lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
+import type { PublishedNetwork } from "../published/network.ts";
+import { transformer } from "./diffusers-blocks.ts";
+import { type Course, diffusersUnet, given } from "./diffusers-unet.ts";
+import type { Hooks } from "./family.ts";
+import { config, type SdUnetConfig as Config, depthAt, levelsOf } from "./sd-unet-config.ts";
+
+function courseOf(c: Config, parameters: Parameters, context: Tensor): Course {
+  const { norm_num_groups: groups, norm_eps: epsilon } = c;
+  const levels = levelsOf(c);
+  const [last] = levels.slice(-1) as [(typeof levels)[number]];
+  const attend = (heads: number, isCrossOnly: boolean, depth: (layer: number) => number) => (name: string, x: Tensor, layer: number) =>
+    transformer(parameters, name, x, { context, heads, groups, depth: depth(layer), isCrossOnly });
+  const resampling = (level: number) => (level < levels.length - 1 ? ("conv" as const) : undefined);
+  const middles = {
+    UNetMidBlock2DCrossAttn: { layers: 2, attend: attend(last.heads, false, (layer) => depthAt(last.depth, layer)) },
+    UNetMidBlock2D: { layers: 1 },
+  };
+  return {
+    down: levels.map(({ layers, heads, isCrossOnly, depth }, i) => ({
+      layers,
+      attend: c.down_block_types[i] === "DownBlock2D" ? undefined : attend(heads, isCrossOnly, (layer) => depthAt(depth, layer)),
+      resampling: resampling(i),
+    })),
+    middle: c.mid_block_type === null ? undefined : middles[c.mid_block_type],
+    up: levels.toReversed().map(({ layers, heads, isCrossOnly, depth }, i) => ({
+      layers: layers + 1,
+      attend:
+        c.up_block_types[i] === "UpBlock2D"
+          ? undefined
+          : attend(heads, isCrossOnly, (layer) => depthAt(c.reverse_transformer_layers_per_block?.[i] ?? depth, layer)),
+      resampling: resampling(i),
+    })),
+    resnet: { groups, epsilon, isScaleShift: c.resnet_time_scale_shift === "scale_shift" },
+    middleDivisor: c.mid_block_scale_factor,
+    padding: c.downsample_padding,
+  };
+}
+
+/** The vector [b, width] of time, guidance (`timestep_cond`), class, pooled text and sizes (`text_embeds`, `time_ids`). */
+function vectorOf(c: Config, parameters: Parameters, inputs: Record<string, Tensor>): Tensor {
+  const [channels = 0] = c.block_out_channels;
+  const features = (times: Tensor, width: number): Tensor =>
+    timeFeatures(times, { width, cosinesFirst: c.flip_sin_to_cos, shift: c.freq_shift });
+  const { timestep_cond: guidance } = inputs;
+  const times = features(given(inputs, "timestep"), channels);
+  const guided =
+    c.time_cond_proj_dim !== null && guidance ? tf.add(times, linear(parameters, "time_embedding.cond_proj", guidance)) : times;
+  let vector = timeEmbedding(parameters, "time_embedding", guided);
+  if (c.class_embed_type !== null || c.num_class_embeds !== null) {
+    const labels = given(inputs, "class_labels");
+    const name = "class_embedding";
+    if (c.class_embed_type === null) vector = tf.add(vector, lookup(parameters, name, labels));
+    if (c.class_embed_type === "timestep") vector = tf.add(vector, timeEmbedding(parameters, name, features(labels, channels)));
+    if (c.class_embed_type === "projection") vector = tf.add(vector, timeEmbedding(parameters, name, labels));
+  }
+  if (c.addition_embed_type === "text_time") {
+    const text = given(inputs, "text_embeds");
+    const sizes = features(tf.reshape(given(inputs, "time_ids"), [-1]), c.addition_time_embed_dim as number);
+    const both = tf.concat([text, tf.reshape(sizes, [text.shape[0] as number, -1])], -1);
+    vector = tf.add(vector, timeEmbedding(parameters, "add_embedding", both));
+  }
+  return vector;
+}
+
+/**
+ * The network past the places of diffusers-unet.ts: sample [b, h, w, in], timestep [b], encoder_hidden_states [b, m, e] and what
+ * the config asks for besides: timestep_cond [b, time_cond_proj_dim], class_labels [b], text_embeds [b, d], time_ids [b, n]
+ * -> [b, h, w, out].
+ */
+function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+  const latent = given(inputs, "sample");
+  const sample = c.center_input_sample ? tf.sub(tf.mul(latent, 2), 1) : latent;
+  const states = given(inputs, "encoder_hidden_states");
+  const context = c.encoder_hid_dim === null ? states : linear(parameters, "encoder_hid_proj", states);
+  return diffusersUnet(courseOf(c, parameters, context), parameters, { sample, vector: vectorOf(c, parameters, inputs) }, hooks);
+}
+
+export const sdUnet: PublishedNetwork<Config> = {
+  classes: ["UNet2DConditionModel"],
+  config,
+  names: () => ({ tables: /^class_embedding\.weight$/ }),
+  forward: (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) }),
+};

@@ -1,0 +1,149 @@
+/**
+ * LoRA files as others write them: of diffusers and peft (`unet.PATH.lora_A.weight`, before `unet.PATH.lora.down.weight` and
+ * `PATH.processor.to_q_lora.down.weight`), and of kohya's trainer (`lora_unet_PATH_WITH_UNDERSCORES.lora_down.weight`, of SDXL with sgm's paths).
+ */
+import type { Shapes, Weights } from "../../engine/weights.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { addLoras, DOWN, UP } from "../training/lora.ts";
+import { sgmNames } from "./sgm-names.ts";
+import { fromTorch, type TorchNames } from "./torch.ts";
+
+/** Parts of a pipeline that a LoRA can change, and what kohya's names of their layers begin with. */
+const KOHYA = {
+  unet: ["lora_unet_"],
+  transformer: ["lora_transformer_"],
+  text_encoder: ["lora_te_", "lora_te1_"],
+  text_encoder_2: ["lora_te2_"],
+} as const;
+export type LoraPart = keyof typeof KOHYA;
+const PARTS = Object.keys(KOHYA) as LoraPart[];
+
+/** What is added to one kernel [..., in, out]: `factor` (alpha / rank) times `down` [..., in, rank] times `up` [rank, out]. */
+export interface LoraFactors {
+  down: Weights[string];
+  up: Weights[string];
+  factor: number;
+}
+
+/** A LoRA file that has been read. */
+export interface LoraFile {
+  /** Names it in errors. */
+  path: string;
+  tensors: Weights;
+  metadata: Readonly<Record<string, string>>;
+}
+
+/** The network that a LoRA is for: one part of a pipeline, with the shapes of its weights under our names. */
+export interface LoraBase {
+  part: LoraPart;
+  shapes: Shapes;
+  names?: TorchNames;
+}
+
+/**
+ * What the file adds to the kernels of one part, by our names of them; nothing where it is for other parts. Throws a Failure for a
+ * tensor that is no plain low-rank factor, and for a factor that is of another network.
+ */
+export function loraFactors(file: LoraFile, base: LoraBase): Record<string, LoraFactors> {
+  const kernelAt = kernelsOf(base);
+  const own: Record<string, Partial<Record<Role, Weights[string]>> & { path: string }> = {};
+  for (const [name, tensor] of Object.entries(file.tensors)) {
+    const { stem, role } = roleOf(name, file.path);
+    const path = pathIn(stem, base.part);
+    if (path === undefined) continue;
+    const kernel = kernelAt(path);
+    if (kernel === undefined)
+      throw new Failure(
+        `Cannot use ${file.path}: it changes "${path}", which the ${base.part} lacks. Use it with the model it was made for.`,
+      );
+    own[kernel] = { ...own[kernel], path, [role]: tensor };
+  }
+  const alphaOf = alphasOf(file, base.part);
+  const factors = Object.entries(own).map(([kernel, { down, up, alpha, path }]): [string, LoraFactors] => {
+    const shape = base.shapes[kernel]?.shape as readonly number[];
+    const given = down && up && ours(down, up, shape);
+    if (!given) throw new Failure(`Cannot use ${file.path}: its factors of "${path}" do not fit [${shape.join(", ")}]. Fetch it again.`);
+    const rank = given.up.shape[0] as number;
+    return [kernel, { ...given, factor: alpha ? (alpha.data[0] as number) / rank : alphaOf(path, rank) }];
+  });
+  return Object.fromEntries(factors);
+}
+
+/** Weights with `scale` times a LoRA added, in float64, rounded once. */
+export function withLora(weights: Weights, factors: Readonly<Record<string, LoraFactors>>, scale: number): Weights {
+  const loras = Object.entries(factors).map(([kernel, { down, up, factor }]) => ({
+    trained: { [kernel + DOWN]: down, [kernel + UP]: up },
+    scale: scale * factor,
+  }));
+  return addLoras(weights, loras);
+}
+
+type Role = "down" | "up" | "alpha";
+
+/** The layer that a tensor is of, as the file calls it, and what it is there. */
+function roleOf(name: string, path: string): { stem: string; role: Role } {
+  const plain = name.replace(
+    /\.(?:processor\.)?(to_[qkv]|to_out)_lora\./,
+    (_, layer) => `.${layer === "to_out" ? "to_out.0" : layer}.lora.`,
+  );
+  const [, stem, side, direction] =
+    /^(.+)\.(?:lora_([AB])(?:\.default)?|(?:lora_|lora\.|lora_linear_layer\.)(down|up))\.weight$/.exec(plain) ?? [];
+  if (stem !== undefined) return { stem, role: side === "A" || direction === "down" ? "down" : "up" };
+  if (plain.endsWith(".alpha")) return { stem: plain.slice(0, -".alpha".length), role: "alpha" };
+  throw new Failure(
+    `Cannot use ${path}: its tensor "${name}" is no factor of a plain LoRA. Load it where it was made, merge it there, and use the whole model.`,
+  );
+}
+
+/** The layer's path in the part, or undefined where it is of another. A name without a part is of the denoiser. */
+function pathIn(stem: string, part: LoraPart): string | undefined {
+  const plain = stem.replace(/^base_model\.model\./, "");
+  const prefixes = (of: LoraPart): string[] => [`${of}.`, ...KOHYA[of]];
+  const owner = PARTS.find((of) => prefixes(of).some((prefix) => plain.startsWith(prefix)));
+  if (owner === undefined) return part === "unet" || part === "transformer" ? plain : undefined;
+  const [prefix] = prefixes(owner).filter((each) => plain.startsWith(each)) as [string];
+  return owner === part ? plain.slice(prefix.length) : undefined;
+}
+
+/**
+ * Our name of a layer's kernel by its path in a file, undefined where the network has none. Paths without dots have underscores in
+ * their place, and may be sgm's.
+ */
+function kernelsOf({ shapes, names }: LoraBase): (path: string) => string | undefined {
+  const layers = Object.keys(shapes).flatMap((name) => (name.endsWith(".kernel") ? [name.slice(0, -".kernel".length)] : []));
+  const mangled = new Map<string, string>();
+  for (const [layer, sgm] of sgmNames(layers)) mangled.set(sgm.replaceAll(".", "_"), layer);
+  for (const layer of layers) mangled.set(layer.replaceAll(".", "_"), layer);
+  return (path) => {
+    const today = names?.today?.(`${path}.weight`)?.replace(/\.weight$/, "") ?? path;
+    const layer = [today, mangled.get(path), mangled.get(path.replace(/^text_model_/, ""))].find((each) => `${each}.kernel` in shapes);
+    return layer && `${layer}.kernel`;
+  };
+}
+
+/** A layer's factors in our layout, for a kernel of this shape; undefined where they do not fit it. */
+function ours(down: Weights[string], up: Weights[string], shape: readonly number[]): Omit<LoraFactors, "factor"> | undefined {
+  const turned = fromTorch({ "down.weight": down, "up.weight": up });
+  const [first, second] = [turned["down.kernel"], turned["up.kernel"]];
+  const [rank, outputs] = [first?.shape.at(-1) as number, shape.at(-1) as number];
+  const inputs = shape.slice(0, -1);
+  const rows = inputs.reduce((product, side) => product * side, 1);
+  if (first?.data.length !== rows * rank || second?.data.length !== rank * outputs || second.shape.at(-1) !== outputs) return undefined;
+  return { down: { shape: [...inputs, rank], data: first.data }, up: { shape: [rank, outputs], data: second.data } };
+}
+
+/** The factor of a layer by what the file's metadata says of the part's adaptor; 1 where it says nothing. */
+function alphasOf({ path, metadata }: LoraFile, part: LoraPart): (layer: string, rank: number) => number {
+  const said = (parsedJson(metadata.lora_adapter_metadata) ?? {}) as Record<string, unknown>;
+  const of = (key: string): unknown => said[`${part}.${key}`];
+  if (of("use_dora") === true || of("lora_bias") === true)
+    throw new Failure(
+      `Cannot use ${path}: it is no plain LoRA (DoRA, or with biases). Merge it where it was made, and use the whole model.`,
+    );
+  const patterns = Object.entries((of("alpha_pattern") ?? {}) as Record<string, number>);
+  return (layer, rank) => {
+    const [, alpha] = patterns.find(([pattern]) => new RegExp(`^(?:.*\\.)?(?:${pattern})$`).test(layer)) ?? [];
+    return ((alpha ?? of("lora_alpha") ?? rank) as number) / (of("use_rslora") === true ? Math.sqrt(rank) : rank);
+  };
+}
