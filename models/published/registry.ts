@@ -2,10 +2,12 @@
 import { Failure } from "../../schemas/failure.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
 import { ditClass } from "../families/dit-class.ts";
+import { clipText, clipTextWithProjection } from "../text/clip.ts";
+import { t5Encoder } from "../text/t5.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [ditClass];
+const networks: readonly PublishedNetwork<any>[] = [clipText, clipTextWithProjection, ditClass, t5Encoder];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
