@@ -54,20 +54,13 @@ function pooled(c: Config, states: Tensor, ids: Tensor): Tensor {
 }
 
 /**
- * input_ids [b, n] and, where there is one, attention_mask [b, n] -> `states` after the final norm and `penultimate`, what the last
- * block is given, both [b, n, d]. Past hooks go "embeddings" and "encoder.layers.N".
+ * Ids [b, n] -> `states` after the final norm and `penultimate`, what the last block is given, both [b, n, d]. Past hooks go
+ * "embeddings" and "encoder.layers.N".
  */
-export function applyClip(
-  c: Config,
-  parameters: Parameters,
-  inputs: Record<string, Tensor>,
-  hooks: Hooks = {},
-): { states: Tensor; penultimate: Tensor } {
-  const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: Tensor; attention_mask?: Tensor };
+function apply(c: Config, parameters: Parameters, ids: Tensor, hooks: Hooks = {}): { states: Tensor; penultimate: Tensor } {
   const length = ids.shape[1] as number;
   const positions = tf.slice(parameter(parameters, "embeddings.position_embedding.table"), [0, 0], [length, c.hidden_size]);
-  const causal = causalBias(length);
-  const bias = mask ? tf.add<Tensor>(causal, hidingBias(tf.reshape(mask, [-1, 1, 1, length]))) : causal;
+  const bias = causalBias(length);
   let x = passing(hooks, "embeddings", tf.add(lookup(parameters, "embeddings.token_embedding", ids), positions));
   let penultimate = x;
   for (let i = 0; i < c.num_hidden_layers; i++) {
@@ -92,8 +85,9 @@ export const clipText: PublishedNetwork<Config> = {
   ...common,
   classes: ["CLIPTextModel"],
   forward: (c, parameters, inputs) => {
-    const { states, penultimate } = applyClip(c, parameters, inputs);
-    return { last_hidden_state: states, penultimate, pooler_output: pooled(c, states, inputs.input_ids as Tensor) };
+    const ids = inputs.input_ids as Tensor;
+    const { states, penultimate } = apply(c, parameters, ids);
+    return { last_hidden_state: states, penultimate, pooler_output: pooled(c, states, ids) };
   },
 };
 
@@ -102,8 +96,8 @@ export const clipTextWithProjection: PublishedNetwork<Config> = {
   ...common,
   classes: ["CLIPTextModelWithProjection"],
   forward: (c, parameters, inputs) => {
-    const { states, penultimate } = applyClip(c, parameters, inputs);
-    const vector = pooled(c, states, inputs.input_ids as Tensor);
-    return { last_hidden_state: states, penultimate, text_embeds: linear(parameters, "text_projection", vector) };
+    const ids = inputs.input_ids as Tensor;
+    const { states, penultimate } = apply(c, parameters, ids);
+    return { last_hidden_state: states, penultimate, text_embeds: linear(parameters, "text_projection", pooled(c, states, ids)) };
   },
 };

@@ -103,7 +103,7 @@ function block(c: Config, parameters: Parameters, name: string, x: Tensor, bias:
  * input_ids [b, n] and, where padding is to be hidden, attention_mask [b, n] of ones and zeros -> states [b, n, d]. Past hooks go
  * "embeddings" and "encoder.block.N".
  */
-export function applyT5(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
   const { input_ids: ids, attention_mask: mask } = inputs as { input_ids: Tensor; attention_mask?: Tensor };
   const length = ids.shape[1] as number;
   const positions = positionBias(c, parameters, length);
@@ -127,5 +127,5 @@ export const t5Encoder: PublishedNetwork<Config> = {
     tables: /^shared\.weight$|\.relative_attention_bias\.weight$/,
     today: (name) => (noParameter.test(name) ? undefined : name),
   }),
-  forward: (c, parameters, inputs) => ({ last_hidden_state: applyT5(c, parameters, inputs) }),
+  forward: (c, parameters, inputs) => ({ last_hidden_state: apply(c, parameters, inputs) }),
 };

@@ -8,8 +8,8 @@ import { type AddedToken, filledIn, type SpecialTokens } from "./special-tokens.
 /** Contents of a tokenizer.json; what parts mean is the library's business. */
 export type TokenizerJson = Record<"added_tokens" | "decoder" | "model" | "normalizer" | "post_processor" | "pre_tokenizer", unknown>;
 
-/** Words as CLIP splits a text: its two tokens, endings after an apostrophe, letters, single digits, and runs of all else. */
-const CLIP_WORDS = "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+/** Words as CLIP splits a text: endings after an apostrophe, letters, single digits, and runs of all else. */
+const CLIP_WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 
 /** Byte-pair encoding of words whose last piece ends with `</w>`. Throws an Error where the vocabulary lacks an end. */
 export function clipJson(
@@ -34,7 +34,7 @@ export function clipJson(
       type: "Sequence",
       pretokenizers: [
         { type: "Split", pattern: { Regex: CLIP_WORDS }, behavior: "Removed", invert: true },
-        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false }, // they are words already
       ],
     },
     post_processor: {
@@ -78,7 +78,13 @@ export function t5Json({ pieces, unknown, charsmap }: UnigramVocabulary, tokens:
   const end = { id: eos, ids: [added.find(({ content }) => content === eos)?.id], tokens: [eos] };
   return {
     added_tokens: added,
-    normalizer: charsmap.length > 0 ? { type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap).toString("base64") } : null,
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        ...(charsmap.length > 0 ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap).toString("base64") }] : []),
+        { type: "Replace", pattern: { String: "\u0085" }, content: " " }, // white space, though not to JavaScript
+      ],
+    },
     pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, mark] },
     post_processor: {
       type: "TemplateProcessing",

@@ -53,11 +53,18 @@ shared("clip-tokenizer: a padding token takes the exclamation marks of a text", 
   assert.equal(tokenizer.encode("", 4), { ids: Int32Array.of(49406, 49407, 0, 0), count: 2 });
 });
 
+shared("clip-tokenizer: sigmas that end words and marks that JavaScript takes for white space", "clip-tokenizer", async (folder) => {
+  const tokenizer = await openTokenizer(folder); // ids by tokenizers 0.23 of Python
+  assert.equal(tokenizer.ids("ΣΟΦΟΣ"), [49406, 139, 225, 138, 123, 139, 228, 138, 123, 139, 481, 49407]);
+  assert.equal(tokenizer.ids('5"\ufeff1'), [49406, 276, 1, 171, 119, 379, 272, 49407]);
+});
+
 shared("t5-tokenizer: spiece.model and tokenizer.json give the same ids", "t5-tokenizer", async (folder) => {
   const spiece = await readFile(join(folder, "spiece.model"));
   await inFolder({ "spiece.model": spiece }, async (alone) => {
     const tokenizer = await openTokenizer(alone);
     for (const { text, ids } of await goldenTexts(folder)) assert.equal(tokenizer.ids(text), ids, text);
+    assert.equal(tokenizer.ids("x\u0085y"), [3, 226, 3, 63, 1]); // by tokenizers 0.23 of Python
     assert.is(tokenizer.padding, 0);
   });
 });
