@@ -143,3 +143,8 @@ export function crossAttention(
   ];
   return linear(parameters, `${name}.to_out.0`, piecewiseAttention({ q, k, v, heads, ...(bias && { bias }) }));
 }
+
+/** What is added to scores so that positions whose `kept` is 0 are hidden and those with 1 stay, of kept's shape. */
+export function hidingBias(kept: Tensor): Tensor {
+  return tf.mul(tf.sub(tf.cast(kept, "float32"), 1), 1e9); // larger than any score, of networks too that do not scale theirs
+}

@@ -7,10 +7,12 @@ import { flux } from "../families/flux.ts";
 import { mmdit } from "../families/mmdit.ts";
 import { pixart, pixartOld } from "../families/pixart.ts";
 import { sdUnet } from "../families/sd-unet.ts";
+import { clipText, clipTextWithProjection } from "../text/clip.ts";
+import { t5Encoder } from "../text/t5.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [ddpm, ditClass, flux, mmdit, pixart, pixartOld, sdUnet];
+const networks: readonly PublishedNetwork<any>[] = [clipText, clipTextWithProjection, ddpm, ditClass, flux, mmdit, pixart, pixartOld, sdUnet, t5Encoder];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
