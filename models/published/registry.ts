@@ -1,8 +1,10 @@
 /** Every published network that is understood, by the class name that its config gives. */
 import { Failure } from "../../schemas/failure.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
+import { autoencoderKl } from "../codecs/kl.ts";
 import { ddpm } from "../families/ddpm.ts";
 import { ditClass } from "../families/dit-class.ts";
+import { edm } from "../families/edm.ts";
 import { flux } from "../families/flux.ts";
 import { mmdit } from "../families/mmdit.ts";
 import { pixart, pixartOld } from "../families/pixart.ts";
@@ -12,7 +14,7 @@ import { t5Encoder } from "../text/t5.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [clipText, clipTextWithProjection, ddpm, ditClass, flux, mmdit, pixart, pixartOld, sdUnet, t5Encoder];
+const networks: readonly PublishedNetwork<any>[] = [autoencoderKl, clipText, clipTextWithProjection, ddpm, ditClass, edm, flux, mmdit, pixart, pixartOld, sdUnet, t5Encoder];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
@@ -25,7 +27,12 @@ export function classOf(json: object): string {
 
 /** The network of a config.json. Throws a Failure for a class or a value that is not understood. */
 export function publishedNetwork({ json, file }: { json: object; file: string }): BoundNetwork {
+<<<<<<< HEAD
   const name = classOf(json);
+=======
+  const { _class_name: kind, class_name: other, architectures } = json as Record<string, unknown>; // class_name is EDM's
+  const name = String(kind ?? other ?? (Array.isArray(architectures) ? architectures[0] : undefined));
+>>>>>>> codecs
   const network = networks.find(({ classes }) => classes.includes(name));
   if (network) return boundNetwork(network, { json, file });
   const known = `known are ${publishedClasses.join(", ")}`;

@@ -54,12 +54,17 @@ export async function* forwardParity(options: { folder: string; path: string; on
   const parts = new Map<string, PublishedPart & { read: Set<string>; asked: Set<string> }>();
   const engine = await createEngine({ device: "cpu", threads: 1 });
   for (const { name, inputs, outputs } of golden.forwards) {
+<<<<<<< HEAD
     const part = partOf(folder, name);
     if (part === undefined || !only(name) || !(await isUnderstood(join(folder, part)))) continue;
+=======
+    const asked = partOf(folder, name);
+    if (asked === undefined || !only(name)) continue;
+    const { part, call } = asked;
+>>>>>>> codecs
     const at = join(folder, part);
     const opened = parts.get(part) ?? { ...(await readPart(at)), read: new Set(), asked: new Set() };
     parts.set(part, opened);
-    const [, call = ""] = name.split(".");
     const given = Object.entries(inputs).map(([input, tensor]) => {
       const { shape, data, dtype } = tensorOf(tensors, tensor, path);
       return [input, { shape, data, isWhole: /^[IU]\d+$/.test(dtype) }] as const;
@@ -94,11 +99,13 @@ function checkAllRead(folder: string, { network, weights, read, asked }: Publish
   );
 }
 
-/** The part that a forward is of: the folder whose name it begins with. */
-function partOf(folder: string, name: string): string | undefined {
-  const [first = ""] = name.split(".");
-  const candidates = [first, first.replace(/_[a-z]+$/, "")];
-  return candidates.find((candidate) => existsSync(join(folder, candidate, "config.json")));
+/** The part that a forward is of and what it asks of it: the folder whose name it begins with, else the whole folder by its full name. */
+function partOf(folder: string, name: string): { part: string; call: string } | undefined {
+  const [first = "", call = ""] = name.split(".");
+  const isPart = (candidate: string) => existsSync(join(folder, candidate, "config.json"));
+  const part = [first, first.replace(/_[a-z]+$/, "")].find(isPart);
+  if (part !== undefined) return { part, call };
+  return isPart("") ? { part: "", call: name } : undefined;
 }
 
 /** Whether the part is of a class that is known here; whoever reads it hears what else is wrong. */

@@ -1,0 +1,70 @@
+/**
+ * Published schedulers (diffusers) as data: which times a walk of so many steps visits, at which noise levels, and how much noise it
+ * starts from. Only what is said of times and levels stands here; what a step does is a solver's.
+ */
+import type * as z from "zod";
+import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { didYouMean } from "../../schemas/nearest.ts";
+import { readConfig } from "../published/network.ts";
+import { ancestralConfig, ddimConfig, ddpmConfig, dpmConfig, eulerConfig, flowConfig, lcmConfig, pndmConfig } from "./published-configs.ts";
+import { type FlowConfig, flowSigmas } from "./published-flow.ts";
+import { ancestral, dpm, euler } from "./published-levels.ts";
+import { ddim, ddpm, lcm, pndm } from "./published-steps.ts";
+import { checked, type OwnSchedule, type PublishedSchedule } from "./published-visits.ts";
+
+export type { PublishedSchedule, Visits } from "./published-visits.ts";
+
+type Row = (from: { json: object; file: string }) => OwnSchedule;
+
+const row =
+  <C>(config: z.ZodType<C>, schedule: (c: C) => OwnSchedule): Row =>
+  (from) =>
+    schedule(readConfig(config, from));
+
+function flow(c: FlowConfig): OwnSchedule {
+  return {
+    prediction: "velocity",
+    isDeterministic: !c.stochastic_sampling,
+    visits: (steps, given) => {
+      const sigmas = flowSigmas(c, checked(steps, c), given);
+      const timesteps = sigmas.slice(0, -1).map((sigma) => Math.fround(sigma * c.num_train_timesteps));
+      return { timesteps, sigmas, initNoiseSigma: 1 };
+    },
+  };
+}
+
+const rows: Record<string, Row> = {
+  DDIMScheduler: row(ddimConfig, ddim),
+  DDPMScheduler: row(ddpmConfig, ddpm),
+  DPMSolverMultistepScheduler: row(dpmConfig, dpm),
+  EulerAncestralDiscreteScheduler: row(ancestralConfig, ancestral),
+  EulerDiscreteScheduler: row(eulerConfig, euler),
+  FlowMatchEulerDiscreteScheduler: row(flowConfig, flow),
+  LCMScheduler: row(lcmConfig, lcm),
+  PNDMScheduler: row(pndmConfig, pndm),
+};
+
+/** The class names of all published schedulers that are understood. */
+export const scheduleClasses: readonly string[] = Object.keys(rows);
+
+/** The schedule of a scheduler_config.json. Throws a Failure that names file, key and value of what is not understood. */
+export function publishedSchedule({ json, file }: { json: object; file: string }): PublishedSchedule {
+  const className = String((json as { _class_name?: unknown })._class_name);
+  const found = rows[className];
+  if (found) return { className, ...found({ json, file }) };
+  const nearest = didYouMean(className, scheduleClasses, `known are ${scheduleClasses.join(", ")}`);
+  throw new Failure(`Cannot use ${file}: it is of the class "${className}", which is not known here; ${nearest}`);
+}
+
+/**
+ * The schedule of the text of a scheduler_config.json, in which Python may have written an infinity, which JSON has not; see
+ * {@link publishedSchedule}.
+ */
+export function publishedScheduleOf({ text, file }: { text: string; file: string }): PublishedSchedule {
+  const json = parsedJson(
+    text.replace(/("(?:[^"\\]|\\.)*")|(-?)Infinity/g, (_, quoted: string | undefined, sign) => quoted ?? `${sign}1e999`),
+  );
+  if (typeof json === "object" && json !== null) return publishedSchedule({ json, file });
+  throw new Failure(`Cannot read ${file}: it is not a JSON object. Name a folder that a library's save_pretrained wrote.`);
+}
