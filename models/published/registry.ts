@@ -14,25 +14,33 @@ import { t5Encoder } from "../text/t5.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
-const networks: readonly PublishedNetwork<any>[] = [autoencoderKl, clipText, clipTextWithProjection, ddpm, ditClass, edm, flux, mmdit, pixart, pixartOld, sdUnet, t5Encoder];
+const networks: readonly PublishedNetwork<any>[] = [
+  autoencoderKl,
+  clipText,
+  clipTextWithProjection,
+  ddpm,
+  ditClass,
+  edm,
+  flux,
+  mmdit,
+  pixart,
+  pixartOld,
+  sdUnet,
+  t5Encoder,
+];
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
 
-/** The class that a config.json names. */
+/** The class that a config.json names; EDM's calls it `class_name`. */
 export function classOf(json: object): string {
-  const { _class_name: kind, architectures } = json as { _class_name?: unknown; architectures?: unknown };
-  return String(kind ?? (Array.isArray(architectures) ? architectures[0] : undefined));
+  const { _class_name: kind, class_name: other, architectures } = json as Record<string, unknown>;
+  return String(kind ?? other ?? (Array.isArray(architectures) ? architectures[0] : undefined));
 }
 
 /** The network of a config.json. Throws a Failure for a class or a value that is not understood. */
 export function publishedNetwork({ json, file }: { json: object; file: string }): BoundNetwork {
-<<<<<<< HEAD
   const name = classOf(json);
-=======
-  const { _class_name: kind, class_name: other, architectures } = json as Record<string, unknown>; // class_name is EDM's
-  const name = String(kind ?? other ?? (Array.isArray(architectures) ? architectures[0] : undefined));
->>>>>>> codecs
   const network = networks.find(({ classes }) => classes.includes(name));
   if (network) return boundNetwork(network, { json, file });
   const known = `known are ${publishedClasses.join(", ")}`;

@@ -54,14 +54,9 @@ export async function* forwardParity(options: { folder: string; path: string; on
   const parts = new Map<string, PublishedPart & { read: Set<string>; asked: Set<string> }>();
   const engine = await createEngine({ device: "cpu", threads: 1 });
   for (const { name, inputs, outputs } of golden.forwards) {
-<<<<<<< HEAD
-    const part = partOf(folder, name);
-    if (part === undefined || !only(name) || !(await isUnderstood(join(folder, part)))) continue;
-=======
     const asked = partOf(folder, name);
-    if (asked === undefined || !only(name)) continue;
+    if (asked === undefined || !only(name) || !(await isUnderstood(join(folder, asked.part)))) continue;
     const { part, call } = asked;
->>>>>>> codecs
     const at = join(folder, part);
     const opened = parts.get(part) ?? { ...(await readPart(at)), read: new Set(), asked: new Set() };
     parts.set(part, opened);
