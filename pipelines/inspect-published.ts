@@ -7,6 +7,8 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { describePublished } from "../stages/published/describe.ts";
 import { forwardParity, type Parity } from "../stages/published/golden.ts";
+import { scheduleParity } from "../stages/published/schedules.ts";
+import { tokenParity } from "../stages/published/tokens.ts";
 
 /** Tells what a published pipeline's parts are, and which are understood. */
 export async function inspectPublished({ folder, context }: { folder: string; context: Context }): Promise<void> {
@@ -22,9 +24,11 @@ export async function inspectPublished({ folder, context }: { folder: string; co
 export async function checkParity(options: { folder: string; golden: string; context: Context }): Promise<Parity[]> {
   const { folder, golden: path, context } = options;
   const found: Parity[] = [];
-  for await (const parity of forwardParity({ folder, path })) {
-    context.signal.throwIfAborted();
-    context.report({ type: "progress", stage: "parity", done: found.push(parity), unit: "results" });
+  for (const parities of [tokenParity, scheduleParity, forwardParity]) {
+    for await (const parity of parities({ folder, path })) {
+      context.signal.throwIfAborted();
+      context.report({ type: "progress", stage: "parity", done: found.push(parity), unit: "results" });
+    }
   }
   if (found.length === 0)
     throw new Failure(`Cannot compare ${folder} with ${path}: none of its vectors is of a part that is understood here.`);
