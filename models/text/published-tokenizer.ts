@@ -27,7 +27,7 @@ export async function openTokenizer(folder: string): Promise<PublishedTokenizer>
   const tokens = await readSpecialTokens(folder);
   const { json, file } = await readTokenizer(folder, tokens);
   try {
-    return createTokenizer(json, tokens);
+    return publishedTokenizer(json, tokens);
   } catch (error) {
     throw new Failure(`Cannot use the tokenizer ${file}: ${(error as Error).message}. Fetch it again.`, { cause: error });
   }
@@ -72,7 +72,7 @@ const tokenizerJson = z.looseObject({
 }) as z.ZodType<TokenizerJson>;
 
 /** A tokenizer of a tokenizer.json's contents. Throws an Error that says what it lacks. */
-export function createTokenizer(json: TokenizerJson, { eos, pad, window }: Omit<SpecialTokens, "added" | "extra">): PublishedTokenizer {
+export function publishedTokenizer(json: TokenizerJson, { eos, pad, window }: Omit<SpecialTokens, "added" | "extra">): PublishedTokenizer {
   const tokenizer = new Tokenizer(json, {});
   const ids = (text: string): number[] => tokenizer.encode(text).ids;
   const end = ids("").at(-1) ?? tokenizer.token_to_id(eos ?? "");

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { float, integer, message, text } from "../../engine/protobuf.ts";
-import { createTokenizer, openTokenizer } from "../../models/text/published-tokenizer.ts";
+import { publishedTokenizer, openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { clipJson, mergesOf } from "../../models/text/tokenizer-json.ts";
 import { tokenParity } from "../../stages/published/tokens.ts";
 import { assert, suite } from "../harness.ts";
@@ -46,7 +46,7 @@ shared("clip-tokenizer: a padding token takes the exclamation marks of a text", 
   const vocabulary = JSON.parse(await readFile(join(folder, "vocab.json"), "utf8"));
   const merges = mergesOf(await readFile(join(folder, "merges.txt"), "utf8"));
   const tokens = { pad: "!", added: [], extra: 0 };
-  const tokenizer = createTokenizer(clipJson({ vocabulary, merges }, tokens), tokens);
+  const tokenizer = publishedTokenizer(clipJson({ vocabulary, merges }, tokens), tokens);
   for (const { text, ids, pad_is_exclamation_mark = ids } of await goldenTexts(folder)) {
     assert.equal(tokenizer.ids(text), pad_is_exclamation_mark, text);
   }
