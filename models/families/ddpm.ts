@@ -61,10 +61,10 @@ type Config = z.infer<typeof config>;
 function courseOf(c: Config, parameters: Parameters): Course {
   const { norm_num_groups: groups, norm_eps: epsilon, layers_per_block: layers, mid_block_scale_factor: middleDivisor } = c;
   const isScaleShift = c.resnet_time_scale_shift === "scale_shift";
-  const attention = (options: { groups?: number; divisor?: number }) => (name: string, x: Tensor) =>
-    attentionBlock(parameters, name, x, { heads: headsOf(x), epsilon, ...options });
   const headsOf = ({ shape }: Tensor): number =>
     c.attention_head_dim === null ? 1 : Math.floor((shape[3] as number) / c.attention_head_dim);
+  const attention = (options: { groups?: number; divisor?: number }) => (name: string, x: Tensor) =>
+    attentionBlock(parameters, name, x, { heads: headsOf(x), epsilon, ...options });
   const levelOf = (kind: string, count: number, options: { isLast: boolean; type: "conv" | "resnet" }): Level => ({
     layers: count,
     ...(kind.startsWith("Attn") && { attend: attention({ groups }) }),

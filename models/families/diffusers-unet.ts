@@ -12,17 +12,17 @@ import { conv, groupNorm, type Parameters, silu } from "../layers.ts";
 import { downsampler, type ResnetSettings, resnetBlock, upsampler } from "./diffusers-blocks.ts";
 import { type Hooks, passing } from "./family.ts";
 
-const any = z.unknown().optional();
+const unread = z.unknown().optional();
 
 /** Keys that diffusers' EMAModel leaves in the config of averaged weights: of its averaging alone. */
 export const averagingKeys = {
-  decay: any,
-  inv_gamma: any,
-  min_decay: any,
-  optimization_step: any,
-  power: any,
-  update_after_step: any,
-  use_ema_warmup: any,
+  decay: unread,
+  inv_gamma: unread,
+  min_decay: unread,
+  optimization_step: unread,
+  power: unread,
+  update_after_step: unread,
+  use_ema_warmup: unread,
 };
 
 /** Attention after the residual block `layer` of a level: x [b, h, w, c] through the layer `name`. */
