@@ -19,7 +19,7 @@ const config = z.strictObject({
   in_channels: size.default(4),
   norm_elementwise_affine: z.literal(false).default(false),
   norm_eps: z.number().default(1e-5),
-  norm_num_groups: z.unknown(), // of another class's
+  norm_num_groups: z.unknown().optional(), // of another class's
   norm_type: z.literal("ada_norm_zero").default("ada_norm_zero"),
   num_attention_heads: size.default(16),
   num_embeds_ada_norm: size.default(1000), // classes; one more row stands for none
