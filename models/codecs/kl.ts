@@ -104,7 +104,7 @@ function ending(c: KlConfig, parameters: Parameters, name: string, x: Tensor): T
  * image [b, h, w, channels] in [-1, 1] -> mean and logvar [b, h / 2^(levels - 1), ..., latent channels] of its latents. Maps are halved
  * with a row and a column of zeros below and at the right alone.
  */
-export function encode(c: KlConfig, parameters: Parameters, image: Tensor, hooks: Hooks = {}): { mean: Tensor; logvar: Tensor } {
+function encode(c: KlConfig, parameters: Parameters, image: Tensor, hooks: Hooks = {}): { mean: Tensor; logvar: Tensor } {
   let x = conv(parameters, "encoder.conv_in", image);
   c.block_out_channels.forEach((_, level, levels) => {
     const name = `encoder.down_blocks.${level}`;
@@ -120,7 +120,7 @@ export function encode(c: KlConfig, parameters: Parameters, image: Tensor, hooks
 }
 
 /** latents [b, h, w, latent channels], not scaled -> image [b, h * 2^(levels - 1), ..., channels], not clamped. */
-export function decode(c: KlConfig, parameters: Parameters, latents: Tensor, hooks: Hooks = {}): Tensor {
+function decode(c: KlConfig, parameters: Parameters, latents: Tensor, hooks: Hooks = {}): Tensor {
   const given = c.use_post_quant_conv ? conv(parameters, "post_quant_conv", latents) : latents;
   let x = conv(parameters, "decoder.conv_in", given);
   x = passing(hooks, "decoder.mid_block", middle(c, parameters, "decoder.mid_block", x));

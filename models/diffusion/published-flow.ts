@@ -39,7 +39,7 @@ export interface FlowGiven {
 export const evenShares = (steps: number): number[] => linspace(1, 1 / steps, steps);
 
 /** mu of dynamic shifting: linear in the number of patches, base_shift and max_shift at base_image_seq_len and max_image_seq_len. */
-export function dynamicShift(c: FlowConfig, tokens: number): number {
+function dynamicShift(c: FlowConfig, tokens: number): number {
   const [base, max] = [c.base_shift ?? 0.5, c.max_shift ?? 1.15];
   const slope = (max - base) / (c.max_image_seq_len - c.base_image_seq_len);
   return tokens * slope + (base - slope * c.base_image_seq_len);

@@ -13,8 +13,6 @@ import { ancestral, dpm, euler } from "./published-levels.ts";
 import { ddim, ddpm, lcm, pndm } from "./published-steps.ts";
 import { checked, type OwnSchedule, type PublishedSchedule } from "./published-visits.ts";
 
-export type { PublishedSchedule, Visits } from "./published-visits.ts";
-
 type Row = (from: { json: object; file: string }) => OwnSchedule;
 
 const row =
@@ -46,7 +44,7 @@ const rows: Record<string, Row> = {
 };
 
 /** The class names of all published schedulers that are understood. */
-export const scheduleClasses: readonly string[] = Object.keys(rows);
+const scheduleClasses = Object.keys(rows);
 
 /** The schedule of a scheduler_config.json. Throws a Failure that names file, key and value of what is not understood. */
 export function publishedSchedule({ json, file }: { json: object; file: string }): PublishedSchedule {

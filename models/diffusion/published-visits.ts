@@ -7,7 +7,7 @@ import { type Spacing, spaced } from "./published-timesteps.ts";
 
 /** What a walk of so many steps visits. */
 export interface Visits {
-  /** What the network is told at each call, noisiest first. */
+  /** What the network is told at each call, noisiest first; PNDM comes back to a time where a step of it has several calls. */
   timesteps: number[];
   /**
    * The noise level at each call and, one more, at the end: s / alpha, of flow matching the share of noise. Schedulers that publish

@@ -100,66 +100,96 @@ function embedded(c: EdmConfig, parameters: Parameters, { x, noise, classes, aug
   return silu(vector);
 }
 
-/** The U-Net itself, F of the preconditioning: [b, h, w, c]. Its places are the names of its blocks without "model.". */
-export function apply(c: EdmConfig, parameters: Parameters, inputs: EdmInputs, hooks: Hooks = {}): Tensor {
-  const isSong = c.model_type === "SongUNet";
-  const [encoderKind, decoderKind] = isSong ? [c.encoder_type, c.decoder_type] : ["standard", "standard"];
-  const style = styleOf(c);
-  const embedding = embedded(c, parameters, inputs);
-  const run = (place: string, given: Tensor, options: BlockOptions): Tensor =>
-    passing(hooks, place, edmBlock({ style, parameters, name: `model.${place}`, x: given, embedding, block: options }));
-  const deepest = c.channel_mult.length - 1;
-  const side = (level: number) => `${c.img_resolution >> level}x${c.img_resolution >> level}`;
-  const channels = (level: number) => c.model_channels * (c.channel_mult[level] as number);
-  const attends = (level: number) => c.attn_resolutions.includes(c.img_resolution >> level);
+/** A pass through one network: what its blocks share. */
+interface Pass {
+  c: EdmConfig;
+  parameters: Parameters;
+  style: BlockStyle;
+  embedding: Tensor;
+  hooks: Hooks;
+}
 
-  let x = conv(parameters, `model.enc.${side(0)}_conv`, inputs.x);
-  const skips = [x];
-  let image = inputs.x; // what goes past the blocks of the encoder
-  for (let level = 0; level <= deepest; level++) {
-    const name = `enc.${side(level)}`;
+function run({ parameters, style, embedding, hooks }: Pass, place: string, x: Tensor, block: BlockOptions): Tensor {
+  return passing(hooks, place, edmBlock({ style, parameters, name: `model.${place}`, x, embedding, block }));
+}
+
+/** What names, channels and attention of a level are. */
+function levelOf(c: EdmConfig, level: number): { side: string; outputs: number; hasAttention: boolean } {
+  const resolution = c.img_resolution >> level;
+  return {
+    side: `${resolution}x${resolution}`,
+    outputs: c.model_channels * (c.channel_mult[level] as number),
+    hasAttention: c.attn_resolutions.includes(resolution),
+  };
+}
+
+/** The way down: the features of every block, of which the last is the innermost. */
+function encoded(pass: Pass, image: Tensor): Tensor[] {
+  const { c, parameters, style } = pass;
+  const kind = c.model_type === "SongUNet" ? c.encoder_type : "standard";
+  let x = conv(parameters, `model.enc.${levelOf(c, 0).side}_conv`, image);
+  let beside = image; // what goes down past the blocks
+  const features = [x];
+  for (let level = 0; level < c.channel_mult.length; level++) {
+    const { side, outputs, hasAttention } = levelOf(c, level);
+    const name = `enc.${side}`;
     if (level > 0) {
-      x = run(`${name}_down`, x, { outputs: x.shape[3] as number, resampling: "down" });
-      if (encoderKind === "skip") {
-        image = halved(image, style.filter);
-        x = tf.add(x, conv(parameters, `model.${name}_aux_skip`, image));
-      } else if (encoderKind === "residual") {
-        x = tf.mul(tf.add(x, convHalved(parameters, `model.${name}_aux_residual`, image, style.filter)), Math.SQRT1_2);
-        image = x;
+      x = run(pass, `${name}_down`, x, { outputs: x.shape[3] as number, resampling: "down" });
+      if (kind === "skip") {
+        beside = halved(beside, style.filter);
+        x = tf.add(x, conv(parameters, `model.${name}_aux_skip`, beside));
+      } else if (kind === "residual") {
+        x = tf.mul(tf.add(x, convHalved(parameters, `model.${name}_aux_residual`, beside, style.filter)), Math.SQRT1_2);
+        beside = x;
       }
-      skips.push(x);
+      features.push(x);
     }
     for (let i = 0; i < c.num_blocks; i++) {
-      x = run(`${name}_block${i}`, x, { outputs: channels(level), hasAttention: attends(level) });
-      skips.push(x);
+      x = run(pass, `${name}_block${i}`, x, { outputs, hasAttention });
+      features.push(x);
     }
   }
+  return features;
+}
 
-  let out: Tensor | undefined;
+/** The way up, which takes up the features of the way down from the innermost on. */
+function decoded(pass: Pass, features: readonly Tensor[]): Tensor {
+  const { c, parameters, style } = pass;
+  const isSong = c.model_type === "SongUNet";
+  const skips = [...features];
+  const deepest = c.channel_mult.length - 1;
+  let x = skips.at(-1) as Tensor;
+  let image: Tensor | undefined;
   for (let level = deepest; level >= 0; level--) {
-    const name = `dec.${side(level)}`;
-    const outputs = x.shape[3] as number;
+    const { side, outputs, hasAttention } = levelOf(c, level);
+    const name = `dec.${side}`;
+    const same = x.shape[3] as number;
     if (level === deepest) {
-      x = run(`${name}_in0`, x, { outputs, hasAttention: true });
-      x = run(`${name}_in1`, x, { outputs });
+      x = run(pass, `${name}_in0`, x, { outputs: same, hasAttention: true });
+      x = run(pass, `${name}_in1`, x, { outputs: same });
     } else {
-      x = run(`${name}_up`, x, { outputs, resampling: "up" });
+      x = run(pass, `${name}_up`, x, { outputs: same, resampling: "up" });
     }
     for (let i = 0; i <= c.num_blocks; i++) {
       const joined = tf.concat([x, skips.pop() as Tensor], -1);
-      const hasAttention = attends(level) && (!isSong || i === c.num_blocks);
-      x = run(`${name}_block${i}`, joined, { outputs: channels(level), hasAttention });
+      x = run(pass, `${name}_block${i}`, joined, { outputs, hasAttention: hasAttention && (!isSong || i === c.num_blocks) });
     }
-    if (isSong && (decoderKind === "skip" || level === 0)) {
+    if (isSong && (c.decoder_type === "skip" || level === 0)) {
       const added = conv(parameters, `model.${name}_aux_conv`, silu(edmNorm(parameters, `model.${name}_aux_norm`, x, style.epsilon)));
-      out = out ? tf.add(doubled(out, style.filter), added) : added;
+      image = image ? tf.add(doubled(image, style.filter), added) : added;
     }
   }
-  return out ?? conv(parameters, "model.out_conv", silu(edmNorm(parameters, "model.out_norm", x, style.epsilon)));
+  return image ?? conv(parameters, "model.out_conv", silu(edmNorm(parameters, "model.out_norm", x, style.epsilon)));
+}
+
+/** The U-Net itself, F of the preconditioning: [b, h, w, c]. Its places are the names of its blocks without "model.". */
+export function apply(c: EdmConfig, parameters: Parameters, inputs: EdmInputs, hooks: Hooks = {}): Tensor {
+  const pass = { c, parameters, style: styleOf(c), embedding: embedded(c, parameters, inputs), hooks };
+  return decoded(pass, encoded(pass, inputs.x));
 }
 
 /** The denoised image D of x [b, h, w, c] at noise levels sigma [b] (Karras et al. 2022, eq. 7 and table 1). */
-export function denoise(
+function denoise(
   c: EdmConfig,
   parameters: Parameters,
   { sigma, x, ...conditions }: { sigma: Tensor } & Omit<EdmInputs, "noise">,

@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { type PublishedSchedule, publishedSchedule, publishedScheduleOf } from "../../models/diffusion/published-schedule.ts";
+import { publishedSchedule, publishedScheduleOf } from "../../models/diffusion/published-schedule.ts";
+import type { PublishedSchedule } from "../../models/diffusion/published-visits.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { type Parity, readGolden } from "./golden.ts";
