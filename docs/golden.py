@@ -35,6 +35,8 @@ def finite(value):
     """JSON has no infinity: null stands for it."""
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
     return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -98,7 +100,7 @@ def denoiser(golden, name, network, side):
         added = {"added_cond_kwargs": {"text_embeds": torch.randn(2, width), "time_ids": ids}}
     elif "added_cond_kwargs" in taken and "caption_channels" in config:
         both = {"resolution": torch.tensor([[1024.0, 1024.0]] * 2), "aspect_ratio": torch.tensor([[1.0]] * 2)}
-        added = {"added_cond_kwargs": both if getattr(config, "use_additional_conditions", None) else {"resolution": None, "aspect_ratio": None}}
+        added = {"added_cond_kwargs": both if network.use_additional_conditions else {"resolution": None, "aspect_ratio": None}}
     out = network(**inputs, **added).sample
     extra = {key: value for key, value in added.get("added_cond_kwargs", {}).items() if value is not None}
     golden.forward(name, {**inputs, **extra}, {"out": out})
@@ -119,7 +121,7 @@ def schedules(golden, scheduler):
         }
         if getattr(fresh, "sigmas", None) is not None:
             entry["sigmas"] = torch.as_tensor(fresh.sigmas).tolist()
-        golden.about["schedules"].append({key: finite(value) for key, value in entry.items()})
+        golden.about["schedules"].append(finite(entry))
 
 
 def main():
@@ -128,7 +130,8 @@ def main():
     parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
     torch.manual_seed(0)
-    pipe = DiffusionPipeline.from_pretrained(given.folder, torch_dtype=torch.float32, safety_checker=None)
+    variant = "fp16" if any(given.folder.glob("*/*.fp16.safetensors")) else None
+    pipe = DiffusionPipeline.from_pretrained(given.folder, torch_dtype=torch.float32, variant=variant)
     golden = Golden()
     factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1) if getattr(pipe, "vae", None) else 1
     with torch.no_grad():

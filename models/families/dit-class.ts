@@ -64,7 +64,9 @@ function forward(c: Config, parameters: Parameters, inputs: Record<string, Tenso
   const patches = paddedConv(parameters, "pos_embed.proj", image as Tensor, { padding: [0, 0, 0, 0], stride: patch });
   const [, rows, columns] = patches.shape as [number, number, number, number];
   const channels = heads * breadth;
-  const positions = tf.tensor3d(gridPositions({ height: rows, width: columns, channels }), [1, rows * columns, channels]);
+  const base = Math.floor(c.sample_size / patch); // a larger picture has a finer grid over the same extent
+  const places = gridPositions({ height: rows, width: columns, channels, scale: [rows / base, columns / base] });
+  const positions = tf.tensor3d(places, [1, rows * columns, channels]);
   let x: Tensor = tf.add(tf.reshape(patches, [-1, rows * columns, channels]), positions);
   for (let i = 0; i < c.num_layers; i++) x = block(c, parameters, `transformer_blocks.${i}`, x, at);
   const vector = embedded(parameters, "transformer_blocks.0.norm1.emb", at);

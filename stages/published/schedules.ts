@@ -21,7 +21,7 @@ const goldenSchedules = z.array(
     class: z.string(),
     config: z.looseObject({}),
     steps: z.int(),
-    given: z.looseObject({ mu: z.number(), sigmas: z.array(z.number()) }).optional(),
+    given: z.looseObject({ mu: z.number().optional(), sigmas: z.array(z.number()).optional() }).optional(),
     timesteps: z.array(z.number()),
     sigmas: z.array(z.number()).optional(),
     init_noise_sigma: z.number(),
@@ -46,7 +46,10 @@ export async function* scheduleParity({ folder, path }: { folder: string; path: 
     const { class: name, config, steps, given, timesteps, sigmas, alphas_cumprod: products } = entry;
     const isOwn = name === first?.class && JSON.stringify(config) === JSON.stringify(first.config);
     const schedule = isOwn ? await readSchedule(folder) : publishedSchedule({ json: { _class_name: name, ...config }, file });
-    const found = schedule.visits(steps, given);
+    const found = schedule.visits(steps, {
+      ...(given?.mu !== undefined && { mu: given.mu }),
+      ...(given?.sigmas && { sigmas: given.sigmas }),
+    });
     const what = `${name} of ${steps} ${steps === 1 ? "step" : "steps"}`;
     const areWhole = timesteps.every(Number.isInteger);
     yield { what: `${what}, times`, difference: relative(found.timesteps, timesteps), tolerance: areWhole ? 0 : TOLERANCE };
