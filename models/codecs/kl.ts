@@ -134,7 +134,7 @@ function decode(c: KlConfig, parameters: Parameters, latents: Tensor, hooks: Hoo
 }
 
 /** "encode": image -> mean, logvar; "decode": latents -> image. */
-export function apply(
+function apply(
   { config: c, call }: { config: KlConfig; call: string },
   parameters: Parameters,
   inputs: Record<string, Tensor>,

@@ -99,7 +99,7 @@ function asked(parameters: Parameters, name: string, x: Tensor, layers: typeof O
 }
 
 /** Rotary positions (Su et al. 2021) of x [b, n, width]: neighbouring channels of a head are a pair that turns. */
-export function rotated(x: Tensor, { cosines, sines }: Rotation, heads: number): Tensor {
+function rotated(x: Tensor, { cosines, sines }: Rotation, heads: number): Tensor {
   const [b, n, width] = x.shape as [number, number, number];
   const [first, second] = tf
     .split(tf.reshape(x, [-1, 2]), 2, 1)

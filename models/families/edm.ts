@@ -183,7 +183,7 @@ function decoded(pass: Pass, features: readonly Tensor[]): Tensor {
 }
 
 /** The U-Net itself, F of the preconditioning: [b, h, w, c]. Its places are the names of its blocks without "model.". */
-export function apply(c: EdmConfig, parameters: Parameters, inputs: EdmInputs, hooks: Hooks = {}): Tensor {
+function apply(c: EdmConfig, parameters: Parameters, inputs: EdmInputs, hooks: Hooks = {}): Tensor {
   const pass = { c, parameters, style: styleOf(c), embedding: embedded(c, parameters, inputs), hooks };
   return decoded(pass, encoded(pass, inputs.x));
 }

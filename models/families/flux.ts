@@ -76,7 +76,7 @@ function singleBlock(
  * the config has it embedded, img_ids [n, axes] and txt_ids [m, axes], to [b, n, out channels]. Places, whose features are the
  * image's tokens [b, n, width]: "patches", "transformer_blocks.0" and so on, then "single_transformer_blocks.0" and so on.
  */
-export function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
   const thousandfold = (name: string): Tensor => tf.mul(given(inputs, name), 1000);
   const vector = conditionVector(parameters, "time_text_embed", {
     times: thousandfold("timestep"),

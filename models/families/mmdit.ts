@@ -44,7 +44,7 @@ function croppedPositions(c: Config, parameters: Parameters, rows: number, colum
  * hidden_states [b, h, w, c], encoder_hidden_states [b, m, e], pooled_projections [b, p] and timestep [b], from 0 to 1000, to
  * [b, h, w, out channels]. Places, whose features are the image's tokens [b, n, width]: "patches", "transformer_blocks.0" and so on.
  */
-export function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
   const patch = c.patch_size;
   const patches = paddedConv(parameters, "pos_embed.proj", given(inputs, "hidden_states"), { padding: [0, 0, 0, 0], stride: patch });
   const [b, rows, columns, width] = patches.shape as [number, number, number, number];

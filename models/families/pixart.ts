@@ -127,7 +127,7 @@ function placed(c: Config, patches: Tensor): Tensor {
  * one, timestep [b] from 0 to 999, and for networks told the size resolution [b, 2] and aspect_ratio [b, 1], to
  * [b, h, w, out channels]. Places, whose features are tokens [b, n, width]: "patches", "transformer_blocks.0" and so on.
  */
-export function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
   const patch = c.patch_size;
   const patches = paddedConv(parameters, "pos_embed.proj", given(inputs, "hidden_states"), { padding: [0, 0, 0, 0], stride: patch });
   const [b, rows, columns] = patches.shape as [number, number, number, number];

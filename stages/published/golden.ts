@@ -11,6 +11,7 @@ import { classOf, publishedClasses } from "../../models/published/registry.ts";
 import { readSafetensors, type Safetensors } from "../../models/weights/safetensors.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { forwardOf } from "./forward.ts";
 import { type PublishedPart, readPart, readPartConfig } from "./part.ts";
 
@@ -32,16 +33,24 @@ export interface Parity {
 /** Shares of the largest element that may differ. */
 const TOLERANCE = { forward: 1e-4, image: 1e-3 } as const;
 
-/** Reads golden.safetensors at `path`, with golden.json beside it. */
-export async function readGolden(path: string): Promise<{ golden: Golden; tensors: Safetensors["tensors"] }> {
+/**
+ * The part of golden.json beside `path` that a schema reads. Throws a usage failure where there is no such file, and a Failure where
+ * it says something else.
+ */
+export async function readAbout<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   const file = join(dirname(path), "golden.json");
-  for (const wanted of [path, file]) {
-    if (!existsSync(wanted)) throw badUsage(`Cannot compare with ${path}: there is no ${wanted}; docs/PARITY.md says how both are made`);
-  }
-  const { data, error } = goldenSchema.safeParse(parsedJson(await readFile(file, "utf8")));
-  if (!data)
-    throw new Failure(`Cannot read ${file}: ${z.prettifyError(error)}. It belongs beside ${path}; docs/PARITY.md says how both are made.`);
-  return { golden: data, tensors: (await readSafetensors(path)).tensors };
+  const text = await readFile(file, "utf8").catch(absent);
+  if (text === undefined) throw badUsage(`Cannot compare with ${path}: there is no ${file}; docs/PARITY.md says how both are made`);
+  const { data, error } = schema.safeParse(parsedJson(text));
+  if (data !== undefined) return data;
+  throw new Failure(`Cannot read ${file}: ${z.prettifyError(error!)}. docs/PARITY.md says what it holds; make it anew.`);
+}
+
+/** Reads golden.safetensors at `path`, with golden.json beside it; see {@link readAbout}. */
+export async function readGolden(path: string): Promise<{ golden: Golden; tensors: Safetensors["tensors"] }> {
+  const golden = await readAbout(path, goldenSchema);
+  if (!existsSync(path)) throw badUsage(`Cannot compare with ${path}: there is no such file; docs/PARITY.md says how it is made`);
+  return { golden, tensors: (await readSafetensors(path)).tensors };
 }
 
 /**

@@ -1,12 +1,9 @@
 /** Golden ids of a published pipeline's tokenizers, and of single tokenizer folders, compared with those that are found here. */
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as z from "zod";
 import { openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { parsedJson } from "../../schemas/json.ts";
-import { absent } from "../../schemas/system-error.ts";
-import type { Parity } from "./golden.ts";
+import { type Parity, readAbout } from "./golden.ts";
 
 const ids = z.array(z.int());
 const texts = z.record(z.string(), z.string());
@@ -34,15 +31,13 @@ const goldenSchema = z.looseObject({
  * difference is the share of ids that differ, and none may.
  */
 export async function* tokenParity({ folder, path }: { folder: string; path: string }): AsyncGenerator<Parity> {
-  const file = join(dirname(path), "golden.json");
-  const { data: golden, error } = goldenSchema.safeParse(parsedJson((await readFile(file, "utf8").catch(absent)) ?? ""));
-  if (!golden)
-    throw new Failure(`Cannot read ${file}: ${z.prettifyError(error)}. It belongs beside ${path}; docs/PARITY.md says how both are made.`);
+  const golden = await readAbout(path, goldenSchema);
   for (const [name, { max_length, ids, lengths, text }] of Object.entries(golden.tokenizers)) {
     const tokenizer = await openTokenizer(join(folder, name));
     for (const [prompt, expected] of Object.entries(ids)) {
       const given = (text ?? golden.prompts)[prompt];
-      if (given === undefined) throw new Failure(`Cannot compare ${name} of ${folder}: ${file} has no prompt "${prompt}". Make it anew.`);
+      if (given === undefined)
+        throw new Failure(`Cannot compare ${name} of ${folder}: its golden.json has no prompt "${prompt}". Make it anew.`);
       const found = tokenizer.encode(given, max_length);
       const what = `${name} ${prompt}`;
       yield { what, difference: shareOf([...found.ids, found.count], [...expected, lengths[prompt] as number]), tolerance: 0 };
