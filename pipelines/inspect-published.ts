@@ -1,7 +1,7 @@
 /**
- * pipeline inspect FOLDER [--parity golden.safetensors], of a pipeline that diffusers wrote
+ * pipeline inspect PATH [--parity GOLDEN.safetensors]
  *
- * parts | what of each is understood; golden vectors | computed again | the largest differences
+ * of a pipeline that diffusers wrote: parts | what of each is understood; golden vectors | computed again | the largest differences
  */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
@@ -42,9 +42,9 @@ export async function checkParity(options: { folder: string; golden: string; con
   const apart = found.filter(({ difference, tolerance }) => !(difference <= tolerance));
   if (apart.length > 0) {
     const others = apart.length > 1 ? `, and ${apart.length - 1} more` : "";
-    throw new Failure(
-      `Cannot trust ${folder} here: ${apart[0]!.what} differs by ${apart[0]!.difference.toPrecision(2)}${others}. Report it with both files.`,
-    );
+    const [worst] = apart.sort((a, b) => b.difference - a.difference);
+    const difference = worst!.difference.toPrecision(2);
+    throw new Failure(`Cannot trust ${folder} here: ${worst!.what} differs by ${difference}${others}. Report it with both files.`);
   }
   return found;
 }

@@ -1,6 +1,6 @@
 /**
  * pipeline inspect PATH [--rows N] [--grid FILE.png] [--sql SELECT] [--why ID] [--redo ID] [--diff STORE] [--html FILE.html]
- *   [--serve] [--parity golden.safetensors]
+ *   [--serve] [--parity GOLDEN.safetensors]
  *
  * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
  */

@@ -31,7 +31,7 @@ export function edmNorm(parameters: Parameters, name: string, x: Tensor, epsilon
   return groupNorm(parameters, name, x, Math.min(32, Math.floor(channels / 4)), epsilon);
 }
 
-/** Half the sides by a filter of an even number of weights, with zeros around the map so that sides halve, unless `padding` says how many. */
+/** Half the sides by a filter of an even number of weights, with zeros around the map so that sides halve, or as many as `padding`. */
 export function halved(x: Tensor, filter: readonly number[], padding = filter.length / 2 - 1): Tensor {
   if (isBox(filter)) return downsample(x);
   const [, h, w] = x.shape as [number, number, number];

@@ -1,6 +1,7 @@
 /**
  * LoRA files as others write them: of diffusers and peft (`unet.PATH.lora_A.weight`, before `unet.PATH.lora.down.weight` and
- * `PATH.processor.to_q_lora.down.weight`), and of kohya's trainer (`lora_unet_PATH_WITH_UNDERSCORES.lora_down.weight`, of SDXL with sgm's paths).
+ * `PATH.processor.to_q_lora.down.weight`), and of kohya's trainer (`lora_unet_PATH_WITH_UNDERSCORES.lora_down.weight`, of SDXL
+ * with sgm's paths).
  */
 import type { Shapes, Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
@@ -92,7 +93,7 @@ function roleOf(name: string, path: string): { stem: string; role: Role } {
   if (stem !== undefined) return { stem, role: side === "A" || direction === "down" ? "down" : "up" };
   if (plain.endsWith(".alpha")) return { stem: plain.slice(0, -".alpha".length), role: "alpha" };
   throw new Failure(
-    `Cannot use ${path}: its tensor "${name}" is no factor of a plain LoRA. Load it where it was made, merge it there, and use the whole model.`,
+    `Cannot use ${path}: its tensor "${name}" is no factor of a plain LoRA. Merge it where it was made, and use the whole model.`,
   );
 }
 

@@ -67,7 +67,7 @@ export const mergesOf = (text: string): string[] =>
     .slice(1)
     .filter((line) => line !== "");
 
-/** T5's: pieces of words that begin with a mark, then `<extra_id_N>`, the largest N first. Throws an Error where the vocabulary lacks an end. */
+/** T5's: pieces of words that begin with a mark, then `<extra_id_N>`, the largest N first. Throws an Error where there is no end. */
 export function t5Json({ pieces, unknown, charsmap }: UnigramVocabulary, tokens: SpecialTokens): TokenizerJson {
   const { eos = "</s>", unk = "<unk>", pad = "<pad>", extra } = tokens;
   const extras = Array.from({ length: extra }, (_, i) => `<extra_id_${extra - 1 - i}>`);

@@ -56,7 +56,7 @@ export async function weightsIn(folder: string): Promise<string> {
   if (found !== undefined) return join(folder, found);
   const pickle = names.find((name) => PICKLES.test(name));
   const remedy = pickle
-    ? `${pickle} is a pickle, which can run anything: load it where you trust it and write it again with save_pretrained(FOLDER, safe_serialization=True)`
+    ? `${pickle} is a pickle, which can run anything; load it where you trust it, and save_pretrained(FOLDER, safe_serialization=True)`
     : `expected ${STEMS[0]}.safetensors or model.safetensors`;
   throw new Failure(`Cannot find weights in ${folder}: ${remedy}.`);
 }
