@@ -39,7 +39,7 @@ const controlSettings = z.strictObject({ height: count, width: count, dimension:
 export type ControlSettings = z.infer<typeof controlSettings>;
 
 export const networkSettings = z.strictObject({
-  kind: z.enum(["dit", "unet"]).default("dit"),
+  kind: z.enum(["dit", "unet", "published"]).default("dit"), // published: a pipeline's own network, of which `published` says all
   patch: count.default(2), // DiT: side of a patch in latent pixels
   width: count.default(128), // DiT: token width; U-Net: channels of the first level
   depth: count.default(6), // DiT: blocks; U-Net: residual blocks a level
@@ -52,6 +52,7 @@ export const networkSettings = z.strictObject({
   textDepth: count.default(2), // caption: transformer blocks of the text encoder
   stack: z.literal(2).optional(), // two such networks in series, the second refines what the first makes (InstaFlow-1.7B)
   guidance: z.boolean().optional(), // the guidance scale is an input, as of students that were made for a range of it (LCM)
+  published: z.record(z.string(), z.unknown()).optional(), // the config.json of a published network
   control: controlSettings.optional(), // a branch beside the frozen network reads a map of an image's codes, as of Layton's decoder
 });
 
@@ -63,6 +64,7 @@ export const diffusionSettings = z.strictObject({
   rho: rate.default(7),
   logSigmaMean: z.number().default(-1.2), // training noise levels: ln sigma ~ N(mean, std^2)
   logSigmaStd: rate.default(1.2),
+  schedule: z.record(z.string(), z.unknown()).optional(), // the scheduler_config.json of a published network: VP by its numbered steps
 });
 
 /** What decides a training's result, whatever the method: with a method's own settings the whole of a run's identity. */

@@ -10,6 +10,8 @@ import { normals, uniforms } from "../../schemas/numbers/philox.ts";
 import type { DiffusionSettings } from "../../schemas/settings.ts";
 import { numbers } from "./arithmetic.ts";
 import type { Arithmetic } from "./arithmetic.ts";
+import { publishedSchedule } from "./published-schedule.ts";
+import { tabled } from "./tabled.ts";
 
 /** D = skip * x + out * prediction: how the clean sample follows from the state and any one predicted quantity. */
 export interface Mixture<T> {
@@ -236,6 +238,18 @@ function vpZero(settings: DiffusionSettings): Family {
   };
 }
 
+/**
+ * A published network's own steps, by its scheduler_config.json: what it predicts, and the table of levels at which it was trained
+ * (tabled.ts). Of flow matching there is no table, and time is time.
+ */
+function stepped(schedule: object): Family | undefined {
+  const { prediction, products } = publishedSchedule({ json: schedule, file: "diffusion.schedule" });
+  if (!products) return undefined;
+  const { sigmaMin: _, ...levels } = tabled(products, numbers);
+  const cIn: Family["cIn"] = (sigma, a) => a.div(1, a.sqrt(a.add(a.mul(sigma, sigma), 1)));
+  return { row: predictions[prediction], cIn, lastSigma: 0, draw: "uniform", ...levels };
+}
+
 const families = {
   edm,
   flow,
@@ -249,7 +263,8 @@ const families = {
  * t in [0, 1] for flow and VP.
  */
 export function createParameterisation(settings: DiffusionSettings): Parameterisation {
-  const { row, cIn, cNoise, ...rest } = families[settings.parameterisation](settings);
+  const { row, cIn, cNoise, ...rest } =
+    (settings.schedule ? stepped(settings.schedule) : undefined) ?? families[settings.parameterisation](settings);
   return {
     name: settings.parameterisation,
     sigmaMin: settings.sigmaMin,

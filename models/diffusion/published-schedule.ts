@@ -56,13 +56,15 @@ export function publishedSchedule({ json, file }: { json: object; file: string }
 }
 
 /**
- * The schedule of the text of a scheduler_config.json, in which Python may have written an infinity, which JSON has not; see
- * {@link publishedSchedule}.
+ * The object of a scheduler_config.json's text, in which Python may have written an infinity, which JSON has not: keys with such a
+ * value are left out, for it is their default. Throws a Failure where the text is no object.
  */
-export function publishedScheduleOf({ text, file }: { text: string; file: string }): PublishedSchedule {
+export function scheduleJson({ text, file }: { text: string; file: string }): object {
   const json = parsedJson(
     text.replace(/("(?:[^"\\]|\\.)*")|(-?)Infinity/g, (_, quoted: string | undefined, sign) => quoted ?? `${sign}1e999`),
   );
-  if (typeof json === "object" && json !== null) return publishedSchedule({ json, file });
-  throw new Failure(`Cannot read ${file}: it is not a JSON object. Name a folder that a library's save_pretrained wrote.`);
+  if (typeof json !== "object" || json === null) {
+    throw new Failure(`Cannot read ${file}: it is not a JSON object. Name a folder that a library's save_pretrained wrote.`);
+  }
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => Math.abs(Number(value)) !== Number.POSITIVE_INFINITY));
 }

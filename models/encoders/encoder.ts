@@ -27,6 +27,8 @@ export interface Embedded {
   sequences?: { tokens: Tensor; mask?: Tensor }[];
   /** Original size, crop and the like, [b, count]. */
   size?: Tensor;
+  /** Class as a whole number [b], of networks that look it up themselves. */
+  label?: Tensor;
   /** Guidance scale, [b]. */
   guidance?: Tensor;
   /** A map of codes, [b, h', w', d]. */

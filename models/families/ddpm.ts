@@ -8,7 +8,7 @@ import type { Parameters } from "../layers.ts";
 import { lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { attentionBlock } from "./diffusers-blocks.ts";
-import { averagingKeys, type Course, diffusersUnet, given, type Level } from "./diffusers-unet.ts";
+import { averagingKeys, type Course, diffusersUnet, given, type Level, unetGroups } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
 
 const size = z.int().positive();
@@ -117,5 +117,20 @@ export const ddpm: PublishedNetwork<Config> = {
     today: (name) =>
       name.replace(/(\.attentions\.\d+)\.(query|key|value|proj_attn)\./, (_, block, old) => `${block}.${OLD_NAMES[old as "query"]}.`),
   }),
-  forward: (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) }),
+  forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
+  denoiser: (c) => {
+    const [height, width] = [c.sample_size].flat() as (number | null)[];
+    return {
+      shape: [height ?? 32, width ?? height ?? 32, c.in_channels],
+      classes: c.class_embed_type === null ? (c.num_class_embeds ?? 0) : 0,
+      // There is no row for "no class": the last one stands in.
+      inputs: ({ x, noiseLevel, label }) => ({
+        ...{ sample: x, timestep: noiseLevel },
+        ...(label && { class_labels: tf.minimum(label, tf.scalar((c.num_class_embeds ?? 1) - 1, "int32")) }),
+      }),
+      call: "",
+      features: c.down_block_types.map((_, level) => `down_blocks.${level}.resnets.${c.layers_per_block - 1}`),
+      groups: unetGroups,
+    };
+  },
 };

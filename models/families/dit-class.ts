@@ -4,10 +4,12 @@
  */
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { layerNorm, linear, type Parameters, silu, unpatchify } from "../layers.ts";
-import { activations, crossAttention, lookup, paddedConv, timeEmbedding, timeFeatures } from "../published/layers.ts";
+import { linear, type Parameters, silu, unpatchify } from "../layers.ts";
+import { crossAttention, lookup, paddedConv, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { gridPositions } from "../published/positions.ts";
+import { feedForward, given, modulated, modulation } from "./diffusers-transformer.ts";
+import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
 
@@ -38,46 +40,58 @@ function embedded(parameters: Parameters, name: string, { timestep, classes }: {
   return silu(tf.add(time, lookup(parameters, `${name}.class_embedder.embedding_table`, classes)));
 }
 
-/** Shifts, scales and gates [b, 1, width] of a vector, in the order of the layer. */
-function modulation(parameters: Parameters, name: string, vector: Tensor, parts: number): Tensor[] {
-  return tf.split(tf.expandDims(linear(parameters, name, vector), 1), parts, -1) as Tensor[];
-}
-
-const modulated = (x: Tensor, shift: Tensor, scale: Tensor, epsilon: number): Tensor =>
-  tf.add(tf.mul(layerNorm(x, epsilon), tf.add(scale, 1)), shift);
-
 function block(c: Config, parameters: Parameters, name: string, x: Tensor, at: { timestep: Tensor; classes: Tensor }): Tensor {
   const vector = embedded(parameters, `${name}.norm1.emb`, at);
   const parts = modulation(parameters, `${name}.norm1.linear`, vector, 6) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
   const [shift1, scale1, gate1, shift2, scale2, gate2] = parts;
-  const attended = crossAttention(parameters, `${name}.attn1`, modulated(x, shift1, scale1, 1e-6), { heads: c.num_attention_heads });
+  const attended = crossAttention(parameters, `${name}.attn1`, modulated(x, shift1, scale1), { heads: c.num_attention_heads });
   const middle = tf.add(x, tf.mul(gate1, attended)) as Tensor;
-  const up = activations[c.activation_fn](linear(parameters, `${name}.ff.net.0.proj`, modulated(middle, shift2, scale2, c.norm_eps)));
-  return tf.add(middle, tf.mul(gate2, linear(parameters, `${name}.ff.net.2`, up)));
+  const fed = feedForward(parameters, `${name}.ff`, modulated(middle, shift2, scale2, c.norm_eps), c.activation_fn);
+  return tf.add(middle, tf.mul(gate2, fed));
 }
 
-/** hidden_states [b, h, w, c], timestep [b], class_labels [b] -> out [b, h, w, out channels]. */
-function forward(c: Config, parameters: Parameters, inputs: Record<string, Tensor>): Record<string, Tensor> {
-  const { hidden_states: image, timestep, class_labels: classes } = inputs as Record<string, Tensor>;
-  const at = { timestep: timestep as Tensor, classes: classes as Tensor };
+/**
+ * hidden_states [b, h, w, c], timestep [b], class_labels [b] -> [b, h, w, out channels]. Places, whose features are tokens
+ * [b, n, width]: "patches", "transformer_blocks.0" and so on.
+ */
+function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>, hooks: Hooks = {}): Tensor {
+  const at = { timestep: given(inputs, "timestep"), classes: given(inputs, "class_labels") };
   const { patch_size: patch, num_attention_heads: heads, attention_head_dim: breadth } = c;
-  const patches = paddedConv(parameters, "pos_embed.proj", image as Tensor, { padding: [0, 0, 0, 0], stride: patch });
+  const patches = paddedConv(parameters, "pos_embed.proj", given(inputs, "hidden_states"), { padding: [0, 0, 0, 0], stride: patch });
   const [, rows, columns] = patches.shape as [number, number, number, number];
   const channels = heads * breadth;
   const base = Math.floor(c.sample_size / patch); // a larger picture has a finer grid over the same extent
   const places = gridPositions({ height: rows, width: columns, channels, scale: [rows / base, columns / base] });
   const positions = tf.tensor3d(places, [1, rows * columns, channels]);
-  let x: Tensor = tf.add(tf.reshape(patches, [-1, rows * columns, channels]), positions);
-  for (let i = 0; i < c.num_layers; i++) x = block(c, parameters, `transformer_blocks.${i}`, x, at);
+  let x = passing(hooks, "patches", tf.add(tf.reshape(patches, [-1, rows * columns, channels]), positions));
+  for (let i = 0; i < c.num_layers; i++) x = passing(hooks, placeOf(i), block(c, parameters, placeOf(i), x, at));
   const vector = embedded(parameters, "transformer_blocks.0.norm1.emb", at);
   const [shift, scale] = modulation(parameters, "proj_out_1", vector, 2) as [Tensor, Tensor];
-  const out = linear(parameters, "proj_out_2", modulated(x, shift, scale, 1e-6));
-  return { out: unpatchify(out, { patch, height: rows * patch, width: columns * patch }) };
+  const out = linear(parameters, "proj_out_2", modulated(x, shift, scale));
+  return unpatchify(out, { patch, height: rows * patch, width: columns * patch });
 }
+
+const placeOf = (block: number): string => `transformer_blocks.${block}`;
 
 export const ditClass: PublishedNetwork<Config> = {
   classes: ["DiTTransformer2DModel"],
   config,
   names: () => ({ tables: /\.embedding_table\.weight$/ }),
-  forward,
+  forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
+  denoiser: ({ sample_size: side, in_channels: channels, num_embeds_ada_norm: classes, num_layers: blocks }) => ({
+    shape: [side, side, channels],
+    classes,
+    inputs: ({ x, noiseLevel, label }) => ({ hidden_states: x, timestep: noiseLevel, class_labels: label as Tensor }),
+    call: "",
+    features: Array.from({ length: Math.ceil(blocks / 2) }, (_, i) => placeOf(i)),
+    groups: {
+      attention: /\.attn1\./,
+      mlp: /\.ff\./,
+      modulation: /\.norm1\.linear\.|^proj_out_1\./,
+      embedding: /^pos_embed\.|\.norm1\.emb\./,
+      output: /^proj_out_2\./,
+      qkv: /\.attn1\.to_[qkv]\./,
+      bulk: /\.attn1\.to_out\.|\.ff\.|(\.norm1\.linear|^proj_out_1)\.kernel$/,
+    },
+  }),
 };

@@ -209,9 +209,31 @@ export const edm: PublishedNetwork<EdmConfig> = {
   // Filters are stored with every layer that resamples; they follow from the config.
   names: () => ({ today: (name) => (name.endsWith(".resample_filter") ? undefined : name) }),
   calls: ["network", "network_raw"],
-  forward: (c, parameters, { x, sigma, noise, classes, augment }, call) => {
+  forward: (c, parameters, { x, sigma, noise, classes, augment }, call, hooks) => {
     const given = { x: x as Tensor, classes, augment };
-    if (call === "network") return { out: denoise(c, parameters, { sigma: sigma as Tensor, ...given }) };
-    return { out: apply(c, parameters, { noise: noise as Tensor, ...given }) };
+    if (call === "network") return { out: denoise(c, parameters, { sigma: sigma as Tensor, ...given }, hooks) };
+    return { out: apply(c, parameters, { noise: noise as Tensor, ...given }, hooks) };
   },
+  denoiser: (c) => ({
+    shape: [c.img_resolution, c.img_resolution, c.img_channels],
+    classes: c.label_dim,
+    // One past the last class has no one in its row: it is none. No augmentation is given as such, for training wants every parameter read.
+    inputs: ({ x, noiseLevel, label }) => ({
+      ...{ x, noise: noiseLevel },
+      ...(label && { classes: tf.oneHot(label as never, c.label_dim) }),
+      ...(c.augment_dim > 0 && { augment: tf.zeros([x.shape[0] as number, c.augment_dim]) }),
+    }),
+    call: "network_raw",
+    features: c.channel_mult.map((_, level) => `enc.${levelOf(c, level).side}_block${c.num_blocks - 1}`),
+    groups: {
+      attention: /\.(qkv|proj)\./,
+      conv: /\.conv[01]\.|_conv\.|_aux_/,
+      norm: /\bnorm[012]\.|_norm\./,
+      modulation: /\.affine\./,
+      embedding: /\.map_/,
+      qkv: /\.qkv\./,
+      skip: /\.skip\./,
+      bulk: /\.conv[01]\.|\.proj\./,
+    },
+  }),
 };

@@ -30,6 +30,8 @@ export interface ConditionShapes {
   vector?: readonly [width: number];
   /** Token sequences for cross-attention, one for each text encoder. */
   sequences?: readonly { tokens: readonly [length: number, width: number]; isMasked: boolean }[];
+  /** How many classes the network looks up itself. */
+  classes?: number;
   /** Numbers about the picture, such as its original size and crop. */
   size?: readonly [count: number];
   /** Whether the guidance scale is an input of the network. */

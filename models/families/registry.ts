@@ -5,14 +5,15 @@ import type { NetworkSettings } from "../../schemas/settings.ts";
 import { controlled } from "./controlled.ts";
 import { dit } from "./dit.ts";
 import { type BoundFamily, bound, type Family, type TrunkLimits } from "./family.ts";
+import { published } from "./published.ts";
 import { stacked } from "./stacked.ts";
 import { unet } from "./unet.ts";
 
 type Kind = DenoiserSpec["network"]["kind"];
 
-const families: Record<Kind, (spec: DenoiserSpec) => BoundFamily> = { dit: bound(dit), unet: bound(unet) };
+const families: Record<Kind, (spec: DenoiserSpec) => BoundFamily> = { dit: bound(dit), unet: bound(unet), published: bound(published) };
 
-const plans: Record<Kind, Pick<Family<never>, "rules" | "trunkLimits">> = { dit, unet };
+const plans: Record<Kind, Pick<Family<never>, "rules" | "trunkLimits">> = { dit, unet, published };
 
 /** Makes a family of one's own known in this thread, by its name: no settings and no model.json speak of it. */
 export function addFamily<C>(family: Family<C>): void {

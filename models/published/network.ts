@@ -5,6 +5,7 @@
 import type * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { Hooks } from "../families/family.ts";
 import type { Parameters } from "../layers.ts";
 import type { TorchNames } from "./torch.ts";
 
@@ -23,14 +24,33 @@ export interface PublishedNetwork<C> {
    * What it computes, traced: inputs and outputs by the names that the published class gives them, images [b, h, w, c], whole
    * numbers as int32. `call` is one of `calls`. It reads every parameter of the file.
    */
-  forward: (config: C, parameters: Parameters, inputs: Record<string, Tensor>, call: string) => Record<string, Tensor>;
+  forward: (config: C, parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
+  /** Of a network that predicts noise or the like. */
+  denoiser?: (config: C) => PublishedDenoiser;
+}
+
+/** How a published network serves as a denoiser here (models/families/published.ts). */
+export interface PublishedDenoiser {
+  /** [height, width, channels] of what it was trained on. */
+  shape: readonly [number, number, number];
+  /** Classes that it is conditioned on; 0 without. */
+  classes: number;
+  /** The inputs of `forward`, by the published names; of rows without a class `label` is the number of classes. */
+  inputs: (given: { x: Tensor; noiseLevel: Tensor; label?: Tensor }) => Record<string, Tensor>;
+  /** Which of its `calls` it is. */
+  call: string;
+  /** Places whose features tell pictures apart, as of a family. */
+  features: readonly string[];
+  /** Parts of the network as patterns over our names, as of a family. */
+  groups: Record<string, RegExp>;
 }
 
 /** A published network whose config is filled in. */
 export interface BoundNetwork {
   names: TorchNames;
   calls: readonly string[];
-  forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string) => Record<string, Tensor>;
+  forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
+  denoiser?: PublishedDenoiser;
 }
 
 /** The network of a config. Throws a Failure that names file, key and value of what it does not understand. */
@@ -39,7 +59,8 @@ export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { 
   return {
     names: network.names?.(config) ?? {},
     calls: network.calls ?? [""],
-    forward: (parameters, inputs, call) => network.forward(config, parameters, inputs, call),
+    forward: (parameters, inputs, call, hooks) => network.forward(config, parameters, inputs, call, hooks),
+    ...(network.denoiser && { denoiser: network.denoiser(config) }),
   };
 }
 

@@ -2,17 +2,16 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { publishedSchedule, publishedScheduleOf } from "../../models/diffusion/published-schedule.ts";
-import type { PublishedSchedule } from "../../models/diffusion/published-visits.ts";
+import { publishedSchedule, scheduleJson } from "../../models/diffusion/published-schedule.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { type Parity, readAbout, readGolden } from "./golden.ts";
 
-/** The schedule of a pipeline's folder, scheduler/scheduler_config.json. Throws a Failure where it is absent or not understood. */
-async function readSchedule(folder: string): Promise<PublishedSchedule> {
+/** The scheduler_config.json of a pipeline's folder. Throws a Failure where it is absent or no object. */
+export async function readScheduleJson(folder: string): Promise<object> {
   const file = join(folder, "scheduler", "scheduler_config.json");
   const text = await readFile(file, "utf8").catch(absent);
-  if (text !== undefined) return publishedScheduleOf({ text, file });
+  if (text !== undefined) return scheduleJson({ text, file });
   throw new Failure(`Cannot read ${file}: there is none. Name a folder that a library's save_pretrained wrote.`);
 }
 
@@ -48,7 +47,7 @@ export async function* scheduleParity({ folder, path }: { folder: string; path: 
   for (const entry of entries) {
     const { class: name, config, steps, given, timesteps, sigmas, alphas_cumprod: products } = entry;
     const isOwn = name === first?.class && JSON.stringify(config) === JSON.stringify(first.config);
-    const schedule = isOwn ? await readSchedule(folder) : publishedSchedule({ json: { _class_name: name, ...config }, file });
+    const schedule = publishedSchedule({ json: isOwn ? await readScheduleJson(folder) : { _class_name: name, ...config }, file });
     const found = schedule.visits(steps, {
       ...(given?.mu !== undefined && { mu: given.mu }),
       ...(given?.sigmas && { sigmas: given.sigmas }),

@@ -29,6 +29,7 @@ import {
 import { sealedText } from "../../schemas/seal.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { writeAtomic } from "../../store/atomic.ts";
+import { isPublishedTeacher, readPublishedCodec, readPublishedTeacher } from "../published/teacher.ts";
 import { checkLatents, checkStoresCodec, checkStoresTokenizer } from "./beside.ts";
 import { type DescriptionKind, readDescription } from "./description.ts";
 import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
@@ -101,8 +102,9 @@ const codecs: DescriptionKind<CodecDescription> = {
   maker: "`pipeline ingest` or a training command",
 };
 
-/** Reads the teacher or student of a run folder. Throws a Failure that says what of it is missing, damaged or changed. */
+/** Reads the teacher or student of a run folder, or a published teacher. Throws a Failure that says what of it is missing, damaged or changed. */
 export async function readDenoiser(folder: string, reading: Reading = {}): Promise<Denoiser> {
+  if (isPublishedTeacher(folder)) return readPublishedTeacher(folder);
   const { path, description, isSealed } = await readDescription(folder, denoisers);
   if (!isSealed) await checkOldModel(folder, path, description);
   const { spec } = description;
@@ -183,6 +185,7 @@ export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F
 
 /** Reads the codec of a latent store, triple store or run folder. Throws a Failure as {@link readDenoiser} does. */
 export async function readCodec(folder: string, reading: Reading = {}): Promise<Codec> {
+  if (isPublishedTeacher(folder)) return readPublishedCodec(folder);
   const { path, description, isSealed } = await readDescription(folder, codecs);
   const isCovered = isSealed || (await isOldCodecCovered(folder));
   if (!isCovered) warnUnsealed(path, reading);
