@@ -33,8 +33,8 @@ export interface CodecNetwork<C> {
   encode: (config: C, parameters: Parameters, images: Tensor) => Tensor;
   decode: (config: C, parameters: Parameters, latents: Tensor) => Tensor;
   /**
-   * Side of latents above which they are decoded in tiles of that side (tiles.ts), and as many latent pixels as such a tile has are computed
-   * at once; undefined where nothing but the batch bounds them.
+   * Side of latents above which they are decoded in tiles of that side (tiles.ts), and no more pixels of latents than such a tile has are
+   * computed at once; undefined where the batch alone bounds them.
    */
   tile?: number;
 }
