@@ -27,8 +27,8 @@ export const imageSettings = z.strictObject({
 });
 
 export const encoderSettings = z.strictObject({
-  kind: z.enum(["pixel", "autoencoder", "taesd"]).default("pixel"), // pixel: RGB scaled to [-1, 1], for 28-32 px
-  path: z.string().optional(), // autoencoder: a RUN folder; taesd: a folder or file prefix with *_encoder/_decoder.safetensors
+  kind: z.enum(["pixel", "autoencoder", "taesd", "kl"]).default("pixel"), // pixel: RGB scaled to [-1, 1], for 28-32 px
+  path: z.string().optional(), // autoencoder: a RUN folder; taesd: a folder or prefix of *_encoder/_decoder.safetensors; kl: a vae folder
   batch: count.default(16),
   rowsPerShard: count.default(256), // of a latent store: a shard is held in memory while it is encoded
 });

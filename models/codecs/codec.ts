@@ -32,6 +32,11 @@ export interface CodecNetwork<C> {
   differences: (config: C, found: Shapes) => string[];
   encode: (config: C, parameters: Parameters, images: Tensor) => Tensor;
   decode: (config: C, parameters: Parameters, latents: Tensor) => Tensor;
+  /**
+   * Side of latents above which they are decoded in tiles of that side (tiles.ts), and no more pixels of latents than such a tile has are
+   * computed at once; undefined where the batch alone bounds them.
+   */
+  tile?: number;
 }
 
 export interface CodecKind<C = never> {

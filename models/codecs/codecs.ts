@@ -7,7 +7,8 @@ import type { Rules } from "../../schemas/fit.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Parameters } from "../layers.ts";
 import { autoencoder } from "./autoencoder.ts";
-import { type Codec, type CodecDescription, type CodecKind, describedBy } from "./codec.ts";
+import { type Codec, type CodecDescription, type CodecKind, type CodecNetwork, describedBy } from "./codec.ts";
+import { kl } from "./kl-codec.ts";
 import { pixel } from "./pixel.ts";
 import { taesd } from "./taesd.ts";
 
@@ -21,7 +22,7 @@ interface BoundCodec extends Pick<CodecKind, "open" | "planned" | "withoutPath">
 }
 
 /** Images [b, h, w, 3] in [-1, 1] to raw latents [b, h', w', c], and back: traced functions. */
-export interface CodecFunctions {
+export interface CodecFunctions extends Pick<CodecNetwork<never>, "tile"> {
   /** In words, what of these tensors is not what the codec has. */
   differences: (found: Shapes) => string[];
   encode: (parameters: Parameters, images: Tensor) => Tensor;
@@ -35,6 +36,7 @@ function bound<C>({ open, planned, withoutPath, network }: CodecKind<C>): BoundC
     network: (given) => {
       const config = given as C; // read by the codec's own schema
       return {
+        ...(network.tile !== undefined && { tile: network.tile }),
         differences: (found) => network.differences(config, found),
         encode: (parameters, images) => network.encode(config, parameters, images),
         decode: (parameters, latents) => network.decode(config, parameters, latents),
@@ -43,7 +45,12 @@ function bound<C>({ open, planned, withoutPath, network }: CodecKind<C>): BoundC
   };
 }
 
-const codecs: Readonly<Record<Kind, BoundCodec>> = { pixel: bound(pixel), autoencoder: bound(autoencoder), taesd: bound(taesd) };
+const codecs: Readonly<Record<Kind, BoundCodec>> = {
+  pixel: bound(pixel),
+  autoencoder: bound(autoencoder),
+  taesd: bound(taesd),
+  kl: bound(kl),
+};
 
 /** The `format` of codec.json. */
 export const codecFormat = "onestep-codec";
@@ -53,6 +60,7 @@ export const codecDescription: z.ZodType<CodecDescription> = z.discriminatedUnio
   describedBy(pixel),
   describedBy(autoencoder),
   describedBy(taesd),
+  describedBy(kl),
 ]);
 
 function codecOf(kind: string): BoundCodec {

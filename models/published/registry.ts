@@ -11,6 +11,7 @@ import { pixart, pixartOld } from "../families/pixart.ts";
 import { sdUnet } from "../families/sd-unet.ts";
 import { clipText, clipTextWithProjection } from "../text/clip.ts";
 import { t5Encoder } from "../text/t5.ts";
+import { classOf } from "./folder.ts";
 import { type BoundNetwork, boundNetwork, type PublishedNetwork } from "./network.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each network's own config, which nobody outside its file sees
@@ -31,12 +32,6 @@ const networks: readonly PublishedNetwork<any>[] = [
 
 /** The class names of all that are understood. */
 export const publishedClasses: readonly string[] = networks.flatMap(({ classes }) => classes);
-
-/** The class that a config.json names; EDM's calls it `class_name`. */
-export function classOf(json: object): string {
-  const { _class_name: kind, class_name: other, architectures } = json as Record<string, unknown>;
-  return String(kind ?? other ?? (Array.isArray(architectures) ? architectures[0] : undefined));
-}
 
 /** The network of a config.json. Throws a Failure for a class or a value that is not understood. */
 export function publishedNetwork({ json, file }: { json: object; file: string }): BoundNetwork {

@@ -4,13 +4,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
-import { classOf, publishedClasses, publishedNetwork } from "../../models/published/registry.ts";
+import { classOf, readPartConfig, weightsIn } from "../../models/published/folder.ts";
+import { publishedClasses, publishedNetwork } from "../../models/published/registry.ts";
 import { openWeights } from "../../models/weights/load.ts";
 import { isFailure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
-import { readPartConfig, weightsIn } from "./part.ts";
 
 /** What model_index.json says of a part: the library and the class. */
 const partSchema = z.tuple([z.string().nullable(), z.string().nullable()]);

@@ -7,13 +7,14 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { createEngine } from "../../engine/engine.ts";
-import { classOf, publishedClasses } from "../../models/published/registry.ts";
+import { classOf, readPartConfig } from "../../models/published/folder.ts";
+import { publishedClasses } from "../../models/published/registry.ts";
 import { readSafetensors, type Safetensors } from "../../models/weights/safetensors.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { forwardOf } from "./forward.ts";
-import { type PublishedPart, readPart, readPartConfig } from "./part.ts";
+import { type PublishedPart, readPart } from "./part.ts";
 
 const names = z.record(z.string(), z.string());
 

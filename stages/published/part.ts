@@ -1,24 +1,14 @@
-/** A part of a published pipeline's folder: its config.json and the weights beside it, as diffusers and transformers write them. */
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+/** A part of a published pipeline's folder: the network that its config.json tells of, and the weights beside it. */
 import type { Weights } from "../../engine/weights.ts";
+import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
 import type { BoundNetwork } from "../../models/published/network.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
-import { fromTorch } from "../../models/published/torch.ts";
-import { openWeights } from "../../models/weights/load.ts";
-import { Failure } from "../../schemas/failure.ts";
-import { parsedJson } from "../../schemas/json.ts";
-import { absent } from "../../schemas/system-error.ts";
 
 export interface PublishedPart {
   network: BoundNetwork;
   /** Under our names and in our layouts. */
   weights: Weights;
 }
-
-/** File names of weights without their variant and ending, the likeliest first. */
-const STEMS = ["diffusion_pytorch_model", "model", "network"];
-const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
 
 /**
  * Reads a part with float32 weights, of a file or of several by their index; float16 variants serve where there is nothing else. Throws a
@@ -27,50 +17,5 @@ const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
 export async function readPart(folder: string): Promise<PublishedPart> {
   const { file, json } = await readPartConfig(folder);
   const network = publishedNetwork({ json, file });
-  return { network, weights: await readPublished(await weightsIn(folder), network) };
-}
-
-/** A part's config.json. Throws a Failure where there is none. */
-export async function readPartConfig(folder: string): Promise<{ file: string; json: object }> {
-  const file = join(folder, "config.json");
-  const text = await readFile(file, "utf8").catch(absent);
-  const json = parsedJson(text);
-  if (typeof json !== "object" || json === null) {
-    const found = text === undefined ? "there is none" : "it is not a JSON object";
-    throw new Failure(`Cannot read ${file}: ${found}. Name a folder that a library's save_pretrained wrote.`);
-  }
-  return { file, json };
-}
-
-/** The file of a part's weights, or the index of several. */
-export async function weightsIn(folder: string): Promise<string> {
-  const names = await readdir(folder);
-  const wanted = STEMS.flatMap((stem) =>
-    ["", ".fp16"].flatMap((variant) => [
-      `${stem}${variant}.safetensors`,
-      `${stem}.safetensors.index${variant}.json`,
-      `${stem}${variant}.safetensors.index.json`,
-    ]),
-  );
-  const found = wanted.find((name) => names.includes(name));
-  if (found !== undefined) return join(folder, found);
-  const pickle = names.find((name) => PICKLES.test(name));
-  const remedy = pickle
-    ? `${pickle} is a pickle, which can run anything; load it where you trust it, and save_pretrained(FOLDER, safe_serialization=True)`
-    : `expected ${STEMS[0]}.safetensors or model.safetensors`;
-  throw new Failure(`Cannot find weights in ${folder}: ${remedy}.`);
-}
-
-async function readPublished(path: string, { names }: BoundNetwork): Promise<Weights> {
-  const { tensors } = await openWeights(path);
-  const { today = (name: string) => name } = names;
-  const stored: Weights = {};
-  for (const [name, tensor] of Object.entries(tensors)) {
-    if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
-  }
-  try {
-    return fromTorch(stored, names);
-  } catch (error) {
-    throw new Failure(`Cannot use ${path}: ${(error as Error).message}. Fetch it again.`, { cause: error });
-  }
+  return { network, weights: await readPublished(await weightsIn(folder), network.names) };
 }

@@ -1,9 +1,10 @@
 /** Encodes and decodes images in a worker: between pixels and latents, by the codec a folder describes. */
-import { createEngine, type Program } from "../../engine/engine.ts";
+import { createEngine } from "../../engine/engine.ts";
 import { filled } from "../../engine/fill.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { type CodecDescription, codecFunctions } from "../../models/codecs/codecs.ts";
+import { type CodecDescription, type CodecFunctions, codecFunctions } from "../../models/codecs/codecs.ts";
+import { decodeInTiles } from "../../models/codecs/tiles.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
@@ -16,31 +17,51 @@ export interface CodecOptions {
   engine: EngineSettings;
 }
 
+/** What a compiled program makes of a batch of rows. */
+type Batch = (x: Float32Array) => Promise<Float32Array>;
+
 /** The worker's methods; see engine/compute.ts. Each program is compiled when first needed. */
 export async function create({ description, weights, batch, engine: where }: CodecOptions) {
   const engine = await createEngine(deviceOf(where));
   const { imageSize, shape } = description;
-  const image = [batch, imageSize, imageSize, 3];
-  const latent = [batch, ...shape];
-  const compile = (name: string, from: number[], apply: (parameters: Parameters, x: Tensor) => Tensor): Promise<Program> =>
-    engine.compile({
+  const functions = codecFunctions(description);
+  const { tile = Number.POSITIVE_INFINITY } = functions ?? {};
+  const atOnce = Math.max(1, Math.min(batch, Math.floor(tile ** 2 / (shape[0] * shape[1]))));
+  const image = [atOnce, imageSize, imageSize, 3];
+  const latent = [atOnce, ...shape];
+  const compile = async (name: string, from: number[], apply: (parameters: Parameters, x: Tensor) => Tensor): Promise<Batch> => {
+    const program = await engine.compile({
       name,
       sets: { codec: engine.constants("codec", weights) },
       inputs: { x: { shape: from } },
       run: ({ codec }, { x }) => ({ outputs: { y: apply(codec, x as Tensor) } }),
     });
-  let encoder: Promise<Program> | undefined;
-  let decoder: Promise<Program> | undefined;
-  const functions = codecFunctions(description);
+    return async (x) => (await program.run({ x })).y as Float32Array;
+  };
+  let encoder: Promise<Batch> | undefined;
+  let decoder: Promise<Batch> | undefined;
+
+  /** The decoder of latents that are larger than a tile, one at a time. */
+  async function tiledDecoder(decode: CodecFunctions["decode"]): Promise<Batch> {
+    const [height, width, channels] = shape;
+    const piece = [1, Math.min(tile, height), Math.min(tile, width), channels];
+    const decoded = [1, ...piece.slice(1, 3).map((side) => (side * imageSize) / height), 3];
+    const apply = await compile("decode a tile", piece, decode);
+    return async (x) => {
+      const latents = { shape: latent, data: x };
+      const whole = await decodeInTiles({ latents, tile, decode: async ({ data }) => ({ shape: decoded, data: await apply(data) }) });
+      return whole.data;
+    };
+  }
 
   /** Applies a program to any number of rows, filling the last batch with zeros. */
-  async function inBatches(program: Program, x: Float32Array, from: number[], to: number[]): Promise<Float32Array> {
+  async function inBatches(apply: Batch, x: Float32Array, from: number[], to: number[]): Promise<Float32Array> {
     const [inSize, outSize] = [from, to].map((s) => s.slice(1).reduce((a, b) => a * b, 1)) as [number, number];
     const rows = x.length / inSize;
     const y = new Float32Array(rows * outSize);
-    for (let row = 0; row < rows; row += batch) {
-      const part = x.subarray(row * inSize, Math.min(row + batch, rows) * inSize);
-      const result = (await program.run({ x: filled(part, batch * inSize) })).y as Float32Array;
+    for (let row = 0; row < rows; row += atOnce) {
+      const part = x.subarray(row * inSize, Math.min(row + atOnce, rows) * inSize);
+      const result = await apply(filled(part, atOnce * inSize));
       y.set(result.subarray(0, (part.length / inSize) * outSize), row * outSize);
     }
     return y;
@@ -59,7 +80,10 @@ export async function create({ description, weights, batch, engine: where }: Cod
      * finite, of which `notFinite` counts the rows, come out as black or white.
      */
     decode: async (latents: Float32Array): Promise<{ pixels: Uint8Array; notFinite: number }> => {
-      if (functions) decoder ??= compile("decode", latent, functions.decode);
+      if (functions) {
+        const isTiled = Math.max(shape[0], shape[1]) > tile;
+        decoder ??= isTiled ? tiledDecoder(functions.decode) : compile("decode", latent, functions.decode);
+      }
       const values = decoder ? await inBatches(await decoder, latents, latent, image) : latents;
       const each = imageSize * imageSize * 3;
       let notFinite = 0;

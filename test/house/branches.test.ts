@@ -12,7 +12,7 @@ const folders = ["bin", "pipelines", "stages", "methods", "models", "store", "sc
 /** Who may know that there are several kinds: a family, an encoder and a codec each open what is their own. */
 const allowed = ["models/families/", "models/encoders/", "models/codecs/"];
 
-const kinds = "class|caption|none|dit|unet|pixel|autoencoder|taesd";
+const kinds = "class|caption|none|dit|unet|pixel|autoencoder|taesd|kl";
 const named = String.raw`\b(?:kind|condition)\b\)?`;
 const literal = `["'](?:${kinds})["']`;
 /** `x.kind === "dit"` either way round, and `switch` cases of such names. */

@@ -4,10 +4,12 @@ import { type Tensor, tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { autoencoderConfig, decode, initAutoencoder } from "../../models/codecs/autoencoder.ts";
 import { decodedImages } from "../../models/codecs/decoded.ts";
+import { autoencoderKl } from "../../models/codecs/kl.ts";
 import { decodeTaesd } from "../../models/codecs/taesd.ts";
 import type { TaesdConfig } from "../../models/codecs/taesd-layout.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { denormalise } from "../../store/statistics.ts";
+import { klConfigOf, randomKl } from "../fixtures/kl.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";
 
@@ -46,6 +48,8 @@ const taesdWeights: Weights = Object.fromEntries([
   ...layer("decoder.4", 6, 3),
 ]);
 
+const kl = klConfigOf();
+
 const kinds: Record<string, { config?: unknown; weights: Weights; decoder: (latents: Tensor, weights: Weights) => Tensor }> = {
   pixel: { weights: {}, decoder: (latents) => latents },
   autoencoder: {
@@ -53,6 +57,10 @@ const kinds: Record<string, { config?: unknown; weights: Weights; decoder: (late
     decoder: (latents, weights) => decode(own, toParameters(weights), latents),
   },
   taesd: { config: taesd, weights: taesdWeights, decoder: (latents, weights) => decodeTaesd(taesd, toParameters(weights), latents) },
+  kl: {
+    ...{ config: kl, weights: randomKl(kl) },
+    decoder: (latents, weights) => autoencoderKl.forward(kl, toParameters(weights), { latents }, "decode").image as Tensor,
+  },
 };
 
 for (const [kind, { config, weights, decoder }] of Object.entries(kinds)) {

@@ -5,6 +5,7 @@ import { initDenoiser } from "../../models/denoiser.ts";
 import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
 import { readCodec, readDenoiser, readPerceptual, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import { CAPTIONS, freshFolder, settingsOf, STATISTICS, writeRun } from "../simulate/fixture.ts";
+import { klConfigOf, randomKl } from "../fixtures/kl.ts";
 import { taesdIn, writeTaesd } from "../fixtures/taesd.ts";
 
 export interface Written {
@@ -74,6 +75,16 @@ export const written: Record<string, () => Promise<Written>> = {
     const folder = freshFolder();
     await writeCodec(folder, {
       description: { kind: "taesd", imageSize: 16, shape: [2, 2, 4], hash: hashWeights(weights), config },
+      weights,
+    });
+    return { ...codec, folder };
+  },
+  "an AutoencoderKL": async () => {
+    const config = klConfigOf();
+    const weights = randomKl(config);
+    const folder = freshFolder();
+    await writeCodec(folder, {
+      description: { kind: "kl", imageSize: 16, shape: [8, 8, 3], hash: hashWeights(weights), config },
       weights,
     });
     return { ...codec, folder };

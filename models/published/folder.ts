@@ -1,0 +1,68 @@
+/** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Weights } from "../../engine/weights.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
+import { openWeights } from "../weights/load.ts";
+import { fromTorch, type TorchNames } from "./torch.ts";
+
+/** File names of weights without their variant and ending, the likeliest first. */
+const STEMS = ["diffusion_pytorch_model", "model", "network"];
+const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
+
+/** A part's config.json. Throws a Failure where there is none. */
+export async function readPartConfig(folder: string): Promise<{ file: string; json: object }> {
+  const file = join(folder, "config.json");
+  const text = await readFile(file, "utf8").catch(absent);
+  const json = parsedJson(text);
+  if (typeof json !== "object" || json === null) {
+    const found = text === undefined ? "there is none" : "it is not a JSON object";
+    throw new Failure(`Cannot read ${file}: ${found}. Name a folder that a library's save_pretrained wrote.`);
+  }
+  return { file, json };
+}
+
+/** The class that a config.json names; EDM's calls it `class_name`. */
+export function classOf(json: object): string {
+  const { _class_name: kind, class_name: other, architectures } = json as Record<string, unknown>;
+  return String(kind ?? other ?? (Array.isArray(architectures) ? architectures[0] : undefined));
+}
+
+/** The file of a part's weights, or the index of several. */
+export async function weightsIn(folder: string): Promise<string> {
+  const names = await readdir(folder);
+  const wanted = STEMS.flatMap((stem) =>
+    ["", ".fp16"].flatMap((variant) => [
+      `${stem}${variant}.safetensors`,
+      `${stem}.safetensors.index${variant}.json`,
+      `${stem}${variant}.safetensors.index.json`,
+    ]),
+  );
+  const found = wanted.find((name) => names.includes(name));
+  if (found !== undefined) return join(folder, found);
+  const pickle = names.find((name) => PICKLES.test(name));
+  const remedy = pickle
+    ? `${pickle} is a pickle, which can run anything; load it where you trust it, and save_pretrained(FOLDER, safe_serialization=True)`
+    : `expected ${STEMS[0]}.safetensors or model.safetensors`;
+  throw new Failure(`Cannot find weights in ${folder}: ${remedy}.`);
+}
+
+/**
+ * Weights of a file, or of several by their index, under our names and in our layouts. Throws a Failure where a file is missing or torn,
+ * or has a parameter twice.
+ */
+export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
+  const { tensors } = await openWeights(path);
+  const { today = (name: string) => name } = names;
+  const stored: Weights = {};
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
+  }
+  try {
+    return fromTorch(stored, names);
+  } catch (error) {
+    throw new Failure(`Cannot use ${path}: ${(error as Error).message}. Fetch it again.`, { cause: error });
+  }
+}
