@@ -5,14 +5,18 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
-import { type Codec, codecOfSettings } from "../../models/codecs/codecs.ts";
-import type { PublishedDenoiser } from "../../models/published/network.ts";
+import type { Codec } from "../../models/codecs/codec.ts";
+import { autoencoderKl, latentScale } from "../../models/codecs/kl.ts";
+import { kl } from "../../models/codecs/kl-codec.ts";
+import { pixel } from "../../models/codecs/pixel.ts";
+import { readPartConfig } from "../../models/published/folder.ts";
+import { readConfig } from "../../models/published/network.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { diffusionSettings, networkSettings } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
-import { readPart, readPartConfig } from "./part.ts";
+import { readPart } from "./part.ts";
 import { readScheduleJson } from "./schedules.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
@@ -44,40 +48,60 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
   }
   const { json } = await readPartConfig(at);
   const { shape, classes } = denoiser;
+  const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
   const condition = classes > 0 ? "class" : "none";
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
     network: networkSettings.parse({ kind: "published", condition, published: json }),
-    diffusion: await diffusionOf(folder, json),
+    diffusion: await diffusionOf(folder, json, sigmaData),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
     vocabulary: 0,
   };
-  const statistics = statisticsOf(denoiser, spec.diffusion.sigmaData);
+  const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
+  const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
   return { description: { role: "teacher", hash: hashWeights(weights), spec, statistics, captions: [] }, weights };
 }
 
-/** Pixels in [-1, 1] and scaled latents go in as they are: normalisation leaves them so. */
-function statisticsOf({ shape }: PublishedDenoiser, sigmaData: number): Statistics {
-  const each = (value: number): number[] => new Array<number>(shape[2]).fill(value);
-  return { mean: each(0), std: each(sigmaData), min: each(-1), max: each(1), nonFinite: 0 };
+/** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
+interface Latents {
+  /** The codec of latents with so many pixels a side. */
+  codec: (side: number) => Promise<Codec>;
+  sigmaData: number;
+  mean: number[];
+  /** Standard deviation that normalisation (x - mean) / std * sigmaData takes for the published scale. */
+  std: number[];
 }
+
+async function latentsOf(folder: string, channels: number): Promise<Latents> {
+  const each = (value: number): number[] => new Array<number>(channels).fill(value);
+  const path = join(folder, "vae");
+  if (!existsSync(path)) {
+    const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
+    return { codec, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
+  }
+  const config = readConfig(autoencoderKl.config, await readPartConfig(path));
+  const { mean, scale } = latentScale(config);
+  const downsample = 2 ** (config.block_out_channels.length - 1);
+  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsample, read: unread });
+  return { codec, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
+}
+
+/** A published codec is no run's. */
+const unread = (folder: string): Promise<Codec> => Promise.reject(new Error(`${folder} is not to be read`));
+
+/** Of images between -1 and 1, as EDM has it; scaled latents have about 1. */
+const PIXEL_DEVIATION = 0.5;
 
 /** EDM's own levels, or those of the pipeline's schedule. */
-async function diffusionOf(folder: string, json: object): Promise<DenoiserDescription["spec"]["diffusion"]> {
-  if ("sigma_data" in json || "model_type" in json) {
-    const { sigma_data: sigmaData = 0.5 } = json as { sigma_data?: number };
-    return diffusionSettings.parse({ parameterisation: "edm", sigmaData });
-  }
+async function diffusionOf(folder: string, json: object, sigmaData: number): Promise<DenoiserDescription["spec"]["diffusion"]> {
+  if (!isPublished(folder))
+    return diffusionSettings.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
   const schedule = await readScheduleJson(folder);
-  return diffusionSettings.parse({ parameterisation: "vp-epsilon", sigmaData: 0.5, schedule });
+  return diffusionSettings.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
 }
 
-/** What the teacher's latents are of: pixels, for a teacher without an autoencoder. */
+/** The codec of a published teacher's latents, at the size that it was trained on. */
 export async function readPublishedCodec(folder: string): Promise<Codec> {
-  if (existsSync(join(folder, "vae"))) throw new Failure(`Cannot decode with ${join(folder, "vae")} yet: take a teacher of pixels.`);
-  const { spec } = (await readPublishedTeacher(folder)).description;
-  const encoder = { kind: "pixel", batch: 1, rowsPerShard: 1 } as const;
-  return codecOfSettings({ encoder, images: { size: spec.shape[0] } as never }, () =>
-    Promise.reject(new Error("pixels are read from nowhere")),
-  );
+  const [side, , channels] = (await readPublishedTeacher(folder)).description.spec.shape;
+  return (await latentsOf(folder, channels)).codec(side);
 }
