@@ -18,7 +18,8 @@ export interface PublishedPart {
 
 /** File names of weights without their variant and ending, the likeliest first. */
 const STEMS = ["diffusion_pytorch_model", "model", "network"];
-const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
+/** Endings of pickled weights. */
+export const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
 
 /**
  * Reads a part with float32 weights, of a file or of several by their index; float16 variants serve where there is nothing else. Throws a
@@ -61,16 +62,21 @@ export async function weightsIn(folder: string): Promise<string> {
   throw new Failure(`Cannot find weights in ${folder}: ${remedy}.`);
 }
 
-async function readPublished(path: string, { names }: BoundNetwork): Promise<Weights> {
+async function readPublished(path: string, network: BoundNetwork): Promise<Weights> {
   const { tensors } = await openWeights(path);
-  const { today = (name: string) => name } = names;
+  const { today = (name: string) => name } = network.names;
   const stored: Weights = {};
   for (const [name, tensor] of Object.entries(tensors)) {
     if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
   }
+  return inOurLayout(path, stored, network);
+}
+
+/** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */
+export function inOurLayout(place: string, stored: Weights, { names }: BoundNetwork): Weights {
   try {
     return fromTorch(stored, names);
   } catch (error) {
-    throw new Failure(`Cannot use ${path}: ${(error as Error).message}. Fetch it again.`, { cause: error });
+    throw new Failure(`Cannot use ${place}: ${(error as Error).message}. Fetch it again.`, { cause: error });
   }
 }
