@@ -1,6 +1,9 @@
 /** Names of tensors in one layout and in another, by what they begin with. */
 
-/** What names begin with here, or whole names, and what stands there in its place. Several may have one name there: it is all of them in one. */
+/**
+ * What names begin with here, or whole names, and what stands there in its place. Several may have one name there: it is all of them in
+ * one.
+ */
 export type NameTable = ReadonlyMap<string, string>;
 
 /** A name with its longest beginning of whole words that the table has replaced; undefined where it has none. */

@@ -39,7 +39,8 @@ export function originalSchedule(kind: OriginalKind, prediction: Prediction | un
   const predicted = prediction ?? (kind === "sd2" ? undefined : "epsilon");
   if (predicted === undefined)
     throw new Failure(
-      `Cannot tell what the U-Net of ${file} predicts: no weight shows it. Say "epsilon" (of 512 pixels, as 2-base) or "v_prediction" (of 768).`,
+      `Cannot tell what the U-Net of ${file} predicts: no weight shows it. Say "epsilon" (of 512 pixels, as 2-base) or ` +
+        '"v_prediction" (of 768).',
     );
   return {
     _class_name: SCHEDULERS[kind],
@@ -72,7 +73,8 @@ function unetConfig({ kind, shapes, prediction, file }: Facts): Record<string, u
     // The coarsest level of SD 1 and 2 has none, and the middle has one.
     if (found !== expected && !(way === "mid_block" && expected === 0 && found === 1))
       throw new Failure(
-        `Cannot use ${file} as Stable Diffusion in one file: ${place} has ${found} transformer blocks instead of ${expected}. Use its folder in diffusers' layout.`,
+        `Cannot use ${file} as Stable Diffusion in one file: ${place} has ${found} transformer blocks instead of ${expected}. ` +
+          "Use its folder in diffusers' layout.",
       );
   }
   const attends = depths.map((depth) => depth > 0);

@@ -133,7 +133,10 @@ export function fromOriginal(origin: Origin, tensor: Weights[string]): Weights {
   return Object.fromEntries(places.map(([name, shape], i) => [name, { shape, data: data.slice(i * length, (i + 1) * length) }]));
 }
 
-/** The inverse of {@link fromOriginal} for all tensors of all parts, named as today: a file's. Throws an Error for a name that has no place there. */
+/**
+ * The tensors of a file from all parts' as diffusers and transformers name them today: the inverse of {@link fromOriginal}. Throws an
+ * Error for a name that has no place there.
+ */
 export function toOriginal(kind: OriginalKind, parts: Partial<Record<OriginalPart, Weights>>): Weights {
   const file: Weights = {};
   for (const [part, { prefix, table }] of partsOf(kind)) {

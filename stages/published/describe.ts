@@ -28,6 +28,9 @@ export interface PartFacts extends Record<string, string> {
   understood: string;
 }
 
+/** What is known once a part was looked at. */
+type FoundFacts = Pick<PartFacts, "understood"> | Pick<PartFacts, "parameters" | "stored" | "understood">;
+
 /** Whether a path is a pipeline: a folder as diffusers writes it, or a file of weights. */
 export const isPublished = (path: string): boolean => existsSync(join(path, "model_index.json")) || isSingleFile(path);
 
@@ -76,7 +79,7 @@ async function describePart(folder: string, part: string, name: string): Promise
 }
 
 /** The facts with those that are found, or with why there are none. */
-async function toldOr(facts: PartFacts, find: () => Promise<Partial<PartFacts>>): Promise<PartFacts> {
+async function toldOr(facts: PartFacts, find: () => Promise<FoundFacts>): Promise<PartFacts> {
   try {
     return { ...facts, ...(await find()) };
   } catch (error) {
@@ -90,7 +93,7 @@ async function factsOf(options: {
   json: object;
   file: string;
   stored: () => Promise<Readonly<Record<string, StoredTensor>>>;
-}): Promise<Partial<PartFacts>> {
+}): Promise<FoundFacts> {
   const { json, file } = options;
   publishedNetwork({ json, file });
   const stored = await options.stored();

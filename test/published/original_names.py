@@ -69,6 +69,12 @@ def pairs(file, kind, folder):
     return sorted(found)
 
 
+def line(pair):
+    """As the repository's formatter writes it."""
+    text = f"    {json.dumps(pair)}"
+    return text if len(text) < 140 else "    [\n" + ",\n".join(f"      {json.dumps(name)}" for name in pair) + "\n    ]"
+
+
 def main(pipelines):
     fixture = {}
     for kind, name in KINDS.items():
@@ -81,7 +87,7 @@ def main(pipelines):
         for part, tensors in converted(kind, file, folder).items():
             print(kind, part, compare(tensors, folder, part), "tensors agree")
         fixture[kind] = pairs(file, kind, folder)
-    lines = [f' "{kind}": [\n' + ",\n".join(f"  {json.dumps(pair)}" for pair in found) + "\n ]" for kind, found in fixture.items()]
+    lines = [f'  "{kind}": [\n' + ",\n".join(map(line, found)) + "\n  ]" for kind, found in fixture.items()]
     (HERE / "original-names.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

@@ -127,7 +127,6 @@ for (const [kind, name, count] of CASES) {
           const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
           const apart = expected.map((value, i) => Math.abs(value - found.outputs[output]!.data[i]!));
           const difference = Math.max(...apart) / largest;
-          if (process.env.TOLD) console.log(name, output, difference);
           assert.ok(difference < 1e-4, `${name} ${output}: ${difference}`);
         }
         compared++;
@@ -226,18 +225,21 @@ test("a file that is something else is told by what it is", async () => {
     [without(/^first_stage_model/), /it lacks the autoencoder/],
     [without(/^cond_stage_model/), /it lacks the text encoder/],
     [{ ...whole, [`${unet}.input_blocks.1.0.time_stack.weight`]: tensor(1) }, /nobody knows its tensor ".*time_stack\.weight"/],
-    [{ ...whole, [`${open}.transformer.resblocks.0.attn.in_proj_weight`]: tensor(4, 1) }, /nobody knows its tensor ".*in_proj_weight"/],
+    [{ ...whole, [`${open}.transformer.resblocks.0.attn.in_proj_weight`]: tensor(4, 1) }, /nobody knows its tensor ".*in_proj_w/],
     [
-      { ...whole, [`${unet}.output_blocks.0.1.transformer_blocks.3.norm1.weight`]: tensor(64) },
-      /up_blocks\.0\.attentions\.0 has 1 transformer blocks instead of 1|attn/,
+      {
+        ...whole,
+        ...Object.fromEntries([0, 1].map((i) => [`${unet}.output_blocks.0.1.transformer_blocks.${i}.norm1.weight`, tensor(64)])),
+      },
+      /up_blocks\.0\.attentions\.0 has 2 transformer blocks instead of 1/,
     ],
-    [without(/conv2?_?in\.weight$/), /it has nothing for diffusers' "encoder\.conv_in\.weight"/],
+    [without(/encoder\.conv_in\.weight$/), /it has nothing for diffusers' "encoder\.conv_in\.weight"/],
   ];
   for (const [tensors, message] of cases) await assert.rejects(openSingleFile(fileOf(tensors)), message);
   for (const ending of ["ckpt", "bin", "pkl", "pt"]) {
     const pickle = pathOf(`x.${ending}`);
     writeFileSync(pickle, "pickle");
-    await assert.rejects(describePublished(pickle), /it is a pickle, which can run anything\. .*from_single_file\("x\..*"\)\.save_pretrained/);
+    await assert.rejects(describePublished(pickle), /it is a pickle, which .*from_single_file\("x\..*"\)\.save_pretrained/);
   }
 });
 

@@ -11,7 +11,10 @@ import { encodeSafetensors, readSafetensors } from "../../models/weights/safeten
 import { weightsIn } from "../../stages/published/part.ts";
 
 /** The parts that a file of this kind holds. */
-export const partsOf = (kind: OriginalKind): OriginalPart[] => ["unet", "vae", "text_encoder", ...(kind === "sdxl" ? (["text_encoder_2"] as const) : [])];
+const partsOf = (kind: OriginalKind): OriginalPart[] => [
+  ...(["unet", "vae", "text_encoder"] as const),
+  ...(kind === "sdxl" ? (["text_encoder_2"] as const) : []),
+];
 
 /** The tensors of a folder's parts as their files have them. */
 export async function tensorsOf(kind: OriginalKind, folder: string): Promise<Partial<Record<OriginalPart, Weights>>> {
