@@ -22,7 +22,9 @@ export interface Request {
 export function checkPaths({ command, positionals, flags }: Request): void {
   const rest = [...positionals];
   for (const { name, many, input } of command.positionals) {
-    for (const path of many ? rest.splice(0) : rest.splice(0, 1)) if (input) checkInputFolder({ path, what: name });
+    for (const path of many ? rest.splice(0) : rest.splice(0, 1)) {
+      if (input === "folder" || (input && !input.orFile.test(path))) checkInputFolder({ path, what: name });
+    }
   }
   for (const [name, { input }] of Object.entries(command.flags)) {
     const path = flags[name];

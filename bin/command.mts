@@ -26,7 +26,7 @@ export interface Positional {
   names?: () => Promise<readonly string[]>; // as `choices`, from the table that holds them; the pipeline checks what was given
   many?: boolean;
   optional?: boolean;
-  input?: "folder"; // it names a folder to read
+  input?: "folder" | { orFile: RegExp }; // it names a folder to read, or a file that is called so
 }
 
 /** What a command's line gave: single flags by name, and the settings that resulted. */

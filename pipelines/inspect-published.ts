@@ -1,7 +1,8 @@
 /**
  * pipeline inspect PATH [--parity GOLDEN.safetensors]
  *
- * of a pipeline that diffusers wrote: parts | what of each is understood; golden vectors | computed again | the largest differences
+ * of a pipeline that diffusers wrote, or of Stable Diffusion in one file: parts | what of each is understood
+ * golden vectors | computed again | the largest differences
  */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";

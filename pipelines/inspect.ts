@@ -22,6 +22,7 @@ import { channelTable, factsOf, outlierTable } from "../stages/inspect/facts.ts"
 import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
 import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
 import { isPublished } from "../stages/published/describe.ts";
+import { isSingleFile } from "../stages/published/single-file.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { checkParity, inspectPublished } from "./inspect-published.ts";
 
@@ -64,6 +65,8 @@ export async function inspect(options: Looks & { path: string; settings: Setting
   const { report, signal } = context;
   checkLooks(looks);
   if (looks.parity !== undefined) {
+    if (isSingleFile(path))
+      throw badUsage(`Cannot compare ${path}: golden vectors are of a folder. Make one of it with from_single_file and save_pretrained`);
     await checkParity({ folder: path, golden: looks.parity, context });
     return;
   }

@@ -5,7 +5,13 @@ import type { Command } from "../command.mts";
 export const inspect: Command = {
   name: "inspect",
   summary: "show what a store, run or published pipeline holds: facts, rows, pictures, SQL, provenance, differences, a report",
-  positionals: [{ name: "PATH", about: "a latent store, triple store, run, or pipeline of diffusers", input: "folder" }],
+  positionals: [
+    {
+      name: "PATH",
+      about: "a latent store, triple store, run, pipeline of diffusers, or Stable Diffusion in one file",
+      input: { orFile: /\.(safetensors|bin|ckpt|pt|pth|pkl)$/ }, // the pipeline says of a pickle what to do
+    },
+  ],
   flags: {
     quick: { about: "read the ends of the shards alone: no duplicates, no worst rows" },
     rows: { value: "N", about: "print the first N rows", whole: true },

@@ -10,7 +10,8 @@ import { fromTorch, type TorchNames } from "./torch.ts";
 
 /** File names of weights without their variant and ending, the likeliest first. */
 const STEMS = ["diffusion_pytorch_model", "model", "network"];
-const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
+/** Endings of pickled weights. */
+export const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
 
 /** A part's config.json. Throws a Failure where there is none. */
 export async function readPartConfig(folder: string): Promise<{ file: string; json: object }> {
@@ -60,9 +61,14 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
   for (const [name, tensor] of Object.entries(tensors)) {
     if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
   }
+  return inOurLayout(path, stored, names);
+}
+
+/** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */
+export function inOurLayout(place: string, stored: Weights, names: TorchNames): Weights {
   try {
     return fromTorch(stored, names);
   } catch (error) {
-    throw new Failure(`Cannot use ${path}: ${(error as Error).message}. Fetch it again.`, { cause: error });
+    throw new Failure(`Cannot use ${place}: ${(error as Error).message}. Fetch it again.`, { cause: error });
   }
 }

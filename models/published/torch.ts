@@ -56,6 +56,9 @@ export function toTorch(weights: Weights): Weights {
 export const fromChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 2, 3, 1]);
 export const toChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 3, 1, 2]);
 
+/** A matrix [rows, columns] as [columns, rows]. */
+export const transposed = (tensor: Tensor): Tensor => permuted(tensor, [1, 0]);
+
 /** The tensor with its sides in another order: side i of the result is side `order[i]` of what is given. */
 function permuted({ shape, data }: Tensor, order: readonly number[]): Tensor {
   const strides = shape.map((_, side) => elements(shape.slice(side + 1)));

@@ -1,4 +1,4 @@
-/** What the folder of a published pipeline holds, part by part, and what of it is understood here. */
+/** What the folder or the one file of a published pipeline holds, part by part, and what of it is understood here. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,11 +6,14 @@ import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
 import { classOf, readPartConfig, weightsIn } from "../../models/published/folder.ts";
 import { publishedClasses, publishedNetwork } from "../../models/published/registry.ts";
+import { SCHEDULERS } from "../../models/published/original-configs.ts";
 import { openWeights } from "../../models/weights/load.ts";
+import type { StoredTensor } from "../../models/weights/open.ts";
 import { isFailure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
+import { isSingleFile, openSingleFile } from "./single-file.ts";
 
 /** What model_index.json says of a part: the library and the class. */
 const partSchema = z.tuple([z.string().nullable(), z.string().nullable()]);
@@ -25,11 +28,33 @@ export interface PartFacts extends Record<string, string> {
   understood: string;
 }
 
-/** Whether a folder is a pipeline as diffusers writes it. */
-export const isPublished = (folder: string): boolean => existsSync(join(folder, "model_index.json"));
+/** What is known once a part was looked at. */
+type FoundFacts = Pick<PartFacts, "understood"> | Pick<PartFacts, "parameters" | "stored" | "understood">;
 
-/** The pipeline's class, and its parts in the order of model_index.json. */
-export async function describePublished(folder: string): Promise<{ pipeline: string; parts: PartFacts[] }> {
+/** Whether a path is a pipeline: a folder as diffusers writes it, or a file of weights. */
+export const isPublished = (path: string): boolean => existsSync(join(path, "model_index.json")) || isSingleFile(path);
+
+/** The pipeline's class, and its parts in the order of model_index.json. Throws a Failure for a file that is no pipeline. */
+export async function describePublished(path: string): Promise<{ pipeline: string; parts: PartFacts[] }> {
+  return isSingleFile(path) ? describeFile(path) : describeFolder(path);
+}
+
+async function describeFile(path: string): Promise<{ pipeline: string; parts: PartFacts[] }> {
+  const { kind, pipeline, parts } = await openSingleFile(path);
+  const predicts = kind === "sd2" ? "epsilon or v_prediction: weights do not tell, both were published" : "epsilon, if it is as published";
+  const rows: PartFacts[] = [{ part: "scheduler", class: SCHEDULERS[kind], parameters: "", stored: "", understood: predicts }];
+  for (const [part, { config, stored }] of parts) {
+    const file = `${path} (${part})`;
+    rows.push(
+      await toldOr({ part, class: classOf(config), ...UNKNOWN }, () => factsOf({ json: config, file, stored: async () => stored })),
+    );
+  }
+  return { pipeline, parts: rows };
+}
+
+const UNKNOWN = { parameters: "", stored: "", understood: "" };
+
+async function describeFolder(folder: string): Promise<{ pipeline: string; parts: PartFacts[] }> {
   const index = await readJson(join(folder, "model_index.json"));
   const { _class_name: pipeline = "unknown", ...entries } = index;
   const parts: PartFacts[] = [];
@@ -42,23 +67,40 @@ export async function describePublished(folder: string): Promise<{ pipeline: str
 }
 
 async function describePart(folder: string, part: string, name: string): Promise<PartFacts> {
-  const facts = { part, class: name, parameters: "", stored: "", understood: "" };
+  const facts = { part, class: name, ...UNKNOWN };
   if (!existsSync(folder)) return { ...facts, understood: "it is missing" };
   const file = join(folder, "config.json");
   if (!existsSync(file)) return facts; // of a tokenizer or a schedule
-  try {
+  return toldOr(facts, async () => {
     const { json } = await readPartConfig(folder);
-    if (!publishedClasses.includes(classOf(json))) return { ...facts, understood: "no: this class is not known here" };
-    publishedNetwork({ json, file });
-    const { tensors } = await openWeights(await weightsIn(folder));
-    const stored = Object.values(tensors);
-    const types = [...new Set(stored.map(({ dtype }) => dtype))].sort().join(", ");
-    const bytes = stored.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    return { ...facts, parameters: numberInWords(countWeights(tensors)), stored: `${bytesInWords(bytes)}, ${types}`, understood: "yes" };
+    if (!publishedClasses.includes(classOf(json))) return { understood: "no: this class is not known here" };
+    return factsOf({ json, file, stored: async () => (await openWeights(await weightsIn(folder))).tensors });
+  });
+}
+
+/** The facts with those that are found, or with why there are none. */
+async function toldOr(facts: PartFacts, find: () => Promise<FoundFacts>): Promise<PartFacts> {
+  try {
+    return { ...facts, ...(await find()) };
   } catch (error) {
     if (!isFailure(error)) throw error;
     return { ...facts, understood: error.message };
   }
+}
+
+/** Of a part with this config. Throws a Failure where a value of it is not understood, before its weights are opened. */
+async function factsOf(options: {
+  json: object;
+  file: string;
+  stored: () => Promise<Readonly<Record<string, StoredTensor>>>;
+}): Promise<FoundFacts> {
+  const { json, file } = options;
+  publishedNetwork({ json, file });
+  const stored = await options.stored();
+  const tensors = Object.values(stored);
+  const types = [...new Set(tensors.map(({ dtype }) => dtype))].sort().join(", ");
+  const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return { parameters: numberInWords(countWeights(stored)), stored: `${bytesInWords(bytes)}, ${types}`, understood: "yes" };
 }
 
 async function readJson(file: string): Promise<Record<string, unknown>> {

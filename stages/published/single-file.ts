@@ -1,0 +1,100 @@
+/**
+ * Stable Diffusion in one safetensors file, as the code that trained it writes it and collections of models share it: opened as the
+ * parts that a pipeline's folder has. Only the header is read until a part is asked for.
+ */
+import { statSync } from "node:fs";
+import { basename } from "node:path";
+import type { Shapes, Weights } from "../../engine/weights.ts";
+import { originalConfigs, originalSchedule, type Prediction } from "../../models/published/original-configs.ts";
+import {
+  fromOriginal,
+  type Origin,
+  type OriginalKind,
+  type OriginalPart,
+  originalKind,
+  originsOf,
+  placesOf,
+} from "../../models/published/original-names.ts";
+import { publishedNetwork } from "../../models/published/registry.ts";
+import { openWeights } from "../../models/weights/load.ts";
+import type { StoredTensor } from "../../models/weights/open.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { inOurLayout, PICKLES } from "../../models/published/folder.ts";
+import type { PublishedPart } from "./part.ts";
+
+export interface SingleFile {
+  path: string;
+  kind: OriginalKind;
+  /** The class in diffusers that such a file is of. */
+  pipeline: string;
+  parts: ReadonlyMap<OriginalPart, SinglePart>;
+  /** Its scheduler_config.json. Throws a Failure for SD 2 where no prediction was given. */
+  schedule: () => Record<string, unknown>;
+}
+
+/** A part of the file, before its tensors are read. */
+export interface SinglePart {
+  /** As its config.json would say. */
+  config: Record<string, unknown>;
+  /** By their names in the file. */
+  stored: Readonly<Record<string, StoredTensor>>;
+  origins: readonly Origin[];
+}
+
+/** What the weights of a file cannot tell. */
+interface Untold {
+  /** What the U-Net predicts; SD 2 was published both ways. */
+  prediction?: Prediction;
+  /** Values of configs that are not as published, by part: heads, groups of norms. */
+  configs?: Partial<Record<OriginalPart, Record<string, unknown>>>;
+}
+
+/** Whether a path is a file of weights, one that is a pickle among them: {@link openSingleFile} refuses that. */
+export function isSingleFile(path: string): boolean {
+  return (path.endsWith(".safetensors") || PICKLES.test(path)) && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** Opens a file. Throws a Failure where it is a pickle, or not one of the three kinds: it says what it is instead. */
+export async function openSingleFile(path: string, { prediction, configs = {} }: Untold = {}): Promise<SingleFile> {
+  if (PICKLES.test(path))
+    throw new Failure(
+      `Cannot use ${path}: it is a pickle, which can run anything. Where you trust it, make a folder of it with diffusers in Python, ` +
+        `StableDiffusionPipeline.from_single_file("${basename(path)}").save_pretrained("FOLDER"), and use that.`,
+    );
+  const { tensors } = await openWeights(path);
+  const kind = originalKind(Object.keys(tensors), path);
+  const origins = originsOf(kind, tensors, path);
+  const shapes: Partial<Record<OriginalPart, Shapes>> = {};
+  for (const origin of origins) {
+    const own = (shapes[origin.part] ??= {}) as Record<string, Shapes[string]>;
+    for (const [name, shape] of placesOf(origin, (tensors[origin.name] as StoredTensor).shape)) own[name] = { shape };
+  }
+  const told = originalConfigs({ kind, shapes, prediction, file: path });
+  const parts = (Object.keys(shapes) as OriginalPart[]).map((part): [OriginalPart, SinglePart] => {
+    const own = origins.filter((origin) => origin.part === part);
+    const stored = Object.fromEntries(own.map(({ name }) => [name, tensors[name] as StoredTensor]));
+    return [part, { config: { ...told[part], ...configs[part] }, stored, origins: own }];
+  });
+  return {
+    path,
+    kind,
+    pipeline: kind === "sdxl" ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline",
+    parts: new Map(parts),
+    schedule: () => originalSchedule(kind, prediction, path),
+  };
+}
+
+/** Reads one part as readPart does that of a folder. Throws a Failure where its config or a value of it is not understood. */
+export async function readSinglePart(single: SingleFile, part: OriginalPart): Promise<PublishedPart> {
+  const { config, stored, origins } = single.parts.get(part) as SinglePart;
+  const place = `${single.path} (${part})`;
+  const network = publishedNetwork({ json: config, file: place });
+  const { today = (name: string) => name } = network.names;
+  const weights: Weights = {};
+  for (const origin of origins) {
+    if (origin.names.every((name) => today(name) === undefined)) continue;
+    const { shape, read } = stored[origin.name] as StoredTensor;
+    Object.assign(weights, fromOriginal(origin, { shape, data: await read() }));
+  }
+  return { network, weights: inOurLayout(place, weights, network.names) };
+}
