@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { Failure } from "./failure.ts";
-import { diffusionSettings, simulateSettings } from "./settings.ts";
+import { anyDiffusion, simulateSettings } from "./settings.ts";
 
 /** Raised, with an entry in `upgrades`, when a reader of the earlier version would misread what is written now. */
 export const storeVersion = 1;
@@ -63,7 +63,7 @@ export const tripleManifest = z.strictObject({
   noise: simulateSettings.shape.noise.unwrap(),
   teacher: z.looseObject({ hash }),
   solver: z.looseObject({ name: z.string(), steps: count }),
-  diffusion: z.looseObject(diffusionSettings.shape),
+  diffusion: z.looseObject(anyDiffusion.shape),
   guidance: z.number(),
   trajectory, // which of the teacher's states on the way are kept beside its results
   conditions: z.looseObject({ source: z.string() }), // where labels and captions come from, e.g. a latent store's fingerprint

@@ -4,7 +4,7 @@
  * stand format and version too, and a seal over all of it (seal.ts).
  */
 import * as z from "zod";
-import { diffusionSettings, networkSettings } from "./settings.ts";
+import { anyDiffusion, anyNetwork, networkSettings } from "./settings.ts";
 
 const size = z.int().positive();
 const shape = z.tuple([size, size, size]); // latent [height, width, channels]
@@ -35,8 +35,8 @@ export type Sampler = z.infer<typeof samplerDescription>;
 /** What a denoising network is, apart from its weights: enough to build it again. */
 export const denoiserSpec = z.strictObject({
   shape,
-  network: networkSettings,
-  diffusion: diffusionSettings,
+  network: anyNetwork,
+  diffusion: anyDiffusion,
   classes: z.array(z.string()), // names of the labels; empty without
   vocabulary: z.int().nonnegative(), // size of the tokenizer's; 0 without captions
 });

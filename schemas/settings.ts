@@ -39,7 +39,7 @@ const controlSettings = z.strictObject({ height: count, width: count, dimension:
 export type ControlSettings = z.infer<typeof controlSettings>;
 
 export const networkSettings = z.strictObject({
-  kind: z.enum(["dit", "unet", "published"]).default("dit"), // published: a pipeline's own network, of which `published` says all
+  kind: z.enum(["dit", "unet"]).default("dit"),
   patch: count.default(2), // DiT: side of a patch in latent pixels
   width: count.default(128), // DiT: token width; U-Net: channels of the first level
   depth: count.default(6), // DiT: blocks; U-Net: residual blocks a level
@@ -52,8 +52,13 @@ export const networkSettings = z.strictObject({
   textDepth: count.default(2), // caption: transformer blocks of the text encoder
   stack: z.literal(2).optional(), // two such networks in series, the second refines what the first makes (InstaFlow-1.7B)
   guidance: z.boolean().optional(), // the guidance scale is an input, as of students that were made for a range of it (LCM)
-  published: z.record(z.string(), z.unknown()).optional(), // the config.json of a published network
   control: controlSettings.optional(), // a branch beside the frozen network reads a map of an image's codes, as of Layton's decoder
+});
+
+/** A network as settings ask for it, or a published one, of which `published` says all: the other sizes are nobody's then. */
+export const anyNetwork = networkSettings.extend({
+  kind: z.enum([...networkSettings.shape.kind.unwrap().options, "published"]),
+  published: z.record(z.string(), z.unknown()).optional(), // its config.json
 });
 
 export const diffusionSettings = z.strictObject({
@@ -64,7 +69,11 @@ export const diffusionSettings = z.strictObject({
   rho: rate.default(7),
   logSigmaMean: z.number().default(-1.2), // training noise levels: ln sigma ~ N(mean, std^2)
   logSigmaStd: rate.default(1.2),
-  schedule: z.record(z.string(), z.unknown()).optional(), // the scheduler_config.json of a published network: VP by its numbered steps
+});
+
+/** A diffusion as settings ask for it, or by the numbered steps of a published network. */
+export const anyDiffusion = diffusionSettings.extend({
+  schedule: z.record(z.string(), z.unknown()).optional(), // its scheduler_config.json
 });
 
 /** What decides a training's result, whatever the method: with a method's own settings the whole of a run's identity. */
@@ -239,8 +248,8 @@ export interface Settings {
 
 export type ImageSettings = z.infer<typeof imageSettings>;
 export type EncoderSettings = z.infer<typeof encoderSettings>;
-export type NetworkSettings = z.infer<typeof networkSettings>;
-export type DiffusionSettings = z.infer<typeof diffusionSettings>;
+export type NetworkSettings = z.infer<typeof anyNetwork>;
+export type DiffusionSettings = z.infer<typeof anyDiffusion>;
 export type OptimiserSettings = z.infer<typeof optimiserSettings>;
 export type OrderSettings = z.infer<typeof orderSettings>;
 export type SimulateSettings = z.infer<typeof simulateSettings>;

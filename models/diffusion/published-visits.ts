@@ -1,6 +1,6 @@
 /** What published schedulers say of a walk, and what of their configs they read alike. */
 import { badUsage } from "../../schemas/failure.ts";
-import type { Prediction } from "./parameterisation.ts";
+import type { Prediction } from "./predictions.ts";
 import { type BetaConfig, betas, cumulativeProducts, withoutTerminalSignal } from "./published-betas.ts";
 import type { FlowGiven } from "./published-flow.ts";
 import { type Spacing, spaced } from "./published-timesteps.ts";

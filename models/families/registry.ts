@@ -36,5 +36,5 @@ export function familyOf(spec: DenoiserSpec): BoundFamily {
   return control ? controlled(whole, spec) : whole;
 }
 
-/** The names of all families. */
-export const familyNames: readonly string[] = Object.keys(families);
+/** The names of the families that settings can ask for: all but the published ones, which come from folders. */
+export const familyNames: readonly string[] = Object.keys(families).filter((name) => name !== published.name);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { countWeights } from "../../engine/weights.ts";
 import { isPixels } from "../../models/codecs/codecs.ts";
+import { classOf } from "../../models/published/folder.ts";
 import { samplerInWords } from "../../models/diffusion/sampler-plan.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
@@ -19,7 +20,10 @@ type Facts = Record<string, string | number>;
 
 /** What is told of a network and of a codec; whoever builds them reads the rest. */
 const shape = z.array(z.number());
-const network = z.looseObject({ kind: z.string(), width: z.number(), depth: z.number(), condition: z.string() });
+const network = z.looseObject({
+  ...{ kind: z.string(), width: z.number(), depth: z.number(), condition: z.string() },
+  published: z.looseObject({}).optional(),
+});
 const described = { hash: z.string(), spec: z.looseObject({ shape, network }) };
 const modelFacts = z.discriminatedUnion("role", [
   z.looseObject({ role: z.enum(["teacher", "student"]), ...described, sampler: samplerDescription.optional() }),
@@ -112,7 +116,8 @@ async function describeModel(folder: string): Promise<Facts> {
   const { shape, network } = model.spec;
   const { kind, width, depth, condition } = network;
   const twice = network.stack === 2 ? ", two in series" : "";
-  const words = `${kind}${twice}, width ${width}, depth ${depth}, latent ${shape.join(" x ")}, condition ${condition}`;
+  const sizes = network.published ? classOf(network.published) : `${kind}${twice}, width ${width}, depth ${depth}`;
+  const words = `${sizes}, latent ${shape.join(" x ")}, condition ${condition}`;
   return { role: model.role, network: words, sampling: samplerInWords(model), weights: model.hash };
 }
 

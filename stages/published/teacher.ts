@@ -13,7 +13,7 @@ import { readPartConfig } from "../../models/published/folder.ts";
 import { readConfig } from "../../models/published/network.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
-import { diffusionSettings, networkSettings } from "../../schemas/settings.ts";
+import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
 import { readPart } from "./part.ts";
@@ -52,7 +52,7 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
   const condition = classes > 0 ? "class" : "none";
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
-    network: networkSettings.parse({ kind: "published", condition, published: json }),
+    network: anyNetwork.parse({ kind: "published", condition, published: json }),
     diffusion: await diffusionOf(folder, json, sigmaData),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
     vocabulary: 0,
@@ -94,10 +94,9 @@ const PIXEL_DEVIATION = 0.5;
 
 /** EDM's own levels, or those of the pipeline's schedule. */
 async function diffusionOf(folder: string, json: object, sigmaData: number): Promise<DenoiserDescription["spec"]["diffusion"]> {
-  if (!isPublished(folder))
-    return diffusionSettings.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
+  if (!isPublished(folder)) return anyDiffusion.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
   const schedule = await readScheduleJson(folder);
-  return diffusionSettings.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
+  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
 }
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */

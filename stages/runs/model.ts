@@ -102,7 +102,7 @@ const codecs: DescriptionKind<CodecDescription> = {
   maker: "`pipeline ingest` or a training command",
 };
 
-/** Reads the teacher or student of a run folder, or a published teacher. Throws a Failure that says what of it is missing, damaged or changed. */
+/** Reads the teacher or student of a run folder, or a published teacher. Throws a Failure that says what is missing, damaged or changed. */
 export async function readDenoiser(folder: string, reading: Reading = {}): Promise<Denoiser> {
   if (isPublishedTeacher(folder)) return readPublishedTeacher(folder);
   const { path, description, isSealed } = await readDescription(folder, denoisers);

@@ -1,14 +1,7 @@
 import { tf } from "../../engine/tfjs.ts";
 import { numbers, tensors } from "../../models/diffusion/arithmetic.ts";
-import {
-  convert,
-  createParameterisation,
-  type Prediction,
-  predictions,
-  trainingNoiseLevels,
-  vpSigma,
-  vpTime,
-} from "../../models/diffusion/parameterisation.ts";
+import { createParameterisation, trainingNoiseLevels, vpSigma, vpTime } from "../../models/diffusion/parameterisation.ts";
+import { convert, type Prediction, predictions } from "../../models/diffusion/predictions.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 
