@@ -152,7 +152,7 @@ const tableOf = (rows: readonly Readonly<Record<string, number | string>>[]): st
 export function madeText(record: ResultRecord): string {
   const sentences = [...(record.format === "onestep-evaluation" ? [comparedWords(record)] : []), machineWords(record.machine)];
   if ("load" in record) {
-    const warning = record.format === "onestep-evaluation" ? "no speed is shown" : "repeat it on a calm machine before believing a figure";
+    const warning = record.format === "onestep-bench" ? "repeat it on a calm machine before believing a figure" : "no speed is shown";
     sentences.push(`Load of the machine before it began: ${record.load}${isCalm(record) ? "" : `; ${warning}`}.`);
   }
   return `${sentences.join(" ")}\n\n    ${(record.command ?? "").replace(/^pipeline /, "bin/pipeline ")}`;
