@@ -1,6 +1,6 @@
 /**
  * SIGKILL at random instants of ingest, simulate, reprocess, train and run, each time started again: the final folders are those of
- * an unbroken run, byte by byte. 10 kills, or as many as ONESTEP_KILLS says.
+ * an unbroken run, byte by byte. 6 kills, or as many as ONESTEP_KILLS says.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { contentsOf, contextOf, freshFolder } from "../simulate/fixture.ts";
 import { commands, type Job, prepareJob } from "./job.ts";
 
 const test = suite("kills");
-const kills = Number(process.env.ONESTEP_KILLS ?? 10);
+const kills = Number(process.env.ONESTEP_KILLS ?? 6);
 const victim = fileURLToPath(new URL("victim.ts", import.meta.url));
 
 let job: Job;
@@ -53,11 +53,11 @@ function resultOf(out: string): Record<string, string> {
 }
 
 const shares: [command: string, share: number, within: number][] = [
-  ["ingest", 0.3, 120],
+  ["ingest", 0.2, 120],
   ["simulate", 0.3, 400],
-  ["reprocess", 0.1, 120],
+  ["reprocess", 0.15, 120],
   ["train", 0.2, 1500],
-  ["run", 0.1, 2500],
+  ["run", 0.15, 2500],
 ];
 
 for (const [command, share, within] of shares) {
