@@ -117,7 +117,8 @@ export function studyText({
     "",
     ...markdownTable(tableRows(findings)),
     "",
-    "Lower is better. ± is the standard deviation over training seeds; every student was given the same noise and conditions.",
+    "Lower is better. ± is the standard deviation over training seeds, and of one training over the seeds of its samples; every " +
+      "student was given the same noise and conditions.",
     ...(source === undefined ? [] : [`Published: ${source}. Their order may be compared with ours, their values may not.`]),
     "",
     ...charts.flatMap(({ file, about }) => [`![${about}](${file})`, ""]),
