@@ -7,23 +7,28 @@ import { assert, type suite } from "../harness.ts";
 
 export const pipelines = fileURLToPath(new URL("../../../shared/pipelines/", import.meta.url));
 
-/** A test for each pipeline: its forwards whose names begin so agree within the tolerance, and `count` outputs are compared. */
-export function holdToGolden(test: ReturnType<typeof suite>, cases: readonly [pipeline: string, prefix: string, count: number][]): void {
-  for (const [pipeline, prefix, count] of cases) {
-    const title = `${pipeline}: ${prefix} agrees with the published library`;
-    const folder = join(pipelines, pipeline);
-    if (!existsSync(folder)) {
-      test.skip(title, `there is no ${folder}`);
-      continue;
+type Test = ReturnType<typeof suite>;
+
+/** A test of a tiny pipeline: all of `count` results that are computed again agree within their tolerances. */
+export function holdToParity(test: Test, options: { pipeline: string; what: string; count: number; parity: typeof forwardParity }): void {
+  const { pipeline, what, count, parity } = options;
+  const title = `${pipeline}: ${what} with the published library`;
+  const folder = join(pipelines, pipeline);
+  if (!existsSync(folder)) return test.skip(title, `there is no ${folder}`);
+  test(title, async () => {
+    let compared = 0;
+    for await (const { what, difference, tolerance } of parity({ folder, path: join(folder, "golden.safetensors") })) {
+      assert.ok(difference <= tolerance, `${what}: ${difference}`);
+      compared++;
     }
-    test(title, async () => {
-      let compared = 0;
-      const path = join(folder, "golden.safetensors");
-      for await (const { what, difference, tolerance } of forwardParity({ folder, path, only: (name) => name.startsWith(prefix) })) {
-        assert.ok(difference <= tolerance, `${what}: ${difference}`);
-        compared++;
-      }
-      assert.is(compared, count);
-    });
+    assert.is(compared, count);
+  });
+}
+
+/** A test for each pipeline: its forwards whose names begin so agree within the tolerance, and `count` outputs are compared. */
+export function holdToGolden(test: Test, cases: readonly [pipeline: string, prefix: string, count: number][]): void {
+  for (const [pipeline, prefix, count] of cases) {
+    const parity: typeof forwardParity = (at) => forwardParity({ ...at, only: (name) => name.startsWith(prefix) });
+    holdToParity(test, { pipeline, what: `${prefix} agrees`, count, parity });
   }
 }

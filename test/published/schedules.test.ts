@@ -1,31 +1,16 @@
 /** Published schedulers: against the golden vectors, against diffusers' own code where there are none, and what is refused. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { evenShares, type FlowGiven } from "../../models/diffusion/published-flow.ts";
 import { publishedSchedule, scheduleJson } from "../../models/diffusion/published-schedule.ts";
 import { scheduleParity } from "../../stages/published/schedules.ts";
 import { assert, suite } from "../harness.ts";
-import { pipelines } from "./golden.ts";
+import { holdToParity } from "./golden.ts";
 
 const test = suite("published schedules");
 
 /** What golden.json compares of each pipeline. */
 const COMPARED = { sd15: 135, sd21v: 50, sdxl: 32, pixart: 20, sd3: 15, flux: 18, ddpm: 30, dit: 15 };
 for (const [pipeline, count] of Object.entries(COMPARED)) {
-  const title = `${pipeline}: schedules agree with the published library`;
-  const folder = join(pipelines, pipeline);
-  if (!existsSync(folder)) {
-    test.skip(title, `there is no ${folder}`);
-    continue;
-  }
-  test(title, async () => {
-    let compared = 0;
-    for await (const { what, difference, tolerance } of scheduleParity({ folder, path: join(folder, "golden.safetensors") })) {
-      assert.ok(difference <= tolerance, `${what}: ${difference}`);
-      compared++;
-    }
-    assert.is(compared, count);
-  });
+  holdToParity(test, { pipeline, what: "schedules agree", count, parity: scheduleParity });
 }
 
 const schedule = (className: string, config: object = {}) =>
