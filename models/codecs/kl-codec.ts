@@ -12,7 +12,7 @@ import { classOf, readPartConfig, readPublished, weightsIn } from "../published/
 import { readConfig } from "../published/network.ts";
 import { listed, notFinite } from "../weights/load.ts";
 import { type CodecDescription, type CodecKind, neededPath } from "./codec.ts";
-import { autoencoderKl, type KlConfig } from "./kl.ts";
+import { autoencoderKl, downsampleOf, type KlConfig } from "./kl.ts";
 import { klLayout } from "./kl-layout.ts";
 
 /** Channels of an image. */
@@ -65,8 +65,9 @@ function folderIn(path: string): string {
 }
 
 /** Shape [height, width, channels] of the latent of an image of `imageSize` px a side; throws a Failure where it does not divide. */
-function latentShape({ block_out_channels: levels, latent_channels: channels }: KlConfig, imageSize: number): CodecDescription["shape"] {
-  const factor = 2 ** (levels.length - 1);
+function latentShape(config: KlConfig, imageSize: number): CodecDescription["shape"] {
+  const { block_out_channels: levels, latent_channels: channels } = config;
+  const factor = downsampleOf(config);
   const side = imageSize / factor;
   if (Number.isInteger(side)) return [side, side, channels];
   throw new Failure(

@@ -54,6 +54,9 @@ export type KlConfig = z.infer<typeof config>;
 /** The epsilon of every norm of this network. */
 const EPSILON = 1e-6;
 
+/** Side of an image over side of its latent: it halves once between two levels. */
+export const downsampleOf = ({ block_out_channels: levels }: Pick<KlConfig, "block_out_channels">): number => 2 ** (levels.length - 1);
+
 /**
  * How a denoiser sees latents, one number a channel: (latents - mean) * scale. Of means and deviations where the config has them,
  * else of shift_factor and scaling_factor alone.

@@ -5,10 +5,10 @@
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Parameters } from "../layers.ts";
-import { lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
+import { given, lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { attentionBlock } from "./diffusers-blocks.ts";
-import { averagingKeys, type Course, diffusersUnet, given, type Level, unetGroups } from "./diffusers-unet.ts";
+import { averagingKeys, type Course, diffusersUnet, type Level, unetGroups } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
 
 const size = z.int().positive();

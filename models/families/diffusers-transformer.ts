@@ -9,13 +9,6 @@ import { activations, rmsNorm, timeEmbedding, timeFeatures } from "../published/
 /** The epsilon of all norms here that a config does not set. */
 const EPSILON = 1e-6;
 
-/** The input `name`. Throws an Error that names the one that is missing. */
-export function given(inputs: Record<string, Tensor>, name: string): Tensor {
-  const value = inputs[name];
-  if (!value) throw new Error(`Cannot apply a transformer: its input "${name}" is missing; give one with that name`);
-  return value;
-}
-
 /** Shifts, scales and gates [b, 1, width] of a vector [b, width], in the order of the layer `name`: `parts` of them. */
 export function modulation(parameters: Parameters, name: string, vector: Tensor, parts: number): Tensor[] {
   return tf.split(tf.expandDims(linear(parameters, name, vector), 1), parts, -1) as Tensor[];

@@ -6,13 +6,11 @@
  * where a block takes a skip connection, its name and ".joined"; and each skip connection by itself, "skips.0" (of conv_in) and on
  * in the order in which they are made: where a ControlNet adds its maps.
  */
-import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { conv, groupNorm, type Parameters, silu } from "../layers.ts";
+import { unread } from "../published/network.ts";
 import { downsampler, type ResnetSettings, resnetBlock, upsampler } from "./diffusers-blocks.ts";
 import { type Hooks, passing } from "./family.ts";
-
-const unread = z.unknown().optional();
 
 /** Keys that diffusers' EMAModel leaves in the config of averaged weights: of its averaging alone. */
 export const averagingKeys = {
@@ -135,11 +133,4 @@ function stepsOf({ down, middle, up, resnet, middleDivisor, padding }: Course, p
     if (kind) steps.push(resampling(`${block}.upsamplers.0`, kind, "up"));
   }
   return steps;
-}
-
-/** The input `name`, or an error that names what is missing. */
-export function given(inputs: Record<string, Tensor>, name: string): Tensor {
-  const value = inputs[name];
-  if (!value) throw new Error(`Cannot ask the network: its config asks for the input "${name}", which is missing`);
-  return value;
 }

@@ -5,10 +5,10 @@
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { linear, type Parameters, silu, unpatchify } from "../layers.ts";
-import { crossAttention, lookup, paddedConv, timeEmbedding, timeFeatures } from "../published/layers.ts";
+import { crossAttention, given, lookup, paddedConv, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { gridPositions } from "../published/positions.ts";
-import { feedForward, given, modulated, modulation } from "./diffusers-transformer.ts";
+import { feedForward, modulated, modulation } from "./diffusers-transformer.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();

@@ -5,13 +5,12 @@
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { linear, type Parameters } from "../layers.ts";
-import { activations } from "../published/layers.ts";
+import { activations, given } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import {
   type Attending,
   conditionVector,
   continuousNorm,
-  given,
   jointBlock,
   modulated,
   modulation,
@@ -105,5 +104,5 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
 export const flux: PublishedNetwork<Config> = {
   classes: ["FluxTransformer2DModel"],
   config,
-  forward: (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) }),
+  forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
 };

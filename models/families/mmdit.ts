@@ -6,9 +6,9 @@ import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { linear, type Parameters, parameter, unpatchify } from "../layers.ts";
-import { paddedConv } from "../published/layers.ts";
+import { given, paddedConv } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
-import { conditionVector, continuousNorm, given, jointBlock, type Streams } from "./diffusers-transformer.ts";
+import { conditionVector, continuousNorm, jointBlock, type Streams } from "./diffusers-transformer.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -73,5 +73,5 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
 export const mmdit: PublishedNetwork<Config> = {
   classes: ["SD3Transformer2DModel"],
   config,
-  forward: (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) }),
+  forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
 };

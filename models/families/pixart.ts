@@ -5,10 +5,10 @@
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { linear, type Parameters, parameter, silu, unpatchify } from "../layers.ts";
-import { activations, crossAttention, paddedConv } from "../published/layers.ts";
+import { activations, crossAttention, given, paddedConv } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { gridPositions } from "../published/positions.ts";
-import { embeddedNumbers, feedForward, given, modulated } from "./diffusers-transformer.ts";
+import { embeddedNumbers, feedForward, modulated } from "./diffusers-transformer.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -155,7 +155,7 @@ function caption(c: Config, parameters: Parameters, tokens: Tensor): Tensor {
   return linear(parameters, "caption_projection.linear_2", up);
 }
 
-const forward: PublishedNetwork<Config>["forward"] = (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) });
+const forward: PublishedNetwork<Config>["forward"] = (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) });
 
 export const pixart: PublishedNetwork<Config> = { classes: ["PixArtTransformer2DModel"], config, forward };
 

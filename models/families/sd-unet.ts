@@ -4,10 +4,10 @@
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { linear, type Parameters } from "../layers.ts";
-import { lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
+import { given, lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { transformer } from "./diffusers-blocks.ts";
-import { type Course, diffusersUnet, given } from "./diffusers-unet.ts";
+import { type Course, diffusersUnet } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
 import { config, type SdUnetConfig as Config, depthAt, levelsOf } from "./sd-unet-config.ts";
 
@@ -86,5 +86,5 @@ export const sdUnet: PublishedNetwork<Config> = {
   classes: ["UNet2DConditionModel"],
   config,
   names: () => ({ tables: /^class_embedding\.weight$/ }),
-  forward: (c, parameters, inputs) => ({ out: apply(c, parameters, inputs) }),
+  forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
 };

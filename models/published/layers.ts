@@ -148,3 +148,10 @@ export function crossAttention(
 export function hidingBias(kept: Tensor): Tensor {
   return tf.mul(tf.sub(tf.cast(kept, "float32"), 1), 1e9); // larger than any score, of networks too that do not scale theirs
 }
+
+/** The input `name` of a published network. Throws an Error that names the one that is missing. */
+export function given(inputs: Record<string, Tensor>, name: string): Tensor {
+  const value = inputs[name];
+  if (!value) throw new Error(`Cannot ask the network: its config asks for the input "${name}", which is missing`);
+  return value;
+}

@@ -2,12 +2,15 @@
  * A network as its makers publish it: which config.json it understands, what its file calls its parameters, and what it computes.
  * Each kind is one file (models/families/, models/text/, models/codecs/) that exports such an object; registry.ts lists them.
  */
-import type * as z from "zod";
+import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Hooks } from "../families/family.ts";
 import type { Parameters } from "../layers.ts";
 import type { TorchNames } from "./torch.ts";
+
+/** A key that may stand in a config with any value, for the network is the same with all of them. */
+export const unread = z.unknown().optional();
 
 export interface PublishedNetwork<C> {
   /** As `_class_name` or `architectures` of config.json call it. */

@@ -7,8 +7,8 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { type Hooks, passing } from "../families/family.ts";
 import { linear, type Parameters } from "../layers.ts";
 import { activations, hidingBias, lookup, rmsNorm } from "../published/layers.ts";
-import type { PublishedNetwork } from "../published/network.ts";
-import { transformersKeys, unread } from "./transformers-config.ts";
+import { type PublishedNetwork, unread } from "../published/network.ts";
+import { transformersKeys } from "./transformers-config.ts";
 
 const size = z.int().positive();
 

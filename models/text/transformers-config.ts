@@ -1,8 +1,6 @@
 /** Keys of a transformers config.json that every model has, of version 4 or 5, and that say nothing of what an encoder computes. */
 import * as z from "zod";
-
-/** A key that may stand there with any value. */
-export const unread = z.unknown().optional();
+import { unread } from "../published/network.ts";
 
 /**
  * Fields of a zod object, for configs of transformers; a model's own fields go after them. `quantization_config` is missing on

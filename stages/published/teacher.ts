@@ -6,17 +6,18 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
-import { autoencoderKl, latentScale } from "../../models/codecs/kl.ts";
+import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
-import { readPartConfig } from "../../models/published/folder.ts";
-import { readConfig } from "../../models/published/network.ts";
+import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
+import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
+import { publishedNetwork } from "../../models/published/registry.ts";
+import type { TorchNames } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
-import { readPart } from "./part.ts";
 import { readScheduleJson } from "./schedules.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
@@ -26,11 +27,8 @@ const PARTS = ["unet", "transformer", ""];
 export const isPublishedTeacher = (folder: string): boolean =>
   !existsSync(join(folder, "model.json")) && (isPublished(folder) || existsSync(join(folder, "network.safetensors")));
 
-/**
- * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
- * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
- */
-export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
+/** The denoiser of a folder by its config alone. Throws a Failure where there is none, or one that cannot be a teacher yet. */
+async function denoiserIn(folder: string): Promise<{ at: string; json: object; names: TorchNames; denoiser: PublishedDenoiser }> {
   const part = PARTS.find((name) => existsSync(join(folder, name, "config.json")));
   if (part === undefined) {
     throw new Failure(
@@ -38,15 +36,22 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
     );
   }
   const at = join(folder, part);
-  const { network, weights } = await readPart(at);
-  const { denoiser } = network;
-  if (!denoiser) {
-    throw new Failure(
-      `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
-        "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
-    );
-  }
-  const { json } = await readPartConfig(at);
+  const { file, json } = await readPartConfig(at);
+  const { denoiser, names } = publishedNetwork({ json, file });
+  if (denoiser) return { at, json, names, denoiser };
+  throw new Failure(
+    `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
+      "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
+  );
+}
+
+/**
+ * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
+ * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
+ */
+export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
+  const { at, json, names, denoiser } = await denoiserIn(folder);
+  const weights = await readPublished(await weightsIn(at), names);
   const { shape, classes } = denoiser;
   const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
   const condition = classes > 0 ? "class" : "none";
@@ -81,8 +86,7 @@ async function latentsOf(folder: string, channels: number): Promise<Latents> {
   }
   const config = readConfig(autoencoderKl.config, await readPartConfig(path));
   const { mean, scale } = latentScale(config);
-  const downsample = 2 ** (config.block_out_channels.length - 1);
-  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsample, read: unread });
+  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsampleOf(config), read: unread });
   return { codec, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
 }
 
@@ -101,6 +105,6 @@ async function diffusionOf(folder: string, json: object, sigmaData: number): Pro
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */
 export async function readPublishedCodec(folder: string): Promise<Codec> {
-  const [side, , channels] = (await readPublishedTeacher(folder)).description.spec.shape;
+  const [side, , channels] = (await denoiserIn(folder)).denoiser.shape;
   return (await latentsOf(folder, channels)).codec(side);
 }
