@@ -59,6 +59,7 @@ export const networkSettings = z.strictObject({
 export const anyNetwork = networkSettings.extend({
   kind: z.enum([...networkSettings.shape.kind.unwrap().options, "published"]),
   published: z.record(z.string(), z.unknown()).optional(), // its config.json
+  pixels: z.tuple([count, count]).optional(), // [height, width] of the pictures, where they are not the latents'
 });
 
 export const diffusionSettings = z.strictObject({

@@ -80,7 +80,7 @@ export const ditClass: PublishedNetwork<Config> = {
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser: ({ sample_size: side, in_channels: channels, num_embeds_ada_norm: classes, num_layers: blocks }) => ({
     shape: [side, side, channels],
-    classes,
+    conditions: { classes },
     inputs: ({ x, noiseLevel, label }) => ({ hidden_states: x, timestep: noiseLevel, class_labels: label as Tensor }),
     call: "",
     features: Array.from({ length: Math.ceil(blocks / 2) }, (_, i) => placeOf(i)),

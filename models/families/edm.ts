@@ -216,7 +216,7 @@ export const edm: PublishedNetwork<EdmConfig> = {
   },
   denoiser: (c) => ({
     shape: [c.img_resolution, c.img_resolution, c.img_channels],
-    classes: c.label_dim,
+    conditions: c.label_dim > 0 ? { classes: c.label_dim } : {},
     // One past the last class has no one in its row: it is none. No augmentation is given as such, for training wants every parameter read.
     inputs: ({ x, noiseLevel, label }) => ({
       ...{ x, noise: noiseLevel },

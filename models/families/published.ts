@@ -15,19 +15,26 @@ interface PublishedConfig {
   network: BoundNetwork;
   denoiser: PublishedDenoiser;
   channels: number;
+  /** [height, width] of the pictures. */
+  pixels: readonly [number, number];
 }
 
 /** The published network of a specification. Throws a Failure where its config is none of a denoiser. */
-function configOf({ network: { published: json = {} }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
+function configOf({ network: { published: json = {}, pixels }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
   const network = publishedNetwork({ json, file: "network.published" });
-  if (network.denoiser) return { network, denoiser: network.denoiser, channels: shape[2] };
+  const [height, width, channels] = shape;
+  if (network.denoiser) return { network, denoiser: network.denoiser, channels, pixels: pixels ?? [height, width] };
   throw new Failure("Cannot denoise with the network of network.published: it is no denoiser, or cannot serve as a teacher yet.");
 }
 
 /** x [b, h, w, c], noiseLevel [b], label [b] -> [b, h, w, c], or the features of the place where `hooks` ends. */
-function apply({ network, denoiser, channels }: PublishedConfig, parameters: Parameters, inputs: FamilyInputs, hooks: Hooks = {}): Tensor {
-  const { x, noiseLevel, label } = inputs;
-  const given = denoiser.inputs({ x, noiseLevel, ...(label && { label }) });
+function apply(
+  { network, denoiser, channels, pixels }: PublishedConfig,
+  parameters: Parameters,
+  inputs: FamilyInputs,
+  hooks: Hooks = {},
+): Tensor {
+  const given = denoiser.inputs({ ...inputs, pixels });
   let last: Tensor | undefined;
   const inject = (place: string, features: Tensor): Tensor => {
     const next = hooks.inject?.(place, features) ?? features;
@@ -44,10 +51,14 @@ export const published = {
   name: "published",
   config: configOf,
   apply,
-  conditions: ({ denoiser: { classes } }) => (classes > 0 ? { classes } : {}),
+  conditions: ({
+    denoiser: {
+      conditions: { classes, guidance },
+    },
+  }) => ({ ...(classes && { classes }), ...(guidance && { guidance }) }),
   encoders: (spec) => {
-    const { classes } = configOf(spec).denoiser;
-    return classes > 0 ? [classesEncoder(classes)] : [];
+    const { classes } = configOf(spec).denoiser.conditions;
+    return classes ? [classesEncoder(classes)] : [];
   },
   groups: ({ denoiser: { groups } }) => groups,
   features: ({ denoiser: { features } }) => [...features],

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Hooks } from "../families/family.ts";
+import type { FamilyInputs, Hooks, Trunk } from "../families/family.ts";
 import type { Parameters } from "../layers.ts";
 import type { TorchNames } from "./torch.ts";
 
@@ -36,16 +36,29 @@ export interface PublishedNetwork<C> {
 export interface PublishedDenoiser {
   /** [height, width, channels] of what it was trained on. */
   shape: readonly [number, number, number];
-  /** Classes that it is conditioned on; 0 without. */
-  classes: number;
-  /** The inputs of `forward`, by the published names; of rows without a class `label` is the number of classes. */
-  inputs: (given: { x: Tensor; noiseLevel: Tensor; label?: Tensor }) => Record<string, Tensor>;
+  conditions: PublishedConditions;
+  /**
+   * The inputs of `forward`, by the published names. Of rows without a class `label` is the number of classes; a text is
+   * `sequences[0]`, its pooled features `vector`; `pixels` is the picture's [height, width].
+   */
+  inputs: (given: FamilyInputs & { pixels: readonly [number, number] }) => Record<string, Tensor>;
   /** Which of its `calls` it is. */
   call: string;
   /** Places whose features tell pictures apart, as of a family. */
   features: readonly string[];
   /** Parts of the network as patterns over our names, as of a family. */
   groups: Record<string, RegExp>;
+  /** The network as a discriminator's trunk, as of a family. */
+  trunk?: (options: { depth: number; scales: readonly number[] }) => Trunk;
+}
+
+/** What a published denoiser is conditioned on. How long a text is, its encoders say. */
+export interface PublishedConditions {
+  classes?: number;
+  /** Width of a text's tokens, whether padding among them is hidden, and the width of its pooled features where those are read. */
+  text?: { width: number; isMasked?: boolean; pooled?: number };
+  /** Whether the guidance scale is an input. */
+  guidance?: boolean;
 }
 
 /** A published network whose config is filled in. */

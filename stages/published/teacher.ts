@@ -52,7 +52,8 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
 export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
   const { at, json, names, denoiser } = await denoiserIn(folder);
   const weights = await readPublished(await weightsIn(at), names);
-  const { shape, classes } = denoiser;
+  const { shape, conditions } = denoiser;
+  const { classes = 0 } = conditions;
   const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
   const condition = classes > 0 ? "class" : "none";
   const spec: DenoiserDescription["spec"] = {
