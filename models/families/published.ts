@@ -23,7 +23,8 @@ interface PublishedConfig {
 function configOf({ network: { published: json = {}, pixels }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
   const network = publishedNetwork({ json, file: "network.published" });
   const [height, width, channels] = shape;
-  if (network.denoiser) return { network, denoiser: network.denoiser, channels, pixels: pixels ?? [height, width] };
+  const { denoiser } = network;
+  if (denoiser) return { network, denoiser, channels, pixels: pixels ?? [height, width] };
   throw new Failure("Cannot denoise with the network of network.published: it is no denoiser, or cannot serve as a teacher yet.");
 }
 
@@ -42,8 +43,9 @@ function apply(
     return next;
   };
   // What comes after the last place is traced in vain, and left out of the program because nobody reads it.
-  const { out } = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
+  const answer = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
   if (last) return last;
+  const out = denoiser.output?.(answer.out, inputs.x) ?? answer.out;
   return out.shape[3] === channels ? out : tf.slice(out, [0, 0, 0, 0], [-1, -1, -1, channels]);
 }
 
