@@ -38,7 +38,7 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
   const at = join(folder, part);
   const { file, json } = await readPartConfig(at);
   const { denoiser, names } = publishedNetwork({ json, file });
-  if (denoiser) return { at, json, names, denoiser };
+  if (denoiser && !denoiser.conditions.text) return { at, json, names, denoiser };
   throw new Failure(
     `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
       "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
