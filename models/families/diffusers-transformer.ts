@@ -132,14 +132,16 @@ function fed(parameters: Parameters, name: string, x: Tensor, [, , , shift, scal
 
 /**
  * A block of SD3 (Esser et al. 2024), or a double block of FLUX, with `vector` [b, width] of {@link conditionVector}. `isDual`: the
- * image attends to itself as well. `isLast`: nobody reads the text afterwards, so it is answered as it came.
+ * image attends to itself as well. `isLast`: it has no layers for the text after attention, which is answered as it came; so it is too
+ * where a pass `isOver` after this block.
  */
 export function jointBlock(
   parameters: Parameters,
   name: string,
   { image, text }: Streams,
-  { vector, isDual = false, isLast = false, ...attending }: Attending & { vector: Tensor; isDual?: boolean; isLast?: boolean },
+  options: Attending & { vector: Tensor; isDual?: boolean; isLast?: boolean; isOver?: boolean },
 ): Streams {
+  const { vector, isDual = false, isLast = false, isOver = false, ...attending } = options;
   const parts = modulation(parameters, `${name}.norm1.linear`, vector, isDual ? 9 : 6);
   const [shift, scale, gate] = parts as Six;
   const textParts = isLast ? undefined : (modulation(parameters, `${name}.norm1_context.linear`, vector, 6) as Six);
@@ -154,7 +156,7 @@ export function jointBlock(
     middle = tf.add(middle, tf.mul(dualGate, linear(parameters, `${name}.attn2.to_out.0`, alone)));
   }
   const whole = fed(parameters, `${name}.ff`, middle, parts as Six);
-  if (!textParts) return { image: whole, text };
+  if (!textParts || isOver) return { image: whole, text };
   const middleText = tf.add(text, tf.mul(textParts[2], linear(parameters, `${name}.attn.to_add_out`, attended.text)));
   return { image: whole, text: fed(parameters, `${name}.ff_context`, middleText, textParts) };
 }

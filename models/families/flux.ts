@@ -96,7 +96,7 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
     ...Array.from({ length: c.num_single_layers }, (_, i) => ({ name: `single_transformer_blocks.${i}`, block: singleBlock })),
   ];
   for (const { name, block } of blocks) {
-    const { image, text } = block(parameters, name, streams, told);
+    const { image, text } = block(parameters, name, streams, { ...told, isOver: hooks.last === name });
     streams = { image: passing(hooks, name, image), text };
     if (hooks.last === name) return streams.image;
   }

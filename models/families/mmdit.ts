@@ -63,6 +63,7 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
       isNormed: c.qk_norm === "rms_norm",
       isDual: c.dual_attention_layers.includes(i),
       isLast: i === c.num_layers - 1,
+      isOver: hooks.last === `transformer_blocks.${i}`,
     });
     streams = { image: passing(hooks, `transformer_blocks.${i}`, image), text };
     if (hooks.last === `transformer_blocks.${i}`) return streams.image;

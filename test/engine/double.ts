@@ -23,9 +23,6 @@ export interface Differences {
 /** Weights of the outputs in the loss, exact in float32. */
 export const weightsOf = (length: number): number[] => Array.from({ length }, (_, i) => Math.fround(0.5 + ((i * 0.618034) % 1)));
 
-await tf.setBackend("cpu");
-(tf.env().platform as { isTypedArray: (value: unknown) => boolean }).isTypedArray = ArrayBuffer.isView;
-
 /** Differences of loss = sum of weights times squared outputs. */
 export function differences({ kernel, seed, inputs, along }: Request): Differences {
   const { shapes, body } = (specimens[kernel] as (typeof specimens)[string])(createDraw(seed, kernel));

@@ -15,7 +15,9 @@ import { specimens } from "./specimens.ts";
 
 const test = suite("parity");
 const { eager, compiled } = await engines();
-const double = new Worker(new URL("./double-worker.mjs", import.meta.url));
+const double = new Worker(new URL("./double-worker.mjs", import.meta.url), {
+  workerData: { module: new URL("./double.ts", import.meta.url).href, answer: "differences" },
+});
 const CASES = Number(process.env.ONESTEP_PARITY_CASES ?? 4);
 const SEED = Number(process.env.ONESTEP_PARITY_SEED ?? 0);
 const only = process.env.ONESTEP_PARITY_KERNEL;

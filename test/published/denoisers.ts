@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { elements, type Weights } from "../../engine/weights.ts";
+import type { InputArray, ProgramSpec } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
 import type { FamilyInputs } from "../../models/families/family.ts";
@@ -96,6 +97,16 @@ export async function goldenDenoiser(name: string): Promise<GoldenDenoiser> {
 /** Inputs of a program as the family's. */
 export function bagOf({ tokens, mask, ...plain }: Record<string, Tensor>): FamilyInputs {
   return { ...(plain as unknown as FamilyInputs), ...(tokens && { sequences: [{ tokens, ...(mask && { mask }) }] }) };
+}
+
+/** Inputs as a program declares them, and their values. */
+export function inputsOf(inputs: Record<string, Given>): { declared: ProgramSpec["inputs"]; values: Record<string, InputArray> } {
+  const each = <T>(of: (given: Given) => T): Record<string, T> =>
+    Object.fromEntries(Object.entries(inputs).map(([name, given]) => [name, of(given)]));
+  return {
+    declared: each(({ shape, isWhole }) => ({ shape, dtype: isWhole ? ("int32" as const) : ("float32" as const) })),
+    values: each(({ data, isWhole }) => (isWhole ? Int32Array.from(data) : data)),
+  };
 }
 
 /** FLUX's tokens [b, 24, 4 c] of 4x6 squares as latents [b, 8, 12, c]: each holds its channels one after the other, of 2x2 pixels each. */

@@ -3,11 +3,10 @@
  * comes out of `familyOf`, and networks that ask for more are refused.
  */
 import { createEngine } from "../../engine/engine.ts";
-import type { InputArray } from "../../engine/program.ts";
 import { familyOf } from "../../models/families/registry.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
 import { assert, suite } from "../harness.ts";
-import { arePipelines, bagOf, goldenDenoiser } from "./denoisers.ts";
+import { arePipelines, bagOf, goldenDenoiser, inputsOf } from "./denoisers.ts";
 
 const test = suite("published families");
 
@@ -18,19 +17,14 @@ else {
       const { spec, weights, inputs, expected, rows } = await goldenDenoiser(name);
       const engine = await createEngine({ device: "cpu", threads: 1 });
       const family = familyOf(spec);
+      const { declared, values } = inputsOf(inputs);
       const program = await engine.compile({
         name,
         sets: { network: engine.constants("network", weights) },
-        inputs: Object.fromEntries(
-          Object.entries(inputs).map(([of, { shape, isWhole }]) => [of, { shape, dtype: isWhole ? "int32" : "float32" }]),
-        ),
+        inputs: declared,
         run: ({ network }, tensors) => ({ outputs: { out: family.apply(network, bagOf(tensors)) } }),
       });
-      const values = Object.entries(inputs).map(([of, { data, isWhole }]): [string, InputArray] => [
-        of,
-        isWhole ? Int32Array.from(data) : data,
-      ]);
-      const { out } = await program.run(Object.fromEntries(values));
+      const { out } = await program.run(values);
       assert.is(out!.length, expected.data.length);
       const compared = (expected.data.length / expected.shape[0]!) * rows;
       const wanted = expected.data.slice(0, compared);
