@@ -113,13 +113,13 @@ else {
     );
   }
 
-  const games = {
-    ddpm: { diffusion2gan: { discriminator: "teacher", adversarialStart: 0, perceptualWeight: 0, latentWeight: 1, r1Weight: 0 } },
-    dit: { yoso: { data: "teacher", consistencyLoss: "squared", adapter: { lora: { rank: 2, alpha: 2, targets: ["attention", "mlp"] } } } },
-    edm: { scott: { adversarialStart: 0, subSteps: 1, discriminatorRank: 2 } },
-  } as const;
-  for (const [name, game] of Object.entries(games)) {
-    const [[method]] = Object.entries(game) as [[string, object]];
+  const lora = { rank: 2, alpha: 2, targets: ["attention", "mlp"] };
+  const games = [
+    ["ddpm", "diffusion2gan", { discriminator: "teacher", adversarialStart: 0, perceptualWeight: 0, latentWeight: 1, r1Weight: 0 }],
+    ["dit", "yoso", { data: "teacher", consistencyLoss: "squared", adapter: { lora } }],
+    ["edm", "scott", { adversarialStart: 0, subSteps: 1, discriminatorRank: 2 }],
+  ] as const;
+  for (const [name, method, own] of games) {
     test(
       `${name}: ${method} plays against a discriminator that begins as this teacher`,
       async () => {
@@ -135,7 +135,7 @@ else {
           train: {
             ...tiny.train,
             ...{ method, steps: 2, batch: 2, distanceEvery: 0, pictureEvery: 2, checkpointEvery: 2, warmup: 0, stepsPerShard: 1 },
-            ...{ [method]: { ...(tiny.train[method as "scott"] as object), ...(game[method as never] as object) } },
+            ...{ [method]: { ...(tiny.train[method] as object), ...own } },
             ...(isFromImages && { images }),
           },
         };
