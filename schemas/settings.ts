@@ -169,6 +169,9 @@ export const simulateSettings = z.strictObject({
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
   trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
+  prompts: z.string().optional(), // FILE of texts to simulate, in turn: .txt a line each, .csv, .jsonl or .parquet with text or caption
+  negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
+  textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 

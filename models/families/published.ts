@@ -6,9 +6,12 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import { classesEncoder } from "../encoders/classes.ts";
+import { publishedTextEncoder } from "../encoders/published-text.ts";
 import type { Parameters } from "../layers.ts";
 import type { BoundNetwork, PublishedDenoiser } from "../published/network.ts";
 import { publishedNetwork } from "../published/registry.ts";
+import type { TextShape } from "../text/embedding.ts";
+import { publishedText } from "../text/published-text.ts";
 import type { Family, FamilyInputs, Hooks } from "./family.ts";
 
 interface PublishedConfig {
@@ -17,14 +20,30 @@ interface PublishedConfig {
   channels: number;
   /** [height, width] of the pictures. */
   pixels: readonly [number, number];
+  /** Of a network that reads texts. */
+  text?: TextShape;
 }
 
-/** The published network of a specification. Throws a Failure where its config is none of a denoiser. */
-function configOf({ network: { published: json = {}, pixels }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
+/**
+ * The published network of a specification. Throws a Failure where its config is none of a denoiser, or reads texts that nothing is
+ * said of.
+ */
+function configOf({ network: { published: json = {}, pixels, text }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
   const network = publishedNetwork({ json, file: "network.published" });
   const [height, width, channels] = shape;
-  if (network.denoiser) return { network, denoiser: network.denoiser, channels, pixels: pixels ?? [height, width] };
+  if (network.denoiser) {
+    const read = textShape(network.denoiser, text);
+    return { network, denoiser: network.denoiser, channels, pixels: pixels ?? [height, width], ...(read && { text: read }) };
+  }
   throw new Failure("Cannot denoise with the network of network.published: it is no denoiser, or cannot serve as a teacher yet.");
+}
+
+/** What a denoiser reads of a text that the pipeline embeds so; undefined where it reads none. Throws a Failure where it is not said how. */
+export function textShape({ conditions: { text } }: PublishedDenoiser, said: TextSettings | undefined): TextShape | undefined {
+  if (!text) return undefined;
+  const side = said && publishedText(said.pipeline);
+  if (!side) throw new Failure(`Cannot give texts to the network of network.published: "${said?.pipeline}" is no pipeline that is known here.`);
+  return { length: side.length(said.lengths), width: text.width, isMasked: text.isMasked ?? false, pooled: text.pooled ?? 0 };
 }
 
 /** x [b, h, w, c], noiseLevel [b], label [b] -> [b, h, w, c], or the features of the place where `hooks` ends. */
@@ -51,14 +70,16 @@ export const published = {
   name: "published",
   config: configOf,
   apply,
-  conditions: ({
-    denoiser: {
-      conditions: { classes, guidance },
-    },
-  }) => ({ ...(classes && { classes }), ...(guidance && { guidance }) }),
+  conditions: ({ denoiser: { conditions }, text }) => ({
+    ...(conditions.classes && { classes: conditions.classes }),
+    ...(conditions.guidance && { guidance: conditions.guidance }),
+    ...(text && { sequences: [{ tokens: [text.length, text.width], isMasked: text.isMasked }] }),
+    ...(text?.pooled && { vector: [text.pooled] }),
+  }),
   encoders: (spec) => {
-    const { classes } = configOf(spec).denoiser.conditions;
-    return classes ? [classesEncoder(classes)] : [];
+    const { denoiser, text } = configOf(spec);
+    const { classes, guidance } = denoiser.conditions;
+    return [...(classes ? [classesEncoder(classes)] : []), ...(text ? [publishedTextEncoder(text)] : []), ...(guidance ? [scaleEncoder()] : [])];
   },
   groups: ({ denoiser: { groups } }) => groups,
   features: ({ denoiser: { features } }) => [...features],

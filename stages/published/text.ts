@@ -91,7 +91,7 @@ export async function openTextEncoders(options: {
       mask = Float32Array.from(ids, (_, i) => (i < count ? 1 : 0));
       inputs[`${each.name}.mask`] = mask;
     }
-    const outputs = { ...(await (await (program ??= compile())).run(inputs)), mask };
+    const outputs: Record<string, InputArray> = { ...(await (await (program ??= compile())).run(inputs)), mask };
     const row = new Float32Array(embeddingSize(shape));
     for (const { name, from } of embeddingParts(shape)) row.set(outputs[name] as Float32Array, from);
     return row;

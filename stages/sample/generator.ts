@@ -86,7 +86,7 @@ export async function openGenerator(options: {
 
   /** Samples under conditions, one call of the worker. */
   async function integrate(rows: Rows, given: Conditioned): Promise<Float32Array> {
-    return drawing.latents(rows, source ? await source.codes(rows, given) : conditions.inputs(given));
+    return drawing.latents(rows, source ? await source.codes(rows, given) : await conditions.inputs(given));
   }
 
   return {

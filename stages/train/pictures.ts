@@ -40,7 +40,7 @@ export function besideTeacher(options: {
     if (rows.length === 0) return;
     const spec = { shape: triples.manifest.shape };
     const noise = noiseFor({ seed, stream: "pictures", first: stacked(rows.map((row) => row.noise)), rows: rows.length, spec, plan });
-    const inputs = { ...noise, rows: rows.length, conditions: conditions.inputs(conditionedRows(rows)) };
+    const inputs = { ...noise, rows: rows.length, conditions: await conditions.inputs(conditionedRows(rows)) };
     const raw = await sampleEvenly((part) => trainer.sample(part, "network"), inputs);
     const average = await sampleEvenly((part) => trainer.sample(part), inputs);
     const latents = rows.map((row) => row.latent);

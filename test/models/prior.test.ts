@@ -43,7 +43,7 @@ const specs: Record<string, PriorSpec> = {
 };
 const ROWS = 5;
 const bagOf = (spec: PriorSpec) =>
-  conditionsBy(priorEncoders(spec), spec, learned).inputs({ label: Int32Array.of(0, 1, 2, 0, 1), caption: captions });
+  conditionsBy(priorEncoders(spec), spec, { tokenizer: learned }).inputs({ label: Int32Array.of(0, 1, 2, 0, 1), caption: captions });
 const weightsOf = (spec: PriorSpec): Weights => perturbed(initPrior(spec, 3), 0.2);
 const values = (x: Tensor): number[] => [...x.dataSync()];
 /** Conditions as tensors, kept in all rows or in none. */

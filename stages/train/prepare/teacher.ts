@@ -50,7 +50,7 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
     reference: () => imageRows(store, { statistics, spec }, context),
   });
   const noise = noiseFor({ seed, stream: "pictures", rows: PICTURED, spec, plan: settings.simulate });
-  const shown = conditions.inputs(conditions.spread(PICTURED, captions, seed));
+  const shown = await conditions.inputs(conditions.spread(PICTURED, captions, seed));
   return {
     ...trainingOn(pretraining, {
       subject: { spec, plan: settings.simulate },
