@@ -5,7 +5,9 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
+import type { TextSettings } from "../../schemas/settings.ts";
 import { classesEncoder } from "../encoders/classes.ts";
+import { scaleEncoder } from "../encoders/guidance.ts";
 import { publishedTextEncoder } from "../encoders/published-text.ts";
 import type { Parameters } from "../layers.ts";
 import type { BoundNetwork, PublishedDenoiser } from "../published/network.ts";
@@ -24,26 +26,25 @@ interface PublishedConfig {
   text?: TextShape;
 }
 
-/**
- * The published network of a specification. Throws a Failure where its config is none of a denoiser, or reads texts that nothing is
- * said of.
- */
+/** The published network of a specification. Throws a Failure where its config is none of a denoiser. */
 function configOf({ network: { published: json = {}, pixels, text }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
   const network = publishedNetwork({ json, file: "network.published" });
   const [height, width, channels] = shape;
-  if (network.denoiser) {
-    const read = textShape(network.denoiser, text);
-    return { network, denoiser: network.denoiser, channels, pixels: pixels ?? [height, width], ...(read && { text: read }) };
-  }
+  const { denoiser } = network;
+  const read = denoiser && text && textShape(denoiser, text);
+  if (denoiser) return { network, denoiser, channels, pixels: pixels ?? [height, width], ...(read && { text: read }) };
   throw new Failure("Cannot denoise with the network of network.published: it is no denoiser, or cannot serve as a teacher yet.");
 }
 
-/** What a denoiser reads of a text that the pipeline embeds so; undefined where it reads none. Throws a Failure where it is not said how. */
-export function textShape({ conditions: { text } }: PublishedDenoiser, said: TextSettings | undefined): TextShape | undefined {
+/** What a network of this specification reads of a text that is embedded before it comes to it; undefined where it reads none. */
+export const textShapeOf = (spec: DenoiserSpec): TextShape | undefined => (spec.network.published ? configOf(spec).text : undefined);
+
+/** What a denoiser reads of a text that the pipeline embeds so. Throws a Failure for a pipeline that is not known. */
+function textShape({ conditions: { text } }: PublishedDenoiser, { pipeline, lengths }: TextSettings): TextShape | undefined {
   if (!text) return undefined;
-  const side = said && publishedText(said.pipeline);
-  if (!side) throw new Failure(`Cannot give texts to the network of network.published: "${said?.pipeline}" is no pipeline that is known here.`);
-  return { length: side.length(said.lengths), width: text.width, isMasked: text.isMasked ?? false, pooled: text.pooled ?? 0 };
+  const side = publishedText(pipeline);
+  if (!side) throw new Failure(`Cannot give texts to the network of network.published: "${pipeline}" is no pipeline that is known here.`);
+  return { length: side.length(lengths), width: text.width, isMasked: text.isMasked ?? false, pooled: text.pooled ?? 0 };
 }
 
 /** x [b, h, w, c], noiseLevel [b], label [b] -> [b, h, w, c], or the features of the place where `hooks` ends. */
@@ -61,8 +62,9 @@ function apply(
     return next;
   };
   // What comes after the last place is traced in vain, and left out of the program because nobody reads it.
-  const { out } = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
+  const answer = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
   if (last) return last;
+  const out = denoiser.output?.(answer.out, inputs.x) ?? answer.out;
   return out.shape[3] === channels ? out : tf.slice(out, [0, 0, 0, 0], [-1, -1, -1, channels]);
 }
 

@@ -77,11 +77,11 @@ function linesInThrees(teacher: Float32Array[], { raw, average }: { raw: Float32
 }
 
 /** Samples of the EMA, of the same noise and conditions at every step; none before the first. */
-export function samples(options: { inputs: SamplerInputs; decoder: PictureDecoder; folder: string }): Picture {
+export function samples(options: { inputs: () => Promise<SamplerInputs>; decoder: PictureDecoder; folder: string }): Picture {
   const { inputs, decoder, folder } = options;
   return async (step, trainer) => {
     if (step === 0) return;
-    const latents = await sampleEvenly((part) => trainer.sample(part), inputs);
+    const latents = await sampleEvenly((part) => trainer.sample(part), await inputs());
     await decoder.writeGrid({ path: pictureAt(folder, step), latents, columns: 8 });
   };
 }
