@@ -76,10 +76,12 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   const { report } = context;
   const teacher = options.teacher === undefined ? undefined : await readDenoiser(options.teacher, context);
   const { source } = from.manifest.conditions;
-  const fromTeacher = source === "none" || source === "classes" || source === "captions";
+  const fromTeacher = ["none", "classes", "captions"].includes(source) || (source === "prompts" && settings.simulate.prompts !== undefined);
   const given =
     teacher && (options.conditions !== undefined || fromTeacher)
-      ? await openRowConditions({ teacher: teacher.description, latents: options.conditions, seed: settings.seed })
+      ? await openRowConditions({
+          ...{ teacher: teacher.description, latents: options.conditions, asked: settings.simulate, seed: settings.seed },
+        })
       : undefined;
   if (teacher && !given) checkStoreClasses(from, teacher.description.spec); // its rows lend their labels
   const identity = given?.identity ?? from.manifest.conditions;

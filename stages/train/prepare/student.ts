@@ -131,7 +131,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       if (description && weights.tokenizer) await writeStoresTokenizer(out, { description, weights: weights.tokenizer });
     },
     batches: (fromStep, follow) =>
-      rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
+      rowsOf({
+        needs,
+        triples,
+        images,
+        conditions,
+        teacher,
+        asked: settings.simulate,
+        order: { ...train, optimiser, seed, fromStep, follow },
+      }),
     picture:
       codes && images
         ? reconstructions({
@@ -192,14 +200,15 @@ async function* rowsOf(options: {
   images?: { store: Store<LatentManifest>; scale: { statistics: Denoiser["description"]["statistics"]; sigmaData: number } };
   conditions: Conditions;
   teacher: Denoiser;
+  asked: Settings["simulate"];
   order: Order;
 }) {
-  const { needs, triples, images, teacher, conditions, order } = options;
+  const { needs, triples, images, teacher, asked, conditions, order } = options;
   if (triples) return yield* tripleRows({ ...options, triples });
   if (images && (needs.rows === "latents" || needs.rows === "raw")) {
     const { store, scale } = images;
     return yield* latentRows({ store, conditions, ...(needs.rows === "latents" && { scale }), order });
   }
-  const { of } = await openRowConditions({ teacher: teacher.description, seed: order.seed });
+  const { of } = await openRowConditions({ teacher: teacher.description, asked, seed: order.seed });
   yield* conditionRows({ of, conditions, order });
 }
