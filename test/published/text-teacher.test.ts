@@ -81,7 +81,7 @@ async function apart(name: string, run: string): Promise<number> {
 if (!existsSync(pipelines)) test.skip("of tiny pipelines", `there is no ${pipelines}`);
 else {
   for (const [name, run, what] of [
-    ["sd15", "ddim", "a negative prompt"],
+    ["sd15", "euler", "a negative prompt"],
     ["sdxl", "euler", "none, which is zeros, and the picture's size"],
   ] as const) {
     const title = `${name}: a whole run away from ${what} is the pipeline's`;
