@@ -25,6 +25,7 @@ import { openConditions } from "../../sample/conditions.ts";
 import { openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
 import { trainedSampling } from "../../workers/trained-sampling.ts";
+import { studentCaptions } from "./captions.ts";
 import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
 import { besideTeacher, reconstructions, samples } from "../pictures.ts";
@@ -60,6 +61,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const codec = await readCodec(options.teacher, context);
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
   const imageTokenizer = frozen.tokenizer?.config;
+  const captions = await studentCaptions({ teacher: teacher.description, triples, asked: settings.simulate });
   const student = method.student?.(own, spec, { imageTokenizer }) ?? spec;
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
@@ -121,6 +123,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         features: frozen.features?.map(({ hash }) => hash),
         tokenizer: frozen.tokenizer?.hash,
         fewStep: frozen.fewStep?.hash,
+        text: captions.identity,
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
@@ -150,7 +153,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
           })
         : triples
           ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
-          : samples({ inputs: () => picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
+          : samples({ inputs: () => picturedInputs({ spec, captions: captions.shown, plan, conditions, seed }), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -164,7 +167,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       }),
     write: async (weights, lora) => {
       const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
-      const made: Denoiser = { description: { ...teacher.description, ...itself, ...(sampler && { sampler }) }, weights };
+      const description = { ...teacher.description, ...itself, captions: await captions.kept(), ...(sampler && { sampler }) };
+      const made: Denoiser = { description, weights };
       if (lora) await writeLora(out, { ...lora, merged: itself.hash, spec: student, sampler: made.description.sampler });
       await writeModel(out, made);
       return made;
