@@ -3,6 +3,7 @@
  * channels; a variance that it has learned besides is passed over, for no deterministic sampler reads it.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
@@ -12,7 +13,6 @@ import { publishedTextEncoder } from "../encoders/published-text.ts";
 import type { Parameters } from "../layers.ts";
 import type { BoundNetwork, PublishedDenoiser } from "../published/network.ts";
 import { publishedNetwork } from "../published/registry.ts";
-import type { TextShape } from "../text/embedding.ts";
 import { publishedText } from "../text/published-text.ts";
 import type { Family, FamilyInputs, Hooks } from "./family.ts";
 
@@ -80,7 +80,11 @@ export const published = {
   encoders: (spec) => {
     const { denoiser, text } = configOf(spec);
     const { classes, guidance } = denoiser.conditions;
-    return [...(classes ? [classesEncoder(classes)] : []), ...(text ? [publishedTextEncoder(text)] : []), ...(guidance ? [scaleEncoder()] : [])];
+    return [
+      ...(classes ? [classesEncoder(classes)] : []),
+      ...(text ? [publishedTextEncoder(text)] : []),
+      ...(guidance ? [scaleEncoder()] : []),
+    ];
   },
   groups: ({ denoiser: { groups } }) => groups,
   features: ({ denoiser: { features } }) => [...features],

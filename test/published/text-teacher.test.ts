@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
+import { conditionedRows } from "../../models/conditions.ts";
 import { publishedSchedule } from "../../models/diffusion/published-schedule.ts";
 import type { LevelPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
@@ -12,6 +13,7 @@ import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
+import { readNegative } from "../../stages/runs/negative.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
 import { openTripleStore, readTriples } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
@@ -87,6 +89,44 @@ else {
     const title = `${name}: a whole run away from ${what} is the pipeline's`;
     test(title, async () => assert.ok((await apart(name, run)) < 1e-3), { seconds: 120 });
   }
+
+  test(
+    "sd15: stored embeddings are the derived ones bit for bit, and need no text encoder to be read",
+    async () => {
+      const { folder, settings } = await prompted("diffusion2gan");
+      const { context } = recordingContext();
+      const [derived, stored] = [join(folder, "derived"), join(folder, "stored")];
+      const embeddings = "stored" as const;
+      await simulate({ teacher: at("sd15"), out: derived, settings, context });
+      await simulate({
+        teacher: at("sd15"),
+        out: stored,
+        settings: { ...settings, simulate: { ...settings.simulate, embeddings } },
+        context,
+      });
+      const [a, b] = [await openTripleStore({ folder: derived }), await openTripleStore({ folder: stored })];
+      const [plain, rows] = [await readTriples(a, 0), await readTriples(b, 0)];
+      assert.equal(
+        rows.map(({ latent }) => latent),
+        plain.map(({ latent }) => latent),
+      );
+      const { description } = await readDenoiser(at("sd15"));
+      const open = { engine: settings.engine, choice: settings.simulate, signal: undefined };
+      const own = openConditions({ ...open, description });
+      const alone = openConditions({
+        ...{ ...open, description: { ...description, textEncoders: "/nowhere" } },
+        negative: await readNegative(stored, b.manifest.embedding!),
+      });
+      assert.equal(await alone.inputs(conditionedRows(rows)), await own.inputs(conditionedRows(plain)));
+      await assert.rejects(alone.inputs(conditionedRows(plain)), /Cannot embed texts: .* not at \/nowhere.*textEncoders=FOLDER/);
+      await assert.rejects(
+        openConditions({ ...open, description, choice: { textEncoders: at("sd21v") } }).inputs(conditionedRows(plain)),
+        /not those that the model was made with/,
+      );
+      await own.close();
+    },
+    { seconds: 300 },
+  );
 
   for (const [name, method] of [
     ["sd15", "diffusion2gan"],

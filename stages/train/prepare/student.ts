@@ -14,6 +14,7 @@ import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.t
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
+import { readNegative } from "../../runs/negative.ts";
 import { writeLora } from "../../runs/lora.ts";
 import { denoiserProblems } from "../../runs/problems.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
@@ -87,7 +88,11 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
 
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
-  const conditions = openConditions({ description: teacher.description, choice: settings.simulate, engine, signal: context.signal });
+  const embedded = triples?.manifest.embedding;
+  const conditions = openConditions({
+    ...{ description: teacher.description, choice: settings.simulate, engine, signal: context.signal },
+    negative: embedded && (await readNegative(triples.folder, embedded)),
+  });
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
