@@ -39,7 +39,7 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
   const at = join(folder, part);
   const { file, json } = await readPartConfig(at);
   const { denoiser, names } = publishedNetwork({ json, file });
-  if (denoiser && !denoiser.conditions.text) return { at, json, names, denoiser };
+  if (denoiser) return { at, json, names, denoiser };
   throw new Failure(
     `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
       "to image.",
