@@ -24,8 +24,8 @@ import { finishWork, planWork, type Work } from "../store/work.ts";
 
 /**
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent
- * store `conditions` (which ingest may still be writing), the prompts of `settings.simulate.prompts`, or the teacher's own. Goes on where an earlier run stopped;
- * the result is the same, also where several processes make a share each. `repair` makes damaged shards again, `retry`
+ * store `conditions` (which ingest may still be writing), the prompts of `settings.simulate.prompts`, or the teacher's own.
+ * Goes on where an earlier run stopped; the result is the same, also where several processes make a share each. `repair` makes damaged shards again, `retry`
  * failed rows. Answers undefined when shards are left to other shares. Throws a Failure when `teacher` is none, when
  * another store stands at `out`, or when no row came out finite.
  */

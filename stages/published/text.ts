@@ -109,7 +109,7 @@ function checkShapes(folder: string, { tokens, pooled }: { tokens: Tensor; poole
   const features = pooled?.shape[1] ?? 0;
   if (length === shape.length && width === shape.width && (shape.pooled === 0 || features === shape.pooled)) return;
   throw new Failure(
-    `Cannot embed texts by ${folder}: its encoders make [${length}, ${width}] and ${features} pooled features of a text, and its denoiser ` +
-      `reads [${shape.length}, ${shape.width}] and ${shape.pooled}. Fetch all parts of the pipeline again.`,
+    `Cannot embed texts by ${folder}: its encoders make [${length}, ${width}] and ${features} pooled features of a text, and its ` +
+      `denoiser reads [${shape.length}, ${shape.width}] and ${shape.pooled}. Fetch all parts of the pipeline again.`,
   );
 }

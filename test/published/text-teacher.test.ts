@@ -1,6 +1,6 @@
-/** Published teachers that read texts, from prompts over triples to students and their pictures. */
+/** Published teachers that read texts: guided runs against the golden vectors, and embeddings that a store keeps. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
 import { conditionedRows } from "../../models/conditions.ts";
@@ -9,31 +9,18 @@ import type { LevelPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { fromChannelsFirst } from "../../models/published/torch.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
-import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
-import { train } from "../../pipelines/train.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
 import { readNegative } from "../../stages/runs/negative.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
 import { openTripleStore, readTriples } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
-import { freshFolder } from "../simulate/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";
-import { quick } from "./quick.ts";
+import { prompted, quick } from "./quick.ts";
 
 const test = suite("published teachers that read texts");
 const at = (name: string): string => join(pipelines, name);
-const PROMPTS = ["a red fox", "two owls at night", "an old bridge"];
-
-async function prompted(method: string): Promise<{ folder: string; settings: ReturnType<typeof quick> }> {
-  const folder = freshFolder();
-  await mkdir(folder, { recursive: true });
-  const prompts = join(folder, "prompts.txt");
-  await writeFile(prompts, `${PROMPTS.join("\n")}\n`);
-  const settings = quick(method);
-  return { folder, settings: { ...settings, simulate: { ...settings.simulate, prompts, guidance: 3 } } };
-}
 
 /** A guided run of a pipeline as golden.json tells of it. */
 interface Told {
@@ -127,35 +114,6 @@ else {
     },
     { seconds: 300 },
   );
-
-  for (const [name, method] of [
-    ["sd15", "diffusion2gan"],
-    ["sd3", "tlcm"],
-  ] as const) {
-    test(
-      `${name}: prompts, triples, a student by ${method}, and its picture of a prompt`,
-      async () => {
-        const { folder, settings } = await prompted(method);
-        const { context } = recordingContext();
-        const [triples, out] = [join(folder, "triples"), join(folder, "student")];
-        const store = method === "tlcm" ? undefined : triples; // it learns from the teacher itself
-        if (store) {
-          await simulate({ teacher: at(name), out: store, settings, context });
-          const rows = await readTriples(await openTripleStore({ folder: store }), 0);
-          assert.equal(
-            rows.map(({ caption }) => caption),
-            rows.map(({ id }) => PROMPTS[id % 3]),
-          );
-          assert.is.not(String(rows[0]!.latent), String(rows[1]!.latent));
-        }
-        await train({ store, teacher: at(name), out, settings, context });
-        await sample({ model: out, count: 2, prompt: "a fox", out: join(folder, "samples.png"), settings, context });
-        const { description } = await readDenoiser(out);
-        assert.is(description.textEncoders, at(name).replace(/\/$/, ""));
-      },
-      { seconds: 300 },
-    );
-  }
 }
 
 test.run();

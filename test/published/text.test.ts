@@ -14,7 +14,7 @@ import { pipelines } from "./golden.ts";
 
 const test = suite("published texts");
 
-/** What denoisers were given of two prompts: the names of tokens, mask and pooled features, and T5's length where it is not the pipeline's. */
+/** What denoisers were given of two prompts: names of mask and pooled features, and T5's length where it is not the pipeline's. */
 const cases: { pipeline: string; denoiser: string; prompts?: string[]; mask?: string; pooled?: string; t5?: number }[] = [
   { pipeline: "sd15", denoiser: "unet" },
   { pipeline: "sd21v", denoiser: "unet", prompts: ["long", "unicode"] },
