@@ -8,6 +8,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { plannedShape } from "../models/codecs/codecs.ts";
 import { methodFor, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
+import { solverFor } from "../models/diffusion/plan-schedule.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -103,7 +104,7 @@ async function project({
     stage: "simulation",
     values: {
       triples: count,
-      solver: `${solver}, ${steps} steps`,
+      solver: `${network ? solverFor(solver, network.description.spec.diffusion) : solver}, ${steps} steps`,
       latent: `${shape.join(" x ")} ${settings.simulate.dtype}`,
       disk: bytesInWords(bytes),
       time: seconds === undefined ? "unknown: name a teacher with --teacher RUN" : durationInWords(seconds),

@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import { isPixels } from "../models/codecs/codecs.ts";
-import { trajectoryOf } from "../models/diffusion/schedule.ts";
+import { solverFor, trajectoryOf } from "../models/diffusion/plan-schedule.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
@@ -163,8 +163,8 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
 
 /** The description of a triple store with other simulation settings, all else as it is. */
 function draftOf({ folder, manifest }: Store<TripleManifest>, settings: Settings) {
-  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
-  const trajectory = trajectoryOf(settings.simulate, manifest.diffusion);
+  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, guidanceRescale, batch } = settings.simulate;
+  const trajectory = trajectoryOf(settings.simulate, manifest);
   const { embedding } = manifest;
   const isStored = settings.simulate.embeddings === "stored";
   if (isStored && !embedding && manifest.conditions.text !== undefined) {
@@ -173,8 +173,9 @@ function draftOf({ folder, manifest }: Store<TripleManifest>, settings: Settings
   return {
     ...(trajectory && { trajectory }),
     ...(isStored && embedding && { embedding }),
+    ...(guidanceRescale && { guidanceRescale }),
     ...{ entries: count, rowsPerShard, noise, dtype, guidance, seed: String(settings.seed) },
-    solver: { ...manifest.solver, name: solver, steps },
+    solver: { ...manifest.solver, name: solverFor(solver, manifest.diffusion), steps },
     engine: { ...manifest.engine, device: settings.engine.device, batch },
   };
 }

@@ -84,6 +84,8 @@ export const diffusionSettings = z.strictObject({
 /** A diffusion as settings ask for it, or by the numbered steps of a published network. */
 export const anyDiffusion = diffusionSettings.extend({
   schedule: z.record(z.string(), z.unknown()).optional(), // its scheduler_config.json
+  // Of flow matching, what its pipeline tells the schedule: the side of a patch in latent pixels, and whether shares of noise are even.
+  flow: z.strictObject({ patch: count, isEven: z.boolean() }).optional(),
 });
 
 /** What decides a training's result, whatever the method: with a method's own settings the whole of a run's identity. */
@@ -161,9 +163,11 @@ function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined
 
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
-  steps: count.default(18), // Heun: 2 * steps - 1 evaluations
-  solver: z.enum(["euler", "heun", "ddim", "dpm++2m"]).default("heun"),
+  steps: count.default(18), // Heun: 2 * steps - 1 evaluations; published: what its pipelines call num_inference_steps
+  // published: as the teacher's scheduler_config.json walks; auto: so where there is one whose steps add no noise, elsewhere heun
+  solver: z.enum(["auto", "published", "euler", "heun", "ddim", "dpm++2m"]).default("auto"),
   guidance: z.number().nonnegative().default(1), // classifier-free guidance scale; 1 is none
+  guidanceRescale: fraction.optional(), // share in which guided predictions get the deviation of unguided ones back (Lin et al. 2024)
   batch: count.default(64),
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading

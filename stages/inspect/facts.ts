@@ -159,10 +159,10 @@ function origin(manifest: Manifest): Facts {
       encoder: `${encoder.kind} ${encoder.hash}`,
     };
   }
-  const { teacher, solver, guidance, seed, noise, embedding, trajectory, conditions } = manifest;
+  const { teacher, solver, guidance, guidanceRescale, seed, noise, embedding, trajectory, conditions } = manifest;
   return {
     teacher: teacher.hash,
-    solver: `${solver.name}, ${solver.steps} steps, guidance ${guidance}`,
+    solver: `${solver.name}, ${solver.steps} steps, guidance ${guidance}${guidanceRescale ? `, rescaled by ${guidanceRescale}` : ""}`,
     seed,
     noise,
     ...(trajectory && { trajectory: trajectoryInWords(trajectory) }),

@@ -9,7 +9,7 @@ import { type Conditioned, conditionedRows } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
 import { textShapeOf } from "../../models/families/published.ts";
 import type { Solved } from "../../models/diffusion/sampling.ts";
-import { trajectoryOf } from "../../models/diffusion/schedule.ts";
+import { solverFor, trajectoryOf } from "../../models/diffusion/plan-schedule.ts";
 import { endsWhereNoneIsFinite } from "../encode/finite-rows.ts";
 import { stage } from "../flow/mod.ts";
 import { teacherIdentity } from "../runs/teacher-of-store.ts";
@@ -29,8 +29,8 @@ export function tripleManifestOf(options: {
 }): Draft<TripleManifest> {
   const { teacher, conditions, settings, version } = options;
   const { spec } = teacher;
-  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch, embeddings } = settings.simulate;
-  const trajectory = trajectoryOf(settings.simulate, spec.diffusion);
+  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, guidanceRescale, batch, embeddings } = settings.simulate;
+  const trajectory = trajectoryOf(settings.simulate, spec);
   const embedding = embeddings === "stored" ? textShapeOf(spec) : undefined;
   return {
     shape: spec.shape,
@@ -41,11 +41,12 @@ export function tripleManifestOf(options: {
     seed: String(settings.seed),
     noise,
     teacher: teacherIdentity(teacher),
-    solver: { name: solver, steps },
+    solver: { name: solverFor(solver, spec.diffusion), steps },
     diffusion: spec.diffusion,
     ...(trajectory && { trajectory }),
     ...(embedding && { embedding }),
     guidance,
+    ...(guidanceRescale && { guidanceRescale }),
     conditions,
     // The batch counts for the bytes: a product's last bits may depend on how many rows it has.
     engine: { device: settings.engine.device, precision: settings.engine.precision, version, batch },
