@@ -20,6 +20,8 @@ export interface Schedule {
   start: number;
   /** The deviation of the fresh noise after each stage, or 0. */
   fresh: number[];
+  /** Of published walks the scheduler's own state over x, at each stage; at the end they are the same. */
+  scales?: number[];
   /** The most that a clean prediction may have where stages ask for it clipped. */
   clip?: number;
 }
@@ -58,7 +60,8 @@ export function scheduleOf(plan: SamplerPlan, { diffusion, shape }: Scheduled): 
 /** The published walk of a teacher. Throws a Failure where it has none, or one that follows no ODE. */
 function odeOf({ diffusion, shape, steps }: Scheduled & { steps: number }): Schedule {
   const published = publishedOf(diffusion);
-  if (published?.isDeterministic) return publishedWalk({ published, steps, given: flowGiven({ diffusion, shape, steps }) });
+  const walk = published?.isDeterministic ? walkSchedule({ diffusion, shape, steps }) : undefined;
+  if (walk) return walk;
   const why = published
     ? `as ${published.className} does: its steps add noise, so no ODE leads from a noise to its picture`
     : "as published: the model has no scheduler_config.json";
@@ -71,17 +74,23 @@ function flowGiven({ diffusion: { flow }, shape: [height = 0, width = 0], steps 
   return { tokens: Math.floor(height / flow.patch) * Math.floor(width / flow.patch), ...(flow.isEven && { sigmas: evenShares(steps) }) };
 }
 
-/** Any published walk, of ancestral schedulers too. Throws a Failure where what a step does is not known here. */
-export function publishedWalk(options: { published: PublishedSchedule; steps: number; given?: FlowGiven }): Schedule {
-  const { published, steps, given } = options;
-  const visits = published.visits(steps, given);
+/**
+ * The walk of a published scheduler of any kind, or Heun's where a network was published without one (EDM); undefined where what a step
+ * does is not known here.
+ */
+export function walkSchedule({ diffusion, shape, steps }: Scheduled & { steps: number }): Schedule | undefined {
+  const published = publishedOf(diffusion);
+  if (!published) return scheduleOf({ solver: "heun", steps, guidance: 1 }, { diffusion, shape });
+  const visits = published.visits(steps, flowGiven({ diffusion, shape, steps }));
   const walk = published.rule?.(visits, steps);
-  if (!walk) throw new Failure(`Cannot walk as ${published.className} does: what a step of it adds is not known here`);
-  return {
-    ...ended(walk.steps, visits.initNoiseSigma / walk.scale),
-    ...(walk.fresh && { fresh: walk.fresh }),
-    ...(published.clip !== undefined && { clip: published.clip }),
-  };
+  return (
+    walk && {
+      ...ended(walk.steps, visits.initNoiseSigma / (walk.scales[0] as number)),
+      scales: walk.scales,
+      ...(walk.fresh && { fresh: walk.fresh }),
+      ...(published.clip !== undefined && { clip: published.clip }),
+    }
+  );
 }
 
 function ended(steps: readonly Stage[][], start: number): Schedule {

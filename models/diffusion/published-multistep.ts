@@ -85,8 +85,8 @@ export function pndmRule(c: PndmConfig, products: Float32Array): Rule {
     const first = c.skip_prk_steps ? [2] : [4, 4, 4]; // stages of the steps that take more than one
     let at = 0;
     const begun = first.map((count) => stages.slice(at, (at += count)));
-    const { scale } = calls[0] as Call;
-    return { scale, steps: [...begun, ...stages.slice(at).map((stage) => [stage])].filter((step) => step.length > 0) };
+    const scales = calls.map(({ scale }) => scale);
+    return { scales, steps: [...begun, ...stages.slice(at).map((stage) => [stage])].filter((step) => step.length > 0) };
   };
 }
 
@@ -108,7 +108,7 @@ export function dpmRule(c: DpmConfig): Rule {
       return Math.min(c.solver_order, i + 1, isLast ? 1 : isLastButOne ? 2 : 3);
     };
     return {
-      scale: (calls[0] as Call).scale,
+      scales: calls.map(({ scale }) => scale),
       steps: calls.map((call, i) => {
         const [from, to] = [sigmas[i] as number, sigmas[i + 1] as number];
         const own = isOfClean ? CLEAN : noiseOf(call);

@@ -20,7 +20,7 @@ export function ddimRule(c: DdimConfig, products: Float32Array): Rule {
     const distance = Math.floor(c.num_train_timesteps / steps);
     const calls = unitCalls(visits);
     return {
-      scale: (calls[0] as Call).scale,
+      scales: calls.map(({ scale }) => scale),
       steps: calls.map((call, i) => {
         const { alpha, noise } = mixtureOf(products[call.time - distance] ?? end);
         return [stageOf({ call, after: calls[i + 1], next: combined([alpha, cleanOf(c)], [noise, noiseOf(call)]) })];
@@ -31,7 +31,7 @@ export function ddimRule(c: DdimConfig, products: Float32Array): Rule {
 
 /** Euler's line over sigma; the state has the image at its full size. */
 export const eulerRule: Rule = ({ timesteps, sigmas }) => ({
-  scale: 1,
+  scales: timesteps.map(() => 1),
   steps: timesteps.map((time, i) => [{ ...line(sigmas[i] as number, sigmas[i + 1] as number), time }]),
 });
 
@@ -42,7 +42,7 @@ export const flowRule: Rule = ({ sigmas }) => {
     return { time: share, sigma, scale: 1 / (1 + sigma) };
   });
   return {
-    scale: (calls[0] as Call).scale,
+    scales: calls.map(({ scale }) => scale),
     steps: calls.map((call, i) => {
       const share = sigmas[i + 1] as number;
       return [stageOf({ call, after: calls[i + 1], next: combined([1 - share, CLEAN], [share, noiseOf(call)]) })];
@@ -65,8 +65,8 @@ export function ddpmRule(c: DdpmConfig, products: Float32Array): Rule | undefine
       const stage = stageOf({ call, after, next: combined([image, cleanOf(c)], [state, ownState(call)]) });
       return { stage, fresh: call.time > 0 ? Math.sqrt(variance) / (after?.scale ?? 1) : 0 };
     });
-    const [{ scale }] = calls as [Call];
-    return { scale, steps: made.map(({ stage }) => [stage]), fresh: made.map(({ fresh }) => fresh) };
+    const scales = calls.map(({ scale }) => scale);
+    return { scales, steps: made.map(({ stage }) => [stage]), fresh: made.map(({ fresh }) => fresh) };
   };
 }
 
@@ -77,7 +77,7 @@ export function lcmRule(c: LcmConfig, products: Float32Array): Rule {
     const calls = unitCalls(visits);
     const levels = calls.map((_, i) => (calls[i + 1] ? mixtureOf(products[calls[i + 1]!.time] as number) : { alpha: 1, noise: 0 }));
     return {
-      scale: (calls[0] as Call).scale,
+      scales: calls.map(({ scale }) => scale),
       steps: calls.map((call, i) => {
         const time = call.time * c.timestep_scaling;
         const [skip, out] = [deviation ** 2 / (time ** 2 + deviation ** 2), time / Math.hypot(time, deviation)];

@@ -23,8 +23,8 @@ export interface Visits {
 export interface Walk {
   /** The stages of each step. */
   steps: Stage[][];
-  /** The scheduler's own first state over x. */
-  scale: number;
+  /** The scheduler's own state over x, at each stage. */
+  scales: number[];
   /** Deviation of the fresh noise after each stage, where a scheduler adds some. */
   fresh?: number[];
 }

@@ -9,6 +9,7 @@ import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
+import { flowLayouts } from "../../models/diffusion/published-flow.ts";
 import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
 import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
@@ -62,7 +63,7 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
     network: anyNetwork.parse({ kind: "published", condition, published: json, ...(text && { text, pixels }) }),
-    diffusion: await diffusionOf(folder, json, sigmaData),
+    diffusion: await diffusionOf({ folder, json, sigmaData, pipeline: text?.pipeline }),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
     vocabulary: 0,
   };
@@ -106,10 +107,17 @@ const unread = (folder: string): Promise<Codec> => Promise.reject(new Error(`${f
 const PIXEL_DEVIATION = 0.5;
 
 /** EDM's own levels, or those of the pipeline's schedule. */
-async function diffusionOf(folder: string, json: object, sigmaData: number): Promise<DenoiserDescription["spec"]["diffusion"]> {
+async function diffusionOf(options: {
+  folder: string;
+  json: object;
+  sigmaData: number;
+  pipeline?: string | undefined;
+}): Promise<DenoiserDescription["spec"]["diffusion"]> {
+  const { folder, json, sigmaData, pipeline } = options;
   if (!isPublished(folder)) return anyDiffusion.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
   const schedule = await readScheduleJson(folder);
-  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
+  const flow = flowLayouts[pipeline ?? ""];
+  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule, ...(flow && { flow }) });
 }
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */

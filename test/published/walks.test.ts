@@ -1,7 +1,7 @@
 /** What published schedulers do in a step: against diffusers' own code, against the exact flow of a Gaussian, and what is refused. */
 import { numbers } from "../../models/diffusion/arithmetic.ts";
 import { advance, integrate, memoriesOf, type Registers } from "../../models/diffusion/machine.ts";
-import { publishedWalk, type Schedule, scheduleOf, solverFor, trajectoryOf } from "../../models/diffusion/plan-schedule.ts";
+import { type Schedule, scheduleOf, solverFor, trajectoryOf, walkSchedule } from "../../models/diffusion/plan-schedule.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { publishedSchedule } from "../../models/diffusion/published-schedule.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
@@ -19,7 +19,7 @@ const diffusionOf = (className: string, config: object): DiffusionSettings => ({
 });
 
 const walkOf = (className: string, config: object, steps: number): Schedule =>
-  publishedWalk({ published: publishedSchedule({ json: { _class_name: className, ...config }, file: "f" }), steps });
+  walkSchedule({ diffusion: diffusionOf(className, config), shape: [8, 8, 4], steps })!;
 
 /** D of a network F, as programs compute it: what F is given and told follows from the parameterisation. */
 function denoiserOf(diffusion: DiffusionSettings, network: (x: number, time: number) => number) {
