@@ -94,7 +94,7 @@ async function project({
   context: Context;
 }): Promise<void> {
   const network = teacher === undefined ? undefined : await readDenoiser(teacher, { report });
-  if (network) requireOde(teacher as string, network.description);
+  if (network) requireOde(teacher as string, network.description, settings.simulate);
   const shape = network?.description.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;
   const bytes = projectedBytes(settings.simulate, shape);

@@ -48,7 +48,7 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const { report } = context;
   const teacher = await readDenoiser(options.teacher, context);
   const { spec } = teacher.description;
-  requireOde(options.teacher, teacher.description);
+  requireOde(options.teacher, teacher.description, settings.simulate);
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {
     report({ type: "warning", stage: "simulate", message: `${options.teacher} takes no conditions: simulate.guidance has no effect` });
   }

@@ -71,8 +71,8 @@ interface Run {
 }
 
 /**
- * Walks every trajectory of the golden vectors again, one after the other; those of schedulers whose steps are not known here are passed
- * over. `only` chooses by name.
+ * Walks every trajectory of the golden vectors again, one after the other; passed over are those of schedulers whose steps are not known
+ * here, and those that add noise which was not kept. `only` chooses by name.
  */
 export async function* trajectoryParity(options: {
   folder: string;
@@ -97,7 +97,8 @@ async function* runParity(run: Run): AsyncGenerator<Parity> {
   const { path, entry, tensors } = run;
   const spec = specOf(run);
   const schedule = walkSchedule({ steps: entry.num_inference_steps, diffusion: spec.diffusion, shape: spec.shape });
-  if (!schedule) return;
+  const isFresh = schedule?.fresh.some((deviation) => deviation > 0) && entry.added === undefined; // nobody knows the noise
+  if (!schedule || isFresh) return;
   const { states, latents } = await walkedAgain(run, spec, schedule);
   const expected = (name: string): Float32Array[] => goldenStates(tensorOf(tensors, name, path), latents.length, spec.shape);
   const { steps: named = `${entry.name}.steps` } = entry;
@@ -137,7 +138,8 @@ async function walkedAgain(run: Run, spec: DenoiserSpec, schedule: Schedule): Pr
   const { entry, path, engine, teacher, tensors } = run;
   const noise = fromChannelsFirst(tensorOf(tensors, entry.noise, path));
   const added = entry.added === undefined ? [] : goldenStates(tensorOf(tensors, entry.added, path), noise.data.length, spec.shape);
-  const scale = takesGuidance(spec) ? entry.true_cfg_scale : entry.guidance_scale;
+  const isTold = takesGuidance(spec) || spec.network.text?.pipeline === "FluxPipeline"; // of its scale, or trained to need none
+  const scale = isTold ? entry.true_cfg_scale : entry.guidance_scale;
   const isGuided = scale > 1; // as all pipelines have it
   const given = await conditionsOf({ ...run, spec, isGuided, rows: noise.shape[0] as number });
   const walk = await createWalk({

@@ -4,8 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
-import type { LevelPlan, SolverPlan } from "../../models/diffusion/sampler-plan.ts";
-import { publishedSchedule } from "../../models/diffusion/published-schedule.ts";
+import type { SolverPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createConditions } from "../../models/conditions.ts";
 import { fromChannelsFirst } from "../../models/published/torch.ts";
@@ -14,7 +13,6 @@ import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
-import { readScheduleJson } from "../../stages/published/schedules.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder } from "../simulate/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";
@@ -25,15 +23,8 @@ const test = suite("published teachers");
 const at = (name: string): string => join(pipelines, name);
 
 /** What a pipeline comes to from its golden noise, and what it should: the largest difference over the largest element. */
-async function apart(options: {
-  name: string;
-  plan: SolverPlan | LevelPlan;
-  labels: number[];
-  expected: string;
-  /** Of the noise; see below. */
-  factor?: number;
-}): Promise<number> {
-  const { name, plan, labels, expected, factor = 1 } = options;
+async function apart(options: { name: string; plan: SolverPlan; labels: number[]; expected: string }): Promise<number> {
+  const { name, plan, labels, expected } = options;
   const { description, weights } = await readDenoiser(at(name));
   const { tensors } = await readSafetensors(join(at(name), "golden.safetensors"));
   const engine = await createEngine({ device: "cpu", threads: 1 });
@@ -43,7 +34,7 @@ async function apart(options: {
   const conditions = createConditions({ spec: description.spec });
   const found = await sampling.sample({
     rows,
-    noise: fromChannelsFirst(tensors.noise!).data.map((n) => n * factor),
+    noise: fromChannelsFirst(tensors.noise!).data,
     conditions: await conditions.inputs({ label: Int32Array.from(labels), caption: labels.map(() => null) }),
   });
   const wanted = fromChannelsFirst(tensors[expected]!).data;
@@ -61,14 +52,21 @@ else {
     }
   });
 
-  test("DiT under DDIM with guidance, at the times that its schedule visits", async () => {
-    const { sigmas } = publishedSchedule({ json: await readScheduleJson(at("dit")), file: "scheduler_config.json" }).visits(6);
-    const [top] = sigmas as [number];
-    const plan: LevelPlan = { times: sigmas.slice(0, -1), between: "ode", guidance: 4 };
-    // The pipeline starts from plain noise at its first time, as if nothing of the picture were left there.
-    const factor = Math.sqrt(1 + top ** 2) / top;
-    const difference = await apart({ name: "dit", plan, labels: [207, 360], expected: "ddim.latents", factor });
+  test("DiT as its own scheduler walks, with guidance", async () => {
+    const plan: SolverPlan = { solver: "auto", steps: 6, guidance: 4 };
+    const difference = await apart({ name: "dit", plan, labels: [207, 360], expected: "ddim.latents" });
     assert.ok(difference < 1e-3, `${difference}`);
+  });
+
+  test("a scheduler whose steps add noise is refused before anything is simulated", async () => {
+    const settings = quick("diffusion2gan");
+    const simulated = { ...settings, simulate: { ...settings.simulate, solver: "published" as const } };
+    const out = join(freshFolder(), "triples");
+    await assert.rejects(
+      simulate({ teacher: at("ddpm"), out, settings: simulated, context: recordingContext().context }),
+      /Cannot walk as DDPMScheduler does: its steps add noise, .* set simulate.solver to ddim/,
+    );
+    assert.not.ok(existsSync(join(out, "store.json")));
   });
 
   for (const [name, method] of [

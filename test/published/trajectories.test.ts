@@ -8,6 +8,6 @@ const test = suite("published trajectories");
 /** What golden.json compares of each pipeline. */
 const COMPARED = { ddpm: 4, dit: 3, edm: 4, sd15: 19, sd21v: 9, sdxl: 7, pixart: 3, sd3: 5, flux: 7 };
 for (const [pipeline, count] of Object.entries(COMPARED)) {
-  holdToParity(test, { pipeline, what: "trajectories agree", count, parity: trajectoryParity });
+  holdToParity(test, { pipeline, what: "trajectories agree", count, parity: trajectoryParity, seconds: 120 });
 }
 test.run();
