@@ -41,7 +41,7 @@ export function guidedNetwork({
  * Guided predictions with, in a `share`, the standard deviation that each sample's conditional prediction has (Lin et al. 2024, eq. 15 and
  * 16), all [b, h, w, c].
  */
-export function rescaled({ guided, conditional, share }: { guided: Tensor; conditional: Tensor; share: number }): Tensor {
+function rescaled({ guided, conditional, share }: { guided: Tensor; conditional: Tensor; share: number }): Tensor {
   const variance = (x: Tensor): Tensor => tf.mean(tf.square(tf.sub(x, tf.mean(x, [1, 2, 3], true))), [1, 2, 3], true);
   const factor = tf.sqrt(tf.div(variance(conditional), variance(guided)));
   return tf.mul(guided, tf.add(tf.mul(factor, share), 1 - share));

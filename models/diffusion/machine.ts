@@ -9,10 +9,7 @@
  * so a plan is a table of numbers, its length is the number of function evaluations, and one compiled stage whose coefficients
  * are inputs runs it.
  */
-import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Linear } from "./arithmetic.ts";
-import { numbers } from "./arithmetic.ts";
-import type { Parameterisation, Preconditioning } from "./parameterisation.ts";
 
 /** What a stage does with one memory. */
 interface Memory<C> {
@@ -45,7 +42,8 @@ export interface Registers<T> {
   memories: readonly T[];
 }
 
-const idle: Memory<number> = { used: 0, kept: 1, state: 0, denoised: 0 };
+/** A memory that is neither used nor changed. */
+export const idle: Memory<number> = { used: 0, kept: 1, state: 0, denoised: 0 };
 
 /** How many memories a plan needs. */
 export const memoriesOf = (plan: Plan): number => Math.max(0, ...plan.map(({ memories }) => memories.length));
@@ -93,34 +91,4 @@ export function integrate<T>(
     registers = advance({ stage, ...registers, denoised, clipped: clip?.(denoised) }, linear);
   }
   return registers.x;
-}
-
-const columns = ["state", "denoised", "clipped"] as const;
-const ofMemory = ["used", "kept", "state", "denoised"] as const;
-const preconditioning = ["cSkip", "cOut", "cIn", "cNoise"] as const;
-
-/** Scalars that one compiled stage takes as its input `coefficients`, of a plan with so many memories. */
-export const coefficientCount = (memories: number): number => columns.length + preconditioning.length + memories * ofMemory.length;
-
-/** A plan as inputs for one compiled stage run again and again: a vector for every evaluation, in order. */
-export function stepCoefficients({ plan, parameterisation }: { plan: Plan; parameterisation: Parameterisation }): Float32Array[] {
-  const memories = Array.from({ length: memoriesOf(plan) }, (_, i) => i);
-  return plan.map((stage) => {
-    const { cNoise, ...coefficients } = parameterisation.precondition(stage.sigma, numbers);
-    const told = { ...coefficients, cNoise: stage.time ?? cNoise };
-    return Float32Array.from([
-      ...columns.map((name) => stage[name]),
-      ...preconditioning.map((name) => told[name]),
-      ...memories.flatMap((i) => ofMemory.map((name) => (stage.memories[i] ?? idle)[name])),
-    ]);
-  });
-}
-
-/** Takes a vector of {@link stepCoefficients} apart again inside a traced function: scalars of shape [1]. */
-export function readCoefficients(coefficients: Tensor): Update<Tensor> & Preconditioning<Tensor> {
-  const scalars = tf.split(coefficients, coefficients.shape[0] as number) as Tensor[];
-  const take = <N extends string>(names: readonly N[]): Record<N, Tensor> =>
-    Object.fromEntries(names.map((name) => [name, scalars.shift()])) as Record<N, Tensor>;
-  const [update, told] = [take(columns), take(preconditioning)];
-  return { ...update, ...told, memories: Array.from({ length: scalars.length / ofMemory.length }, () => take(ofMemory)) };
 }

@@ -10,7 +10,7 @@ import { SIGNAL_FREE } from "./signal-free.ts";
 /** Shares of the state x, the clean prediction D, D clipped, and the memories, in this order; those that are left out are 0. */
 export type Form = readonly number[];
 
-export const STATE: Form = [1];
+const STATE: Form = [1];
 export const CLEAN: Form = [0, 1];
 export const CLIPPED: Form = [0, 0, 1];
 export const memory = (i: number): Form => [0, 0, 0, ...new Array<number>(i).fill(0), 1];

@@ -4,7 +4,8 @@ import type { InputArray, ProgramSpec, Sets, Tensors } from "../../engine/progra
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { tensors } from "./arithmetic.ts";
 import { denoise, type Network } from "./denoise.ts";
-import { advance, coefficientCount, memoriesOf, readCoefficients, stepCoefficients } from "./machine.ts";
+import { coefficientCount, readCoefficients, stepCoefficients } from "./coefficients.ts";
+import { advance, memoriesOf } from "./machine.ts";
 import type { Parameterisation } from "./parameterisation.ts";
 import type { Schedule } from "./plan-schedule.ts";
 

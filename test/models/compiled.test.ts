@@ -9,7 +9,8 @@ import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from 
 import { guidedNetwork } from "../../models/diffusion/guidance.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { solverGrid } from "../../models/diffusion/schedule.ts";
-import { advance, coefficientCount, readCoefficients, stepCoefficients } from "../../models/diffusion/machine.ts";
+import { coefficientCount, readCoefficients, stepCoefficients } from "../../models/diffusion/coefficients.ts";
+import { advance } from "../../models/diffusion/machine.ts";
 import { solverPlan } from "../../models/diffusion/solvers.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
