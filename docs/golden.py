@@ -4,7 +4,7 @@
     python docs/golden.py FOLDER                 # writes FOLDER/golden.safetensors and FOLDER/golden.json
     python docs/golden.py FOLDER --size 256      # side of the images in pixels, smaller where memory is short
 
-Every part is asked once in float32 on the CPU with inputs drawn from one seed, and what it answers is written down.
+Every part is asked once in float32 on the CPU with inputs drawn from one seed, and then the whole pipeline; what they answer is written down.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PROMPTS = {"plain": "a photo of a red fox in the snow", "empty": "", "unicode": 
 class Golden:
     def __init__(self):
         self.tensors = {}
-        self.about = {"prompts": PROMPTS, "tokenizers": {}, "forwards": [], "schedules": []}
+        self.about = {"prompts": PROMPTS, "tokenizers": {}, "forwards": [], "schedules": [], "trajectories": []}
 
     def forward(self, name, inputs, outputs):
         for key, value in {**inputs, **outputs}.items():
@@ -124,6 +124,25 @@ def schedules(golden, scheduler):
         golden.about["schedules"].append(finite(entry))
 
 
+def trajectory(golden, pipe, side, size):
+    """A whole guided run of a pipeline that reads a prompt, from noise to latents, at the pipeline's own scheduler."""
+    taken = inspect.signature(pipe.__call__).parameters
+    network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+    if "prompt" not in taken or "latents" not in taken:
+        return
+    packed = hasattr(pipe, "_pack_latents")  # FLUX
+    channels = network.config.in_channels // (4 if packed else 1)
+    noise = torch.randn(1, channels, side, side)
+    start = pipe._pack_latents(noise, 1, channels, side, side) if packed else noise.clone()
+    settings = {"num_inference_steps": 4, "guidance_scale": 3.0}
+    plain = {key: False for key in ("clean_caption", "use_resolution_binning") if key in taken}
+    out = pipe(prompt=PROMPTS["plain"], height=size, width=size, latents=start, output_type="latent", **settings, **plain).images
+    golden.tensors |= {"noise": noise, "run.latents": out.contiguous()}
+    config = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
+    entry = {"name": "run", "scheduler": type(pipe.scheduler).__name__, "scheduler_config": finite(config), "prompt": "plain", **settings}
+    golden.about["trajectories"].append(entry | {"noise": "noise", "latents": "run.latents"})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
@@ -146,6 +165,7 @@ def main():
                 autoencoder(golden, part, given.size)
             elif name == "scheduler":
                 schedules(golden, part)
+        trajectory(golden, pipe, given.size // factor, given.size)
     save_file(golden.tensors, given.folder / "golden.safetensors")
     (given.folder / "golden.json").write_text(json.dumps(golden.about) + "\n")
     print(f"{len(golden.about['forwards'])} calls and {len(golden.about['schedules'])} schedules: {given.folder / 'golden.safetensors'}")

@@ -8,6 +8,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { plannedShape } from "../models/codecs/codecs.ts";
 import { methodFor, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
+import { solverFor } from "../models/diffusion/plan-schedule.ts";
 import { Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -93,7 +94,7 @@ async function project({
   context: Context;
 }): Promise<void> {
   const network = teacher === undefined ? undefined : await readDenoiser(teacher, { report });
-  if (network) requireOde(teacher as string, network.description);
+  if (network) requireOde(teacher as string, network.description, settings.simulate);
   const shape = network?.description.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;
   const bytes = projectedBytes(settings.simulate, shape);
@@ -103,7 +104,7 @@ async function project({
     stage: "simulation",
     values: {
       triples: count,
-      solver: `${solver}, ${steps} steps`,
+      solver: `${network ? solverFor(solver, network.description.spec.diffusion) : solver}, ${steps} steps`,
       latent: `${shape.join(" x ")} ${settings.simulate.dtype}`,
       disk: bytesInWords(bytes),
       time: seconds === undefined ? "unknown: name a teacher with --teacher RUN" : durationInWords(seconds),

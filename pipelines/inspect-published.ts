@@ -10,6 +10,7 @@ import { describePublished } from "../stages/published/describe.ts";
 import { forwardParity, type Parity } from "../stages/published/golden.ts";
 import { scheduleParity } from "../stages/published/schedules.ts";
 import { tokenParity } from "../stages/published/tokens.ts";
+import { trajectoryParity } from "../stages/published/trajectories.ts";
 
 /** Tells what a published pipeline's parts are, and which are understood. */
 export async function inspectPublished({ folder, context }: { folder: string; context: Context }): Promise<void> {
@@ -25,7 +26,7 @@ export async function inspectPublished({ folder, context }: { folder: string; co
 export async function checkParity(options: { folder: string; golden: string; context: Context }): Promise<Parity[]> {
   const { folder, golden: path, context } = options;
   const found: Parity[] = [];
-  for (const parities of [tokenParity, scheduleParity, forwardParity]) {
+  for (const parities of [tokenParity, scheduleParity, forwardParity, trajectoryParity]) {
     for await (const parity of parities({ folder, path })) {
       context.signal.throwIfAborted();
       context.report({ type: "progress", stage: "parity", done: found.push(parity), unit: "results" });

@@ -6,7 +6,8 @@
 import { descentRules } from "../methods/rules/descent.ts";
 import type { Phase } from "../methods/method.ts";
 import { methodNamed, ownSettings } from "../methods/registry.ts";
-import { evaluationsOf, planOf, samplerInWords } from "../models/diffusion/sampler-plan.ts";
+import { evaluationsOf } from "../models/diffusion/plan-schedule.ts";
+import { planOf, samplerInWords } from "../models/diffusion/sampler-plan.ts";
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";

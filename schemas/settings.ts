@@ -33,6 +33,14 @@ export const encoderSettings = z.strictObject({
   rowsPerShard: count.default(256), // of a latent store: a shard is held in memory while it is encoded
 });
 
+/** The text side of a published pipeline (models/text/published-text.ts). */
+const textSettings = z.strictObject({
+  pipeline: z.string(), // its class, as model_index.json has it
+  lengths: z.array(count).min(1), // tokens that each of its encoders is given
+  hash: z.string().regex(/^[0-9a-f]{64}$/), // of its encoders' weights and configs, and of its tokenizers
+});
+export type TextSettings = z.infer<typeof textSettings>;
+
 const controlSettings = z.strictObject({ height: count, width: count, dimension: count });
 
 /** The map of codes that a control branch reads. */
@@ -60,6 +68,7 @@ export const anyNetwork = networkSettings.extend({
   kind: z.enum([...networkSettings.shape.kind.unwrap().options, "published"]),
   published: z.record(z.string(), z.unknown()).optional(), // its config.json
   pixels: z.tuple([count, count]).optional(), // [height, width] of the pictures, where they are not the latents'
+  text: textSettings.optional(), // what embeds the texts that a published network is conditioned on
 });
 
 export const diffusionSettings = z.strictObject({
@@ -75,6 +84,8 @@ export const diffusionSettings = z.strictObject({
 /** A diffusion as settings ask for it, or by the numbered steps of a published network. */
 export const anyDiffusion = diffusionSettings.extend({
   schedule: z.record(z.string(), z.unknown()).optional(), // its scheduler_config.json
+  // Of flow matching, what its pipeline tells the schedule: the side of a patch in latent pixels, and whether shares of noise are even.
+  flow: z.strictObject({ patch: count, isEven: z.boolean() }).optional(),
 });
 
 /** What decides a training's result, whatever the method: with a method's own settings the whole of a run's identity. */
@@ -152,14 +163,20 @@ function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined
 
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
-  steps: count.default(18), // Heun: 2 * steps - 1 evaluations
-  solver: z.enum(["euler", "heun", "ddim", "dpm++2m"]).default("heun"),
+  steps: count.default(18), // Heun: 2 * steps - 1 evaluations; published: what its pipelines call num_inference_steps
+  // published: as the teacher's scheduler_config.json walks; auto: so where there is one whose steps add no noise, elsewhere heun
+  solver: z.enum(["auto", "published", "euler", "heun", "ddim", "dpm++2m"]).default("auto"),
   guidance: z.number().nonnegative().default(1), // classifier-free guidance scale; 1 is none
+  guidanceRescale: fraction.optional(), // share in which guided predictions get the deviation of unguided ones back (Lin et al. 2024)
   batch: count.default(64),
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
+  embeddings: z.enum(["derived", "stored"]).default("derived"), // stored: captions' embeddings are kept, and training needs no text encoder
   trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
+  prompts: z.string().optional(), // FILE of texts to simulate, in turn: .txt a line each, .csv, .jsonl or .parquet with text or caption
+  negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
+  textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 

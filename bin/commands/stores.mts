@@ -1,6 +1,20 @@
 /** Commands that make, mend and copy stores. */
 import type { Command } from "../command.mts";
-import { count, everything, guidance, images, model, out, solver, steps, trajectory, workFlags, workOf } from "../flags.mts";
+import {
+  count,
+  everything,
+  guidance,
+  images,
+  model,
+  negative,
+  out,
+  prompts,
+  solver,
+  steps,
+  trajectory,
+  workFlags,
+  workOf,
+} from "../flags.mts";
 
 export const ingest: Command = {
   name: "ingest",
@@ -26,6 +40,8 @@ export const simulate: Command = {
     teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
     conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise", input: "folder" },
     out: out("STORE", "folder of the triple store"),
+    prompts,
+    negative,
     count,
     steps,
     solver,

@@ -2,7 +2,7 @@
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, method, model, out, trajectory } from "../flags.mts";
+import { count, images, method, model, negative, out, prompts, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -40,6 +40,8 @@ export const train: Command = {
     teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
     out: out("RUN", "folder of the run"),
     method,
+    prompts,
+    negative,
     steps: { value: "N", about: "training steps", sets: "train.steps" },
     batch: { value: "N", about: "triples a step", sets: "train.batch" },
   },

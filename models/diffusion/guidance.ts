@@ -20,17 +20,31 @@ export function guide<T>(
 export function guidedNetwork({
   network,
   scale,
+  rescale = 0,
 }: {
   network: (inputs: { x: Tensor; noiseLevel: Tensor; keep: Tensor }) => Tensor;
   scale: number | Tensor;
+  /** The share in which {@link rescaled}. */
+  rescale?: number;
 }): Network {
   return ({ x, noiseLevel }) => {
     const ones = tf.onesLike(noiseLevel);
     const keep = tf.concat([ones, tf.zerosLike(ones)]);
     const both = network({ x: doubled(x), noiseLevel: doubled(noiseLevel), keep });
     const [conditional, unconditional] = tf.split(both, 2) as [Tensor, Tensor];
-    return guide({ conditional, unconditional, scale }, tensors);
+    const guided = guide({ conditional, unconditional, scale }, tensors);
+    return rescale > 0 ? rescaled({ guided, conditional, share: rescale }) : guided;
   };
+}
+
+/**
+ * Guided predictions with, in a `share`, the standard deviation that each sample's conditional prediction has (Lin et al. 2024, eq. 15 and
+ * 16), all [b, h, w, c].
+ */
+function rescaled({ guided, conditional, share }: { guided: Tensor; conditional: Tensor; share: number }): Tensor {
+  const variance = (x: Tensor): Tensor => tf.mean(tf.square(tf.sub(x, tf.mean(x, [1, 2, 3], true))), [1, 2, 3], true);
+  const factor = tf.sqrt(tf.div(variance(conditional), variance(guided)));
+  return tf.mul(guided, tf.add(tf.mul(factor, share), 1 - share));
 }
 
 /** A batch followed by itself: [b, ...] -> [2b, ...]. */

@@ -12,6 +12,7 @@ import { numbers } from "./arithmetic.ts";
 import type { Arithmetic } from "./arithmetic.ts";
 import { predictions, type Row } from "./predictions.ts";
 import { publishedSchedule } from "./published-schedule.ts";
+import { SIGNAL_FREE } from "./signal-free.ts";
 import { tabled } from "./tabled.ts";
 
 /** D(x; sigma) = cSkip * x + cOut * F(cIn * x, cNoise). */
@@ -108,13 +109,6 @@ function zeroTerminalTime<T>(sigma: T, arithmetic: Arithmetic<T>): T {
   return timeOfDecay(mul(log(add(mul(alpha, 1 - lastAlpha), lastAlpha)), -2), arithmetic);
 }
 
-/**
- * The noise level that stands for an infinite one. In EDM coordinates a state without signal has no finite x, but what the
- * network is given, cIn x = (clean + sigma epsilon) / sqrt(1 + sigma^2), differs here from epsilon by clean / 1e8: less than
- * half a unit in the last place (2^-24) of float32 numbers of size 1.
- */
-export const SIGNAL_FREE = 1e8;
-
 type Family = Pick<Parameterisation, "sigmaMax" | "timeOf" | "sigmaAt" | "lastSigma" | "draw" | "trainingSigma"> & {
   row: Row;
   cIn: <T>(sigma: T, arithmetic: Arithmetic<T>) => T;
@@ -198,11 +192,11 @@ function vpZero(settings: DiffusionSettings): Family {
 
 /**
  * A published network's own steps, by its scheduler_config.json: what it predicts, and the table of levels at which it was trained
- * (tabled.ts). Of flow matching there is no table, and time is time.
+ * (tabled.ts). Of flow matching there is no table, time is time, and its walks begin in pure noise.
  */
-function stepped(schedule: object): Family | undefined {
+function stepped(schedule: object, settings: DiffusionSettings): Family {
   const { prediction, products } = publishedSchedule({ json: schedule, file: "diffusion.schedule" });
-  if (!products) return undefined;
+  if (!products) return flow({ ...settings, sigmaMax: SIGNAL_FREE });
   const { sigmaMin: _, ...levels } = tabled(products, numbers);
   const cIn: Family["cIn"] = (sigma, a) => a.div(1, a.sqrt(a.add(a.mul(sigma, sigma), 1)));
   return { row: predictions[prediction], cIn, lastSigma: 0, draw: "uniform", ...levels };
@@ -221,8 +215,9 @@ const families = {
  * t in [0, 1] for flow and VP.
  */
 export function createParameterisation(settings: DiffusionSettings): Parameterisation {
-  const { row, cIn, cNoise, ...rest } =
-    (settings.schedule ? stepped(settings.schedule) : undefined) ?? families[settings.parameterisation](settings);
+  const { row, cIn, cNoise, ...rest } = settings.schedule
+    ? stepped(settings.schedule, settings)
+    : families[settings.parameterisation](settings);
   return {
     name: settings.parameterisation,
     sigmaMin: settings.sigmaMin,

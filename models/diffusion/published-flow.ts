@@ -35,6 +35,18 @@ export interface FlowGiven {
   sigmas?: readonly number[];
 }
 
+/** How a pipeline lays out a flow: the side of a patch in latent pixels, and whether its shares of noise are {@link evenShares}. */
+export interface FlowLayout {
+  patch: number;
+  isEven: boolean;
+}
+
+/** Those of pipelines by their classes. */
+export const flowLayouts: Readonly<Record<string, FlowLayout>> = {
+  FluxPipeline: { patch: 2, isEven: true },
+  StableDiffusion3Pipeline: { patch: 2, isEven: false },
+};
+
 /** Shares of noise from 1 down to 1 / steps. */
 export const evenShares = (steps: number): number[] => linspace(1, 1 / steps, steps);
 

@@ -1,6 +1,8 @@
 /** Published schedulers that walk down noise levels: Euler, Euler ancestral and DPM-Solver++. */
 import { sigmaOf } from "./published-betas.ts";
 import type { AncestralConfig, DpmConfig, EulerConfig } from "./published-configs.ts";
+import { dpmRule } from "./published-multistep.ts";
+import { eulerRule } from "./published-rules.ts";
 import { exponentialSigmas, interpolated, karrasSigmas, timeOf } from "./published-sigmas.ts";
 import { linspace, roundEven, type Spacing, trailing } from "./published-timesteps.ts";
 import { checked, LEAST, type OwnSchedule, predicted, productsOf, spacedBy } from "./published-visits.ts";
@@ -18,6 +20,7 @@ export function euler(c: EulerConfig): OwnSchedule {
   return {
     prediction: predicted[c.prediction_type],
     isDeterministic: true,
+    rule: eulerRule,
     products,
     visits: (steps) => {
       let timesteps = spacedBy(c, checked(steps, c)).map(Math.fround);
@@ -49,11 +52,13 @@ export function ancestral(c: AncestralConfig): OwnSchedule {
 export function dpm(c: DpmConfig): OwnSchedule {
   const products = productsOf(c, LEAST);
   const levels = products.map(sigmaOf);
+  const isNoisy = c.algorithm_type.startsWith("sde-");
   const cut = c.lambda_min_clipped ?? Number.NEGATIVE_INFINITY;
   const last = products.filter((product) => lambdaOf(product) >= cut).length; // lambda falls from step to step
   return {
     prediction: predicted[c.prediction_type],
-    isDeterministic: !c.algorithm_type.startsWith("sde-"),
+    isDeterministic: !isNoisy,
+    ...(!isNoisy && { rule: dpmRule(c) }),
     products,
     visits: (steps) => {
       let timesteps = dpmTimesteps(c, checked(steps, c), last);

@@ -1,6 +1,6 @@
 /**
  * Published schedulers (diffusers) as data: which times a walk of so many steps visits, at which noise levels, and how much noise it
- * starts from. Only what is said of times and levels stands here; what a step does is a solver's.
+ * starts from. What each of its steps does stands beside (published-rules.ts, published-multistep.ts).
  */
 import type * as z from "zod";
 import { Failure } from "../../schemas/failure.ts";
@@ -10,6 +10,7 @@ import { readConfig } from "../published/network.ts";
 import { ancestralConfig, ddimConfig, ddpmConfig, dpmConfig, eulerConfig, flowConfig, lcmConfig, pndmConfig } from "./published-configs.ts";
 import { type FlowConfig, flowSigmas } from "./published-flow.ts";
 import { ancestral, dpm, euler } from "./published-levels.ts";
+import { flowRule } from "./published-rules.ts";
 import { ddim, ddpm, lcm, pndm } from "./published-steps.ts";
 import { checked, type OwnSchedule, type PublishedSchedule } from "./published-visits.ts";
 
@@ -24,6 +25,7 @@ function flow(c: FlowConfig): OwnSchedule {
   return {
     prediction: "velocity",
     isDeterministic: !c.stochastic_sampling,
+    ...(!c.stochastic_sampling && { rule: flowRule }),
     visits: (steps, given) => {
       const sigmas = flowSigmas(c, checked(steps, c), given);
       const timesteps = sigmas.slice(0, -1).map((sigma) => Math.fround(sigma * c.num_train_timesteps));

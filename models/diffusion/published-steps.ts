@@ -2,22 +2,26 @@
 import { badUsage } from "../../schemas/failure.ts";
 import { type BetaConfig, sigmaOf } from "./published-betas.ts";
 import type { DdimConfig, DdpmConfig, LcmConfig, PndmConfig } from "./published-configs.ts";
+import { pndmRule } from "./published-multistep.ts";
+import { ddimRule, ddpmRule, lcmRule } from "./published-rules.ts";
 import { multistep, roundEven, rungeKutta } from "./published-timesteps.ts";
-import { checked, type OwnSchedule, predicted, productsOf, spacedBy } from "./published-visits.ts";
+import { checked, type OwnSchedule, predicted, productsOf, type Rule, spacedBy } from "./published-visits.ts";
 
 /** A scheduler that visits training steps themselves; its sigmas are theirs and then `end`. */
 function ofSteps(options: {
   c: BetaConfig & { prediction_type: keyof typeof predicted };
   isDeterministic: boolean;
+  rule: Rule | undefined;
   products: Float32Array;
   timesteps: (steps: number) => number[];
   /** The level at the end of a walk. */
   end: number;
 }): OwnSchedule {
-  const { c, isDeterministic, products, timesteps, end } = options;
+  const { c, isDeterministic, rule, products, timesteps, end } = options;
   return {
     prediction: predicted[c.prediction_type],
     isDeterministic,
+    ...(rule && { rule }),
     products,
     visits: (steps) => {
       const times = timesteps(checked(steps, c));
@@ -42,13 +46,17 @@ const endOf = (c: { set_alpha_to_one: boolean }, products: Float32Array): number
 export function ddim(c: DdimConfig): OwnSchedule {
   const products = productsOf(c);
   const timesteps = (steps: number) => spacedBy(c, steps).map(roundEven);
-  return { ...ofSteps({ c, isDeterministic: true, products, timesteps, end: endOf(c, products) }), ...clipOf(c) };
+  return {
+    ...ofSteps({ c, isDeterministic: true, rule: ddimRule(c, products), products, timesteps, end: endOf(c, products) }),
+    ...clipOf(c),
+  };
 }
 
 /** Ho et al. 2020, whose every step adds noise. */
 export function ddpm(c: DdpmConfig): OwnSchedule {
+  const products = productsOf(c);
   const timesteps = (steps: number) => spacedBy(c, steps).map(roundEven);
-  return { ...ofSteps({ c, isDeterministic: false, products: productsOf(c), timesteps, end: 0 }), ...clipOf(c) };
+  return { ...ofSteps({ c, isDeterministic: false, rule: ddpmRule(c, products), products, timesteps, end: 0 }), ...clipOf(c) };
 }
 
 /** Liu et al. 2022: PLMS where its Runge-Kutta steps are skipped, as in Stable Diffusion. */
@@ -60,7 +68,7 @@ export function pndm(c: PndmConfig): OwnSchedule {
     if (steps < 4) throw badUsage(`Cannot lay out ${steps} steps of PNDMScheduler: without skip_prk_steps it takes at least 4`);
     return rungeKutta(ascending, Math.floor(c.num_train_timesteps / steps));
   };
-  return ofSteps({ c, isDeterministic: true, products, timesteps, end: endOf(c, products) });
+  return ofSteps({ c, isDeterministic: true, rule: pndmRule(c, products), products, timesteps, end: endOf(c, products) });
 }
 
 /** Luo et al. 2023: steps of the walk that it was distilled from. */
@@ -71,5 +79,6 @@ export function lcm(c: LcmConfig): OwnSchedule {
     if (steps > original) throw badUsage(`Cannot lay out ${steps} steps of LCMScheduler: it was distilled from ${original}; ask for fewer`);
     return Array.from({ length: steps }, (_, i) => (original - Math.floor(i * (original / steps))) * distance - 1);
   };
-  return { ...ofSteps({ c, isDeterministic: false, products: productsOf(c), timesteps, end: 0 }), ...clipOf(c) };
+  const products = productsOf(c);
+  return { ...ofSteps({ c, isDeterministic: false, rule: lcmRule(c, products), products, timesteps, end: 0 }), ...clipOf(c) };
 }

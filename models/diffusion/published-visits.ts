@@ -1,5 +1,6 @@
 /** What published schedulers say of a walk, and what of their configs they read alike. */
 import { badUsage } from "../../schemas/failure.ts";
+import type { Stage } from "./machine.ts";
 import type { Prediction } from "./predictions.ts";
 import { type BetaConfig, betas, cumulativeProducts, withoutTerminalSignal } from "./published-betas.ts";
 import type { FlowGiven } from "./published-flow.ts";
@@ -18,11 +19,26 @@ export interface Visits {
   initNoiseSigma: number;
 }
 
+/** A walk as the machine takes it. */
+export interface Walk {
+  /** The stages of each step. */
+  steps: Stage[][];
+  /** The scheduler's own state over x, at each stage. */
+  scales: number[];
+  /** Deviation of the fresh noise after each stage, where a scheduler adds some. */
+  fresh?: number[];
+}
+
+/** The walk of so many steps over what it visits. */
+export type Rule = (visits: Visits, steps: number) => Walk;
+
 export interface PublishedSchedule {
   className: string;
   prediction: Prediction;
   /** Whether its steps follow the deterministic ODE. Where not, they add noise, and no ODE leads from a start to its end. */
   isDeterministic: boolean;
+  /** What its steps do; undefined where that is not known here. */
+  rule?: Rule | undefined;
   /** The most that a predicted clean image may have, where each step clips it. */
   clip?: number;
   /** What is left of a clean image's power after each training step; flow matching has no such table. */

@@ -1,17 +1,16 @@
 /**
  * How samples of a model are drawn, as data: by a solver over a grid of so many steps, or at the noise levels that its
- * model.json names. From the plan follow the stages, what noise a sample takes, and the number of network evaluations (NFE).
+ * model.json names. From the plan follow the stages (plan-schedule.ts), what noise a sample takes, and the number of network
+ * evaluations (NFE).
  */
 import { badUsage } from "../../schemas/failure.ts";
-import type { DenoiserDescription, DenoiserSpec, Sampler } from "../../schemas/model.ts";
+import type { DenoiserDescription, Sampler } from "../../schemas/model.ts";
 import type { SimulateSettings } from "../../schemas/settings.ts";
 import { takesGuidance } from "../denoiser.ts";
 import { createParameterisation, type Parameterisation } from "./parameterisation.ts";
-import { solverGrid } from "./schedule.ts";
-import { type Plan, solverPlan } from "./solvers.ts";
 
 /** A solver of the ODE over its own grid: `steps` 1 is a single evaluation at sigmaMax, whatever the solver. */
-export type SolverPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance">;
+export type SolverPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance" | "guidanceRescale">;
 
 /** Noise levels sigma that fall, at each of which the network is asked once. */
 export type LevelPlan = Pick<Sampler, "between" | "guidance" | "prior"> & { times: readonly number[] };
@@ -65,34 +64,6 @@ export function allowedSteps({ role, sampler }: Pick<Sampled, "role" | "sampler"
 function evenLevels({ timeOf, sigmaAt, sigmaMax, lastSigma }: Parameterisation, count: number): number[] {
   const [first, last] = [timeOf(sigmaMax), timeOf(lastSigma)];
   return Array.from({ length: count }, (_, i) => (i === 0 ? sigmaMax : sigmaAt(first + (i / count) * (last - first))));
-}
-
-/** What a plan comes to: the stages, the noise level that samples start from, and after each stage that of the fresh noise, or 0. */
-export interface Schedule {
-  stages: Plan;
-  start: number;
-  fresh: number[];
-}
-
-/** Noise levels above the parameterisation's highest stand for that one: students of VP networks name the settings' sigmaMax. */
-export function scheduleOf(plan: SamplerPlan, parameterisation: Parameterisation): Schedule {
-  if ("solver" in plan) {
-    const sigmas = solverGrid({ solver: plan.solver, parameterisation, steps: plan.steps });
-    return { ...ended(solverPlan({ solver: plan.solver, sigmas })), start: sigmas[0] as number };
-  }
-  const sigmas = [...plan.times.map((sigma) => Math.min(sigma, parameterisation.sigmaMax)), 0];
-  const line = solverPlan({ solver: "euler", sigmas });
-  if (plan.between === "ode") return { ...ended(line), start: sigmas[0] as number };
-  // Song et al. 2023, algorithm 1: all the way to the clean prediction, and from there by fresh noise to the next level.
-  const stages = line.map(({ sigma }) => ({ sigma, state: 0, denoised: 1, memory: 0, keepState: 0, keepDenoised: 0 }));
-  return { stages, start: sigmas[0] as number, fresh: sigmas.slice(1) };
-}
-
-const ended = (stages: Plan): Pick<Schedule, "stages" | "fresh"> => ({ stages, fresh: stages.map(() => 0) });
-
-/** Network evaluations of one sample (NFE); guidance by two predictions doubles the rows of each, not their number. */
-export function evaluationsOf(plan: SamplerPlan, spec: Pick<DenoiserSpec, "diffusion">): number {
-  return scheduleOf(plan, createParameterisation(spec.diffusion)).stages.length;
 }
 
 /** How a model is sampled, in words: "4 network calls (NFE) at sigma 80, 24, 5, 0.4, fresh noise between them". */

@@ -6,8 +6,6 @@ import type { Engine } from "../../engine/engine.ts";
 import { filled } from "../../engine/fill.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { type ConstantSet, createOrder, type VariableSet } from "../../engine/variables.ts";
-import { tensors } from "./arithmetic.ts";
-import { denoise } from "./denoise.ts";
 import type { ConditionBag } from "../conditions.ts";
 import { applyNetwork, conditionInputs, type DenoiserSpec, type Embedded, embedConditions, takesGuidance } from "../denoiser.ts";
 import { isConditional } from "../encoders/own.ts";
@@ -15,8 +13,9 @@ import type { Parameters } from "../layers.ts";
 import { guidedNetwork } from "./guidance.ts";
 import { createParameterisation } from "./parameterisation.ts";
 import { checkNoise, type SampleNoise } from "./sample-noise.ts";
-import { type SamplerPlan, scheduleOf } from "./sampler-plan.ts";
-import { advance, COEFFICIENTS, readCoefficients, stageOfStep, stepCoefficients } from "./solvers.ts";
+import { scheduleOf } from "./plan-schedule.ts";
+import type { SamplerPlan } from "./sampler-plan.ts";
+import { createWalk } from "./walk.ts";
 
 export interface SamplingOptions {
   engine: Engine;
@@ -55,54 +54,39 @@ export interface Sampling {
 /** Compiles one stage of the solver; sampling runs it again and again. */
 export async function createSampling({ engine, spec, network: set, adapted, plan, batch }: SamplingOptions): Promise<Sampling> {
   const parameterisation = createParameterisation(spec.diffusion);
-  const { stages, start: top, fresh: levels } = scheduleOf(plan, parameterisation);
-  const coefficients = stepCoefficients({ plan: stages, parameterisation });
+  const schedule = scheduleOf(plan, spec);
+  const { stages, begins, start: top } = schedule;
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
   const guidance = takesGuidance(spec) ? { guidance: new Float32Array(batch).fill(plan.guidance) } : undefined;
   const isGuided = !guidance && plan.guidance !== 1 && isConditional(spec.network);
-  const isNoised = levels.some((sigma) => sigma > 0);
   const prior = "times" in plan ? plan.prior : undefined;
 
-  // What a stage hands to the next stays on the device: a whole trajectory is one upload and one read.
-  const blank = { shape: [batch, ...spec.shape], data: new Float32Array(batch * rowSize) };
-  const state = engine.variables("trajectory", { x: blank, memory: blank });
-  const program = await engine.compile({
-    name: "sampler stage",
-    sets: { trained: set, state, ...(adapted && { frozen: adapted.frozen }) },
-    inputs: {
-      coefficients: { shape: [COEFFICIENTS] },
-      ...(isNoised && { added: { shape: blank.shape } }),
-      ...conditionInputs(spec, batch),
-    },
-    run: ({ trained, state: { x, memory }, ...rest }, inputs) => {
+  const walk = await createWalk({
+    engine,
+    shape: [batch, ...spec.shape],
+    schedule,
+    parameterisation,
+    sets: { trained: set, ...(adapted && { frozen: adapted.frozen }) },
+    inputs: conditionInputs(spec, batch),
+    network: ({ trained, ...rest }, conditions) => {
       const network = adapted ? adapted.whole(trained, (rest as Record<"frozen", Parameters>).frozen) : trained;
-      const { coefficients, added, ...given } = inputs as { coefficients: Tensor; added?: Tensor };
-      const stage = readCoefficients(coefficients);
-      const conditions = given as Record<string, Tensor>;
       const held = (keep?: Tensor, copies = 1): Embedded =>
         embedConditions(spec, network, {
           ...Object.fromEntries(Object.entries(conditions).map(([name, t]) => [name, copies === 2 ? tf.concat([t, t]) : t])),
           ...(keep && { keep }),
         });
-      const raw = isGuided
-        ? guidedNetwork({
-            scale: plan.guidance,
-            network: ({ keep, ...at }) => applyNetwork(spec, network, { ...at, condition: held(keep, 2) }),
-          })
-        : (at: { x: Tensor; noiseLevel: Tensor }) => applyNetwork(spec, network, { ...at, condition: held() });
-      const denoised = denoise({ x: x as Tensor, coefficients: stage, network: raw });
-      const next = advance({ stage, x: x as Tensor, memory: memory as Tensor, denoised }, tensors);
-      return { outputs: {}, updates: { state: added ? { ...next, x: tf.add(next.x, added) } : next } };
+      if (!isGuided) return (at) => applyNetwork(spec, network, { ...at, condition: held() });
+      return guidedNetwork({
+        scale: plan.guidance,
+        ...("solver" in plan && plan.guidanceRescale !== undefined && { rescale: plan.guidanceRescale }),
+        network: ({ keep, ...at }) => applyNetwork(spec, network, { ...at, condition: held(keep, 2) }),
+      });
     },
   });
 
-  /** Noise of a level; there is none below the last one. */
-  const scaled = (noise: Float32Array | undefined, sigma: number): Float32Array =>
-    noise ? noise.map((n) => n * sigma) : new Float32Array(batch * rowSize);
-
-  /** sigma epsilon, on a prior mean + std n of each channel where the plan has one (YOSO). */
+  /** start epsilon, on a prior mean + std n of each channel where the plan has one (YOSO). */
   function firstState(noise: Float32Array, ofPrior?: Float32Array): Float32Array {
-    if (!prior || !ofPrior) return scaled(noise, top);
+    if (!prior || !ofPrior) return noise.map((n) => n * top);
     const { mean, std } = prior;
     return noise.map((n, i) => {
       const channel = i % mean.length;
@@ -115,37 +99,33 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
     const rows = Math.min(batch, inputs.rows - from);
     const take = <T extends Float32Array | Int32Array>(values: T, width: number): T =>
       filled(values.subarray(from * width, (from + rows) * width) as T, batch * width);
-    const start = { ...blank, data: firstState(take(inputs.noise, rowSize), inputs.prior && take(inputs.prior, rowSize)) };
-    await state.load({ x: start, memory: start });
     const conditions = {
       keep: new Float32Array(batch).fill(1),
       ...Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, take(values, values.length / inputs.rows)])),
       ...guidance,
     };
-    const read = async () => ((await state.read()).x as { data: Float32Array }).data.subarray(0, rows * rowSize);
-    for (const [i, stage] of coefficients.entries()) {
-      kept.get(i)?.set(await read(), from * rowSize);
-      const fresh = isNoised && { added: scaled(inputs.fresh?.[i] && take(inputs.fresh[i], rowSize), levels[i] as number) };
-      await program.run({ coefficients: stage, ...fresh, ...conditions });
-    }
-    return read();
+    const last = await walk({
+      start: firstState(take(inputs.noise, rowSize), inputs.prior && take(inputs.prior, rowSize)),
+      inputs: conditions,
+      noise: (i) => inputs.fresh?.[i] && take(inputs.fresh[i], rowSize),
+      before: async (i, read) => kept.get(i)?.set((await read()).subarray(0, rows * rowSize), from * rowSize),
+    });
+    return last.subarray(0, rows * rowSize);
   }
 
   const inOrder = createOrder(); // they share the trajectory
-  /** Plans by noise levels evaluate once a step. */
-  const stageOf = (step: number): number => ("solver" in plan ? stageOfStep({ solver: plan.solver, step }) : step);
   const solve: Sampling["solve"] = (inputs) =>
     inOrder(async () => {
       checkNoise(plan, inputs);
       const latents = new Float32Array(inputs.rows * rowSize);
       const states = inputs.keep.map(() => new Float32Array(inputs.rows * rowSize));
-      const kept = new Map(states.map((place, i) => [stageOf(inputs.keep[i] as number), place]));
+      const kept = new Map(states.map((place, i) => [begins[inputs.keep[i] as number] as number, place]));
       for (let from = 0; from < inputs.rows; from += batch) latents.set(await integrateBatch(inputs, from, kept), from * rowSize);
       return { latents, states };
     });
   return {
     solve,
     sample: async (inputs) => (await solve({ ...inputs, keep: [] })).latents,
-    evaluations: coefficients.length,
+    evaluations: stages.length,
   };
 }

@@ -1,8 +1,7 @@
 /** Grids of noise levels a solver walks down, in float64. */
 import { badUsage } from "../../schemas/failure.ts";
-import type { Trajectory } from "../../schemas/manifest.ts";
-import type { DiffusionSettings, SimulateSettings } from "../../schemas/settings.ts";
-import { createParameterisation, type Parameterisation } from "./parameterisation.ts";
+import type { Parameterisation } from "./parameterisation.ts";
+import type { OwnSolver } from "./solvers.ts";
 
 /** A change of variable in which a grid is uniform: sigma -> time and back. */
 export type Clock = Pick<Parameterisation, "timeOf" | "sigmaAt" | "sigmaMax" | "lastSigma">;
@@ -38,7 +37,7 @@ export function solverGrid({
   parameterisation,
   steps,
 }: {
-  solver: SimulateSettings["solver"];
+  solver: OwnSolver;
   parameterisation: Parameterisation;
   steps: number;
 }): Float64Array {
@@ -54,25 +53,4 @@ export function solverGrid({
 export function levelAt({ timeOf, sigmaAt, sigmaMin, sigmaMax }: Parameterisation): (share: number) => number {
   const [last, first] = [timeOf(sigmaMin), timeOf(sigmaMax)];
   return (share) => (share <= 0 ? sigmaMin : share >= 1 ? sigmaMax : sigmaAt(last + share * (first - last)));
-}
-
-/**
- * The trajectory that these settings keep of a simulation, with the noise level of each state; undefined where they keep none.
- * Throws a usage failure for a step that the solver does not take.
- */
-export function trajectoryOf(
-  { solver, steps, trajectory: kept }: Pick<SimulateSettings, "solver" | "steps" | "trajectory">,
-  diffusion: DiffusionSettings,
-): Trajectory | undefined {
-  if (!kept) return undefined;
-  const wrong = kept.find((step) => step >= steps);
-  if (wrong !== undefined) {
-    throw badUsage(
-      `Cannot keep the state before solver step ${wrong} (simulate.trajectory): with simulate.steps=${steps} the steps are ` +
-        `0 to ${steps - 1}, and the state after the last is the result`,
-    );
-  }
-  const grid = solverGrid({ solver, parameterisation: createParameterisation(diffusion), steps });
-  // Of twelve digits: the last bits of pow, exp and tan differ between versions of Node, and a store's identity must not.
-  return { steps: kept, sigmas: kept.map((step) => Number((grid[step] as number).toPrecision(12))) };
 }

@@ -3,6 +3,7 @@
  * left of the clean image's power after each. Between two steps ln sigma runs straight, so that any solver finds a level anywhere.
  */
 import type { Arithmetic } from "./arithmetic.ts";
+import { SIGNAL_FREE } from "./signal-free.ts";
 
 /** The part of a parameterisation that follows from the table. */
 export interface Tabled {
@@ -17,9 +18,9 @@ export interface Tabled {
   trainingSigma: (uniform: number) => number;
 }
 
-/** `products` fall: of each step the product of 1 - beta up to it, above 0. */
+/** `products` fall: of each step the product of 1 - beta up to it; the last may be 0, as of schedules that end without signal. */
 export function tabled(products: ArrayLike<number>, numbers: Arithmetic<number>): Tabled {
-  const sigmas = Float64Array.from(products, (left) => Math.sqrt((1 - left) / left));
+  const sigmas = Float64Array.from(products, (left) => Math.min(SIGNAL_FREE, Math.sqrt((1 - left) / left)));
   const logs = sigmas.map(Math.log);
   const steps = Float64Array.from(sigmas, (_, step) => step);
   const [sigmaMin, sigmaMax] = [sigmas[0] as number, sigmas.at(-1) as number];

@@ -3,12 +3,17 @@
  * channels; a variance that it has learned besides is passed over, for no deterministic sampler reads it.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
+import type { TextSettings } from "../../schemas/settings.ts";
 import { classesEncoder } from "../encoders/classes.ts";
+import { scaleEncoder } from "../encoders/guidance.ts";
+import { publishedTextEncoder } from "../encoders/published-text.ts";
 import type { Parameters } from "../layers.ts";
 import type { BoundNetwork, PublishedDenoiser } from "../published/network.ts";
 import { publishedNetwork } from "../published/registry.ts";
+import { publishedText } from "../text/published-text.ts";
 import type { Family, FamilyInputs, Hooks } from "./family.ts";
 
 interface PublishedConfig {
@@ -18,6 +23,8 @@ interface PublishedConfig {
   shape: readonly [number, number, number];
   /** [height, width] of the pictures. */
   pixels: readonly [number, number];
+  /** Of a network that reads texts. */
+  text?: TextShape;
 }
 
 /** The published network of settings. Throws a Failure where its config is none of a denoiser. */
@@ -30,7 +37,20 @@ function denoiserOf({ published: json = {} }: DenoiserSpec["network"]): Pick<Pub
 
 function configOf({ network, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
   const [height, width] = shape;
-  return { ...denoiserOf(network), shape, pixels: network.pixels ?? [height, width] };
+  const found = denoiserOf(network);
+  const text = network.text && textShape(found.denoiser, network.text);
+  return { ...found, shape, pixels: network.pixels ?? [height, width], ...(text && { text }) };
+}
+
+/** What a network of this specification reads of a text that is embedded before it comes to it; undefined where it reads none. */
+export const textShapeOf = (spec: DenoiserSpec): TextShape | undefined => (spec.network.published ? configOf(spec).text : undefined);
+
+/** What a denoiser reads of a text that the pipeline embeds so. Throws a Failure for a pipeline that is not known. */
+function textShape({ conditions: { text } }: PublishedDenoiser, { pipeline, lengths }: TextSettings): TextShape | undefined {
+  if (!text) return undefined;
+  const side = publishedText(pipeline);
+  if (!side) throw new Failure(`Cannot give texts to the network of network.published: "${pipeline}" is no pipeline that is known here.`);
+  return { length: side.length(lengths), width: text.width, isMasked: text.isMasked ?? false, pooled: text.pooled ?? 0 };
 }
 
 /** x [b, h, w, c], noiseLevel [b] and conditions -> [b, h, w, c], or the features of the place where `hooks` ends. */
@@ -51,14 +71,20 @@ export const published = {
   name: "published",
   config: configOf,
   apply,
-  conditions: ({
-    denoiser: {
-      conditions: { classes, guidance },
-    },
-  }) => ({ ...(classes && { classes }), ...(guidance && { guidance }) }),
+  conditions: ({ denoiser: { conditions }, text }) => ({
+    ...(conditions.classes && { classes: conditions.classes }),
+    ...(conditions.guidance && { guidance: conditions.guidance }),
+    ...(text && { sequences: [{ tokens: [text.length, text.width], isMasked: text.isMasked }] }),
+    ...(text?.pooled && { vector: [text.pooled] }),
+  }),
   encoders: (spec) => {
-    const { classes } = denoiserOf(spec.network).denoiser.conditions;
-    return classes ? [classesEncoder(classes)] : [];
+    const { denoiser, text } = configOf(spec);
+    const { classes, guidance } = denoiser.conditions;
+    return [
+      ...(classes ? [classesEncoder(classes)] : []),
+      ...(text ? [publishedTextEncoder(text)] : []),
+      ...(guidance ? [scaleEncoder()] : []),
+    ];
   },
   groups: ({ denoiser: { groups } }) => groups,
   features: ({ denoiser: { features } }) => [...features],

@@ -119,7 +119,7 @@ function denoiser(c: Config): PublishedDenoiser {
       ...(c.time_cond_proj_dim !== null && { timestep_cond: guidanceFeatures(given(told, "guidance"), c.time_cond_proj_dim) }),
       ...(isToldSize && {
         text_embeds: given(told, "vector"),
-        time_ids: tf.tile(tf.tensor2d([...pixels, 0, 0, ...pixels], [1, TIME_IDS]), [x.shape[0] as number, 1]),
+        time_ids: told.size ?? tf.tile(tf.tensor2d([...pixels, 0, 0, ...pixels], [1, TIME_IDS]), [x.shape[0] as number, 1]),
       }),
     }),
     ...unetBuilt({

@@ -118,14 +118,15 @@ async function isUnderstood(folder: string): Promise<boolean> {
   return publishedClasses.includes(classOf((await readPartConfig(folder)).json));
 }
 
-function tensorOf(tensors: Safetensors["tensors"], name: string, path: string): Safetensors["tensors"][string] {
+/** The tensor of that name. Throws a Failure where golden.json speaks of one that is not there. */
+export function tensorOf(tensors: Safetensors["tensors"], name: string, path: string): Safetensors["tensors"][string] {
   const tensor = tensors[name];
   if (!tensor) throw new Failure(`Cannot read ${path}: it has no tensor "${name}", which its golden.json speaks of. Make both anew.`);
   return tensor;
 }
 
 /** The largest difference over the largest element; infinite where an element is not finite. */
-function differenceOf(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+export function differenceOf(found: ArrayLike<number>, expected: ArrayLike<number>): number {
   let [largest, difference] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     largest = Math.max(largest, Math.abs(expected[i] as number));

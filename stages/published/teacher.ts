@@ -3,12 +3,13 @@
  * says of network and schedule is kept as it is, so that a student's folder stands alone.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
+import { flowLayouts } from "../../models/diffusion/published-flow.ts";
 import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
 import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
@@ -19,6 +20,7 @@ import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
 import { readScheduleJson } from "./schedules.ts";
+import { readTextSettings } from "./text-files.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
 const PARTS = ["unet", "transformer", ""];
@@ -38,10 +40,10 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
   const at = join(folder, part);
   const { file, json } = await readPartConfig(at);
   const { denoiser, names } = publishedNetwork({ json, file });
-  if (denoiser && !denoiser.conditions.text) return { at, json, names, denoiser };
+  if (denoiser) return { at, json, names, denoiser };
   throw new Failure(
-    `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
-      "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
+    `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
+      "to image.",
   );
 }
 
@@ -54,24 +56,30 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
   const weights = await readPublished(await weightsIn(at), names);
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
-  const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
-  const condition = classes > 0 ? "class" : "none";
+  const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
+  const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
+  const text = conditions.text && (await readTextSettings(folder));
+  const pixels = shape.slice(0, 2).map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
-    network: anyNetwork.parse({ kind: "published", condition, published: json }),
-    diffusion: await diffusionOf(folder, json, sigmaData),
+    network: anyNetwork.parse({ kind: "published", condition, published: json, ...(text && { text, pixels }) }),
+    diffusion: await diffusionOf({ folder, json, sigmaData, pipeline: text?.pipeline }),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
     vocabulary: 0,
   };
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
-  return { description: { role: "teacher", hash: hashWeights(weights), spec, statistics, captions: [] }, weights };
+  const textEncoders = text && resolve(folder);
+  const description = { role: "teacher" as const, hash: hashWeights(weights), spec, statistics, captions: [] };
+  return { description: { ...description, ...(textEncoders !== undefined && { textEncoders }) }, weights };
 }
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
 interface Latents {
-  /** The codec of latents with so many pixels a side. */
+  /** The codec of latents with so many a side. */
   codec: (side: number) => Promise<Codec>;
+  /** Pixels of the picture a side of each. */
+  factor: number;
   sigmaData: number;
   mean: number[];
   /** Standard deviation that normalisation (x - mean) / std * sigmaData takes for the published scale. */
@@ -83,12 +91,13 @@ async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const path = join(folder, "vae");
   if (!existsSync(path)) {
     const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
-    return { codec, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
+    return { codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
   const config = readConfig(autoencoderKl.config, await readPartConfig(path));
   const { mean, scale } = latentScale(config);
-  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsampleOf(config), read: unread });
-  return { codec, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
+  const factor = downsampleOf(config);
+  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * factor, read: unread });
+  return { codec, factor, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
 }
 
 /** A published codec is no run's. */
@@ -98,10 +107,17 @@ const unread = (folder: string): Promise<Codec> => Promise.reject(new Error(`${f
 const PIXEL_DEVIATION = 0.5;
 
 /** EDM's own levels, or those of the pipeline's schedule. */
-async function diffusionOf(folder: string, json: object, sigmaData: number): Promise<DenoiserDescription["spec"]["diffusion"]> {
+async function diffusionOf(options: {
+  folder: string;
+  json: object;
+  sigmaData: number;
+  pipeline?: string | undefined;
+}): Promise<DenoiserDescription["spec"]["diffusion"]> {
+  const { folder, json, sigmaData, pipeline } = options;
   if (!isPublished(folder)) return anyDiffusion.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
   const schedule = await readScheduleJson(folder);
-  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
+  const flow = flowLayouts[pipeline ?? ""];
+  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule, ...(flow && { flow }) });
 }
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */

@@ -6,9 +6,10 @@ import type { TripleManifest } from "../../schemas/manifest.ts";
 import type { Sampler } from "../workers/sampler.ts";
 import { drain, pull } from "../flow/mod.ts";
 import type { Denoiser } from "../runs/model.ts";
-import { conditionsOf, type RowCondition, type RowConditions } from "./row-conditions.ts";
+import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import { conditionShards, type Kept, type Sample, simulateShards, writeTripleShards } from "./simulate.ts";
 import { idRange, type Store } from "../../store/store.ts";
+import type { OpenConditions } from "../sample/conditions.ts";
 import { withThreads } from "../workers/threads.ts";
 import { startSampler } from "../workers/start-sampler.ts";
 
@@ -17,13 +18,16 @@ export function batchOf({ entries, rowsPerShard }: { entries: number; rowsPerSha
   return Math.min(batch, rowsPerShard, entries);
 }
 
+/** A teacher, and how it is given its conditions. */
+export type Asked = Denoiser & { given: OpenConditions };
+
 /** Fills the given shards. The teacher is loaded when the first row must be simulated; answers figures about that. */
 export async function fillTriples(options: {
   store: Store<TripleManifest>;
   shards: number[];
   conditions: Pick<RowConditions, "of">;
   keep?: (shard: number, conditions: RowCondition[]) => Promise<Kept | undefined>;
-  teacher: () => Promise<Denoiser>;
+  teacher: () => Promise<Asked>;
   /** Of the sampler's engine; the settings' otherwise. */
   threads?: number;
   settings: Settings;
@@ -40,19 +44,21 @@ export async function fillTriples(options: {
   let simulated = 0;
   let seconds = 0;
   const start = async () => {
-    const { description, weights } = await options.teacher();
+    const { description, weights, given } = await options.teacher();
     const engine = withThreads(settings.engine, options.threads ?? settings.simulate.threads);
     compute = await startSampler({ spec: description.spec, weights, plan: settings.simulate, batch, engine, signal });
-    return { compute, inputs: conditionsOf(description).inputs };
+    return { compute, teacher: given };
   };
   let started: ReturnType<typeof start> | undefined;
   const sample: Sample = async ({ noise, rows, keep, ...given }) => {
-    const { compute, inputs } = await (started ??= start());
+    const { compute, teacher } = await (started ??= start());
     const before = performance.now();
-    const solved = await compute.call("solve", { noise, rows, keep, conditions: inputs(given) });
+    const embeddings = store.manifest.embedding && (await teacher.embed?.(given.caption));
+    const conditions = await teacher.inputs(embeddings ? { ...given, embedding: embeddings } : given);
+    const solved = await compute.call("solve", { noise, rows, keep, conditions });
     seconds += (performance.now() - before) / 1000;
     simulated += rows;
-    return solved;
+    return { ...solved, embeddings };
   };
 
   try {

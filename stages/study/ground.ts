@@ -2,9 +2,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "../../schemas/settings.ts";
+import type { SolverPlan } from "../../models/diffusion/sampler-plan.ts";
 import { methodNamed, optimiserOf, ownSettings, picked } from "../../methods/registry.ts";
 import { orderSettings } from "../../schemas/settings.ts";
-import { evaluationsOf } from "../../models/diffusion/sampler-plan.ts";
+import { evaluationsOf } from "../../models/diffusion/plan-schedule.ts";
 import { readDenoiser, readPerceptual } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { openLatentStore } from "../../store/latents.ts";
@@ -16,7 +17,7 @@ export interface Ground {
   /** Latent store of the real images; the reference where the settings name none and it is one of the teacher's shape. */
   images?: string;
   /** How the triples were made, and so how the teacher is measured. */
-  simulate: Pick<Settings["simulate"], "solver" | "steps" | "guidance">;
+  simulate: SolverPlan;
   /** Evaluations of the teacher that a triple took. */
   evaluations: number;
   /** Hash of all that a training is a function of. */
@@ -47,6 +48,7 @@ export async function openGround(options: { store: string; teacher: string; refe
     solver: manifest.solver.name as Settings["simulate"]["solver"],
     steps: manifest.solver.steps,
     guidance: manifest.guidance,
+    ...(manifest.guidanceRescale !== undefined && { guidanceRescale: manifest.guidanceRescale }),
   };
   return {
     ...(images !== undefined && { images }),

@@ -40,7 +40,7 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["simulate --teacher t --c", ["--conditions", "--count", "--config"]],
   ["simulate --config f --c", ["--conditions", "--count"]], // a flag that was given is not offered again
   ["simulate --set seed=1 --se", ["--set", "--seed"]], // unless it may be
-  ["simulate --solver ", ["euler", "heun", "ddim", "dpm++2m"]],
+  ["simulate --solver ", ["auto", "published", "euler", "heun", "ddim", "dpm++2m"]],
   ["simulate --solver e", ["euler"]],
   ["simulate --solver=h", ["--solver=heun"]],
   ["simulate --teacher ", []], // a path, which the shell knows
@@ -140,7 +140,7 @@ shellTest("bash", "bash completes by its script", async () => {
     [["help", "ev"], ["evaluate"]],
     [
       ["simulate", "--solver", ""],
-      ["euler", "heun", "ddim", "dpm++2m"],
+      ["auto", "published", "euler", "heun", "ddim", "dpm++2m"],
     ],
     [["simulate", "--solver", "=", "h"], ["heun"]],
     [["train", "--set", "simulate.noi"], ["simulate.noise="]],
@@ -181,7 +181,7 @@ words=("$@") CURRENT=$#
 _pipeline`;
   const ask = (...words: string[]) => inShell("zsh", script, "zsh", "pipeline", ...words);
   assert.is(await ask("tra"), "train");
-  assert.is(await ask("simulate", "--solver", ""), "euler\nheun\nddim\ndpm++2m");
+  assert.is(await ask("simulate", "--solver", ""), "auto\npublished\neuler\nheun\nddim\ndpm++2m");
   assert.is(await ask("train", "--set", "simulate.noi"), "simulate.noise=");
   assert.is(await ask("ingest", ""), "files");
 });

@@ -72,7 +72,10 @@ const wrong: [words: string, message: RegExp][] = [
   ["simulate --teacher a --out b --count many", /^Cannot set simulate.count to "many" \(--count\): expected a whole number above 0\n$/],
   ["simulate --teacher a --out b --count 1.5", /^Cannot set simulate.count to 1.5 \(--count\): expected a whole number above 0/],
   ["simulate --teacher a --out b --guidance -1", /^Cannot set simulate.guidance to -1 .*a number of at least 0/],
-  ["simulate --teacher a --out b --solver hune", /^Cannot set simulate.solver to "hune" .*one of "euler", "heun", "ddim", "dpm\+\+2m"/],
+  [
+    "simulate --teacher a --out b --solver hune",
+    /^Cannot set simulate.solver to "hune" .*one of "auto", "published", "euler", "heun", "ddim", "dpm\+\+2m"/,
+  ],
   ["simulate --teacher a --out b --json=yes", /^Cannot give "--json" the value "yes"/],
   ["doctor --set count=5", /^Unknown setting "count" in --set: did you mean "simulate.count" or "evaluate.count"\?/],
   ["doctor --set simulate.cuont=5", /^Unknown setting "simulate.cuont" in --set: did you mean "simulate.count"\?/],

@@ -9,7 +9,9 @@ import { applyDiscriminator, type DiscriminatorConfig, initDiscriminator } from 
 import { guidedNetwork } from "../../models/diffusion/guidance.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { solverGrid } from "../../models/diffusion/schedule.ts";
-import { advance, COEFFICIENTS, readCoefficients, solverPlan, stepCoefficients } from "../../models/diffusion/solvers.ts";
+import { coefficientCount, readCoefficients, stepCoefficients } from "../../models/diffusion/coefficients.ts";
+import { advance } from "../../models/diffusion/machine.ts";
+import { solverPlan } from "../../models/diffusion/solvers.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 import { perturbed } from "./parameters.ts";
@@ -88,7 +90,7 @@ for (const [kind, condition] of [
       const program = await engine.compile({
         name: "step",
         sets: { teacher: engine.constants("teacher", weights) },
-        inputs: { x: { shape }, memory: { shape }, coefficients: { shape: [COEFFICIENTS] }, ...declared },
+        inputs: { x: { shape }, memory: { shape }, coefficients: { shape: [coefficientCount(1)] }, ...declared },
         run: ({ teacher }, { x, memory, coefficients, ...given }) => {
           const stage = readCoefficients(coefficients!);
           const network = guidedNetwork({
@@ -97,9 +99,8 @@ for (const [kind, condition] of [
               applyNetwork(spec, teacher, { ...rest, condition: embedConditions(spec, teacher, { ...given, keep }) }),
           });
           const denoised = denoise({ x: x!, coefficients: stage, network });
-          return {
-            outputs: advance({ stage, x: x!, memory: memory!, denoised }, tensors) as Record<"x" | "memory", Tensor>,
-          };
+          const next = advance({ stage, x: x!, memories: [memory!], denoised }, tensors);
+          return { outputs: { x: next.x, memory: next.memories[0] as Tensor } };
         },
       });
       const twice = (a: Int32Array) => Int32Array.from([...a, ...a]);

@@ -4,16 +4,8 @@ import type { Weights } from "../../engine/weights.ts";
 import type { ConditionBag } from "../../models/conditions.ts";
 import { type DenoiserSpec, extended, initDenoiser, takesGuidance } from "../../models/denoiser.ts";
 import { noiseFor } from "../../models/diffusion/sample-noise.ts";
-import {
-  allowedSteps,
-  evaluationsOf,
-  type LevelPlan,
-  ONE_STEP,
-  planOf,
-  samplerInWords,
-  type SamplerPlan,
-  scheduleOf,
-} from "../../models/diffusion/sampler-plan.ts";
+import { allowedSteps, type LevelPlan, ONE_STEP, planOf, samplerInWords, type SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
+import { evaluationsOf, scheduleOf } from "../../models/diffusion/plan-schedule.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createParameterisation, vpSigma } from "../../models/diffusion/parameterisation.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
@@ -204,7 +196,7 @@ test("where any number is allowed, the levels are even in the network's time; a 
   assert.equal(planOf(any("ode", flow), solver), solver);
   const four = planOf(any("ode", flow), solver, { steps: 4 });
   const { timeOf, sigmaMax } = createParameterisation(flow.diffusion);
-  const { stages, start } = scheduleOf(four, createParameterisation(flow.diffusion));
+  const { stages, start } = scheduleOf(four, flow);
   assert.is(start, sigmaMax);
   assert.close(
     stages.map(({ sigma }) => timeOf(sigma)),
@@ -217,7 +209,7 @@ test("where any number is allowed, the levels are even in the network's time; a 
   assert.equal(planOf({ role: "teacher", spec: flow }, solver, { steps: 3 }), { ...solver, steps: 3 });
   assert.is(evaluationsOf(planOf({ role: "teacher", spec: flow }, solver, { steps: 3 }), flow), 5);
   const vp = specOf({}, "vp-v");
-  const top = scheduleOf({ times: [80, 2], between: "ode", guidance: 1 }, createParameterisation(vp.diffusion));
+  const top = scheduleOf({ times: [80, 2], between: "ode", guidance: 1 }, vp);
   assert.is(top.start, vpSigma(1)); // the settings' sigmaMax is above all that a VP network knows
 });
 

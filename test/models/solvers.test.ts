@@ -4,7 +4,9 @@ import { denoise } from "../../models/diffusion/denoise.ts";
 import { doubled, guide, guidedNetwork } from "../../models/diffusion/guidance.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { solverGrid, timeGrid } from "../../models/diffusion/schedule.ts";
-import { advance, integrate, readCoefficients, solverPlan, stepCoefficients } from "../../models/diffusion/solvers.ts";
+import { readCoefficients, stepCoefficients } from "../../models/diffusion/coefficients.ts";
+import { advance, integrate, memoriesOf, type Registers } from "../../models/diffusion/machine.ts";
+import { solverPlan } from "../../models/diffusion/solvers.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -213,7 +215,7 @@ test("the unrolled graph and one stage run again and again agree with float64", 
     );
     assert.close(unrolled.dataSync(), expected, 1e-4);
 
-    let registers = { x, memory: x };
+    let registers: Registers<typeof x> = { x, memories: new Array<typeof x>(memoriesOf(plan)).fill(x) };
     for (const row of stepCoefficients({ plan, parameterisation })) {
       const coefficients = readCoefficients(tf.tensor1d(row));
       const denoised = denoise({ x: registers.x, coefficients, network: gaussianNetwork });

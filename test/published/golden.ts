@@ -10,22 +10,26 @@ export const pipelines = fileURLToPath(new URL("../../../shared/pipelines/", imp
 type Test = ReturnType<typeof suite>;
 
 /** A test of a tiny pipeline: all of `count` results that are computed again agree within their tolerances. */
-export function holdToParity(test: Test, options: { pipeline: string; what: string; count: number; parity: typeof forwardParity }): void {
-  const { pipeline, what, count, parity } = options;
+export function holdToParity(
+  test: Test,
+  options: { pipeline: string; what: string; count: number; parity: typeof forwardParity; seconds?: number },
+): void {
+  const { pipeline, what, count, parity, seconds } = options;
   const title = `${pipeline}: ${what} with the published library`;
   const folder = join(pipelines, pipeline);
   if (!existsSync(folder)) {
     test.skip(title, `there is no ${folder}`);
     return;
   }
-  test(title, async () => {
+  const compare = async (): Promise<void> => {
     let compared = 0;
     for await (const { what, difference, tolerance } of parity({ folder, path: join(folder, "golden.safetensors") })) {
       assert.ok(difference <= tolerance, `${what}: ${difference}`);
       compared++;
     }
     assert.is(compared, count);
-  });
+  };
+  test(title, compare, seconds === undefined ? {} : { seconds });
 }
 
 /** A test for each pipeline: its forwards whose names begin so agree within the tolerance, and `count` outputs are compared. */

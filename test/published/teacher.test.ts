@@ -4,8 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
-import type { LevelPlan, SolverPlan } from "../../models/diffusion/sampler-plan.ts";
-import { publishedSchedule } from "../../models/diffusion/published-schedule.ts";
+import type { SolverPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createConditions } from "../../models/conditions.ts";
 import { fromChannelsFirst } from "../../models/published/torch.ts";
@@ -14,25 +13,18 @@ import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
-import { readScheduleJson } from "../../stages/published/schedules.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder } from "../simulate/fixture.ts";
-import { recordingContext, tinySettings } from "../train/fixture.ts";
+import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";
+import { quick } from "./quick.ts";
 
 const test = suite("published teachers");
 const at = (name: string): string => join(pipelines, name);
 
 /** What a pipeline comes to from its golden noise, and what it should: the largest difference over the largest element. */
-async function apart(options: {
-  name: string;
-  plan: SolverPlan | LevelPlan;
-  labels: number[];
-  expected: string;
-  /** Of the noise; see below. */
-  factor?: number;
-}): Promise<number> {
-  const { name, plan, labels, expected, factor = 1 } = options;
+async function apart(options: { name: string; plan: SolverPlan; labels: number[]; expected: string }): Promise<number> {
+  const { name, plan, labels, expected } = options;
   const { description, weights } = await readDenoiser(at(name));
   const { tensors } = await readSafetensors(join(at(name), "golden.safetensors"));
   const engine = await createEngine({ device: "cpu", threads: 1 });
@@ -42,24 +34,12 @@ async function apart(options: {
   const conditions = createConditions({ spec: description.spec });
   const found = await sampling.sample({
     rows,
-    noise: fromChannelsFirst(tensors.noise!).data.map((n) => n * factor),
-    conditions: conditions.inputs({ label: Int32Array.from(labels), caption: labels.map(() => null) }),
+    noise: fromChannelsFirst(tensors.noise!).data,
+    conditions: await conditions.inputs({ label: Int32Array.from(labels), caption: labels.map(() => null) }),
   });
   const wanted = fromChannelsFirst(tensors[expected]!).data;
   const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return found.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0) / largest;
-}
-
-/** Settings for a teacher of any size: few rows, few steps. */
-function quick(method: string) {
-  const settings = tinySettings({
-    simulate: { count: 8, steps: 2, guidance: 1, batch: 8, rowsPerShard: 8 },
-    train: { method, steps: 2, batch: 4, distanceEvery: 0, pictureEvery: 2, checkpointEvery: 2, warmup: 0 },
-  });
-  const plain = { discriminator: "features", adversarialWeight: 0, perceptualWeight: 0, latentWeight: 1 };
-  const diffusion2gan = { ...(settings.train.diffusion2gan as object), ...plain };
-  const tlcm = { ...(settings.train.tlcm as object), lastPart: 0 };
-  return { ...settings, train: { ...settings.train, diffusion2gan, tlcm } };
 }
 
 if (!existsSync(pipelines)) test.skip("of tiny pipelines", `there is no ${pipelines}`);
@@ -72,14 +52,21 @@ else {
     }
   });
 
-  test("DiT under DDIM with guidance, at the times that its schedule visits", async () => {
-    const { sigmas } = publishedSchedule({ json: await readScheduleJson(at("dit")), file: "scheduler_config.json" }).visits(6);
-    const [top] = sigmas as [number];
-    const plan: LevelPlan = { times: sigmas.slice(0, -1), between: "ode", guidance: 4 };
-    // The pipeline starts from plain noise at its first time, as if nothing of the picture were left there.
-    const factor = Math.sqrt(1 + top ** 2) / top;
-    const difference = await apart({ name: "dit", plan, labels: [207, 360], expected: "ddim.latents", factor });
+  test("DiT as its own scheduler walks, with guidance", async () => {
+    const plan: SolverPlan = { solver: "auto", steps: 6, guidance: 4 };
+    const difference = await apart({ name: "dit", plan, labels: [207, 360], expected: "ddim.latents" });
     assert.ok(difference < 1e-3, `${difference}`);
+  });
+
+  test("a scheduler whose steps add noise is refused before anything is simulated", async () => {
+    const settings = quick("diffusion2gan");
+    const simulated = { ...settings, simulate: { ...settings.simulate, solver: "published" as const } };
+    const out = join(freshFolder(), "triples");
+    await assert.rejects(
+      simulate({ teacher: at("ddpm"), out, settings: simulated, context: recordingContext().context }),
+      /Cannot walk as DDPMScheduler does: its steps add noise, .* set simulate.solver to ddim/,
+    );
+    assert.not.ok(existsSync(join(out, "store.json")));
   });
 
   for (const [name, method] of [
@@ -101,10 +88,6 @@ else {
       { seconds: 120 },
     );
   }
-
-  test("a teacher that reads text is refused with a sentence", async () => {
-    await assert.rejects(readDenoiser(at("sd15")), /Cannot take .*unet as a teacher.*not distilled yet/);
-  });
 }
 
 test.run();

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { execute } from "../../bin/cli.mts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { assignmentLayer, presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
+import type { OwnSolver } from "../../models/diffusion/solvers.ts";
 import type { SimulateSettings } from "../../schemas/settings.ts";
 import { drain, pull } from "../../stages/flow/mod.ts";
 import { simulateShards, type TripleShard } from "../../stages/simulate/simulate.ts";
@@ -63,10 +64,7 @@ test("states of linear teachers lie on the closed form of their ODE, for every p
 });
 
 /** Textbook solvers in float64: the states before each step. */
-const references: Record<
-  SimulateSettings["solver"],
-  (sigmas: number[], x: number, denoise: (x: number, sigma: number) => number) => number[]
-> = {
+const references: Record<OwnSolver, (sigmas: number[], x: number, denoise: (x: number, sigma: number) => number) => number[]> = {
   euler: (sigmas, start, denoise) => {
     let x = start;
     return sigmas.slice(1).map((next, i) => {

@@ -14,6 +14,7 @@ import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.t
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
+import { readNegative } from "../../runs/negative.ts";
 import { writeLora } from "../../runs/lora.ts";
 import { denoiserProblems } from "../../runs/problems.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
@@ -21,9 +22,11 @@ import { openCodes } from "../../sample/codes.ts";
 import { openTokenizer } from "../../sample/tokenizer.ts";
 import { stacked } from "../../../store/latents.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
-import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
+import { openConditions } from "../../sample/conditions.ts";
+import { openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
 import { trainedSampling } from "../../workers/trained-sampling.ts";
+import { studentCaptions } from "./captions.ts";
 import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
 import { besideTeacher, reconstructions, samples } from "../pictures.ts";
@@ -59,6 +62,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const codec = await readCodec(options.teacher, context);
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
   const imageTokenizer = frozen.tokenizer?.config;
+  const captions = await studentCaptions({ teacher: teacher.description, triples, asked: settings.simulate });
   const student = method.student?.(own, spec, { imageTokenizer }) ?? spec;
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
@@ -82,9 +86,13 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     );
   }
 
-  const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
+  const embedded = triples?.manifest.embedding;
+  const conditions = openConditions({
+    ...{ description: teacher.description, choice: settings.simulate, engine, signal: context.signal },
+    negative: embedded && (await readNegative(triples.folder, embedded)),
+  });
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
@@ -120,6 +128,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         features: frozen.features?.map(({ hash }) => hash),
         tokenizer: frozen.tokenizer?.hash,
         fewStep: frozen.fewStep?.hash,
+        text: captions.identity,
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
@@ -130,7 +139,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       if (description && weights.tokenizer) await writeStoresTokenizer(out, { description, weights: weights.tokenizer });
     },
     batches: (fromStep, follow) =>
-      rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
+      rowsOf({
+        needs,
+        triples,
+        images,
+        conditions,
+        teacher,
+        asked: settings.simulate,
+        order: { ...train, optimiser, seed, fromStep, follow },
+      }),
     picture:
       codes && images
         ? reconstructions({
@@ -141,7 +158,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
           })
         : triples
           ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
-          : samples({ inputs: picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
+          : samples({ inputs: () => picturedInputs({ spec, captions: captions.shown, plan, conditions, seed }), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -155,13 +172,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       }),
     write: async (weights, lora) => {
       const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
-      const made: Denoiser = { description: { ...teacher.description, ...itself, ...(sampler && { sampler }) }, weights };
+      const description = { ...teacher.description, ...itself, captions: await captions.kept(), ...(sampler && { sampler }) };
+      const made: Denoiser = { description, weights };
       if (lora) await writeLora(out, { ...lora, merged: itself.hash, spec: student, sampler: made.description.sampler });
       await writeModel(out, made);
       return made;
     },
     close: async () => {
       await codes?.close();
+      await conditions.close();
       await watch.close();
       await decoder.close();
     },
@@ -172,15 +191,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
 const RECONSTRUCTED = 16;
 
 /** Noise and conditions of the pictures on the way, where no triples lend theirs. */
-function picturedInputs(
+async function picturedInputs(
   options: Pick<Denoiser["description"], "spec" | "captions"> & { plan: SamplerPlan; conditions: Conditions; seed: number },
-): SamplerInputs {
+): Promise<SamplerInputs> {
   const { captions, conditions, seed } = options;
   const rows = 64;
   return {
     ...noiseFor({ ...options, stream: "pictures", rows }),
     rows,
-    conditions: conditions.inputs(conditions.spread(rows, captions, seed)),
+    conditions: await conditions.inputs(conditions.spread(rows, captions, seed)),
   };
 }
 
@@ -190,14 +209,15 @@ async function* rowsOf(options: {
   images?: { store: Store<LatentManifest>; scale: { statistics: Denoiser["description"]["statistics"]; sigmaData: number } };
   conditions: Conditions;
   teacher: Denoiser;
+  asked: Settings["simulate"];
   order: Order;
 }) {
-  const { needs, triples, images, teacher, conditions, order } = options;
+  const { needs, triples, images, teacher, asked, conditions, order } = options;
   if (triples) return yield* tripleRows({ ...options, triples });
   if (images && (needs.rows === "latents" || needs.rows === "raw")) {
     const { store, scale } = images;
     return yield* latentRows({ store, conditions, ...(needs.rows === "latents" && { scale }), order });
   }
-  const { of } = await openRowConditions({ teacher: teacher.description, seed: order.seed });
+  const { of } = await openRowConditions({ teacher: teacher.description, asked, seed: order.seed });
   yield* conditionRows({ of, conditions, order });
 }
