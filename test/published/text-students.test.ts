@@ -42,7 +42,7 @@ else {
         assert.is(description.textEncoders, at(name));
         if (store) assert.equal(new Set(description.captions), new Set(PROMPTS));
       },
-      { seconds: 300 },
+      { seconds: 600 },
     );
   }
 }
