@@ -32,7 +32,7 @@ export interface Rewriting {
 /** The model with the nodes that `rewrite` makes of its own. */
 export function rewriteNodes(model: Uint8Array, rewrite: (found: Rewriting) => EncodedNode[]): Uint8Array {
   const fields = fieldsOf(model);
-  const graph = fieldsOf(bytesOf(fields.find(({ field }) => field === MODEL.graph)));
+  const graph = fieldsOf(bytesIn(fields, MODEL.graph));
   const all = (wanted: number): Uint8Array[] => graph.filter(({ field }) => field === wanted).map(bytesOf);
   const inputs = new Set(all(GRAPH.input).map((port) => nameIn(port, NAME.port)));
   const constants = all(GRAPH.initialiser).map((tensor) => nameIn(tensor, NAME.tensor));
@@ -60,10 +60,11 @@ const encoded = ({ inputs, outputs, rest }: EncodedNode): Buffer =>
     Buffer.concat([...inputs.map((name) => text(NODE.input, name)), ...outputs.map((name) => text(NODE.output, name)), rest]),
   );
 
-const nameIn = (part: Uint8Array, wanted: number): string => String(bytesOf(fieldsOf(part).find(({ field }) => field === wanted)));
+const nameIn = (part: Uint8Array, wanted: number): string => String(bytesIn(fieldsOf(part), wanted));
+const bytesIn = (fields: Field[], wanted: number): Buffer => bytesOf(fields.find(({ field }) => field === wanted) as Field);
 
-const bytesOf = (field?: Field): Buffer => {
-  const { buffer, byteOffset, byteLength } = field?.value as Uint8Array;
+const bytesOf = (field: Field): Buffer => {
+  const { buffer, byteOffset, byteLength } = field.value as Uint8Array;
   return Buffer.from(buffer, byteOffset, byteLength);
 };
 

@@ -14,7 +14,7 @@ import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
 import { checkpointed, originalName } from "./checkpointing.ts";
-import { type Footprint, footprintOf } from "./footprint.ts";
+import { type Footprint, footprintOf, peakBytes } from "./footprint.ts";
 import type { Placed } from "./frozen.ts";
 import { type Node, reachable, type Traits } from "./graph.ts";
 import { mappedTensors } from "./mapped.ts";
@@ -25,7 +25,7 @@ import { checkUpdate, type ProgramSpec, type Sets, type Tensors } from "./progra
 import { encodedNode, rewriteNodes } from "./rewriting.ts";
 import type { Tensor } from "./tfjs.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
-import { elements } from "./weights.ts";
+import { countWeights, elements } from "./weights.ts";
 
 export interface Trace {
   model: Uint8Array;
@@ -39,6 +39,8 @@ export interface Trace {
   nodes: number;
   /** The memory it takes where its frozen weights are large; undefined where all are baked. */
   footprint: () => Footprint | undefined;
+  /** The most bytes of computed values that a run holds at one time. */
+  peak: () => number;
   /** The kinds of products in the model, each once. */
   products: () => Product[];
   /** The model with the kinds of products of these keys in float16 (see precision.ts). */
@@ -134,6 +136,7 @@ export function traceProgram<S extends Sets>(
   const kind = (node: Node): Product | undefined => productOf(node, graph);
   const places = spec.checkpointing ? placesOf(graph.nodes, marks) : undefined;
   const answered = ports.map(({ name }) => name);
+  const computedBytes = (name: string): number => graph.bytesOf(originalName(name));
   const names = new Set(constants.map(({ name }) => name));
   const run = (traced: Node[]): Node[] => {
     if (!places) return traced;
@@ -152,9 +155,10 @@ export function traceProgram<S extends Sets>(
         return typeof placed.slot.initial === "function" ? (wide.get(port) as number) : 0; // else it is there already
       };
       const weights = outside.reduce((sum, at) => sum + comes(at), 0);
-      const bytesOf = (name: string): number => wide.get(originalName(name)) ?? graph.bytesOf(originalName(name));
+      const bytesOf = (name: string): number => wide.get(originalName(name)) ?? computedBytes(name);
       return footprintOf(run([...widening, ...ordered]), { weights, outputs: answered, bytesOf });
     },
+    peak: () => peakBytes(run(ordered), { outputs: answered, bytesOf: computedBytes }),
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
     halved: (keys) => encode(halveProducts(ordered, (node) => keys.has(kind(node)?.key ?? ""))),
     ...(places && {
@@ -164,6 +168,19 @@ export function traceProgram<S extends Sets>(
         ),
     }),
   };
+}
+
+/** What a program keeps in memory while it runs, in bytes: its variables, each twice, and frozen weights, and the most of what it computes. */
+export function programBytes<S extends Sets>(spec: ProgramSpec<S>): { state: number; computed: number } {
+  const frozen = new Map<ConstantSet, Record<string, Placed>>();
+  let state = 0;
+  for (const set of Object.values(spec.sets)) {
+    state += set.kind === "constants" ? 4 * countWeights(set.weights) : 8 * countWeights(set.variables);
+    if (set.kind === "variables") continue;
+    const placed = Object.entries(set.weights).map(([key, { shape }]) => [key, { place: "input", slot: { shape }, unfolded: false }]);
+    frozen.set(set, Object.fromEntries(placed));
+  }
+  return { state, computed: traceProgram(spec, { frozen }).peak() };
 }
 
 /**

@@ -18,16 +18,20 @@ type Tensor = Weights[string];
  * Weights under our names: `x.weight` is `x.kernel` where it has four sides or two, `x.table` where it is a lookup table, `x.scale`
  * where it has one; all else keeps its name and layout. Throws an Error where two tensors get the same name.
  */
-export function fromTorch(tensors: Weights, { tables, today = (name) => name }: TorchNames = {}): Weights {
+export function fromTorch(tensors: Weights, names: TorchNames = {}): Weights {
   const weights: Weights = {};
-  for (const [written, tensor] of Object.entries(tensors)) {
-    const name = today(written);
-    if (name === undefined) continue;
-    const [own, value] = ownOf(name, tensor, tables);
-    if (Object.hasOwn(weights, own)) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
-    weights[own] = value;
-  }
+  for (const [written, tensor] of Object.entries(tensors)) addTorch(weights, { written, tensor, names });
   return weights;
+}
+
+/** {@link fromTorch} of one tensor, whose name in the file is `written`: it is added to `weights`. Throws an Error where these have it already. */
+export function addTorch(weights: Weights, { written, tensor, names }: { written: string; tensor: Tensor; names: TorchNames }): void {
+  const { tables, today = (name: string) => name } = names;
+  const name = today(written);
+  if (name === undefined) return;
+  const [own, value] = ownOf(name, tensor, tables);
+  if (Object.hasOwn(weights, own)) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
+  weights[own] = value;
 }
 
 function ownOf(name: string, tensor: Tensor, tables?: RegExp): [string, Tensor] {
