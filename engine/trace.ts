@@ -25,7 +25,7 @@ import { checkUpdate, type ProgramSpec, type Sets, type Tensors } from "./progra
 import { encodedNode, rewriteNodes } from "./rewriting.ts";
 import type { Tensor } from "./tfjs.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
-import { countWeights, elements } from "./weights.ts";
+import { elements } from "./weights.ts";
 
 export interface Trace {
   model: Uint8Array;
@@ -168,19 +168,6 @@ export function traceProgram<S extends Sets>(
         ),
     }),
   };
-}
-
-/** What a program keeps in memory while it runs, in bytes: its variables, each twice, and frozen weights, and the most of what it computes. */
-export function programBytes<S extends Sets>(spec: ProgramSpec<S>): { state: number; computed: number } {
-  const frozen = new Map<ConstantSet, Record<string, Placed>>();
-  let state = 0;
-  for (const set of Object.values(spec.sets)) {
-    state += set.kind === "constants" ? 4 * countWeights(set.weights) : 8 * countWeights(set.variables);
-    if (set.kind === "variables") continue;
-    const placed = Object.entries(set.weights).map(([key, { shape }]) => [key, { place: "input", slot: { shape }, unfolded: false }]);
-    frozen.set(set, Object.fromEntries(placed));
-  }
-  return { state, computed: traceProgram(spec, { frozen }).peak() };
 }
 
 /**

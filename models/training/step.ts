@@ -1,7 +1,7 @@
 /** Compiled updates: one program that takes a batch, its loss, gradients and AdamW, and leaves the new state in place. */
 import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
+import { programBytes } from "../../engine/projection.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
-import { programBytes } from "../../engine/trace.ts";
 import { compileAccumulation } from "./accumulation.ts";
 import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./plan.ts";
 import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
