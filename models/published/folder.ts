@@ -6,7 +6,8 @@ import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { openWeights } from "../weights/load.ts";
-import { fromTorch, type TorchNames } from "./torch.ts";
+import { readAhead } from "../weights/open.ts";
+import { addTorch, fromTorch, type TorchNames } from "./torch.ts";
 
 /** File names of weights without their variant and ending, the likeliest first. */
 const STEMS = ["diffusion_pytorch_model", "model", "network"];
@@ -57,17 +58,24 @@ export async function weightsIn(folder: string): Promise<string> {
 export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
   const { tensors } = await openWeights(path);
   const { today = (name: string) => name } = names;
-  const stored: Weights = {};
-  for (const [name, tensor] of Object.entries(tensors)) {
-    if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
+  const asked = Object.entries(tensors).filter(([name]) => today(name) !== undefined);
+  const weights: Weights = {};
+  // Each is turned into our layout as it comes, so that no more than a few are in memory twice.
+  for await (const [written, { shape }, data] of readAhead(asked)) {
+    refusing(path, () => addTorch(weights, { written, tensor: { shape, data }, names }));
   }
-  return inOurLayout(path, stored, names);
+  return weights;
 }
 
 /** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */
 export function inOurLayout(place: string, stored: Weights, names: TorchNames): Weights {
+  return refusing(place, () => fromTorch(stored, names));
+}
+
+/** What `make` makes; what it throws becomes a Failure that names the place. */
+function refusing<T>(place: string, make: () => T): T {
   try {
-    return fromTorch(stored, names);
+    return make();
   } catch (error) {
     throw new Failure(`Cannot use ${place}: ${(error as Error).message}. Fetch it again.`, { cause: error });
   }

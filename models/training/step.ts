@@ -1,5 +1,6 @@
 /** Compiled updates: one program that takes a batch, its loss, gradients and AdamW, and leaves the new state in place. */
-import type { InputArray, Tensors } from "../../engine/program.ts";
+import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
+import { programBytes } from "../../engine/projection.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { compileAccumulation } from "./accumulation.ts";
 import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./plan.ts";
@@ -16,12 +17,26 @@ import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
  * all rows of the batch, and is taken by the same micro-batches.
  */
 export async function compileStep(options: StepOptions): Promise<Step> {
-  const { engine, name, trained, others = {}, loss, optimiser, batch = 1, accumulate = 1, leaves = {}, takes = {} } = options;
+  const { batch = 1, accumulate = 1 } = options;
   if (accumulate > 1) return compileAccumulation({ ...options, batch, accumulate });
-  const program = await engine.compile({
+  return (await options.engine.compile(stepProgram(options))).run;
+}
+
+/**
+ * The bytes that such a step keeps in memory, before it is compiled: `state` of variables and frozen weights, and `computed`, the
+ * most that is there at one time of what it computes. ONNX Runtime takes up to 2.4 times as much for that (engine/footprint.ts).
+ */
+export function stepBytes(options: StepOptions): { state: number; computed: number } {
+  return programBytes(stepProgram(options));
+}
+
+function stepProgram(options: StepOptions): ProgramSpec {
+  const { name, trained, others = {}, loss, optimiser, leaves = {}, takes = {}, checkpointing = false } = options;
+  return {
     name,
     sets: { ...others, ...trained, ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
     inputs: { ...options.inputs, ...UPDATE_INPUTS },
+    checkpointing,
     run: (sets, inputs) => {
       const taken = Object.keys(takes).map((key) => [key, (sets as Record<string, Tensors>)[`taken.${key}`]?.[LEFT] as Tensor]);
       const result = gradientsOf(loss, ownSets(sets), { ...inputs, ...(Object.fromEntries(taken) as Tensors) });
@@ -29,8 +44,7 @@ export async function compileStep(options: StepOptions): Promise<Step> {
       const left = Object.keys(leaves).map((key) => [`left.${key}`, { [LEFT]: result.left[key] as Tensor }]);
       return { outputs: { loss: result.loss, norm, ...result.metrics }, updates: { ...updates, ...Object.fromEntries(left) } };
     },
-  });
-  return program.run;
+  };
 }
 
 /** Scalar outputs as numbers; others are left out. */

@@ -1,19 +1,33 @@
 /** The types of elements in safetensors files, and how each becomes float32. */
 import { fromBfloat16, fromHalf } from "../../schemas/numbers/half.ts";
 
-export type Dtype = keyof typeof DTYPES;
+export type Dtype = "F32" | "F16" | "BF16" | "F64" | "I64" | "I32" | "U8" | "BOOL";
 
-/** For each type, by its safetensors name: bytes an element, and its decoder from little-endian bytes to float32. */
-export const DTYPES = {
-  F32: { bytes: 4, decode: (b: ArrayBuffer) => new Float32Array(b) },
-  F16: { bytes: 2, decode: (b: ArrayBuffer) => fromHalf(new Uint16Array(b)) },
-  BF16: { bytes: 2, decode: (b: ArrayBuffer) => fromBfloat16(new Uint16Array(b)) },
-  F64: { bytes: 8, decode: (b: ArrayBuffer) => new Float32Array(new Float64Array(b)) },
-  I64: { bytes: 8, decode: (b: ArrayBuffer) => exact(new BigInt64Array(b)) },
-  I32: { bytes: 4, decode: (b: ArrayBuffer) => exact(new Int32Array(b)) },
-  U8: { bytes: 1, decode: (b: ArrayBuffer) => new Float32Array(new Uint8Array(b)) },
-  BOOL: { bytes: 1, decode: (b: ArrayBuffer) => new Float32Array(new Uint8Array(b)) },
+interface Elements {
+  /** Of one of them. */
+  bytes: number;
+  /** Little-endian bytes as float32; into `wide`, where that is given. */
+  decode: (bytes: ArrayBuffer, wide?: Float32Array<ArrayBuffer>) => Float32Array;
+}
+
+/** The types of elements by their safetensors names. */
+export const DTYPES: Readonly<Record<Dtype, Elements>> = {
+  F32: { bytes: 4, decode: (b, wide) => put(new Float32Array(b), wide) },
+  F16: { bytes: 2, decode: (b, wide) => fromHalf(new Uint16Array(b), wide) },
+  BF16: { bytes: 2, decode: (b, wide) => fromBfloat16(new Uint16Array(b), wide) },
+  F64: { bytes: 8, decode: (b, wide) => put(new Float64Array(b), wide) },
+  I64: { bytes: 8, decode: (b, wide) => put(exact(new BigInt64Array(b)), wide) },
+  I32: { bytes: 4, decode: (b, wide) => put(exact(new Int32Array(b)), wide) },
+  U8: { bytes: 1, decode: (b, wide) => put(new Uint8Array(b), wide) },
+  BOOL: { bytes: 1, decode: (b, wide) => put(new Uint8Array(b), wide) },
 };
+
+/** The values as float32, which they are already where they need not go anywhere. */
+function put(values: Float32Array | Float64Array | Uint8Array, wide?: Float32Array): Float32Array {
+  if (!wide) return values instanceof Float32Array ? values : Float32Array.from(values);
+  wide.set(values);
+  return wide;
+}
 
 export const isDtype = (name: unknown): name is Dtype => typeof name === "string" && Object.hasOwn(DTYPES, name);
 

@@ -67,8 +67,8 @@ async function openFile(path: string): Promise<OpenSafetensors> {
   const handle = await open(file, "r");
   try {
     const made = await stampOf(handle);
-    const prefix = await readRange(handle, 0, Math.min(PREFIX, made.size));
-    const json = await readRange(handle, PREFIX, headerLength(prefix, made.size, refuse));
+    const prefix = await readRange(handle, 0, new Uint8Array(Math.min(PREFIX, made.size)));
+    const json = await readRange(handle, PREFIX, new Uint8Array(headerLength(prefix, made.size, refuse)));
     const header: Header = parseHeader(json, made.size, refuse);
     const tensors = header.tensors.map(([name, range]) => [name, storedTensor({ path, file, name, range, made })]);
     return { tensors: Object.fromEntries(tensors), metadata: header.metadata, head: Buffer.concat([prefix, json]) };
@@ -98,11 +98,15 @@ function storedTensor(options: { path: string; file: string; name: string; range
   };
   const check = async (): Promise<void> => compare(await stat(file).catch(gone));
 
-  async function* pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  /** The stored bytes in pieces: of `whole`, where that is given, which is filled with them. */
+  async function* pieces(whole?: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const handle = await open(file, "r").catch(gone);
     try {
       compare(await stampOf(handle));
-      for (let at = 0; at < byteLength; at += PIECE) yield await readRange(handle, offset + at, Math.min(PIECE, byteLength - at));
+      for (let at = 0; at < byteLength; at += PIECE) {
+        const length = Math.min(PIECE, byteLength - at);
+        yield await readRange(handle, offset + at, whole?.subarray(at, at + length) ?? new Uint8Array(length));
+      }
     } finally {
       await handle.close();
     }
@@ -110,12 +114,16 @@ function storedTensor(options: { path: string; file: string; name: string; range
 
   const read: StoredTensor["read"] = async ({ onBytes } = {}) => {
     const data = floats(byteLength / DTYPES[dtype].bytes, (reason) => refuse(`tensor "${name}" ${reason}`));
+    if (dtype === "F32") {
+      for await (const piece of pieces(new Uint8Array(data.buffer))) onBytes?.(piece);
+      return data;
+    }
     let at = 0;
     for await (const piece of pieces()) {
       onBytes?.(piece);
       try {
-        const part = DTYPES[dtype].decode(piece.buffer);
-        data.set(part, at);
+        const part = data.subarray(at, at + piece.length / DTYPES[dtype].bytes);
+        DTYPES[dtype].decode(piece.buffer, part);
         at += part.length;
       } catch (error) {
         throw refuse(`tensor "${name}" ${(error as Error).message}`);
@@ -123,11 +131,11 @@ function storedTensor(options: { path: string; file: string; name: string; range
     }
     return data;
   };
-  return { shape, dtype, file, offset, byteLength, check, pieces, read };
+  return { shape, dtype, file, offset, byteLength, check, pieces: () => pieces(), read };
 }
 
 /** Room for `length` numbers: an array ends at 4 GiB, and a process where its memory does. */
-function floats(length: number, refuse: (reason: string) => Error): Float32Array {
+function floats(length: number, refuse: (reason: string) => Error): Float32Array<ArrayBuffer> {
   try {
     return new Float32Array(length);
   } catch {
@@ -135,9 +143,9 @@ function floats(length: number, refuse: (reason: string) => Error): Float32Array
   }
 }
 
-/** Exactly these bytes of a file, in a buffer of their own. */
-async function readRange(handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
+/** Fills `bytes` with those of a file from a position on, and answers them. */
+async function readRange(handle: FileHandle, position: number, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const { length } = bytes;
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
@@ -145,4 +153,26 @@ async function readRange(handle: FileHandle, position: number, length: number): 
     filled += bytesRead;
   }
   return bytes;
+}
+
+/** Reads that have begun while the tensor before them is made use of. */
+const AHEAD = 3;
+
+/** The elements of tensors as float32, one after the other; the next ones are read in the meantime. Throws as their `read` does. */
+export async function* readAhead<T extends FileTensor>(
+  tensors: Iterable<readonly [name: string, tensor: T]>,
+): AsyncGenerator<[name: string, tensor: T, data: Float32Array]> {
+  const begun: { name: string; tensor: T; data: Promise<Float32Array> }[] = [];
+  for (const [name, tensor] of tensors) {
+    const data = tensor.read();
+    data.catch(() => {}); // thrown below when its turn comes, if it does
+    begun.push({ name, tensor, data });
+    if (begun.length > AHEAD) yield await next(begun);
+  }
+  while (begun.length > 0) yield await next(begun);
+}
+
+async function next<T>(begun: { name: string; tensor: T; data: Promise<Float32Array> }[]): Promise<[string, T, Float32Array]> {
+  const { name, tensor, data } = begun.shift() as (typeof begun)[number];
+  return [name, tensor, await data];
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Weights } from "../../engine/weights.ts";
 import { DTYPES, type Dtype } from "./dtypes.ts";
 import { headerLength, parseHeader, PREFIX } from "./header.ts";
-import { type OpenSafetensors, openSafetensors } from "./open.ts";
+import { type OpenSafetensors, openSafetensors, readAhead } from "./open.ts";
 import { layOut, sourcesOf } from "./pieces.ts";
 
 export interface Safetensors {
@@ -20,17 +20,21 @@ export async function readSafetensors(path: string): Promise<Safetensors>;
 export async function readSafetensors(path: string, options: { hash: true }): Promise<Safetensors & { sha256: string }>;
 export async function readSafetensors(path: string, options: { hash?: true } = {}): Promise<Safetensors & { sha256?: string }> {
   const hash = options.hash && createHash("sha256");
-  const read = await readOpened(await openSafetensors(path), (piece) => hash?.update(piece));
+  const read = await readOpened(await openSafetensors(path), hash && ((piece) => hash.update(piece)));
   return { ...read, ...(hash && { sha256: hash.digest("hex") }) };
 }
 
 /** The same of a file that is open; `onBytes` sees all its bytes, from the first to the last. */
-export async function readOpened(opened: OpenSafetensors, onBytes: (piece: Uint8Array) => void = () => {}): Promise<Safetensors> {
+export async function readOpened(opened: OpenSafetensors, onBytes?: (piece: Uint8Array) => void): Promise<Safetensors> {
   const { tensors: stored, metadata, head } = opened;
-  onBytes(head);
   const tensors: [string, Safetensors["tensors"][string]][] = [];
-  for (const [name, { shape, dtype, read }] of Object.entries(stored)) {
-    tensors.push([name, { shape, dtype, data: await read({ onBytes }) }]);
+  if (onBytes) {
+    onBytes(head);
+    for (const [name, { shape, dtype, read }] of Object.entries(stored)) {
+      tensors.push([name, { shape, dtype, data: await read({ onBytes }) }]);
+    }
+  } else {
+    for await (const [name, { shape, dtype }, data] of readAhead(Object.entries(stored))) tensors.push([name, { shape, dtype, data }]);
   }
   return { tensors: Object.fromEntries(tensors), metadata };
 }
