@@ -15,6 +15,7 @@ import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
 import { checkpointed, originalName } from "./checkpointing.ts";
 import { type Footprint, footprintOf, peakBytes } from "./footprint.ts";
+import { type Cost, costOf } from "./cost.ts";
 import type { Placed } from "./frozen.ts";
 import { type Node, reachable, type Traits } from "./graph.ts";
 import { mappedTensors } from "./mapped.ts";
@@ -41,6 +42,8 @@ export interface Trace {
   footprint: () => Footprint | undefined;
   /** The most bytes of computed values that a run holds at one time. */
   peak: () => number;
+  /** What one run of it costs. */
+  cost: () => Cost;
   /** The kinds of products in the model, each once. */
   products: () => Product[];
   /** The model with the kinds of products of these keys in float16 (see precision.ts). */
@@ -144,7 +147,9 @@ export function traceProgram<S extends Sets>(
     return checkpointed(traced, { places, outputs: answered, isConstant: (name) => names.has(name), make });
   };
   return {
-    model: encode(ordered),
+    get model() {
+      return encode(ordered);
+    },
     inputs: inputs.map(({ name }) => name.slice("in/".length)),
     ...{ folder, reads, writes, outputs, nodes: nodes.length },
     footprint: () => {
@@ -159,6 +164,7 @@ export function traceProgram<S extends Sets>(
       return footprintOf(run([...widening, ...ordered]), { weights, outputs: answered, bytesOf });
     },
     peak: () => peakBytes(run(ordered), { outputs: answered, bytesOf: computedBytes }),
+    cost: () => costOf(run(ordered), { program: spec.name, graph, outputs: ports.map(({ name }) => name) }),
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
     halved: (keys) => encode(halveProducts(ordered, (node) => keys.has(kind(node)?.key ?? ""))),
     ...(places && {
