@@ -13,6 +13,7 @@ import "./composed.ts";
 import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
+import { type Cost, costOf } from "./cost.ts";
 import { type Footprint, footprintOf } from "./footprint.ts";
 import type { Placed } from "./frozen.ts";
 import { type Node, reachable, type Traits } from "./graph.ts";
@@ -36,6 +37,8 @@ export interface Trace {
   nodes: number;
   /** The memory it takes where its frozen weights are large; undefined where all are baked. */
   footprint: () => Footprint | undefined;
+  /** What one run of it costs. */
+  cost: () => Cost;
   /** The kinds of products in the model, each once. */
   products: () => Product[];
   /** The model with the kinds of products of these keys in float16 (see precision.ts). */
@@ -128,7 +131,9 @@ export function traceProgram<S extends Sets>(
     encodeModel({ inputs: [...inputs, ...readPorts], outputs: ports, nodes: [...widening, ...encoded], constants, mapped });
   const kind = (node: Node): Product | undefined => productOf(node, graph);
   return {
-    model: encode(ordered),
+    get model() {
+      return encode(ordered);
+    },
     inputs: inputs.map(({ name }) => name.slice("in/".length)),
     ...{ folder, reads, writes, outputs, nodes: nodes.length },
     footprint: () => {
@@ -142,6 +147,7 @@ export function traceProgram<S extends Sets>(
       const bytesOf = (name: string): number => wide.get(name) ?? graph.bytesOf(name);
       return footprintOf([...widening, ...ordered], { weights, outputs: ports.map(({ name }) => name), bytesOf });
     },
+    cost: () => costOf(ordered, { program: spec.name, graph, outputs: ports.map(({ name }) => name) }),
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
     halved: (keys) => encode(halveProducts(ordered, (node) => keys.has(kind(node)?.key ?? ""))),
   };

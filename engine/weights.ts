@@ -117,18 +117,38 @@ export function copyWeights(weights: Weights): Weights {
 }
 
 /**
- * Zeros of the same names and shapes, e.g. the moments of an optimiser before its first step.
+ * A tensor whose elements `make` makes, once, when they are first read: who asks for the shape alone waits for nothing and takes no
+ * memory.
+ *
+ * @example
+ * import { madeWhenRead } from "onestep/engine/weights";
+ * const tensor = madeWhenRead([2, 2], (length) => new Float32Array(length).fill(1));
+ * assert.deepEqual(tensor.data, Float32Array.of(1, 1, 1, 1));
+ */
+export function madeWhenRead(shape: number[], make: (length: number) => Float32Array): Weights[string] {
+  let made: Float32Array | undefined;
+  return {
+    shape,
+    get data() {
+      made ??= make(elements(shape));
+      return made;
+    },
+    set data(data) {
+      made = data;
+    },
+  };
+}
+
+/**
+ * Zeros of the same names and shapes, e.g. the moments of an optimiser before its first step; made when they are read.
  *
  * @example
  * import { zerosLike } from "onestep/engine/weights";
  * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
  * assert.deepEqual(zerosLike(weights).bias?.data, Float32Array.of(0, 0));
  */
-export function zerosLike(weights: Weights): Weights {
-  const zeros = Object.entries(weights).map(([name, { shape, data }]) => [
-    name,
-    { shape: [...shape], data: new Float32Array(data.length) },
-  ]);
+export function zerosLike(weights: Shapes): Weights {
+  const zeros = Object.entries(weights).map(([name, { shape }]) => [name, madeWhenRead([...shape], (length) => new Float32Array(length))]);
   return Object.fromEntries(zeros);
 }
 

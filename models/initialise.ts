@@ -4,9 +4,7 @@
  * (what a file of such weights must hold) waits for no draws and takes no memory.
  */
 import { normals } from "../schemas/numbers/philox.ts";
-import type { Weights } from "../engine/weights.ts";
-
-const product = (shape: number[]): number => shape.reduce((a, b) => a * b, 1);
+import { elements, madeWhenRead, type Weights } from "../engine/weights.ts";
 
 export interface Initialiser {
   weights: Weights;
@@ -28,21 +26,21 @@ export interface Initialiser {
 export function createInitialiser(seed: number): Initialiser {
   const weights: Weights = {};
   const normal: Initialiser["normal"] = (name, shape, std) => {
-    weights[name] = drawnWhenRead(shape, (length) => {
+    weights[name] = madeWhenRead(shape, (length) => {
       const data = std === 0 ? new Float32Array(length) : normals({ seed, stream: `initialise/${name}`, length });
       for (let i = 0; i < length; i++) data[i] = (data[i] as number) * std;
       return data;
     });
   };
   const constant: Initialiser["constant"] = (name, shape, value = 0) => {
-    weights[name] = drawnWhenRead(shape, (length) => new Float32Array(length).fill(value));
+    weights[name] = madeWhenRead(shape, (length) => new Float32Array(length).fill(value));
   };
   const positions: Initialiser["positions"] = (name, { height, width, channels }) => {
-    weights[name] = drawnWhenRead([height * width, channels], (length) => waves(length, width, channels));
+    weights[name] = madeWhenRead([height * width, channels], (length) => waves(length, width, channels));
   };
   const affine = (name: string, shape: number[], gain: number, bias: boolean): void => {
     const outputs = shape.at(-1) as number;
-    normal(`${name}.kernel`, shape, gain / Math.sqrt(product(shape) / outputs));
+    normal(`${name}.kernel`, shape, gain / Math.sqrt(elements(shape) / outputs));
     if (bias) constant(`${name}.bias`, [outputs]);
   };
   return {
@@ -56,21 +54,6 @@ export function createInitialiser(seed: number): Initialiser {
     norm: (name, channels) => {
       constant(`${name}.scale`, [channels], 1);
       constant(`${name}.bias`, [channels], 0);
-    },
-  };
-}
-
-/** A tensor whose elements `draw` makes, once, when they are first read. */
-function drawnWhenRead(shape: number[], draw: (length: number) => Float32Array): Weights[string] {
-  let drawn: Float32Array | undefined;
-  return {
-    shape,
-    get data() {
-      drawn ??= draw(product(shape));
-      return drawn;
-    },
-    set data(data) {
-      drawn = data;
     },
   };
 }
