@@ -1,6 +1,7 @@
 /** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { shapesAlone } from "../../engine/planner.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
@@ -62,6 +63,13 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
     if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
   }
   return inOurLayout(path, stored, names);
+}
+
+/**
+ * The same with shapes alone: no tensor is read, and none has elements. A file of any size tells its header in a moment.
+ */
+export async function readPublishedShapes(path: string, names: TorchNames): Promise<Weights> {
+  return inOurLayout(path, shapesAlone((await openWeights(path)).tensors), names);
 }
 
 /** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */
