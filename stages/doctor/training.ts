@@ -11,10 +11,11 @@ import { createSampling } from "../../models/diffusion/sampling.ts";
 import { trajectoryOf } from "../../models/diffusion/schedule.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { elements, type Weights } from "../../engine/weights.ts";
+import { countWeights, elements } from "../../engine/weights.ts";
 import type { Codec, Denoiser } from "../runs/model.ts";
 import { frozenOf } from "../train/prepare/given.ts";
 import { subjectOf } from "../train/prepare/student.ts";
+import { SAMPLED_AT_ONCE } from "../train/watch.ts";
 import { plannedPhases } from "../train/phases.ts";
 import { deviceOf } from "../workers/device.ts";
 import { createUpdates } from "../workers/updates.ts";
@@ -96,7 +97,7 @@ async function planOnce(options: {
   const kit: Kit<never> = { ...job, weights: frozen.weights };
 
   const planner = plannerFor(settings);
-  const { networks, programs, compileUpdate } = createUpdates({ engine: planner.engine, method, kit });
+  const { networks, programs, compileUpdate, compileSampling } = createUpdates({ engine: planner.engine, method, kit });
   const calls = await callsPerStep({ method, job, needs, student });
   const shares: Share[] = [];
   for (const [name, program] of Object.entries(programs)) {
@@ -108,14 +109,13 @@ async function planOnce(options: {
     shares.push({ cost: first, perStep: calls(name) * (others.length > 0 ? optimiser.accumulate : 1) });
     shares.push(...others.map((cost) => ({ cost, perStep: calls(name) })));
   }
+  await compileSampling("average", SAMPLED_AT_ONCE); // pictures on the way
   const { trained, frozen: rest } = networks.part(method.makes);
-  const numbers = (weights: Readonly<Record<string, { shape: readonly number[] }>>): number =>
-    Object.values(weights).reduce((sum, { shape }) => sum + elements(shape), 0);
   return {
     steps: optimiser.steps,
-    trained: numbers(trained.network.variables),
-    frozen: numbers(rest),
-    memory: memoryOf({ sets: planner.sets, frozen: Object.values(frozen.weights), costs: shares.map(({ cost }) => cost) }),
+    trained: countWeights(trained.network.variables),
+    frozen: countWeights(rest),
+    memory: memoryOf({ sets: planner.sets, frozen: Object.values(frozen.weights), costs: planner.costs }),
     programs: shares,
   };
 }
@@ -159,6 +159,3 @@ async function callsPerStep(options: {
   }
   return (program) => (counts.get(program) ?? 0) / (steps - first);
 }
-
-/** All numbers of a network. */
-export const numbersOf = (weights: Weights): number => Object.values(weights).reduce((sum, { shape }) => sum + elements(shape), 0);

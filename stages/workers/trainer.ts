@@ -8,9 +8,8 @@ import { createOrder } from "../../engine/variables.ts";
 import { countWeights, hashWeights, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
 import type { Batch, Job, Kit, Look, Program, Role } from "../../methods/method.ts";
-import { createSampling, type SamplerInputs, type Sampling } from "../../models/diffusion/sampling.ts";
-import type { Parameters } from "../../models/layers.ts";
-import { type Adapter, effective } from "../../models/training/adapters.ts";
+import type { SamplerInputs, Sampling } from "../../models/diffusion/sampling.ts";
+import type { Adapter } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
 import type { Step } from "../../models/training/plan.ts";
 import { scalars } from "../../models/training/step.ts";
@@ -18,7 +17,6 @@ import { savedState } from "../../models/training/trained.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
-import { trainedSampling } from "./trained-sampling.ts";
 import { createUpdates } from "./updates.ts";
 
 export interface TrainerOptions {
@@ -38,7 +36,7 @@ export async function create({ method: name, job, weights, start, engine: where 
   const engine = await createEngine(deviceOf(where));
   const kit: Kit<never> = { ...job, weights };
   const { optimiser } = job;
-  const { networks, programs, compileUpdate, compileLook } = createUpdates({ engine, method, kit, start });
+  const { networks, programs, compileUpdate, compileLook, compileSampling } = createUpdates({ engine, method, kit, start });
   const lora = loraOver(networks.part(method.makes)); // at once: a reply that is moved to another thread takes frozen weights with it
 
   const steps = new Map<string, Promise<Step>>();
@@ -66,17 +64,6 @@ export async function create({ method: name, job, weights, start, engine: where 
 
   const samplings = new Map<string, Promise<Sampling>>();
   const inOrder = createOrder();
-  const sampling = (of: "average" | "network", batch: number): Promise<Sampling> => {
-    const sampled = trainedSampling(method, job);
-    if (!sampled) throw new Error(`Method "${name}" makes nothing that is sampled`);
-    const { trained, base, train } = networks.part(method.makes);
-    const adapted = base && {
-      frozen: base,
-      whole: (some: Parameters, rest: Parameters) => effective({ trained: some, frozen: rest, adapter: train }),
-    };
-    const network = trained[of] ?? trained.network;
-    return createSampling({ engine, ...sampled, network, ...(adapted && { adapted }), batch });
-  };
 
   return {
     step: (batch: Batch): Promise<Figures> =>
@@ -84,7 +71,7 @@ export async function create({ method: name, job, weights, start, engine: where 
     /** Samples of what is made; the first call decides how many rows all have. */
     sample: ({ inputs, of }: { inputs: SamplerInputs; of: "average" | "network" }): Promise<Float32Array> =>
       inOrder(async () => {
-        const opened = samplings.get(of) ?? sampling(of, inputs.rows);
+        const opened = samplings.get(of) ?? compileSampling(of, inputs.rows);
         samplings.set(of, opened);
         return (await opened).sample(inputs);
       }),

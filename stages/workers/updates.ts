@@ -5,10 +5,13 @@ import type { VariableSet } from "../../engine/variables.ts";
 import { elements, type Weights } from "../../engine/weights.ts";
 import type { AnyMethod } from "../../methods/load.ts";
 import type { Kit, Look, Program, Role, Update } from "../../methods/method.ts";
+import { createSampling, type Sampling } from "../../models/diffusion/sampling.ts";
 import type { Parameters } from "../../models/layers.ts";
+import { effective } from "../../models/training/adapters.ts";
 import { LEFT, type Step } from "../../models/training/plan.ts";
 import { compileStep } from "../../models/training/step.ts";
 import { createNetworks, type Networks } from "./parts.ts";
+import { trainedSampling } from "./trained-sampling.ts";
 
 export interface Updates {
   networks: Networks;
@@ -16,6 +19,11 @@ export interface Updates {
   compileUpdate: (program: string, update: Update) => Promise<Step>;
   /** Over the EMA of the parts it reads. */
   compileLook: (program: string, look: Look) => Promise<Compiled>;
+  /**
+   * Samples of what is made, or of its EMA, so many rows at once: no more than a step has of them, so that pictures on the way take
+   * no more memory than steps. Throws an Error where what is made draws none.
+   */
+  compileSampling: (of: "average" | "network", rows: number) => Promise<Sampling>;
 }
 
 /** The parts of a method on an engine, and its programs over them. `start` is as `createNetworks` takes it. */
@@ -41,9 +49,22 @@ export function createUpdates(options: {
   const chosen = <T>(from: Record<string, T>, keys: readonly string[] = []): Record<string, T> =>
     Object.fromEntries(keys.map((key) => [key, from[key] as T]));
 
+  const compileSampling: Updates["compileSampling"] = (of, rows) => {
+    const sampled = trainedSampling(method, kit);
+    if (!sampled) throw new Error(`Method "${method.name}" makes nothing that is sampled`);
+    const { trained, base, train } = networks.part(method.makes);
+    const adapted = base && {
+      frozen: base,
+      whole: (some: Parameters, rest: Parameters) => effective({ trained: some, frozen: rest, adapter: train }),
+    };
+    const batch = Math.min(rows, optimiser.batch / optimiser.accumulate);
+    return createSampling({ engine, ...sampled, network: trained[of] ?? trained.network, ...(adapted && { adapted }), batch });
+  };
+
   return {
     networks,
     programs,
+    compileSampling,
     compileUpdate: (program, { trains, reads, inputs, leaves, takes, batch, loss, ...own }) =>
       compileStep({
         engine,
