@@ -3,7 +3,7 @@
  * says of network and schedule is kept as it is, so that a student's folder stands alone.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { shapesAlone } from "../../engine/planner.ts";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
@@ -21,6 +21,7 @@ import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
 import { readScheduleJson } from "./schedules.ts";
+import { readTextSettings } from "./text-files.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
 const PARTS = ["unet", "transformer", ""];
@@ -42,8 +43,8 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
   const { denoiser, names } = publishedNetwork({ json, file });
   if (denoiser) return { at, json, names, denoiser };
   throw new Failure(
-    `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
-      "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
+    `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
+      "to image.",
   );
 }
 
@@ -58,18 +59,22 @@ async function describeTeacher(folder: string): Promise<Described> {
   const { at, json, names, denoiser } = await denoiserIn(folder);
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
-  const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
-  const condition = classes > 0 ? "class" : "none";
+  const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
+  const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
+  const text = conditions.text && (await readTextSettings(folder));
+  const pixels = shape.slice(0, 2).map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
-    network: anyNetwork.parse({ kind: "published", condition, published: json }),
+    network: anyNetwork.parse({ kind: "published", condition, published: json, ...(text && { text, pixels }) }),
     diffusion: await diffusionOf(folder, json, sigmaData),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
     vocabulary: 0,
   };
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
-  return { description: { role: "teacher", spec, statistics, captions: [] }, file: await weightsIn(at), names };
+  const textEncoders = text && resolve(folder);
+  const description = { role: "teacher" as const, spec, statistics, captions: [], ...(textEncoders !== undefined && { textEncoders }) };
+  return { description, file: await weightsIn(at), names };
 }
 
 /**
@@ -90,10 +95,12 @@ export async function planPublishedTeacher(folder: string): Promise<{ descriptio
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
 interface Latents {
-  /** The codec of latents with so many pixels a side. */
+  /** The codec of latents with so many a side. */
   codec: (side: number) => Promise<Codec>;
   /** The same with weights that have shapes and no elements. */
   planned: (side: number) => Promise<Codec>;
+  /** Pixels of the picture a side of each. */
+  factor: number;
   sigmaData: number;
   mean: number[];
   /** Standard deviation that normalisation (x - mean) / std * sigmaData takes for the published scale. */
@@ -105,17 +112,18 @@ async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const path = join(folder, "vae");
   if (!existsSync(path)) {
     const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
-    return { codec, planned: codec, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
+    return { codec, planned: codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
   const config = readConfig(autoencoderKl.config, await readPartConfig(path));
   const { mean, scale } = latentScale(config);
-  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsampleOf(config), read: unread });
+  const factor = downsampleOf(config);
+  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * factor, read: unread });
   const planned = async (side: number): Promise<Codec> => {
-    const imageSize = side * downsampleOf(config);
+    const imageSize = side * factor;
     const weights = shapesAlone(klLayout(config));
     return { description: { kind: kl.kind, imageSize, shape: kl.latent(config, imageSize), hash: "", config }, weights };
   };
-  return { codec, planned, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
+  return { codec, planned, factor, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
 }
 
 /** A published codec is no run's. */
