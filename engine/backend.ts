@@ -5,6 +5,7 @@
 import type { Attributes } from "./attributes.ts";
 import { placeOf, readingOf, reasonOf, refusal, WRITTEN } from "./errors.ts";
 import { createGraph, type DType, type Graph, size, toStored, type Traits, type Value, type Values } from "./graph.ts";
+import { type Marks, marking } from "./marks.ts";
 import { tf, type Tensor, type DataType, type TensorInfo } from "./tfjs.ts";
 
 export type { Attributes } from "./attributes.ts";
@@ -195,8 +196,12 @@ export function valueOf(tensor: Tensor): Value {
 /** Frames an error needs to reach the caller's code through TensorFlow.js's. */
 const DEEP = 200;
 
-/** Runs the body of the program `name` on the recording backend and returns the graph it recorded with the body's result. */
-export function record<T>(name: string, body: () => T, traits: Traits = { fusesProducts: true }): { graph: Graph; result: T } {
+/** Runs the body of the program `name` on the recording backend; returns the graph it recorded, its marks and the body's result. */
+export function record<T>(
+  name: string,
+  body: () => T,
+  traits: Traits = { fusesProducts: true },
+): { graph: Graph; marks: Marks; result: T } {
   const previous = tf.engine().backendName;
   const recording: Recording = { program: name, graph: createGraph(traits) };
   const limit = Error.stackTraceLimit;
@@ -205,9 +210,9 @@ export function record<T>(name: string, body: () => T, traits: Traits = { fusesP
   tf.setBackend(BACKEND);
   tf.engine().startScope("trace");
   try {
-    const result = body();
+    const { result, marks } = marking(recording.graph.nodes, body);
     if (recording.failure) throw recording.failure;
-    return { graph: recording.graph, result };
+    return { graph: recording.graph, marks, result };
   } catch (error) {
     if (recording.failure) throw recording.failure;
     const { message, stack = "" } = error as Error;

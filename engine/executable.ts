@@ -45,7 +45,7 @@ export async function compileProgram<S extends Sets>(
   const stays = ({ dtype }: { dtype: string }): boolean => memory.isSeparate && (dtype === "float32" || dtype === "int32");
   const resident = [...trace.writes.map(({ port }) => port), ...trace.outputs.filter(stays).map(({ name }) => name)];
   const { model, notes } = precision === "half" ? await inHalf(trace, { device, program: spec.name }) : { model: trace.model, notes: [] };
-  const session = await createSession(model, { ...options, program: spec.name, resident, folder: trace.folder });
+  const session = await createSession(model, { ...options, program: spec.name, resident, folder: trace.folder, rewrite: trace.rewrite });
   const slotOf = (set: VariableSet | ConstantSet, key: string): Slot => {
     if (set.kind === "variables") return set.variables[key] as Slot;
     const { slot } = (placed.get(set) as Record<string, Placed>)[key] as Placed & { place: "input" };

@@ -10,6 +10,8 @@ export interface ProgramSpec<S extends Sets = Sets> {
   name: string;
   sets: S;
   inputs: Record<string, { shape: readonly number[]; dtype?: "float32" | "int32" }>;
+  /** Whether gradients compute blocks once more instead of keeping what these made (see checkpointing.ts): less memory, more time. */
+  checkpointing?: boolean;
   /** Tensors in, tensors out. `updates` names the variables that get new values. */
   run: (sets: { [K in keyof S]: Tensors }, inputs: Tensors) => { outputs: Tensors; updates?: { [K in keyof S]?: Tensors } };
 }

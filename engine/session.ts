@@ -1,4 +1,7 @@
 /** ONNX Runtime sessions: how a model's bytes become something that runs on a device. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import type { GraphCache } from "./cache.ts";
 
@@ -18,39 +21,16 @@ export interface SessionOptions {
   cache?: GraphCache;
   /** The folder below which the files of mapped tensors lie; undefined where the model has none. */
   folder?: string;
+  /** What is made of the model once it is optimised; the result runs as it is. */
+  rewrite?: ((optimised: Uint8Array) => Uint8Array) | undefined;
 }
 
 /** A session for the model, or an error that says which device refused it and what to do. */
 export async function createSession(model: Uint8Array, options: SessionOptions): Promise<ort.InferenceSession> {
-  const { device, threads, program, profile, resident = [], cache, folder } = options;
-  const onGpu = device === "webgpu" && resident.length > 0;
-  const create = (bytes: Uint8Array, { saveTo, isOptimised = false }: { saveTo?: string; isOptimised?: boolean } = {}) =>
-    ort.InferenceSession.create(bytes, {
-      executionProviders: [device],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: "sequential",
-      enableMemPattern: false, // its plan takes one more block, as large as all activations together, and no less time
-      graphOptimizationLevel: isOptimised ? "disabled" : "all",
-      logSeverityLevel: LOG_FATAL, // whatever goes wrong is thrown too
-      ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
-      ...(saveTo !== undefined && { optimizedModelFilePath: saveTo }),
-      // Denormals slow a CPU tenfold and carry nothing. Threads spin for no longer than the next operator takes to begin:
-      // other engines want the cores.
-      extra: {
-        session: {
-          set_denormal_as_zero: "1",
-          intra_op: { allow_spinning: "1", spin_duration_us: "20" },
-          force_spinning_stop: "1",
-          ...(saveTo !== undefined && { save_model_format: "ORT" }),
-          ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
-        },
-        // Its SkipLayerNormalization on WebGPU leaves out the inverse deviations that layerNorm's gradient reads (1.30.0).
-        ...(device === "webgpu" && { optimization: { disable_specified_optimizers: "SkipLayerNormFusion" } }),
-      },
-      ...(onGpu ? { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, "gpu-buffer" as const])) } : {}),
-    });
+  const { device, program, cache, folder, rewrite } = options;
+  const create: Create = (bytes, how) => ort.InferenceSession.create(bytes, optionsOf(options, how));
   try {
+    if (rewrite) return await create(rewrite(await optimised(model, create)), { isOptimised: true });
     // A model with mapped tensors is made at once, and what ONNX Runtime would keep of it does not hold their elements.
     return cache && folder === undefined ? await cache.session(model, { device, create }) : await create(model);
   } catch (error) {
@@ -58,6 +38,53 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
     const message = (error as Error).message.replace(/^\/\S+ .*? was false\. /, "").trim(); // where in ONNX Runtime's source
     throw new Error(`Cannot ${what} device "${device}": ${message.replace(/\.$/, "")}.${remedy(device, message)}`, { cause: error });
   }
+}
+
+type How = { saveTo?: string; format?: "ORT" | "ONNX"; isOptimised?: boolean };
+type Create = (bytes: Uint8Array, how?: How) => Promise<ort.InferenceSession>;
+
+/** What ONNX Runtime makes of a model before it runs it, as a model. */
+async function optimised(model: Uint8Array, create: Create): Promise<Uint8Array> {
+  const folder = await mkdtemp(join(tmpdir(), "onestep-model-"));
+  try {
+    const saveTo = join(folder, "optimised.onnx");
+    await (await create(model, { saveTo, format: "ONNX" })).release();
+    return await readFile(saveTo);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function optionsOf(
+  { device, threads, profile, resident = [], folder }: SessionOptions,
+  { saveTo, format = "ORT", isOptimised = false }: How = {},
+): ort.InferenceSession.SessionOptions {
+  const onGpu = device === "webgpu" && resident.length > 0;
+  return {
+    executionProviders: [device],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    enableMemPattern: false, // its plan takes one more block, as large as all activations together, and no less time
+    graphOptimizationLevel: isOptimised ? "disabled" : "all",
+    logSeverityLevel: LOG_FATAL, // whatever goes wrong is thrown too
+    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+    ...(saveTo !== undefined && { optimizedModelFilePath: saveTo }),
+    // Denormals slow a CPU tenfold and carry nothing. Threads spin for no longer than the next operator takes to begin:
+    // other engines want the cores.
+    extra: {
+      session: {
+        set_denormal_as_zero: "1",
+        intra_op: { allow_spinning: "1", spin_duration_us: "20" },
+        force_spinning_stop: "1",
+        ...(saveTo !== undefined && { save_model_format: format }),
+        ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
+      },
+      // Its SkipLayerNormalization on WebGPU leaves out the inverse deviations that layerNorm's gradient reads (1.30.0).
+      ...(device === "webgpu" && { optimization: { disable_specified_optimizers: "SkipLayerNormFusion" } }),
+    },
+    ...(onGpu ? { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, "gpu-buffer" as const])) } : {}),
+  };
 }
 
 const LOG_FATAL = 4;

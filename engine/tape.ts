@@ -1,5 +1,5 @@
 /**
- * Two repairs of TensorFlow.js's tape.
+ * Two repairs of TensorFlow.js's tape, and marks of what it does.
  *
  * Second derivatives are silently wrong for every operation whose gradient uses its saved output: tanh, exp, softmax,
  * tf.logSoftmax and others (tfjs #3252, open since 2020). An output is saved as a copy, and the copy is recorded before
@@ -7,7 +7,10 @@
  * copy is lost. Here an operation is recorded before any reader of its outputs.
  *
  * And a gradient function may itself take a gradient: TensorFlow.js would lose the outer tape.
+ *
+ * What a backward pass computes is marked as such (marks.ts).
  */
+import { asGradient } from "./marks.ts";
 import { tf } from "./tfjs.ts";
 
 interface TapeNode {
@@ -18,11 +21,12 @@ interface TapeNode {
 interface Recorder {
   addTapeNode: (...parts: unknown[]) => void;
   gradients: (...parts: unknown[]) => unknown;
+  tidy: (...parts: unknown[]) => unknown;
   state: { activeTape: TapeNode[] | null; gradientDepth: number };
 }
 
 const engine = tf.engine() as unknown as Recorder;
-const { addTapeNode, gradients } = engine;
+const { addTapeNode, gradients, tidy } = engine;
 
 engine.addTapeNode = (...parts) => {
   addTapeNode.apply(engine, parts);
@@ -42,4 +46,12 @@ engine.gradients = (...parts) => {
   } finally {
     if (outer !== undefined) state.activeTape = outer;
   }
+};
+
+/** TensorFlow.js's own name of the scope in which it goes back along the tape. */
+const BACKWARD = "backward";
+
+engine.tidy = (...parts) => {
+  const run = (): unknown => tidy.apply(engine, parts);
+  return parts[0] === BACKWARD ? asGradient(run) : run();
 };

@@ -13,14 +13,17 @@ import "./composed.ts";
 import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
+import { checkpointed, originalName } from "./checkpointing.ts";
 import { type Cost, costOf } from "./cost.ts";
 import { type Footprint, footprintOf } from "./footprint.ts";
 import type { Placed } from "./frozen.ts";
 import { type Node, reachable, type Traits } from "./graph.ts";
 import { mappedTensors } from "./mapped.ts";
 import { encodeModel, type Port } from "./onnx.ts";
+import { placesOf } from "./places.ts";
 import { halveProducts, type Product, productOf } from "./precision.ts";
 import { checkUpdate, type ProgramSpec, type Sets, type Tensors } from "./program.ts";
+import { encodedNode, rewriteNodes } from "./rewriting.ts";
 import type { Tensor } from "./tfjs.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
 import { elements } from "./weights.ts";
@@ -43,6 +46,8 @@ export interface Trace {
   products: () => Product[];
   /** The model with the kinds of products of these keys in float16 (see precision.ts). */
   halved: (keys: ReadonlySet<string>) => Uint8Array;
+  /** The model, once it is optimised, with blocks computed again in backward passes; undefined where the program does not ask for it. */
+  rewrite?: (optimised: Uint8Array) => Uint8Array;
 }
 
 /**
@@ -62,7 +67,7 @@ export function traceProgram<S extends Sets>(
   }
   const placed = (set: VariableSet | ConstantSet, key: string): Placed | undefined =>
     set.kind === "constants" ? frozen.get(set)?.[key] : undefined;
-  const { graph, result } = record(
+  const { graph, marks, result } = record(
     spec.name,
     () => {
       const sets = Object.fromEntries(
@@ -130,6 +135,14 @@ export function traceProgram<S extends Sets>(
   const encode = (encoded: Node[]): Uint8Array =>
     encodeModel({ inputs: [...inputs, ...readPorts], outputs: ports, nodes: [...widening, ...encoded], constants, mapped });
   const kind = (node: Node): Product | undefined => productOf(node, graph);
+  const places = spec.checkpointing ? placesOf(graph.nodes, marks) : undefined;
+  const answered = ports.map(({ name }) => name);
+  const names = new Set(constants.map(({ name }) => name));
+  const run = (traced: Node[]): Node[] => {
+    if (!places) return traced;
+    const make = (op: string, inputs: string[], output: string): Node => ({ op, inputs, outputs: [output], attributes: {} });
+    return checkpointed(traced, { places, outputs: answered, isConstant: (name) => names.has(name), make });
+  };
   return {
     get model() {
       return encode(ordered);
@@ -144,12 +157,21 @@ export function traceProgram<S extends Sets>(
         return typeof placed.slot.initial === "function" ? (wide.get(port) as number) : 0; // else it is there already
       };
       const weights = outside.reduce((sum, at) => sum + comes(at), 0);
-      const bytesOf = (name: string): number => wide.get(name) ?? graph.bytesOf(name);
-      return footprintOf([...widening, ...ordered], { weights, outputs: ports.map(({ name }) => name), bytesOf });
+      const bytesOf = (name: string): number => wide.get(originalName(name)) ?? graph.bytesOf(originalName(name));
+      return footprintOf(run([...widening, ...ordered]), { weights, outputs: answered, bytesOf });
     },
-    cost: () => costOf(ordered, { program: spec.name, graph, outputs: ports.map(({ name }) => name) }),
+    cost: () => {
+      const of = { bytesOf: (name: string) => graph.bytesOf(originalName(name)), producer: (name: string) => graph.producer(originalName(name)) };
+      return costOf(run(ordered), { program: spec.name, graph: of, outputs: answered });
+    },
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
     halved: (keys) => encode(halveProducts(ordered, (node) => keys.has(kind(node)?.key ?? ""))),
+    ...(places && {
+      rewrite: (optimised) =>
+        rewriteNodes(optimised, ({ nodes: encoded, outputs, constants }) =>
+          checkpointed(encoded, { places, outputs, isConstant: (name) => constants.has(name), make: encodedNode }),
+        ),
+    }),
   };
 }
 

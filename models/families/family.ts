@@ -2,6 +2,7 @@
  * What a network family is: everything the rest of the program needs to build, run, look into and adapt one kind of
  * denoising network, in one object. A new kind of network is one file that exports such an object (docs/ADD-A-MODEL.md).
  */
+import { endBlock } from "../../engine/marks.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
@@ -166,8 +167,9 @@ export function bound<C>(family: Family<C>): (spec: DenoiserSpec) => BoundFamily
   };
 }
 
-/** Features on their way past `place`: the tap sees them, and what `inject` answers goes on. */
+/** Features on their way past `place`, where a block ends: the tap sees them, and what `inject` answers goes on. */
 export function passing({ tap, inject }: Hooks, place: string, features: Tensor): Tensor {
+  endBlock();
   tap?.(place, features);
   return inject ? inject(place, features) : features;
 }

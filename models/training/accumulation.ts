@@ -7,7 +7,8 @@ import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
 
 /** See `compileStep`, which calls this where `accumulate` is above 1. Throws an Error where it does not divide `batch`. */
 export async function compileAccumulation(options: StepOptions & { batch: number; accumulate: number }): Promise<Step> {
-  const { engine, name, trained, others = {}, loss, optimiser, batch, accumulate, leaves = {}, takes = {} } = options;
+  const { engine, name, trained, others = {}, loss, optimiser, batch, accumulate, checkpointing = false } = options;
+  const { leaves = {}, takes = {} } = options;
   if (batch % accumulate !== 0) {
     throw new Error(
       `Cannot take a batch of ${batch} in ${accumulate} micro-batches in program "${name}": set accumulate to a divisor of batch`,
@@ -27,6 +28,7 @@ export async function compileAccumulation(options: StepOptions & { batch: number
       ...{ ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
     },
     inputs: { ...(Object.fromEntries(micro) as ProgramSpec["inputs"]), isFirst: { shape: [] } },
+    checkpointing,
     run: ({ sum: before, ...sets }, { isFirst, ...inputs }) => {
       const held = (key: string): Tensor => (sets as Record<string, Tensors>)[key]?.[LEFT] as Tensor;
       const taken = Object.keys(takes).map((key) => [key, tf.slice(held(`taken.${key}`), [0], [part])] as const);

@@ -28,6 +28,8 @@ export interface StepOptions {
   batch?: number;
   /** Micro-batches that a batch is taken in. */
   accumulate?: number;
+  /** Whether gradients compute the networks' blocks once more instead of keeping what these made: less memory, more time, the same bits. */
+  checkpointing?: boolean;
   /** Where the loss's `left` tensors go: they stay on the device. */
   leaves?: Readonly<Record<string, VariableSet>>;
   /** Left tensors of other programs, which the loss finds among its inputs. */

@@ -16,12 +16,14 @@ import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
  * all rows of the batch, and is taken by the same micro-batches.
  */
 export async function compileStep(options: StepOptions): Promise<Step> {
-  const { engine, name, trained, others = {}, loss, optimiser, batch = 1, accumulate = 1, leaves = {}, takes = {} } = options;
+  const { engine, name, trained, others = {}, loss, optimiser, batch = 1, accumulate = 1, checkpointing = false } = options;
+  const { leaves = {}, takes = {} } = options;
   if (accumulate > 1) return compileAccumulation({ ...options, batch, accumulate });
   const program = await engine.compile({
     name,
     sets: { ...others, ...trained, ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
     inputs: { ...options.inputs, ...UPDATE_INPUTS },
+    checkpointing,
     run: (sets, inputs) => {
       const taken = Object.keys(takes).map((key) => [key, (sets as Record<string, Tensors>)[`taken.${key}`]?.[LEFT] as Tensor]);
       const result = gradientsOf(loss, ownSets(sets), { ...inputs, ...(Object.fromEntries(taken) as Tensors) });

@@ -21,6 +21,7 @@ export async function createTraining(options: {
   inputs: ProgramSpec["inputs"];
   loss: Loss;
   optimiser: OptimiserSettings;
+  checkpointing?: boolean;
 }): Promise<Training> {
   const { engine, name, weights, optimiser, ...rest } = options;
   const trained = createTrained(engine, name, weights);
