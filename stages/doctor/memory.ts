@@ -31,9 +31,9 @@ const BUFFERS = 2;
 const COPIES = { large: 2, small: 4 };
 
 /** Room for each computed byte that is there at one time: ONNX Runtime's arena (engine/footprint.ts). */
-const ROOM = 1.5;
+const ROOM = 2;
 
-const REST = 400e6;
+const REST = 600e6;
 
 /** The memory of a trainer with these sets of variables, frozen networks and programs. */
 export function memoryOf(options: { sets: readonly VariableSet[]; frozen: readonly Weights[]; costs: readonly Cost[] }): Memory {

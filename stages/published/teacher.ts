@@ -55,13 +55,13 @@ interface Described {
   names: TorchNames;
 }
 
-async function describeTeacher(folder: string): Promise<Described> {
+async function describeTeacher(folder: string, { isHashed = true } = {}): Promise<Described> {
   const { at, json, names, denoiser } = await denoiserIn(folder);
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
   const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
   const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
-  const text = conditions.text && (await readTextSettings(folder));
+  const text = conditions.text && (await readTextSettings(folder, { isHashed }));
   const pixels = shape.slice(0, 2).map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
@@ -89,7 +89,7 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
 
 /** The same with weights that have shapes and no elements, and no hash: none of them is read. */
 export async function planPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, file, names } = await describeTeacher(folder);
+  const { description, file, names } = await describeTeacher(folder, { isHashed: false });
   return { description: { ...description, hash: "" }, weights: await readPublishedShapes(file, names) };
 }
 
