@@ -42,8 +42,10 @@ export async function reportPlan(options: {
   devices: readonly string[];
   settings: Settings;
   context: Context;
+  /** Bytes of memory; what there is unless given. */
+  available?: number;
 }): Promise<void> {
-  const { plan: given, devices, settings, context } = options;
+  const { plan: given, devices, settings, context, available = availableMemory() } = options;
   const { teacher, codec, plan } = given;
   const { report, signal } = context;
   const { network, shape } = teacher.description.spec;
@@ -75,7 +77,6 @@ export async function reportPlan(options: {
   report({ type: "table", stage: "memory", rows: [...parts, { part: "in all", bytes: bytesInWords(total) }] });
   await reportTimes(plan, { devices, settings, context });
   signal.throwIfAborted();
-  const available = availableMemory();
   if (settings.engine.device !== "cpu" || total <= available) return;
   throw new Failure(
     `Cannot train by ${method} on this machine: it would take about ${bytesInWords(total)} of memory (${inWords(memory)}), and ` +
