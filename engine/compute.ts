@@ -4,7 +4,9 @@
  * Buffers in arguments are copied, or moved where `transfer` says so; those in results are moved, so a method hands
  * over what it returns.
  */
-import { extname } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 
 export { transferables } from "./transferables.ts";
@@ -49,6 +51,21 @@ export interface ComputeError extends Error {
   name: "ComputeError";
   /** `memory`: it ran out of memory. `ended`: it crashed, left, or could not be loaded. */
   kind: "memory" | "ended";
+}
+
+const root = new URL("../", import.meta.url).href;
+
+/**
+ * The file to start from for a module of this package: in the published package everything is built JavaScript, this file too, and
+ * in a checkout it may have been made beside the sources (test/run.mjs).
+ */
+function runnable(module: URL): URL {
+  const script = module.href.replace(/\.ts$/, ".js");
+  if (!import.meta.url.endsWith(".ts")) return new URL(script);
+  const folder = process.env.ONESTEP_BUILT;
+  if (folder === undefined || !module.href.startsWith(root)) return module;
+  const built = pathToFileURL(join(folder, script.slice(root.length)));
+  return existsSync(built) ? built : module;
 }
 
 /** Methods of messages that call none of the module's: wait for `create`; leave; do not begin the call of that id. */
@@ -102,13 +119,11 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   const { name, module, signal, inFlight = 2, heapMegabytes } = options;
   signal?.throwIfAborted();
   const entry = new URL("./compute-worker.mjs", import.meta.url);
-  // In the published package everything is built JavaScript, this file too.
-  const href = import.meta.url.endsWith(".ts") ? module.href : module.href.replace(/\.ts$/, ".js");
   const worker = new Worker(entry, {
     workerData: {
-      module: href,
+      module: runnable(module).href,
       options: options.options,
-      transferables: new URL(`./transferables${extname(import.meta.url)}`, import.meta.url).href,
+      transferables: runnable(new URL("./transferables.ts", import.meta.url)).href,
     },
     ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
   });

@@ -103,7 +103,7 @@ export const optimiserSettings = z.strictObject({
 
 /** When something is written on the way. No step depends on it. */
 const recordSettings = {
-  checkpointEvery: count.default(1000), // steps
+  checkpointEvery: count.optional(), // steps; otherwise a tenth of all, at least 50 and at most 1000
   pictureEvery: count.default(1000), // steps
 };
 

@@ -61,6 +61,10 @@ export function measured({ training, trainer, progress, measuring }: Parts): Tur
   };
 }
 
+/** Steps between two checkpoints: as asked for, or so many that little work is lost to an interruption, however short the training. */
+const checkpointSteps = ({ settings, job }: Parts["training"]): number =>
+  settings.checkpointEvery ?? Math.min(1000, Math.max(50, Math.ceil(job.optimiser.steps / 10)));
+
 /** Steps between two lines of metrics. */
 const LOG_EVERY = 10;
 
@@ -68,6 +72,7 @@ const LOG_EVERY = 10;
 export function recorded({ training, trainer, record, adorn, context }: Parts): Turn<Step, Step> {
   const { name, settings, method, job } = training;
   const { steps: total, batch } = job.optimiser;
+  const checkpointEvery = checkpointSteps(training);
   const isRare = (figures: Figures): boolean => (method.rare ?? []).some((name) => name in figures);
   return async (step) => {
     const { done, figures, isMeasured, isLast } = step;
@@ -76,7 +81,7 @@ export function recorded({ training, trainer, record, adorn, context }: Parts): 
     const isPictured = done % settings.pictureEvery === 0;
     if (isPictured || isLast) await pictured({ training, trainer, record, adorn }, done);
     await record.passed(done);
-    if (done % settings.checkpointEvery === 0 || isPictured || isMeasured) await record.flush();
+    if (done % checkpointEvery === 0 || isPictured || isMeasured) await record.flush();
     return step;
   };
 }
@@ -92,8 +97,9 @@ export async function pictured(
 
 /** Writes a checkpoint where it is time for one; after the last step says how the training ended. */
 export function kept({ training, progress, record, context }: Parts): Turn<Step, Step> {
-  const { name, settings, job } = training;
+  const { name, job } = training;
   const { steps: total } = job.optimiser;
+  const checkpointEvery = checkpointSteps(training);
   const note = (message: string): void => context.report({ type: "note", stage: name, message });
   return async (step) => {
     const { done, isLast } = step;
@@ -102,7 +108,7 @@ export function kept({ training, progress, record, context }: Parts): Turn<Step,
       if (done < total) note(`ends at step ${done} of ${total}: ${since} distances in a row were no less than the least (patience)`);
       await record.end(done < total ? "ended early" : "finished");
     }
-    if (isLast || done % settings.checkpointEvery === 0) await progress.save(done);
+    if (isLast || done % checkpointEvery === 0) await progress.save(done);
     return step;
   };
 }

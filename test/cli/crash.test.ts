@@ -32,7 +32,7 @@ async function command(args: string[], fault?: Fault): Promise<{ code: number; o
 
 const faults: [fault: Fault, says: RegExp, plain: boolean][] = [
   [
-    { module: "/sampler.ts", method: "solve", call: 2, how: "runtime" },
+    { module: "/sampler", method: "solve", call: 2, how: "runtime" },
     new RegExp(
       '^Compute worker "teacher sampler" ran out of memory during "solve", ' +
         "asking for \\d+ bytes; lower simulate.batch, or end other programs$",
@@ -41,7 +41,7 @@ const faults: [fault: Fault, says: RegExp, plain: boolean][] = [
     true,
   ],
   [
-    { module: "/workers/trainer.ts", method: "step", call: 2, how: "exit" },
+    { module: "/workers/trainer", method: "step", call: 2, how: "exit" },
     /Compute worker "student trainer" ended with code 7 during "step"$/m,
     false,
   ],
@@ -76,7 +76,7 @@ test(
         const left = (await readdir(out, { recursive: true })).filter((name) => isTemporary(basename(name)));
         assert.equal(left, []);
       }
-      const { code, err } = await command([...words, "--out", at("trainer.ts")]);
+      const { code, err } = await command([...words, "--out", at("trainer")]);
       assert.is(code, 0, err);
     }),
   { seconds: 240 },

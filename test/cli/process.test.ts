@@ -11,7 +11,10 @@ const slow = [...loader, join(root, "test/fixtures/slow-command.ts"), "wait"];
 
 const test = suite("command line process");
 
-function start(args: string[]): {
+function start(
+  args: string[],
+  own: Record<string, string | undefined> = {},
+): {
   child: ChildProcess;
   output: { out: string; err: string };
   ended: Promise<unknown[]>;
@@ -19,7 +22,7 @@ function start(args: string[]): {
   const child = spawn(process.execPath, args, {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NODE_NO_WARNINGS: "1" },
+    env: { ...process.env, NODE_NO_WARNINGS: "1", ...own },
   });
   const output = { out: "", err: "" };
   child.stdout!.on("data", (text) => (output.out += text));
@@ -36,6 +39,9 @@ test("the launcher prints the version, and help without loading any pipeline", a
   const { output, ended } = start(["bin/pipeline", "--version"]);
   assert.equal(await ended, [0, null], output.err);
   assert.match(output.out, /^\d+\.\d+\.\d+\n$/);
+  const fromSource = start(["bin/pipeline", "--version"], { ONESTEP_BUILT: undefined }); // what test/run.mjs may have made
+  assert.equal(await fromSource.ended, [0, null], fromSource.output.err);
+  assert.is(fromSource.output.out, output.out);
 });
 
 test("the first Ctrl-C stops cleanly, says how to resume and exits 130", async () => {
