@@ -29,11 +29,13 @@ export interface TrainerOptions {
   weights: Readonly<Record<Role, Weights>>;
   /** Parts of an earlier run by role: one of another layout is passed over, and begins anew. */
   start?: Readonly<Record<Role, Weights>>;
+  /** See StepOptions of models/training/plan.ts. */
+  checkpointing?: boolean;
   engine: EngineSettings;
 }
 
 /** The worker's methods; see engine/compute.ts. */
-export async function create({ method: name, job, weights, start, engine: where }: TrainerOptions) {
+export async function create({ method: name, job, weights, start, checkpointing = false, engine: where }: TrainerOptions) {
   const method = await loadMethod(name);
   const engine = await createEngine(deviceOf(where));
   const kit: Kit<never> = { ...job, weights };
@@ -65,6 +67,7 @@ export async function create({ method: name, job, weights, start, engine: where 
       optimiser: own.optimiser ?? optimiser,
       batch: batch ?? optimiser.batch,
       accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece
+      checkpointing,
       leaves: chosen(left, Object.keys(leaves ?? {})),
       takes: chosen(left, takes),
       loss: (parameters, given, sets) => loss(networks.whole(trains, parameters, sets), given, wholes(reads, sets)),
