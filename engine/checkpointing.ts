@@ -100,8 +100,13 @@ function recomputed<N extends Wired>(
       const gate = `gate/${kind}-${gates++}`;
       zero = `${gate}/zero`;
       const sizes = made.map((name, i) => make("Size", [name], `${gate}/size-${i}`));
-      const largest = make("Max", [...sizes.map(({ outputs: [size] }) => size as string)], `${gate}/largest`);
-      insert(from, [...sizes, largest, make("Sub", [`${gate}/largest`, `${gate}/largest`], zero)], gradient);
+      const largest = make(
+        "Max",
+        sizes.map(({ outputs: [size] }) => size as string),
+        `${gate}/largest`,
+      );
+      // ONNX Runtime goes for the latest node that it needs first: what was made first shall be made first again.
+      insert(from, [...sizes.reverse(), largest, make("Sub", [`${gate}/largest`, `${gate}/largest`], zero)], gradient);
     }
     before = copy;
     const wanted = new Set(names);

@@ -52,24 +52,26 @@ export function placesOf(nodes: readonly Node[], { ends, pieces, gradients }: Ma
  */
 export function inTraceOrder<N extends Wired>(nodes: readonly N[], places: Places): Placed<N>[] {
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
-  const known = (node: N): (Place & { at: number }) | undefined =>
-    node.outputs.flatMap((output) => places.get(output) ?? []).reduce<(Place & { at: number }) | undefined>(later, undefined);
+  const known = new Map<N, Place & { at: number }>();
+  for (const node of nodes) {
+    const found = node.outputs.flatMap((output) => places.get(output) ?? []);
+    if (found.length > 0) known.set(node, found.reduce(later));
+  }
   const ordered: Placed<N>[] = [];
   const seen = new Set<N>();
   const put = (node: N, asked: Place): void => {
     if (seen.has(node)) return;
     seen.add(node);
-    const place = known(node) ?? asked;
+    const place = known.get(node) ?? asked;
     for (const input of node.inputs) {
       const maker = makers.get(input);
       if (maker) put(maker, place);
     }
     ordered.push({ node, place });
   };
-  const [found, others] = [nodes.filter(known), nodes.filter((node) => !known(node))];
-  found.sort((a, b) => (known(a)?.at as number) - (known(b)?.at as number));
-  for (const node of [...found, ...others]) put(node, {});
+  const first = [...known.keys()].sort((a, b) => (known.get(a)?.at as number) - (known.get(b)?.at as number));
+  for (const node of [...first, ...nodes]) put(node, {});
   return ordered;
 }
 
-const later = <P extends { at: number }>(a: P | undefined, b: P): P => (a && a.at > b.at ? a : b);
+const later = <P extends { at: number }>(a: P, b: P): P => (a.at > b.at ? a : b);

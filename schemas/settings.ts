@@ -107,6 +107,11 @@ const recordSettings = {
   pictureEvery: count.default(1000), // steps
 };
 
+/** What memory a training takes. No result depends on it. */
+const memorySettings = {
+  checkpointing: z.enum(["off", "blocks"]).default("off"), // blocks: gradients compute each block again, with less memory and more time
+};
+
 /** Of an online Fréchet distance, and what is done about it. It chooses among steps, and changes none. */
 const watchSettings = {
   distanceEvery: z.int().nonnegative().default(0), // steps between online Fréchet distances of samples, in metrics.jsonl; 0: none
@@ -132,7 +137,7 @@ type Pretrained = "teacher" | "autoencoder" | "perceptual" | "tokenizer" | "prio
 
 /** What `pretrain WHAT` reads: the optimiser's settings and, beside them, those of the method it follows. */
 function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
-  const base = optimiserSettings.extend(recordSettings);
+  const base = optimiserSettings.extend(recordSettings).extend(memorySettings);
   const from = z.string().optional(); // RUN of an earlier teacher of the same shape, whose weights to start from
   return z.strictObject({
     teacher: base
@@ -177,6 +182,7 @@ export const simulateSettings = z.strictObject({
 
 const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend({
   ...recordSettings,
+  ...memorySettings,
   ...watchSettings,
   learningRate: rate.default(2e-4),
   ema: fraction.default(0.998),
@@ -237,7 +243,8 @@ export function settingsSchemaWith({ usual, students, pretrained }: MethodSettin
 }
 
 /** Settings of one training: the optimiser's, what is recorded on the way, and the method's own beside them or in a group. */
-export type TrainingSettings = OptimiserSettings & z.infer<z.ZodObject<typeof recordSettings>> & { readonly [own: string]: unknown };
+export type TrainingSettings = OptimiserSettings &
+  z.infer<z.ZodObject<typeof recordSettings & typeof memorySettings>> & { readonly [own: string]: unknown };
 export type WatchSettings = z.infer<z.ZodObject<typeof watchSettings>>;
 
 export interface Settings {

@@ -2,6 +2,7 @@
  * Layers of published networks, beside those of layers.ts: theirs have scales, shifts and epsilons, padding of their own and
  * activations to the letter. A layer called `name` owns `name.kernel`, `name.bias`, `name.scale`, `name.table`.
  */
+import { asPiece } from "../../engine/marks.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Embedded } from "../encoders/encoder.ts";
 import { attention, gelu as quickGelu, layerNorm, linear, type Parameters, parameter, silu, throughKernel } from "../layers.ts";
@@ -115,7 +116,7 @@ export function piecewiseAttention(options: { q: Tensor; k: Tensor; v: Tensor; h
   for (let from = 0; from < n; from += rows) {
     const length = Math.min(rows, n - from);
     const own = isByQuery ? { bias: rowsOf(bias, from, length) } : {};
-    attended.push(attention({ ...options, ...own, q: tf.slice(q, [0, from, 0], [b, length, d]) }));
+    attended.push(asPiece(() => attention({ ...options, ...own, q: tf.slice(q, [0, from, 0], [b, length, d]) })));
   }
   return tf.concat(attended, 1);
 }

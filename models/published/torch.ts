@@ -24,7 +24,7 @@ export function fromTorch(tensors: Weights, { tables, today = (name) => name }: 
     const name = today(written);
     if (name === undefined) continue;
     const [own, value] = ownOf(name, tensor, tables);
-    if (weights[own]) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
+    if (Object.hasOwn(weights, own)) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
     weights[own] = value;
   }
   return weights;
@@ -59,22 +59,30 @@ export const toChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 
 /** A matrix [rows, columns] as [columns, rows]. */
 export const transposed = (tensor: Tensor): Tensor => permuted(tensor, [1, 0]);
 
+/** Elements in a row that are moved before the next row's: so many rows of what is read stay in a processor's nearest cache. */
+const TILE = 32;
+
 /** The tensor with its sides in another order: side i of the result is side `order[i]` of what is given. */
 function permuted({ shape, data }: Tensor, order: readonly number[]): Tensor {
-  const strides = shape.map((_, side) => elements(shape.slice(side + 1)));
   const sides = order.map((side) => shape[side] as number);
-  const steps = order.map((side) => strides[side] as number);
+  const along = order.at(-1) as number;
+  const step = elements(shape.slice(along + 1));
+  // Where the rows of the result begin and where their first elements are, in the order of what is given.
+  let [from, to] = [[0], [0]];
+  for (const [side, length] of shape.entries()) {
+    if (side === along) continue;
+    const [read, written] = [elements(shape.slice(side + 1)), elements(sides.slice(order.indexOf(side) + 1))];
+    const each = Array.from({ length }, (_, i) => i);
+    from = from.flatMap((at) => each.map((i) => at + i * read));
+    to = to.flatMap((at) => each.map((i) => at + i * written));
+  }
   const moved = new Float32Array(data.length);
-  const last = sides.length - 1;
-  const [length, step] = [sides[last] as number, steps[last] as number];
-  const index = new Array<number>(last).fill(0);
-  for (let at = 0; at < data.length; at += length) {
-    let from = index.reduce((sum, i, side) => sum + i * (steps[side] as number), 0);
-    for (let i = 0; i < length; i++, from += step) moved[at + i] = data[from] as number;
-    for (let side = last - 1; side >= 0; side--) {
-      index[side] = (index[side] as number) + 1;
-      if ((index[side] as number) < (sides[side] as number)) break;
-      index[side] = 0;
+  const length = shape[along] as number;
+  for (let first = 0; first < length; first += TILE) {
+    const end = Math.min(length, first + TILE);
+    for (let row = 0; row < from.length; row++) {
+      const at = to[row] as number;
+      for (let i = first, read = (from[row] as number) + first * step; i < end; i++, read += step) moved[at + i] = data[read] as number;
     }
   }
   return { shape: sides, data: moved };

@@ -7,8 +7,10 @@ import { autoencoderLoss } from "../../models/losses/reconstruction.ts";
 import { initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
 import { initDenoiser } from "../../models/denoiser.ts";
 import { dit } from "../../models/families/dit.ts";
+import { passing } from "../../models/families/family.ts";
 import { createInitialiser } from "../../models/initialise.ts";
-import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
+import { conv, downsample, groupNorm, layerNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
+import { crossAttention } from "../../models/published/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
 import { unknownName } from "../../schemas/nearest.ts";
 import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
@@ -34,15 +36,16 @@ async function training(options: {
   weights: Weights;
   shapes: Record<string, number[]>;
   loss: (parameters: Parameters, inputs: Record<string, Tensor>) => { loss: Tensor; metrics: Parameters };
+  checkpointing?: boolean;
 }): Promise<Step> {
-  const { engine, weights, shapes, loss } = options;
+  const { engine, weights, shapes, loss, checkpointing = false } = options;
   const inputs = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
   const feeds = Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {
       return [name, normals({ seed: 1, stream: name, length: shape.reduce((a, b) => a * b, 1) })];
     }),
   );
-  const { step } = await createTraining({ engine, name: "step", weights, inputs, loss, optimiser: OPTIMISER });
+  const { step } = await createTraining({ engine, name: "step", weights, inputs, loss, optimiser: OPTIMISER, checkpointing });
   return (index) => step(index, feeds);
 }
 
@@ -52,16 +55,43 @@ const meanSquare = (a: Tensor, b: Tensor) => ({ loss: tf.mean(tf.square(tf.sub(a
  * DiT, by default of width 128 on 64 tokens of 16 numbers, batch 64: the shape of peers/dit_step.py. `side` is that of
  * the latent; a token covers 2 x 2 of it.
  */
-export function ditStep(engine: Engine, { depth = 4, batch = 64, width = 128, heads = 4, side = 16 } = {}): Promise<Step> {
+export function ditStep(
+  engine: Engine,
+  { depth = 4, batch = 64, width = 128, heads = 4, side = 16, checkpointing = false } = {},
+): Promise<Step> {
   const config = { shape: [side, side, 4], patch: 2, width, depth, heads } as const;
   const shape = [batch, side, side, 4];
   return training({
     engine,
+    checkpointing,
     weights: dit.init(config, 0),
     shapes: { x: shape, noiseLevel: [batch], vector: [batch, width], target: shape },
     loss: (parameters, inputs) => {
       const { target, ...given } = inputs as Record<"x" | "noiseLevel" | "vector" | "target", Tensor>;
       return meanSquare(dit.apply(config, parameters, given), target);
+    },
+  });
+}
+
+/** A step of a few blocks that are attention over `tokens` tokens alone, as published networks have it: in pieces where it is large. */
+export function attentionStep(
+  engine: Engine,
+  { depth = 2, tokens = 4096, heads = 8, breadth = 40, checkpointing = false } = {},
+): Promise<Step> {
+  const width = heads * breadth;
+  const init = createInitialiser(0);
+  const names = Array.from({ length: depth }, (_, i) => `blocks.${i}`);
+  for (const name of names) for (const layer of ["to_q", "to_k", "to_v", "to_out.0"]) init.linear(`${name}.${layer}`, width, width);
+  const shape = [1, tokens, width];
+  return training({
+    engine,
+    checkpointing,
+    weights: init.weights,
+    shapes: { x: shape, target: shape },
+    loss: (parameters, { x, target }) => {
+      const block = (t: Tensor, name: string): Tensor =>
+        passing({}, name, tf.add(t, crossAttention(parameters, name, layerNorm(t), { heads })));
+      return meanSquare(names.reduce(block, x as Tensor), target as Tensor);
     },
   });
 }

@@ -158,14 +158,16 @@ function remediesOf({ settings, teacher }: Asked): { typed: string; settings: Se
   const targets = ["attention"].filter((group) => Object.hasOwn(parameterGroups(teacher.description.spec), group));
   const canAdapt = own.adapter === "all" && targets.length > 0;
   const divided = { typed: `--set train.accumulate=${batch}`, change: { accumulate: batch } };
+  const again = { typed: "--set train.checkpointing=blocks", change: { checkpointing: "blocks" } };
   const lora = { lora: { rank: 16, alpha: 16, targets } };
   const adapted = {
     typed: `--set 'train.${method}.adapter={lora: {rank: 16, alpha: 16, targets: [${targets}]}}'`,
     change: { [method]: { ...own, adapter: lora } },
   };
-  const one = { typed: "--set train.batch=1", change: { batch: 1, accumulate: 1 } };
-  const ways = [...(train.accumulate < batch ? [[divided]] : []), ...(canAdapt ? [[adapted], [adapted, divided], [adapted, one]] : []), [one]];
-  return ways.map((way) => ({
+  const [dividing, adapting] = [train.accumulate < batch ? [divided] : [], canAdapt ? [adapted] : []];
+  const recomputing = train.checkpointing === "off" ? [again] : [];
+  const ways = [recomputing, dividing, adapting, [...adapting, ...dividing], [...adapting, ...dividing, ...recomputing]];
+  return ways.filter((way) => way.length > 0).map((way) => ({
     typed: way.map(({ typed }) => typed).join(" "),
     settings: { ...settings, train: Object.assign({}, train, ...way.map(({ change }) => change)) },
   }));

@@ -97,7 +97,10 @@ async function planOnce(options: {
   const kit: Kit<never> = { ...job, weights: frozen.weights };
 
   const planner = plannerFor(settings);
-  const { networks, programs, compileUpdate, compileSampling } = createUpdates({ engine: planner.engine, method, kit });
+  const { networks, programs, compileUpdate, compileSampling } = createUpdates({
+    ...{ engine: planner.engine, method, kit },
+    checkpointing: settings.train.checkpointing === "blocks",
+  });
   const calls = await callsPerStep({ method, job, needs, student });
   const shares: Share[] = [];
   for (const [name, program] of Object.entries(programs)) {

@@ -8,15 +8,16 @@ import type { Trainer, Training } from "./training.ts";
 
 /** Starts the worker of a training; its programs are compiled when first needed. */
 export async function startTrainer(training: Training<unknown>, context: Context): Promise<Trainer> {
-  const { name, method, job, weights, start, engine, threads, group } = training;
+  const { name, method, job, weights, start, settings, engine, threads, group } = training;
+  const checkpointing = settings.checkpointing === "blocks";
   const compute: Compute<TrainerApi> = await startGrowing<TrainerApi>({
     threads,
     start: (count) =>
       startWorker<TrainerApi>({
         name: `${method.makes} trainer`,
         module: new URL("../workers/trainer.ts", import.meta.url),
-        remedy: `lower ${group}.batch`,
-        options: { method: method.name, job, weights, start, engine: withThreads(engine, count) } satisfies TrainerOptions,
+        remedy: `lower ${group}.batch${checkpointing ? "" : ` or set ${group}.checkpointing=blocks`}`,
+        options: { method: method.name, job, weights, start, checkpointing, engine: withThreads(engine, count) } satisfies TrainerOptions,
         signal: context.signal,
       }),
     onGrown: (count) => context.report({ type: "note", stage: name, message: `goes on with ${count} threads, which others have left` }),

@@ -27,16 +27,18 @@ export interface TrainerOptions {
   weights: Readonly<Record<Role, Weights>>;
   /** Parts of an earlier run by role: one of another layout is passed over, and begins anew. */
   start?: Readonly<Record<Role, Weights>>;
+  /** See StepOptions of models/training/plan.ts. */
+  checkpointing?: boolean;
   engine: EngineSettings;
 }
 
 /** The worker's methods; see engine/compute.ts. */
-export async function create({ method: name, job, weights, start, engine: where }: TrainerOptions) {
+export async function create({ method: name, job, weights, start, checkpointing = false, engine: where }: TrainerOptions) {
   const method = await loadMethod(name);
   const engine = await createEngine(deviceOf(where));
   const kit: Kit<never> = { ...job, weights };
   const { optimiser } = job;
-  const { networks, programs, compileUpdate, compileLook, compileSampling } = createUpdates({ engine, method, kit, start });
+  const { networks, programs, compileUpdate, compileLook, compileSampling } = createUpdates({ engine, method, kit, start, checkpointing });
   const lora = loraOver(networks.part(method.makes)); // at once: a reply that is moved to another thread takes frozen weights with it
 
   const steps = new Map<string, Promise<Step>>();

@@ -32,8 +32,10 @@ export function createUpdates(options: {
   method: AnyMethod;
   kit: Kit<never>;
   start?: Readonly<Record<Role, Weights>>;
+  /** Whether gradients compute blocks once more: less memory, the same results. */
+  checkpointing?: boolean;
 }): Updates {
-  const { engine, method, kit } = options;
+  const { engine, method, kit, checkpointing = false } = options;
   const { optimiser } = kit;
   const networks = createNetworks(options);
   const programs: Record<string, Program> = method.programs(kit);
@@ -76,6 +78,7 @@ export function createUpdates(options: {
         optimiser: own.optimiser ?? optimiser,
         batch: batch ?? optimiser.batch,
         accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece
+        checkpointing,
         leaves: chosen(left, Object.keys(leaves ?? {})),
         takes: chosen(left, takes),
         loss: (parameters, given, sets) => loss(networks.whole(trains, parameters, sets), given, wholes(reads, sets)),
