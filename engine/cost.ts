@@ -31,7 +31,11 @@ export function costOf(
     const operands = (graph.producer(output)?.inputs ?? []).filter((input): input is Value => typeof input !== "string");
     const made = node.outputs.reduce((sum, name) => sum + graph.bytesOf(name), 0);
     if (!VIEWS.has(node.op)) cost.moved += made + operands.reduce((sum, { shape, dtype }) => sum + size(shape) * BYTES[dtype], 0);
-    const work = workOf(node, operands.map(({ shape }) => shape), made / BYTES.float32);
+    const work = workOf(
+      node,
+      operands.map(({ shape }) => shape),
+      made / BYTES.float32,
+    );
     if (/Conv/.test(node.op)) cost.convolutions += work;
     else cost.products += work;
   }

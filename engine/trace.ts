@@ -161,7 +161,10 @@ export function traceProgram<S extends Sets>(
       return footprintOf(run([...widening, ...ordered]), { weights, outputs: answered, bytesOf });
     },
     cost: () => {
-      const of = { bytesOf: (name: string) => graph.bytesOf(originalName(name)), producer: (name: string) => graph.producer(originalName(name)) };
+      const of = {
+        bytesOf: (name: string) => graph.bytesOf(originalName(name)),
+        producer: (name: string) => graph.producer(originalName(name)),
+      };
       return costOf(run(ordered), { program: spec.name, graph: of, outputs: answered });
     },
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],

@@ -130,10 +130,10 @@ async function reportTimes(plan: Plan, options: { devices: readonly string[]; se
   context.report({ type: "table", stage: "time", rows, about });
 }
 
-export const secondsOfStep = ({ programs }: Pick<PlannedTraining, "programs">, speed: Speed): number =>
+const secondsOfStep = ({ programs }: Pick<PlannedTraining, "programs">, speed: Speed): number =>
   programs.reduce((sum, { cost, perStep }) => sum + perStep * secondsOf(cost, speed), 0);
 
-export const secondsOfTriples = ({ rows, evaluations, cost }: PlannedTriples, batch: number, speed: Speed): number =>
+const secondsOfTriples = ({ rows, evaluations, cost }: PlannedTriples, batch: number, speed: Speed): number =>
   Math.ceil(rows / batch) * evaluations * secondsOf(cost, speed);
 
 type Asked = Omit<Planned, "plan"> & { settings: Settings; context: Context };
@@ -167,8 +167,10 @@ function remediesOf({ settings, teacher }: Asked): { typed: string; settings: Se
   const [dividing, adapting] = [train.accumulate < batch ? [divided] : [], canAdapt ? [adapted] : []];
   const recomputing = train.checkpointing === "off" ? [again] : [];
   const ways = [recomputing, dividing, adapting, [...adapting, ...dividing], [...adapting, ...dividing, ...recomputing]];
-  return ways.filter((way) => way.length > 0).map((way) => ({
-    typed: way.map(({ typed }) => typed).join(" "),
-    settings: { ...settings, train: Object.assign({}, train, ...way.map(({ change }) => change)) },
-  }));
+  return ways
+    .filter((way) => way.length > 0)
+    .map((way) => ({
+      typed: way.map(({ typed }) => typed).join(" "),
+      settings: { ...settings, train: Object.assign({}, train, ...way.map(({ change }) => change)) },
+    }));
 }

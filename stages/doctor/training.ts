@@ -22,7 +22,7 @@ import { createUpdates } from "../workers/updates.ts";
 import { type Memory, memoryOf } from "./memory.ts";
 
 /** A program with how often a step runs it, on average. */
-export interface Share {
+interface Share {
   cost: Cost;
   perStep: number;
 }
@@ -92,7 +92,10 @@ async function planOnce(options: {
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
   const student = method.student?.(own, spec, { imageTokenizer: frozen.tokenizer?.config }) ?? spec;
   const trajectory = trajectoryOf(settings.simulate, spec.diffusion)?.sigmas;
-  const subject = subjectOf({ ...{ teacher: teacher.description, student, needs, frozen, settings, trajectory }, codec: codec.description });
+  const subject = subjectOf({
+    ...{ teacher: teacher.description, student, needs, frozen, settings, trajectory },
+    codec: codec.description,
+  });
   const job: Job<never> = { settings: own, optimiser, seed: settings.seed, subject };
   const kit: Kit<never> = { ...job, weights: frozen.weights };
 

@@ -13,7 +13,7 @@ import { compileStep } from "../../models/training/step.ts";
 import { createNetworks, type Networks } from "./parts.ts";
 import { trainedSampling } from "./trained-sampling.ts";
 
-export interface Updates {
+interface Updates {
   networks: Networks;
   programs: Readonly<Record<string, Program>>;
   compileUpdate: (program: string, update: Update) => Promise<Step>;

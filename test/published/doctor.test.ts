@@ -49,14 +49,14 @@ test("a full-size teacher is described from headers: nothing of its weights is r
 
 test("a planned program costs what its shapes say", async () => {
   const { engine, costs } = createPlanner();
-  const kernel = shapesAlone({ kernel: { shape: [3, 3, 4, 5] } });
+  const kernel = shapesAlone({ kernel: { shape: [3, 3, 16, 20] } });
   await engine.compile({
     name: "convolution",
     sets: { network: engine.constants("network", kernel) },
-    inputs: { x: { shape: [2, 6, 7, 4] } },
+    inputs: { x: { shape: [2, 6, 7, 16] } },
     run: ({ network }, { x }) => ({ outputs: { y: tf.conv2d(x as never, network.kernel as never, 2, "same") } }),
   });
-  assert.is(costs[0]!.convolutions, 2 * (2 * 3 * 4 * 5) * (3 * 3 * 4));
+  assert.is(costs[0]!.convolutions, 2 * (2 * 3 * 4 * 20) * (3 * 3 * 16));
   const program = await engine.compile({
     name: "copy",
     sets: {},
@@ -115,7 +115,10 @@ else {
     assert.is(String(results.teacher!.parameters).replaceAll(",", ""), String(countWeights(plan.teacher.weights)));
     assert.is(tables.memory!.length, 8);
     const refusal = reportPlan({ plan, devices: [], settings, context, available: needed - 1 });
-    await assert.rejects(refusal, /^Cannot train by tlcm on this machine: .* are available; it would fit with --set train\.(checkpointing|accumulate)=/);
+    await assert.rejects(
+      refusal,
+      /^Cannot train by tlcm on this machine: .* are available; it would fit with --set train\.(checkpointing|accumulate)=/,
+    );
     const nothing = reportPlan({ plan, devices: [], settings, context, available: 1 });
     await assert.rejects(nothing, /are available; even with .*: take a smaller teacher or size/);
   });

@@ -11,7 +11,7 @@ type Models = Record<string, { config: Record<string, unknown>; parameters: Line
 const models = JSON.parse(await readFile(new URL("full-size.json", import.meta.url), "utf8")) as Models;
 
 /** Writes a part of a pipeline: its config, and a file of float16 weights that are all zero. */
-export async function writePart(folder: string, name: string): Promise<void> {
+async function writePart(folder: string, name: string): Promise<void> {
   const { config, parameters } = models[name]!;
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "config.json"), JSON.stringify(config));
