@@ -6,7 +6,7 @@ import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { openWeights } from "../weights/load.ts";
+import { notFinite, openWeights } from "../weights/load.ts";
 import { fromTorch, type TorchNames } from "./torch.ts";
 
 /** File names of weights without their variant and ending, the likeliest first. */
@@ -53,7 +53,7 @@ export async function weightsIn(folder: string): Promise<string> {
 
 /**
  * Weights of a file, or of several by their index, under our names and in our layouts. Throws a Failure where a file is missing or torn,
- * or has a parameter twice.
+ * has a parameter twice, or an element that is not finite.
  */
 export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
   const { tensors } = await openWeights(path);
@@ -62,6 +62,8 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
   for (const [name, tensor] of Object.entries(tensors)) {
     if (today(name) !== undefined) stored[name] = { shape: tensor.shape, data: await tensor.read() };
   }
+  const wrong = notFinite(stored);
+  if (wrong !== undefined) throw new Failure(`Cannot use ${path}: ${wrong}. Fetch it again.`);
   return inOurLayout(path, stored, names);
 }
 

@@ -1,15 +1,17 @@
 /** What a distillation would take, told from configs and headers: counts that everybody knows, closed forms, and the refusal. */
 import { existsSync } from "node:fs";
+import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createPlanner, shapesAlone } from "../../engine/planner.ts";
 import { tf } from "../../engine/tfjs.ts";
 import { countWeights } from "../../engine/weights.ts";
+import { encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
 import { assignmentLayer, methodLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { totalOf } from "../../stages/doctor/memory.ts";
 import { planFor, reportPlan } from "../../stages/doctor/plan.ts";
 import { planTraining } from "../../stages/doctor/training.ts";
 import { describePublished } from "../../stages/published/describe.ts";
-import { planDenoiser } from "../../stages/runs/model.ts";
+import { planDenoiser, readDenoiser } from "../../stages/runs/model.ts";
 import { assert, suite } from "../harness.ts";
 import { listening } from "../inspect/fixture.ts";
 import { freshFolder } from "../simulate/fixture.ts";
@@ -103,6 +105,16 @@ else {
     const micro = parts.programs.find(({ cost }) => cost.program.endsWith(": micro-batch"))!;
     assert.is(micro.perStep, 16 * update.perStep);
     assert.ok(update.perStep > 0);
+  });
+
+  test("weights of which an element is not finite are refused by name when they are read", async () => {
+    const copy = freshFolder();
+    await cp(folder, copy, { recursive: true });
+    const file = join(copy, "transformer/diffusion_pytorch_model.safetensors");
+    const { tensors } = await readSafetensors(file);
+    tensors["proj_out_1.bias"]!.data[3] = Number.NaN;
+    await writeFile(file, encodeSafetensors({ tensors }));
+    await assert.rejects(readDenoiser(copy), /Cannot use .*: element 3 of tensor "proj_out_1.bias" is not finite \(NaN\)\. Fetch it again/);
   });
 
   test("what memory does not hold is refused with the numbers and with what would fit", async () => {
