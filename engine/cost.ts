@@ -1,5 +1,4 @@
 /** What one run of a traced program costs: arithmetic, memory traffic, and the room for what it computes. */
-import { originalName } from "./checkpointing.ts";
 import { peakBytes } from "./footprint.ts";
 import { type Graph, type Node, size, type Value } from "./graph.ts";
 
@@ -27,17 +26,20 @@ export function costOf(
   { program, graph, outputs }: { program: string; graph: Pick<Graph, "producer" | "bytesOf">; outputs: readonly string[] },
 ): Cost {
   const cost: Cost = { program, nodes: nodes.length, products: 0, convolutions: 0, moved: 0, peak: 0 };
-  const bytesOf = (name: string): number => graph.bytesOf(originalName(name));
   for (const node of nodes) {
-    const output = originalName(node.outputs[0] as string);
+    const output = node.outputs[0] as string;
     const operands = (graph.producer(output)?.inputs ?? []).filter((input): input is Value => typeof input !== "string");
-    const made = node.outputs.reduce((sum, name) => sum + bytesOf(name), 0);
+    const made = node.outputs.reduce((sum, name) => sum + graph.bytesOf(name), 0);
     if (!VIEWS.has(node.op)) cost.moved += made + operands.reduce((sum, { shape, dtype }) => sum + size(shape) * BYTES[dtype], 0);
-    const work = workOf(node, operands.map(({ shape }) => shape), made / BYTES.float32);
+    const work = workOf(
+      node,
+      operands.map(({ shape }) => shape),
+      made / BYTES.float32,
+    );
     if (/Conv/.test(node.op)) cost.convolutions += work;
     else cost.products += work;
   }
-  cost.peak = peakBytes(nodes, { outputs, bytesOf });
+  cost.peak = peakBytes(nodes, { outputs, bytesOf: graph.bytesOf });
   return cost;
 }
 

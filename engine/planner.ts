@@ -53,7 +53,14 @@ export function createPlanner({ device = "cpu", precision = "single" }: { device
     precision,
     variables: (name, weights) => {
       const variables = Object.fromEntries(Object.entries(weights).map(([key, { shape }]) => [key, { shape: [...shape] }]));
-      const set: VariableSet = { kind: "variables", name, device, variables, read: async () => shapesAlone(variables), load: async () => {} };
+      const set: VariableSet = {
+        kind: "variables",
+        name,
+        device,
+        variables,
+        read: async () => shapesAlone(variables),
+        load: async () => {},
+      };
       sets.push(set);
       return set;
     },

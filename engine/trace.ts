@@ -14,8 +14,8 @@ import "./volumes.ts";
 import "./gradients.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
 import { checkpointed, originalName } from "./checkpointing.ts";
-import { type Footprint, footprintOf, peakBytes } from "./footprint.ts";
 import { type Cost, costOf } from "./cost.ts";
+import { type Footprint, footprintOf } from "./footprint.ts";
 import type { Placed } from "./frozen.ts";
 import { type Node, reachable, type Traits } from "./graph.ts";
 import { mappedTensors } from "./mapped.ts";
@@ -40,8 +40,6 @@ export interface Trace {
   nodes: number;
   /** The memory it takes where its frozen weights are large; undefined where all are baked. */
   footprint: () => Footprint | undefined;
-  /** The most bytes of computed values that a run holds at one time. */
-  peak: () => number;
   /** What one run of it costs. */
   cost: () => Cost;
   /** The kinds of products in the model, each once. */
@@ -139,7 +137,6 @@ export function traceProgram<S extends Sets>(
   const kind = (node: Node): Product | undefined => productOf(node, graph);
   const places = spec.checkpointing ? placesOf(graph.nodes, marks) : undefined;
   const answered = ports.map(({ name }) => name);
-  const computedBytes = (name: string): number => graph.bytesOf(originalName(name));
   const names = new Set(constants.map(({ name }) => name));
   const run = (traced: Node[]): Node[] => {
     if (!places) return traced;
@@ -160,11 +157,16 @@ export function traceProgram<S extends Sets>(
         return typeof placed.slot.initial === "function" ? (wide.get(port) as number) : 0; // else it is there already
       };
       const weights = outside.reduce((sum, at) => sum + comes(at), 0);
-      const bytesOf = (name: string): number => wide.get(originalName(name)) ?? computedBytes(name);
+      const bytesOf = (name: string): number => wide.get(originalName(name)) ?? graph.bytesOf(originalName(name));
       return footprintOf(run([...widening, ...ordered]), { weights, outputs: answered, bytesOf });
     },
-    peak: () => peakBytes(run(ordered), { outputs: answered, bytesOf: computedBytes }),
-    cost: () => costOf(run(ordered), { program: spec.name, graph, outputs: ports.map(({ name }) => name) }),
+    cost: () => {
+      const of = {
+        bytesOf: (name: string) => graph.bytesOf(originalName(name)),
+        producer: (name: string) => graph.producer(originalName(name)),
+      };
+      return costOf(run(ordered), { program: spec.name, graph: of, outputs: answered });
+    },
     products: () => [...new Map(nodes.map(kind).flatMap((product) => (product ? [[product.key, product]] : []))).values()],
     halved: (keys) => encode(halveProducts(ordered, (node) => keys.has(kind(node)?.key ?? ""))),
     ...(places && {

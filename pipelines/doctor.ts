@@ -1,7 +1,8 @@
 /**
- * pipeline doctor [--teacher RUN] [--count N] [--steps K] [--profile STEP]
+ * pipeline doctor [--teacher FOLDER] [--method NAME] [--count N] [--steps K] [--profile STEP]
  *
  * this machine | versions, devices, memory | disk and hours of the simulation that the settings describe
+ * a teacher's configs and headers | programs traced over shapes | memory and hours of its distillation
  */
 import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, totalmem } from "node:os";
@@ -9,24 +10,29 @@ import { plannedShape } from "../models/codecs/codecs.ts";
 import { methodFor, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { solverFor } from "../models/diffusion/plan-schedule.ts";
-import { Failure } from "../schemas/failure.ts";
+import { isFailure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
+import { planFor, reportPlan } from "../stages/doctor/plan.ts";
 import { probe } from "../stages/doctor/probe.ts";
 import { reportProfile } from "../stages/doctor/profile.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";
 import { secondsPerTriple } from "../stages/doctor/timing.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
-import { openCodec, readDenoiser } from "../stages/runs/model.ts";
+import { openCodec, planDenoiser, readDenoiser } from "../stages/runs/model.ts";
+import { isPublishedTeacher } from "../stages/published/teacher.ts";
 import { requireOde } from "../stages/simulate/ode.ts";
 
 /**
  * Reports what is installed, which devices answer, and what `simulate.count` triples would take: bytes from the latent
- * shape, time from two batches of the teacher where one is given, and no time otherwise.
+ * shape, time from two batches of the teacher where a run is given. Of a teacher it reports what training by the settings' method would
+ * take, and throws a Failure where this machine's memory does not suffice; `isPlanned` says that a method was asked for, so
+ * that a plan which cannot be made is a Failure too, and no warning.
  */
-export async function doctor(options: { teacher?: string; settings: Settings; context: Context }): Promise<void> {
-  const { report, signal } = options.context;
+export async function doctor(options: { teacher?: string; isPlanned?: boolean; settings: Settings; context: Context }): Promise<void> {
+  const { teacher, isPlanned = false, settings, context } = options;
+  const { report, signal } = context;
   report({
     type: "result",
     stage: "versions",
@@ -39,13 +45,16 @@ export async function doctor(options: { teacher?: string; settings: Settings; co
   });
 
   const peer = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].find((name) => packageVersion(name));
+  const gpus = {
+    webgpu: await probe("webgpu", { signal }),
+    cuda: hasCudaProvider() ? await probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)",
+  };
   report({
     type: "result",
     stage: "devices",
     values: {
       cpu: `ready, ${availableParallelism()} cores`,
-      webgpu: await probe("webgpu", { signal }),
-      cuda: hasCudaProvider() ? await probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)",
+      ...gpus,
       tensorflow: peer ? `${peer} ${packageVersion(peer)}` : "not installed (optional peer @tensorflow/tfjs-node-gpu)",
     },
   });
@@ -61,12 +70,18 @@ export async function doctor(options: { teacher?: string; settings: Settings; co
     },
   });
 
-  try {
-    await project({ ...options, free });
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    report({ type: "warning", stage: "simulation", message: `no projection: ${error.message}` });
-  }
+  const warned = (stage: string, what: string) => (error: unknown) => {
+    if (!isFailure(error)) throw error;
+    report({ type: "warning", stage, message: `no ${what}: ${error.message}` });
+  };
+  await project({ ...options, free }).catch(warned("simulation", "projection"));
+  if (teacher === undefined) return;
+  const devices = ["cpu", ...Object.entries(gpus).flatMap(([name, answer]) => (answer === "ready" ? [name] : []))];
+  const plan = await planFor({ folder: teacher, settings, context }).catch((error) => {
+    if (isPlanned) throw error;
+    warned("training", "plan")(error);
+  });
+  if (plan) await reportPlan({ plan, devices, settings, context });
 }
 
 /** Reports where the time of one of the bench's programs goes on the settings' device. */
@@ -93,27 +108,33 @@ async function project({
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const network = teacher === undefined ? undefined : await readDenoiser(teacher, { report });
-  if (network) requireOde(teacher as string, network.description, settings.simulate);
-  const shape = network?.description.spec.shape ?? (await shapeOf(settings));
+  const description = teacher === undefined ? undefined : (await planDenoiser(teacher)).teacher.description;
+  if (description) requireOde(teacher as string, description, settings.simulate);
+  const shape = description?.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;
   const bytes = projectedBytes(settings.simulate, shape);
-  const seconds = network && count * (await secondsPerTriple(network, { settings, signal }));
   report({
     type: "result",
     stage: "simulation",
     values: {
       triples: count,
-      solver: `${network ? solverFor(solver, network.description.spec.diffusion) : solver}, ${steps} steps`,
+      solver: `${description ? solverFor(solver, description.spec.diffusion) : solver}, ${steps} steps`,
       latent: `${shape.join(" x ")} ${settings.simulate.dtype}`,
       disk: bytesInWords(bytes),
-      time: seconds === undefined ? "unknown: name a teacher with --teacher RUN" : durationInWords(seconds),
+      time: await timeOf({ teacher, settings, context: { report, signal } }),
     },
   });
   if (bytes > free) {
     const message = `${bytesInWords(bytes)} do not fit into the ${bytesInWords(free)} free here`;
     report({ type: "warning", stage: "simulation", message });
   }
+}
+
+/** In words, how long the triples take: a run's teacher is tried, a published one may take minutes to be read. */
+async function timeOf({ teacher, settings, context: { report, signal } }: Parameters<typeof doctor>[0]): Promise<string> {
+  if (teacher === undefined) return "unknown: name a teacher with --teacher RUN";
+  if (isPublishedTeacher(teacher)) return "below, by its arithmetic";
+  return durationInWords(settings.simulate.count * (await secondsPerTriple(await readDenoiser(teacher, { report }), { settings, signal })));
 }
 
 /** Of the latents these settings lead to; an autoencoder that is not there yet is taken as `pretrain` would make it. */

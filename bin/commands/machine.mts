@@ -1,13 +1,14 @@
 /** Commands that look at this machine. */
 import type { Command } from "../command.mts";
-import { count, model, steps } from "../flags.mts";
+import { count, method, model, steps } from "../flags.mts";
 
 export const doctor: Command = {
   name: "doctor",
-  summary: "show devices, versions, memory, and the disk and hours a simulation would take",
+  summary: "show devices, versions and memory, and what a simulation and a distillation would take",
   positionals: [],
   flags: {
-    teacher: { value: "RUN", about: "time this teacher to project hours", input: "folder" },
+    teacher: { value: "RUN", about: "project memory and hours of its distillation: a run, or a published folder", input: "folder" },
+    method,
     count,
     steps,
     profile: {
@@ -20,10 +21,10 @@ export const doctor: Command = {
   },
   inherits: { teacher: model },
   looks: true,
-  example: "pipeline doctor --count 100000",
+  example: "pipeline doctor --teacher FOLDER --method yoso",
   start: async ({ flags, positionals: _, ...rest }) => {
     const { doctor, doctorProfile } = await import("../../pipelines/doctor.ts");
-    if (flags.profile === undefined) return doctor({ teacher: flags.teacher, ...rest });
+    if (flags.profile === undefined) return doctor({ teacher: flags.teacher, isPlanned: flags.method !== undefined, ...rest });
     return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
   },
 };

@@ -10,7 +10,7 @@ import { hashWeights, layoutDifferences, type Weights } from "../../engine/weigh
 import { Failure } from "../../schemas/failure.ts";
 import { classOf, readPartConfig, readPublished, weightsIn } from "../published/folder.ts";
 import { readConfig } from "../published/network.ts";
-import { listed, notFinite } from "../weights/load.ts";
+import { listed } from "../weights/load.ts";
 import { type CodecDescription, type CodecKind, neededPath } from "./codec.ts";
 import { autoencoderKl, downsampleOf, type KlConfig } from "./kl.ts";
 import { klLayout } from "./kl-layout.ts";
@@ -48,8 +48,6 @@ export async function loadKl(path: string): Promise<{ config: KlConfig; weights:
         "both files again.",
     );
   }
-  const broken = notFinite(weights);
-  if (broken !== undefined) throw new Failure(`Cannot use ${from}: ${broken}. Fetch it again.`);
   return { config, weights };
 }
 

@@ -1,11 +1,12 @@
 /** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { shapesAlone } from "../../engine/planner.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { openWeights } from "../weights/load.ts";
+import { notFinite, openWeights } from "../weights/load.ts";
 import { readAhead } from "../weights/open.ts";
 import { addTorch, fromTorch, type TorchNames } from "./torch.ts";
 
@@ -53,7 +54,7 @@ export async function weightsIn(folder: string): Promise<string> {
 
 /**
  * Weights of a file, or of several by their index, under our names and in our layouts. Throws a Failure where a file is missing or torn,
- * or has a parameter twice.
+ * has a parameter twice, or an element that is not finite.
  */
 export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
   const { tensors } = await openWeights(path);
@@ -62,9 +63,19 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
   const weights: Weights = {};
   // Each is turned into our layout as it comes, so that no more than a few are in memory twice.
   for await (const [written, { shape }, data] of readAhead(asked)) {
-    refusing(path, () => addTorch(weights, { written, tensor: { shape, data }, names }));
+    const tensor = { shape, data };
+    const wrong = notFinite({ [written]: tensor });
+    if (wrong !== undefined) throw new Failure(`Cannot use ${path}: ${wrong}. Fetch it again.`);
+    refusing(path, () => addTorch(weights, { written, tensor, names }));
   }
   return weights;
+}
+
+/**
+ * The same with shapes alone: no tensor is read, and none has elements. A file of any size tells its header in a moment.
+ */
+export async function readPublishedShapes(path: string, names: TorchNames): Promise<Weights> {
+  return inOurLayout(path, shapesAlone((await openWeights(path)).tensors), names);
 }
 
 /** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */

@@ -1,6 +1,5 @@
 /** Compiled updates: one program that takes a batch, its loss, gradients and AdamW, and leaves the new state in place. */
 import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
-import { programBytes } from "../../engine/projection.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { compileAccumulation } from "./accumulation.ts";
 import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./plan.ts";
@@ -20,14 +19,6 @@ export async function compileStep(options: StepOptions): Promise<Step> {
   const { batch = 1, accumulate = 1 } = options;
   if (accumulate > 1) return compileAccumulation({ ...options, batch, accumulate });
   return (await options.engine.compile(stepProgram(options))).run;
-}
-
-/**
- * The bytes that such a step keeps in memory, before it is compiled: `state` of variables and frozen weights, and `computed`, the
- * most that is there at one time of what it computes. ONNX Runtime takes up to 2.4 times as much for that (engine/footprint.ts).
- */
-export function stepBytes(options: StepOptions): { state: number; computed: number } {
-  return programBytes(stepProgram(options));
 }
 
 function stepProgram(options: StepOptions): ProgramSpec {

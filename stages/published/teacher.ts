@@ -4,13 +4,15 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { shapesAlone } from "../../engine/planner.ts";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";
+import { klLayout } from "../../models/codecs/kl-layout.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
 import { flowLayouts } from "../../models/diffusion/published-flow.ts";
-import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
+import { readPartConfig, readPublished, readPublishedShapes, weightsIn } from "../../models/published/folder.ts";
 import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
 import type { TorchNames } from "../../models/published/torch.ts";
@@ -47,18 +49,20 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
   );
 }
 
-/**
- * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
- * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
- */
-export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
+/** A published teacher before its weights are read: all but their hash, the file they lie in, and what it calls them. */
+interface Described {
+  description: Omit<DenoiserDescription, "hash">;
+  file: string;
+  names: TorchNames;
+}
+
+async function describeTeacher(folder: string, { isHashed = true } = {}): Promise<Described> {
   const { at, json, names, denoiser } = await denoiserIn(folder);
-  const weights = await readPublished(await weightsIn(at), names);
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
   const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
   const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
-  const text = conditions.text && (await readTextSettings(folder));
+  const text = conditions.text && (await readTextSettings(folder, { isHashed }));
   const pixels = shape.slice(0, 2).map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
@@ -70,14 +74,32 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
   const textEncoders = text && resolve(folder);
-  const description = { role: "teacher" as const, hash: hashWeights(weights), spec, statistics, captions: [] };
-  return { description: { ...description, ...(textEncoders !== undefined && { textEncoders }) }, weights };
+  const description = { role: "teacher" as const, spec, statistics, captions: [], ...(textEncoders !== undefined && { textEncoders }) };
+  return { description, file: await weightsIn(at), names };
+}
+
+/**
+ * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
+ * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
+ */
+export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
+  const { description, file, names } = await describeTeacher(folder);
+  const weights = await readPublished(file, names);
+  return { description: { ...description, hash: hashWeights(weights) }, weights };
+}
+
+/** The same with weights that have shapes and no elements, and no hash: none of them is read. */
+export async function planPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
+  const { description, file, names } = await describeTeacher(folder, { isHashed: false });
+  return { description: { ...description, hash: "" }, weights: await readPublishedShapes(file, names) };
 }
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
 interface Latents {
   /** The codec of latents with so many a side. */
   codec: (side: number) => Promise<Codec>;
+  /** The same with weights that have shapes and no elements. */
+  planned: (side: number) => Promise<Codec>;
   /** Pixels of the picture a side of each. */
   factor: number;
   sigmaData: number;
@@ -91,13 +113,18 @@ async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const path = join(folder, "vae");
   if (!existsSync(path)) {
     const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
-    return { codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
+    return { codec, planned: codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
   const config = readConfig(autoencoderKl.config, await readPartConfig(path));
   const { mean, scale } = latentScale(config);
   const factor = downsampleOf(config);
   const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * factor, read: unread });
-  return { codec, factor, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
+  const planned = async (side: number): Promise<Codec> => {
+    const imageSize = side * factor;
+    const weights = shapesAlone(klLayout(config));
+    return { description: { kind: kl.kind, imageSize, shape: kl.latent(config, imageSize), hash: "", config }, weights };
+  };
+  return { codec, planned, factor, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
 }
 
 /** A published codec is no run's. */
@@ -124,4 +151,10 @@ async function diffusionOf(options: {
 export async function readPublishedCodec(folder: string): Promise<Codec> {
   const [side, , channels] = (await denoiserIn(folder)).denoiser.shape;
   return (await latentsOf(folder, channels)).codec(side);
+}
+
+/** The same with weights that have shapes and no elements. */
+export async function planPublishedCodec(folder: string): Promise<Codec> {
+  const [side, , channels] = (await denoiserIn(folder)).denoiser.shape;
+  return (await latentsOf(folder, channels)).planned(side);
 }

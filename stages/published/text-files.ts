@@ -49,15 +49,18 @@ export function hasPart(folder: string, { encoder, isOptional = false }: TextPar
   throw new Failure(`Cannot read texts as ${folder} does: it has no ${join(encoder, "config.json")}. Fetch the whole pipeline.`);
 }
 
-/** The text side of a folder with the hash of all files that it is read from. Throws a Failure where one is missing. */
-export async function readTextSettings(folder: string): Promise<TextSettings> {
+/**
+ * The text side of a folder with the hash of all files that it is read from, which takes its time: a plan does without (`isHashed`
+ * false). Throws a Failure where one is missing.
+ */
+export async function readTextSettings(folder: string, { isHashed = true } = {}): Promise<TextSettings> {
   const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
   const lengths: number[] = [];
   const hashes: Record<string, string> = {};
   for (const part of side.parts) {
     const isThere = hasPart(folder, part);
     lengths.push(part.length ?? (await openTokenizer(join(folder, part.tokenizer))).encode("").ids.length);
-    if (isThere) for (const file of await filesOf(folder, part)) hashes[file] = await fileHash(join(folder, file));
+    if (isThere && isHashed) for (const file of await filesOf(folder, part)) hashes[file] = await fileHash(join(folder, file));
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
 }

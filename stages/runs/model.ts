@@ -1,5 +1,6 @@
 /** Reads and writes the networks of run folders: denoisers, codecs and perceptual networks, each with its description. */
 import { join } from "node:path";
+import { shapesAlone } from "../../engine/planner.ts";
 import { hashWeights, layoutDifferences, type Weights } from "../../engine/weights.ts";
 import {
   type Codec,
@@ -13,7 +14,7 @@ import { type DenoiserSpec, denoiserLayout } from "../../models/denoiser.ts";
 import { initPerceptual } from "../../models/losses/perceptual.ts";
 import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
 import { initPrior } from "../../models/tokens/prior.ts";
-import { type Differences, loadWeights } from "../../models/weights/load.ts";
+import { type Differences, loadWeights, openWeights } from "../../models/weights/load.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import {
   type DenoiserDescription,
@@ -29,7 +30,13 @@ import {
 import { sealedText } from "../../schemas/seal.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { writeAtomic } from "../../store/atomic.ts";
-import { isPublishedTeacher, readPublishedCodec, readPublishedTeacher } from "../published/teacher.ts";
+import {
+  isPublishedTeacher,
+  planPublishedCodec,
+  planPublishedTeacher,
+  readPublishedCodec,
+  readPublishedTeacher,
+} from "../published/teacher.ts";
 import { checkLatents, checkStoresCodec, checkStoresTokenizer } from "./beside.ts";
 import { type DescriptionKind, readDescription } from "./description.ts";
 import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
@@ -117,6 +124,18 @@ export async function readDenoiser(folder: string, reading: Reading = {}): Promi
   if (codec) checkLatents(path, spec.shape, codec);
   if (!isSealed) warnUnsealed(path, reading);
   return { description, weights };
+}
+
+/** The denoiser and the codec of a teacher's folder with weights that have shapes and no elements: none of them is read. */
+export async function planDenoiser(folder: string): Promise<{ teacher: Denoiser; codec: Codec }> {
+  if (isPublishedTeacher(folder)) return { teacher: await planPublishedTeacher(folder), codec: await planPublishedCodec(folder) };
+  const shapesIn = async (name: string): Promise<Weights> => shapesAlone((await openWeights(join(folder, name))).tensors);
+  const { description } = await readDescription(folder, denoisers);
+  const codec = await readCodecDescription(folder);
+  return {
+    teacher: { description, weights: await shapesIn("weights.safetensors") },
+    codec: { description: codec, weights: codecFunctions(codec) ? await shapesIn("codec.safetensors") : {} },
+  };
 }
 
 /**

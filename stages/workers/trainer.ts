@@ -3,23 +3,21 @@
  * takes its steps. Step k is a pure function of the state before it, the batch and k.
  */
 import { createEngine } from "../../engine/engine.ts";
-import type { InputArray, Program as Compiled, Tensors } from "../../engine/program.ts";
-import { createOrder, type VariableSet } from "../../engine/variables.ts";
-import { countWeights, elements, hashWeights, type Weights } from "../../engine/weights.ts";
+import type { InputArray, Program as Compiled } from "../../engine/program.ts";
+import { createOrder } from "../../engine/variables.ts";
+import { countWeights, hashWeights, type Weights } from "../../engine/weights.ts";
 import { loadMethod } from "../../methods/load.ts";
-import type { Batch, Job, Kit, Look, Program, Role, Update } from "../../methods/method.ts";
-import { createSampling, type SamplerInputs, type Sampling } from "../../models/diffusion/sampling.ts";
-import type { Parameters } from "../../models/layers.ts";
-import { type Adapter, effective } from "../../models/training/adapters.ts";
+import type { Batch, Job, Kit, Look, Program, Role } from "../../methods/method.ts";
+import type { SamplerInputs, Sampling } from "../../models/diffusion/sampling.ts";
+import type { Adapter } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
-import { LEFT, type Step } from "../../models/training/plan.ts";
-import { compileStep, scalars } from "../../models/training/step.ts";
+import type { Step } from "../../models/training/plan.ts";
+import { scalars } from "../../models/training/step.ts";
 import { savedState } from "../../models/training/trained.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
-import { createNetworks } from "./parts.ts";
-import { trainedSampling } from "./trained-sampling.ts";
+import { createUpdates } from "./updates.ts";
 
 export interface TrainerOptions {
   /** The method's name: its file in methods/. */
@@ -40,45 +38,8 @@ export async function create({ method: name, job, weights, start, checkpointing 
   const engine = await createEngine(deviceOf(where));
   const kit: Kit<never> = { ...job, weights };
   const { optimiser } = job;
-
-  const networks = createNetworks({ engine, method, kit, start });
+  const { networks, programs, compileUpdate, compileLook, compileSampling } = createUpdates({ engine, method, kit, start, checkpointing });
   const lora = loraOver(networks.part(method.makes)); // at once: a reply that is moved to another thread takes frozen weights with it
-  const programs: Record<string, Program> = method.programs(kit);
-  const left: Record<string, VariableSet> = {};
-  for (const program of Object.values(programs)) {
-    for (const [key, shape] of Object.entries(("trains" in program && program.leaves) || {})) {
-      left[key] ??= engine.variables(`left.${key}`, { [LEFT]: { shape, data: new Float32Array(elements(shape)) } });
-    }
-  }
-
-  const wholes = (roles: readonly Role[] = [], sets: Record<string, Tensors>): Record<Role, Parameters> =>
-    Object.fromEntries(roles.map((role) => [role, networks.whole(role, sets[role] as Parameters, sets)]));
-  const chosen = <T>(from: Record<string, T>, keys: readonly string[] = []): Record<string, T> =>
-    Object.fromEntries(keys.map((key) => [key, from[key] as T]));
-
-  const compileUpdate = (program: string, { trains, reads, inputs, leaves, takes, batch, loss, ...own }: Update): Promise<Step> =>
-    compileStep({
-      engine,
-      name: `${name}: ${program}`,
-      trained: networks.part(trains).trained,
-      targetDecay: networks.part(trains).target,
-      others: { ...networks.sets(reads), ...networks.baseOf(trains) },
-      inputs,
-      optimiser: own.optimiser ?? optimiser,
-      batch: batch ?? optimiser.batch,
-      accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece
-      checkpointing,
-      leaves: chosen(left, Object.keys(leaves ?? {})),
-      takes: chosen(left, takes),
-      loss: (parameters, given, sets) => loss(networks.whole(trains, parameters, sets), given, wholes(reads, sets)),
-    });
-  const compileLook = (program: string, { reads, inputs, outputs }: Look): Promise<Compiled> =>
-    engine.compile({
-      name: `${name}: ${program}`,
-      sets: networks.sets(reads, "average"),
-      inputs,
-      run: (sets, given) => ({ outputs: outputs(wholes(reads, sets), given as Tensors) }),
-    });
 
   const steps = new Map<string, Promise<Step>>();
   const looks = new Map<string, Promise<Compiled>>();
@@ -105,17 +66,6 @@ export async function create({ method: name, job, weights, start, checkpointing 
 
   const samplings = new Map<string, Promise<Sampling>>();
   const inOrder = createOrder();
-  const sampling = (of: "average" | "network", batch: number): Promise<Sampling> => {
-    const sampled = trainedSampling(method, job);
-    if (!sampled) throw new Error(`Method "${name}" makes nothing that is sampled`);
-    const { trained, base, train } = networks.part(method.makes);
-    const adapted = base && {
-      frozen: base,
-      whole: (some: Parameters, rest: Parameters) => effective({ trained: some, frozen: rest, adapter: train }),
-    };
-    const network = trained[of] ?? trained.network;
-    return createSampling({ engine, ...sampled, network, ...(adapted && { adapted }), batch });
-  };
 
   return {
     step: (batch: Batch): Promise<Figures> =>
@@ -123,7 +73,7 @@ export async function create({ method: name, job, weights, start, checkpointing 
     /** Samples of what is made; the first call decides how many rows all have. */
     sample: ({ inputs, of }: { inputs: SamplerInputs; of: "average" | "network" }): Promise<Float32Array> =>
       inOrder(async () => {
-        const opened = samplings.get(of) ?? sampling(of, inputs.rows);
+        const opened = samplings.get(of) ?? compileSampling(of, inputs.rows);
         samplings.set(of, opened);
         return (await opened).sample(inputs);
       }),

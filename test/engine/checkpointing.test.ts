@@ -1,12 +1,12 @@
 /** Gradient checkpointing: less memory, and not a bit of the result is another. */
-import { createEngine } from "../../engine/engine.ts";
+import { createPlanner } from "../../engine/planner.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { dit } from "../../models/families/dit.ts";
 import { unet } from "../../models/families/unet.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { piecewiseAttention } from "../../models/published/layers.ts";
-import { stepBytes } from "../../models/training/step.ts";
+import { compileStep } from "../../models/training/step.ts";
 import { createTrained } from "../../models/training/trained.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { optimiserSettings } from "../../schemas/settings.ts";
@@ -84,11 +84,11 @@ test(
 );
 
 test("a step keeps less than half, and each further block costs little more than its input and its gradients", async () => {
-  const engine = await createEngine({ device: "cpu", threads: 1, cache: false });
-  const bytes = (depth: number, checkpointing: boolean): number => {
+  const { engine, costs } = createPlanner();
+  const bytes = async (depth: number, checkpointing: boolean): Promise<number> => {
     const config = { shape: [32, 32, 3], patch: 2, width: 32, depth, heads: 4 } as const;
     const weights = dit.init(config, 0);
-    return stepBytes({
+    await compileStep({
       ...{
         engine,
         name: "step",
@@ -101,14 +101,15 @@ test("a step keeps less than half, and each further block costs little more than
         loss: meanSquare(dit.apply(config, parameters, { x: x!, noiseLevel: noiseLevel! })),
         metrics: {},
       }),
-    }).computed;
+    });
+    return costs.at(-1)?.peak ?? 0;
   };
-  assert.ok(bytes(8, true) < bytes(8, false) / 2, `${bytes(8, true)} of ${bytes(8, false)}`);
+  const [least, plain, deeper] = [await bytes(8, true), await bytes(8, false), await bytes(12, true)];
+  assert.ok(least < plain / 2, `${least} of ${plain}`);
   const tokens = 4 * 256 * 32; // one block's input
   const gradients = 4 * (12 * 32 * 32 + 6 * 32 * 32 + 15 * 32); // its kernels, modulation and biases
-  const further = (bytes(12, true) - bytes(8, true)) / 4;
+  const further = (deeper - least) / 4;
   assert.ok(further < 1.1 * (tokens + gradients), `${further} instead of ${tokens + gradients}`);
-  await engine.dispose();
 });
 
 test.run();

@@ -13,7 +13,7 @@ import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
-import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
+import { type Codec, type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
 import { readNegative } from "../../runs/negative.ts";
 import { writeLora } from "../../runs/lora.ts";
 import { denoiserProblems } from "../../runs/problems.ts";
@@ -66,15 +66,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const student = method.student?.(own, spec, { imageTokenizer }) ?? spec;
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
-  const subject: Subject = {
-    ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
-    ...(student !== spec && { student }),
-    ...(needs.trajectory && triples && { trajectory: triples.manifest.trajectory?.sigmas }),
-    ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
-    ...(frozen.weights.codec && { codec: codec.description, statistics }),
-    ...(frozen.features && { features: frozen.features }),
-    ...(imageTokenizer && { imageTokenizer }),
-  };
+  const trajectory = triples?.manifest.trajectory?.sigmas;
+  const subject = subjectOf({ teacher: teacher.description, student, needs, frozen, codec: codec.description, trajectory, settings });
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   const { plan } = trainedSampling(method, job) as { plan: SamplerPlan };
   const sampler = method.sampler?.(own, subject);
@@ -184,6 +177,29 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       await watch.close();
       await decoder.close();
     },
+  };
+}
+
+/** The networks that a student's training is about; `student` is its specification, `trajectory` has the levels of stored states. */
+export function subjectOf(options: {
+  teacher: Pick<Denoiser["description"], "spec" | "statistics">;
+  student: Denoiser["description"]["spec"];
+  needs: Needs;
+  frozen: Awaited<ReturnType<typeof frozenOf>>;
+  codec: Codec["description"];
+  trajectory: readonly number[] | undefined;
+  settings: Settings;
+}): Subject {
+  const { teacher, student, needs, frozen, codec, trajectory, settings } = options;
+  const { spec, statistics } = teacher;
+  return {
+    ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
+    ...(student !== spec && { student }),
+    ...(needs.trajectory && trajectory && { trajectory }),
+    ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),
+    ...(frozen.weights.codec && { codec, statistics }),
+    ...(frozen.features && { features: frozen.features }),
+    ...(frozen.tokenizer && { imageTokenizer: frozen.tokenizer.config }),
   };
 }
 

@@ -1,0 +1,167 @@
+/**
+ * What a training would take, by its programs traced over shapes alone: nothing is read but configs and headers, and nothing is
+ * computed.
+ */
+import type { Cost } from "../../engine/cost.ts";
+import { createPlanner, type Planner } from "../../engine/planner.ts";
+import type { Batch, Job, Kit, Needs } from "../../methods/method.ts";
+import { type AnyMethod, methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
+import { conditionInputs, type DenoiserSpec } from "../../models/denoiser.ts";
+import { createSampling } from "../../models/diffusion/sampling.ts";
+import { trajectoryOf } from "../../models/diffusion/plan-schedule.ts";
+import type { Context } from "../../schemas/events.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { countWeights, elements } from "../../engine/weights.ts";
+import type { Codec, Denoiser } from "../runs/model.ts";
+import { frozenOf } from "../train/prepare/given.ts";
+import { subjectOf } from "../train/prepare/student.ts";
+import { SAMPLED_AT_ONCE } from "../train/watch.ts";
+import { plannedPhases } from "../train/phases.ts";
+import { deviceOf } from "../workers/device.ts";
+import { createUpdates } from "../workers/updates.ts";
+import { type Memory, memoryOf } from "./memory.ts";
+
+/** A program with how often a step runs it, on average. */
+interface Share {
+  cost: Cost;
+  perStep: number;
+}
+
+/** One training of a method; most have one, some have several phases. */
+export interface PlannedTraining {
+  steps: number;
+  /** Numbers that are trained, and those of the network that stay as they are. */
+  trained: number;
+  frozen: number;
+  memory: Memory;
+  programs: Share[];
+}
+
+/** Triples that a method learns from: what one batch of them takes to sample. */
+export interface PlannedTriples {
+  rows: number;
+  evaluations: number;
+  /** One evaluation of a batch. */
+  cost: Cost;
+}
+
+export interface Plan {
+  trainings: PlannedTraining[];
+  /** Of every simulation, the first by `simulate` itself; none where the method needs no triples. */
+  triples: PlannedTriples[];
+}
+
+/** The plan of the settings' method for a teacher whose weights have shapes alone. Throws a Failure where what it needs is not given. */
+export async function planTraining(options: { teacher: Denoiser; codec: Codec; settings: Settings; context: Context }): Promise<Plan> {
+  const { settings, teacher } = options;
+  const method = methodNamed(settings.train.method);
+  const own = ownSettings(method, settings.train);
+  const phases = method.phases?.(own) ?? [];
+  const planned = phases.length > 0 ? await plannedPhases({ method, phases, given: undefined, out: "", settings }) : [];
+  const trained = phases.length > 0 ? planned.filter(({ kind }) => kind === "train").map((phase) => phase.settings) : [settings];
+  const simulated = planned.filter(({ kind }) => kind === "simulate").map((phase) => phase.settings);
+  const needs = method.needs(own, optimiserOf(settings.train));
+  if (needs.rows === "triples") simulated.unshift(settings);
+  const [trainings, triples]: [PlannedTraining[], PlannedTriples[]] = [[], []];
+  for (const phase of trained) trainings.push(await planOnce({ ...options, method, settings: phase }));
+  for (const phase of simulated) triples.push(await planSimulation(teacher, phase));
+  return { trainings, triples };
+}
+
+/** What the triples of `simulate` would take. */
+export async function planSimulation({ description: { spec }, weights }: Denoiser, settings: Settings): Promise<PlannedTriples> {
+  const { count: rows, batch, ...plan } = settings.simulate;
+  const { engine, costs } = plannerFor(settings);
+  const { evaluations } = await createSampling({ engine, spec, network: engine.constants("network", weights), plan, batch });
+  return { rows, evaluations, cost: costs[0] as Cost };
+}
+
+/** One training. */
+async function planOnce(options: {
+  teacher: Denoiser;
+  codec: Codec;
+  method: AnyMethod;
+  settings: Settings;
+  context: Context;
+}): Promise<PlannedTraining> {
+  const { teacher, codec, method, settings, context } = options;
+  const { spec } = teacher.description;
+  const own = ownSettings(method, settings.train);
+  const optimiser = optimiserOf(settings.train);
+  const needs = method.needs(own, optimiser);
+  const frozen = await frozenOf({ needs, teacher, codec, settings, context });
+  const student = method.student?.(own, spec, { imageTokenizer: frozen.tokenizer?.config }) ?? spec;
+  const trajectory = trajectoryOf(settings.simulate, spec)?.sigmas;
+  const subject = subjectOf({
+    ...{ teacher: teacher.description, student, needs, frozen, settings, trajectory },
+    codec: codec.description,
+  });
+  const job: Job<never> = { settings: own, optimiser, seed: settings.seed, subject };
+  const kit: Kit<never> = { ...job, weights: frozen.weights };
+
+  const planner = plannerFor(settings);
+  const { networks, programs, compileUpdate, compileSampling } = createUpdates({
+    ...{ engine: planner.engine, method, kit },
+    checkpointing: settings.train.checkpointing === "blocks",
+  });
+  const calls = await callsPerStep({ method, job, needs, student });
+  const shares: Share[] = [];
+  for (const [name, program] of Object.entries(programs)) {
+    const before = planner.costs.length;
+    if (!("trains" in program) || calls(name) === 0) continue;
+    await compileUpdate(name, program);
+    const [first, ...others] = planner.costs.slice(before) as [Cost, ...Cost[]];
+    // In micro-batches it is two programs, the first of which runs once for each.
+    shares.push({ cost: first, perStep: calls(name) * (others.length > 0 ? optimiser.accumulate : 1) });
+    shares.push(...others.map((cost) => ({ cost, perStep: calls(name) })));
+  }
+  await compileSampling("average", SAMPLED_AT_ONCE); // pictures on the way
+  const { trained, frozen: rest } = networks.part(method.makes);
+  return {
+    steps: optimiser.steps,
+    trained: countWeights(trained.network.variables),
+    frozen: countWeights(rest),
+    memory: memoryOf({ sets: planner.sets, frozen: Object.values(frozen.weights), costs: planner.costs }),
+    programs: shares,
+  };
+}
+
+const plannerFor = ({ engine }: Settings): Planner => {
+  const { device, precision } = deviceOf(engine);
+  return createPlanner({ device: device === "tensorflow" ? "cpu" : device, precision });
+};
+
+/** Steps at the end of a training that are looked at: more than any program of a method lets pass between two of its runs. */
+const LOOKED = 48;
+
+/** How often a step runs a program, by its name, on average of the last steps: what it does is asked on rows of zeros. */
+async function callsPerStep(options: {
+  method: AnyMethod;
+  job: Job<never>;
+  needs: Needs;
+  student: DenoiserSpec;
+}): Promise<(program: string) => number> {
+  const { method, job, needs, student } = options;
+  const { steps, batch: rows } = job.optimiser;
+  const zeros = (count: number): Float32Array => new Float32Array(count * elements(student.shape));
+  const conditions = (count: number) =>
+    Object.fromEntries(
+      Object.entries(conditionInputs(student, count))
+        .filter(([name]) => name !== "keep")
+        .map(([name, { shape, dtype }]) => [name, new (dtype === "int32" ? Int32Array : Float32Array)(elements(shape))]),
+    );
+  const counts = new Map<string, number>();
+  const first = Math.max(0, steps - LOOKED);
+  for (let step = first; step < steps; step++) {
+    const batch: Batch = {
+      ...{ step, noise: zeros(rows), latent: zeros(rows), conditions: conditions(rows) },
+      ...(job.subject.trajectory && { states: job.subject.trajectory.map(() => zeros(rows)) }),
+      ...(needs.images && { image: { latent: zeros(needs.images.rows), conditions: conditions(needs.images.rows) } }),
+    };
+    await method.step(batch, job, async (program) => {
+      counts.set(program, (counts.get(program) ?? 0) + 1);
+      return {};
+    });
+  }
+  return (program) => (counts.get(program) ?? 0) / (steps - first);
+}
