@@ -1,6 +1,21 @@
 /** Commands that make, mend and copy stores. */
 import type { Command } from "../command.mts";
-import { count, everything, guidance, images, model, out, solver, steps, trajectory, workFlags, workOf } from "../flags.mts";
+import {
+  count,
+  everything,
+  guidance,
+  images,
+  lora,
+  lorasOf,
+  model,
+  orPipeline,
+  out,
+  solver,
+  steps,
+  trajectory,
+  workFlags,
+  workOf,
+} from "../flags.mts";
 
 export const ingest: Command = {
   name: "ingest",
@@ -23,7 +38,8 @@ export const simulate: Command = {
   summary: "solve the teacher's ODE into a store of (noise, latent, condition) triples",
   positionals: [],
   flags: {
-    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
+    lora,
     conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise", input: "folder" },
     out: out("STORE", "folder of the triple store"),
     count,
@@ -36,9 +52,10 @@ export const simulate: Command = {
   inherits: { teacher: [...model, "pretrain"] }, // of pretrain: whether the teacher's conditions were ever dropped
   parts: async () => ["simulate"],
   example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
-  start: async ({ flags, positionals: _, ...rest }) =>
+  start: async ({ flags, positionals: _, repeated, ...rest }) =>
     (await import("../../pipelines/simulate.ts")).simulate({
       teacher: flags.teacher!,
+      loras: await lorasOf(repeated),
       conditions: flags.conditions,
       out: flags.out!,
       work: workOf(flags),
@@ -102,7 +119,7 @@ export const reprocess: Command = {
   ],
   flags: {
     to: { value: "NEW", about: "folder of the new store", required: true, output: "folder" },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: orPipeline },
     conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added", input: "folder" },
     "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
     count,

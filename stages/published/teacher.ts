@@ -3,42 +3,56 @@
  * says of network and schedule is kept as it is, so that a student's folder stands alone.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
-import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
 import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
+import { hasPart, openPart, type PartFiles } from "../../models/published/part-files.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
 import type { TorchNames } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
+import { addLoraFiles } from "./lora.ts";
 import { readScheduleJson } from "./schedules.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
-const PARTS = ["unet", "transformer", ""];
+const PARTS = ["unet", "transformer", ""] as const;
 
 /** Whether a folder holds a published teacher, in place of a run's model.json. */
 export const isPublishedTeacher = (folder: string): boolean =>
   !existsSync(join(folder, "model.json")) && (isPublished(folder) || existsSync(join(folder, "network.safetensors")));
 
+interface Found extends Pick<PartFiles, "json" | "read"> {
+  /** Its folder's name; "" where it is the folder itself. */
+  part: (typeof PARTS)[number];
+  names: TorchNames;
+  denoiser: PublishedDenoiser;
+}
+
+/** The part of a pipeline that is its denoiser. */
+async function partIn(folder: string): Promise<Found["part"] | undefined> {
+  for (const part of PARTS) if (await hasPart(join(folder, part))) return part;
+  return undefined;
+}
+
 /** The denoiser of a folder by its config alone. Throws a Failure where there is none, or one that cannot be a teacher yet. */
-async function denoiserIn(folder: string): Promise<{ at: string; json: object; names: TorchNames; denoiser: PublishedDenoiser }> {
-  const part = PARTS.find((name) => existsSync(join(folder, name, "config.json")));
+async function denoiserIn(folder: string): Promise<Found> {
+  const part = await partIn(folder);
   if (part === undefined) {
     throw new Failure(
       `Cannot read a teacher from ${folder}: it has no part of ${PARTS.filter(Boolean).join(" or ")}. Name a whole pipeline's folder.`,
     );
   }
   const at = join(folder, part);
-  const { file, json } = await readPartConfig(at);
+  const { file, json, read } = await openPart(at);
   const { denoiser, names } = publishedNetwork({ json, file });
-  if (denoiser) return { at, json, names, denoiser };
+  if (denoiser) return { part, json, read, names, denoiser };
   throw new Failure(
     `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
       "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
@@ -49,9 +63,13 @@ async function denoiserIn(folder: string): Promise<{ at: string; json: object; n
  * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
  * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
  */
-export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { at, json, names, denoiser } = await denoiserIn(folder);
-  const weights = await readPublished(await weightsIn(at), names);
+export async function readPublishedTeacher(
+  folder: string,
+  loras: readonly LoraRequest[] = [],
+): Promise<{ description: DenoiserDescription; weights: Weights }> {
+  const { part, json, read, names, denoiser } = await denoiserIn(folder);
+  const changed = part || "unet";
+  const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
   const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
@@ -65,7 +83,9 @@ export async function readPublishedTeacher(folder: string): Promise<{ descriptio
   };
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
-  return { description: { role: "teacher", hash: hashWeights(weights), spec, statistics, captions: [] }, weights };
+  const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
+  const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
+  return { description: { role: "teacher", hash: hashWeights(weights), spec, statistics, captions: [], source }, weights };
 }
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
@@ -81,11 +101,11 @@ interface Latents {
 async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const each = (value: number): number[] => new Array<number>(channels).fill(value);
   const path = join(folder, "vae");
-  if (!existsSync(path)) {
+  if (!(await hasPart(path))) {
     const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
     return { codec, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
-  const config = readConfig(autoencoderKl.config, await readPartConfig(path));
+  const config = readConfig(autoencoderKl.config, await openPart(path));
   const { mean, scale } = latentScale(config);
   const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsampleOf(config), read: unread });
   return { codec, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
