@@ -145,23 +145,31 @@ export const reprocess: Command = {
 
 export const exportCommand: Command = {
   name: "export",
-  summary: "write a store as files that other tools load",
-  positionals: [{ name: "STORE", about: "a finished store of latents, triples or tokens", input: "folder" }],
+  summary: "write a store, or a student of a published teacher, as files that other tools load",
+  positionals: [{ name: "PATH", about: "a finished store of latents, triples or tokens, or a run of `train`", input: "folder" }],
   flags: {
     format: {
       value: "FORMAT",
       about: "of the files",
-      choices: async () => (await import("../../stages/export/formats.ts")).exportFormats,
+      choices: async () => {
+        const { exportFormats } = await import("../../stages/export/formats.ts");
+        const { modelFormats } = await import("../../stages/export/model/formats.ts");
+        return [...new Set([...exportFormats, ...modelFormats])];
+      },
       required: true,
     },
+    teacher: { value: "PIPELINE", about: "of a run: where its teacher is now, if not where it was", input: orPipeline },
+    half: { about: "of a run: float16 weights, half as large" },
     out: out("FOLDER", "where the files go; the same command goes on after a stop"),
   },
-  example: "pipeline export triples --format npy --out triples-npy",
-  start: async ({ positionals, flags, settings: _, ...rest }) =>
-    (await import("../../pipelines/export.ts")).exportStore({
+  example: "pipeline export student --format diffusers --out student-diffusers",
+  start: async ({ positionals, flags, context }) =>
+    (await import("../../pipelines/export.ts")).exportPath({
       path: positionals[0]!,
       format: flags.format!,
       out: flags.out!,
-      ...rest,
+      teacher: flags.teacher,
+      half: flags.half !== undefined,
+      context,
     }),
 };

@@ -23,6 +23,7 @@ import { readScheduleJson } from "./schedules.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
 const PARTS = ["unet", "transformer", ""] as const;
+export type DenoiserPart = (typeof PARTS)[number];
 
 /** Whether a folder holds a published teacher, in place of a run's model.json. */
 export const isPublishedTeacher = (folder: string): boolean =>
@@ -30,19 +31,19 @@ export const isPublishedTeacher = (folder: string): boolean =>
 
 interface Found extends Pick<PartFiles, "json" | "read"> {
   /** Its folder's name; "" where it is the folder itself. */
-  part: (typeof PARTS)[number];
+  part: DenoiserPart;
   names: TorchNames;
   denoiser: PublishedDenoiser;
 }
 
 /** The part of a pipeline that is its denoiser. */
-async function partIn(folder: string): Promise<Found["part"] | undefined> {
+async function partIn(folder: string): Promise<DenoiserPart | undefined> {
   for (const part of PARTS) if (await hasPart(join(folder, part))) return part;
   return undefined;
 }
 
 /** The denoiser of a folder by its config alone. Throws a Failure where there is none, or one that cannot be a teacher yet. */
-async function denoiserIn(folder: string): Promise<Found> {
+export async function openDenoiser(folder: string): Promise<Found> {
   const part = await partIn(folder);
   if (part === undefined) {
     throw new Failure(
@@ -67,7 +68,7 @@ export async function readPublishedTeacher(
   folder: string,
   loras: readonly LoraRequest[] = [],
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { part, json, read, names, denoiser } = await denoiserIn(folder);
+  const { part, json, read, names, denoiser } = await openDenoiser(folder);
   const changed = part || "unet";
   const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
   const { shape, conditions } = denoiser;
@@ -126,6 +127,6 @@ async function diffusionOf(folder: string, json: object, sigmaData: number): Pro
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */
 export async function readPublishedCodec(folder: string): Promise<Codec> {
-  const [side, , channels] = (await denoiserIn(folder)).denoiser.shape;
+  const [side, , channels] = (await openDenoiser(folder)).denoiser.shape;
   return (await latentsOf(folder, channels)).codec(side);
 }
