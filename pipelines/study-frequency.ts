@@ -3,7 +3,7 @@
  *
  * images | noised | denoised, with and without each part of the network | energies by frequency band | charts and a text
  */
-import { conditionedRows } from "../models/conditions.ts";
+import { type ConditionBag, conditionedRows } from "../models/conditions.ts";
 import { createParameterisation } from "../models/diffusion/parameterisation.ts";
 import { timeGrid } from "../models/diffusion/schedule.ts";
 import type { Context } from "../schemas/events.ts";
@@ -13,7 +13,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { inFolder, markFolder } from "../stages/runs/folder.ts";
 import { type Denoiser, readDenoiser } from "../stages/runs/model.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
-import { conditionsOf } from "../stages/simulate/row-conditions.ts";
+import { openConditions } from "../stages/sample/conditions.ts";
 import { type Frequencies, measureFrequencies } from "../stages/study/frequency/measure.ts";
 import { type Measured, writeFrequencies } from "../stages/study/frequency/report.ts";
 import { readResults } from "../stages/study/results.ts";
@@ -108,10 +108,12 @@ async function frequenciesOf(options: {
 }): Promise<Frequencies> {
   const { name, model, teacher, rows, settings, context } = options;
   const { spec } = model.description;
-  const conditions = conditionsOf(model.description);
-  const bags = Array.from({ length: rows.length / BATCH }, (_, piece) => {
-    return conditions.inputs(conditionedRows(rows.slice(piece * BATCH, (piece + 1) * BATCH)));
+  const conditions = openConditions({
+    ...{ description: model.description, choice: settings.simulate, engine: settings.engine, signal: context.signal },
   });
+  const bags: ConditionBag[] = [];
+  for (let from = 0; from < rows.length; from += BATCH) bags.push(await conditions.inputs(conditionedRows(rows.slice(from, from + BATCH))));
+  await conditions.close();
   const clean = stacked(rows.map(({ latent }) => latent));
   const clock = createParameterisation(teacher.description.spec.diffusion);
   const work: FrequencyOptions = { spec, weights: model.weights, batch: BATCH, engine: settings.engine };

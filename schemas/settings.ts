@@ -33,6 +33,14 @@ export const encoderSettings = z.strictObject({
   rowsPerShard: count.default(256), // of a latent store: a shard is held in memory while it is encoded
 });
 
+/** The text side of a published pipeline (models/text/published-text.ts). */
+const textSettings = z.strictObject({
+  pipeline: z.string(), // its class, as model_index.json has it
+  lengths: z.array(count).min(1), // tokens that each of its encoders is given
+  hash: z.string().regex(/^[0-9a-f]{64}$/), // of its encoders' weights and configs, and of its tokenizers
+});
+export type TextSettings = z.infer<typeof textSettings>;
+
 const controlSettings = z.strictObject({ height: count, width: count, dimension: count });
 
 /** The map of codes that a control branch reads. */
@@ -60,6 +68,7 @@ export const anyNetwork = networkSettings.extend({
   kind: z.enum([...networkSettings.shape.kind.unwrap().options, "published"]),
   published: z.record(z.string(), z.unknown()).optional(), // its config.json
   pixels: z.tuple([count, count]).optional(), // [height, width] of the pictures, where they are not the latents'
+  text: textSettings.optional(), // what embeds the texts that a published network is conditioned on
 });
 
 export const diffusionSettings = z.strictObject({
@@ -160,6 +169,9 @@ export const simulateSettings = z.strictObject({
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
   trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
+  prompts: z.string().optional(), // FILE of texts to simulate, in turn: .txt a line each, .csv, .jsonl or .parquet with text or caption
+  negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
+  textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 

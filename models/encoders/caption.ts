@@ -13,7 +13,7 @@ export function captionEncoder(config: TextEncoderConfig, { sequences = false } 
     parameters: /^text\./,
     init: (seed) => initTextEncoder(config, seed),
     inputs: (batch) => ({ tokens: { shape: [batch, length], dtype: "int32" } }),
-    open: (tokenizer) => {
+    open: ({ tokenizer }) => {
       const words = tokenizer && createTokenizer(tokenizer);
       return ({ caption }): ConditionBag => {
         if (!words) return {};

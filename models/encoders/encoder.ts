@@ -11,6 +11,20 @@ import type { TokenizerData } from "../text/tokenizer.ts";
 export interface Conditioned {
   label: Int32Array;
   caption: (string | null)[];
+  /** Captions that are embedded already (models/text/embedding.ts), as a store may keep them. */
+  embedding?: readonly (Float32Array | undefined)[];
+}
+
+/**
+ * Embeds captions outside of programs, for networks whose text encoders are published with them: a row each (models/text/embedding.ts),
+ * of null the negative prompt's.
+ */
+export type Embed = (captions: readonly (string | null)[]) => Promise<readonly Float32Array[]>;
+
+/** What encoders are opened with: the tokenizer that a caption model keeps, and what embeds a published network's texts. */
+export interface Opening {
+  tokenizer?: TokenizerData;
+  embed?: Embed;
 }
 
 /**
@@ -51,8 +65,8 @@ export interface Encoder {
   init?: (seed: number) => Weights;
   /** Inputs of a program for `batch` rows. `keep` [batch], 1 where conditions hold and 0 where they are dropped, comes by itself. */
   inputs: (batch: number) => InputShapes;
-  /** How rows become those inputs, with the tokenizer that a caption model keeps. */
-  open: (tokenizer?: TokenizerData) => (rows: Conditioned) => ConditionBag;
+  /** How rows become those inputs. */
+  open: (opening: Opening) => (rows: Conditioned) => ConditionBag | Promise<ConditionBag>;
   /** The traced half, over the inputs and `keep`. */
   encode: (parameters: Parameters, inputs: Record<string, Tensor>) => Embedded;
 }

@@ -31,3 +31,9 @@ export function guidanceEncoder({ width }: { width: number }): Encoder {
     }),
   };
 }
+
+/** The scale as it is, for published networks that embed it themselves: an encoder without parameters, whose rows have scale 1 as above. */
+export function scaleEncoder(): Encoder {
+  const { name, inputs, open } = guidanceEncoder({ width: 0 });
+  return { name, inputs, open, encode: (_, { guidance }) => ({ guidance: tf.reshape(guidance as Tensor, [-1]) }) };
+}

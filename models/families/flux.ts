@@ -4,19 +4,22 @@
  */
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { linear, type Parameters } from "../layers.ts";
-import { activations, given } from "../published/layers.ts";
-import type { PublishedNetwork } from "../published/network.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { linear, type Parameters, patchify, unpatchify } from "../layers.ts";
+import { activations, given, givenText } from "../published/layers.ts";
+import type { PublishedDenoiser, PublishedNetwork } from "../published/network.ts";
 import {
   type Attending,
   conditionVector,
   continuousNorm,
+  earlyBlocks,
   jointBlock,
   modulated,
   modulation,
   type Rotation,
   type Streams,
   streamAttention,
+  transformerGroups,
 } from "./diffusers-transformer.ts";
 import { type Hooks, passing } from "./family.ts";
 
@@ -101,8 +104,65 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
   return linear(parameters, "proj_out", continuousNorm(parameters, "norm_out", streams.image, vector));
 }
 
+/** Squares of 2x2 latent pixels as tokens, as FLUX's pipeline packs them, channel by channel: [b, h, w, c] -> [b, h w / 4, 4 c]. */
+function packed(x: Tensor): Tensor {
+  const [b, h, w, c] = x.shape as [number, number, number, number];
+  const tokens = tf.reshape(patchify(x, 2), [b, (h * w) / 4, 4, c]);
+  return tf.reshape(tf.transpose(tokens, [0, 1, 3, 2]), [b, (h * w) / 4, 4 * c]);
+}
+
+/** The inverse of {@link packed}, of a map of the size of `like` [b, h, w, any]. */
+function unpacked(tokens: Tensor, like: Tensor): Tensor {
+  const [b, n, channels] = tokens.shape as [number, number, number];
+  const [, height, width] = like.shape as [number, number, number, number];
+  const squares = tf.transpose(tf.reshape(tokens, [b, n, channels / 4, 4]), [0, 1, 3, 2]);
+  return unpatchify(tf.reshape(squares, [b, n, channels]), { patch: 2, height, width });
+}
+
+/** Coordinates of the tokens of a grid, row after row: [rows * columns, axes], of which the second is the row and the third the column. */
+function gridIds(rows: number, columns: number, axes: number): Tensor {
+  const ids = new Float32Array(rows * columns * axes);
+  for (let token = 0; token < rows * columns; token++) ids.set([0, Math.floor(token / columns), token % columns], token * axes);
+  return tf.tensor2d(ids, [rows * columns, axes]);
+}
+
+/** Side of the latents that FLUX was trained on: pictures of 1024 pixels. */
+const SIDE = 128;
+
+function denoiser(c: Config): PublishedDenoiser {
+  const axes = c.axes_dims_rope.length;
+  if (c.in_channels !== (c.out_channels ?? c.in_channels) || c.in_channels % 4 !== 0 || axes !== 3) {
+    throw new Failure(
+      `Cannot denoise with this FLUX: of in_channels ${c.in_channels}, out_channels ${c.out_channels} and axes_dims_rope of ${axes} it asks for ` +
+        "more than latents and a text. Take FLUX dev or schnell.",
+    );
+  }
+  return {
+    shape: [SIDE, SIDE, c.in_channels / 4],
+    conditions: {
+      text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim },
+      ...(c.guidance_embeds && { guidance: true }),
+    },
+    inputs: ({ x, noiseLevel, ...told }) => {
+      const { tokens } = givenText(told);
+      const [, height, width] = x.shape as [number, number, number, number];
+      return {
+        ...{ hidden_states: packed(x), timestep: noiseLevel },
+        ...{ encoder_hidden_states: tokens, pooled_projections: given(told, "vector") },
+        ...{ img_ids: gridIds(height / 2, width / 2, axes), txt_ids: tf.zeros([tokens.shape[1] as number, axes]) },
+        ...(c.guidance_embeds && { guidance: given(told, "guidance") }),
+      };
+    },
+    output: unpacked,
+    call: "",
+    features: earlyBlocks(c.num_layers),
+    groups: transformerGroups,
+  };
+}
+
 export const flux: PublishedNetwork<Config> = {
   classes: ["FluxTransformer2DModel"],
   config,
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
+  denoiser,
 };

@@ -5,10 +5,10 @@
 import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { linear, type Parameters, parameter, silu, unpatchify } from "../layers.ts";
-import { activations, crossAttention, given, paddedConv } from "../published/layers.ts";
-import type { PublishedNetwork } from "../published/network.ts";
+import { activations, crossAttention, given, givenText, paddedConv } from "../published/layers.ts";
+import type { PublishedDenoiser, PublishedNetwork } from "../published/network.ts";
 import { gridPositions } from "../published/positions.ts";
-import { embeddedNumbers, feedForward, modulated } from "./diffusers-transformer.ts";
+import { earlyBlocks, embeddedNumbers, feedForward, modulated, transformerGroups } from "./diffusers-transformer.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -155,8 +155,31 @@ function caption(c: Config, parameters: Parameters, tokens: Tensor): Tensor {
   return linear(parameters, "caption_projection.linear_2", up);
 }
 
+function denoiser(c: Config): PublishedDenoiser {
+  const { sample_size: side, in_channels: channels } = c;
+  return {
+    shape: [side, side, channels],
+    conditions: { text: { width: c.caption_channels ?? c.num_attention_heads * c.attention_head_dim, isMasked: true } },
+    inputs: ({ x, noiseLevel, pixels: [height, width], ...told }) => {
+      const { tokens, mask } = givenText(told);
+      const rows = x.shape[0] as number;
+      return {
+        ...{ hidden_states: x, timestep: noiseLevel, encoder_hidden_states: tokens },
+        ...(mask && { encoder_attention_mask: mask }),
+        ...(takesSize(c) && {
+          resolution: tf.tile(tf.tensor2d([height, width], [1, 2]), [rows, 1]),
+          aspect_ratio: tf.fill([rows, 1], height / width),
+        }),
+      };
+    },
+    call: "",
+    features: earlyBlocks(c.num_layers),
+    groups: transformerGroups,
+  };
+}
+
 const forward: PublishedNetwork<Config>["forward"] = (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) });
 
-export const pixart: PublishedNetwork<Config> = { classes: ["PixArtTransformer2DModel"], config, forward };
+export const pixart: PublishedNetwork<Config> = { classes: ["PixArtTransformer2DModel"], config, forward, denoiser };
 
-export const pixartOld: PublishedNetwork<Config> = { classes: ["Transformer2DModel"], config: oldConfig, forward };
+export const pixartOld: PublishedNetwork<Config> = { classes: ["Transformer2DModel"], config: oldConfig, forward, denoiser };

@@ -5,10 +5,15 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
+import type { TextSettings } from "../../schemas/settings.ts";
 import { classesEncoder } from "../encoders/classes.ts";
+import { scaleEncoder } from "../encoders/guidance.ts";
+import { publishedTextEncoder } from "../encoders/published-text.ts";
 import type { Parameters } from "../layers.ts";
 import type { BoundNetwork, PublishedDenoiser } from "../published/network.ts";
 import { publishedNetwork } from "../published/registry.ts";
+import type { TextShape } from "../text/embedding.ts";
+import { publishedText } from "../text/published-text.ts";
 import type { Family, FamilyInputs, Hooks } from "./family.ts";
 
 interface PublishedConfig {
@@ -17,14 +22,29 @@ interface PublishedConfig {
   channels: number;
   /** [height, width] of the pictures. */
   pixels: readonly [number, number];
+  /** Of a network that reads texts. */
+  text?: TextShape;
 }
 
 /** The published network of a specification. Throws a Failure where its config is none of a denoiser. */
-function configOf({ network: { published: json = {}, pixels }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
+function configOf({ network: { published: json = {}, pixels, text }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
   const network = publishedNetwork({ json, file: "network.published" });
   const [height, width, channels] = shape;
-  if (network.denoiser) return { network, denoiser: network.denoiser, channels, pixels: pixels ?? [height, width] };
+  const { denoiser } = network;
+  const read = denoiser && text && textShape(denoiser, text);
+  if (denoiser) return { network, denoiser, channels, pixels: pixels ?? [height, width], ...(read && { text: read }) };
   throw new Failure("Cannot denoise with the network of network.published: it is no denoiser, or cannot serve as a teacher yet.");
+}
+
+/** What a network of this specification reads of a text that is embedded before it comes to it; undefined where it reads none. */
+export const textShapeOf = (spec: DenoiserSpec): TextShape | undefined => (spec.network.published ? configOf(spec).text : undefined);
+
+/** What a denoiser reads of a text that the pipeline embeds so. Throws a Failure for a pipeline that is not known. */
+function textShape({ conditions: { text } }: PublishedDenoiser, { pipeline, lengths }: TextSettings): TextShape | undefined {
+  if (!text) return undefined;
+  const side = publishedText(pipeline);
+  if (!side) throw new Failure(`Cannot give texts to the network of network.published: "${pipeline}" is no pipeline that is known here.`);
+  return { length: side.length(lengths), width: text.width, isMasked: text.isMasked ?? false, pooled: text.pooled ?? 0 };
 }
 
 /** x [b, h, w, c], noiseLevel [b], label [b] -> [b, h, w, c], or the features of the place where `hooks` ends. */
@@ -42,8 +62,9 @@ function apply(
     return next;
   };
   // What comes after the last place is traced in vain, and left out of the program because nobody reads it.
-  const { out } = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
+  const answer = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
   if (last) return last;
+  const out = denoiser.output?.(answer.out, inputs.x) ?? answer.out;
   return out.shape[3] === channels ? out : tf.slice(out, [0, 0, 0, 0], [-1, -1, -1, channels]);
 }
 
@@ -51,14 +72,16 @@ export const published = {
   name: "published",
   config: configOf,
   apply,
-  conditions: ({
-    denoiser: {
-      conditions: { classes, guidance },
-    },
-  }) => ({ ...(classes && { classes }), ...(guidance && { guidance }) }),
+  conditions: ({ denoiser: { conditions }, text }) => ({
+    ...(conditions.classes && { classes: conditions.classes }),
+    ...(conditions.guidance && { guidance: conditions.guidance }),
+    ...(text && { sequences: [{ tokens: [text.length, text.width], isMasked: text.isMasked }] }),
+    ...(text?.pooled && { vector: [text.pooled] }),
+  }),
   encoders: (spec) => {
-    const { classes } = configOf(spec).denoiser.conditions;
-    return classes ? [classesEncoder(classes)] : [];
+    const { denoiser, text } = configOf(spec);
+    const { classes, guidance } = denoiser.conditions;
+    return [...(classes ? [classesEncoder(classes)] : []), ...(text ? [publishedTextEncoder(text)] : []), ...(guidance ? [scaleEncoder()] : [])];
   },
   groups: ({ denoiser: { groups } }) => groups,
   features: ({ denoiser: { features } }) => [...features],

@@ -3,13 +3,14 @@
  * students of them. Attention's heads are counted by `attention_head_dim`, a name given by mistake and kept ever since.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import { Failure } from "../../schemas/failure.ts";
 import { linear, type Parameters } from "../layers.ts";
-import { given, lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
-import type { PublishedNetwork } from "../published/network.ts";
+import { given, givenText, lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
+import type { PublishedDenoiser, PublishedNetwork } from "../published/network.ts";
 import { transformer } from "./diffusers-blocks.ts";
-import { type Course, diffusersUnet } from "./diffusers-unet.ts";
+import { type Course, diffusersUnet, unetGroups } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
-import { config, type SdUnetConfig as Config, depthAt, levelsOf } from "./sd-unet-config.ts";
+import { config, type SdUnetConfig as Config, depthAt, levelsOf, type SdUnetLevel } from "./sd-unet-config.ts";
 
 function courseOf(c: Config, parameters: Parameters, context: Tensor): Course {
   const { norm_num_groups: groups, norm_eps: epsilon } = c;
@@ -82,9 +83,62 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
   return diffusersUnet(courseOf(c, parameters, context), parameters, { sample, vector: vectorOf(c, parameters, inputs) }, hooks);
 }
 
+/** Numbers that SDXL is told of a picture: its original size, where its crop begins, its size. */
+const TIME_IDS = 6;
+
+/** Why a network of this config is asked more than latents, time, text and size, to end a sentence; undefined where it is not. */
+function refusalOf(c: Config): string | undefined {
+  if (c.in_channels !== c.out_channels)
+    return `it takes ${c.in_channels} channels and answers ${c.out_channels}, so it asks for another picture`;
+  if (c.class_embed_type !== null || c.num_class_embeds !== null) return "it asks for a class beside its text";
+  const { projection_class_embeddings_input_dim: joined, addition_time_embed_dim: width } = c;
+  // The config does not say how many numbers there are. A refiner has one text encoder: its pooled features are as wide as its tokens.
+  if (joined !== null && width !== null && joined - (TIME_IDS - 1) * width === textWidth(c))
+    return "it is a refiner, which asks for an aesthetic score";
+  return undefined;
+}
+
+/** Width of the text's tokens that it takes. */
+const textWidth = (c: Config): number => c.encoder_hid_dim ?? ([c.cross_attention_dim].flat()[0] as number);
+
+function denoiser(c: Config): PublishedDenoiser {
+  const refusal = refusalOf(c);
+  if (refusal) throw new Failure(`Cannot denoise with this UNet2DConditionModel: ${refusal}. Take a base model from text to image.`);
+  const [height, width] = [c.sample_size].flat() as (number | null)[];
+  const isToldSize = c.addition_embed_type === "text_time";
+  const pooled = (c.projection_class_embeddings_input_dim ?? 0) - TIME_IDS * (c.addition_time_embed_dim ?? 0);
+  return {
+    shape: [height ?? SIDE, width ?? height ?? SIDE, c.in_channels],
+    conditions: {
+      text: { width: textWidth(c), ...(isToldSize && { pooled }) },
+      ...(c.time_cond_proj_dim !== null && { guidance: true }),
+    },
+    inputs: ({ x, noiseLevel, pixels, ...told }) => ({
+      ...{ sample: x, timestep: noiseLevel, encoder_hidden_states: givenText(told).tokens },
+      ...(c.time_cond_proj_dim !== null && { timestep_cond: guidanceFeatures(given(told, "guidance"), c.time_cond_proj_dim) }),
+      ...(isToldSize && {
+        text_embeds: given(told, "vector"),
+        time_ids: tf.tile(tf.tensor2d([...pixels, 0, 0, ...pixels], [1, TIME_IDS]), [x.shape[0] as number, 1]),
+      }),
+    }),
+    call: "",
+    features: c.down_block_types.map((_, level) => `down_blocks.${level}.resnets.${(levelsOf(c)[level] as SdUnetLevel).layers - 1}`),
+    groups: unetGroups,
+  };
+}
+
+/** Side of latents where a config tells none. */
+const SIDE = 64;
+
+/** Features of guidance scales [b] as latent consistency models have them, [b, width]: no guidance, a scale of 1, is at zero. */
+function guidanceFeatures(scale: Tensor, width: number): Tensor {
+  return timeFeatures(tf.mul(tf.sub(scale, 1), 1000), { width, cosinesFirst: false, shift: 1 });
+}
+
 export const sdUnet: PublishedNetwork<Config> = {
   classes: ["UNet2DConditionModel"],
   config,
   names: () => ({ tables: /^class_embedding\.weight$/ }),
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
+  denoiser,
 };

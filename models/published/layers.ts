@@ -3,6 +3,7 @@
  * activations to the letter. A layer called `name` owns `name.kernel`, `name.bias`, `name.scale`, `name.table`.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { Embedded } from "../encoders/encoder.ts";
 import { attention, gelu as quickGelu, layerNorm, linear, type Parameters, parameter, silu } from "../layers.ts";
 
 /** Layer normalisation over the last side, with `name.scale` and, where there is one, `name.bias`. */
@@ -149,8 +150,14 @@ export function hidingBias(kept: Tensor): Tensor {
   return tf.mul(tf.sub(tf.cast(kept, "float32"), 1), 1e9); // larger than any score, of networks too that do not scale theirs
 }
 
+/** A batch's text as families are given it. Throws an Error where there is none. */
+export function givenText({ sequences: [text] = [] }: Pick<Embedded, "sequences">): { tokens: Tensor; mask?: Tensor } {
+  if (text) return text;
+  throw new Error("Cannot ask the network: its config asks for a text, which is missing");
+}
+
 /** The input `name` of a published network. Throws an Error that names the one that is missing. */
-export function given(inputs: Record<string, Tensor>, name: string): Tensor {
+export function given<Name extends string>(inputs: { readonly [name in Name]?: Tensor }, name: Name): Tensor {
   const value = inputs[name];
   if (!value) throw new Error(`Cannot ask the network: its config asks for the input "${name}", which is missing`);
   return value;

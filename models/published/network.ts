@@ -28,7 +28,7 @@ export interface PublishedNetwork<C> {
    * numbers as int32. `call` is one of `calls`. It reads every parameter of the file.
    */
   forward: (config: C, parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
-  /** Of a network that predicts noise or the like. */
+  /** Of a network that predicts noise or the like. Throws a Failure where it asks for what no denoiser is given here. */
   denoiser?: (config: C) => PublishedDenoiser;
 }
 
@@ -38,10 +38,13 @@ export interface PublishedDenoiser {
   shape: readonly [number, number, number];
   conditions: PublishedConditions;
   /**
-   * The inputs of `forward`, by the published names. Of rows without a class `label` is the number of classes; a text is
-   * `sequences[0]`, its pooled features `vector`; `pixels` is the picture's [height, width].
+   * The inputs of `forward`, by the published names. `noiseLevel` is the number of a step where the schedule numbers them, and of
+   * flow matching the time from 0 to 1. Of rows without a class `label` is the number of classes; a text is `sequences[0]`, its
+   * pooled features `vector`; `pixels` is the picture's [height, width].
    */
   inputs: (given: FamilyInputs & { pixels: readonly [number, number] }) => Record<string, Tensor>;
+  /** What `forward` answers to x [b, h, w, c], as latents [b, h, w, any]; as it is where this is absent. */
+  output?: (out: Tensor, x: Tensor) => Tensor;
   /** Which of its `calls` it is. */
   call: string;
   /** Places whose features tell pictures apart, as of a family. */
@@ -66,7 +69,8 @@ export interface BoundNetwork {
   names: TorchNames;
   calls: readonly string[];
   forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
-  denoiser?: PublishedDenoiser;
+  /** Undefined: it is none. Reading it throws a Failure for a network that can be compared but not denoise here. */
+  readonly denoiser?: PublishedDenoiser | undefined;
 }
 
 /** The network of a config. Throws a Failure that names file, key and value of what it does not understand. */
@@ -76,7 +80,9 @@ export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { 
     names: network.names?.(config) ?? {},
     calls: network.calls ?? [""],
     forward: (parameters, inputs, call, hooks) => network.forward(config, parameters, inputs, call, hooks),
-    ...(network.denoiser && { denoiser: network.denoiser(config) }),
+    get denoiser() {
+      return network.denoiser?.(config);
+    },
   };
 }
 

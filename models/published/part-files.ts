@@ -3,10 +3,14 @@
  * folder as diffusers writes it or Stable Diffusion in one file.
  */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
 import { readPartConfig, readPublished, weightsIn } from "./folder.ts";
+import { originalIndex } from "./original-configs.ts";
 import type { OriginalPart } from "./original-names.ts";
 import { isSingleFile, openSingleFile, singlePart } from "./single-file.ts";
 import type { TorchNames } from "./torch.ts";
@@ -17,6 +21,13 @@ export interface PartFiles {
   json: object;
   /** The weights under our names and in our layouts. Throws a Failure where they are missing, torn or pickled. */
   read: (names: TorchNames) => Promise<Weights>;
+}
+
+/** The model_index.json of a pipeline, or what it would say of one file; undefined where there is none. */
+export async function readIndex(pipeline: string): Promise<Record<string, unknown> | undefined> {
+  if (isSingleFile(pipeline)) return originalIndex((await openSingleFile(pipeline)).kind);
+  const index = parsedJson(await readFile(join(pipeline, "model_index.json"), "utf8").catch(absent));
+  return typeof index === "object" && index !== null ? (index as Record<string, unknown>) : undefined;
 }
 
 /** Whether a pipeline has the part of this path. Throws a Failure for a file that is no pipeline. */

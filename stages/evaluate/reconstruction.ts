@@ -15,11 +15,11 @@ import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
 import { normalise } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
 import { type Denoiser, readCodecDescription, readDenoiser } from "../runs/model.ts";
+import { openConditions } from "../sample/conditions.ts";
 import { type Codes, openCodes } from "../sample/codes.ts";
 import { type Drawing, openDrawing } from "../sample/drawing.ts";
 import { openStoresTokenizer } from "../sample/tokenizer.ts";
 import type { Measurer } from "../workers/measurer.ts";
-import { conditionsOf } from "../simulate/row-conditions.ts";
 import { startWorker } from "../workers/start.ts";
 import { planSteps } from "./steps.ts";
 
@@ -89,7 +89,8 @@ export async function openReconstruction(options: {
     options: { features, imageSize: codec.imageSize, batch, engine },
     signal: context.signal,
   });
-  const codes = openCodes(conditionsOf(description), () => openStoresTokenizer({ folder: path, engine, context }));
+  const conditions = openConditions({ description, choice: simulate, engine, signal: context.signal });
+  const codes = openCodes(conditions, () => openStoresTokenizer({ folder: path, engine, context }));
   let held: { calls: number; drawing: Drawing } | undefined;
 
   /** The student in so many calls; one at a time. */
@@ -123,7 +124,7 @@ export async function openReconstruction(options: {
 
   const ways = [0, ...steps];
   const close = async (): Promise<void> => {
-    await Promise.all([measurer.close(), codes.close(), held?.drawing.close()]);
+    await Promise.all([measurer.close(), codes.close(), conditions.close(), held?.drawing.close()]);
   };
   const found = await measurer.call("network", undefined).catch(async (error) => {
     await close();

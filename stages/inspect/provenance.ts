@@ -12,7 +12,7 @@ import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { SolverPlan } from "../../models/diffusion/sampler-plan.ts";
 import { type Denoiser, readDenoiser } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
-import { conditionsOf } from "../simulate/row-conditions.ts";
+import { openConditions } from "../sample/conditions.ts";
 import { namesIn } from "../../store/atomic.ts";
 import { stateColumn, tensorOf, type TripleRow } from "../../store/columns.ts";
 import { idRange, openStore, readShard, type Store } from "../../store/store.ts";
@@ -92,15 +92,18 @@ export async function redoRow(options: {
   const ids = Array.from({ length: count }, (_, i) => start + i);
   const noise = new Float32Array(count * length);
   for (const [i, each] of ids.entries()) noise.set(noiseOf({ seed: BigInt(manifest.seed), id: each }, length), i * length);
-  const { inputs } = conditionsOf(description);
   const label = Int32Array.from(ids, (each) => neighbours.get(each)?.label ?? -1); // a rejected neighbour's is not stored
   const caption = ids.map((each) => neighbours.get(each)?.caption ?? null);
 
   const { spec } = description;
   const compute = await startSampler({ spec, weights, plan, batch, engine, remedy: "free some memory", signal: context.signal });
+  const { negative } = manifest.conditions;
+  const choice = typeof negative === "string" ? { negative } : {};
+  const conditions = openConditions({ description, choice, engine, signal: context.signal });
   try {
     const keep = manifest.trajectory?.steps.filter((step) => step > 0) ?? [];
-    const { latents, states } = await compute.call("solve", { noise, rows: count, keep, conditions: inputs({ label, caption }) });
+    const given = await conditions.inputs({ label, caption });
+    const { latents, states } = await compute.call("solve", { noise, rows: count, keep, conditions: given });
     const again = (values: Float32Array): Float32Array => {
       const made = values.slice((id - start) * length, (id - start + 1) * length);
       return manifest.dtype === "float16" ? fromHalf(toHalf(made)) : made;
@@ -119,7 +122,7 @@ export async function redoRow(options: {
       verdict: difference === 0 ? "the same to the last bit" : "not the same bits",
     };
   } finally {
-    await compute.close();
+    await Promise.all([compute.close(), conditions.close()]);
   }
 }
 

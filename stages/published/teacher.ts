@@ -20,6 +20,7 @@ import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
 import { addLoraFiles } from "./lora.ts";
 import { readScheduleJson } from "./schedules.ts";
+import { readTextSettings } from "./text-files.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
 const PARTS = ["unet", "transformer", ""] as const;
@@ -55,14 +56,15 @@ export async function openDenoiser(folder: string): Promise<Found> {
   const { denoiser, names } = publishedNetwork({ json, file });
   if (denoiser) return { part, json, read, names, denoiser };
   throw new Failure(
-    `Cannot take ${at} as a teacher: networks of its class can be compared (inspect --parity), not distilled yet. ` +
-      "Take one without text: UNet2DModel, DiTTransformer2DModel or EDM.",
+    `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
+      "to image.",
   );
 }
 
 /**
- * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
- * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
+ * The teacher of a folder that diffusers wrote, of Stable Diffusion in one file, or of an EDM network (network.safetensors beside
+ * config.json), with LoRAs added. Throws a Failure where a part, a key or a value is not understood, and where the network is
+ * conditioned on what cannot be given yet.
  */
 export async function readPublishedTeacher(
   folder: string,
@@ -73,11 +75,13 @@ export async function readPublishedTeacher(
   const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
-  const { mean, std, sigmaData } = await latentsOf(folder, shape[2]);
-  const condition = classes > 0 ? "class" : "none";
+  const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
+  const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
+  const text = conditions.text && (await readTextSettings(folder));
+  const pixels = shape.slice(0, 2).map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...shape] as [number, number, number],
-    network: anyNetwork.parse({ kind: "published", condition, published: json }),
+    network: anyNetwork.parse({ kind: "published", condition, published: json, ...(text && { text, pixels }) }),
     diffusion: await diffusionOf(folder, json, sigmaData),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
     vocabulary: 0,
@@ -86,13 +90,16 @@ export async function readPublishedTeacher(
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
   const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
   const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
-  return { description: { role: "teacher", hash: hashWeights(weights), spec, statistics, captions: [], source }, weights };
+  const description = { role: "teacher" as const, hash: hashWeights(weights), spec, statistics, captions: [], source };
+  return { description: { ...description, ...(text && { textEncoders: source.path }) }, weights };
 }
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
 interface Latents {
-  /** The codec of latents with so many pixels a side. */
+  /** The codec of latents with so many a side. */
   codec: (side: number) => Promise<Codec>;
+  /** Pixels of the picture a side of each. */
+  factor: number;
   sigmaData: number;
   mean: number[];
   /** Standard deviation that normalisation (x - mean) / std * sigmaData takes for the published scale. */
@@ -104,12 +111,13 @@ async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const path = join(folder, "vae");
   if (!(await hasPart(path))) {
     const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
-    return { codec, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
+    return { codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
   const config = readConfig(autoencoderKl.config, await openPart(path));
   const { mean, scale } = latentScale(config);
-  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * downsampleOf(config), read: unread });
-  return { codec, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
+  const factor = downsampleOf(config);
+  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * factor, read: unread });
+  return { codec, factor, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
 }
 
 /** A published codec is no run's. */

@@ -21,7 +21,7 @@ export function openCodes(conditions: Conditions, open: () => Promise<OpenTokeni
     const { description, codesOf } = await tokenizer();
     const rows = tokens.length / tokenCount(description.config);
     const none = { label: new Int32Array(rows).fill(-1), caption: new Array<null>(rows).fill(null) };
-    return { ...conditions.inputs(none), codes: await codesOf(tokens), keep: new Float32Array(rows) };
+    return { ...(await conditions.inputs(none)), codes: await codesOf(tokens), keep: new Float32Array(rows) };
   };
   const tokensOf = async (latents: Float32Array): Promise<Int32Array> => (await tokenizer()).tokensOf(latents);
   return {

@@ -6,7 +6,7 @@ import type { Picture } from "../../schemas/images.ts";
 import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { readDenoiser } from "../runs/model.ts";
-import { conditionsOf } from "../simulate/row-conditions.ts";
+import { openConditions } from "./conditions.ts";
 import { type Draw, type Drawing, openDrawing, type Rows } from "./drawing.ts";
 import { checkPrior, openTokenSource } from "./token-source.ts";
 
@@ -64,7 +64,7 @@ export async function openGenerator(options: {
           await drawing.close();
           throw error;
         });
-  const conditions = conditionsOf(description);
+  const conditions = openConditions({ description, choice: settings.simulate, engine, signal: context.signal });
   const { columns } = source ?? conditions;
   const reads = (column: ConditionColumn): boolean => columns.includes(column);
 
@@ -88,7 +88,7 @@ export async function openGenerator(options: {
 
   /** Samples under conditions, one call of the worker. */
   async function integrate(rows: Rows, given: Conditioned): Promise<Float32Array> {
-    return drawing.latents(rows, source ? await source.codes(rows, given) : conditions.inputs(given));
+    return drawing.latents(rows, source ? await source.codes(rows, given) : await conditions.inputs(given));
   }
 
   return {
@@ -116,7 +116,7 @@ export async function openGenerator(options: {
       }
     },
     close: async () => {
-      await Promise.all([drawing.close(), source?.close()]);
+      await Promise.all([drawing.close(), source?.close(), conditions.close()]);
     },
   };
 }

@@ -29,7 +29,7 @@ export async function openPrior(options: { path: string; engine: EngineSettings;
   const { path, engine, context, batch = 16 } = options;
   const { description, weights } = await readPrior(path);
   const { spec, tokenizer, captions: known, sampler } = description;
-  const conditions = conditionsBy(priorEncoders(spec), spec, tokenizer);
+  const conditions = conditionsBy(priorEncoders(spec), spec, { tokenizer });
   const compute = await startWorker<PriorWorker>({
     name: "prior",
     module: new URL("../workers/prior.ts", import.meta.url),
@@ -57,7 +57,7 @@ export async function openPrior(options: { path: string; engine: EngineSettings;
       for (let from = 0; from < count; from += batch) {
         context.signal.throwIfAborted();
         const rows = Math.min(batch, count - from);
-        const bag = conditions.inputs({ label: label.slice(from, from + rows), caption: caption.slice(from, from + rows) });
+        const bag = await conditions.inputs({ label: label.slice(from, from + rows), caption: caption.slice(from, from + rows) });
         const how = { guidance, topK, temperature };
         tokens.set(await compute.call("sample", { seed, start: start + from, rows, conditions: bag, ...how }), from * n);
       }

@@ -7,7 +7,7 @@ import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { type Denoiser, readStoresTokenizer } from "../runs/model.ts";
-import { conditionsOf } from "../simulate/row-conditions.ts";
+import { openConditions } from "./conditions.ts";
 import { openCodes } from "./codes.ts";
 import type { Rows } from "./drawing.ts";
 import { openPrior } from "./prior.ts";
@@ -62,13 +62,14 @@ export async function openTokenSource(options: {
     await prior.close();
     throw new Failure(`Cannot draw tokens of ${options.prior} with ${model}: ${wrong}`);
   }
-  const codes = openCodes(conditionsOf(description), () => openStoresTokenizer({ folder: model, engine, context }));
+  const conditions = openConditions({ description, choice: {}, engine, signal: context.signal });
+  const codes = openCodes(conditions, () => openStoresTokenizer({ folder: model, engine, context }));
   return {
     columns,
     calls: sequenceLength(spec),
     codes: async (rows, { label, caption }) => codes.ofTokens(await prior.sampleTokens({ ...rows, labels: label, captions: caption })),
     close: async () => {
-      await Promise.all([prior.close(), codes.close()]);
+      await Promise.all([prior.close(), codes.close(), conditions.close()]);
     },
   };
 }

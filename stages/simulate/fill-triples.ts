@@ -6,9 +6,10 @@ import type { TripleManifest } from "../../schemas/manifest.ts";
 import type { Sampler } from "../workers/sampler.ts";
 import { drain, pull } from "../flow/mod.ts";
 import type { Denoiser } from "../runs/model.ts";
-import { conditionsOf, type RowCondition, type RowConditions } from "./row-conditions.ts";
+import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import { conditionShards, type Kept, type Sample, simulateShards, writeTripleShards } from "./simulate.ts";
 import { idRange, type Store } from "../../store/store.ts";
+import { type OpenConditions, openConditions } from "../sample/conditions.ts";
 import { withThreads } from "../workers/threads.ts";
 import { startSampler } from "../workers/start-sampler.ts";
 
@@ -37,19 +38,21 @@ export async function fillTriples(options: {
   const batch = batchOf(store.manifest, settings.simulate.batch);
 
   let compute: Compute<Sampler> | undefined;
+  let opened: OpenConditions | undefined;
   let simulated = 0;
   let seconds = 0;
   const start = async () => {
     const { description, weights } = await options.teacher();
     const engine = withThreads(settings.engine, options.threads ?? settings.simulate.threads);
     compute = await startSampler({ spec: description.spec, weights, plan: settings.simulate, batch, engine, signal });
-    return { compute, inputs: conditionsOf(description).inputs };
+    opened = openConditions({ description, choice: settings.simulate, engine, signal });
+    return { compute, inputs: opened.inputs };
   };
   let started: ReturnType<typeof start> | undefined;
   const sample: Sample = async ({ noise, rows, keep, ...given }) => {
     const { compute, inputs } = await (started ??= start());
     const before = performance.now();
-    const solved = await compute.call("solve", { noise, rows, keep, conditions: inputs(given) });
+    const solved = await compute.call("solve", { noise, rows, keep, conditions: await inputs(given) });
     seconds += (performance.now() - before) / 1000;
     simulated += rows;
     return solved;
@@ -69,6 +72,6 @@ export async function fillTriples(options: {
     return { evaluations, "seconds per triple": seconds / simulated };
   } finally {
     await started?.catch(() => {}); // a worker about to start is closed too
-    await compute?.close();
+    await Promise.all([compute?.close(), opened?.close()]);
   }
 }

@@ -3,7 +3,7 @@ import { integers } from "../../schemas/numbers/philox.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
-import { type ConditionColumn, type Conditions, createConditions } from "../../models/conditions.ts";
+import type { ConditionColumn } from "../../models/conditions.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { conditionColumns } from "../../models/encoders/own.ts";
 import type { LatentRow, TripleRow } from "../../store/columns.ts";
@@ -58,11 +58,6 @@ export function checkStoreClasses({ folder, manifest }: Pick<Store, "folder" | "
     owner: "the teacher",
     remedy: "Name the store the teacher was trained on, or none to use the teacher's own.",
   });
-}
-
-/** How a denoiser of a run folder takes its conditions. */
-export function conditionsOf({ spec, tokenizer }: DenoiserDescription): Conditions {
-  return createConditions({ spec, tokenizer });
 }
 
 /** Conditions that a teacher brings along, by the column they fill. */

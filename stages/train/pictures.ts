@@ -40,7 +40,7 @@ export function besideTeacher(options: {
     if (rows.length === 0) return;
     const spec = { shape: triples.manifest.shape };
     const noise = noiseFor({ seed, stream: "pictures", first: stacked(rows.map((row) => row.noise)), rows: rows.length, spec, plan });
-    const inputs = { ...noise, rows: rows.length, conditions: conditions.inputs(conditionedRows(rows)) };
+    const inputs = { ...noise, rows: rows.length, conditions: await conditions.inputs(conditionedRows(rows)) };
     const raw = await sampleEvenly((part) => trainer.sample(part, "network"), inputs);
     const average = await sampleEvenly((part) => trainer.sample(part), inputs);
     const latents = rows.map((row) => row.latent);
@@ -77,11 +77,11 @@ function linesInThrees(teacher: Float32Array[], { raw, average }: { raw: Float32
 }
 
 /** Samples of the EMA, of the same noise and conditions at every step; none before the first. */
-export function samples(options: { inputs: SamplerInputs; decoder: PictureDecoder; folder: string }): Picture {
+export function samples(options: { inputs: () => Promise<SamplerInputs>; decoder: PictureDecoder; folder: string }): Picture {
   const { inputs, decoder, folder } = options;
   return async (step, trainer) => {
     if (step === 0) return;
-    const latents = await sampleEvenly((part) => trainer.sample(part), inputs);
+    const latents = await sampleEvenly((part) => trainer.sample(part), await inputs());
     await decoder.writeGrid({ path: pictureAt(folder, step), latents, columns: 8 });
   };
 }

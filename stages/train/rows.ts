@@ -41,7 +41,7 @@ export async function* latentRows(options: {
 }): AsyncGenerator<Batch> {
   const { store, scale, conditions, order } = options;
   for await (const { step, latent, label, caption } of latentBatches(store, { ...ordered(order, store), ...(scale && { scale }) })) {
-    yield { step, latent, conditions: conditions.inputs({ label, caption }) };
+    yield { step, latent, conditions: await conditions.inputs({ label, caption }) };
   }
 }
 
@@ -53,7 +53,7 @@ export async function* tokenRows(options: {
 }): AsyncGenerator<Batch> {
   const { store, conditions, order } = options;
   for await (const { step, tokens, label, caption } of tokenBatches(store, ordered(order, store))) {
-    yield { step, tokens, conditions: conditions.inputs({ label, caption }) };
+    yield { step, tokens, conditions: await conditions.inputs({ label, caption }) };
   }
 }
 
@@ -81,9 +81,9 @@ export async function* tripleRows(options: {
     for await (const { step, noise, latent, states, ...given } of tripleBatches(triples, {
       ...{ ...ordered(order, triples), states: needs.trajectory },
     })) {
-      const batch = { step, noise, latent, ...(states && { states }), conditions: conditions.inputs(given) };
+      const batch = { step, noise, latent, ...(states && { states }), conditions: await conditions.inputs(given) };
       const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;
-      yield image?.value ? { ...batch, image: { latent: image.value.latent, conditions: conditions.inputs(image.value) } } : batch;
+      yield image?.value ? { ...batch, image: { latent: image.value.latent, conditions: await conditions.inputs(image.value) } } : batch;
     }
   } finally {
     await real?.return(undefined);
@@ -100,6 +100,6 @@ export async function* conditionRows(options: {
   const { batch, steps } = order.optimiser;
   for (let step = order.fromStep; step < steps; step++) {
     const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.follow.signal);
-    yield { step, conditions: conditions.inputs(conditionedRows(rows)) };
+    yield { step, conditions: await conditions.inputs(conditionedRows(rows)) };
   }
 }

@@ -105,7 +105,7 @@ export function createWatch(options: {
         context.signal.throwIfAborted();
         const to = Math.min(from + CHUNK, settings.distanceCount);
         const chosen = Array.from({ length: to - from }, (_, i) => given[(from + i) % given.length] as (typeof given)[number]);
-        const inputs = conditions.inputs(conditionedRows(chosen));
+        const inputs = await conditions.inputs(conditionedRows(chosen));
         const lentOf = (values: Float32Array | Int32Array): Float32Array | Int32Array => rowsAt(values, { lent, from, to });
         const ofLatents = Object.fromEntries(Object.entries(more).map(([name, values]) => [name, lentOf(values)]));
         const rows = to - from;

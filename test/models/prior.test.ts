@@ -1,7 +1,7 @@
 import { createEngine } from "../../engine/engine.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { conditionsBy } from "../../models/conditions.ts";
+import { type ConditionBag, conditionsBy } from "../../models/conditions.ts";
 import { createTokenizer, learnTokenizer } from "../../models/text/tokenizer.ts";
 import { drawToken, guidedLogits } from "../../models/tokens/draw-token.ts";
 import {
@@ -42,8 +42,12 @@ const specs: Record<string, PriorSpec> = {
   },
 };
 const ROWS = 5;
-const bagOf = (spec: PriorSpec) =>
-  conditionsBy(priorEncoders(spec), spec, learned).inputs({ label: Int32Array.of(0, 1, 2, 0, 1), caption: captions });
+const bags = new Map<string, ConditionBag>();
+for (const spec of Object.values(specs)) {
+  const { inputs } = conditionsBy(priorEncoders(spec), spec, { tokenizer: learned });
+  bags.set(spec.network.condition, await inputs({ label: Int32Array.of(0, 1, 2, 0, 1), caption: captions }));
+}
+const bagOf = (spec: PriorSpec): ConditionBag => bags.get(spec.network.condition)!;
 const weightsOf = (spec: PriorSpec): Weights => perturbed(initPrior(spec, 3), 0.2);
 const values = (x: Tensor): number[] => [...x.dataSync()];
 /** Conditions as tensors, kept in all rows or in none. */

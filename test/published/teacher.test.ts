@@ -43,7 +43,7 @@ async function apart(options: {
   const found = await sampling.sample({
     rows,
     noise: fromChannelsFirst(tensors.noise!).data.map((n) => n * factor),
-    conditions: conditions.inputs({ label: Int32Array.from(labels), caption: labels.map(() => null) }),
+    conditions: await conditions.inputs({ label: Int32Array.from(labels), caption: labels.map(() => null) }),
   });
   const wanted = fromChannelsFirst(tensors[expected]!).data;
   const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

@@ -2,7 +2,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { besidePart } from "../../../models/published/part-files.ts";
-import type { OriginalKind } from "../../../models/published/original-names.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import type { Denoiser } from "../../runs/model.ts";
@@ -31,7 +30,7 @@ export async function writeDiffusers(options: {
   const { out, model, source, asking, dtype, onPart } = options;
   const { description, weights } = model;
   const json = description.spec.network.published as object;
-  const index = { ...indexOf(source) };
+  const index = { ...source.index };
   for (const [part, entry] of Object.entries(index)) {
     if (!isPart(entry) || part === source.part || part === "scheduler") continue;
     const found = await writePart({ part, source, out, dtype });
@@ -72,34 +71,4 @@ async function writePart({ part, source, out, dtype }: { part: string; source: S
 const isPart = (entry: unknown): entry is Entry => Array.isArray(entry) && entry[1] !== null;
 
 /** The class of a source's pipeline. */
-export const pipelineOf = (source: Source): string => String(indexOf(source)._class_name ?? "");
-
-/** What model_index.json says of a pipeline, or would say of one file; of a network alone nothing. */
-function indexOf({ index, single }: Source): Record<string, unknown> {
-  return single ? indexes[single.kind] : (index ?? {});
-}
-
-const stable = {
-  _class_name: "StableDiffusionPipeline",
-  feature_extractor: [null, null],
-  image_encoder: [null, null],
-  requires_safety_checker: false,
-  safety_checker: [null, null],
-  scheduler: ["diffusers", "PNDMScheduler"],
-  text_encoder: ["transformers", "CLIPTextModel"],
-  tokenizer: ["transformers", "CLIPTokenizer"],
-  unet: ["diffusers", "UNet2DConditionModel"],
-  vae: ["diffusers", "AutoencoderKL"],
-};
-const { requires_safety_checker: _, safety_checker: __, ...common } = stable;
-const indexes: Record<OriginalKind, Record<string, unknown>> = {
-  sd1: stable,
-  sd2: stable,
-  sdxl: {
-    ...common,
-    _class_name: "StableDiffusionXLPipeline",
-    force_zeros_for_empty_prompt: true,
-    text_encoder_2: ["transformers", "CLIPTextModelWithProjection"],
-    tokenizer_2: ["transformers", "CLIPTokenizer"],
-  },
-};
+export const pipelineOf = (source: Source): string => String(source.index._class_name ?? "");

@@ -1,13 +1,10 @@
 /** The published pipeline that a run's teacher was read from: what its student is exported beside. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readIndex } from "../../../models/published/part-files.ts";
 import { isSingleFile, openSingleFile, type SingleFile } from "../../../models/published/single-file.ts";
 import type { TorchNames } from "../../../models/published/torch.ts";
 import { Failure } from "../../../schemas/failure.ts";
-import { parsedJson } from "../../../schemas/json.ts";
 import type { DenoiserDescription } from "../../../schemas/model.ts";
-import { absent } from "../../../schemas/system-error.ts";
 import { type DenoiserPart, isPublishedTeacher, openDenoiser } from "../../published/teacher.ts";
 
 export interface Source {
@@ -15,8 +12,8 @@ export interface Source {
   /** Which part is the denoiser; "" where the folder is one network alone. */
   part: DenoiserPart;
   names: TorchNames;
-  /** The model_index.json of a pipeline's folder; undefined where it is no pipeline. */
-  index?: Record<string, unknown>;
+  /** Its model_index.json; empty where it is no pipeline. */
+  index: Record<string, unknown>;
   /** Of one file. */
   single?: SingleFile;
 }
@@ -39,12 +36,8 @@ export async function sourceOf(run: string, { spec, source }: DenoiserDescriptio
   if (contentOf(json) !== contentOf(spec.network.published ?? {})) {
     throw new Failure(`Cannot export ${run}: the network at ${path} has another config than its teacher had. ${remedy}`);
   }
-  const index = parsedJson(await readFile(join(path, "model_index.json"), "utf8").catch(absent));
-  return {
-    ...{ path, part, names },
-    ...(typeof index === "object" && index !== null && { index: index as Record<string, unknown> }),
-    ...(isSingleFile(path) && { single: await openSingleFile(path) }),
-  };
+  const index = (await readIndex(path)) ?? {};
+  return { path, part, names, index, ...(isSingleFile(path) && { single: await openSingleFile(path) }) };
 }
 
 /** A config without what only tells who wrote it. */

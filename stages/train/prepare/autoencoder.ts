@@ -23,7 +23,7 @@ export async function prepareAutoencoder(pretraining: Pretraining): Promise<Trai
   const decoder = await createPictureDecoder({ codec: await readCodec(data, context), engine: settings.engine, context });
   const training = trainingOn(pretraining, {
     subject: { autoencoder: { config, imageSize } },
-    rows: (order) => latentRows({ store, conditions: { inputs: () => ({}) }, order }),
+    rows: (order) => latentRows({ store, conditions: { inputs: async () => ({}) }, order }),
   });
   let first: Float32Array | undefined;
   return {

@@ -20,7 +20,7 @@ export async function preparePerceptual(pretraining: Pretraining): Promise<Train
   const { width } = own as { width: number };
   const config = perceptualConfig({ shape, width, sigmaData, classes: classes.length, words });
   const conditions = {
-    inputs: ({ label, caption }: { label: Int32Array; caption: (string | null)[] }) => {
+    inputs: async ({ label, caption }: { label: Int32Array; caption: (string | null)[] }) => {
       const captions = caption.map((text) => text ?? "");
       return { targets: perceptualTargets({ classes: classes.length, words, labels: label, captions }) };
     },

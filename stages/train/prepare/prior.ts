@@ -25,7 +25,7 @@ export async function preparePrior(pretraining: Pretraining<TokenManifest>): Pro
     ...{ grid: [shape[0], shape[1]], codes: made.codes, classes, vocabulary },
     network: { width, depth, heads, condition, captionTokens, textDepth },
   };
-  const conditions = conditionsBy(priorEncoders(spec), spec, tokenizer);
+  const conditions = conditionsBy(priorEncoders(spec), spec, { tokenizer });
   return {
     ...trainingOn(pretraining, { subject: { prior: spec }, rows: (order) => tokenRows({ store, conditions, order }) }),
     begin: async () => {

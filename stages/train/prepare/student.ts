@@ -22,7 +22,8 @@ import { openCodes } from "../../sample/codes.ts";
 import { openTokenizer } from "../../sample/tokenizer.ts";
 import { stacked } from "../../../store/latents.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
-import { conditionsOf, openRowConditions } from "../../simulate/row-conditions.ts";
+import { openConditions } from "../../sample/conditions.ts";
+import { openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
 import { trainedSampling } from "../../workers/trained-sampling.ts";
 import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
@@ -85,9 +86,9 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     );
   }
 
-  const conditions = conditionsOf(teacher.description);
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
+  const conditions = openConditions({ description: teacher.description, choice: settings.simulate, engine, signal: context.signal });
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
@@ -144,7 +145,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
           })
         : triples
           ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
-          : samples({ inputs: picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
+          : samples({ inputs: () => picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -165,6 +166,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     },
     close: async () => {
       await codes?.close();
+      await conditions.close();
       await watch.close();
       await decoder.close();
     },
@@ -175,15 +177,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
 const RECONSTRUCTED = 16;
 
 /** Noise and conditions of the pictures on the way, where no triples lend theirs. */
-function picturedInputs(
+async function picturedInputs(
   options: Pick<Denoiser["description"], "spec" | "captions"> & { plan: SamplerPlan; conditions: Conditions; seed: number },
-): SamplerInputs {
+): Promise<SamplerInputs> {
   const { captions, conditions, seed } = options;
   const rows = 64;
   return {
     ...noiseFor({ ...options, stream: "pictures", rows }),
     rows,
-    conditions: conditions.inputs(conditions.spread(rows, captions, seed)),
+    conditions: await conditions.inputs(conditions.spread(rows, captions, seed)),
   };
 }
 

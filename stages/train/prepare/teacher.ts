@@ -50,7 +50,6 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
     reference: () => imageRows(store, { statistics, spec }, context),
   });
   const noise = noiseFor({ seed, stream: "pictures", rows: PICTURED, spec, plan: settings.simulate });
-  const shown = conditions.inputs(conditions.spread(PICTURED, captions, seed));
   return {
     ...trainingOn(pretraining, {
       subject: { spec, plan: settings.simulate },
@@ -58,7 +57,10 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
       ...{ start, data: start && hashWeights(start.teacher) },
     }),
     begin: () => writeCodec(out, codec),
-    picture: samples({ inputs: { ...noise, rows: PICTURED, conditions: shown }, decoder, folder: out }),
+    picture: samples({
+      inputs: async () => ({ ...noise, rows: PICTURED, conditions: await conditions.inputs(conditions.spread(PICTURED, captions, seed)) }),
+      ...{ decoder, folder: out },
+    }),
     ...(group.distanceEvery > 0 &&
       isComparable(store, context) && {
         measuring: (trainer) =>

@@ -35,7 +35,7 @@ export async function prepareTokenizer(pretraining: Pretraining): Promise<Traini
   });
   const training = trainingOn(pretraining, {
     subject: { imageTokenizer: config, ...(perceptual && { perceptual: perceptual.description.config }) },
-    rows: (order) => latentRows({ store, conditions: { inputs: () => ({}) }, scale: { statistics, sigmaData }, order }),
+    rows: (order) => latentRows({ store, conditions: { inputs: async () => ({}) }, scale: { statistics, sigmaData }, order }),
     ...(perceptual && { frozen: { perceptual } }),
   });
   const length = shape.reduce((a, b) => a * b, 1);

@@ -1,0 +1,35 @@
+/** What a published denoiser reads of one text, as one row of numbers: tokens, then a mask of them, then pooled features. */
+
+/** How large the parts of an embedding are. */
+export interface TextShape {
+  /** Tokens of a text, and numbers of each. */
+  length: number;
+  width: number;
+  /** Whether padding among the tokens is hidden: the mask has 1 for the others. */
+  isMasked: boolean;
+  /** Pooled features; 0 where none are read. */
+  pooled: number;
+}
+
+/** A part of the row: tokens [length, width], mask [length] or pooled [pooled]. */
+export interface EmbeddingPart {
+  name: "tokens" | "mask" | "pooled";
+  /** Where it begins in the row. */
+  from: number;
+  shape: number[];
+  size: number;
+}
+
+/** The parts of a row, in their order; those that the denoiser does not read are left out. */
+export function embeddingParts({ length, width, isMasked, pooled }: TextShape): EmbeddingPart[] {
+  const mask = isMasked ? length : 0;
+  const parts: EmbeddingPart[] = [
+    { name: "tokens", from: 0, shape: [length, width], size: length * width },
+    { name: "mask", from: length * width, shape: [length], size: mask },
+    { name: "pooled", from: length * width + mask, shape: [pooled], size: pooled },
+  ];
+  return parts.filter(({ size }) => size > 0);
+}
+
+/** Numbers of a whole row. */
+export const embeddingSize = (shape: TextShape): number => embeddingParts(shape).reduce((sum, { size }) => sum + size, 0);

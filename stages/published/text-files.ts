@@ -1,0 +1,87 @@
+/** The text side of a published pipeline's folder: which encoders and tokenizers it has, as a specification holds them. */
+import { existsSync, createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { weightsIn } from "../../models/published/folder.ts";
+import { besidePart, hasPart, readIndex } from "../../models/published/part-files.ts";
+import { isSingleFile } from "../../models/published/single-file.ts";
+import { openTokenizer } from "../../models/text/published-tokenizer.ts";
+import { type PublishedText, publishedText, type TextPart, textPipelines } from "../../models/text/published-text.ts";
+import { parseIndex } from "../../models/weights/shards.ts";
+import { Failure } from "../../schemas/failure.ts";
+import type { TextSettings } from "../../schemas/settings.ts";
+import { sha256Pieces, textHash } from "../../store/hash.ts";
+
+/** Files of a tokenizer's folder that say what it is. */
+const TOKENIZER_FILES = [
+  ...["tokenizer.json", "vocab.json", "merges.txt", "spiece.model"],
+  ...["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
+];
+
+/** What model_index.json says of the text side. */
+export interface TextIndex {
+  pipeline: string;
+  side: PublishedText;
+  /** Whether a missing negative prompt is zeros. */
+  hasZeroNegative: boolean;
+}
+
+/** Reads it. Throws a Failure where there is no such file, or where pipelines of its class are not known to read text. */
+export async function readTextIndex(folder: string): Promise<TextIndex> {
+  const index = await readIndex(folder);
+  const pipeline = String(index?._class_name);
+  const side = publishedText(pipeline);
+  if (!side) {
+    const what = index
+      ? `pipelines of its class "${pipeline}" are not known here, only ${textPipelines.join(", ")}`
+      : "it has no model_index.json";
+    throw new Failure(`Cannot read texts as ${folder} does: ${what}. Name the folder of a whole pipeline.`);
+  }
+  const { force_zeros_for_empty_prompt: isForced = side.hasZeroNegative } = index as Record<string, unknown>;
+  return { pipeline, side, hasZeroNegative: isForced === true };
+}
+
+/** Whether a pipeline has the encoder of a part. Throws a Failure where it must and has not. */
+export async function hasEncoder(folder: string, { encoder, isOptional = false }: TextPart): Promise<boolean> {
+  if (await hasPart(join(folder, encoder))) return true;
+  if (isOptional) return false;
+  throw new Failure(`Cannot read texts as ${folder} does: it has no ${join(encoder, "config.json")}. Fetch the whole pipeline.`);
+}
+
+/** The text side of a folder with the hash of all files that it is read from. Throws a Failure where one is missing. */
+export async function readTextSettings(folder: string): Promise<TextSettings> {
+  const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
+  const lengths: number[] = [];
+  const hashes: Record<string, string> = {};
+  for (const part of side.parts) {
+    const isThere = await hasEncoder(folder, part);
+    lengths.push(part.length ?? (await openTokenizer(besidePart(join(folder, part.tokenizer)))).encode("").ids.length);
+    if (isThere) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
+  }
+  return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
+}
+
+/** The files that a part is read from, by their names in the hash: their paths in the folder. */
+async function filesOf(folder: string, { encoder, tokenizer }: TextPart): Promise<[name: string, path: string][]> {
+  const tokens = besidePart(join(folder, tokenizer));
+  const own = TOKENIZER_FILES.filter((name) => existsSync(join(tokens, name))).map((name): [string, string] => [
+    join(tokenizer, name),
+    join(tokens, name),
+  ]);
+  if (isSingleFile(folder)) return [[encoder, folder], ...own];
+  const weights = await weightsIn(join(folder, encoder));
+  const shards = weights.endsWith(".json") ? [...(await parseIndex(weights)).keys()] : [];
+  const relative = [weights, ...shards].map((path) => path.slice(folder.length).replace(/^[/\\]/, ""));
+  return [...[join(encoder, "config.json"), ...relative].map((name): [string, string] => [name, join(folder, name)]), ...own];
+}
+
+/** Hashes of files, by path, size and time of change: several gigabytes are read once in a process. */
+const known = new Map<string, Promise<string>>();
+
+async function fileHash(path: string): Promise<string> {
+  const { size, mtimeMs } = await stat(path);
+  const key = `${path} ${size} ${mtimeMs}`;
+  const hash = known.get(key) ?? sha256Pieces(createReadStream(path, { highWaterMark: 2 ** 22 }));
+  known.set(key, hash);
+  return hash;
+}
