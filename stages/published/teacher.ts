@@ -9,6 +9,7 @@ import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
+import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
 import { hasPart, openPart, type PartFiles } from "../../models/published/part-files.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
@@ -126,11 +127,12 @@ const unread = (folder: string): Promise<Codec> => Promise.reject(new Error(`${f
 /** Of images between -1 and 1, as EDM has it; scaled latents have about 1. */
 const PIXEL_DEVIATION = 0.5;
 
-/** EDM's own levels, or those of the pipeline's schedule. */
+/** EDM's own levels, or those of the pipeline's schedule: the highest is where its walks begin, and where a student is asked. */
 async function diffusionOf(folder: string, json: object, sigmaData: number): Promise<DenoiserDescription["spec"]["diffusion"]> {
   if (!isPublished(folder)) return anyDiffusion.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
   const schedule = await readScheduleJson(folder);
-  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
+  const diffusion = anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule });
+  return { ...diffusion, sigmaMax: createParameterisation(diffusion).sigmaMax };
 }
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */

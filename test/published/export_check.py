@@ -1,7 +1,7 @@
-"""Python's diffusers asked for what an exported student makes: `export_check.py FOLDER INPUTS.safetensors OUT.safetensors JSON`.
+"""Python's diffusers asked for what exported students draw: `export_check.py JOBS.json`.
 
-The pipeline's own call is made, with the arguments that the export's README names; only its noise is the given one, and the latents of
-its last step are written.
+Of each job the pipeline's own call is made, with the arguments that the export's README names; only its noise is the given one, and
+the latents of its last step are written.
 """
 import json
 import sys
@@ -10,33 +10,36 @@ import torch
 from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
-folder, inputs, out, asked = sys.argv[1:]
-given = load_file(inputs)
 torch.set_num_threads(1)
-plan = json.loads(asked)
-pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-pipe.set_progress_bar_config(disable=True)
-if plan.get("lora"):
-    pipe = DiffusionPipeline.from_pretrained(plan["base"], torch_dtype=torch.float32, **plan.get("variant", {}))
+
+
+def pipeline_of(job):
+    pipe = DiffusionPipeline.from_pretrained(job.get("base", job["folder"]), torch_dtype=torch.float32)
+    if "lora" in job:
+        pipe.load_lora_weights(job["folder"], weight_name=job["lora"])
+        kind = json.load(open(f"{job['folder']}/scheduler/scheduler_config.json"))["_class_name"]
+        pipe.scheduler = getattr(__import__("diffusers"), kind).from_pretrained(job["folder"], subfolder="scheduler")
     pipe.set_progress_bar_config(disable=True)
-    pipe.load_lora_weights(folder, weight_name=plan["lora"])
-    pipe.scheduler = type(pipe.scheduler).from_pretrained(folder, subfolder="scheduler")
-
-made = []
-step = pipe.scheduler.step
+    return pipe
 
 
-def kept(*args, **kwargs):
-    answer = step(*args, **kwargs)
-    made.append(answer[0])
-    return answer
+for job in json.load(open(sys.argv[1])):
+    pipe = pipeline_of(job)
+    noise = load_file(job["noise"])["noise"]
+    made = []
+    step = pipe.scheduler.step
 
+    def kept(*args, **kwargs):
+        answer = step(*args, **kwargs)
+        made.append(answer[0])
+        return answer
 
-pipe.scheduler.step = kept
-module = sys.modules[type(pipe).__module__]
-if hasattr(module, "randn_tensor"):
-    module.randn_tensor = lambda shape, **_: given["noise"].reshape(shape)
-call = {name: eval(value) for name, value in plan["call"].items()}
-pipe(**plan["given"], **call, output_type="pt")
-save_file({"latents": made[-1].float().contiguous()}, out)
+    pipe.scheduler.step = kept
+    sys.modules[type(pipe).__module__].randn_tensor = lambda shape, **_: noise.reshape(shape)
+    given = {**job["given"], **{name: eval(value) for name, value in job["call"].items()}}
+    pipe(**given, output_type="pt")
+    last = made[-1].float()
+    if last.dim() == 3:  # FLUX packs squares of four
+        last = pipe._unpack_latents(last, given["height"], given["width"], pipe.vae_scale_factor)
+    save_file({"latents": last.contiguous()}, job["out"])
 print("null")
