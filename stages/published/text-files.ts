@@ -48,6 +48,16 @@ export async function hasEncoder(folder: string, { encoder, isOptional = false }
   throw new Failure(`Cannot read texts as ${folder} does: it has no ${join(encoder, "config.json")}. Fetch the whole pipeline.`);
 }
 
+/** The folder of a part's tokenizer, which lies beside one file. Throws a Failure where it does not. */
+export function tokenizerIn(folder: string, { tokenizer }: TextPart): string {
+  const place = besidePart(join(folder, tokenizer));
+  if (place === join(folder, tokenizer) || existsSync(place)) return place;
+  throw new Failure(
+    `Cannot read texts as ${folder} does: one file holds no tokenizer, and there is no folder ${place}. ` +
+      `Put the folder "${tokenizer}" of any pipeline of its kind there.`,
+  );
+}
+
 /** The text side of a folder with the hash of all files that it is read from. Throws a Failure where one is missing. */
 export async function readTextSettings(folder: string): Promise<TextSettings> {
   const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
@@ -55,15 +65,16 @@ export async function readTextSettings(folder: string): Promise<TextSettings> {
   const hashes: Record<string, string> = {};
   for (const part of side.parts) {
     const isThere = await hasEncoder(folder, part);
-    lengths.push(part.length ?? (await openTokenizer(besidePart(join(folder, part.tokenizer)))).encode("").ids.length);
+    lengths.push(part.length ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
     if (isThere) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
 }
 
 /** The files that a part is read from, by their names in the hash: their paths in the folder. */
-async function filesOf(folder: string, { encoder, tokenizer }: TextPart): Promise<[name: string, path: string][]> {
-  const tokens = besidePart(join(folder, tokenizer));
+async function filesOf(folder: string, part: TextPart): Promise<[name: string, path: string][]> {
+  const { encoder, tokenizer } = part;
+  const tokens = tokenizerIn(folder, part);
   const own = TOKENIZER_FILES.filter((name) => existsSync(join(tokens, name))).map((name): [string, string] => [
     join(tokenizer, name),
     join(tokens, name),

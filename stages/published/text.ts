@@ -4,11 +4,10 @@ import type { Engine } from "../../engine/engine.ts";
 import type { InputArray, Program } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { embeddingParts, embeddingSize, type TextShape } from "../../models/text/embedding.ts";
-import { besidePart } from "../../models/published/part-files.ts";
 import { openTokenizer, type PublishedTokenizer } from "../../models/text/published-tokenizer.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { readPart } from "./part.ts";
-import { hasEncoder, readTextIndex } from "./text-files.ts";
+import { hasEncoder, readTextIndex, tokenizerIn } from "./text-files.ts";
 
 export interface TextEncoders {
   /** The embedding of a text, a function of it alone. */
@@ -50,7 +49,7 @@ export async function openTextEncoders(options: {
     const { network, weights } = await readPart(join(folder, name));
     sets[name] = engine.constants(name, weights);
     forwards[name] = network.forward;
-    opened.push({ name, tokenizer: await openTokenizer(besidePart(join(folder, part.tokenizer))), length: lengths[i] as number, isMasked });
+    opened.push({ name, tokenizer: await openTokenizer(tokenizerIn(folder, part)), length: lengths[i] as number, isMasked });
   }
 
   const compile = (): Promise<Program> =>

@@ -47,10 +47,13 @@ interface Case {
   pipeline: string;
   /** Training steps at which the student is asked, along the ODE; once unless told. */
   steps?: number[];
-  /** Latents of another size than the trained one, [height, width], of so many pixels each. */
-  size?: [number, number, number];
+  /** Side of latents of another size than the trained one. */
+  side?: number;
   format?: "lora";
 }
+
+/** Small, for attention over many tokens takes its time. */
+const side = 16;
 
 const cases: Case[] = [
   { pipeline: "ddpm" },
@@ -59,22 +62,24 @@ const cases: Case[] = [
   { pipeline: "sd15", format: "lora" },
   { pipeline: "sd21v", steps: [999, 499] },
   { pipeline: "sdxl" },
-  { pipeline: "pixart", size: [16, 16, 8] },
+  { pipeline: "pixart", side },
   { pipeline: "sd3" },
-  { pipeline: "flux", size: [16, 16, 8] },
+  { pipeline: "flux", side },
 ];
 
 /** A student, exported, with what Python is asked of it and what is drawn here. */
-async function jobOf({ pipeline, steps, size, format }: Case) {
+async function jobOf({ pipeline, steps, side, format }: Case) {
   const changed = ({ spec }: DenoiserDescription): Partial<DenoiserDescription> => {
     const { sigmaAt } = createParameterisation(spec.diffusion);
-    const [height, width, factor] = size ?? [spec.shape[0], spec.shape[1], 0];
+    const [height, width, channels] = spec.shape;
+    const shrink = side ? height / side : 1;
+    const { pixels } = spec.network;
     return {
       ...(steps && { sampler: { times: steps.map(sigmaAt), between: "ode" as const, guidance: 1 } }),
       spec: {
         ...spec,
-        shape: [height, width, spec.shape[2]],
-        ...(size && { network: { ...spec.network, pixels: [height * factor, width * factor] as [number, number] } }),
+        shape: [height / shrink, width / shrink, channels],
+        network: { ...spec.network, ...(pixels && { pixels: [pixels[0] / shrink, pixels[1] / shrink] as [number, number] }) },
       },
     };
   };

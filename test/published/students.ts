@@ -41,7 +41,11 @@ async function written(pipeline: string, { description, weights }: Denoiser): Pr
   const run = freshFolder();
   const student = { description: { ...description, role: "student" as const, hash: hashWeights(weights) }, weights };
   await writeModel(run, student);
-  await writeCodec(run, await readCodec(at(pipeline)));
+  const codec = await readCodec(at(pipeline));
+  const { shape, imageSize } = codec.description;
+  const { spec } = student.description;
+  const size = (imageSize / shape[0]) * spec.shape[0]; // of latents that may be smaller than the teacher's
+  await writeCodec(run, { ...codec, description: { ...codec.description, shape: spec.shape, imageSize: size } });
   return { run, student };
 }
 
