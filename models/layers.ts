@@ -23,21 +23,39 @@ export function spread(perSample: Tensor): Tensor {
   return tf.reshape(perSample, [-1, 1, 1, 1]);
 }
 
-/** x [..., in] times `name.kernel` [in, out], plus `name.bias` [out] where there is one. */
+/** Endings of what a kernel with a LoRA is made of, beside the whole kernel: what it was, and the two factors of the addition. */
+export const BASE = ".lora.base";
+export const DOWN = ".lora.down";
+export const UP = ".lora.up";
+
+/**
+ * What a layer makes of x by `name.kernel`. Where that has a LoRA, x goes through the frozen kernel and, beside it, through the two
+ * small factors: the sum of all three is never made in training, and neither is a gradient as large as the kernel.
+ */
+export function throughKernel(parameters: Parameters, name: string, x: Tensor, by: (x: Tensor, kernel: Tensor) => Tensor): Tensor {
+  const kernel = `${name}.kernel`;
+  const base = parameters[kernel + BASE];
+  if (!base) return by(x, parameter(parameters, kernel));
+  const low = by(x, parameter(parameters, kernel + DOWN));
+  const up = parameter(parameters, kernel + UP);
+  const added = tf.matMul(tf.reshape(low, [-1, up.shape[0] as number]), up as never);
+  return tf.add(by(x, base), tf.reshape(added, [...low.shape.slice(0, -1), up.shape[1] as number]));
+}
+
+/** x [..., in] times `name.kernel` [in, out], or [1, 1, in, out] of a convolution of one pixel, plus `name.bias` [out] where there is one. */
 export function linear(parameters: Parameters, name: string, x: Tensor): Tensor {
-  const kernel = parameter(parameters, `${name}.kernel`);
-  const [inputs, outputs] = kernel.shape as [number, number];
-  const flat = x.rank === 2 ? x : tf.reshape(x, [-1, inputs]);
-  const product = tf.matMul(flat as Tensor, kernel);
+  const flat = x.rank === 2 ? x : tf.reshape(x, [-1, x.shape.at(-1) as number]);
+  const product = throughKernel(parameters, name, flat, (rows, kernel) =>
+    tf.matMul(rows as never, (kernel.rank === 2 ? kernel : tf.reshape(kernel, kernel.shape.slice(-2))) as never),
+  );
   const bias = parameters[`${name}.bias`];
   const y = bias ? tf.add(product, bias) : product;
-  return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), outputs]);
+  return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), y.shape.at(-1) as number]);
 }
 
 /** 2-D convolution, padding "same": x [b, h, w, in], `name.kernel` [kh, kw, in, out], optional `name.bias`. */
 export function conv(parameters: Parameters, name: string, x: Tensor, options: { stride?: number } = {}): Tensor {
-  const kernel = parameter(parameters, `${name}.kernel`);
-  const y = tf.conv2d(x as never, kernel as never, options.stride ?? 1, "same") as Tensor;
+  const y = throughKernel(parameters, name, x, (map, kernel) => tf.conv2d(map as never, kernel as never, options.stride ?? 1, "same"));
   const bias = parameters[`${name}.bias`];
   return bias ? tf.add(y, bias) : y;
 }

@@ -3,7 +3,7 @@
  * what halves and doubles a map. Maps are [b, h, w, c].
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { conv, downsample, groupNorm, linear, type Parameters, parameter, silu, upsample } from "../layers.ts";
+import { conv, downsample, groupNorm, linear, type Parameters, silu, upsample } from "../layers.ts";
 import { affineNorm, crossAttention, geglu, paddedConv } from "../published/layers.ts";
 
 /** What the residual blocks of a network have in common. */
@@ -96,17 +96,9 @@ export function transformer(parameters: Parameters, name: string, x: Tensor, opt
   const { groups, depth } = options;
   const [b, h, w, c] = x.shape as [number, number, number, number];
   const normal = groupNorm(parameters, `${name}.norm`, x, groups, 1e-6);
-  let tokens = pointwise(parameters, `${name}.proj_in`, tf.reshape(normal, [b, h * w, c]));
+  let tokens = linear(parameters, `${name}.proj_in`, tf.reshape(normal, [b, h * w, c]));
   for (let i = 0; i < depth; i++) tokens = transformerBlock(parameters, `${name}.transformer_blocks.${i}`, tokens, options);
-  return tf.add(tf.reshape(pointwise(parameters, `${name}.proj_out`, tokens), [b, h, w, c]), x);
-}
-
-/** A linear layer, which may be stored as a convolution of one pixel. */
-function pointwise(parameters: Parameters, name: string, x: Tensor): Tensor {
-  const kernel = parameter(parameters, `${name}.kernel`);
-  const flat = tf.reshape(kernel, kernel.shape.slice(-2));
-  const bias = parameters[`${name}.bias`];
-  return linear({ [`${name}.kernel`]: flat, ...(bias && { [`${name}.bias`]: bias }) }, name, x);
+  return tf.add(tf.reshape(linear(parameters, `${name}.proj_out`, tokens), [b, h, w, c]), x);
 }
 
 /** BasicTransformerBlock: tokens [b, n, d] attend to each other, then to the context, and each goes through a gated layer. */

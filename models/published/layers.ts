@@ -4,7 +4,7 @@
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Embedded } from "../encoders/encoder.ts";
-import { attention, gelu as quickGelu, layerNorm, linear, type Parameters, parameter, silu } from "../layers.ts";
+import { attention, gelu as quickGelu, layerNorm, linear, type Parameters, parameter, silu, throughKernel } from "../layers.ts";
 
 /** Layer normalisation over the last side, with `name.scale` and, where there is one, `name.bias`. */
 export function affineNorm(parameters: Parameters, name: string, x: Tensor, epsilon = 1e-5): Tensor {
@@ -57,7 +57,7 @@ export function paddedConv(
     [left, right],
     [0, 0],
   ]);
-  const y = tf.conv2d(padded as never, parameter(parameters, `${name}.kernel`) as never, stride, "valid") as Tensor;
+  const y = throughKernel(parameters, name, padded, (map, kernel) => tf.conv2d(map as never, kernel as never, stride, "valid"));
   const bias = parameters[`${name}.bias`];
   return bias ? tf.add(y, bias) : y;
 }

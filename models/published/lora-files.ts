@@ -6,7 +6,8 @@
 import type { Shapes, Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
-import { addLoras, DOWN, UP } from "../training/lora.ts";
+import { DOWN, UP } from "../layers.ts";
+import { addLoras } from "../training/lora.ts";
 import { sgmNames } from "./sgm-names.ts";
 import { fromTorch, type TorchNames } from "./torch.ts";
 

@@ -4,12 +4,12 @@
  * frozen ones, so that neither network nor loss knows what is trained.
  */
 import * as z from "zod";
-import { tf } from "../../engine/tfjs.ts";
+import { type Tensor, tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
 import { createInitialiser } from "../initialise.ts";
-import { type Parameters, parameter } from "../layers.ts";
-import { adaptedKernels, addLoras, DOWN, UP } from "./lora.ts";
+import { BASE, DOWN, type Parameters, parameter, UP } from "../layers.ts";
+import { adaptedKernels, addLoras } from "./lora.ts";
 
 const selection = z.array(z.string().min(1)).min(1);
 
@@ -111,7 +111,10 @@ export function exceptGroups(frozen: readonly string[], groups: Readonly<Record<
   return patterns.length === 0 ? "all" : { only: [`^(?!.*(?:${patterns.join("|")}))`] };
 }
 
-/** Full parameters of the network, a pure traced function: W + alpha / rank * down up for the kernels with a LoRA. */
+/**
+ * Full parameters of the network, a pure traced function. Kernels with a LoRA are W + alpha / rank * down up, made when somebody
+ * asks; layers ask for W and the factors alone ({@link throughKernel}).
+ */
 export function effective({ trained, frozen, adapter }: Adapted<Parameters> & { adapter: Adapter }): Parameters {
   if (adapter === "all") return trained;
   if ("only" in adapter) return { ...frozen, ...trained };
@@ -119,8 +122,11 @@ export function effective({ trained, frozen, adapter }: Adapted<Parameters> & { 
   const full = { ...frozen };
   for (const name of adaptedKernels(trained)) {
     const kernel = parameter(frozen, name);
-    const product = tf.matMul(tf.reshape(parameter(trained, name + DOWN), [-1, rank]), parameter(trained, name + UP));
-    full[name] = tf.add(kernel, tf.mul(tf.reshape(product, kernel.shape), alpha / rank));
+    const down = parameter(trained, name + DOWN);
+    const up = tf.mul(parameter(trained, name + UP), alpha / rank) as Tensor;
+    const whole = (): Tensor => tf.add(kernel, tf.reshape(tf.matMul(tf.reshape(down, [-1, rank]), up as never), kernel.shape));
+    Object.defineProperty(full, name, { get: whole, enumerable: true });
+    Object.assign(full, { [name + BASE]: kernel, [name + DOWN]: down, [name + UP]: up });
   }
   return full;
 }

@@ -3,9 +3,7 @@
  * `NAME.lora.up` [rank, out] stand for alpha / rank * down up, to be added to the kernel NAME [..., in, out].
  */
 import { elements, type Shapes, type Weights } from "../../engine/weights.ts";
-
-export const DOWN = ".lora.down";
-export const UP = ".lora.up";
+import { DOWN, UP } from "../layers.ts";
 
 /** The kernels that a LoRA adds to. */
 export function adaptedKernels(trained: Readonly<Record<string, unknown>>): string[] {

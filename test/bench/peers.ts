@@ -4,16 +4,28 @@
  *
  *   node --import tsx test/bench/peers.ts [PYTHON ...]      e.g. /tmp/torch/bin/python /usr/bin/python3
  *
- * Environment: THREADS (1), ROUNDS (12), ONLY (all of programs.ts), COMPILE=1 adds torch.compile. `--out FILE.json`.
+ * Environment: THREADS (1), ROUNDS (12), ONLY (all of programs.ts), COMPILE=1 adds torch.compile. `--out FILE.json`. ONLY may name
+ * programs of published.py too, whose networks are made in the folder PUBLISHED (the largest of 3.4 GB).
  */
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { NAMES } from "./peers/programs.ts";
 import { openBench, rounded } from "./record.ts";
 
-const { settings, words, record } = openBench({ THREADS: "1", ROUNDS: "12", ONLY: NAMES.join(","), COMPILE: "0" });
-const { THREADS, ROUNDS, ONLY, COMPILE } = settings;
+const { settings, words, record } = openBench({
+  THREADS: "1",
+  ROUNDS: "12",
+  ONLY: NAMES.join(","),
+  COMPILE: "0",
+  PUBLISHED: join(tmpdir(), "onestep-published"),
+});
+const { THREADS, ROUNDS, ONLY, COMPILE, PUBLISHED } = settings;
+
+mkdirSync(PUBLISHED, { recursive: true });
 
 interface Side {
   version: string;
@@ -25,7 +37,7 @@ interface Side {
 /** Starts one side; `undefined`, with its complaint, where it cannot run. */
 async function start(command: string[], environment: Record<string, string>, note: string): Promise<Side | undefined> {
   const child = spawn(command[0] as string, command.slice(1), {
-    env: { ...process.env, THREADS, ...environment },
+    env: { ...process.env, THREADS, PUBLISHED, ...environment },
     stdio: ["pipe", "pipe", "pipe"],
   });
   let complaint = "";
@@ -59,7 +71,6 @@ const path = (name: string): string => new URL(`peers/${name}`, import.meta.url)
 
 const pythons = words.length > 0 ? words : ["python3"];
 for (const name of ONLY.split(",")) {
-  const ours = await start([process.execPath, "--import", "tsx", path("ours.ts"), name], {}, "");
   const modes = COMPILE === "1" ? ["0", "1"] : ["0"];
   const peers: Side[] = [];
   for (const python of pythons) {
@@ -68,6 +79,8 @@ for (const name of ONLY.split(",")) {
       if (peer) peers.push(peer);
     }
   }
+  // Ours comes last, for a peer may have to make the network that both read.
+  const ours = await start([process.execPath, "--import", "tsx", path("ours.ts"), name], {}, "");
   const sides = [ours, ...peers].filter((side) => side !== undefined);
   for (let round = -1; round < Number(ROUNDS); round++) {
     for (const side of sides) {
