@@ -1,8 +1,9 @@
 /** Students of tiny published pipelines, as a training leaves them: for tests of what is exported. */
 import { join } from "node:path";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
+import { UP } from "../../models/layers.ts";
 import { initAdapter } from "../../models/training/adapters.ts";
-import { addLoras, UP } from "../../models/training/lora.ts";
+import { addLoras } from "../../models/training/lora.ts";
 import { exportPath } from "../../pipelines/export.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
