@@ -33,6 +33,16 @@ export const trajectory: Flag = {
   about: "solver steps before which the teacher's states are kept too; none for none",
   sets: "simulate.trajectory",
 };
+export const prompts: Flag = {
+  value: "FILE",
+  about: "texts to simulate in turn: .txt one a line, .csv, .jsonl or .parquet with a column prompt, text or caption",
+  sets: "simulate.prompts",
+};
+export const negative: Flag = {
+  value: "TEXT",
+  about: "what guidance leads away from, of published teachers; their pipeline's own unless told",
+  sets: "simulate.negative",
+};
 export const solver: Flag = { value: "NAME", about: "of the ODE", sets: "simulate.solver" };
 
 export const method: Flag = {

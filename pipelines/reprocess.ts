@@ -21,6 +21,8 @@ import { drain, pull, stage } from "../stages/flow/mod.ts";
 import { openImages } from "../stages/ingest/images.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { openCodec, readCodec, readDenoiser } from "../stages/runs/model.ts";
+import { readNegative } from "../stages/runs/negative.ts";
+import { openConditions } from "../stages/sample/conditions.ts";
 import { storedConditions } from "../stages/reprocess/conditions.ts";
 import { keeper } from "../stages/reprocess/kept.ts";
 import { planTriples } from "../stages/reprocess/plan.ts";
@@ -76,17 +78,19 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   const { report } = context;
   const teacher = options.teacher === undefined ? undefined : await readDenoiser(options.teacher, context);
   const { source } = from.manifest.conditions;
-  const fromTeacher = source === "none" || source === "classes" || source === "captions";
+  const fromTeacher = ["none", "classes", "captions"].includes(source) || (source === "prompts" && settings.simulate.prompts !== undefined);
   const given =
     teacher && (options.conditions !== undefined || fromTeacher)
-      ? await openRowConditions({ teacher: teacher.description, latents: options.conditions, seed: settings.seed })
+      ? await openRowConditions({
+          ...{ teacher: teacher.description, latents: options.conditions, asked: settings.simulate, seed: settings.seed },
+        })
       : undefined;
   if (teacher && !given) checkStoreClasses(from, teacher.description.spec); // its rows lend their labels
   const identity = given?.identity ?? from.manifest.conditions;
   const fresh = teacher
     ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() })
     : draftOf(from, settings);
-  const { trajectory: _, ...others } = from.manifest;
+  const { trajectory: _, embedding: __, ...others } = from.manifest;
   const wantedOf = (made: string): TripleManifest => ({
     ...others,
     ...fresh,
@@ -112,7 +116,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
       "rows simulated": `${simulated}${obstacles.length > 0 ? ` (${obstacles.join(", ")})` : ""}`,
       ...{
         shards: Math.ceil(entries / rowsPerShard),
-        "to write": `about ${bytesInWords(projectedBytes({ ...settings.simulate, count: entries }, shape))}`,
+        "to write": `about ${bytesInWords(projectedBytes({ ...settings.simulate, count: entries }, shape, manifest.embedding))}`,
       },
       time: durationInWords(await estimate()),
     },
@@ -126,17 +130,24 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
 
   const store = await createTripleStore({ folder: to, manifest });
   const recorded = tripleSettings(settings, teacher?.description.spec ?? settings);
-  await writeDescriptions({ folder: to, codec: await readCodec(options.teacher ?? path, context), settings: recorded });
+  const asked =
+    teacher &&
+    openConditions({ description: teacher.description, choice: settings.simulate, engine: settings.engine, signal: context.signal });
+  const { embedding } = manifest;
+  await writeDescriptions({
+    ...{ folder: to, codec: await readCodec(options.teacher ?? path, context), settings: recorded },
+    negative: embedding && (async () => (await asked?.embed?.([null]))?.[0] ?? readNegative(path, embedding)),
+  });
   const figures = await fillTriples({
     ...{ store, settings, context },
     shards: await missingShards(store),
     conditions: given ?? storedConditions(from, fits),
     keep: keeper({ from, to: store, present, fits, expects, keepFailures: !conditionsChanged }),
     teacher: async () => {
-      if (teacher) return teacher;
+      if (teacher && asked) return { ...teacher, given: asked };
       throw new Failure(`Cannot simulate rows of ${to} without a teacher: name its RUN with --teacher`);
     },
-  });
+  }).finally(() => asked?.close());
   return finish(store, figures, context);
 
   /** Seconds that reading the first shard and timing the teacher promise. */
@@ -151,11 +162,17 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
 }
 
 /** The description of a triple store with other simulation settings, all else as it is. */
-function draftOf({ manifest }: Store<TripleManifest>, settings: Settings) {
+function draftOf({ folder, manifest }: Store<TripleManifest>, settings: Settings) {
   const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
   const trajectory = trajectoryOf(settings.simulate, manifest.diffusion);
+  const { embedding } = manifest;
+  const isStored = settings.simulate.embeddings === "stored";
+  if (isStored && !embedding && manifest.conditions.text !== undefined) {
+    throw new Failure(`Cannot keep embeddings of the captions of ${folder}: it has none. Name the teacher that makes them with --teacher.`);
+  }
   return {
     ...(trajectory && { trajectory }),
+    ...(isStored && embedding && { embedding }),
     ...{ entries: count, rowsPerShard, noise, dtype, guidance, seed: String(settings.seed) },
     solver: { ...manifest.solver, name: solver, steps },
     engine: { ...manifest.engine, device: settings.engine.device, batch },

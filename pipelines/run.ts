@@ -85,7 +85,8 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
     async (inner) => {
       if (needs.rows !== "triples") return threads.ended("simulate");
       await waitForStore(at("latents"), inner);
-      await simulate({ teacher, conditions: at("latents"), out: at("triples"), threads: threads.simulate, settings, context: inner });
+      const conditions = settings.simulate.prompts === undefined ? at("latents") : undefined;
+      await simulate({ teacher, conditions, out: at("triples"), threads: threads.simulate, settings, context: inner });
       threads.ended("simulate");
     },
     async (inner) => {

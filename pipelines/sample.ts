@@ -4,19 +4,22 @@
  * model | samples | picture grid
  */
 import { labelsOf } from "../models/denoiser.ts";
+import { conditionColumns } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
+import { badUsage } from "../schemas/failure.ts";
 import type { LoraRequest } from "../schemas/model.ts";
 import { writeSettingsBeside } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { type Generated, openGenerator } from "../stages/sample/generator.ts";
+import { readPrompts } from "../stages/simulate/prompts.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
 
 /**
  * Draws `count` samples of a model, a run folder, into a PNG grid at `out`, with what they show: a class a row where
  * the classes divide the count, else the class or caption under each. `steps` asks for as many network calls of a student,
  * of a teacher for as many steps of its solver; `prior`, a run of `pretrain prior`, makes the tokens of a model that draws from
- * tokens. Reports evaluations and seconds an image. Throws a usage failure where a
- * student was not made for so many steps.
+ * tokens. `prompt` is the caption of all samples, those of `settings.simulate.prompts` come in turn. Reports evaluations and seconds
+ * an image. Throws a usage failure where a student was not made for so many steps, or reads no captions.
  */
 export async function sample(options: {
   model: string;
@@ -26,10 +29,12 @@ export async function sample(options: {
   out: string;
   steps?: number;
   prior?: string;
+  prompt?: string;
   settings: Settings;
   context: Context;
 }): Promise<void> {
   const { model, loras, count, out, steps, prior, settings, context } = options;
+  const captions = await captionsOf(options);
   const generator = await openGenerator({
     ...{ path: model, settings, context, steps, prior },
     batch: Math.min(count, settings.simulate.batch),
@@ -37,12 +42,21 @@ export async function sample(options: {
   });
   const { kind, nfe, priorCalls, description } = generator;
   const { spec } = description;
+  if (captions && !conditionColumns(spec.network).includes("caption")) {
+    await generator.close();
+    throw badUsage(`Cannot draw ${captions[0]} with ${model}: it reads no captions. Leave --prompt and --prompts out`);
+  }
   const classes = labelsOf(spec);
   const { columns, labels } = gridOf(count, classes.length);
   const pictures: Generated[] = [];
   const start = performance.now();
   try {
-    for await (const picture of generator.sample({ seed: settings.seed, count, ...(labels && { labels }) })) {
+    for await (const picture of generator.sample({
+      seed: settings.seed,
+      count,
+      ...(labels && { labels }),
+      ...(captions && { captions }),
+    })) {
       pictures.push(picture);
       context.report({ type: "progress", stage: "sample", done: pictures.length, total: count, unit: "images" });
     }
@@ -65,6 +79,13 @@ export async function sample(options: {
       "seconds per image": seconds,
     },
   });
+}
+
+/** The captions that are asked for, one a sample; undefined where none are. */
+async function captionsOf({ prompt, count, settings }: Parameters<typeof sample>[0]): Promise<string[] | undefined> {
+  const { prompts: path } = settings.simulate;
+  const prompts = prompt !== undefined ? [prompt] : path !== undefined ? await readPrompts(path) : undefined;
+  return prompts && Array.from({ length: count }, (_, i) => prompts[i % prompts.length] as string);
 }
 
 /** A square, or a row for each class where `count` fills such rows and they are no longer than 24. */

@@ -9,6 +9,7 @@ import type { LoraRequest } from "../schemas/model.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
+import { openConditions } from "../stages/sample/conditions.ts";
 import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
@@ -17,13 +18,14 @@ import { requireOde } from "../stages/simulate/ode.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
+import { withThreads } from "../stages/workers/threads.ts";
 import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
 import { finishWork, planWork, type Work } from "../store/work.ts";
 
 /**
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent
- * store `conditions` (which ingest may still be writing), or the teacher's own. Goes on where an earlier run stopped;
+ * store `conditions` (which ingest may still be writing), the prompts of `settings.simulate.prompts`, or the teacher's own. Goes on where an earlier run stopped;
  * the result is the same, also where several processes make a share each. `repair` makes damaged shards again, `retry`
  * failed rows. Answers undefined when shards are left to other shares. Throws a Failure when `teacher` is none, when
  * another store stands at `out`, or when no row came out finite.
@@ -55,7 +57,7 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   }
   const vigil = openVigil({ stage: "simulate", context });
   const conditions = await openRowConditions({
-    ...{ teacher: teacher.description, latents: options.conditions, seed: settings.seed },
+    ...{ teacher: teacher.description, latents: options.conditions, asked: settings.simulate, seed: settings.seed },
     onWait: (shard) => {
       vigil.onWait(options.conditions as string, shard);
       report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` });
@@ -63,14 +65,27 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   });
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });
-  await writeDescriptions({ folder: out, codec: await readCodec(options.teacher, context), settings: tripleSettings(settings, spec) });
+  const given = openConditions({
+    ...{ description: teacher.description, choice: settings.simulate, signal: vigil.signal },
+    engine: withThreads(settings.engine, options.threads ?? settings.simulate.threads),
+  });
+  const negative = manifest.embedding && (async () => (await given.embed?.([null]))?.[0] as Float32Array);
+  await writeDescriptions({
+    ...{ folder: out, codec: await readCodec(options.teacher, context), settings: tripleSettings(settings, spec), negative },
+  }).catch(async (error) => {
+    await given.close();
+    throw error;
+  });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
     ...{ store, shards, conditions, settings, context: { ...context, signal: vigil.signal }, threads: options.threads },
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
-    teacher: async () => teacher,
-  }).finally(vigil.close);
+    teacher: async () => ({ ...teacher, given }),
+  }).finally(async () => {
+    vigil.close();
+    await given.close();
+  });
   const summary = await finishWork(store, { ...work, ...context, repaired, stage: "simulate" });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import * as z from "zod";
+import { embeddingSize, textShape } from "./embedding.ts";
 import { Failure } from "./failure.ts";
 import { anyDiffusion, simulateSettings } from "./settings.ts";
 
@@ -65,6 +66,7 @@ export const tripleManifest = z.strictObject({
   solver: z.looseObject({ name: z.string(), steps: count }),
   diffusion: z.looseObject(anyDiffusion.shape),
   guidance: z.number(),
+  embedding: textShape.optional(), // of the captions, where rows keep them embedded; absent otherwise
   trajectory, // which of the teacher's states on the way are kept beside its results
   conditions: z.looseObject({ source: z.string() }), // where labels and captions come from, e.g. a latent store's fingerprint
 });
@@ -125,6 +127,13 @@ function excesses(manifest: Manifest): string[] {
   if (shape[2] > mostChannels) found.push(`shape: ${shape[2]} channels, expected at most ${mostChannels}`);
   if (values > mostValues) found.push(`shape: a latent of ${shape.join(" x ")} has ${values} values, expected at most ${mostValues}`);
   if (manifest.kind === "triples" && manifest.trajectory) found.push(...excessesOf(manifest.trajectory, manifest, values));
+  if (manifest.kind === "triples" && manifest.embedding) {
+    const bytes = Math.min(entries, rowsPerShard) * embeddingSize(manifest.embedding) * (manifest.dtype === "float16" ? 2 : 4);
+    if (bytes > mostTensorBytes) {
+      const remedy = "make smaller shards (simulate.rowsPerShard), or keep none (simulate.embeddings=derived)";
+      found.push(`embedding: shards have ${bytes} bytes of them, expected at most ${mostTensorBytes}: ${remedy}`);
+    }
+  }
   return found;
 }
 

@@ -70,6 +70,10 @@ def read(folder):  # every row that is there, verified, as a dict; tensors [heig
                 length = row["latent"].size
                 noise = np.frombuffer(row["noise"], "<f4") if "noise" in row else normals(row["seed"], row["id"] * length, length)
                 row["noise"] = noise.reshape(manifest["shape"])
+                if text := manifest.get("embedding"):  # tokens, then a mask of them, then pooled features
+                    n, of = text["length"] * text["width"], np.frombuffer(row["embedding"], kind)
+                    rest = of[n:] if not text["isMasked"] else of[n + text["length"] :]
+                    row["embedding"] = {"tokens": of[:n].reshape(text["length"], -1), "mask": of[n : len(of) - len(rest)], "pooled": rest}
                 if way := manifest.get("trajectory"):  # the state before step 0 is the noise times its sigma
                     of = lambda n, sigma: np.frombuffer(row.pop(f"state{n}"), kind) if n else (noise.astype("f8") * sigma).astype("<f4")
                     row["states"] = [of(*place).reshape(manifest["shape"]) for place in zip(way["steps"], way["sigmas"])]

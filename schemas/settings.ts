@@ -168,6 +168,7 @@ export const simulateSettings = z.strictObject({
   rowsPerShard: count.default(512),
   noise: z.enum(["derived", "stored"]).default("derived"), // derived: not stored, recomputed from the seed on reading
   dtype: z.enum(["float32", "float16"]).default("float32"),
+  embeddings: z.enum(["derived", "stored"]).default("derived"), // stored: captions' embeddings are kept, and training needs no text encoder
   trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
   prompts: z.string().optional(), // FILE of texts to simulate, in turn: .txt a line each, .csv, .jsonl or .parquet with text or caption
   negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise

@@ -13,6 +13,7 @@ import { readText } from "./text.ts";
 export const descriptionFiles = [
   ...["codec.json", "codec.safetensors", "left-out.json", "settings.yaml"],
   ...["tokenizer.json", "tokenizer.safetensors"], // of tokens
+  "negative.safetensors", // of triples that keep embeddings: the negative prompt's
 ] as const;
 
 /**

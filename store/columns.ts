@@ -1,3 +1,4 @@
+import { embeddingSize } from "../schemas/embedding.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import type { Column } from "./stored-rows.ts";
 
@@ -17,6 +18,7 @@ export type TripleRow = {
   imageIndex?: number | null; // the latent whose label and caption these are
   label?: number | null;
   caption?: string | null;
+  embedding?: Float32Array; // of the caption, or of the negative prompt where there is none; where the store keeps them
   noise?: Float32Array; // unit normal [height, width, channels]; may be left out on writing, always there on reading
   latent: Float32Array; // [height, width, channels], in the teacher's scale
   [state: StateColumn]: Float32Array | undefined; // as the latent: the teacher's state before that solver step
@@ -81,6 +83,8 @@ export function columnsOf(manifest: Manifest): Column[] {
   if (manifest.kind === "latents") {
     return [{ name: "index", type: "id" }, { name: "name", type: "text" }, ...condition, latent];
   }
+  const { embedding } = manifest;
+  const embedded: Column[] = embedding ? [{ name: "embedding", type: "tensor", length: embeddingSize(embedding), dtype }] : [];
   const noise: Column[] = manifest.noise === "stored" ? [{ name: "noise", type: "tensor", length, dtype: "float32" }] : [];
   const states = stateColumns(manifest).map((name): Column => ({ name, type: "tensor", length, dtype }));
   return [
@@ -88,6 +92,7 @@ export function columnsOf(manifest: Manifest): Column[] {
     { name: "seed", type: "uint64" },
     { name: "imageIndex", type: "int32" },
     ...condition,
+    ...embedded,
     ...noise,
     ...states,
     latent,

@@ -18,6 +18,8 @@ export interface TripleBatch {
   /** [batch]; -1 where there is none. */
   label: Int32Array;
   caption: (string | null)[];
+  /** Of captions, where the store keeps them. */
+  embedding?: Float32Array[];
   rows: TripleRow[];
 }
 
@@ -108,7 +110,7 @@ export function tripleBatches(store: Store<TripleManifest>, options: BatchOption
 }
 
 async function* batchesOf(store: Store<TripleManifest>, options: BatchOptions): AsyncGenerator<TripleBatch> {
-  const { trajectory } = store.manifest;
+  const { trajectory, embedding } = store.manifest;
   for await (const { step, rows } of rowBatches(store, options)) {
     const states = options.states && trajectory ? rows.map((row) => statesOf(store.manifest, row)) : [];
     yield {
@@ -118,6 +120,7 @@ async function* batchesOf(store: Store<TripleManifest>, options: BatchOptions): 
       latent: stacked(rows.map((row) => row.latent)),
       label: Int32Array.from(rows, (row) => row.label ?? -1),
       caption: rows.map((row) => row.caption ?? null),
+      ...(embedding && { embedding: rows.map((row) => row.embedding as Float32Array) }),
       rows,
     };
   }

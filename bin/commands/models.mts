@@ -1,6 +1,6 @@
 /** Commands that draw with a model, measure it, and add models up. */
 import type { Command, Flag } from "../command.mts";
-import { everything, lora, lorasOf, model, orPipeline, out } from "../flags.mts";
+import { everything, lora, lorasOf, model, negative, orPipeline, out, prompts } from "../flags.mts";
 
 const prior: Flag = { value: "RUN", about: "run of `pretrain prior` that makes the tokens a student by layton draws", input: "folder" };
 
@@ -19,6 +19,9 @@ export const sample: Command = {
     count: { value: "N", about: "pictures; 64 unless told", whole: true, most: 65_536 },
     steps: { value: "K", about: "network calls of a student made for several, solver steps of a teacher", whole: true, most: 1000 },
     prior,
+    prompt: { value: "TEXT", about: "the caption of all pictures" },
+    prompts: { ...prompts, about: "captions to draw in turn, a file as of `simulate`" },
+    negative,
     out: out("GRID.png", "the picture grid", { file: [".png"] }),
   },
   inherits: { model },
@@ -30,6 +33,7 @@ export const sample: Command = {
       count: Number(flags.count ?? 64),
       steps: flags.steps === undefined ? undefined : Number(flags.steps),
       prior: flags.prior,
+      prompt: flags.prompt,
       out: flags.out!,
       ...rest,
     }),

@@ -2,7 +2,7 @@
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, lora, lorasOf, method, model, orPipeline, out, trajectory } from "../flags.mts";
+import { count, images, lora, lorasOf, method, model, negative, orPipeline, out, prompts, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -41,6 +41,8 @@ export const train: Command = {
     lora,
     out: out("RUN", "folder of the run"),
     method,
+    prompts,
+    negative,
     steps: { value: "N", about: "training steps", sets: "train.steps" },
     batch: { value: "N", about: "triples a step", sets: "train.batch" },
   },

@@ -13,6 +13,7 @@ export function depthFit<S extends object>(
     settings: [setting, "network.depth"],
     why: (asked) => {
       const { depth = Number.POSITIVE_INFINITY } = trunkLimits(asked.planned) ?? {};
+      if (asked.planned.network.kind === "published") return undefined; // its depth is no setting: all blocks are kept where more are named
       return isTaken(asked) && (asked.own[setting] as number) > depth ? remedy : undefined;
     },
     unasked: "pass",

@@ -3,7 +3,8 @@
  * are. With each row comes the negative prompt's embedding, which takes the text's place where conditions are dropped.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { type EmbeddingPart, embeddingParts, type TextShape } from "../text/embedding.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
+import { type EmbeddingPart, embeddingParts } from "../text/embedding.ts";
 import type { ConditionBag, Encoder, InputShapes } from "./encoder.ts";
 
 /** What a program calls a part of the text's embedding, and of the negative prompt's. */
@@ -18,16 +19,18 @@ export function publishedTextEncoder(shape: TextShape): Encoder {
     reads: "caption",
     inputs: (batch): InputShapes =>
       Object.fromEntries(SIDES.flatMap((side) => parts.map((part) => [inputOf(side, part), { shape: [batch, ...part.shape] }] as const))),
-    open: ({ embed }) => async ({ caption, embedding = [] }) => {
-      if (!embed) throw new Error("Cannot give a published network its texts: nobody was named who embeds them");
-      const unknown = caption.filter((_, i) => !embedding[i]);
-      const [negative, ...made] = await embed([null, ...unknown]);
-      const texts = caption.map((_, i) => embedding[i] ?? (made.shift() as Float32Array));
-      const rows = { text: texts, negative: texts.map(() => negative as Float32Array) };
-      const bag: ConditionBag = {};
-      for (const side of SIDES) for (const part of parts) bag[inputOf(side, part)] = stackedPart(rows[side], part);
-      return bag;
-    },
+    open:
+      ({ embed }) =>
+      async ({ caption, embedding = [] }) => {
+        if (!embed) throw new Error("Cannot give a published network its texts: nobody was named who embeds them");
+        const unknown = caption.filter((_, i) => !embedding[i]);
+        const [negative, ...made] = await embed([null, ...unknown]);
+        const texts = caption.map((_, i) => embedding[i] ?? (made.shift() as Float32Array));
+        const rows = { text: texts, negative: texts.map(() => negative as Float32Array) };
+        const bag: ConditionBag = {};
+        for (const side of SIDES) for (const part of parts) bag[inputOf(side, part)] = stackedPart(rows[side], part);
+        return bag;
+      },
     encode: (_, inputs) => {
       const keep = inputs.keep as Tensor;
       const { tokens, mask, pooled } = Object.fromEntries(

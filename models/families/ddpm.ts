@@ -8,7 +8,8 @@ import type { Parameters } from "../layers.ts";
 import { given, lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
 import { attentionBlock } from "./diffusers-blocks.ts";
-import { averagingKeys, type Course, diffusersUnet, type Level, unetGroups } from "./diffusers-unet.ts";
+import { unetBuilt } from "./diffusers-denoisers.ts";
+import { averagingKeys, type Course, diffusersUnet, type Level } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
 
 const size = z.int().positive();
@@ -128,9 +129,14 @@ export const ddpm: PublishedNetwork<Config> = {
         ...{ sample: x, timestep: noiseLevel },
         ...(label && { class_labels: tf.minimum(label, tf.scalar((c.num_class_embeds ?? 1) - 1, "int32")) }),
       }),
-      call: "",
-      features: c.down_block_types.map((_, level) => `down_blocks.${level}.resnets.${c.layers_per_block - 1}`),
-      groups: unetGroups,
+      ...unetBuilt({
+        inputs: c.in_channels,
+        levels: c.block_out_channels.map((channels, level) => ({
+          ...{ channels, layers: c.layers_per_block },
+          hasAttention: (c.up_block_types.at(-1 - level) as string).startsWith("Attn"),
+        })),
+        middles: c.mid_block_type === null ? 0 : 2,
+      }),
     };
   },
 };

@@ -6,20 +6,6 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { attention, layerNorm, linear, type Parameters, silu } from "../layers.ts";
 import { activations, rmsNorm, timeEmbedding, timeFeatures } from "../published/layers.ts";
 
-/** Parts of such a network as patterns over our names; see Family.groups. */
-export const transformerGroups: Record<string, RegExp> = {
-  attention: /\.attn\d?\./,
-  mlp: /\.ff(_context)?\.|\.proj_mlp\.|^single_transformer_blocks\.\d+\.proj_out\./,
-  modulation: /\.norm1?(_context)?\.linear\.|^(norm_out|adaln_single\.linear)\.|(^|\.)scale_shift_table$/,
-  embedding: /^(pos_embed|x_embedder|context_embedder|caption_projection|time_text_embed|adaln_single\.emb)\./,
-  output: /^proj_out\./,
-  qkv: /\.(to_[qkv]|add_[qkv]_proj)\./,
-  bulk: /\.to_(add_)?out\.|\.ff(_context)?\.|\.proj_mlp\.|^single_transformer_blocks\.\d+\.proj_out\.|\.linear\.kernel$/,
-};
-
-/** Places of the first half of `blocks`, whose features tell pictures apart. */
-export const earlyBlocks = (blocks: number): string[] => Array.from({ length: Math.ceil(blocks / 2) }, (_, i) => `transformer_blocks.${i}`);
-
 /** The epsilon of all norms here that a config does not set. */
 const EPSILON = 1e-6;
 

@@ -23,18 +23,6 @@ export const averagingKeys = {
   use_ema_warmup: unread,
 };
 
-/** Parts of such a network as patterns over our names; see Family.groups. */
-export const unetGroups: Record<string, RegExp> = {
-  attention: /\.attentions\.\d+\./,
-  conv: /\.resnets\.\d+\.conv|samplers\.0\.|^conv_(in|out)\./,
-  norm: /\bnorm\d?\.|group_norm\.|^conv_norm_out\./,
-  modulation: /\.time_emb_proj\./,
-  embedding: /^(time|class|add)_embedding\b/,
-  qkv: /\.to_[qkv]\./,
-  skip: /\.conv_shortcut\./,
-  bulk: /\.resnets\.\d+\.conv[12]\.|\.to_out\.|\.ff\./,
-};
-
 /** Attention after the residual block `layer` of a level: x [b, h, w, c] through the layer `name`. */
 type Attend = (name: string, x: Tensor, layer: number) => Tensor;
 

@@ -9,6 +9,7 @@ import { crossAttention, given, lookup, paddedConv, timeEmbedding, timeFeatures 
 import type { PublishedNetwork } from "../published/network.ts";
 import { gridPositions } from "../published/positions.ts";
 import { feedForward, modulated, modulation } from "./diffusers-transformer.ts";
+import { transformerBuilt } from "./diffusers-denoisers.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -64,7 +65,10 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
   const places = gridPositions({ height: rows, width: columns, channels, scale: [rows / base, columns / base] });
   const positions = tf.tensor3d(places, [1, rows * columns, channels]);
   let x = passing(hooks, "patches", tf.add(tf.reshape(patches, [-1, rows * columns, channels]), positions));
-  for (let i = 0; i < c.num_layers; i++) x = passing(hooks, placeOf(i), block(c, parameters, placeOf(i), x, at));
+  for (let i = 0; i < c.num_layers; i++) {
+    x = passing(hooks, placeOf(i), block(c, parameters, placeOf(i), x, at));
+    if (hooks.last === placeOf(i)) return x;
+  }
   const vector = embedded(parameters, "transformer_blocks.0.norm1.emb", at);
   const [shift, scale] = modulation(parameters, "proj_out_1", vector, 2) as [Tensor, Tensor];
   const out = linear(parameters, "proj_out_2", modulated(x, shift, scale));
@@ -78,20 +82,10 @@ export const ditClass: PublishedNetwork<Config> = {
   config,
   names: () => ({ tables: /\.embedding_table\.weight$/ }),
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
-  denoiser: ({ sample_size: side, in_channels: channels, num_embeds_ada_norm: classes, num_layers: blocks }) => ({
-    shape: [side, side, channels],
-    conditions: { classes },
+  denoiser: (c) => ({
+    shape: [c.sample_size, c.sample_size, c.in_channels],
+    conditions: { classes: c.num_embeds_ada_norm },
     inputs: ({ x, noiseLevel, label }) => ({ hidden_states: x, timestep: noiseLevel, class_labels: label as Tensor }),
-    call: "",
-    features: Array.from({ length: Math.ceil(blocks / 2) }, (_, i) => placeOf(i)),
-    groups: {
-      attention: /\.attn1\./,
-      mlp: /\.ff\./,
-      modulation: /\.norm1\.linear\.|^proj_out_1\./,
-      embedding: /^pos_embed\.|\.norm1\.emb\./,
-      output: /^proj_out_2\./,
-      qkv: /\.attn1\.to_[qkv]\./,
-      bulk: /\.attn1\.to_out\.|\.ff\.|(\.norm1\.linear|^proj_out_1)\.kernel$/,
-    },
+    ...transformerBuilt({ width: c.num_attention_heads * c.attention_head_dim, patch: c.patch_size, blocks: c.num_layers }),
   }),
 };

@@ -8,20 +8,9 @@ import type { Weights } from "../../engine/weights.ts";
 import type { PlannedNetwork, Rules } from "../../schemas/fit.ts";
 import { ownEncoders } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
-import {
-  upsample,
-  gelu,
-  layerNorm,
-  linear,
-  type Parameters,
-  parameter,
-  patchify,
-  selfAttention,
-  silu,
-  sinusoidal,
-  unpatchify,
-} from "../layers.ts";
-import { type Entrance, type Family, type FamilyInputs, type Hooks, passing, type Trunk, type TrunkLimits } from "./family.ts";
+import { gelu, layerNorm, linear, type Parameters, parameter, patchify, selfAttention, silu, sinusoidal, unpatchify } from "../layers.ts";
+import { type Family, type FamilyInputs, type Hooks, passing, type Trunk, type TrunkLimits } from "./family.ts";
+import { tokenTrunk, tokenTrunkLimits } from "./token-trunk.ts";
 
 export interface DitConfig {
   /** Latent shape, [height, width, channels]. */
@@ -106,41 +95,10 @@ function applyDit(config: DitConfig, parameters: Parameters, inputs: FamilyInput
 
 const afterBlock = (index: number): string => `blocks.${index}`;
 
-/** The first `depth` blocks, each with heads; copies enter as patches, one before each block from the second on. */
-function trunkOf(config: DitConfig, { depth, scales }: { depth: number; scales: readonly number[] }): Trunk {
-  const { patch, width } = config;
-  const [rows, columns] = [config.shape[0] / patch, config.shape[1] / patch];
-  const blocks = Math.min(depth, config.depth);
-  const inputs = patch * patch * config.shape[2];
-  const entrance = (scale: number, place: string): Entrance => ({
-    scale,
-    place,
-    init: (init, name) => init.linear(name, inputs, width, { gain: 0 }),
-    apply: (parameters, name, map) => {
-      const tokens = linear(parameters, name, patchify(map, patch));
-      if (scale === 1) return tokens;
-      const grid = tf.reshape(tokens, [-1, rows / scale, columns / scale, width]);
-      return tf.reshape(upsample(grid, scale), [tokens.shape[0] as number, -1, width]);
-    },
-  });
-  const coarse = [...new Set(scales)].filter((scale) => scale > 1).sort((a, b) => a - b);
-  return {
-    first: "patch.kernel",
-    uses: (name) => {
-      const block = /^blocks\.(\d+)\./.exec(name);
-      return !name.startsWith("final.") && (!block || Number(block[1]) < blocks);
-    },
-    last: afterBlock(blocks - 1),
-    noise: entrance(1, "patches"),
-    // What is left over when the blocks run out enters before the last one.
-    copies: coarse.map((scale, k) =>
-      entrance(scale, Math.min(k + 1, blocks - 1) === 0 ? "patches" : afterBlock(Math.min(k + 1, blocks - 1) - 1)),
-    ),
-    heads: Array.from({ length: blocks }, (_, i) => i).flatMap((i) =>
-      scales.map((scale) => ({ name: `${i}.${scale}`, place: afterBlock(i), shrink: scale, channels: width, width })),
-    ),
-    map: (tokens) => tf.reshape(tokens, [-1, rows, columns, width]),
-  };
+/** The first `depth` blocks; see token-trunk.ts. */
+function trunkOf({ shape, patch, width, depth: count }: DitConfig, options: { depth: number; scales: readonly number[] }): Trunk {
+  const blocks = Array.from({ length: count }, (_, i) => afterBlock(i));
+  return tokenTrunk({ shape, patch, width, first: "patch.kernel", patches: "patches", blocks, late: /^final\./ }, options);
 }
 
 /** What must hold of a DiT's settings. */
@@ -162,15 +120,10 @@ const rules: Rules<PlannedNetwork> = {
   idle: [{ settings: ["network.multipliers", "network.attentionLevels"], why: () => "they are a U-Net's (network.kind)" }],
 };
 
-/** Copies are shrunk on the grid of tokens. */
-function trunkLimits({ network: { patch, depth }, shape }: PlannedNetwork): TrunkLimits {
-  const sides = shape ? [shape[0] / patch, shape[1] / patch] : [];
-  const why = (scale: number): string | undefined =>
-    sides.every((side) => side % scale === 0)
-      ? undefined
-      : `${scale} does not divide the grid of ${sides.join("x")} tokens that patches of ${patch} make; every scale must`;
-  return { setting: "network.patch", why, depth };
-}
+const trunkLimits = ({ network: { patch, depth }, shape }: PlannedNetwork): TrunkLimits => ({
+  setting: "network.patch",
+  ...tokenTrunkLimits({ shape, patch, depth }),
+});
 
 export const dit = {
   name: "dit",

@@ -2,62 +2,13 @@
  * Networks of EDM (Karras et al. 2022) by the names of their checkpoints: SongUNet, which is DDPM++ or NCSN++ (Song et al. 2021), and
  * DhariwalUNet, which is ADM (Dhariwal & Nichol 2021), within EDM's preconditioning. edm-blocks.ts has their layers.
  */
-import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { conv, linear, type Parameters, parameter, silu, spread } from "../layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
+import { config, type EdmConfig, enterOf, levelOf } from "./edm-config.ts";
+import { edmDenoiser } from "./edm-denoiser.ts";
 import { type BlockOptions, type BlockStyle, convHalved, doubled, edmBlock, edmNorm, halved } from "./edm-blocks.ts";
 import { type Hooks, passing } from "./family.ts";
-
-const size = z.int().positive();
-const count = z.int().nonnegative();
-
-const common = {
-  class_name: z.enum(["EDMPrecond", "training.networks.EDMPrecond"]),
-  img_resolution: size,
-  img_channels: size,
-  label_dim: count.default(0), // no classes
-  augment_dim: count.default(0),
-  use_fp16: z.boolean().default(false), // float32 all the same
-  sigma_min: z.number().default(0), // of training
-  sigma_max: z.number().nullable().default(null), // infinite
-  sigma_data: z.number().positive().default(0.5),
-  channel_mult_emb: size.default(4),
-  dropout: z.number().default(0.1), // of training
-  label_dropout: z.number().default(0), // of training
-};
-
-const song = z.strictObject({
-  ...common,
-  model_type: z.literal("SongUNet"),
-  model_channels: size.default(128),
-  channel_mult: z.array(size).min(1).default([1, 2, 2, 2]),
-  num_blocks: size.default(4),
-  attn_resolutions: z.array(size).default([16]),
-  embedding_type: z.enum(["positional", "fourier"]).default("positional"),
-  channel_mult_noise: size.default(1),
-  encoder_type: z.enum(["standard", "skip", "residual"]).default("standard"),
-  decoder_type: z.enum(["standard", "skip"]).default("standard"),
-  resample_filter: z
-    .array(z.number())
-    .refine(({ length }) => length >= 2 && length % 2 === 0, "an even number of weights is expected")
-    .default([1, 1]),
-});
-
-const dhariwal = z.strictObject({
-  ...common,
-  model_type: z.literal("DhariwalUNet"),
-  model_channels: size.default(192),
-  channel_mult: z.array(size).min(1).default([1, 2, 3, 4]),
-  num_blocks: size.default(3),
-  attn_resolutions: z.array(size).default([32, 16, 8]),
-});
-
-type Song = z.infer<typeof song>;
-type Dhariwal = z.infer<typeof dhariwal>;
-export type EdmConfig = Song | Dhariwal;
-
-const config = z.discriminatedUnion("model_type", [song, dhariwal]);
 
 /** What a U-Net is asked: x [b, h, w, c], noise [b], classes [b, labels] of ones and zeros, augment [b, features]. */
 interface EdmInputs {
@@ -113,21 +64,12 @@ function run({ parameters, style, embedding, hooks }: Pass, place: string, x: Te
   return passing(hooks, place, edmBlock({ style, parameters, name: `model.${place}`, x, embedding, block }));
 }
 
-/** What names, channels and attention of a level are. */
-function levelOf(c: EdmConfig, level: number): { side: string; outputs: number; hasAttention: boolean } {
-  const resolution = c.img_resolution >> level;
-  return {
-    side: `${resolution}x${resolution}`,
-    outputs: c.model_channels * (c.channel_mult[level] as number),
-    hasAttention: c.attn_resolutions.includes(resolution),
-  };
-}
-
-/** The way down: the features of every block, of which the last is the innermost. */
+/** The way down: the features of every block, of which the last is the innermost, or those of the place where the pass ends. */
 function encoded(pass: Pass, image: Tensor): Tensor[] {
-  const { c, parameters, style } = pass;
+  const { c, parameters, style, hooks } = pass;
   const kind = c.model_type === "SongUNet" ? c.encoder_type : "standard";
-  let x = conv(parameters, `model.enc.${levelOf(c, 0).side}_conv`, image);
+  const entrance = enterOf(c);
+  let x = passing(hooks, entrance, conv(parameters, `model.${entrance}`, image));
   let beside = image; // what goes down past the blocks
   const features = [x];
   for (let level = 0; level < c.channel_mult.length; level++) {
@@ -147,45 +89,65 @@ function encoded(pass: Pass, image: Tensor): Tensor[] {
     for (let i = 0; i < c.num_blocks; i++) {
       x = run(pass, `${name}_block${i}`, x, { outputs, hasAttention });
       features.push(x);
+      if (hooks.last === `${name}_block${i}`) return features;
     }
   }
   return features;
 }
 
-/** The way up, which takes up the features of the way down from the innermost on. */
+/** A block on the way up; `joins`: with features of the way down. */
+type Rise = { place: string; block: BlockOptions; joins?: boolean };
+
+/** The blocks of a level on the way up. */
+function risesOf(c: EdmConfig, level: number, channels: number): Rise[] {
+  const { side, outputs, hasAttention } = levelOf(c, level);
+  const name = `dec.${side}`;
+  const isEach = c.model_type !== "SongUNet"; // SongUNet attends in the last block alone
+  const first: Rise[] =
+    level === c.channel_mult.length - 1
+      ? [
+          { place: `${name}_in0`, block: { outputs: channels, hasAttention: true } },
+          { place: `${name}_in1`, block: { outputs: channels } },
+        ]
+      : [{ place: `${name}_up`, block: { outputs: channels, resampling: "up" } }];
+  const joining = Array.from({ length: c.num_blocks + 1 }, (_, i) => ({
+    place: `${name}_block${i}`,
+    block: { outputs, hasAttention: hasAttention && (isEach || i === c.num_blocks) },
+    joins: true,
+  }));
+  return [...first, ...joining];
+}
+
+/** The way up, which takes up the features of the way down from the innermost on; the features of the place where the pass ends. */
 function decoded(pass: Pass, features: readonly Tensor[]): Tensor {
-  const { c, parameters, style } = pass;
+  const { c, parameters, style, hooks } = pass;
   const isSong = c.model_type === "SongUNet";
   const skips = [...features];
-  const deepest = c.channel_mult.length - 1;
   let x = skips.at(-1) as Tensor;
   let image: Tensor | undefined;
-  for (let level = deepest; level >= 0; level--) {
-    const { side, outputs, hasAttention } = levelOf(c, level);
-    const name = `dec.${side}`;
-    const same = x.shape[3] as number;
-    if (level === deepest) {
-      x = run(pass, `${name}_in0`, x, { outputs: same, hasAttention: true });
-      x = run(pass, `${name}_in1`, x, { outputs: same });
-    } else {
-      x = run(pass, `${name}_up`, x, { outputs: same, resampling: "up" });
+  for (let level = c.channel_mult.length - 1; level >= 0; level--) {
+    for (const { place, block, joins } of risesOf(c, level, x.shape[3] as number)) {
+      if (joins) x = passing(hooks, `${place}.joined`, tf.concat([x, skips.pop() as Tensor], -1));
+      x = run(pass, place, x, block);
+      if (hooks.last === place) return x;
     }
-    for (let i = 0; i <= c.num_blocks; i++) {
-      const joined = tf.concat([x, skips.pop() as Tensor], -1);
-      x = run(pass, `${name}_block${i}`, joined, { outputs, hasAttention: hasAttention && (!isSong || i === c.num_blocks) });
-    }
+    const name = `model.dec.${levelOf(c, level).side}`;
     if (isSong && (c.decoder_type === "skip" || level === 0)) {
-      const added = conv(parameters, `model.${name}_aux_conv`, silu(edmNorm(parameters, `model.${name}_aux_norm`, x, style.epsilon)));
+      const added = conv(parameters, `${name}_aux_conv`, silu(edmNorm(parameters, `${name}_aux_norm`, x, style.epsilon)));
       image = image ? tf.add(doubled(image, style.filter), added) : added;
     }
   }
   return image ?? conv(parameters, "model.out_conv", silu(edmNorm(parameters, "model.out_norm", x, style.epsilon)));
 }
 
-/** The U-Net itself, F of the preconditioning: [b, h, w, c]. Its places are the names of its blocks without "model.". */
+/**
+ * The U-Net itself, F of the preconditioning: [b, h, w, c]. Its places are the names of its blocks and of the first convolution without
+ * "model."; where a block takes features of the way down, its name and ".joined".
+ */
 function apply(c: EdmConfig, parameters: Parameters, inputs: EdmInputs, hooks: Hooks = {}): Tensor {
   const pass = { c, parameters, style: styleOf(c), embedding: embedded(c, parameters, inputs), hooks };
-  return decoded(pass, encoded(pass, inputs.x));
+  const features = encoded(pass, inputs.x);
+  return hooks.last?.startsWith("enc.") ? (features.at(-1) as Tensor) : decoded(pass, features);
 }
 
 /** The denoised image D of x [b, h, w, c] at noise levels sigma [b] (Karras et al. 2022, eq. 7 and table 1). */
@@ -214,26 +176,5 @@ export const edm: PublishedNetwork<EdmConfig> = {
     if (call === "network") return { out: denoise(c, parameters, { sigma: sigma as Tensor, ...given }, hooks) };
     return { out: apply(c, parameters, { noise: noise as Tensor, ...given }, hooks) };
   },
-  denoiser: (c) => ({
-    shape: [c.img_resolution, c.img_resolution, c.img_channels],
-    conditions: c.label_dim > 0 ? { classes: c.label_dim } : {},
-    // One past the last class has no one in its row: it is none. No augmentation is given as such, for training wants every parameter read.
-    inputs: ({ x, noiseLevel, label }) => ({
-      ...{ x, noise: noiseLevel },
-      ...(label && { classes: tf.oneHot(label as never, c.label_dim) }),
-      ...(c.augment_dim > 0 && { augment: tf.zeros([x.shape[0] as number, c.augment_dim]) }),
-    }),
-    call: "network_raw",
-    features: c.channel_mult.map((_, level) => `enc.${levelOf(c, level).side}_block${c.num_blocks - 1}`),
-    groups: {
-      attention: /\.(qkv|proj)\./,
-      conv: /\.conv[01]\.|_conv\.|_aux_/,
-      norm: /\bnorm[012]\.|_norm\./,
-      modulation: /\.affine\./,
-      embedding: /\.map_/,
-      qkv: /\.qkv\./,
-      skip: /\.skip\./,
-      bulk: /\.conv[01]\.|\.proj\./,
-    },
-  }),
+  denoiser: edmDenoiser,
 };

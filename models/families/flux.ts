@@ -12,15 +12,14 @@ import {
   type Attending,
   conditionVector,
   continuousNorm,
-  earlyBlocks,
   jointBlock,
   modulated,
   modulation,
   type Rotation,
   type Streams,
   streamAttention,
-  transformerGroups,
 } from "./diffusers-transformer.ts";
+import { transformerBuilt } from "./diffusers-denoisers.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -154,9 +153,10 @@ function denoiser(c: Config): PublishedDenoiser {
       };
     },
     output: unpacked,
-    call: "",
-    features: earlyBlocks(c.num_layers),
-    groups: transformerGroups,
+    ...transformerBuilt({
+      ...{ width: c.num_attention_heads * c.attention_head_dim, patch: 2, first: "x_embedder.kernel" },
+      ...{ blocks: c.num_layers, singles: c.num_single_layers },
+    }),
   };
 }
 

@@ -8,7 +8,8 @@ import { Failure } from "../../schemas/failure.ts";
 import { linear, type Parameters, parameter, unpatchify } from "../layers.ts";
 import { given, givenText, paddedConv } from "../published/layers.ts";
 import type { PublishedNetwork } from "../published/network.ts";
-import { conditionVector, continuousNorm, earlyBlocks, jointBlock, type Streams, transformerGroups } from "./diffusers-transformer.ts";
+import { conditionVector, continuousNorm, jointBlock, type Streams } from "./diffusers-transformer.ts";
+import { transformerBuilt } from "./diffusers-denoisers.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -74,21 +75,13 @@ export const mmdit: PublishedNetwork<Config> = {
   classes: ["SD3Transformer2DModel"],
   config,
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
-  denoiser: ({
-    sample_size: side,
-    in_channels: channels,
-    joint_attention_dim: width,
-    pooled_projection_dim: pooled,
-    num_layers: blocks,
-  }) => ({
-    shape: [side, side, channels],
-    conditions: { text: { width, pooled } },
+  denoiser: (c) => ({
+    shape: [c.sample_size, c.sample_size, c.in_channels],
+    conditions: { text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim } },
     inputs: ({ x, noiseLevel, ...told }) => ({
       ...{ hidden_states: x, timestep: tf.mul(noiseLevel, 1000) },
       ...{ encoder_hidden_states: givenText(told).tokens, pooled_projections: given(told, "vector") },
     }),
-    call: "",
-    features: earlyBlocks(blocks),
-    groups: transformerGroups,
+    ...transformerBuilt({ width: c.num_attention_heads * c.attention_head_dim, patch: c.patch_size, blocks: c.num_layers }),
   }),
 };

@@ -8,7 +8,8 @@ import { linear, type Parameters, parameter, silu, unpatchify } from "../layers.
 import { activations, crossAttention, given, givenText, paddedConv } from "../published/layers.ts";
 import type { PublishedDenoiser, PublishedNetwork } from "../published/network.ts";
 import { gridPositions } from "../published/positions.ts";
-import { earlyBlocks, embeddedNumbers, feedForward, modulated, transformerGroups } from "./diffusers-transformer.ts";
+import { embeddedNumbers, feedForward, modulated } from "./diffusers-transformer.ts";
+import { transformerBuilt } from "./diffusers-denoisers.ts";
 import { type Hooks, passing } from "./family.ts";
 
 const size = z.int().positive();
@@ -172,9 +173,7 @@ function denoiser(c: Config): PublishedDenoiser {
         }),
       };
     },
-    call: "",
-    features: earlyBlocks(c.num_layers),
-    groups: transformerGroups,
+    ...transformerBuilt({ width: c.num_attention_heads * c.attention_head_dim, patch: c.patch_size, blocks: c.num_layers }),
   };
 }
 

@@ -3,7 +3,8 @@
  * channels; a variance that it has learned besides is passed over, for no deterministic sampler reads it.
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import { Failure } from "../../schemas/failure.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
 import { classesEncoder } from "../encoders/classes.ts";
@@ -12,28 +13,33 @@ import { publishedTextEncoder } from "../encoders/published-text.ts";
 import type { Parameters } from "../layers.ts";
 import type { BoundNetwork, PublishedDenoiser } from "../published/network.ts";
 import { publishedNetwork } from "../published/registry.ts";
-import type { TextShape } from "../text/embedding.ts";
 import { publishedText } from "../text/published-text.ts";
 import type { Family, FamilyInputs, Hooks } from "./family.ts";
 
 interface PublishedConfig {
   network: BoundNetwork;
   denoiser: PublishedDenoiser;
-  channels: number;
+  /** Of the latents. */
+  shape: readonly [number, number, number];
   /** [height, width] of the pictures. */
   pixels: readonly [number, number];
   /** Of a network that reads texts. */
   text?: TextShape;
 }
 
-/** The published network of a specification. Throws a Failure where its config is none of a denoiser. */
-function configOf({ network: { published: json = {}, pixels, text }, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
+/** The published network of settings. Throws a Failure where its config is none of a denoiser. */
+function denoiserOf({ published: json = {} }: DenoiserSpec["network"]): Pick<PublishedConfig, "network" | "denoiser"> {
   const network = publishedNetwork({ json, file: "network.published" });
-  const [height, width, channels] = shape;
   const { denoiser } = network;
-  const read = denoiser && text && textShape(denoiser, text);
-  if (denoiser) return { network, denoiser, channels, pixels: pixels ?? [height, width], ...(read && { text: read }) };
+  if (denoiser) return { network, denoiser };
   throw new Failure("Cannot denoise with the network of network.published: it is no denoiser, or cannot serve as a teacher yet.");
+}
+
+function configOf({ network, shape }: Pick<DenoiserSpec, "network" | "shape">): PublishedConfig {
+  const [height, width] = shape;
+  const found = denoiserOf(network);
+  const text = network.text && textShape(found.denoiser, network.text);
+  return { ...found, shape, pixels: network.pixels ?? [height, width], ...(text && { text }) };
 }
 
 /** What a network of this specification reads of a text that is embedded before it comes to it; undefined where it reads none. */
@@ -47,24 +53,17 @@ function textShape({ conditions: { text } }: PublishedDenoiser, { pipeline, leng
   return { length: side.length(lengths), width: text.width, isMasked: text.isMasked ?? false, pooled: text.pooled ?? 0 };
 }
 
-/** x [b, h, w, c], noiseLevel [b], label [b] -> [b, h, w, c], or the features of the place where `hooks` ends. */
+/** x [b, h, w, c], noiseLevel [b] and conditions -> [b, h, w, c], or the features of the place where `hooks` ends. */
 function apply(
-  { network, denoiser, channels, pixels }: PublishedConfig,
+  { network, denoiser, shape, pixels }: PublishedConfig,
   parameters: Parameters,
   inputs: FamilyInputs,
   hooks: Hooks = {},
 ): Tensor {
-  const given = denoiser.inputs({ ...inputs, pixels });
-  let last: Tensor | undefined;
-  const inject = (place: string, features: Tensor): Tensor => {
-    const next = hooks.inject?.(place, features) ?? features;
-    if (place === hooks.last) last = next;
-    return next;
-  };
-  // What comes after the last place is traced in vain, and left out of the program because nobody reads it.
-  const answer = network.forward(parameters, given, denoiser.call, { ...(hooks.tap && { tap: hooks.tap }), inject }) as { out: Tensor };
-  if (last) return last;
+  const answer = network.forward(parameters, denoiser.inputs({ ...inputs, pixels }), denoiser.call, hooks) as { out: Tensor };
+  if (hooks.last !== undefined) return answer.out;
   const out = denoiser.output?.(answer.out, inputs.x) ?? answer.out;
+  const channels = shape[2];
   return out.shape[3] === channels ? out : tf.slice(out, [0, 0, 0, 0], [-1, -1, -1, channels]);
 }
 
@@ -81,7 +80,11 @@ export const published = {
   encoders: (spec) => {
     const { denoiser, text } = configOf(spec);
     const { classes, guidance } = denoiser.conditions;
-    return [...(classes ? [classesEncoder(classes)] : []), ...(text ? [publishedTextEncoder(text)] : []), ...(guidance ? [scaleEncoder()] : [])];
+    return [
+      ...(classes ? [classesEncoder(classes)] : []),
+      ...(text ? [publishedTextEncoder(text)] : []),
+      ...(guidance ? [scaleEncoder()] : []),
+    ];
   },
   groups: ({ denoiser: { groups } }) => groups,
   features: ({ denoiser: { features } }) => [...features],
@@ -93,4 +96,10 @@ export const published = {
       },
     ],
   },
+  trunk: ({ denoiser, shape }, options) => {
+    const why = options.scales.map(denoiser.trunkLimits(shape).why).find((reason) => reason !== undefined);
+    if (why) throw badUsage(`Cannot discriminate with the teacher's network at the scales ${options.scales.join(", ")}: ${why}`);
+    return denoiser.trunk({ ...options, shape });
+  },
+  trunkLimits: ({ network, shape }) => ({ setting: "network.kind", ...denoiserOf(network).denoiser.trunkLimits(shape) }),
 } satisfies Family<PublishedConfig>;

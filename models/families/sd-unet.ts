@@ -8,9 +8,10 @@ import { linear, type Parameters } from "../layers.ts";
 import { given, givenText, lookup, timeEmbedding, timeFeatures } from "../published/layers.ts";
 import type { PublishedDenoiser, PublishedNetwork } from "../published/network.ts";
 import { transformer } from "./diffusers-blocks.ts";
-import { type Course, diffusersUnet, unetGroups } from "./diffusers-unet.ts";
+import { unetBuilt } from "./diffusers-denoisers.ts";
+import { type Course, diffusersUnet } from "./diffusers-unet.ts";
 import type { Hooks } from "./family.ts";
-import { config, type SdUnetConfig as Config, depthAt, levelsOf, type SdUnetLevel } from "./sd-unet-config.ts";
+import { config, type SdUnetConfig as Config, depthAt, levelsOf } from "./sd-unet-config.ts";
 
 function courseOf(c: Config, parameters: Parameters, context: Tensor): Course {
   const { norm_num_groups: groups, norm_eps: epsilon } = c;
@@ -121,9 +122,14 @@ function denoiser(c: Config): PublishedDenoiser {
         time_ids: tf.tile(tf.tensor2d([...pixels, 0, 0, ...pixels], [1, TIME_IDS]), [x.shape[0] as number, 1]),
       }),
     }),
-    call: "",
-    features: c.down_block_types.map((_, level) => `down_blocks.${level}.resnets.${(levelsOf(c)[level] as SdUnetLevel).layers - 1}`),
-    groups: unetGroups,
+    ...unetBuilt({
+      inputs: c.in_channels,
+      levels: levelsOf(c).map(({ layers }, level) => ({
+        ...{ channels: c.block_out_channels[level] as number, layers },
+        hasAttention: c.up_block_types.at(-1 - level) !== "UpBlock2D",
+      })),
+      middles: c.mid_block_type === null ? 0 : c.mid_block_type === "UNetMidBlock2D" ? 1 : 2,
+    }),
   };
 }
 

@@ -10,16 +10,8 @@ import type { PlannedNetwork } from "../../schemas/fit.ts";
 import { ownEncoders, takesVector } from "../encoders/own.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, downsample, groupNorm, linear, type Parameters, selfAttention, silu, sinusoidal, upsample } from "../layers.ts";
-import {
-  type Entrance,
-  type Family,
-  type FamilyInputs,
-  type HeadPlace,
-  type Hooks,
-  passing,
-  type Trunk,
-  type TrunkLimits,
-} from "./family.ts";
+import { type Family, type FamilyInputs, type Hooks, passing, type Trunk, type TrunkLimits } from "./family.ts";
+import { mapTrunk, mapTrunkLimits } from "./map-trunk.ts";
 import { type Block, layOut, type UnetConfig, unetRules } from "./unet-layout.ts";
 
 const NOISE_FEATURES = 64;
@@ -102,54 +94,28 @@ function applyUnet(config: UnetConfig, parameters: Parameters, { x, noiseLevel, 
 /** The place where a decoder block's input has been joined with its skip connection. */
 const joined = (block: string): string => `${block}.joined`;
 
-/**
- * The whole network but its last layers. Heads stand around the last skip connection of a level (before, at and after
- * it); copies enter where the encoder has come down to their resolution.
- */
-function trunkOf(config: UnetConfig, { scales }: { scales: readonly number[] }): Trunk {
-  const { shape, width, multipliers, depth } = config;
-  const channels = (level: number): number => width * (multipliers[level] as number);
-  const levels = [...new Set(scales)].map(Math.log2);
-  const entrance = (scale: number, place: string, outputs: number): Entrance => ({
-    scale,
-    place,
-    init: (init, name) => init.conv(name, 3, shape[2], outputs, { gain: 0 }),
-    apply: (parameters, name, map) => conv(parameters, name, map),
-  });
-  const headsOf = (level: number): HeadPlace[] => {
-    const own = channels(level);
-    // A level's last skip is the encoder's first feature there, still with the channels of the level before.
-    const skip = level === 0 ? width : channels(level - 1);
-    const [before, after] = [`decoder.${level}.blocks.${depth - 1}`, `decoder.${level}.blocks.${depth}`];
-    const head = (name: string, place: string, inputs: number): HeadPlace => ({
-      name: `${name}.${2 ** level}`,
-      ...{ place, shrink: 1, channels: inputs, width },
-    });
-    return [head("before", before, own), head("at", joined(after), own + skip), head("after", after, own)];
-  };
-  const coarse = levels.filter((level) => level > 0).sort((a, b) => a - b);
-  return {
-    first: "in.kernel",
-    uses: (name) => !name.startsWith("final."),
-    last: `decoder.0.blocks.${depth}`,
-    noise: entrance(1, "in", width),
-    // A level begins with the channels of the one before it; only the next block changes their number.
-    copies: coarse.map((level) => entrance(2 ** level, `encoder.${level}.down`, channels(level - 1))),
-    heads: levels.flatMap(headsOf),
-    map: (features) => features,
-    core: { last: "middle.1", channels: channels(multipliers.length - 1), uses: (name) => !/^(decoder|final)\./.test(name) },
-  };
+/** The whole network but its last layers; see map-trunk.ts. */
+function trunkOf({ shape, width, multipliers, depth }: UnetConfig, options: { scales: readonly number[] }): Trunk {
+  const after = (level: number, block: number): string => `decoder.${level}.blocks.${block}`;
+  const levels = multipliers.map((multiplier, level) => ({
+    ...{ channels: width * multiplier, before: after(level, depth - 1), joined: joined(after(level, depth)), after: after(level, depth) },
+    ...(level > 0 && { down: `encoder.${level}.down` }),
+  }));
+  const channels = width * (multipliers.at(-1) as number);
+  return mapTrunk(
+    {
+      ...{ inputs: shape[2], width, enter: "in", first: "in.kernel", levels },
+      uses: (name) => !name.startsWith("final."),
+      core: { last: "middle.1", channels, uses: (name) => !/^(decoder|final)\./.test(name) },
+    },
+    options,
+  );
 }
 
-/** Copies enter where the encoder has come down to their resolution: at powers of two, one a level. */
-function trunkLimits({ network: { multipliers } }: PlannedNetwork): TrunkLimits {
-  const possible = multipliers.map((_, level) => 2 ** level);
-  const why = (scale: number): string | undefined =>
-    possible.includes(scale)
-      ? undefined
-      : `a U-Net of ${multipliers.length} levels has the scales ${possible.join(", ")}, and none of ${scale}`;
-  return { setting: "network.multipliers", why };
-}
+const trunkLimits = ({ network: { multipliers } }: PlannedNetwork): TrunkLimits => ({
+  setting: "network.multipliers",
+  ...mapTrunkLimits(multipliers.length),
+});
 
 export const unet = {
   name: "unet",

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { FamilyInputs, Hooks, Trunk } from "../families/family.ts";
+import type { FamilyInputs, Hooks, Trunk, TrunkLimits } from "../families/family.ts";
 import type { Parameters } from "../layers.ts";
 import type { TorchNames } from "./torch.ts";
 
@@ -51,8 +51,9 @@ export interface PublishedDenoiser {
   features: readonly string[];
   /** Parts of the network as patterns over our names, as of a family. */
   groups: Record<string, RegExp>;
-  /** The network as a discriminator's trunk, as of a family. */
-  trunk?: (options: { depth: number; scales: readonly number[] }) => Trunk;
+  /** The network as a discriminator's trunk over latents of this shape, as of a family, and what such a trunk can be. */
+  trunk: (options: { depth: number; scales: readonly number[]; shape: readonly [number, number, number] }) => Trunk;
+  trunkLimits: (shape?: readonly [number, number, number]) => Omit<TrunkLimits, "setting">;
 }
 
 /** What a published denoiser is conditioned on. How long a text is, its encoders say. */

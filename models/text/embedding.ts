@@ -1,15 +1,6 @@
 /** What a published denoiser reads of one text, as one row of numbers: tokens, then a mask of them, then pooled features. */
 
-/** How large the parts of an embedding are. */
-export interface TextShape {
-  /** Tokens of a text, and numbers of each. */
-  length: number;
-  width: number;
-  /** Whether padding among the tokens is hidden: the mask has 1 for the others. */
-  isMasked: boolean;
-  /** Pooled features; 0 where none are read. */
-  pooled: number;
-}
+import type { TextShape } from "../../schemas/embedding.ts";
 
 /** A part of the row: tokens [length, width], mask [length] or pooled [pooled]. */
 export interface EmbeddingPart {
@@ -30,6 +21,3 @@ export function embeddingParts({ length, width, isMasked, pooled }: TextShape): 
   ];
   return parts.filter(({ size }) => size > 0);
 }
-
-/** Numbers of a whole row. */
-export const embeddingSize = (shape: TextShape): number => embeddingParts(shape).reduce((sum, { size }) => sum + size, 0);

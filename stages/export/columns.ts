@@ -1,6 +1,7 @@
 /** The rows of a shard turned into columns, as the exports write them. */
 import { toHalf } from "../../schemas/numbers/half.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
+import { embeddingSize } from "../../schemas/embedding.ts";
 import { type LatentRow, stateColumns, tensorOf, type TokenRow, type TripleRow } from "../../store/columns.ts";
 import { noiseOf } from "../../store/triples.ts";
 
@@ -20,7 +21,8 @@ export type TensorColumn = ExportColumn & { type: "float32" | "float16" | "int16
 export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2, int16: 2 } as const;
 
 /**
- * id, (of triples) seed, imageIndex and noise, (of images) name, label, caption, (of a trajectory) its states, and latent or tokens.
+ * id, (of triples) seed, imageIndex, embedding where stored, and noise, (of images) name, label, caption, (of a trajectory) its states,
+ * and latent or tokens.
  * Noise is always there, derived where it is not stored; tensors lie row after row, each [height, width, channels].
  */
 export function columnsToExport(manifest: Manifest, rows: readonly AnyRow[]): ExportColumn[] {
@@ -56,6 +58,7 @@ export function columnsToExport(manifest: Manifest, rows: readonly AnyRow[]): Ex
     { name: "seed", type: "uint64", values: BigUint64Array.from(triples, ({ seed }) => BigInt(seed)) },
     int32("imageIndex", (row) => (row as TripleRow).imageIndex),
     ...condition,
+    ...embeddingColumn(manifest, triples),
     {
       name: "noise",
       type: "float32",
@@ -72,10 +75,23 @@ export function columnsToExport(manifest: Manifest, rows: readonly AnyRow[]): Ex
   ];
 }
 
+/** The captions' embeddings, where the store keeps them: a row of numbers each, in the type of the latents. */
+function embeddingColumn(manifest: Manifest, rows: readonly TripleRow[]): ExportColumn[] {
+  if (manifest.kind !== "triples" || !manifest.embedding) return [];
+  const size = embeddingSize(manifest.embedding);
+  const values = new Float32Array(rows.length * size);
+  for (const [i, row] of rows.entries()) values.set(row.embedding as Float32Array, i * size);
+  return [tensorColumn("embedding", values, { dtype: manifest.dtype, shape: [size] })];
+}
+
 type AnyRow = LatentRow | TripleRow | TokenRow;
 
 /** A tensor in the type in which the store holds it; of tokens the shape is [height, width]. */
-function tensorColumn(name: string, values: Float32Array, { dtype, shape }: Pick<Manifest, "dtype" | "shape">): ExportColumn {
+function tensorColumn(
+  name: string,
+  values: Float32Array,
+  { dtype, shape }: { dtype: Manifest["dtype"]; shape: readonly number[] },
+): ExportColumn {
   if (dtype === "int16") return { name, type: "int16", values: Int16Array.from(values), shape: shape.slice(0, 2) };
   return dtype === "float16" ? { name, type: "float16", values: toHalf(values), shape } : { name, type: "float32", values, shape };
 }

@@ -2,6 +2,7 @@
 import { visible } from "../../schemas/visible.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
 import type { LeftOut } from "../../schemas/left-out.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
 import type { Manifest, Trajectory } from "../../schemas/manifest.ts";
 import { stateColumn, tensorOf } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
@@ -158,7 +159,7 @@ function origin(manifest: Manifest): Facts {
       encoder: `${encoder.kind} ${encoder.hash}`,
     };
   }
-  const { teacher, solver, guidance, seed, noise, trajectory, conditions } = manifest;
+  const { teacher, solver, guidance, seed, noise, embedding, trajectory, conditions } = manifest;
   return {
     teacher: teacher.hash,
     solver: `${solver.name}, ${solver.steps} steps, guidance ${guidance}`,
@@ -166,7 +167,15 @@ function origin(manifest: Manifest): Facts {
     noise,
     ...(trajectory && { trajectory: trajectoryInWords(trajectory) }),
     "conditions from": conditions.source,
+    ...(typeof conditions.negative === "string" && { "negative prompt": conditions.negative }),
+    ...(embedding && { embeddings: embeddingInWords(embedding) }),
   };
+}
+
+/** What the rows keep of their captions. */
+function embeddingInWords({ length, width, isMasked, pooled }: TextShape): string {
+  const tokens = `${length} tokens of ${width}${isMasked ? " with a mask" : ""}`;
+  return pooled > 0 ? `${tokens}, ${pooled} pooled features` : tokens;
 }
 
 /** The columns of the teacher's states with their noise levels, noisiest first; that before step 0 is no column. */

@@ -6,6 +6,9 @@ import { idRange, type Store } from "../../store/store.ts";
 /** What rows do not depend on. All else that differs means that every row is simulated again. */
 const HARMLESS = ["entries", "rowsPerShard", "noise", "dtype", "conditions", "format", "version", "kind", "engine.batch"];
 
+/** Of the conditions what latents depend on though: rows do not tell it. */
+const GUIDING = ["conditions.text", "conditions.negative"];
+
 /** What latents do not depend on, but the states beside them: which are kept. The version that computes must give the same bits. */
 const BESIDE = ["trajectory", "engine.version"];
 
@@ -37,7 +40,8 @@ export function planTriples(options: {
   const changed = differingKeys(from.manifest, to).map(({ key }) => key);
   const batches = { from: batchOf(from.manifest, options.batch.from), to: batchOf(to, options.batch.to) };
   const isOf = (key: string, group: string): boolean => key === group || key.startsWith(`${group}.`);
-  const obstacles = changed.filter((key) => ![...HARMLESS, "trajectory"].some((harmless) => isOf(key, harmless)));
+  const harmless = [...HARMLESS, "trajectory", ...(to.embedding ? [] : ["embedding"])]; // columns that are dropped
+  const obstacles = changed.filter((key) => GUIDING.includes(key) || !harmless.some((group) => isOf(key, group)));
   const known = new Set([0, ...(from.manifest.trajectory?.steps ?? [])]); // the state before step 0 is the noise
   if (to.trajectory?.steps.some((step) => !known.has(step))) obstacles.push("trajectory");
   if (from.manifest.dtype === "float16" && to.dtype === "float32") obstacles.push("dtype");

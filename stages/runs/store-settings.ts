@@ -9,6 +9,7 @@ import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, type ImageTokenizer, readCodecDescription, writeCodec, writeStoresTokenizer } from "./model.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { examineDescriptions, writeChecksums } from "../../store/checksums.ts";
+import { writeNegative } from "./negative.ts";
 
 /** The settings that a latent store may depend on: what stands in its settings.yaml. */
 export function latentSettings({ seed, images, encoder, engine }: Settings): object {
@@ -34,13 +35,16 @@ export async function writeDescriptions(options: {
   leftOut?: LeftOut[];
   /** Of tokens: what made them. */
   tokenizer?: ImageTokenizer;
+  /** Of triples that keep embeddings: makes the negative prompt's. */
+  negative?: (() => Promise<Float32Array>) | undefined;
 }): Promise<void> {
-  const { folder, codec, settings, leftOut, tokenizer } = options;
+  const { folder, codec, settings, leftOut, tokenizer, negative } = options;
   for (let tries = 1; !(await areSound(folder, codec)); tries++) {
     if (tries > TRIES)
       throw new Failure(`Cannot describe the store ${folder}: what is written is not what is read back. Look at its disk.`);
     await writeCodec(folder, codec);
     if (tokenizer) await writeStoresTokenizer(folder, tokenizer);
+    if (negative) await writeNegative(folder, await negative());
     await writeAtomic(join(folder, "settings.yaml"), settingsText(settings));
     if (leftOut) await writeAtomic(join(folder, "left-out.json"), leftOutText(leftOut));
     await writeChecksums(folder);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { Compute } from "../../engine/compute.ts";
 import type { Embed } from "../../models/conditions.ts";
 import { textShapeOf } from "../../models/families/published.ts";
-import type { TextShape } from "../../models/text/embedding.ts";
+import { embeddingSize, type TextShape } from "../../schemas/embedding.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { EngineSettings, SimulateSettings, TextSettings } from "../../schemas/settings.ts";
@@ -32,10 +32,12 @@ const AT_ONCE = 16;
 export function openEmbedder(options: {
   description: Pick<DenoiserDescription, "spec" | "textEncoders">;
   choice: TextChoice;
+  /** The negative prompt's embedding, where a store keeps it. */
+  negative?: Float32Array | undefined;
   engine: EngineSettings;
   signal: AbortSignal | undefined;
 }): Embedder | undefined {
-  const { description, choice, engine, signal } = options;
+  const { description, choice, negative, engine, signal } = options;
   const shape = textShapeOf(description.spec);
   const { text } = description.spec.network;
   if (!shape || !text) return undefined;
@@ -57,7 +59,7 @@ export function openEmbedder(options: {
       const texts = captions.map((caption) => caption || null);
       const rows = new Map<string | null, Float32Array>();
       for (const text of new Set(texts)) {
-        const row = known.get(text);
+        const row = text === null && negative ? negative : known.get(text);
         if (row) rows.set(text, row);
       }
       const wanted = [...new Set(texts)].filter((text) => !rows.has(text));
@@ -88,8 +90,8 @@ async function checkEncoders(folder: string | undefined, { pipeline, hash }: Tex
 }
 
 /** The rows asked for last, of so many bytes at most. */
-function keptBytes(bytes: number, { length, width, pooled }: TextShape) {
-  const most = Math.max(1, Math.floor(bytes / (4 * (length * width + pooled))));
+function keptBytes(bytes: number, shape: TextShape) {
+  const most = Math.max(1, Math.floor(bytes / (4 * embeddingSize(shape))));
   const rows = new Map<string | null, Float32Array>(); // the one asked for last is the last
   return {
     get: (text: string | null): Float32Array | undefined => {

@@ -9,7 +9,7 @@ import type { Denoiser } from "../runs/model.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import { conditionShards, type Kept, type Sample, simulateShards, writeTripleShards } from "./simulate.ts";
 import { idRange, type Store } from "../../store/store.ts";
-import { type OpenConditions, openConditions } from "../sample/conditions.ts";
+import type { OpenConditions } from "../sample/conditions.ts";
 import { withThreads } from "../workers/threads.ts";
 import { startSampler } from "../workers/start-sampler.ts";
 
@@ -18,13 +18,16 @@ export function batchOf({ entries, rowsPerShard }: { entries: number; rowsPerSha
   return Math.min(batch, rowsPerShard, entries);
 }
 
+/** A teacher, and how it is given its conditions. */
+export type Asked = Denoiser & { given: OpenConditions };
+
 /** Fills the given shards. The teacher is loaded when the first row must be simulated; answers figures about that. */
 export async function fillTriples(options: {
   store: Store<TripleManifest>;
   shards: number[];
   conditions: Pick<RowConditions, "of">;
   keep?: (shard: number, conditions: RowCondition[]) => Promise<Kept | undefined>;
-  teacher: () => Promise<Denoiser>;
+  teacher: () => Promise<Asked>;
   /** Of the sampler's engine; the settings' otherwise. */
   threads?: number;
   settings: Settings;
@@ -38,24 +41,24 @@ export async function fillTriples(options: {
   const batch = batchOf(store.manifest, settings.simulate.batch);
 
   let compute: Compute<Sampler> | undefined;
-  let opened: OpenConditions | undefined;
   let simulated = 0;
   let seconds = 0;
   const start = async () => {
-    const { description, weights } = await options.teacher();
+    const { description, weights, given } = await options.teacher();
     const engine = withThreads(settings.engine, options.threads ?? settings.simulate.threads);
     compute = await startSampler({ spec: description.spec, weights, plan: settings.simulate, batch, engine, signal });
-    opened = openConditions({ description, choice: settings.simulate, engine, signal });
-    return { compute, inputs: opened.inputs };
+    return { compute, teacher: given };
   };
   let started: ReturnType<typeof start> | undefined;
   const sample: Sample = async ({ noise, rows, keep, ...given }) => {
-    const { compute, inputs } = await (started ??= start());
+    const { compute, teacher } = await (started ??= start());
     const before = performance.now();
-    const solved = await compute.call("solve", { noise, rows, keep, conditions: await inputs(given) });
+    const embeddings = store.manifest.embedding && (await teacher.embed?.(given.caption));
+    const conditions = await teacher.inputs(embeddings ? { ...given, embedding: embeddings } : given);
+    const solved = await compute.call("solve", { noise, rows, keep, conditions });
     seconds += (performance.now() - before) / 1000;
     simulated += rows;
-    return solved;
+    return { ...solved, embeddings };
   };
 
   try {
@@ -72,6 +75,6 @@ export async function fillTriples(options: {
     return { evaluations, "seconds per triple": seconds / simulated };
   } finally {
     await started?.catch(() => {}); // a worker about to start is closed too
-    await Promise.all([compute?.close(), opened?.close()]);
+    await compute?.close();
   }
 }

@@ -1,8 +1,9 @@
-/** The condition of every row of a simulation, a pure function of the row's id: the teacher's own, or those of images. */
+/** The condition of every row of a simulation, a pure function of the row's id: the teacher's own, those of images, or prompts. */
 import { integers } from "../../schemas/numbers/philox.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
-import { Failure } from "../../schemas/failure.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
+import type { SimulateSettings } from "../../schemas/settings.ts";
 import type { ConditionColumn } from "../../models/conditions.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { conditionColumns } from "../../models/encoders/own.ts";
@@ -12,6 +13,7 @@ import { textHash } from "../../store/hash.ts";
 import { openLatentStore } from "../../store/latents.ts";
 import { readHead, readShard, type Store } from "../../store/store.ts";
 import { checkClasses } from "./classes.ts";
+import { readPrompts } from "./prompts.ts";
 
 export type RowCondition = Pick<TripleRow, "imageIndex" | "label" | "caption">;
 
@@ -26,19 +28,36 @@ interface Options {
   teacher: DenoiserDescription;
   /** Latent store whose rows lend their labels or captions, in order and over again; it may still be growing. */
   latents?: string;
+  /** Prompts to take in turn, and the text in place of a dropped one. */
+  asked?: Pick<SimulateSettings, "prompts" | "negative">;
   seed: number;
   /** Called when the latent store has not come to a shard yet. */
   onWait?: (shard: number) => void;
 }
 
 /**
- * Conditions as the teacher wants them. Without `latents` classes come in turn, and captions are drawn by `seed` from
- * those that the teacher keeps. Throws a Failure where the classes of the store are not the teacher's, or where the
- * teacher keeps no captions.
+ * Conditions as the teacher wants them: those of `latents`, or prompts in turn. Without either classes come in turn, and captions
+ * are drawn by `seed` from those that the teacher keeps. Throws a Failure where the classes of the store are not the teacher's, where
+ * the teacher keeps no captions, or reads none and is given prompts.
  */
-export async function openRowConditions({ teacher, latents, seed, onWait }: Options): Promise<RowConditions> {
+export async function openRowConditions(options: Options): Promise<RowConditions> {
+  const { text } = options.teacher.spec.network;
+  const { negative } = options.asked ?? {};
+  if (!text && negative !== undefined) {
+    throw badUsage("Cannot use a negative prompt with this teacher: it has no published text encoders. Leave --negative out");
+  }
+  const { identity, of } = await openColumns(options);
+  return { identity: { ...identity, ...(text && { text: text.hash }), ...(negative !== undefined && { negative }) }, of };
+}
+
+async function openColumns({ teacher, latents, asked, seed, onWait }: Options): Promise<RowConditions> {
   const columns = conditionColumns(teacher.spec.network);
   const [column] = columns;
+  if (asked?.prompts !== undefined) {
+    if (column === "caption" && latents === undefined) return promptsInTurn(await readPrompts(asked.prompts));
+    const why = latents === undefined ? "this teacher reads no text" : `the captions of ${latents} are to be used. Name one of both`;
+    throw badUsage(`Cannot take prompts from ${asked.prompts}: ${why}`);
+  }
   if (!column) return { identity: { source: "none" }, of: async (range) => each(range, () => ({})) };
   if (latents !== undefined) {
     const store = await openLatentStore({ folder: latents });
@@ -71,10 +90,16 @@ function classesInTurn(classes: readonly string[]): RowConditions {
   return { identity: { source: "classes" }, of };
 }
 
+function promptsInTurn(prompts: readonly string[]): RowConditions {
+  const of: RowConditions["of"] = async (range) => each(range, (id) => ({ caption: prompts[id % prompts.length] }));
+  return { identity: { source: "prompts", hash: textHash(JSON.stringify(prompts)) }, of };
+}
+
 function drawnCaptions(captions: readonly string[], seed: number): RowConditions {
   if (captions.length === 0) {
     throw new Failure(
-      "Cannot simulate a caption teacher without captions: its model.json keeps none. Name a latent store with --conditions.",
+      "Cannot ask a teacher that reads captions without any: it keeps none itself. Name a file of them with --prompts, or a latent store " +
+        "(simulate --conditions).",
     );
   }
   return {

@@ -7,6 +7,7 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
 import { type Conditioned, conditionedRows } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
+import { textShapeOf } from "../../models/families/published.ts";
 import type { Solved } from "../../models/diffusion/sampling.ts";
 import { trajectoryOf } from "../../models/diffusion/schedule.ts";
 import { endsWhereNoneIsFinite } from "../encode/finite-rows.ts";
@@ -28,8 +29,9 @@ export function tripleManifestOf(options: {
 }): Draft<TripleManifest> {
   const { teacher, conditions, settings, version } = options;
   const { spec } = teacher;
-  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch } = settings.simulate;
+  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, batch, embeddings } = settings.simulate;
   const trajectory = trajectoryOf(settings.simulate, spec.diffusion);
+  const embedding = embeddings === "stored" ? textShapeOf(spec) : undefined;
   return {
     shape: spec.shape,
     dtype,
@@ -42,6 +44,7 @@ export function tripleManifestOf(options: {
     solver: { name: solver, steps },
     diffusion: spec.diffusion,
     ...(trajectory && { trajectory }),
+    ...(embedding && { embedding }),
     guidance,
     conditions,
     // The batch counts for the bytes: a product's last bits may depend on how many rows it has.
@@ -96,7 +99,9 @@ export interface TripleShard {
 }
 
 /** Solves the teacher's ODE for a batch of noise under its conditions, and keeps the states before the solver steps `keep`. */
-export type Sample = (batch: { noise: Float32Array; rows: number; keep: readonly number[] } & Conditioned) => Promise<Solved>;
+export type Sample = (
+  batch: { noise: Float32Array; rows: number; keep: readonly number[] } & Conditioned,
+) => Promise<Solved & { embeddings?: readonly Float32Array[] | undefined }>;
 
 /**
  * Solves the teacher's ODE for the rows of one shard at a time, `batch` rows a call; the noise of the next batch is made
@@ -164,7 +169,8 @@ export function simulateShards(options: {
           else if (kept?.failed.has(id)) add(kept.failed.get(id) as FailedRow);
           else {
             const of = (values: Float32Array): Float32Array => values.subarray(i * length, (i + 1) * length);
-            const made = { latent: of(solved!.latents), noise: of(current!.noise), states: solved!.states.map(of) };
+            const embedding = solved!.embeddings?.[i];
+            const made = { latent: of(solved!.latents), noise: of(current!.noise), states: solved!.states.map(of), embedding };
             add(row.simulated(id, condition, made, kept?.expected?.get(id)));
           }
           done++;

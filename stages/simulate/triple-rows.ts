@@ -14,6 +14,8 @@ export interface Made {
   latent: Float32Array;
   noise: Float32Array;
   states: Float32Array[];
+  /** Of the caption, where the store keeps them. */
+  embedding: Float32Array | undefined;
 }
 
 /** How a store has its rows. */
@@ -32,7 +34,7 @@ export function tripleRowsOf({ folder, manifest }: Store<TripleManifest>): {
   const names = stateColumns(manifest);
   const asStored = (values: Float32Array): Float32Array => (dtype === "float16" ? fromHalf(toHalf(values)) : values);
   return {
-    simulated: (id, condition, { latent, noise, states }, expected) => {
+    simulated: (id, condition, { latent, noise, states, embedding }, expected) => {
       if (expected && !bytesOf(asStored(latent)).equals(bytesOf(asStored(expected.latent)))) {
         throw new Failure(
           `Cannot add states to the rows for ${folder}: the latent of row ${id} does not come out as it is stored, so this teacher, ` +
@@ -40,15 +42,16 @@ export function tripleRowsOf({ folder, manifest }: Store<TripleManifest>): {
         );
       }
       const odd = names.flatMap((name, i) => notFinite(asStored(states[i] as Float32Array), name) ?? []);
-      const reason = notFinite(latent) ?? odd[0];
+      const reason = notFinite(latent) ?? odd[0] ?? (embedding && notFinite(asStored(embedding), "embedding"));
       if (reason !== undefined) return { id, reason };
       const kept = Object.fromEntries(names.map((name, i) => [name, states[i]]));
-      return { id, seed: BigInt(seed), ...condition, ...(isStored && { noise }), ...kept, latent };
+      return { id, seed: BigInt(seed), ...condition, ...(embedding && { embedding }), ...(isStored && { noise }), ...kept, latent };
     },
     rewritten: (row, condition) => {
       const kept = Object.fromEntries(names.map((name) => [name, row[name]]));
       const noise = isStored && { noise: row.noise ?? noiseOf(row, length) };
-      return { id: row.id, seed: row.seed, ...condition, ...noise, ...kept, latent: row.latent };
+      const embedding = manifest.embedding && row.embedding && { embedding: row.embedding };
+      return { id: row.id, seed: row.seed, ...condition, ...embedding, ...noise, ...kept, latent: row.latent };
     },
   };
 }

@@ -114,6 +114,7 @@ const DATA: Record<string, string> = {
   tokenizer: "the image tokenizer (train.tokenizer)",
   fewStep: "the few-step student (train.fewStep)",
   features: "an image network (train.features)",
+  text: "a prompt or the negative one (simulate.prompts, simulate.negative)",
   start: "what it started from",
 };
 

@@ -10,7 +10,7 @@ import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
-import { type ConditionBag, conditionedRows, type Conditions } from "../../models/conditions.ts";
+import { type ConditionBag, type ConditionedRow, conditionedRows, type Conditions } from "../../models/conditions.ts";
 import { pixelsOf } from "../../schemas/images.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import { textHash } from "../../store/hash.ts";
@@ -22,10 +22,8 @@ import { untilThere } from "../runs/vigil.ts";
 import { startWorker } from "../workers/start.ts";
 
 /** A real latent as the teacher takes it, with its condition. */
-export interface WatchedRow {
+export interface WatchedRow extends ConditionedRow {
   latent: Float32Array;
-  label?: number | null;
-  caption?: string | null;
 }
 
 export interface Watch {
@@ -87,7 +85,7 @@ export function createWatch(options: {
     await worker.call("refer", undefined);
     const latents = rows.slice(0, settings.distanceCount).map(({ latent }) => latent);
     const more = await options.ofLatents?.(stacked(latents));
-    return { worker, more, given: rows.map(({ label, caption }) => ({ label, caption })) };
+    return { worker, more, given: rows.map(({ latent: _, ...condition }) => condition) };
   }
 
   async function show(worker: Awaited<ReturnType<typeof startWorker<Watcher>>>, latents: Float32Array): Promise<void> {
@@ -227,7 +225,9 @@ export async function teacherRows(store: Store<TripleManifest>, count: number, c
   const rows: WatchedRow[] = [];
   for (let shard = 0; shard < store.shards && rows.length < count; shard++) {
     await untilThere(store, shard, { stage: "train", context });
-    for (const row of await readTriples(store, shard)) rows.push(row);
+    for (const { latent, label, caption, embedding } of await readTriples(store, shard)) {
+      rows.push({ latent, label, caption, ...(embedding && { embedding }) });
+    }
   }
   return rows.slice(0, count);
 }

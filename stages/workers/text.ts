@@ -1,6 +1,6 @@
 /** Embeds texts in a worker, by the encoders of a published pipeline's folder. */
 import { createEngine } from "../../engine/engine.ts";
-import type { TextShape } from "../../models/text/embedding.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { openTextEncoders } from "../published/text.ts";
 import { deviceOf } from "./device.ts";

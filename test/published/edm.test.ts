@@ -2,7 +2,8 @@
 import { createEngine } from "../../engine/engine.ts";
 import { type Tensor, tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { type EdmConfig, edm } from "../../models/families/edm.ts";
+import { edm } from "../../models/families/edm.ts";
+import type { EdmConfig } from "../../models/families/edm-config.ts";
 import { convHalved, doubled, halved } from "../../models/families/edm-blocks.ts";
 import { readConfig } from "../../models/published/network.ts";
 import { normals } from "../../schemas/numbers/philox.ts";

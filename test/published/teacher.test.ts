@@ -17,8 +17,9 @@ import { readDenoiser } from "../../stages/runs/model.ts";
 import { readScheduleJson } from "../../stages/published/schedules.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder } from "../simulate/fixture.ts";
-import { recordingContext, tinySettings } from "../train/fixture.ts";
+import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";
+import { quick } from "./quick.ts";
 
 const test = suite("published teachers");
 const at = (name: string): string => join(pipelines, name);
@@ -48,18 +49,6 @@ async function apart(options: {
   const wanted = fromChannelsFirst(tensors[expected]!).data;
   const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return found.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0) / largest;
-}
-
-/** Settings for a teacher of any size: few rows, few steps. */
-function quick(method: string) {
-  const settings = tinySettings({
-    simulate: { count: 8, steps: 2, guidance: 1, batch: 8, rowsPerShard: 8 },
-    train: { method, steps: 2, batch: 4, distanceEvery: 0, pictureEvery: 2, checkpointEvery: 2, warmup: 0 },
-  });
-  const plain = { discriminator: "features", adversarialWeight: 0, perceptualWeight: 0, latentWeight: 1 };
-  const diffusion2gan = { ...(settings.train.diffusion2gan as object), ...plain };
-  const tlcm = { ...(settings.train.tlcm as object), lastPart: 0 };
-  return { ...settings, train: { ...settings.train, diffusion2gan, tlcm } };
 }
 
 if (!existsSync(pipelines)) test.skip("of tiny pipelines", `there is no ${pipelines}`);
@@ -101,10 +90,6 @@ else {
       { seconds: 120 },
     );
   }
-
-  test("a teacher that reads text is refused with a sentence", async () => {
-    await assert.rejects(readDenoiser(at("sd15")), /Cannot take .*unet as a teacher.*not distilled yet/);
-  });
 }
 
 test.run();

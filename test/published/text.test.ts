@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
-import { embeddingParts, type TextShape } from "../../models/text/embedding.ts";
+import { embeddingParts } from "../../models/text/embedding.ts";
 import { publishedText } from "../../models/text/published-text.ts";
+import type { TextShape } from "../../schemas/embedding.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
 import { openTextEncoders } from "../../stages/published/text.ts";
 import { readTextSettings } from "../../stages/published/text-files.ts";

@@ -15,6 +15,7 @@ import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.t
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
+import { readNegative } from "../../runs/negative.ts";
 import { writeLora } from "../../runs/lora.ts";
 import { denoiserProblems } from "../../runs/problems.ts";
 import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly, teacherRows } from "../watch.ts";
@@ -26,6 +27,7 @@ import { openConditions } from "../../sample/conditions.ts";
 import { openRowConditions } from "../../simulate/row-conditions.ts";
 import { type Share, withThreads } from "../../workers/threads.ts";
 import { trainedSampling } from "../../workers/trained-sampling.ts";
+import { studentCaptions } from "./captions.ts";
 import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
 import { besideTeacher, reconstructions, samples } from "../pictures.ts";
@@ -63,6 +65,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const codec = await readCodec(options.teacher, context);
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
   const imageTokenizer = frozen.tokenizer?.config;
+  const captions = await studentCaptions({ teacher: teacher.description, triples, asked: settings.simulate });
   const student = method.student?.(own, spec, { imageTokenizer }) ?? spec;
   const start = train.from ? await startOf(train.from, student, method, context) : undefined;
   const images = await imagesOf({ needs, method, folder: train.images, teacher: teacher.description });
@@ -88,7 +91,11 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
 
   const { threads = () => train.threads || settings.engine.threads } = options;
   const engine = withThreads(settings.engine, threads());
-  const conditions = openConditions({ description: teacher.description, choice: settings.simulate, engine, signal: context.signal });
+  const embedded = triples?.manifest.embedding;
+  const conditions = openConditions({
+    ...{ description: teacher.description, choice: settings.simulate, engine, signal: context.signal },
+    negative: embedded && (await readNegative(triples.folder, embedded)),
+  });
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
@@ -124,6 +131,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         features: frozen.features?.map(({ hash }) => hash),
         tokenizer: frozen.tokenizer?.hash,
         fewStep: frozen.fewStep?.hash,
+        text: captions.identity,
         start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
       },
     }),
@@ -134,7 +142,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       if (description && weights.tokenizer) await writeStoresTokenizer(out, { description, weights: weights.tokenizer });
     },
     batches: (fromStep, follow) =>
-      rowsOf({ needs, triples, images, conditions, teacher, order: { ...train, optimiser, seed, fromStep, follow } }),
+      rowsOf({
+        needs,
+        triples,
+        images,
+        conditions,
+        teacher,
+        asked: settings.simulate,
+        order: { ...train, optimiser, seed, fromStep, follow },
+      }),
     picture:
       codes && images
         ? reconstructions({
@@ -145,7 +161,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
           })
         : triples
           ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
-          : samples({ inputs: () => picturedInputs({ ...teacher.description, plan, conditions, seed }), decoder, folder: out }),
+          : samples({ inputs: () => picturedInputs({ spec, captions: captions.shown, plan, conditions, seed }), decoder, folder: out }),
     ...(train.distanceEvery > 0 &&
       reference !== undefined &&
       isComparable(reference, context) && {
@@ -159,7 +175,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       }),
     write: async (weights, lora) => {
       const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
-      const made: Denoiser = { description: { ...teacher.description, ...itself, ...(sampler && { sampler }) }, weights };
+      const description = { ...teacher.description, ...itself, captions: await captions.kept(), ...(sampler && { sampler }) };
+      const made: Denoiser = { description, weights };
       if (lora) await writeLora(out, { ...lora, merged: itself.hash, spec: student, sampler: made.description.sampler });
       await writeModel(out, made);
       return made;
@@ -195,14 +212,15 @@ async function* rowsOf(options: {
   images?: { store: Store<LatentManifest>; scale: { statistics: Denoiser["description"]["statistics"]; sigmaData: number } };
   conditions: Conditions;
   teacher: Denoiser;
+  asked: Settings["simulate"];
   order: Order;
 }) {
-  const { needs, triples, images, teacher, conditions, order } = options;
+  const { needs, triples, images, teacher, asked, conditions, order } = options;
   if (triples) return yield* tripleRows({ ...options, triples });
   if (images && (needs.rows === "latents" || needs.rows === "raw")) {
     const { store, scale } = images;
     return yield* latentRows({ store, conditions, ...(needs.rows === "latents" && { scale }), order });
   }
-  const { of } = await openRowConditions({ teacher: teacher.description, seed: order.seed });
+  const { of } = await openRowConditions({ teacher: teacher.description, asked, seed: order.seed });
   yield* conditionRows({ of, conditions, order });
 }
