@@ -55,7 +55,7 @@ const loraRequest = z.strictObject({ path: z.string(), scale: z.number() });
 export type LoraRequest = z.infer<typeof loraRequest>;
 
 /** Where a published teacher lies on the machine that read it: what a student is exported beside. No other file depends on it. */
-export const publishedSource = z.strictObject({
+const publishedSource = z.strictObject({
   path: z.string(), // of a pipeline's folder, or of its one file
   loras: z.array(loraRequest).optional(), // that its weights were read with
 });

@@ -13,7 +13,7 @@ import type { StoredAs } from "./parts.ts";
 import type { Source } from "./source.ts";
 
 /** The file's name in the folder. */
-export const SINGLE_FILE = "model.safetensors";
+const SINGLE_FILE = "model.safetensors";
 
 /** Writes the file; answers its path. Throws a Failure where the pipeline has no such layout. */
 export async function writeSingleFile(options: { out: string; weights: Weights; source: Source; dtype: StoredAs }): Promise<string> {
