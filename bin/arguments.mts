@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { badUsage } from "../schemas/failure.ts";
 import { didYouMean, unknownName } from "../schemas/nearest.ts";
 import { checkInputFolder, checkOutput } from "../store/output.ts";
-import type { Entry, Flag } from "./command.mts";
+import type { Entry, Flag, InputPath } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 
@@ -23,12 +23,12 @@ export function checkPaths({ command, positionals, flags }: Request): void {
   const rest = [...positionals];
   for (const { name, many, input } of command.positionals) {
     for (const path of many ? rest.splice(0) : rest.splice(0, 1)) {
-      if (input === "folder" || (input && !input.orFile.test(path))) checkInputFolder({ path, what: name });
+      if (isFolder(input, path)) checkInputFolder({ path, what: name });
     }
   }
   for (const [name, { input }] of Object.entries(command.flags)) {
     const path = flags[name];
-    if (input && path !== undefined) checkInputFolder({ path, what: `--${name}` });
+    if (path !== undefined && isFolder(input, path)) checkInputFolder({ path, what: `--${name}` });
   }
   for (const [name, { output }] of Object.entries(command.flags)) {
     const path = flags[name];
@@ -37,6 +37,10 @@ export function checkPaths({ command, positionals, flags }: Request): void {
     checkOutput({ path, kind, what: `--${name}`, ...(output !== "folder" && { extensions: output.file }) });
   }
 }
+
+/** Whether what is named can only be a folder. */
+const isFolder = (input: InputPath | undefined, path: string): boolean =>
+  input === "folder" || (input !== undefined && !input.orFile.test(path));
 
 /** The command of that name, or a usage failure that suggests the nearest. */
 export function commandNamed(name: string, table: readonly Entry[] = commands): Entry {

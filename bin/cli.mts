@@ -107,7 +107,7 @@ export async function execute(args: readonly string[], outside: Outside, table: 
 }
 
 async function perform(
-  { command, positionals, flags }: Work,
+  { command, positionals, flags, repeated }: Work,
   { settings, asked }: Resolved,
   outside: Outside & { line: string },
 ): Promise<void> {
@@ -118,7 +118,7 @@ async function perform(
     const parts = await command.parts?.({ positionals, flags, settings });
     if (parts) await checkSettings({ settings, parts, asked }, (message) => report({ type: "warning", stage: command.name, message }));
     const { withDevice } = await import("../stages/doctor/choose.ts");
-    await command.start({ command: outside.line, positionals, flags, settings: await withDevice(settings, context), context });
+    await command.start({ command: outside.line, positionals, flags, repeated, settings: await withDevice(settings, context), context });
   } finally {
     reporter.close();
   }

@@ -11,10 +11,13 @@ export interface Flag {
   whole?: boolean; // the value is a whole number above 0
   most?: number; // of a whole number; 2^53 - 1 unless told
   output?: Output; // the value names what the command writes
-  input?: "folder"; // the value names a folder to read
+  input?: InputPath;
   required?: boolean;
   many?: boolean;
 }
+
+/** What a value names: a folder to read, or a file that is called so. */
+export type InputPath = "folder" | { orFile: RegExp };
 
 /** What a command writes: a folder, or a file whose name ends in one of these. */
 export type Output = "folder" | { file: readonly string[] };
@@ -26,14 +29,15 @@ export interface Positional {
   names?: () => Promise<readonly string[]>; // as `choices`, from the table that holds them; the pipeline checks what was given
   many?: boolean;
   optional?: boolean;
-  input?: "folder" | { orFile: RegExp }; // it names a folder to read, or a file that is called so
+  input?: InputPath;
 }
 
-/** What a command's line gave: single flags by name, and the settings that resulted. */
+/** What a command's line gave: flags by name, single ones and those that may be repeated, and the settings that resulted. */
 export interface Input {
   command: string; // the line itself, for files that say how they were made
   positionals: string[];
   flags: Record<string, string | undefined>;
+  repeated: Record<string, string[]>;
   settings: Settings;
   context: Context;
 }
@@ -51,7 +55,7 @@ export interface Command extends Described {
   /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
   inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
   /** Which parts of the work its settings decide, for what must fit each other; none where they decide nothing that is made. */
-  parts?: (input: Omit<Input, "context" | "command">) => Promise<readonly Part[]>;
+  parts?: (input: Omit<Input, "context" | "command" | "repeated">) => Promise<readonly Part[]>;
   /** True where it only looks: what it prints is all it makes, unless a flag names an output. */
   looks?: boolean;
   start: (input: Input) => Promise<unknown>;

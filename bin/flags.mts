@@ -1,5 +1,5 @@
 /** Flags that several commands share. */
-import type { Flag, Input, Output, Positional } from "./command.mts";
+import type { Flag, Input, InputPath, Output, Positional } from "./command.mts";
 
 export const commonFlags: Readonly<Record<string, Flag>> = {
   preset: {
@@ -16,6 +16,12 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   quiet: { about: "print results and warnings only" },
   help: { about: "print this" },
 };
+
+/** A run or store, or a published pipeline: a folder, or a file of weights; of a pickle its reader says what to do. */
+export const orPipeline: InputPath = { orFile: /\.(safetensors|bin|ckpt|pt|pth|pkl)$/ };
+
+/** LoRAs of others on top of a published teacher. */
+export const lora: Flag = { value: "FILE[:SCALE]", about: "add this LoRA to a published pipeline's weights; repeat for more", many: true };
 
 export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
 export const out = (value: string, about: string, output: Output = "folder"): Flag => ({ value, about, required: true, output });
@@ -58,4 +64,10 @@ export const workFlags: Readonly<Record<string, Flag>> = {
 
 export function workOf({ part, shards, repair, retry }: Input["flags"]) {
   return { part, shards, repair: repair !== undefined, retry: retry !== undefined };
+}
+
+/** The LoRAs that a line asks for. */
+export async function lorasOf({ lora = [] }: Input["repeated"]) {
+  const { loraRequests } = await import("../stages/published/lora.ts");
+  return loraRequests(lora);
 }

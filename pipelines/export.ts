@@ -1,17 +1,29 @@
 /**
  * pipeline export STORE --format FORMAT --out FOLDER
  *
- * finished store | columns | files of another format
+ * finished store | columns | files of another format; runs go by export-model.ts
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { exportFormats, shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
 import { inFolder } from "../stages/runs/folder.ts";
+import { exportModel } from "./export-model.ts";
 import { checkBooks } from "../store/books.ts";
 import { openStore } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
+
+/** Exports what a folder holds, a run or a store. Throws a usage failure where a flag of runs is given for a store. */
+export async function exportPath(options: Parameters<typeof exportModel>[0]): Promise<void> {
+  const { path, teacher, half } = options;
+  if (existsSync(join(path, "model.json"))) return exportModel(options);
+  const flag = teacher === undefined ? (half ? "--half" : undefined) : "--teacher";
+  if (flag) throw badUsage(`Cannot use ${flag} for ${path}: it holds no run (model.json); it is for the export of students`);
+  return exportStore(options);
+}
 
 /**
  * Writes a finished store as files that other tools load, one shard in memory; noise is written out where the store

@@ -22,7 +22,7 @@ import { channelTable, factsOf, outlierTable } from "../stages/inspect/facts.ts"
 import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages/inspect/survey.ts";
 import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
 import { isPublished } from "../stages/published/describe.ts";
-import { isSingleFile } from "../stages/published/single-file.ts";
+import { isSingleFile } from "../models/published/single-file.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { checkParity, inspectPublished } from "./inspect-published.ts";
 

@@ -1,5 +1,5 @@
 /**
- * pipeline sample --model RUN --out GRID.png [--steps K] [--prior RUN]
+ * pipeline sample --model RUN --out GRID.png [--steps K] [--prior RUN] [--lora FILE[:SCALE]]
  *
  * model | samples | picture grid
  */
@@ -7,6 +7,7 @@ import { labelsOf } from "../models/denoiser.ts";
 import { conditionColumns } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
+import type { LoraRequest } from "../schemas/model.ts";
 import { writeSettingsBeside } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { type Generated, openGenerator } from "../stages/sample/generator.ts";
@@ -22,6 +23,8 @@ import { writeGrid } from "../stages/picture/write-grid.ts";
  */
 export async function sample(options: {
   model: string;
+  /** On top of a published teacher. */
+  loras?: readonly LoraRequest[];
   count: number;
   out: string;
   steps?: number;
@@ -30,9 +33,13 @@ export async function sample(options: {
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const { model, count, out, steps, prior, settings, context } = options;
+  const { model, loras, count, out, steps, prior, settings, context } = options;
   const captions = await captionsOf(options);
-  const generator = await openGenerator({ path: model, settings, context, batch: Math.min(count, settings.simulate.batch), steps, prior });
+  const generator = await openGenerator({
+    ...{ path: model, settings, context, steps, prior },
+    batch: Math.min(count, settings.simulate.batch),
+    ...(loras && { loras }),
+  });
   const { kind, nfe, priorCalls, description } = generator;
   const { spec } = description;
   if (captions && !conditionColumns(spec.network).includes("caption")) {

@@ -1,10 +1,11 @@
 /**
- * pipeline simulate --teacher RUN --out STORE
+ * pipeline simulate --teacher RUN --out STORE [--lora FILE[:SCALE]]
  *
  * planned shards | conditions | the teacher's ODE | triple store
  */
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
+import type { LoraRequest } from "../schemas/model.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
@@ -31,6 +32,8 @@ import { finishWork, planWork, type Work } from "../store/work.ts";
  */
 export async function simulate(options: {
   teacher: string;
+  /** On top of a published teacher. */
+  loras?: readonly LoraRequest[];
   conditions?: string;
   out: string;
   /** Of the sampler's engine; the settings' otherwise. */
@@ -46,7 +49,7 @@ export async function simulate(options: {
 async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {
   const { out, work, settings, context } = options;
   const { report } = context;
-  const teacher = await readDenoiser(options.teacher, context);
+  const teacher = await readDenoiser(options.teacher, { ...context, loras: options.loras ?? [] });
   const { spec } = teacher.description;
   requireOde(options.teacher, teacher.description, settings.simulate);
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {

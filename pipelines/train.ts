@@ -1,5 +1,5 @@
 /**
- * pipeline train --store STORE --teacher RUN --out RUN [--method NAME]
+ * pipeline train --store STORE --teacher RUN --out RUN [--method NAME] [--lora FILE[:SCALE]]
  *
  * rows | steps | measured | recorded | kept
  */
@@ -55,18 +55,18 @@ async function trainOnce(options: StudentOptions): Promise<Denoiser> {
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
 async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[] }): Promise<Denoiser> {
   const { context } = options;
-  let [{ teacher, store }, made] = [options, undefined as Denoiser | undefined];
+  let [{ teacher, store, loras = [] }, made] = [options, undefined as Denoiser | undefined];
   const phases = await plannedPhases({ ...options, given: store });
   await checkSettings({ ...options, settings: phases.at(-1)!.settings });
   if (!(await readMark(options.out))) await markFolder(options.out, { kind: "student" });
   for (const { kind, out, settings } of phases) {
     context.report({ type: "note", stage: "train", message: `${kind === "train" ? "trains" : "simulates"} ${out}` });
     if (kind === "simulate") {
-      await simulate({ teacher, out, settings, context });
+      await simulate({ teacher, loras, out, settings, context });
       store = out;
     } else {
-      made = await trainOnce({ ...options, teacher, store, out, settings });
-      teacher = out;
+      made = await trainOnce({ ...options, teacher, loras, store, out, settings });
+      [teacher, loras] = [out, []]; // its weights have them
     }
   }
   return made as Denoiser;

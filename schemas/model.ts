@@ -50,6 +50,16 @@ export const tokenizerSchema = z.strictObject({
 });
 export type TokenizerData = z.infer<typeof tokenizerSchema>;
 
+/** A LoRA file added to a published teacher, and how much of it. */
+const loraRequest = z.strictObject({ path: z.string(), scale: z.number() });
+export type LoraRequest = z.infer<typeof loraRequest>;
+
+/** Where a published teacher lies on the machine that read it: what a student is exported beside. No other file depends on it. */
+const publishedSource = z.strictObject({
+  path: z.string(), // of a pipeline's folder, or of its one file
+  loras: z.array(loraRequest).optional(), // that its weights were read with
+});
+
 /** A teacher or student: `model.json`, with the weights (the EMA) beside it in `weights.safetensors`. */
 export const denoiserDescription = z.strictObject({
   role: z.enum(["teacher", "student"]),
@@ -60,6 +70,7 @@ export const denoiserDescription = z.strictObject({
   captions: z.array(z.string()), // captions to sample from where none are given
   textEncoders: z.string().optional(), // FOLDER of the pipeline whose encoders embed texts for a published network (network.text)
   sampler: samplerDescription.optional(), // of a teacher there is none: any solver may integrate its ODE
+  source: publishedSource.optional(), // of published teachers and their students
 });
 export type DenoiserDescription = z.infer<typeof denoiserDescription>;
 

@@ -1,6 +1,7 @@
 /** The command that shows what a store or run holds. */
 import { badUsage } from "../../schemas/failure.ts";
 import type { Command } from "../command.mts";
+import { orPipeline } from "../flags.mts";
 
 export const inspect: Command = {
   name: "inspect",
@@ -9,7 +10,7 @@ export const inspect: Command = {
     {
       name: "PATH",
       about: "a latent store, triple store, run, pipeline of diffusers, or Stable Diffusion in one file",
-      input: { orFile: /\.(safetensors|bin|ckpt|pt|pth|pkl)$/ }, // the pipeline says of a pickle what to do
+      input: orPipeline,
     },
   ],
   flags: {
@@ -21,7 +22,7 @@ export const inspect: Command = {
     sql: { value: "SELECT", about: "ask DuckDB (npm install @duckdb/node-api); the rows are the view triples or latents" },
     why: { value: "ID", about: "what made this row: image, condition, teacher, solver, seed, versions" },
     redo: { value: "ID", about: "compute this triple again and print the largest difference" },
-    teacher: { value: "RUN", about: "why, redo: the teacher; looked for beside the store otherwise", input: "folder" },
+    teacher: { value: "RUN", about: "why, redo: the teacher; looked for beside the store otherwise", input: orPipeline },
     conditions: {
       value: "LATENTS",
       about: "why: the store that lent the conditions; looked for beside the store otherwise",

@@ -1,6 +1,6 @@
 /** Commands that draw with a model, measure it, and add models up. */
 import type { Command, Flag } from "../command.mts";
-import { everything, model, negative, out, prompts } from "../flags.mts";
+import { everything, lora, lorasOf, model, negative, orPipeline, out, prompts } from "../flags.mts";
 
 const prior: Flag = { value: "RUN", about: "run of `pretrain prior` that makes the tokens a student by layton draws", input: "folder" };
 
@@ -9,7 +9,13 @@ export const sample: Command = {
   summary: "draw pictures with one network call each, or a few",
   positionals: [],
   flags: {
-    model: { value: "RUN", about: "run of `train`, `run` or `pretrain teacher`", required: true, input: "folder" },
+    model: {
+      value: "RUN",
+      about: "run of `train`, `run` or `pretrain teacher`, or a published pipeline",
+      required: true,
+      input: orPipeline,
+    },
+    lora,
     count: { value: "N", about: "pictures; 64 unless told", whole: true, most: 65_536 },
     steps: { value: "K", about: "network calls of a student made for several, solver steps of a teacher", whole: true, most: 1000 },
     prior,
@@ -20,9 +26,10 @@ export const sample: Command = {
   },
   inherits: { model },
   example: "pipeline sample --model student --count 64 --out grid.png --seed 7",
-  start: async ({ flags, positionals: _, ...rest }) =>
+  start: async ({ flags, positionals: _, repeated, ...rest }) =>
     (await import("../../pipelines/sample.ts")).sample({
       model: flags.model!,
+      loras: await lorasOf(repeated),
       count: Number(flags.count ?? 64),
       steps: flags.steps === undefined ? undefined : Number(flags.steps),
       prior: flags.prior,

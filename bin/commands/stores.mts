@@ -5,8 +5,11 @@ import {
   everything,
   guidance,
   images,
+  lora,
+  lorasOf,
   model,
   negative,
+  orPipeline,
   out,
   prompts,
   solver,
@@ -37,7 +40,8 @@ export const simulate: Command = {
   summary: "solve the teacher's ODE into a store of (noise, latent, condition) triples",
   positionals: [],
   flags: {
-    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
+    lora,
     conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise", input: "folder" },
     out: out("STORE", "folder of the triple store"),
     prompts,
@@ -52,9 +56,10 @@ export const simulate: Command = {
   inherits: { teacher: [...model, "pretrain"] }, // of pretrain: whether the teacher's conditions were ever dropped
   parts: async () => ["simulate"],
   example: "pipeline simulate --teacher teacher --out triples --count 20000 --steps 18 --guidance 1.5 --seed 1",
-  start: async ({ flags, positionals: _, ...rest }) =>
+  start: async ({ flags, positionals: _, repeated, ...rest }) =>
     (await import("../../pipelines/simulate.ts")).simulate({
       teacher: flags.teacher!,
+      loras: await lorasOf(repeated),
       conditions: flags.conditions,
       out: flags.out!,
       work: workOf(flags),
@@ -118,7 +123,7 @@ export const reprocess: Command = {
   ],
   flags: {
     to: { value: "NEW", about: "folder of the new store", required: true, output: "folder" },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: orPipeline },
     conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added", input: "folder" },
     "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
     count,
@@ -144,23 +149,31 @@ export const reprocess: Command = {
 
 export const exportCommand: Command = {
   name: "export",
-  summary: "write a store as files that other tools load",
-  positionals: [{ name: "STORE", about: "a finished store of latents, triples or tokens", input: "folder" }],
+  summary: "write a store, or a student of a published teacher, as files that other tools load",
+  positionals: [{ name: "PATH", about: "a finished store of latents, triples or tokens, or a run of `train`", input: "folder" }],
   flags: {
     format: {
       value: "FORMAT",
       about: "of the files",
-      choices: async () => (await import("../../stages/export/formats.ts")).exportFormats,
+      choices: async () => {
+        const { exportFormats } = await import("../../stages/export/formats.ts");
+        const { modelFormats } = await import("../../stages/export/model/formats.ts");
+        return [...new Set([...exportFormats, ...modelFormats])];
+      },
       required: true,
     },
+    teacher: { value: "PIPELINE", about: "of a run: where its teacher is now, if not where it was", input: orPipeline },
+    half: { about: "of a run: float16 weights, half as large" },
     out: out("FOLDER", "where the files go; the same command goes on after a stop"),
   },
-  example: "pipeline export triples --format npy --out triples-npy",
-  start: async ({ positionals, flags, settings: _, ...rest }) =>
-    (await import("../../pipelines/export.ts")).exportStore({
+  example: "pipeline export student --format diffusers --out student-diffusers",
+  start: async ({ positionals, flags, context }) =>
+    (await import("../../pipelines/export.ts")).exportPath({
       path: positionals[0]!,
       format: flags.format!,
       out: flags.out!,
-      ...rest,
+      teacher: flags.teacher,
+      half: flags.half !== undefined,
+      context,
     }),
 };

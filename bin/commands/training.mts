@@ -2,7 +2,7 @@
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, method, model, negative, out, prompts, trajectory } from "../flags.mts";
+import { count, images, lora, lorasOf, method, model, negative, orPipeline, out, prompts, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -37,7 +37,8 @@ export const train: Command = {
   positionals: [],
   flags: {
     store: { value: "STORE", about: "store of `simulate`, for methods that need triples", input: "folder" },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
+    lora,
     out: out("RUN", "folder of the run"),
     method,
     prompts,
@@ -48,10 +49,11 @@ export const train: Command = {
   inherits: { teacher: model },
   parts: async () => ["train"],
   example: "pipeline train --store triples --teacher teacher --out student --steps 8000",
-  start: async ({ flags, positionals: _, ...rest }) =>
+  start: async ({ flags, positionals: _, repeated, ...rest }) =>
     (await import("../../pipelines/train.ts")).train({
       store: flags.store,
       teacher: flags.teacher!,
+      loras: await lorasOf(repeated),
       out: flags.out!,
       ...rest,
     }),
@@ -63,7 +65,7 @@ export const run: Command = {
   positionals: [{ ...images, optional: true }],
   flags: {
     out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES", output: "folder" },
-    teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: "folder" },
+    teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: orPipeline },
     method,
     count,
     trajectory,

@@ -2,14 +2,14 @@
  * AutoencoderKL (kl.ts) as a codec, from the folder that its makers publish. Latents are the means of the posterior and not scaled: a
  * store's own statistics take the place of the published factor.
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { hashWeights, layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { classOf, readPartConfig, readPublished, weightsIn } from "../published/folder.ts";
+import { classOf } from "../published/folder.ts";
 import { readConfig } from "../published/network.ts";
+import { hasPart, openPart } from "../published/part-files.ts";
 import { listed } from "../weights/load.ts";
 import { type CodecDescription, type CodecKind, neededPath } from "./codec.ts";
 import { autoencoderKl, downsampleOf, type KlConfig } from "./kl.ts";
@@ -26,11 +26,12 @@ const klConfig: z.ZodType<KlConfig> = autoencoderKl.config.superRefine((c, conte
 });
 
 /**
- * Reads a published AutoencoderKL: `path` is its folder or that of a pipeline which has it as `vae`. Throws a Failure where there is none,
+ * Reads a published AutoencoderKL: `path` is its folder or that of a pipeline, a single file among them, which has it as `vae`. Throws a Failure where there is none,
  * where it is of another class or has a config that is not understood, and where its tensors are not all that the config asks for.
  */
 export async function loadKl(path: string): Promise<{ config: KlConfig; weights: Weights }> {
-  const { file, json } = await readPartConfig(folderIn(path));
+  const from = await partIn(path);
+  const { file, json, read } = await openPart(from);
   const name = classOf(json);
   if (!autoencoderKl.classes.includes(name)) {
     throw new Failure(
@@ -39,8 +40,7 @@ export async function loadKl(path: string): Promise<{ config: KlConfig; weights:
     );
   }
   const config = readConfig(klConfig, { json, file });
-  const from = await weightsIn(folderIn(path));
-  const weights = await readPublished(from, autoencoderKl.names?.(config) ?? {});
+  const weights = await read(autoencoderKl.names?.(config) ?? {});
   const wrong = layoutDifferences(klLayout(config), weights);
   if (wrong.length > 0) {
     throw new Failure(
@@ -52,10 +52,8 @@ export async function loadKl(path: string): Promise<{ config: KlConfig; weights:
 }
 
 /** A pipeline's `vae` comes first: some pipelines have a config.json of their own. */
-function folderIn(path: string): string {
-  const folders = [join(path, "vae"), path];
-  const found = folders.find((folder) => existsSync(join(folder, "config.json")));
-  if (found !== undefined) return found;
+async function partIn(path: string): Promise<string> {
+  for (const part of [join(path, "vae"), path]) if (await hasPart(part)) return part;
   throw new Failure(
     `Cannot load the autoencoder at "${path}": there is neither config.json nor vae/config.json; point encoder.path at the folder of an ` +
       "AutoencoderKL, or of a pipeline that has one",

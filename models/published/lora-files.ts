@@ -72,13 +72,21 @@ export function loraFactors(file: LoraFile, base: LoraBase): Record<string, Lora
   return Object.fromEntries(factors);
 }
 
-/** Weights with `scale` times a LoRA added, in float64, rounded once. */
-export function withLora(weights: Weights, factors: Readonly<Record<string, LoraFactors>>, scale: number): Weights {
-  const loras = Object.entries(factors).map(([kernel, { down, up, factor }]) => ({
-    trained: { [kernel + DOWN]: down, [kernel + UP]: up },
-    scale: scale * factor,
-  }));
-  return addLoras(weights, loras);
+/** Weights with `scale` times each LoRA added, in float64, rounded once. */
+export function withLoras(weights: Weights, loras: readonly { factors: Readonly<Record<string, LoraFactors>>; scale: number }[]): Weights {
+  const scaled = loras.flatMap(({ factors, scale }) =>
+    Object.entries(factors).map(([kernel, { down, up, factor }]) => ({
+      trained: { [kernel + DOWN]: down, [kernel + UP]: up },
+      scale: scale * factor,
+    })),
+  );
+  return addLoras(weights, scaled);
+}
+
+/** The parts of a pipeline whose names stand in a file; a name without a part is of the denoiser, whichever that is. */
+export function loraParts({ path, tensors }: LoraFile): LoraPart[] {
+  const owners = new Set(Object.keys(tensors).map((name) => ownerOf(roleOf(name, path).stem)?.part));
+  return PARTS.filter((part) => owners.has(part));
 }
 
 type Role = "down" | "up" | "alpha";
@@ -98,14 +106,23 @@ function roleOf(name: string, path: string): { stem: string; role: Role } {
   );
 }
 
-/** The layer's path in the part, or undefined where it is of another. A name without a part is of the denoiser. */
+/** The part that a layer's name begins with, and its path in there; undefined for a name without a part. */
+function ownerOf(stem: string): { part: LoraPart; path: string } | undefined {
+  const plain = plainOf(stem);
+  for (const part of PARTS) {
+    const prefix = [`${part}.`, ...KOHYA[part]].find((each) => plain.startsWith(each));
+    if (prefix !== undefined) return { part, path: plain.slice(prefix.length) };
+  }
+  return undefined;
+}
+
+const plainOf = (stem: string): string => stem.replace(/^base_model\.model\./, "");
+
+/** The layer's path in the part, or undefined where it is of another. */
 function pathIn(stem: string, part: LoraPart): string | undefined {
-  const plain = stem.replace(/^base_model\.model\./, "");
-  const prefixes = (of: LoraPart): string[] => [`${of}.`, ...KOHYA[of]];
-  const owner = PARTS.find((of) => prefixes(of).some((prefix) => plain.startsWith(prefix)));
-  if (owner === undefined) return part === "unet" || part === "transformer" ? plain : undefined;
-  const [prefix] = prefixes(owner).filter((each) => plain.startsWith(each)) as [string];
-  return owner === part ? plain.slice(prefix.length) : undefined;
+  const owner = ownerOf(stem);
+  if (owner) return owner.part === part ? owner.path : undefined;
+  return part === "unet" || part === "transformer" ? plainOf(stem) : undefined;
 }
 
 /**

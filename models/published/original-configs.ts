@@ -58,6 +58,28 @@ export function originalSchedule(kind: OriginalKind, prediction: Prediction | un
   };
 }
 
+/** The model_index.json that a kind was published with. */
+export function originalIndex(kind: OriginalKind): Record<string, unknown> {
+  const common = {
+    feature_extractor: [null, null],
+    image_encoder: [null, null],
+    scheduler: ["diffusers", SCHEDULERS[kind]],
+    text_encoder: ["transformers", "CLIPTextModel"],
+    tokenizer: ["transformers", "CLIPTokenizer"],
+    unet: ["diffusers", "UNet2DConditionModel"],
+    vae: ["diffusers", "AutoencoderKL"],
+  };
+  if (kind !== "sdxl")
+    return { _class_name: "StableDiffusionPipeline", ...common, requires_safety_checker: false, safety_checker: [null, null] };
+  return {
+    _class_name: "StableDiffusionXLPipeline",
+    ...common,
+    force_zeros_for_empty_prompt: true,
+    text_encoder_2: ["transformers", "CLIPTextModelWithProjection"],
+    tokenizer_2: ["transformers", "CLIPTokenizer"],
+  };
+}
+
 export const SCHEDULERS = { sd1: "PNDMScheduler", sd2: "DDIMScheduler", sdxl: "EulerDiscreteScheduler" } as const;
 
 function unetConfig({ kind, shapes, prediction, file }: Facts): Record<string, unknown> {

@@ -113,6 +113,9 @@ export function originsOf(kind: OriginalKind, shapes: Shapes, file: string): Ori
 
 const partsOf = (kind: OriginalKind) => Object.entries(LAYOUTS[kind]) as [OriginalPart, PartLayout][];
 
+/** The parts that a file of this kind holds. */
+export const originalParts = (kind: OriginalKind): OriginalPart[] => partsOf(kind).map(([part]) => part);
+
 /** Attention of autoencoders is made of 1x1 convolutions there. */
 const isMatrix = (part: OriginalPart, [name = ""]: readonly string[]): boolean =>
   part === "vae" && /\.attentions\.\d+\.to_.*\.weight$/.test(name);

@@ -16,14 +16,22 @@ export interface ExportOptions {
   onShard: (done: number) => void;
 }
 
-/** What export.json says: of which store the files are, and everything needed to read meaning into them. */
-export interface ExportIdentity {
-  format: string;
-  /** Hash of the store's contents: see schemas/README.md. */
-  contents: string;
-  rows: number;
-  manifest: unknown;
-}
+/** What export.json says: of which store or run the files are, and everything needed to read meaning into them. */
+export type ExportIdentity =
+  | {
+      format: string;
+      /** Hash of the store's contents: see schemas/README.md. */
+      contents: string;
+      rows: number;
+      manifest: unknown;
+    }
+  | {
+      format: string;
+      /** Hash of the run's weights. */
+      weights: string;
+      dtype: string;
+      teacher: string;
+    };
 
 /** Puts export.json into the folder, or goes on with the same export there. Throws a Failure where another stands. */
 export async function claimFolder(out: string, identity: ExportIdentity): Promise<void> {

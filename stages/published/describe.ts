@@ -7,13 +7,13 @@ import { countWeights } from "../../engine/weights.ts";
 import { classOf, readPartConfig, weightsIn } from "../../models/published/folder.ts";
 import { publishedClasses, publishedNetwork } from "../../models/published/registry.ts";
 import { SCHEDULERS } from "../../models/published/original-configs.ts";
+import { isSingleFile, openSingleFile } from "../../models/published/single-file.ts";
 import { openWeights } from "../../models/weights/load.ts";
 import type { StoredTensor } from "../../models/weights/open.ts";
 import { isFailure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { bytesInWords, numberInWords } from "../../schemas/words.ts";
-import { isSingleFile, openSingleFile } from "./single-file.ts";
 
 /** What model_index.json says of a part: the library and the class. */
 const partSchema = z.tuple([z.string().nullable(), z.string().nullable()]);

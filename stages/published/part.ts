@@ -1,7 +1,7 @@
-/** A part of a published pipeline's folder: the network that its config.json tells of, and the weights beside it. */
+/** A part of a published pipeline: the network that its config tells of, and its weights. */
 import type { Weights } from "../../engine/weights.ts";
-import { readPartConfig, readPublished, weightsIn } from "../../models/published/folder.ts";
 import type { BoundNetwork } from "../../models/published/network.ts";
+import { openPart, type PartFiles } from "../../models/published/part-files.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
 
 export interface PublishedPart {
@@ -14,8 +14,12 @@ export interface PublishedPart {
  * Reads a part with float32 weights, of a file or of several by their index; float16 variants serve where there is nothing else. Throws a
  * Failure where the config or a value of it is not understood, where weights are missing, or pickled.
  */
-export async function readPart(folder: string): Promise<PublishedPart> {
-  const { file, json } = await readPartConfig(folder);
+export async function readPart(path: string): Promise<PublishedPart> {
+  return readOpened(await openPart(path));
+}
+
+/** Reads a part that is open; see {@link readPart}. */
+export async function readOpened({ file, json, read }: PartFiles): Promise<PublishedPart> {
   const network = publishedNetwork({ json, file });
-  return { network, weights: await readPublished(await weightsIn(folder), network.names) };
+  return { network, weights: await read(network.names) };
 }

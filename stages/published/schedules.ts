@@ -3,12 +3,17 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { publishedSchedule, scheduleJson } from "../../models/diffusion/published-schedule.ts";
+import { isSingleFile, openSingleFile } from "../../models/published/single-file.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { type Parity, readAbout, readGolden } from "./golden.ts";
 
-/** The scheduler_config.json of a pipeline's folder. Throws a Failure where it is absent or no object. */
+/**
+ * The scheduler_config.json of a pipeline's folder, or the one that Stable Diffusion in one file was published with. Throws a Failure
+ * where it is absent or no object, and where nobody can tell.
+ */
 export async function readScheduleJson(folder: string): Promise<object> {
+  if (isSingleFile(folder)) return (await openSingleFile(folder)).schedule();
   const file = join(folder, "scheduler", "scheduler_config.json");
   const text = await readFile(file, "utf8").catch(absent);
   if (text !== undefined) return scheduleJson({ text, file });

@@ -12,52 +12,66 @@ import { kl } from "../../models/codecs/kl-codec.ts";
 import { klLayout } from "../../models/codecs/kl-layout.ts";
 import { pixel } from "../../models/codecs/pixel.ts";
 import { flowLayouts } from "../../models/diffusion/published-flow.ts";
-import { readPartConfig, readPublished, readPublishedShapes, weightsIn } from "../../models/published/folder.ts";
+import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
+import { hasPart, openPart, type PartFiles } from "../../models/published/part-files.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
 import type { TorchNames } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
+import { addLoraFiles } from "./lora.ts";
 import { readScheduleJson } from "./schedules.ts";
 import { readTextSettings } from "./text-files.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
-const PARTS = ["unet", "transformer", ""];
+const PARTS = ["unet", "transformer", ""] as const;
+export type DenoiserPart = (typeof PARTS)[number];
 
 /** Whether a folder holds a published teacher, in place of a run's model.json. */
 export const isPublishedTeacher = (folder: string): boolean =>
   !existsSync(join(folder, "model.json")) && (isPublished(folder) || existsSync(join(folder, "network.safetensors")));
 
+interface Found extends Pick<PartFiles, "json" | "read" | "shapes"> {
+  /** Its folder's name; "" where it is the folder itself. */
+  part: DenoiserPart;
+  names: TorchNames;
+  denoiser: PublishedDenoiser;
+}
+
+/** The part of a pipeline that is its denoiser. */
+async function partIn(folder: string): Promise<DenoiserPart | undefined> {
+  for (const part of PARTS) if (await hasPart(join(folder, part))) return part;
+  return undefined;
+}
+
 /** The denoiser of a folder by its config alone. Throws a Failure where there is none, or one that cannot be a teacher yet. */
-async function denoiserIn(folder: string): Promise<{ at: string; json: object; names: TorchNames; denoiser: PublishedDenoiser }> {
-  const part = PARTS.find((name) => existsSync(join(folder, name, "config.json")));
+export async function openDenoiser(folder: string): Promise<Found> {
+  const part = await partIn(folder);
   if (part === undefined) {
     throw new Failure(
       `Cannot read a teacher from ${folder}: it has no part of ${PARTS.filter(Boolean).join(" or ")}. Name a whole pipeline's folder.`,
     );
   }
   const at = join(folder, part);
-  const { file, json } = await readPartConfig(at);
+  const { file, json, read, shapes } = await openPart(at);
   const { denoiser, names } = publishedNetwork({ json, file });
-  if (denoiser) return { at, json, names, denoiser };
+  if (denoiser) return { part, json, read, shapes, names, denoiser };
   throw new Failure(
     `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
       "to image.",
   );
 }
 
-/** A published teacher before its weights are read: all but their hash, the file they lie in, and what it calls them. */
-interface Described {
+/** A published teacher before its weights are read: all but their hash and LoRAs, and the part that they are of. */
+interface Described extends Pick<Found, "part" | "read" | "shapes" | "names"> {
   description: Omit<DenoiserDescription, "hash">;
-  file: string;
-  names: TorchNames;
 }
 
 async function describeTeacher(folder: string, { isHashed = true } = {}): Promise<Described> {
-  const { at, json, names, denoiser } = await denoiserIn(folder);
+  const { denoiser, json, ...found } = await openDenoiser(folder);
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
   const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
@@ -73,25 +87,32 @@ async function describeTeacher(folder: string, { isHashed = true } = {}): Promis
   };
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
-  const textEncoders = text && resolve(folder);
-  const description = { role: "teacher" as const, spec, statistics, captions: [], ...(textEncoders !== undefined && { textEncoders }) };
-  return { description, file: await weightsIn(at), names };
+  const source = { path: resolve(folder) };
+  const description = { role: "teacher" as const, spec, statistics, captions: [], source, ...(text && { textEncoders: source.path }) };
+  return { description, ...found };
 }
 
 /**
- * The teacher of a folder that diffusers wrote, or of an EDM network (network.safetensors beside config.json). Throws a Failure where
- * a part, a key or a value is not understood, and where the network is conditioned on what cannot be given yet.
+ * The teacher of a folder that diffusers wrote, of Stable Diffusion in one file, or of an EDM network (network.safetensors beside
+ * config.json), with LoRAs added. Throws a Failure where a part, a key or a value is not understood, and where the network is
+ * conditioned on what cannot be given yet.
  */
-export async function readPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, file, names } = await describeTeacher(folder);
-  const weights = await readPublished(file, names);
-  return { description: { ...description, hash: hashWeights(weights) }, weights };
+export async function readPublishedTeacher(
+  folder: string,
+  loras: readonly LoraRequest[] = [],
+): Promise<{ description: DenoiserDescription; weights: Weights }> {
+  const { description, part, read, names } = await describeTeacher(folder);
+  const changed = part || "unet";
+  const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
+  const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
+  const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
+  return { description: { ...description, source, hash: hashWeights(weights) }, weights };
 }
 
 /** The same with weights that have shapes and no elements, and no hash: none of them is read. */
 export async function planPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, file, names } = await describeTeacher(folder, { isHashed: false });
-  return { description: { ...description, hash: "" }, weights: await readPublishedShapes(file, names) };
+  const { description, shapes, names } = await describeTeacher(folder, { isHashed: false });
+  return { description: { ...description, hash: "" }, weights: await shapes(names) };
 }
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
@@ -111,11 +132,11 @@ interface Latents {
 async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const each = (value: number): number[] => new Array<number>(channels).fill(value);
   const path = join(folder, "vae");
-  if (!existsSync(path)) {
+  if (!(await hasPart(path))) {
     const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
     return { codec, planned: codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
-  const config = readConfig(autoencoderKl.config, await readPartConfig(path));
+  const config = readConfig(autoencoderKl.config, await openPart(path));
   const { mean, scale } = latentScale(config);
   const factor = downsampleOf(config);
   const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * factor, read: unread });
@@ -133,7 +154,7 @@ const unread = (folder: string): Promise<Codec> => Promise.reject(new Error(`${f
 /** Of images between -1 and 1, as EDM has it; scaled latents have about 1. */
 const PIXEL_DEVIATION = 0.5;
 
-/** EDM's own levels, or those of the pipeline's schedule. */
+/** EDM's own levels, or those of the pipeline's schedule: the highest is where its walks begin, and where a student is asked. */
 async function diffusionOf(options: {
   folder: string;
   json: object;
@@ -144,17 +165,18 @@ async function diffusionOf(options: {
   if (!isPublished(folder)) return anyDiffusion.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
   const schedule = await readScheduleJson(folder);
   const flow = flowLayouts[pipeline ?? ""];
-  return anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule, ...(flow && { flow }) });
+  const diffusion = anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule, ...(flow && { flow }) });
+  return { ...diffusion, sigmaMax: createParameterisation(diffusion).sigmaMax };
 }
 
 /** The codec of a published teacher's latents, at the size that it was trained on. */
 export async function readPublishedCodec(folder: string): Promise<Codec> {
-  const [side, , channels] = (await denoiserIn(folder)).denoiser.shape;
+  const [side, , channels] = (await openDenoiser(folder)).denoiser.shape;
   return (await latentsOf(folder, channels)).codec(side);
 }
 
 /** The same with weights that have shapes and no elements. */
 export async function planPublishedCodec(folder: string): Promise<Codec> {
-  const [side, , channels] = (await denoiserIn(folder)).denoiser.shape;
+  const [side, , channels] = (await openDenoiser(folder)).denoiser.shape;
   return (await latentsOf(folder, channels)).planned(side);
 }

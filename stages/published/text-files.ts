@@ -1,15 +1,15 @@
 /** The text side of a published pipeline's folder: which encoders and tokenizers it has, as a specification holds them. */
 import { existsSync, createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { weightsIn } from "../../models/published/folder.ts";
+import { besidePart, hasPart, readIndex } from "../../models/published/part-files.ts";
+import { isSingleFile } from "../../models/published/single-file.ts";
 import { openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { type PublishedText, publishedText, type TextPart, textPipelines } from "../../models/text/published-text.ts";
 import { parseIndex } from "../../models/weights/shards.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { parsedJson } from "../../schemas/json.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
-import { absent } from "../../schemas/system-error.ts";
 import { sha256Pieces, textHash } from "../../store/hash.ts";
 
 /** Files of a tokenizer's folder that say what it is. */
@@ -28,8 +28,7 @@ export interface TextIndex {
 
 /** Reads it. Throws a Failure where there is no such file, or where pipelines of its class are not known to read text. */
 export async function readTextIndex(folder: string): Promise<TextIndex> {
-  const file = join(folder, "model_index.json");
-  const index = parsedJson((await readFile(file, "utf8").catch(absent)) ?? "") as Record<string, unknown> | undefined;
+  const index = await readIndex(folder);
   const pipeline = String(index?._class_name);
   const side = publishedText(pipeline);
   if (!side) {
@@ -42,11 +41,21 @@ export async function readTextIndex(folder: string): Promise<TextIndex> {
   return { pipeline, side, hasZeroNegative: isForced === true };
 }
 
-/** Whether a folder has the encoder of a part. Throws a Failure where it must and has not. */
-export function hasPart(folder: string, { encoder, isOptional = false }: TextPart): boolean {
-  if (existsSync(join(folder, encoder, "config.json"))) return true;
+/** Whether a pipeline has the encoder of a part. Throws a Failure where it must and has not. */
+export async function hasEncoder(folder: string, { encoder, isOptional = false }: TextPart): Promise<boolean> {
+  if (await hasPart(join(folder, encoder))) return true;
   if (isOptional) return false;
   throw new Failure(`Cannot read texts as ${folder} does: it has no ${join(encoder, "config.json")}. Fetch the whole pipeline.`);
+}
+
+/** The folder of a part's tokenizer, which lies beside one file. Throws a Failure where it does not. */
+export function tokenizerIn(folder: string, { tokenizer }: TextPart): string {
+  const place = besidePart(join(folder, tokenizer));
+  if (place === join(folder, tokenizer) || existsSync(place)) return place;
+  throw new Failure(
+    `Cannot read texts as ${folder} does: one file holds no tokenizer, and there is no folder ${place}. ` +
+      `Put the folder "${tokenizer}" of any pipeline of its kind there.`,
+  );
 }
 
 /**
@@ -58,20 +67,26 @@ export async function readTextSettings(folder: string, { isHashed = true } = {})
   const lengths: number[] = [];
   const hashes: Record<string, string> = {};
   for (const part of side.parts) {
-    const isThere = hasPart(folder, part);
-    lengths.push(part.length ?? (await openTokenizer(join(folder, part.tokenizer))).encode("").ids.length);
-    if (isThere && isHashed) for (const file of await filesOf(folder, part)) hashes[file] = await fileHash(join(folder, file));
+    const isThere = await hasEncoder(folder, part);
+    lengths.push(part.length ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
+    if (isThere && isHashed) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
 }
 
-/** The files that a part is read from, relative to the folder. */
-async function filesOf(folder: string, { encoder, tokenizer }: TextPart): Promise<string[]> {
+/** The files that a part is read from, by their names in the hash: their paths in the folder. */
+async function filesOf(folder: string, part: TextPart): Promise<[name: string, path: string][]> {
+  const { encoder, tokenizer } = part;
+  const tokens = tokenizerIn(folder, part);
+  const own = TOKENIZER_FILES.filter((name) => existsSync(join(tokens, name))).map((name): [string, string] => [
+    join(tokenizer, name),
+    join(tokens, name),
+  ]);
+  if (isSingleFile(folder)) return [[encoder, folder], ...own];
   const weights = await weightsIn(join(folder, encoder));
   const shards = weights.endsWith(".json") ? [...(await parseIndex(weights)).keys()] : [];
   const relative = [weights, ...shards].map((path) => path.slice(folder.length).replace(/^[/\\]/, ""));
-  const own = TOKENIZER_FILES.map((name) => join(tokenizer, name)).filter((name) => existsSync(join(folder, name)));
-  return [join(encoder, "config.json"), ...relative, ...own];
+  return [...[join(encoder, "config.json"), ...relative].map((name): [string, string] => [name, join(folder, name)]), ...own];
 }
 
 /** Hashes of files, by path, size and time of change: several gigabytes are read once in a process. */

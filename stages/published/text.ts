@@ -8,7 +8,7 @@ import { openTokenizer, type PublishedTokenizer } from "../../models/text/publis
 import { embeddingSize, type TextShape } from "../../schemas/embedding.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { readPart } from "./part.ts";
-import { hasPart, readTextIndex } from "./text-files.ts";
+import { hasEncoder, readTextIndex, tokenizerIn } from "./text-files.ts";
 
 export interface TextEncoders {
   /** The embedding of a text, a function of it alone. */
@@ -42,7 +42,7 @@ export async function openTextEncoders(options: {
   const sets: Record<string, ReturnType<Engine["constants"]>> = {};
   const forwards: Record<string, Awaited<ReturnType<typeof readPart>>["network"]["forward"]> = {};
   for (const [i, part] of side.parts.entries()) {
-    if (!hasPart(folder, part)) {
+    if (!(await hasEncoder(folder, part))) {
       opened.push(undefined);
       continue;
     }
@@ -50,7 +50,7 @@ export async function openTextEncoders(options: {
     const { network, weights } = await readPart(join(folder, name));
     sets[name] = engine.constants(name, weights);
     forwards[name] = network.forward;
-    opened.push({ name, tokenizer: await openTokenizer(join(folder, part.tokenizer)), length: lengths[i] as number, isMasked });
+    opened.push({ name, tokenizer: await openTokenizer(tokenizerIn(folder, part)), length: lengths[i] as number, isMasked });
   }
 
   const compile = (): Promise<Program> =>

@@ -109,9 +109,17 @@ const codecs: DescriptionKind<CodecDescription> = {
   maker: "`pipeline ingest` or a training command",
 };
 
-/** Reads the teacher or student of a run folder, or a published teacher. Throws a Failure that says what is missing, damaged or changed. */
+/**
+ * Reads the teacher or student of a run folder, or a published teacher, with LoRAs added where there are any. Throws a Failure that
+ * says what is missing, damaged or changed.
+ */
 export async function readDenoiser(folder: string, reading: Reading = {}): Promise<Denoiser> {
-  if (isPublishedTeacher(folder)) return readPublishedTeacher(folder);
+  if (isPublishedTeacher(folder)) return readPublishedTeacher(folder, reading.loras);
+  if (reading.loras && reading.loras.length > 0) {
+    throw new Failure(
+      `Cannot add ${reading.loras[0]!.path} to ${folder} (--lora): it is a run, not a published pipeline. Use pipeline merge-lora first.`,
+    );
+  }
   const { path, description, isSealed } = await readDescription(folder, denoisers);
   if (!isSealed) await checkOldModel(folder, path, description);
   const { spec } = description;

@@ -8,12 +8,12 @@ import { parse } from "yaml";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { differences } from "../../schemas/manifest.ts";
-import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, LoraRequest, PerceptualDescription } from "../../schemas/model.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { examineDescriptions } from "../../store/checksums.ts";
 
-/** Who wants to hear what a user should know of a description: a command's context, say. */
-export type Reading = Partial<Pick<Context, "report">>;
+/** Who wants to hear what a user should know of a description: a command's context, say; and what to add to a published network. */
+export type Reading = Partial<Pick<Context, "report">> & { loras?: readonly LoraRequest[] };
 
 /** What was told: a command reads some descriptions several times. */
 const told = new Set<string>();

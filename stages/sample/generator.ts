@@ -3,7 +3,7 @@ import type { ConditionColumn, Conditioned } from "../../models/conditions.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Picture } from "../../schemas/images.ts";
-import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { readDenoiser } from "../runs/model.ts";
 import { openConditions } from "./conditions.ts";
@@ -41,6 +41,8 @@ export interface Generator {
  */
 export async function openGenerator(options: {
   path: string;
+  /** On top of a published pipeline. */
+  loras?: readonly LoraRequest[];
   settings: Settings;
   context: Context;
   batch?: number;
@@ -49,7 +51,7 @@ export async function openGenerator(options: {
 }): Promise<Generator> {
   const { path, settings, context, prior } = options;
   const { batch = settings.simulate.batch } = options;
-  const model = await readDenoiser(path, context);
+  const model = await readDenoiser(path, { ...context, loras: options.loras ?? [] });
   const { description } = model;
   const { role, spec } = description;
   checkPrior(model, path, prior);

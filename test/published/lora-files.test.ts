@@ -2,12 +2,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
-import { type LoraBase, loraFactors, withLora } from "../../models/published/lora-files.ts";
+import { type LoraBase, loraFactors } from "../../models/published/lora-files.ts";
 import { ddpm } from "../../models/families/ddpm.ts";
 import { sgmNames } from "../../models/published/sgm-names.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
 import { forwardOf } from "../../stages/published/forward.ts";
 import { readGolden } from "../../stages/published/golden.ts";
+import { addLoraFiles } from "../../stages/published/lora.ts";
 import { readPart } from "../../stages/published/part.ts";
 import { assert, suite } from "../harness.ts";
 import { pipelines } from "./golden.ts";
@@ -32,7 +33,9 @@ else {
         const { shape, data, dtype } = tensors[tensor] as (typeof tensors)[string];
         return [input, { shape, data, isWhole: dtype === "I64" }] as const;
       });
-      const adapted = { ...part, weights: withLora(part.weights, factors, scale) };
+      const loras = [{ path, scale }];
+      const weights = await addLoraFiles({ weights: part.weights, part: "unet", names: part.network.names, loras, changed: ["unet"] });
+      const adapted = { ...part, weights };
       const found = await forwardOf({ engine, part: adapted, folder, call: "", inputs: Object.fromEntries(given) });
       const expected = tensors[outputs.out as string]?.data as Float32Array;
       const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

@@ -9,12 +9,13 @@ import { createEngine } from "../../engine/engine.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { publishedSchedule } from "../../models/diffusion/published-schedule.ts";
 import { fromOriginal, type OriginalKind, originalKind, originsOf, placesOf, toOriginal } from "../../models/published/original-names.ts";
+import { openSingleFile, singlePart } from "../../models/published/single-file.ts";
 import { encodeSafetensors } from "../../models/weights/safetensors.ts";
 import { inspect } from "../../pipelines/inspect.ts";
 import { describePublished } from "../../stages/published/describe.ts";
 import { forwardOf } from "../../stages/published/forward.ts";
 import { readGolden } from "../../stages/published/golden.ts";
-import { openSingleFile, readSinglePart } from "../../stages/published/single-file.ts";
+import { readOpened } from "../../stages/published/part.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder } from "../simulate/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";
@@ -113,7 +114,7 @@ for (const [kind, name, count] of CASES) {
     const engine = await createEngine({ device: "cpu", threads: 1 });
     let compared = 0;
     for (const [part] of single.parts) {
-      const opened = await readSinglePart(single, part);
+      const opened = await readOpened(singlePart(single, part));
       for (const { name, inputs, outputs } of golden.forwards) {
         const [of = "", call = ""] = name.split(".");
         if (of !== part && of !== `${part}_odd`) continue;

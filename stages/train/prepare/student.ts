@@ -9,6 +9,7 @@ import type { SamplerInputs } from "../../../models/diffusion/sampling.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
+import type { LoraRequest } from "../../../schemas/model.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
@@ -38,6 +39,8 @@ export interface StudentOptions {
   method: AnyMethod;
   store?: string;
   teacher: string;
+  /** On top of a published teacher. */
+  loras?: readonly LoraRequest[];
   out: string;
   /** Of the trainer's engine, asked before each step; the settings' otherwise. */
   threads?: Share;
@@ -55,7 +58,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const own = ownSettings(method, train);
   const optimiser = optimiserOf(train);
   const needs = method.needs(own, optimiser);
-  const teacher = await readDenoiser(options.teacher, context);
+  const teacher = await readDenoiser(options.teacher, { ...context, loras: options.loras ?? [] });
   const { spec, statistics } = teacher.description;
   checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
   const triples = await triplesOf({ ...options, needs, description: teacher.description });

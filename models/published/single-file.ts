@@ -3,24 +3,18 @@
  * parts that a pipeline's folder has. Only the header is read until a part is asked for.
  */
 import { statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
+import { shapesAlone } from "../../engine/planner.ts";
 import type { Shapes, Weights } from "../../engine/weights.ts";
-import { originalConfigs, originalSchedule, type Prediction } from "../../models/published/original-configs.ts";
-import {
-  fromOriginal,
-  type Origin,
-  type OriginalKind,
-  type OriginalPart,
-  originalKind,
-  originsOf,
-  placesOf,
-} from "../../models/published/original-names.ts";
-import { publishedNetwork } from "../../models/published/registry.ts";
-import { openWeights } from "../../models/weights/load.ts";
-import type { StoredTensor } from "../../models/weights/open.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { inOurLayout, PICKLES } from "../../models/published/folder.ts";
-import type { PublishedPart } from "./part.ts";
+import { absent } from "../../schemas/system-error.ts";
+import { openWeights } from "../weights/load.ts";
+import type { StoredTensor } from "../weights/open.ts";
+import { inOurLayout, PICKLES } from "./folder.ts";
+import { originalConfigs, originalSchedule, type Prediction } from "./original-configs.ts";
+import { fromOriginal, type Origin, type OriginalKind, type OriginalPart, originalKind, originsOf, placesOf } from "./original-names.ts";
+import type { TorchNames } from "./torch.ts";
 
 export interface SingleFile {
   path: string;
@@ -43,7 +37,7 @@ export interface SinglePart {
 
 /** What the weights of a file cannot tell. */
 interface Untold {
-  /** What the U-Net predicts; SD 2 was published both ways. */
+  /** What the U-Net predicts; SD 2 was published both ways. Else it is read from the YAML file that such collections put beside it. */
   prediction?: Prediction;
   /** Values of configs that are not as published, by part: heads, groups of norms. */
   configs?: Partial<Record<OriginalPart, Record<string, unknown>>>;
@@ -55,12 +49,13 @@ export function isSingleFile(path: string): boolean {
 }
 
 /** Opens a file. Throws a Failure where it is a pickle, or not one of the three kinds: it says what it is instead. */
-export async function openSingleFile(path: string, { prediction, configs = {} }: Untold = {}): Promise<SingleFile> {
+export async function openSingleFile(path: string, { prediction: said, configs = {} }: Untold = {}): Promise<SingleFile> {
   if (PICKLES.test(path))
     throw new Failure(
       `Cannot use ${path}: it is a pickle, which can run anything. Where you trust it, make a folder of it with diffusers in Python, ` +
         `StableDiffusionPipeline.from_single_file("${basename(path)}").save_pretrained("FOLDER"), and use that.`,
     );
+  const prediction = said ?? (await predictionBeside(path));
   const { tensors } = await openWeights(path);
   const kind = originalKind(Object.keys(tensors), path);
   const origins = originsOf(kind, tensors, path);
@@ -84,17 +79,33 @@ export async function openSingleFile(path: string, { prediction, configs = {} }:
   };
 }
 
-/** Reads one part as readPart does that of a folder. Throws a Failure where its config or a value of it is not understood. */
-export async function readSinglePart(single: SingleFile, part: OriginalPart): Promise<PublishedPart> {
+/** What the config of the original code says that the U-Net predicts, where it lies beside the file: MODEL.yaml. */
+async function predictionBeside(path: string): Promise<Prediction | undefined> {
+  const text = await readFile(path.replace(/\.safetensors$/, ".yaml"), "utf8").catch(absent);
+  const [, name] = /^\s*parameterization:\s*["']?(\w+)/m.exec(text ?? "") ?? [];
+  return text === undefined ? undefined : name === "v" ? "v_prediction" : "epsilon"; // its default
+}
+
+/** A part of the file: its config, and its weights by our names, which may be asked for without elements. */
+export function singlePart(
+  single: SingleFile,
+  part: OriginalPart,
+): { file: string; json: object; read: (names: TorchNames) => Promise<Weights>; shapes: (names: TorchNames) => Promise<Weights> } {
   const { config, stored, origins } = single.parts.get(part) as SinglePart;
-  const place = `${single.path} (${part})`;
-  const network = publishedNetwork({ json: config, file: place });
-  const { today = (name: string) => name } = network.names;
-  const weights: Weights = {};
-  for (const origin of origins) {
-    if (origin.names.every((name) => today(name) === undefined)) continue;
-    const { shape, read } = stored[origin.name] as StoredTensor;
-    Object.assign(weights, fromOriginal(origin, { shape, data: await read() }));
+  const file = `${single.path} (${part})`;
+  async function read(names: TorchNames): Promise<Weights> {
+    const { today = (name: string) => name } = names;
+    const weights: Weights = {};
+    for (const origin of origins) {
+      if (origin.names.every((name) => today(name) === undefined)) continue;
+      const { shape, read } = stored[origin.name] as StoredTensor;
+      Object.assign(weights, fromOriginal(origin, { shape, data: await read() }));
+    }
+    return inOurLayout(file, weights, names);
   }
-  return { network, weights: inOurLayout(place, weights, network.names) };
+  async function shapes(names: TorchNames): Promise<Weights> {
+    const places = origins.flatMap((origin) => placesOf(origin, (stored[origin.name] as StoredTensor).shape));
+    return inOurLayout(file, shapesAlone(Object.fromEntries(places.map(([name, shape]) => [name, { shape }]))), names);
+  }
+  return { file, json: config, read, shapes };
 }
