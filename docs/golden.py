@@ -4,7 +4,8 @@
     python docs/golden.py FOLDER                 # writes FOLDER/golden.safetensors and FOLDER/golden.json
     python docs/golden.py FOLDER --size 256      # side of the images in pixels, smaller where memory is short
 
-Every part is asked once in float32 on the CPU with inputs drawn from one seed, and then the whole pipeline; what they answer is written down.
+Every part is asked once in float32 on the CPU with inputs drawn from one seed, and then the whole pipeline;
+what they answer is written down.
 """
 
 import argparse

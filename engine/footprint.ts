@@ -74,7 +74,13 @@ function runOrder(nodes: readonly Node[], producer: ReadonlyMap<string, number>,
   return order;
 }
 
-/** The bytes of memory that this process may still take: what the system has, and what the limits of its group leave. */
+/**
+ * The bytes of memory that this process may still take: what the system has, and what the limits of its group leave.
+ *
+ * @example
+ * import { availableMemory } from "onestep/engine/footprint";
+ * assert.ok(availableMemory() > 0);
+ */
 export function availableMemory(): number {
   // On Linux this counts what the page cache would give back; elsewhere it does not, and says nothing.
   const system = process.platform === "linux" ? freemem() : totalmem();

@@ -28,7 +28,13 @@ export function marking<T>(nodes: readonly Node[], body: () => T): { result: T; 
   }
 }
 
-/** Ends a block: what has been computed since the last end may be computed again in the backward pass instead of being kept. */
+/**
+ * Ends a block: what has been computed since the last end may be computed again in the backward pass instead of being kept.
+ *
+ * @example
+ * import { endBlock } from "onestep/engine/marks";
+ * endBlock(); // outside of a trace nothing is marked
+ */
 export function endBlock(): void {
   if (current && current.depth === 0) current.marks.ends.push(current.nodes.length);
 }
@@ -36,6 +42,10 @@ export function endBlock(): void {
 /**
  * Makes what `compute` computes a piece of its block: even while the block's own values are there again for the backward pass,
  * those of a piece are only as long as its own part takes.
+ *
+ * @example
+ * import { asPiece } from "onestep/engine/marks";
+ * assert.equal(asPiece(() => 6 * 7), 42);
  */
 export function asPiece<T>(compute: () => T): T {
   return ranged(compute, (marks) => marks.pieces);

@@ -19,7 +19,14 @@ export interface Planner {
   sets: readonly VariableSet[];
 }
 
-/** Names and shapes as weights that have no elements: what is planned with may be larger than the memory. */
+/**
+ * Names and shapes as weights that have no elements: what is planned with may be larger than the memory.
+ *
+ * @example
+ * import { shapesAlone } from "onestep/engine/planner";
+ * const { kernel } = shapesAlone({ kernel: { shape: [100_000, 100_000] } });
+ * assert.equal(kernel?.data.length, 0);
+ */
 export function shapesAlone(shapes: Shapes): Weights {
   const data = new Float32Array(0);
   return Object.fromEntries(Object.entries(shapes).map(([name, { shape }]) => [name, { shape: [...shape], data }]));

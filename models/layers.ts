@@ -42,7 +42,7 @@ export function throughKernel(parameters: Parameters, name: string, x: Tensor, b
   return tf.add(by(x, base), tf.reshape(added, [...low.shape.slice(0, -1), up.shape[1] as number]));
 }
 
-/** x [..., in] times `name.kernel` [in, out], or [1, 1, in, out] of a convolution of one pixel, plus `name.bias` [out] where there is one. */
+/** x [..., in] times `name.kernel` [in, out], or a one-pixel convolution's [1, 1, in, out], plus `name.bias` [out] where there is one. */
 export function linear(parameters: Parameters, name: string, x: Tensor): Tensor {
   const flat = x.rank === 2 ? x : tf.reshape(x, [-1, x.shape.at(-1) as number]);
   const product = throughKernel(parameters, name, flat, (rows, kernel) =>

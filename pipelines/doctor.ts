@@ -1,5 +1,5 @@
 /**
- * pipeline doctor [--teacher FOLDER] [--method NAME] [--count N] [--steps K] [--profile STEP]
+ * pipeline doctor [--teacher RUN] [--method NAME] [--count N] [--steps K] [--profile STEP]
  *
  * this machine | versions, devices, memory | disk and hours of the simulation that the settings describe
  * a teacher's configs and headers | programs traced over shapes | memory and hours of its distillation

@@ -1,5 +1,5 @@
 /**
- * pipeline export RUN --format FORMAT --out FOLDER [--teacher PIPELINE] [--half]
+ * pipeline export PATH --format FORMAT --out FOLDER [--teacher PIPELINE] [--half]
  *
  * student, its teacher's pipeline | published names and layouts | files that others' tools load
  */

@@ -1,5 +1,5 @@
 /**
- * pipeline export STORE --format FORMAT --out FOLDER
+ * pipeline export PATH --format FORMAT --out FOLDER
  *
  * finished store | columns | files of another format; runs go by export-model.ts
  */

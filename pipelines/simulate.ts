@@ -1,5 +1,5 @@
 /**
- * pipeline simulate --teacher RUN --out STORE [--lora FILE[:SCALE]]
+ * pipeline simulate --teacher RUN --out STORE [--prompts FILE] [--lora FILE[:SCALE]]
  *
  * planned shards | conditions | the teacher's ODE | triple store
  */
@@ -26,9 +26,9 @@ import { finishWork, planWork, type Work } from "../store/work.ts";
 /**
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent
  * store `conditions` (which ingest may still be writing), the prompts of `settings.simulate.prompts`, or the teacher's own.
- * Goes on where an earlier run stopped; the result is the same, also where several processes make a share each. `repair` makes damaged shards again, `retry`
- * failed rows. Answers undefined when shards are left to other shares. Throws a Failure when `teacher` is none, when
- * another store stands at `out`, or when no row came out finite.
+ * Goes on where an earlier run stopped; the result is the same, also where several processes make a share each. `repair` makes
+ * damaged shards again, `retry` failed rows. Answers undefined when shards are left to other shares. Throws a Failure when `teacher`
+ * is none, when another store stands at `out`, or when no row came out finite.
  */
 export async function simulate(options: {
   teacher: string;

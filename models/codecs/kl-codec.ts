@@ -26,8 +26,9 @@ const klConfig: z.ZodType<KlConfig> = autoencoderKl.config.superRefine((c, conte
 });
 
 /**
- * Reads a published AutoencoderKL: `path` is its folder or that of a pipeline, a single file among them, which has it as `vae`. Throws a Failure where there is none,
- * where it is of another class or has a config that is not understood, and where its tensors are not all that the config asks for.
+ * Reads a published AutoencoderKL: `path` is its folder or that of a pipeline, a single file among them, which has it as `vae`. Throws
+ * a Failure where there is none, where it is of another class or has a config that is not understood, and where its tensors are not
+ * all that the config asks for.
  */
 export async function loadKl(path: string): Promise<{ config: KlConfig; weights: Weights }> {
   const from = await partIn(path);

@@ -91,8 +91,8 @@ export function pndmRule(c: PndmConfig, products: Float32Array): Rule {
 }
 
 /**
- * DPM-Solver++ (Lu et al. 2022b, of the clean prediction) and DPM-Solver (2022a, of the noise), by up to three of the newest predictions. The
- * first steps are of lower order, and the last ones where the config or the end without noise says so.
+ * DPM-Solver++ (Lu et al. 2022b, of the clean prediction) and DPM-Solver (2022a, of the noise), by up to three of the newest
+ * predictions. The first steps are of lower order, and the last ones where the config or the end without noise says so.
  */
 export function dpmRule(c: DpmConfig): Rule {
   const isOfClean = c.algorithm_type === "dpmsolver++";

@@ -132,8 +132,8 @@ function denoiser(c: Config): PublishedDenoiser {
   const axes = c.axes_dims_rope.length;
   if (c.in_channels !== (c.out_channels ?? c.in_channels) || c.in_channels % 4 !== 0 || axes !== 3) {
     throw new Failure(
-      `Cannot denoise with this FLUX: of in_channels ${c.in_channels}, out_channels ${c.out_channels} and axes_dims_rope of ${axes} it asks for ` +
-        "more than latents and a text. Take FLUX dev or schnell.",
+      `Cannot denoise with this FLUX: of in_channels ${c.in_channels}, out_channels ${c.out_channels} and axes_dims_rope of ${axes} ` +
+        "it asks for more than latents and a text. Take FLUX dev or schnell.",
     );
   }
   return {

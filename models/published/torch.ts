@@ -24,7 +24,10 @@ export function fromTorch(tensors: Weights, names: TorchNames = {}): Weights {
   return weights;
 }
 
-/** {@link fromTorch} of one tensor, whose name in the file is `written`: it is added to `weights`. Throws an Error where these have it already. */
+/**
+ * {@link fromTorch} of one tensor, whose name in the file is `written`: it is added to `weights`. Throws an Error where these have
+ * it already.
+ */
 export function addTorch(weights: Weights, { written, tensor, names }: { written: string; tensor: Tensor; names: TorchNames }): void {
   const { tables, today = (name: string) => name } = names;
   const name = today(written);

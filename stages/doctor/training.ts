@@ -69,7 +69,7 @@ export async function planTraining(options: { teacher: Denoiser; codec: Codec; s
 }
 
 /** What the triples of `simulate` would take. */
-export async function planSimulation({ description: { spec }, weights }: Denoiser, settings: Settings): Promise<PlannedTriples> {
+async function planSimulation({ description: { spec }, weights }: Denoiser, settings: Settings): Promise<PlannedTriples> {
   const { count: rows, batch, ...plan } = settings.simulate;
   const { engine, costs } = plannerFor(settings);
   const { evaluations } = await createSampling({ engine, spec, network: engine.constants("network", weights), plan, batch });

@@ -1,6 +1,7 @@
 /** What stands beside the shards of a store, so that the folder explains itself: codec, settings, what was left out, their hashes. */
 import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
+import { solverFor } from "../../models/diffusion/plan-schedule.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
 import { differences } from "../../schemas/manifest.ts";
@@ -16,10 +17,11 @@ export function latentSettings({ seed, images, encoder, engine }: Settings): obj
   return { seed, images, encoder, engine: { device: engine.device, precision: engine.precision } };
 }
 
-/** The same of a triple store, whose teacher decides network and diffusion. */
+/** The same of a triple store, whose teacher decides network and diffusion, and the solver where nobody has. */
 export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "network" | "diffusion">): object {
-  const { seed, images, encoder, simulate, engine } = settings;
+  const { seed, images, encoder, engine } = settings;
   const { network, diffusion } = spec;
+  const simulate = { ...settings.simulate, solver: solverFor(settings.simulate.solver, diffusion) };
   return { seed, images, encoder, network, diffusion, simulate, engine: { device: engine.device, precision: engine.precision } };
 }
 

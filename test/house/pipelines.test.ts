@@ -29,7 +29,8 @@ for (const file of files) {
     for (const flag of given) {
       assert.ok(Object.hasOwn(known, flag), `${file}: ${name} has no --${flag}`);
       const { value } = known[flag]!;
-      if (value) assert.match(rest.join(" "), new RegExp(`--${flag} ${value.replace(/\./g, "\\.")}`), `${file}: the value of --${flag}`);
+      if (value)
+        assert.match(rest.join(" "), new RegExp(`--${flag} ${value.replace(/[.[\]]/g, "\\$&")}`), `${file}: the value of --${flag}`);
     }
     for (const [flag, { required }] of Object.entries(command.flags)) {
       if (required) assert.ok(rest.includes(`--${flag}`), `${file}: --${flag} is required and must stand there without brackets`);

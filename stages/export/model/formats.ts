@@ -9,7 +9,9 @@ export type ModelFormat = (typeof modelFormats)[number];
 
 /** Why no class of diffusers is one of our own networks, layer for layer. */
 const OWN: Readonly<Record<Exclude<DenoiserSpec["network"]["kind"], "published">, string>> = {
-  dit: "its positions are trained, its noise level goes into all blocks as one vector and its features are others than DiTTransformer2DModel's",
+  dit:
+    "its positions are trained, its noise level goes into all blocks as one vector, " +
+    "and its features are others than DiTTransformer2DModel's",
   unet: "it divides each residual sum by the root of 2 and its noise level's features are others than UNet2DModel's",
 };
 

@@ -53,7 +53,7 @@ function trainedWith(schedule: Record<string, unknown>): Record<string, unknown>
   return Object.fromEntries(kept.flatMap((key) => (key in schedule ? [[key, schedule[key]]] : [])));
 }
 
-/** By Euler's method over sigma: its step to 0 is the clean prediction, its input x / sqrt(1 + sigma^2), and its start sigma times noise. */
+/** By Euler's method over sigma: its step to 0 is the clean prediction, its input x / sqrt(1 + sigma^2), its start sigma times noise. */
 function byLevels(schedule: Record<string, unknown>, levels: Levels): Asking {
   const { sigmas, isRenoised, parameterisation } = levels;
   if (isRenoised) return byFreshNoise(schedule, levels, true);
@@ -115,7 +115,8 @@ const stepsOf = ({ sigmas, parameterisation }: Levels): number[] =>
 function startNote({ sigmas }: Levels): string {
   const [first] = sigmas as [number];
   const share = first / Math.sqrt(1 + first ** 2);
-  return `The scheduler starts from noise of deviation 1, the student from ${share.toPrecision(6)}: for the very picture multiply the noise by that.`;
+  const factor = share.toPrecision(6);
+  return `The scheduler starts from noise of deviation 1, the student from ${factor}: for the very picture multiply the noise by that.`;
 }
 
 /** Where steps lie between those at which the scheduler can ask. */

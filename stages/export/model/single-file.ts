@@ -1,4 +1,4 @@
-/** A student as Stable Diffusion in one file, with the names of the code that trained it: what collections of models and their tools read. */
+/** A student as Stable Diffusion in one file, by the names of the code that trained it: what collections of models and tools read. */
 import { join } from "node:path";
 import type { Weights } from "../../../engine/weights.ts";
 import { type OriginalKind, type OriginalPart, originalParts, toOriginal } from "../../../models/published/original-names.ts";

@@ -8,9 +8,9 @@ import torch
 import torch.nn as nn
 
 SD15 = dict(sample_size=64, block_out_channels=(320, 640, 1280, 1280), cross_attention_dim=768, attention_head_dim=8)
-SD15_QUARTER = dict(sample_size=64, block_out_channels=(80, 160, 320, 320), cross_attention_dim=192, attention_head_dim=8, norm_num_groups=16)
+SD15_QUARTER = dict(SD15, block_out_channels=(80, 160, 320, 320), cross_attention_dim=192, norm_num_groups=16)
 PIXART = dict(sample_size=64, num_layers=4, caption_channels=4096)
-PIXART_QUARTER = dict(sample_size=64, num_layers=28, num_attention_heads=4, attention_head_dim=72, cross_attention_dim=288, caption_channels=1024)
+PIXART_QUARTER = dict(sample_size=64, num_attention_heads=4, cross_attention_dim=288, caption_channels=1024)
 
 RANK = 16
 
