@@ -5,7 +5,7 @@
  * over what it returns.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 
@@ -62,8 +62,8 @@ const root = new URL("../", import.meta.url).href;
 function runnable(module: URL): URL {
   const script = module.href.replace(/\.ts$/, ".js");
   if (!import.meta.url.endsWith(".ts")) return new URL(script);
-  const folder = process.env.ONESTEP_BUILT;
-  if (folder === undefined || !module.href.startsWith(root)) return module;
+  const { ONESTEP_BUILT: folder = "" } = process.env;
+  if (`${pathToFileURL(dirname(folder)).href}/` !== root || !module.href.startsWith(root)) return module;
   const built = pathToFileURL(join(folder, script.slice(root.length)));
   return existsSync(built) ? built : module;
 }

@@ -34,11 +34,14 @@ export async function writeShard<M extends Manifest>(
   const { shard, failed = [] } = options;
   const rows: Row[] = options.rows;
   checkIds(store, shard, rows, failed);
-  if (!existsSync(join(store.folder, "store.json"))) {
-    throw new Failure(`Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`);
-  }
+  const isGone = (): boolean => !existsSync(join(store.folder, "store.json"));
+  const gone = (cause?: unknown): Failure =>
+    new Failure(`Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`, { cause });
+  if (isGone()) throw gone();
   const bytes = await shardBytes(store, shard, rows, failed);
-  const entry = await copyShard(store, { shard, bytes, failed });
+  const entry = await copyShard(store, { shard, bytes, failed }).catch((error) => {
+    throw isGone() ? gone(error) : error; // it may be removed at any time
+  });
   recycle(bytes);
   return entry;
 }
