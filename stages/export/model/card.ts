@@ -53,18 +53,22 @@ function linesOf({ format, pipeline, teacher, description }: Exported, { call, s
   const asked = [...given, ...Object.entries(call).map(([name, value]) => `${name}=${value}`)].join(", ");
   const isLora = format === "lora" || format === "kohya";
   const load = {
-    diffusers: ['pipe = DiffusionPipeline.from_pretrained("THIS FOLDER")'],
-    lora: [`pipe = DiffusionPipeline.from_pretrained(${JSON.stringify(teacher)})`, 'pipe.load_lora_weights("THIS FOLDER")'],
+    diffusers: ['pipe = DiffusionPipeline.from_pretrained("THIS FOLDER", torch_dtype=torch.float32)'],
+    lora: [
+      `pipe = DiffusionPipeline.from_pretrained(${JSON.stringify(teacher)}, torch_dtype=torch.float32)`,
+      'pipe.load_lora_weights("THIS FOLDER")',
+    ],
     kohya: [
-      `pipe = DiffusionPipeline.from_pretrained(${JSON.stringify(teacher)})`,
+      `pipe = DiffusionPipeline.from_pretrained(${JSON.stringify(teacher)}, torch_dtype=torch.float32)`,
       'pipe.load_lora_weights("THIS FOLDER", weight_name="kohya.safetensors")',
     ],
-    "single-file": [`pipe = ${pipeline}.from_single_file("THIS FOLDER/model.safetensors")`],
+    "single-file": [`pipe = ${pipeline}.from_single_file("THIS FOLDER/model.safetensors", torch_dtype=torch.float32)`],
     safetensors: [],
   }[format];
   const own = format === "single-file" ? pipeline : "DiffusionPipeline";
   const apart = isLora || format === "single-file";
   return [
+    "import torch", // without the type parts come as they are stored, and those of two kinds do not go together
     `from diffusers import ${own}${apart ? `, ${scheduler._class_name}` : ""}`,
     ...load,
     ...(apart ? [`pipe.scheduler = ${scheduler._class_name}.from_pretrained("THIS FOLDER", subfolder="scheduler")`] : []),
