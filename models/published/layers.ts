@@ -24,8 +24,8 @@ export function rmsNorm(parameters: Parameters, name: string, x: Tensor, epsilon
 export const activations = {
   silu,
   swish: silu,
-  relu: (x) => tf.relu(x),
-  gelu: (x) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)),
+  relu: (x: Tensor): Tensor => tf.relu(x),
+  gelu: (x: Tensor): Tensor => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)),
   "gelu-approximate": geluTanh,
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
