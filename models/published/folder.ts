@@ -64,8 +64,7 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
   // Each is turned into our layout as it comes, so that no more than a few are in memory twice.
   for await (const [written, { shape }, data] of readAhead(asked)) {
     const tensor = { shape, data };
-    const wrong = notFinite({ [written]: tensor });
-    if (wrong !== undefined) throw new Failure(`Cannot use ${path}: ${wrong}. Fetch it again.`);
+    checkFinite(path, written, tensor);
     refusing(path, () => addTorch(weights, { written, tensor, names }));
   }
   return weights;
@@ -76,6 +75,12 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
  */
 export async function readPublishedShapes(path: string, names: TorchNames): Promise<Weights> {
   return inOurLayout(path, shapesAlone((await openWeights(path)).tensors), names);
+}
+
+/** Throws a Failure that names `place` where an element of its tensor `name` is not finite. */
+export function checkFinite(place: string, name: string, tensor: Weights[string]): void {
+  const wrong = notFinite({ [name]: tensor });
+  if (wrong !== undefined) throw new Failure(`Cannot use ${place}: ${wrong}. Fetch it again.`);
 }
 
 /** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */

@@ -11,7 +11,7 @@ import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { openWeights } from "../weights/load.ts";
 import type { StoredTensor } from "../weights/open.ts";
-import { inOurLayout, PICKLES } from "./folder.ts";
+import { checkFinite, inOurLayout, PICKLES } from "./folder.ts";
 import { originalConfigs, originalSchedule, type Prediction } from "./original-configs.ts";
 import { fromOriginal, type Origin, type OriginalKind, type OriginalPart, originalKind, originsOf, placesOf } from "./original-names.ts";
 import type { TorchNames } from "./torch.ts";
@@ -99,7 +99,9 @@ export function singlePart(
     for (const origin of origins) {
       if (origin.names.every((name) => today(name) === undefined)) continue;
       const { shape, read } = stored[origin.name] as StoredTensor;
-      Object.assign(weights, fromOriginal(origin, { shape, data: await read() }));
+      const tensor = { shape, data: await read() };
+      checkFinite(file, origin.name, tensor);
+      Object.assign(weights, fromOriginal(origin, tensor));
     }
     return inOurLayout(file, weights, names);
   }

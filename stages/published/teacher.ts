@@ -65,12 +65,18 @@ export async function openDenoiser(folder: string): Promise<Found> {
   );
 }
 
-/** A published teacher before its weights are read: all but their hash and LoRAs, and the part that they are of. */
+/** A published teacher before its weights are read: all but their hash, and the part that they are of. */
 interface Described extends Pick<Found, "part" | "read" | "shapes" | "names"> {
   description: Omit<DenoiserDescription, "hash">;
 }
 
-async function describeTeacher(folder: string, { isHashed = true } = {}): Promise<Described> {
+interface Describing {
+  loras?: readonly LoraRequest[];
+  /** Whether files of the text side are read for their hash; a plan does without. */
+  isHashed?: boolean;
+}
+
+async function describeTeacher(folder: string, { loras = [], isHashed = true }: Describing = {}): Promise<Described> {
   const { denoiser, json, ...found } = await openDenoiser(folder);
   const { shape, conditions } = denoiser;
   const { classes = 0 } = conditions;
@@ -87,7 +93,8 @@ async function describeTeacher(folder: string, { isHashed = true } = {}): Promis
   };
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
-  const source = { path: resolve(folder) };
+  const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
+  const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
   const description = { role: "teacher" as const, spec, statistics, captions: [], source, ...(text && { textEncoders: source.path }) };
   return { description, ...found };
 }
@@ -101,12 +108,10 @@ export async function readPublishedTeacher(
   folder: string,
   loras: readonly LoraRequest[] = [],
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, part, read, names } = await describeTeacher(folder);
+  const { description, part, read, names } = await describeTeacher(folder, { loras });
   const changed = part || "unet";
   const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
-  const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
-  const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
-  return { description: { ...description, source, hash: hashWeights(weights) }, weights };
+  return { description: { ...description, hash: hashWeights(weights) }, weights };
 }
 
 /** The same with weights that have shapes and no elements, and no hash: none of them is read. */

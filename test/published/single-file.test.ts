@@ -209,6 +209,15 @@ test("inspect tells of the parts of a file", async () => {
   await assert.rejects(parity, /Cannot compare .*: golden vectors are of a folder/);
 });
 
+test("an element that is not finite is refused with the name that the file has for it", async () => {
+  const whole = small(openText);
+  const name = Object.keys(whole).find((each) => each.startsWith("first_stage_model")) as string;
+  const { shape, data } = whole[name] as Weights[string];
+  const path = fileOf({ ...whole, [name]: { shape, data: data.slice().fill(Number.POSITIVE_INFINITY, 0, 1) } });
+  const { read } = singlePart(await openSingleFile(path), "vae");
+  await assert.rejects(read({}), new RegExp(`Cannot use .*: element 0 of tensor "${name}" is not finite .Infinity.\\. Fetch it again`));
+});
+
 test("a file that is something else is told by what it is", async () => {
   const whole = small(openText);
   const without = (pattern: RegExp) => Object.fromEntries(Object.entries(whole).filter(([name]) => !pattern.test(name)));
