@@ -41,6 +41,9 @@ const noiseLevels = z.union([
 
 const settings = z.strictObject({
   freeze: z.enum(Object.keys(frozenGroups) as [Freeze, ...Freeze[]]).default("none"), // bulk: D2O-F, about 85 % of the student
+  // The noise level at which the teacher becomes the generator. The paper's is the highest, where a teacher's first guess is nearly the
+  // mean of the images; at a few times sigmaData (SiD's is 5 times) guesses differ with the noise from the first step.
+  sigma: z.union([z.number().positive(), z.literal("max")]).default("max"),
   networks: z
     .array(z.enum(["perceptual", "teacher", "images"]))
     .min(1)
@@ -103,7 +106,7 @@ export const method: Method<D2oSettings> = {
     ...(kit.settings.augment === "ada" && { ada: adaUpdate(kit) }),
   }),
   step,
-  sampler: (_, { spec }) => ({ times: [(spec as DenoiserSpec).diffusion.sigmaMax], between: "ode", guidance: 1 }),
+  sampler: (own, { spec }) => ({ times: [sigmaOf(own, spec as DenoiserSpec)], between: "ode", guidance: 1 }),
   figures: [
     { title: "The student's side of the game", label: "loss", figures: { adversarial: "adversarial" } },
     ...discriminatorFigures,
@@ -126,6 +129,9 @@ export const method: Method<D2oSettings> = {
     ["r1"],
   ),
 };
+
+const sigmaOf = ({ sigma }: D2oSettings, { diffusion: { sigmaMax } }: DenoiserSpec): number =>
+  sigma === "max" ? sigmaMax : Math.min(sigma, sigmaMax);
 
 const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
 
@@ -221,7 +227,7 @@ function generatorUpdate(kit: Kit): Update {
     leaves: { fake: image.shape },
     loss: (parameters, { noise, ...inputs }, read) => {
       const { given, logits } = judging(kit, inputs, read);
-      const fake = generate(spec, parameters, noise as Tensor, given);
+      const fake = generate(spec, parameters, noise as Tensor, given, sigmaOf(kit.settings, spec));
       const adversarial = games[kit.settings.game].generatorLoss(logits(read.discriminator as Parameters, fake, "made"));
       return { loss: adversarial, metrics: { adversarial }, left: { fake } };
     },

@@ -1,4 +1,4 @@
-/** The generator that all one-step students are: a single evaluation of the denoiser at the highest noise level. */
+/** The generator that all one-step students are: a single evaluation of the denoiser at one noise level, mostly the highest. */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { applyNetwork, type DenoiserSpec, embedConditions } from "../denoiser.ts";
 import type { Parameters } from "../layers.ts";
@@ -6,10 +6,15 @@ import { numbers } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
 import { createParameterisation } from "./parameterisation.ts";
 
-/** Unit noise [b, h, w, c] and condition inputs to clean latents [b, h, w, c]: D(sigmaMax noise; sigmaMax). */
-export function generate(spec: DenoiserSpec, parameters: Parameters, noise: Tensor, given: Record<string, Tensor>): Tensor {
+/** Unit noise [b, h, w, c] and condition inputs to clean latents [b, h, w, c]: D(sigma noise; sigma), at sigmaMax unless told. */
+export function generate(
+  spec: DenoiserSpec,
+  parameters: Parameters,
+  noise: Tensor,
+  given: Record<string, Tensor>,
+  sigma = createParameterisation(spec.diffusion).sigmaMax,
+): Tensor {
   const parameterisation = createParameterisation(spec.diffusion);
-  const sigma = parameterisation.sigmaMax;
   const condition = embedConditions(spec, parameters, given);
   return denoise({
     x: tf.mul(noise, sigma),

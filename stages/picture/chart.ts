@@ -20,6 +20,8 @@ interface AxisWords {
   label: string;
   /** Logarithmic: values that are not positive are left out. */
   log?: boolean;
+  /** Values to label instead of those that the axis would choose: counts that a reader looks for. */
+  ticks?: readonly number[];
 }
 
 const [width, height] = [720, 420];
@@ -27,6 +29,9 @@ const [left, right, floor] = [72, 700, 366];
 const ink = "#747c86"; // contrast of 4:1 on white and on #0d1117
 const faint = markup`stroke="${ink}" stroke-opacity="0.3"`;
 const colours = ["#2f81d8", "#d1701a", "#2f9e5b", "#c2529b", "#8f6fd6", "#a08410", "#cf4b45", "#1d96a3"];
+/** The line of a series: as many colours as an eye tells apart, then the same again in dashes. */
+const strokeOf = (i: number): Markup =>
+  markup`stroke="${colours[i % colours.length]}"${i < colours.length ? undefined : markup` stroke-dasharray="5 3"`}`;
 const bold = markup`font-weight="600"`;
 const FONT_SIZE = 12;
 /** Mean width of a letter over its font size, at most, in the fonts that readers have. */
@@ -61,14 +66,14 @@ export function lineChart(options: {
   const top = named.bottom + 12;
   const place = { x: (value: number) => left + 8 + across.at(value) * (right - left - 16), y: placing(upright, top) };
 
-  const drawn = series.map(({ points }, i) => drawSeries(points, colours[i % colours.length] as string, place));
+  const drawn = series.map(({ points }, i) => drawSeries(points, i, place));
   const compared = lines.map((line) => {
     const at = n(place.y(line.y));
     const words = text(right - 4, place.y(line.y) - 5, `${line.name}: ${numberInWords(line.y)}`, { anchor: "end" });
     const dashed = markup`stroke="${ink}" stroke-width="1.5" stroke-dasharray="6 4"`;
     return markup`<line x1="${left}" x2="${right}" y1="${at}" y2="${at}" ${dashed}/>${words}`;
   });
-  const ticks = across.ticks.map((tick) => {
+  const ticks = (x.ticks?.filter((tick) => across.at(tick) >= 0 && across.at(tick) <= 1) ?? across.ticks).map((tick) => {
     const mark = markup`<line x1="${n(place.x(tick))}" x2="${n(place.x(tick))}" y1="${floor}" y2="${floor + 5}" ${faint}/>`;
     return [mark, text(place.x(tick), floor + 18, numbered(tick), { anchor: "middle" })];
   });
@@ -116,16 +121,17 @@ export function barChart(options: {
 /** One series: a band or error bars, the line, and a dot a point where there are few. */
 function drawSeries(
   points: readonly Required<ChartPoint>[],
-  colour: string,
+  series: number,
   place: { x: (value: number) => number; y: (value: number) => number },
 ): Markup {
   const at = (x: number, y: number) => `${n(place.x(x))},${n(place.y(y))}`;
+  const colour = colours[series % colours.length] as string;
   const few = points.length <= FEW;
   const spread = points.some(({ low, high }) => low < high);
   const edge = [...points.map(({ x, high }) => at(x, high)), ...points.map(({ x, low }) => at(x, low)).reverse()];
   const band = spread && !few ? markup`<polygon points="${edge.join(" ")}" fill="${colour}" fill-opacity="0.2"/>` : undefined;
   const path = points.map(({ x, y }) => at(x, y)).join(" ");
-  const line = markup`<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>`;
+  const line = markup`<polyline points="${path}" fill="none" ${strokeOf(series)} stroke-width="2" stroke-linejoin="round"/>`;
   const dots = points.map(({ x, y, low, high }) => {
     const bar = low < high ? errorBar({ x: place.x(x), low: place.y(low), high: place.y(high), colour }) : undefined;
     const words = markup`<title>${numberInWords(x)}: ${numberInWords(y)}</title>`;
@@ -157,7 +163,7 @@ function legend(names: readonly string[]): { content: Markup[]; bottom: number }
   const entries = names.map((name, i) => {
     const wide = 26 + name.length * 6.6;
     if (x > left && x + wide > right) [x, y] = [left, y + 18];
-    const mark = markup`<rect x="${n(x)}" y="${y - 8}" width="14" height="4" rx="2" fill="${colours[i % colours.length]}"/>`;
+    const mark = markup`<path d="M${n(x)} ${y - 6}h14" ${strokeOf(i)} stroke-width="4"/>`;
     const entry = markup`${mark}${text(x + 19, y - 2, name)}`;
     x += wide + 10;
     return entry;

@@ -43,7 +43,10 @@ export async function writeReport(
   const charts = [{ file: CHART, about: "Fréchet distance of each variant" }];
   const series = study.calls ? seriesOf(findings) : [];
   if (series.length > 0) {
-    const axes = { x: { label: "network calls an image (NFE)", log: true }, y: { label: "Fréchet distance", log: true } };
+    const axes = {
+      x: { label: "network calls an image (NFE)", log: true, ticks: study.calls ?? [] },
+      y: { label: "Fréchet distance", log: true },
+    };
     const lines = baselines ? [{ name: "the teacher", y: baselines.teacher.frechetDistance.mean }] : [];
     await writeAtomic(join(folder, CALLS_CHART), String(lineChart({ title, ...axes, series, lines })));
     charts.push({ file: CALLS_CHART, about: "Fréchet distance against network calls" });

@@ -98,6 +98,18 @@ test("shows few points with error bars, and many as a line in a band", () => {
   assert.match(many, /<polygon/);
 });
 
+test("tells nine series apart, and labels the values that were asked for where the axis reaches them", () => {
+  const points = [1, 4].map((x) => ({ x, y: x }));
+  const svg = lineChart({
+    ...{ title: "t", x: { label: "x", log: true, ticks: [1, 2, 4, 8] }, y: { label: "y" } },
+    series: Array.from({ length: 9 }, (_, i) => ({ name: `s${i}`, points })),
+  });
+  const strokes = svg.match(/<polyline[^>]*>/g)!.map((line) => line.replace(/points="[^"]*"/, ""));
+  assert.is(new Set(strokes).size, 9);
+  const labels = [...svg.matchAll(/y="384"[^>]*>([^<]*)</g)].map(([, label]) => label);
+  assert.equal(labels, ["1", "2", "4"]);
+});
+
 test("a long title ends before the edge, and long names of bars keep apart", async () => {
   const names = ["multi-scale", "mix-and-match", "teacher-initialised", "real-images", "noised", "features", "both", "(teacher)"];
   const svg = barChart({
