@@ -15,9 +15,11 @@ import { mixings } from "../models/critics/mixing.ts";
 import { createProjectedCritic, type ProjectedCritic } from "../models/critics/projection.ts";
 import { conditionInputs, type DenoiserSpec, parameterGroups } from "../models/denoiser.ts";
 import { generate } from "../models/diffusion/one-step.ts";
+import { createParameterisation } from "../models/diffusion/parameterisation.ts";
 import type { Parameters } from "../models/layers.ts";
 import { gameNames, games, gradientPenalty, untouched } from "../models/losses/adversarial.ts";
 import { type Adapter, exceptGroups } from "../models/training/adapters.ts";
+import { Failure } from "../schemas/failure.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { d2oFit } from "./fit/d2o.ts";
@@ -41,8 +43,8 @@ const noiseLevels = z.union([
 
 const settings = z.strictObject({
   freeze: z.enum(Object.keys(frozenGroups) as [Freeze, ...Freeze[]]).default("none"), // bulk: D2O-F, about 85 % of the student
-  // The noise level at which the teacher becomes the generator. The paper's is the highest, where a teacher's first guess is nearly the
-  // mean of the images; at a few times sigmaData (SiD's is 5 times) guesses differ with the noise from the first step.
+  // The level, over sigmaData, at which the teacher becomes the generator. The paper's is the highest, where a teacher's first guess is
+  // nearly the mean of the images; where noise and images are both to be seen its guesses differ from the first step (SiD's is 5).
   sigma: z.union([z.number().positive(), z.literal("max")]).default("max"),
   networks: z
     .array(z.enum(["perceptual", "teacher", "images"]))
@@ -130,8 +132,14 @@ export const method: Method<D2oSettings> = {
   ),
 };
 
-const sigmaOf = ({ sigma }: D2oSettings, { diffusion: { sigmaMax } }: DenoiserSpec): number =>
-  sigma === "max" ? sigmaMax : Math.min(sigma, sigmaMax);
+/** The noise level of the student's one call. Throws a Failure where its teacher was not trained there. */
+function sigmaOf({ sigma }: D2oSettings, { diffusion }: DenoiserSpec): number {
+  const { sigmaMin, sigmaMax } = createParameterisation(diffusion);
+  const level = sigma === "max" ? sigmaMax : sigma * diffusion.sigmaData;
+  if (level >= sigmaMin && level <= sigmaMax) return level;
+  const range = `${sigmaMin / diffusion.sigmaData} to ${sigmaMax / diffusion.sigmaData}`;
+  throw new Failure(`Cannot train by d2o at the noise level ${sigma} (train.d2o.sigma): the teacher knows ${range} times its sigmaData.`);
+}
 
 const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
 

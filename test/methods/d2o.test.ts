@@ -1,9 +1,14 @@
 /** D2O: what D2O-F leaves as it is, every kind of network and condition, and that all of its state is in a checkpoint. */
 import { join } from "node:path";
+import { createEngine } from "../../engine/engine.ts";
+import type { Tensor } from "../../engine/tfjs.ts";
 import type { Job } from "../../methods/method.ts";
 import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
-import { denoiserLayout, initDenoiser } from "../../models/denoiser.ts";
+import { conditionInputs, denoiserLayout, initDenoiser } from "../../models/denoiser.ts";
+import { generate } from "../../models/diffusion/one-step.ts";
+import { ONE_STEP, planOf } from "../../models/diffusion/sampler-plan.ts";
+import { createSampling } from "../../models/diffusion/sampling.ts";
 import { loadTracedFeatures } from "../../models/features/load.ts";
 import { initPerceptual, perceptualConfig } from "../../models/losses/perceptual.ts";
 import { ingest } from "../../pipelines/ingest.ts";
@@ -72,7 +77,7 @@ async function training({ kind = "dit", condition = "class", own = {}, accumulat
       ...(condition === "caption" && { tokens: Int32Array.from({ length: BATCH * 6 }, (_, i) => (i * 7 + step) % 20) }),
     },
   });
-  return { trainer: await create({ method: "d2o", job, weights, engine }), batch, teacher };
+  return { trainer: await create({ method: "d2o", job, weights, engine }), batch, teacher, job, weights };
 }
 
 for (const kind of ["dit", "unet"] as const) {
@@ -92,6 +97,34 @@ for (const kind of ["dit", "unet"] as const) {
     );
   }
 }
+
+test("a student is drawn at the level it is trained at, and a level that its teacher never saw is refused", async () => {
+  const { job, weights } = await training({ own: { sigma: 8 } });
+  const spec = job.subject.spec as DenoiserSpec;
+  const sampler = methodNamed("d2o").sampler!;
+  const made = sampler(job.settings, job.subject);
+  assert.equal(made.times, [4], "8 times EDM's sigmaData");
+
+  const own = await createEngine(engine);
+  const network = own.constants("network", weights.teacher);
+  const noise = normals({ seed: 5, stream: "noise", length: 2 * SHAPE[0] * SHAPE[1] * SHAPE[2] });
+  const label = Int32Array.of(0, 1);
+  const program = await own.compile({
+    name: "generator",
+    sets: { network },
+    inputs: { noise: { shape: [2, ...SHAPE] }, ...conditionInputs(spec, 2) },
+    run: (sets, { noise: z, ...given }) => ({ outputs: { x: generate(spec, sets.network, z as Tensor, given, made.times![0] as number) } }),
+  });
+  const { x } = await program.run({ noise, label, keep: Float32Array.of(1, 1) });
+  const plan = planOf({ role: "student", spec, sampler: made }, ONE_STEP);
+  const sampling = await createSampling({ engine: own, spec, network, plan, batch: 2 });
+  assert.close(await sampling.sample({ noise, rows: 2, conditions: { label } }), x!, 1e-6);
+  await own.dispose();
+
+  for (const sigma of [1e-4, 161]) {
+    assert.throws(() => sampler({ ...(job.settings as object), sigma } as never, job.subject), /noise level .* \(train\.d2o\.sigma\)/);
+  }
+});
 
 const everything: Case[] = [
   { own: { augment: "ada", adaImages: 20, adaTarget: 0, freeze: "bulk", game: "hinge", teacherNoise: { mean: 0.5, std: 1 } } },
