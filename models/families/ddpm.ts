@@ -123,6 +123,7 @@ export const ddpm: PublishedNetwork<Config> = {
     const [height, width] = [c.sample_size].flat() as (number | null)[];
     return {
       shape: [height ?? 32, width ?? height ?? 32, c.in_channels],
+      sizes: { multiple: 2 ** (c.block_out_channels.length - 1) },
       conditions: c.class_embed_type === null && c.num_class_embeds ? { classes: c.num_class_embeds } : {},
       // There is no row for "no class": the last one stands in.
       inputs: ({ x, noiseLevel, label }) => ({

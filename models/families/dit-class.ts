@@ -84,6 +84,7 @@ export const ditClass: PublishedNetwork<Config> = {
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser: (c) => ({
     shape: [c.sample_size, c.sample_size, c.in_channels],
+    sizes: { why: "its positions are those of the one size that it was trained on" },
     conditions: { classes: c.num_embeds_ada_norm },
     inputs: ({ x, noiseLevel, label }) => ({ hidden_states: x, timestep: noiseLevel, class_labels: label as Tensor }),
     ...transformerBuilt({ width: c.num_attention_heads * c.attention_head_dim, patch: c.patch_size, blocks: c.num_layers }),

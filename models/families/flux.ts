@@ -138,6 +138,7 @@ function denoiser(c: Config): PublishedDenoiser {
   }
   return {
     shape: [SIDE, SIDE, c.in_channels / 4],
+    sizes: { multiple: 2 },
     conditions: {
       text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim },
       ...(c.guidance_embeds && { guidance: true }),

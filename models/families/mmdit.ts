@@ -78,6 +78,7 @@ export const mmdit: PublishedNetwork<Config> = {
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser: (c) => ({
     shape: [c.sample_size, c.sample_size, c.in_channels],
+    sizes: { multiple: c.patch_size, most: c.patch_size * c.pos_embed_max_size },
     conditions: { text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim } },
     inputs: ({ x, noiseLevel, ...told }) => ({
       ...{ hidden_states: x, timestep: tf.mul(noiseLevel, 1000) },

@@ -160,6 +160,7 @@ function denoiser(c: Config): PublishedDenoiser {
   const { sample_size: side, in_channels: channels } = c;
   return {
     shape: [side, side, channels],
+    sizes: { multiple: c.patch_size },
     conditions: { text: { width: c.caption_channels ?? c.num_attention_heads * c.attention_head_dim, isMasked: true } },
     inputs: ({ x, noiseLevel, pixels: [height, width], ...told }) => {
       const { tokens, mask } = givenText(told);

@@ -110,6 +110,7 @@ function denoiser(c: Config): PublishedDenoiser {
   const pooled = (c.projection_class_embeddings_input_dim ?? 0) - TIME_IDS * (c.addition_time_embed_dim ?? 0);
   return {
     shape: [height ?? SIDE, width ?? height ?? SIDE, c.in_channels],
+    sizes: { multiple: 1 }, // odd sides are halved upwards, and come back
     conditions: {
       text: { width: textWidth(c), ...(isToldSize && { pooled }) },
       ...(c.time_cond_proj_dim !== null && { guidance: true }),

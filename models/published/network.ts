@@ -36,6 +36,8 @@ export interface PublishedNetwork<C> {
 export interface PublishedDenoiser {
   /** [height, width, channels] of what it was trained on. */
   shape: readonly [number, number, number];
+  /** Which other sizes it can be asked for. */
+  sizes: LatentSizes;
   conditions: PublishedConditions;
   /**
    * The inputs of `forward`, by the published names. `noiseLevel` is the number of a step where the schedule numbers them, and of
@@ -55,6 +57,12 @@ export interface PublishedDenoiser {
   trunk: (options: { depth: number; scales: readonly number[]; shape: readonly [number, number, number] }) => Trunk;
   trunkLimits: (shape?: readonly [number, number, number]) => Omit<TrunkLimits, "setting">;
 }
+
+/**
+ * Sides of latents that a network takes beside those it was trained on: multiples of a number, `most` at most, or none but those, for a
+ * reason that ends a sentence.
+ */
+export type LatentSizes = { multiple: number; most?: number } | { why: string };
 
 /** What a published denoiser is conditioned on. How long a text is, its encoders say. */
 export interface PublishedConditions {

@@ -18,12 +18,14 @@ import { hasPart, openPart, type PartFiles } from "../../models/published/part-f
 import { publishedNetwork } from "../../models/published/registry.ts";
 import type { TorchNames } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { type ImageSize, sizeOf } from "../../schemas/images.ts";
 import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
 import { addLoraFiles } from "./lora.ts";
 import { readScheduleJson } from "./schedules.ts";
+import { latentsOfSize } from "./size.ts";
 import { readTextSettings } from "./text-files.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
@@ -70,22 +72,28 @@ interface Described extends Pick<Found, "part" | "read" | "shapes" | "names"> {
   description: Omit<DenoiserDescription, "hash">;
 }
 
-interface Describing {
-  loras?: readonly LoraRequest[];
+/** How a teacher is taken: with LoRAs, at another size of pictures than it was trained on. */
+export interface Taking {
+  loras?: readonly LoraRequest[] | undefined;
+  size?: ImageSize | undefined;
+}
+
+interface Describing extends Taking {
   /** Whether files of the text side are read for their hash; a plan does without. */
   isHashed?: boolean;
 }
 
-async function describeTeacher(folder: string, { loras = [], isHashed = true }: Describing = {}): Promise<Described> {
+async function describeTeacher(folder: string, { loras = [], size, isHashed = true }: Describing = {}): Promise<Described> {
   const { denoiser, json, ...found } = await openDenoiser(folder);
-  const { shape, conditions } = denoiser;
+  const { shape: trained, conditions } = denoiser;
   const { classes = 0 } = conditions;
-  const { mean, std, sigmaData, factor } = await latentsOf(folder, shape[2]);
+  const { mean, std, sigmaData, factor } = await latentsOf(folder, trained[2]);
+  const sides = sidesAt({ folder, size, denoiser, factor });
   const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
   const text = conditions.text && (await readTextSettings(folder, { isHashed }));
-  const pixels = shape.slice(0, 2).map((side) => side * factor); // networks that read texts may be told the picture's size too
+  const pixels = sides.map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
-    shape: [...shape] as [number, number, number],
+    shape: [...sides, trained[2]],
     network: anyNetwork.parse({ kind: "published", condition, published: json, ...(text && { text, pixels }) }),
     diffusion: await diffusionOf({ folder, json, sigmaData, pipeline: text?.pipeline }),
     classes: Array.from({ length: classes }, (_, i) => String(i)),
@@ -101,31 +109,34 @@ async function describeTeacher(folder: string, { loras = [], isHashed = true }: 
 
 /**
  * The teacher of a folder that diffusers wrote, of Stable Diffusion in one file, or of an EDM network (network.safetensors beside
- * config.json), with LoRAs added. Throws a Failure where a part, a key or a value is not understood, and where the network is
+ * config.json), with LoRAs added, for pictures of `size`, its own unless given. Throws a Failure where a part, a key or a value is not understood, and where the network is
  * conditioned on what cannot be given yet.
  */
 export async function readPublishedTeacher(
   folder: string,
-  loras: readonly LoraRequest[] = [],
+  { loras = [], size }: Taking = {},
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, part, read, names } = await describeTeacher(folder, { loras });
+  const { description, part, read, names } = await describeTeacher(folder, { loras, size });
   const changed = part || "unet";
   const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
   return { description: { ...description, hash: hashWeights(weights) }, weights };
 }
 
 /** The same with weights that have shapes and no elements, and no hash: none of them is read. */
-export async function planPublishedTeacher(folder: string): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, shapes, names } = await describeTeacher(folder, { isHashed: false });
+export async function planPublishedTeacher(
+  folder: string,
+  { size }: Pick<Taking, "size"> = {},
+): Promise<{ description: DenoiserDescription; weights: Weights }> {
+  const { description, shapes, names } = await describeTeacher(folder, { size, isHashed: false });
   return { description: { ...description, hash: "" }, weights: await shapes(names) };
 }
 
 /** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
 interface Latents {
-  /** The codec of latents with so many a side. */
-  codec: (side: number) => Promise<Codec>;
+  /** The codec of latents [height, width]. */
+  codec: (sides: Sides) => Promise<Codec>;
   /** The same with weights that have shapes and no elements. */
-  planned: (side: number) => Promise<Codec>;
+  planned: (sides: Sides) => Promise<Codec>;
   /** Pixels of the picture a side of each. */
   factor: number;
   sigmaData: number;
@@ -134,19 +145,23 @@ interface Latents {
   std: number[];
 }
 
+/** [height, width]. */
+type Sides = [number, number];
+
 async function latentsOf(folder: string, channels: number): Promise<Latents> {
   const each = (value: number): number[] => new Array<number>(channels).fill(value);
   const path = join(folder, "vae");
   if (!(await hasPart(path))) {
-    const codec = (side: number): Promise<Codec> => pixel.open({ imageSize: side, read: unread });
+    const codec = (sides: Sides): Promise<Codec> => pixel.open({ imageSize: sizeOf(sides), read: unread });
     return { codec, planned: codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
   }
   const config = readConfig(autoencoderKl.config, await openPart(path));
   const { mean, scale } = latentScale(config);
   const factor = downsampleOf(config);
-  const codec = (side: number): Promise<Codec> => kl.open({ path, imageSize: side * factor, read: unread });
-  const planned = async (side: number): Promise<Codec> => {
-    const imageSize = side * factor;
+  const sizeFrom = ([height, width]: Sides): ImageSize => sizeOf([height * factor, width * factor]);
+  const codec = (sides: Sides): Promise<Codec> => kl.open({ path, imageSize: sizeFrom(sides), read: unread });
+  const planned = async (sides: Sides): Promise<Codec> => {
+    const imageSize = sizeFrom(sides);
     const weights = shapesAlone(klLayout(config));
     return { description: { kind: kl.kind, imageSize, shape: kl.latent(config, imageSize), hash: "", config }, weights };
   };
@@ -174,14 +189,27 @@ async function diffusionOf(options: {
   return { ...diffusion, sigmaMax: createParameterisation(diffusion).sigmaMax };
 }
 
-/** The codec of a published teacher's latents, at the size that it was trained on. */
-export async function readPublishedCodec(folder: string): Promise<Codec> {
-  const [side, , channels] = (await openDenoiser(folder)).denoiser.shape;
-  return (await latentsOf(folder, channels)).codec(side);
+/** The codec of a published teacher's latents for pictures of `size`, of that which it was trained on unless given. */
+export async function readPublishedCodec(folder: string, at: Pick<Taking, "size"> = {}): Promise<Codec> {
+  const { latents, sides } = await latentsAt(folder, at);
+  return latents.codec(sides);
 }
 
 /** The same with weights that have shapes and no elements. */
-export async function planPublishedCodec(folder: string): Promise<Codec> {
-  const [side, , channels] = (await openDenoiser(folder)).denoiser.shape;
-  return (await latentsOf(folder, channels)).planned(side);
+export async function planPublishedCodec(folder: string, at: Pick<Taking, "size"> = {}): Promise<Codec> {
+  const { latents, sides } = await latentsAt(folder, at);
+  return latents.planned(sides);
+}
+
+async function latentsAt(folder: string, { size }: Pick<Taking, "size">): Promise<{ latents: Latents; sides: Sides }> {
+  const { denoiser } = await openDenoiser(folder);
+  const latents = await latentsOf(folder, denoiser.shape[2]);
+  return { latents, sides: sidesAt({ folder, size, denoiser, factor: latents.factor }) };
+}
+
+/** Sides of a teacher's latents: those of pictures of `size`, which were trained on unless given. */
+function sidesAt(options: { folder: string; size: ImageSize | undefined; denoiser: PublishedDenoiser; factor: number }): Sides {
+  const { size, denoiser } = options;
+  const [height, width] = denoiser.shape;
+  return size === undefined ? [height, width] : latentsOfSize({ ...options, size });
 }
