@@ -169,6 +169,7 @@ export const edm: PublishedNetwork<EdmConfig> = {
   classes: ["EDMPrecond", "training.networks.EDMPrecond"],
   config,
   // Filters are stored with every layer that resamples; they follow from the config.
+  spare: /\.map_(augment|label)\.bias$/,
   names: () => ({ today: (name) => (name.endsWith(".resample_filter") ? undefined : name) }),
   calls: ["network", "network_raw"],
   forward: (c, parameters, { x, sigma, noise, classes, augment }, call, hooks) => {

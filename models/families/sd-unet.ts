@@ -146,6 +146,7 @@ export const sdUnet: PublishedNetwork<Config> = {
   classes: ["UNet2DConditionModel"],
   config,
   names: () => ({ tables: /^class_embedding\.weight$/ }),
+  spare: /\.attn\d\.to_[qkv]\.bias$|^time_embedding\.cond_proj\.bias$/,
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser,
 };

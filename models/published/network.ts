@@ -21,6 +21,8 @@ export interface PublishedNetwork<C> {
    */
   config: z.ZodType<C>;
   names?: (config: C) => TorchNames;
+  /** Parameters, by our names, that its layers look for and do without in files of such networks: biases of layers that have none. */
+  spare?: RegExp;
   /** What it can be asked, where that is not one thing: "encode" and "decode" of a codec. Together they read every parameter. */
   calls?: readonly string[];
   /**
@@ -74,7 +76,7 @@ export interface PublishedConditions {
 }
 
 /** A published network whose config is filled in. */
-export interface BoundNetwork {
+export interface BoundNetwork extends Pick<PublishedNetwork<never>, "spare"> {
   names: TorchNames;
   calls: readonly string[];
   forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
@@ -87,6 +89,7 @@ export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { 
   const config = readConfig(network.config, { json, file });
   return {
     names: network.names?.(config) ?? {},
+    ...(network.spare && { spare: network.spare }),
     calls: network.calls ?? [""],
     forward: (parameters, inputs, call, hooks) => network.forward(config, parameters, inputs, call, hooks),
     get denoiser() {

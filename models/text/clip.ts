@@ -78,7 +78,7 @@ function today(name: string): string | undefined {
   return short === "embeddings.position_ids" ? undefined : short;
 }
 
-const common = { config, names: () => ({ tables: /_embedding\.weight$/, today }) };
+const common = { config, spare: /^text_projection\.bias$/, names: () => ({ tables: /_embedding\.weight$/, today }) };
 
 /** input_ids [b, n] -> last_hidden_state and penultimate (hidden_states[-2]) [b, n, d], pooler_output [b, d]. */
 export const clipText: PublishedNetwork<Config> = {

@@ -127,5 +127,6 @@ export const t5Encoder: PublishedNetwork<Config> = {
     tables: /^shared\.weight$|\.relative_attention_bias\.weight$/,
     today: (name) => (noParameter.test(name) ? undefined : name),
   }),
+  spare: /\.bias$/,
   forward: (c, parameters, inputs) => ({ last_hidden_state: apply(c, parameters, inputs) }),
 };

@@ -4,29 +4,25 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
-import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
-import { kl } from "../../models/codecs/kl-codec.ts";
-import { klLayout } from "../../models/codecs/kl-layout.ts";
-import { pixel } from "../../models/codecs/pixel.ts";
 import { flowLayouts } from "../../models/diffusion/published-flow.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
-import { type PublishedDenoiser, readConfig } from "../../models/published/network.ts";
+import type { BoundNetwork, PublishedDenoiser } from "../../models/published/network.ts";
 import { hasPart, openPart, type PartFiles } from "../../models/published/part-files.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
-import type { TorchNames } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { type ImageSize, sizeOf } from "../../schemas/images.ts";
+import type { ImageSize } from "../../schemas/images.ts";
 import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import { isPublished } from "./describe.ts";
+import { checkDenoiser } from "./complete.ts";
+import { type Latents, latentsOf, type Sides } from "./latents.ts";
 import { addLoraFiles } from "./lora.ts";
 import { readScheduleJson } from "./schedules.ts";
 import { latentsOfSize } from "./size.ts";
-import { readTextSettings } from "./text-files.ts";
+import { checkTextEncoders, readTextSettings } from "./text-files.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
 const PARTS = ["unet", "transformer", ""] as const;
@@ -36,10 +32,9 @@ export type DenoiserPart = (typeof PARTS)[number];
 export const isPublishedTeacher = (folder: string): boolean =>
   !existsSync(join(folder, "model.json")) && (isPublished(folder) || existsSync(join(folder, "network.safetensors")));
 
-interface Found extends Pick<PartFiles, "json" | "read" | "shapes"> {
+interface Found extends Pick<PartFiles, "json" | "read" | "shapes">, Pick<BoundNetwork, "names" | "spare"> {
   /** Its folder's name; "" where it is the folder itself. */
   part: DenoiserPart;
-  names: TorchNames;
   denoiser: PublishedDenoiser;
 }
 
@@ -59,8 +54,8 @@ export async function openDenoiser(folder: string): Promise<Found> {
   }
   const at = join(folder, part);
   const { file, json, read, shapes } = await openPart(at);
-  const { denoiser, names } = publishedNetwork({ json, file });
-  if (denoiser) return { part, json, read, shapes, names, denoiser };
+  const { denoiser, names, spare } = publishedNetwork({ json, file });
+  if (denoiser) return { part, json, read, shapes, names, denoiser, ...(spare && { spare }) };
   throw new Failure(
     `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
       "to image.",
@@ -68,7 +63,9 @@ export async function openDenoiser(folder: string): Promise<Found> {
 }
 
 /** A published teacher before its weights are read: all but their hash, and the part that they are of. */
-interface Described extends Pick<Found, "part" | "read" | "shapes" | "names"> {
+interface Described extends Pick<Found, "part" | "read" | "names"> {
+  /** The shapes of its weights, which are those that its network reads. */
+  shapes: Weights;
   description: Omit<DenoiserDescription, "hash">;
 }
 
@@ -84,7 +81,7 @@ interface Describing extends Taking {
 }
 
 async function describeTeacher(folder: string, { loras = [], size, isHashed = true }: Describing = {}): Promise<Described> {
-  const { denoiser, json, ...found } = await openDenoiser(folder);
+  const { denoiser, json, part, read, names, ...found } = await openDenoiser(folder);
   const { shape: trained, conditions } = denoiser;
   const { classes = 0 } = conditions;
   const { mean, std, sigmaData, factor } = await latentsOf(folder, trained[2]);
@@ -104,7 +101,10 @@ async function describeTeacher(folder: string, { loras = [], size, isHashed = tr
   const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
   const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
   const description = { role: "teacher" as const, spec, statistics, captions: [], source, ...(text && { textEncoders: source.path }) };
-  return { description, ...found };
+  const shapes = await found.shapes(names);
+  await checkDenoiser({ place: join(folder, part), network: found, denoiser, spec, shapes });
+  if (text) await checkTextEncoders(folder, text.lengths);
+  return { description, part, read, names, shapes };
 }
 
 /**
@@ -127,52 +127,9 @@ export async function planPublishedTeacher(
   folder: string,
   { size }: Pick<Taking, "size"> = {},
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, shapes, names } = await describeTeacher(folder, { size, isHashed: false });
-  return { description: { ...description, hash: "" }, weights: await shapes(names) };
+  const { description, shapes } = await describeTeacher(folder, { size, isHashed: false });
+  return { description: { ...description, hash: "" }, weights: shapes };
 }
-
-/** What a teacher's latents are: pixels in [-1, 1], or an autoencoder's, shifted and scaled as its config says. */
-interface Latents {
-  /** The codec of latents [height, width]. */
-  codec: (sides: Sides) => Promise<Codec>;
-  /** The same with weights that have shapes and no elements. */
-  planned: (sides: Sides) => Promise<Codec>;
-  /** Pixels of the picture a side of each. */
-  factor: number;
-  sigmaData: number;
-  mean: number[];
-  /** Standard deviation that normalisation (x - mean) / std * sigmaData takes for the published scale. */
-  std: number[];
-}
-
-/** [height, width]. */
-type Sides = [number, number];
-
-async function latentsOf(folder: string, channels: number): Promise<Latents> {
-  const each = (value: number): number[] => new Array<number>(channels).fill(value);
-  const path = join(folder, "vae");
-  if (!(await hasPart(path))) {
-    const codec = (sides: Sides): Promise<Codec> => pixel.open({ imageSize: sizeOf(sides), read: unread });
-    return { codec, planned: codec, factor: 1, sigmaData: PIXEL_DEVIATION, mean: each(0), std: each(PIXEL_DEVIATION) };
-  }
-  const config = readConfig(autoencoderKl.config, await openPart(path));
-  const { mean, scale } = latentScale(config);
-  const factor = downsampleOf(config);
-  const sizeFrom = ([height, width]: Sides): ImageSize => sizeOf([height * factor, width * factor]);
-  const codec = (sides: Sides): Promise<Codec> => kl.open({ path, imageSize: sizeFrom(sides), read: unread });
-  const planned = async (sides: Sides): Promise<Codec> => {
-    const imageSize = sizeFrom(sides);
-    const weights = shapesAlone(klLayout(config));
-    return { description: { kind: kl.kind, imageSize, shape: kl.latent(config, imageSize), hash: "", config }, weights };
-  };
-  return { codec, planned, factor, sigmaData: 1, mean, std: scale.map((factor) => 1 / factor) };
-}
-
-/** A published codec is no run's. */
-const unread = (folder: string): Promise<Codec> => Promise.reject(new Error(`${folder} is not to be read`));
-
-/** Of images between -1 and 1, as EDM has it; scaled latents have about 1. */
-const PIXEL_DEVIATION = 0.5;
 
 /** EDM's own levels, or those of the pipeline's schedule: the highest is where its walks begin, and where a student is asked. */
 async function diffusionOf(options: {

@@ -11,6 +11,7 @@ import { parseIndex } from "../../models/weights/shards.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
 import { sha256Pieces, textHash } from "../../store/hash.ts";
+import { checkEncoder } from "./complete.ts";
 
 /** Files of a tokenizer's folder that say what it is. */
 const TOKENIZER_FILES = [
@@ -72,6 +73,15 @@ export async function readTextSettings(folder: string, { isHashed = true } = {})
     if (isThere && isHashed) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
+}
+
+/** Throws a Failure where an encoder's file is not that of its network (complete.ts). */
+export async function checkTextEncoders(folder: string, lengths: readonly number[]): Promise<void> {
+  const { side } = await readTextIndex(folder);
+  for (const [i, part] of side.parts.entries()) {
+    const { encoder, isMasked = false } = part;
+    if (await hasEncoder(folder, part)) await checkEncoder({ place: join(folder, encoder), length: lengths[i] as number, isMasked });
+  }
 }
 
 /** The files that a part is read from, by their names in the hash: their paths in the folder. */
