@@ -23,6 +23,11 @@ export interface PublishedNetwork<C> {
   names?: (config: C) => TorchNames;
   /** Parameters, by our names, that its layers look for and do without in files of such networks: biases of layers that have none. */
   spare?: RegExp;
+  /**
+   * Shapes of parameters, by our names, which the config tells and layers would take as they come: of those that a file has, these must be
+   * so. One of each kind will do.
+   */
+  told?: (config: C) => Record<string, readonly number[]>;
   /** What it can be asked, where that is not one thing: "encode" and "decode" of a codec. Together they read every parameter. */
   calls?: readonly string[];
   /**
@@ -78,6 +83,7 @@ export interface PublishedConditions {
 /** A published network whose config is filled in. */
 export interface BoundNetwork extends Pick<PublishedNetwork<never>, "spare"> {
   names: TorchNames;
+  told: Record<string, readonly number[]>;
   calls: readonly string[];
   forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
   /** Undefined: it is none. Reading it throws a Failure for a network that can be compared but not denoise here. */
@@ -89,6 +95,7 @@ export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { 
   const config = readConfig(network.config, { json, file });
   return {
     names: network.names?.(config) ?? {},
+    told: network.told?.(config) ?? {},
     ...(network.spare && { spare: network.spare }),
     calls: network.calls ?? [""],
     forward: (parameters, inputs, call, hooks) => network.forward(config, parameters, inputs, call, hooks),

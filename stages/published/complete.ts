@@ -43,7 +43,7 @@ const SQUARES = 8;
  */
 export async function checkDenoiser(options: {
   place: string;
-  network: Pick<BoundNetwork, "spare">;
+  network: Pick<BoundNetwork, "spare" | "told">;
   denoiser: PublishedDenoiser;
   spec: DenoiserSpec;
   shapes: Weights;
@@ -58,7 +58,7 @@ export async function checkDenoiser(options: {
       condition: embedConditions(spec, parameters, others),
     }),
   });
-  await check(options, { inputs, ask }, shapes);
+  await checkParameters({ ...options, json: spec.network.published ?? {} }, { inputs, ask }, shapes);
 }
 
 /** The same of a text encoder that is given `length` ids, with a mask where padding is hidden. */
@@ -68,18 +68,19 @@ export async function checkEncoder({ place, length, isMasked }: { place: string;
   const ids = { input_ids: { shape: [1, length], dtype: "int32" as const } };
   const inputs = { ...ids, ...(isMasked && { attention_mask: { shape: [1, length] } }) };
   const ask: Asked["ask"] = (parameters, given) => network.forward(parameters, given, "");
-  await check({ place, network }, { inputs, ask }, await shapes(network.names));
+  await checkParameters({ place, network, json }, { inputs, ask }, await shapes(network.names));
 }
 
 /** Hashes of what was found whole: a training opens its teacher more than once. */
 const whole = new Set<string>();
 
-async function check(
-  { place, network }: { place: string; network: Pick<BoundNetwork, "spare"> },
+/** The same of any network, asked once over tensors that have shapes alone. */
+export async function checkParameters(
+  { place, network, json }: { place: string; network: Pick<BoundNetwork, "spare" | "told">; json: object },
   { inputs, ask }: Asked,
   shapes: Weights,
 ): Promise<void> {
-  const key = textHash(JSON.stringify([place, Object.entries(shapes).map(([name, { shape }]) => [name, shape]), inputs]));
+  const key = textHash(JSON.stringify([place, json, Object.entries(shapes).map(([name, { shape }]) => [name, shape]), inputs]));
   if (whole.has(key)) return;
   const read = new Set<string>();
   const lacked = new Set<string>();
@@ -102,6 +103,12 @@ async function check(
         cause: error,
       });
     });
+  for (const [name, told] of Object.entries(network.told)) {
+    const found = shapes[name]?.shape;
+    if (!found || String(found) === String(told)) continue;
+    const what = `"${published(name, shapes)}" has the shape [${found.join(", ")}], and its config tells of [${told.join(", ")}]`;
+    throw new Failure(`Cannot use ${place}: ${what} (kernels as height, width, in, out)${REMEDY}`);
+  }
   const [absent] = [...lacked].filter((name) => !name.endsWith(BASE) && !network.spare?.test(name));
   if (absent !== undefined) throw missing(absent);
   const [first, ...more] = Object.keys(shapes).filter((name) => !read.has(name));

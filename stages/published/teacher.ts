@@ -32,7 +32,7 @@ export type DenoiserPart = (typeof PARTS)[number];
 export const isPublishedTeacher = (folder: string): boolean =>
   !existsSync(join(folder, "model.json")) && (isPublished(folder) || existsSync(join(folder, "network.safetensors")));
 
-interface Found extends Pick<PartFiles, "json" | "read" | "shapes">, Pick<BoundNetwork, "names" | "spare"> {
+interface Found extends Pick<PartFiles, "json" | "read" | "shapes">, Pick<BoundNetwork, "names" | "spare" | "told"> {
   /** Its folder's name; "" where it is the folder itself. */
   part: DenoiserPart;
   denoiser: PublishedDenoiser;
@@ -54,8 +54,8 @@ export async function openDenoiser(folder: string): Promise<Found> {
   }
   const at = join(folder, part);
   const { file, json, read, shapes } = await openPart(at);
-  const { denoiser, names, spare } = publishedNetwork({ json, file });
-  if (denoiser) return { part, json, read, shapes, names, denoiser, ...(spare && { spare }) };
+  const { denoiser, names, told, spare } = publishedNetwork({ json, file });
+  if (denoiser) return { part, json, read, shapes, names, told, denoiser, ...(spare && { spare }) };
   throw new Failure(
     `Cannot take ${at} as a teacher: it is no network that predicts noise or the like. Name the folder of a pipeline from text or class ` +
       "to image.",
@@ -139,7 +139,12 @@ async function diffusionOf(options: {
   pipeline?: string | undefined;
 }): Promise<DenoiserDescription["spec"]["diffusion"]> {
   const { folder, json, sigmaData, pipeline } = options;
-  if (!isPublished(folder)) return anyDiffusion.parse({ parameterisation: "edm", sigmaData: (json as { sigma_data?: number }).sigma_data });
+  if (!isPublished(folder)) {
+    const { sigma_data: sigmaData, sigma_min: least, sigma_max: most } = json as Record<string, number | null | undefined>;
+    const own = anyDiffusion.parse({ parameterisation: "edm", sigmaData });
+    // As EDM's sampler: between its own ends, and no further than the network goes.
+    return { ...own, sigmaMin: Math.max(own.sigmaMin, least ?? 0), sigmaMax: Math.min(own.sigmaMax, most ?? Number.POSITIVE_INFINITY) };
+  }
   const schedule = await readScheduleJson(folder);
   const flow = flowLayouts[pipeline ?? ""];
   const diffusion = anyDiffusion.parse({ parameterisation: "vp-epsilon", sigmaData, schedule, ...(flow && { flow }) });
