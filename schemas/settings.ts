@@ -172,6 +172,8 @@ export const simulateSettings = z.strictObject({
   // published: as the teacher's scheduler_config.json walks; auto: so where there is one whose steps add no noise, elsewhere heun
   solver: z.enum(["auto", "published", "euler", "heun", "ddim", "dpm++2m"]).default("auto"),
   guidance: z.number().nonnegative().default(1), // classifier-free guidance scale; 1 is none
+  // Of networks that are told the guidance scale (FLUX): that of two predictions on top, which leads away from `negative`; 1 is none.
+  trueGuidance: z.number().nonnegative().optional(),
   guidanceRescale: fraction.optional(), // share in which guided predictions get the deviation of unguided ones back (Lin et al. 2024)
   batch: count.default(64),
   rowsPerShard: count.default(512),

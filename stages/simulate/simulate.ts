@@ -29,7 +29,7 @@ export function tripleManifestOf(options: {
 }): Draft<TripleManifest> {
   const { teacher, conditions, settings, version } = options;
   const { spec } = teacher;
-  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, guidanceRescale, batch, embeddings } = settings.simulate;
+  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, trueGuidance, guidanceRescale, batch, embeddings } = settings.simulate;
   const trajectory = trajectoryOf(settings.simulate, spec);
   const embedding = embeddings === "stored" ? textShapeOf(spec) : undefined;
   return {
@@ -46,6 +46,7 @@ export function tripleManifestOf(options: {
     ...(trajectory && { trajectory }),
     ...(embedding && { embedding }),
     guidance,
+    ...(trueGuidance !== undefined && trueGuidance !== 1 && { trueGuidance }),
     ...(guidanceRescale && { guidanceRescale }),
     conditions,
     // The batch counts for the bytes: a product's last bits may depend on how many rows it has.
