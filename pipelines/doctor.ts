@@ -118,7 +118,10 @@ async function project({
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const description = teacher === undefined ? undefined : (await planDenoiser(teacher, { size })).teacher.description;
+  const description =
+    teacher === undefined
+      ? undefined
+      : (await planDenoiser(teacher, { size, textLength: settings.simulate.textLength })).teacher.description;
   if (description) requireOde(teacher as string, description, settings.simulate);
   const shape = description?.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;

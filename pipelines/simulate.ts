@@ -50,7 +50,7 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const { out, work, settings, context } = options;
   const { report } = context;
   const { loras, size } = options;
-  const teacher = await readDenoiser(options.teacher, { ...context, loras, size });
+  const teacher = await readDenoiser(options.teacher, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { spec } = teacher.description;
   requireOde(options.teacher, teacher.description, settings.simulate);
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {

@@ -33,7 +33,7 @@ export async function planFor(options: {
   context: Context;
 }): Promise<Planned> {
   const { folder, size, settings, context } = options;
-  const { teacher, codec } = await planDenoiser(folder, { size });
+  const { teacher, codec } = await planDenoiser(folder, { size, textLength: settings.simulate.textLength });
   const { network, shape } = teacher.description.spec;
   checkFit({ settings: { ...settings, network }, parts: ["train"], shape });
   return { teacher, codec, plan: await planTraining({ teacher, codec, settings, context }) };

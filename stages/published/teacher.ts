@@ -69,10 +69,11 @@ interface Described extends Pick<Found, "part" | "read" | "names"> {
   description: Omit<DenoiserDescription, "hash">;
 }
 
-/** How a teacher is taken: with LoRAs, at another size of pictures than it was trained on. */
+/** How a teacher is taken: with LoRAs, at another size of pictures than it was trained on, with so many tokens for T5. */
 export interface Taking {
   loras?: readonly LoraRequest[] | undefined;
   size?: ImageSize | undefined;
+  textLength?: number | undefined;
 }
 
 interface Describing extends Taking {
@@ -80,14 +81,14 @@ interface Describing extends Taking {
   isHashed?: boolean;
 }
 
-async function describeTeacher(folder: string, { loras = [], size, isHashed = true }: Describing = {}): Promise<Described> {
+async function describeTeacher(folder: string, { loras = [], size, textLength, isHashed = true }: Describing = {}): Promise<Described> {
   const { denoiser, json, part, read, names, ...found } = await openDenoiser(folder);
   const { shape: trained, conditions } = denoiser;
   const { classes = 0 } = conditions;
   const { mean, std, sigmaData, factor } = await latentsOf(folder, trained[2]);
   const sides = sidesAt({ folder, size, denoiser, factor });
   const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
-  const text = conditions.text && (await readTextSettings(folder, { isHashed }));
+  const text = conditions.text && (await readTextSettings(folder, { textLength, isHashed }));
   const pixels = sides.map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...sides, trained[2]],
@@ -114,9 +115,9 @@ async function describeTeacher(folder: string, { loras = [], size, isHashed = tr
  */
 export async function readPublishedTeacher(
   folder: string,
-  { loras = [], size }: Taking = {},
+  { loras = [], ...taken }: Taking = {},
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, part, read, names } = await describeTeacher(folder, { loras, size });
+  const { description, part, read, names } = await describeTeacher(folder, { loras, ...taken });
   const changed = part || "unet";
   const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
   return { description: { ...description, hash: hashWeights(weights) }, weights };
@@ -125,9 +126,9 @@ export async function readPublishedTeacher(
 /** The same with weights that have shapes and no elements, and no hash: none of them is read. */
 export async function planPublishedTeacher(
   folder: string,
-  { size }: Pick<Taking, "size"> = {},
+  taken: Omit<Taking, "loras"> = {},
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
-  const { description, shapes } = await describeTeacher(folder, { size, isHashed: false });
+  const { description, shapes } = await describeTeacher(folder, { ...taken, isHashed: false });
   return { description: { ...description, hash: "" }, weights: shapes };
 }
 

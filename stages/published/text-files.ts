@@ -8,7 +8,7 @@ import { isSingleFile } from "../../models/published/single-file.ts";
 import { openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { type PublishedText, publishedText, type TextPart, textPipelines } from "../../models/text/published-text.ts";
 import { parseIndex } from "../../models/weights/shards.ts";
-import { Failure } from "../../schemas/failure.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
 import { sha256Pieces, textHash } from "../../store/hash.ts";
 import { checkEncoder } from "./complete.ts";
@@ -61,15 +61,23 @@ export function tokenizerIn(folder: string, { tokenizer }: TextPart): string {
 
 /**
  * The text side of a folder with the hash of all files that it is read from, which takes its time: a plan does without (`isHashed`
- * false). Throws a Failure where one is missing.
+ * false). T5 is given `textLength` tokens, as many as the pipeline gives unless told. Throws a Failure where one is missing.
  */
-export async function readTextSettings(folder: string, { isHashed = true } = {}): Promise<TextSettings> {
+export async function readTextSettings(
+  folder: string,
+  { textLength, isHashed = true }: { textLength?: number | undefined; isHashed?: boolean } = {},
+): Promise<TextSettings> {
   const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
+  if (textLength !== undefined && side.parts.every(({ length }) => length === undefined)) {
+    throw badUsage(
+      `Cannot give ${folder} texts of ${textLength} tokens (simulate.textLength): it has no T5, and CLIP reads as many as its tokenizer says`,
+    );
+  }
   const lengths: number[] = [];
   const hashes: Record<string, string> = {};
   for (const part of side.parts) {
     const isThere = await hasEncoder(folder, part);
-    lengths.push(part.length ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
+    lengths.push((part.length && (textLength ?? part.length)) ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
     if (isThere && isHashed) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };

@@ -125,6 +125,7 @@ export async function readDenoiser(folder: string, reading: Reading = {}): Promi
   const { path, description, isSealed } = await readDescription(folder, denoisers);
   if (!isSealed) await checkOldModel(folder, path, description);
   const { spec } = description;
+  checkTextLength(folder, spec, reading.textLength);
   const layout = denoiserLayout(spec);
   const differences: Differences = (found) => (layout ? layoutDifferences(layout, found) : []);
   const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
@@ -144,10 +145,20 @@ function notResizable(folder: string, size: ImageSize): Error {
   );
 }
 
+/** Throws a usage failure where a run reads texts of another length than it is asked for. */
+function checkTextLength(folder: string, { network }: DenoiserSpec, asked: number | undefined): void {
+  const length = network.text?.lengths.at(-1); // of T5, which comes last
+  if (asked === undefined || length === undefined || asked === length) return;
+  throw badUsage(
+    `Cannot give ${folder} texts of ${asked} tokens (simulate.textLength): it is a run, which was trained with ${length}; leave the setting out`,
+  );
+}
+
 /** The denoiser and the codec of a teacher's folder with weights that have shapes and no elements: none of them is read. */
-export async function planDenoiser(folder: string, { size }: Pick<Reading, "size"> = {}): Promise<{ teacher: Denoiser; codec: Codec }> {
+export async function planDenoiser(folder: string, taken: Omit<Reading, "loras"> = {}): Promise<{ teacher: Denoiser; codec: Codec }> {
+  const { size } = taken;
   if (isPublishedTeacher(folder)) {
-    return { teacher: await planPublishedTeacher(folder, { size }), codec: await planPublishedCodec(folder, { size }) };
+    return { teacher: await planPublishedTeacher(folder, taken), codec: await planPublishedCodec(folder, { size }) };
   }
   if (size !== undefined) throw notResizable(folder, size);
   const shapesIn = async (name: string): Promise<Weights> => shapesAlone((await openWeights(join(folder, name))).tensors);

@@ -53,7 +53,7 @@ export async function openGenerator(
   const { path, settings, context, prior } = options;
   const { batch = settings.simulate.batch } = options;
   const { loras, size } = options;
-  const model = await readDenoiser(path, { ...context, loras, size });
+  const model = await readDenoiser(path, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { description } = model;
   const { role, spec } = description;
   checkPrior(model, path, prior);

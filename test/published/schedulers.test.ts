@@ -56,7 +56,8 @@ test("of all others with betas the levels are known, and the sentence names a so
 });
 
 test("betas are the class's own where a config names none", () => {
-  const highest = (name: string, more = {}) => scheduleOf({ solver: "ddim", ...asked }, { diffusion: diffusionOf(name, more), shape }).start;
+  const highest = (name: string, more = {}) =>
+    scheduleOf({ solver: "ddim", ...asked }, { diffusion: diffusionOf(name, more), shape }).start;
   const same = (a: number, b: number): void => assert.ok(Math.abs(a / b - 1) < 1e-3, `${a} ${b}`);
   same(highest("UniPCMultistepScheduler"), highest("DDIMScheduler"));
   same(highest("HeunDiscreteScheduler"), highest("DDIMScheduler", { beta_start: 0.00085, beta_end: 0.012 }));
@@ -65,7 +66,8 @@ test("betas are the class's own where a config names none", () => {
 
 test("a class of another kind is refused with what can be done", () => {
   for (const name of REFUSED.split(/\s+/)) {
-    const refused = /Cannot use diffusion\.schedule: it is of the class "\w+", which is not known here; .* write the config of a DDIMScheduler/;
+    const refused =
+      /Cannot use diffusion\.schedule: it is of the class "\w+", which is not known here; .* write the config of a DDIMScheduler/;
     assert.throws(() => walkSchedule({ diffusion: diffusionOf(`${name}Scheduler`), shape, steps: 4 }), refused);
   }
 });

@@ -1,5 +1,6 @@
-/** How diffusers is told that a student makes pictures of another size than its teacher was trained on. */
+/** How diffusers is told that a student makes pictures of another size, or reads texts of another length, than its teacher did. */
 import { publishedNetwork } from "../../../models/published/registry.ts";
+import { publishedText } from "../../../models/text/published-text.ts";
 import type { DenoiserDescription } from "../../../schemas/model.ts";
 
 /** Pipelines that look up their size in `sample_size` of their network's config: any, or the side of a square alone. */
@@ -29,10 +30,13 @@ export function configOf(description: Pick<DenoiserDescription, "spec">, pipelin
   return kind === "any" ? { ...json, sample_size: sides } : json;
 }
 
-/** Arguments of the pipeline's call, in Python, that ask for the student's size; none of a teacher's own size. */
+/** Arguments of the pipeline's call, in Python, that ask for the student's size and length of texts where they are not its teacher's. */
 export function sizeArguments(description: Pick<DenoiserDescription, "spec">, pipeline: string): Record<string, string> {
-  const { pixels } = description.spec.network;
-  if (!pixels || !otherSides(description)) return {};
+  const { pixels, text } = description.spec.network;
+  const [length] =
+    publishedText(pipeline)?.parts.flatMap((part, i) => (part.length !== text?.lengths[i] && part.length ? [text?.lengths[i]] : [])) ?? [];
+  const told = length === undefined ? {} : { max_sequence_length: String(length) };
+  if (!pixels || !otherSides(description)) return told;
   const [height, width] = pixels.map(String) as [string, string];
-  return { height, width, ...(pipeline.startsWith("PixArt") && { use_resolution_binning: "False" }) };
+  return { height, width, ...(pipeline.startsWith("PixArt") && { use_resolution_binning: "False" }), ...told };
 }

@@ -57,7 +57,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const optimiser = optimiserOf(train);
   const needs = method.needs(own, optimiser);
   const { loras, size } = options;
-  const teacher = await readDenoiser(options.teacher, { ...context, loras, size });
+  const teacher = await readDenoiser(options.teacher, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { spec, statistics } = teacher.description;
   checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
   const triples = await triplesOf({ ...options, needs, description: teacher.description });
