@@ -183,7 +183,7 @@ export const simulateSettings = z.strictObject({
   trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
   prompts: z.string().optional(), // FILE of texts to simulate, in turn: .txt a line each, .csv, .jsonl or .parquet with text or caption
   negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
-  textLength: z.int().min(1).max(512).optional(), // tokens that a published teacher's T5 is given; as many as its pipeline gives unless told
+  textLength: z.int().min(1).max(512).optional(), // tokens that a published teacher's T5 is given; its pipeline's own unless told
   textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });

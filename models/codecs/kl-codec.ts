@@ -69,8 +69,8 @@ function latentShape(config: KlConfig, imageSize: ImageSize): CodecDescription["
   const sides = latentSides(imageSize, factor);
   if (sides.every(Number.isInteger)) return [...sides, channels];
   throw new Failure(
-    `Cannot encode images of ${sizeInWords(imageSize)}: the autoencoder halves them ${levels.length - 1} times; set images.size to a multiple of ` +
-      `${factor}`,
+    `Cannot encode images of ${sizeInWords(imageSize)}: the autoencoder halves them ${levels.length - 1} times; set images.size to a ` +
+      `multiple of ${factor}`,
   );
 }
 

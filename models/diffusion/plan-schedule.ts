@@ -34,7 +34,7 @@ type Diffusion = DenoiserSpec["diffusion"];
 const publishedOf = ({ schedule }: Diffusion): PublishedSchedule | undefined =>
   schedule && publishedSchedule({ json: schedule, file: "diffusion.schedule" });
 
-/** The solver that settings ask for: "auto" is the published walk where the diffusion has one that is known and adds no noise, and Heun's elsewhere. */
+/** The solver that settings ask for: "auto" is the published walk where one is known that adds no noise, and Heun's elsewhere. */
 export function solverFor(solver: SimulateSettings["solver"], diffusion: Diffusion): OwnSolver | "published" {
   if (solver !== "auto") return solver;
   const published = publishedOf(diffusion);
@@ -66,9 +66,7 @@ function odeOf({ diffusion, shape, steps }: Scheduled & { steps: number }): Sche
   const reason = published?.isDeterministic
     ? "its steps are not known here"
     : "its steps add noise, so no ODE leads from a noise to its picture";
-  const why = published
-    ? `as ${published.className} does: ${reason}`
-    : "as published: the model has no scheduler_config.json";
+  const why = published ? `as ${published.className} does: ${reason}` : "as published: the model has no scheduler_config.json";
   throw new Failure(`Cannot walk ${why} (simulate.solver=published); set simulate.solver to ddim, heun, euler or dpm++2m`);
 }
 

@@ -57,7 +57,7 @@ export const unwalked =
     isDeterministic,
     products: productsOf(c, LEAST),
     visits: () => {
-      throw badUsage("Cannot lay out the steps of this scheduler: they are not known here; take one of another class, such as DDIMScheduler");
+      throw badUsage("Cannot lay out the steps of this scheduler: they are not known here; take a DDIMScheduler");
     },
   });
 

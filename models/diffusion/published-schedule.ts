@@ -7,7 +7,17 @@ import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
 import { readConfig } from "../published/network.ts";
-import { ancestralConfig, ddimConfig, ddpmConfig, dpmConfig, eulerConfig, flowConfig, lcmConfig, pndmConfig, tableConfig } from "./published-configs.ts";
+import {
+  ancestralConfig,
+  ddimConfig,
+  ddpmConfig,
+  dpmConfig,
+  eulerConfig,
+  flowConfig,
+  lcmConfig,
+  pndmConfig,
+  tableConfig,
+} from "./published-configs.ts";
 import { type FlowConfig, flowSigmas } from "./published-flow.ts";
 import { ancestral, dpm, euler, unwalked } from "./published-levels.ts";
 import { flowRule } from "./published-rules.ts";
@@ -74,8 +84,8 @@ export function publishedSchedule({ json, file }: { json: object; file: string }
   if (found) return { className, ...found({ json, file }) };
   const nearest = didYouMean(className, scheduleClasses, `known are ${scheduleClasses.join(", ")}`);
   throw new Failure(
-    `Cannot use ${file}: it is of the class "${className}", which is not known here; ${nearest}. Where its network was trained with betas, ` +
-      "write the config of a DDIMScheduler with these there.",
+    `Cannot use ${file}: it is of the class "${className}", which is not known here; ${nearest}. Where its network was trained ` +
+      "with betas, write the config of a DDIMScheduler with these there.",
   );
 }
 

@@ -63,8 +63,8 @@ const stableDiffusionXl: PublishedText = {
 };
 
 /**
- * Texts are lower-cased and trimmed, which is what diffusers does where its `clean_caption` is off, or on without bs4 and ftfy. What it does
- * with them, a repair of captions from the web, is not done: prompts that were typed come out alike.
+ * Texts are lower-cased and trimmed, which is what diffusers does where its `clean_caption` is off, or on without bs4 and ftfy. What it
+ * does with these, a repair of captions from the web, is not done: prompts that were typed come out alike.
  */
 const pixart = (length: number): PublishedText => ({
   parts: [{ encoder: "text_encoder", tokenizer: "tokenizer", length, isMasked: true }],

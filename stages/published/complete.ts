@@ -115,8 +115,8 @@ export async function checkParameters(
   if (first === undefined) return void whole.add(key);
   const others = more.length > 0 ? ` and ${more.length} more` : "";
   throw new Failure(
-    `Cannot use ${place}: its weights have the parameter "${published(first, shapes)}"${others}, which the network of its config does not ` +
-      `read${REMEDY}`,
+    `Cannot use ${place}: its weights have the parameter "${published(first, shapes)}"${others}, which the network of its config does ` +
+      `not read${REMEDY}`,
   );
 }
 

@@ -38,7 +38,8 @@ export async function addLoraFiles(options: {
     if (other !== undefined) {
       const [encoder, layers] = other;
       throw new Failure(
-        `Cannot add ${path}: it changes ${layers} ${layers === 1 ? "layer" : "layers"} of the ${encoder} as well, and here only ${changed.join(" and ")} can be changed. ` +
+        `Cannot add ${path}: it changes ${layers} ${layers === 1 ? "layer" : "layers"} of the ${encoder} as well, and here only ` +
+          `${changed.join(" and ")} can be changed. ` +
           "Merge it into the pipeline where it was made, and use that folder.",
       );
     }

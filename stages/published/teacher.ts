@@ -110,8 +110,8 @@ async function describeTeacher(folder: string, { loras = [], size, textLength, i
 
 /**
  * The teacher of a folder that diffusers wrote, of Stable Diffusion in one file, or of an EDM network (network.safetensors beside
- * config.json), with LoRAs added, for pictures of `size`, its own unless given. Throws a Failure where a part, a key or a value is not understood, and where the network is
- * conditioned on what cannot be given yet.
+ * config.json), with LoRAs added, for pictures of `size`, its own unless given. Throws a Failure where a part, a key or a value is not
+ * understood, where weights are not their network's, and where the network is conditioned on what cannot be given yet.
  */
 export async function readPublishedTeacher(
   folder: string,

@@ -70,7 +70,8 @@ export async function readTextSettings(
   const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
   if (textLength !== undefined && side.parts.every(({ length }) => length === undefined)) {
     throw badUsage(
-      `Cannot give ${folder} texts of ${textLength} tokens (simulate.textLength): it has no T5, and CLIP reads as many as its tokenizer says`,
+      `Cannot give ${folder} texts of ${textLength} tokens (simulate.textLength): it has no T5, and its CLIP reads as many as it ` +
+        "was trained with; leave the setting out",
     );
   }
   const lengths: number[] = [];

@@ -111,8 +111,8 @@ const codecs: DescriptionKind<CodecDescription> = {
 };
 
 /**
- * Reads the teacher or student of a run folder, or a published teacher, with LoRAs added where there are any, at the size that is asked for. Throws a Failure that
- * says what is missing, damaged or changed.
+ * Reads the teacher or student of a run folder, or a published teacher, with LoRAs added where there are any, at the size that is asked
+ * for. Throws a Failure that says what is missing, damaged or changed.
  */
 export async function readDenoiser(folder: string, reading: Reading = {}): Promise<Denoiser> {
   if (isPublishedTeacher(folder)) return readPublishedTeacher(folder, reading);
@@ -150,7 +150,8 @@ function checkTextLength(folder: string, { network }: DenoiserSpec, asked: numbe
   const length = network.text?.lengths.at(-1); // of T5, which comes last
   if (asked === undefined || length === undefined || asked === length) return;
   throw badUsage(
-    `Cannot give ${folder} texts of ${asked} tokens (simulate.textLength): it is a run, which was trained with ${length}; leave the setting out`,
+    `Cannot give ${folder} texts of ${asked} tokens (simulate.textLength): it is a run, which was trained with ${length}; leave ` +
+      "the setting out",
   );
 }
 

@@ -10,8 +10,8 @@ export function requireOde(folder: string, model: Pick<DenoiserDescription, "rol
   const { role, sampler, spec } = model;
   if (plan.trueGuidance !== undefined && plan.trueGuidance !== 1 && !takesGuidance(spec)) {
     throw badUsage(
-      `Cannot guide ${folder} by simulate.trueGuidance=${plan.trueGuidance}: its network is not told the scale; set simulate.guidance, which ` +
-        "is of two predictions there",
+      `Cannot guide ${folder} by simulate.trueGuidance=${plan.trueGuidance}: its network is not told the scale; set simulate.guidance, ` +
+        "which is of two predictions there",
     );
   }
   if (role === "teacher" || (sampler?.times === "any" && sampler.between === "ode")) return void scheduleOf(plan, spec);

@@ -29,7 +29,8 @@ export function tripleManifestOf(options: {
 }): Draft<TripleManifest> {
   const { teacher, conditions, settings, version } = options;
   const { spec } = teacher;
-  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, trueGuidance, guidanceRescale, batch, embeddings } = settings.simulate;
+  const { count, rowsPerShard, noise, dtype, solver, steps, batch, embeddings } = settings.simulate;
+  const { guidance, trueGuidance, guidanceRescale } = settings.simulate;
   const trajectory = trajectoryOf(settings.simulate, spec);
   const embedding = embeddings === "stored" ? textShapeOf(spec) : undefined;
   return {

@@ -3,7 +3,7 @@
  * computes something else. Those that may have any value are named here, each with why.
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type * as z from "zod";
 import { createPlanner } from "../../engine/planner.ts";
@@ -29,6 +29,7 @@ import { checkDenoiser, checkParameters } from "../../stages/published/complete.
 import { withLatents } from "../../stages/published/size.ts";
 import { planDenoiser } from "../../stages/runs/model.ts";
 import { assert, suite } from "../harness.ts";
+import { freshFolder } from "../simulate/fixture.ts";
 import { pipelines } from "./golden.ts";
 import { at } from "./students.ts";
 
@@ -44,7 +45,8 @@ const INERT: Readonly<Record<string, readonly string[]>> = {
   "sdxl unet": [
     ...TRAINING,
     "upcast_attention", // float32 all the same
-    ...["addition_embed_type_num_heads", "mid_block_only_cross_attention", "resnet_out_scale_factor", "resnet_skip_time_act"], // other blocks'
+    ...["addition_embed_type_num_heads", "mid_block_only_cross_attention"], // of blocks that are refused
+    ...["resnet_out_scale_factor", "resnet_skip_time_act"],
   ],
   "ddpm unet": [...TRAINING, "num_train_timesteps"], // of learned time embeddings, which are refused
   "pixart transformer": [
@@ -52,7 +54,7 @@ const INERT: Readonly<Record<string, readonly string[]>> = {
     ...["norm_num_groups", "num_embeds_ada_norm", "use_linear_projection"], // of other inputs
   ],
   "dit transformer": ["dropout", "upcast_attention", "norm_num_groups"],
-  "edm ": ["use_fp16", "dropout", "label_dropout", "sigma_min", "sigma_max", "sigma_data"], // the last three are the teacher's (edm.test.ts)
+  "edm ": ["use_fp16", "dropout", "label_dropout", ...["sigma_min", "sigma_max", "sigma_data"]], // the last three are the teacher's, below
   "sdxl text_encoder_2": [...Object.keys(transformersKeys), "attention_dropout", "dropout"],
   "sd3 text_encoder_3": [
     ...[...Object.keys(transformersKeys), "classifier_dropout", "dropout_rate"],
@@ -166,6 +168,17 @@ for (const each of cases) {
     },
     { seconds: 240 },
   );
+}
+
+if (existsSync(pipelines)) {
+  test("EDM's levels end where its network's do", async () => {
+    const folder = freshFolder();
+    cpSync(at("edm"), folder, { recursive: true, filter: (path) => !path.includes("golden") });
+    const json = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ ...json, sigma_min: 0.01, sigma_max: 40, sigma_data: 0.7 }));
+    const { diffusion } = (await planDenoiser(folder)).teacher.description.spec;
+    assert.equal([diffusion.sigmaMin, diffusion.sigmaMax, diffusion.sigmaData], [0.01, 40, 0.7]);
+  });
 }
 
 test.run();

@@ -35,7 +35,7 @@ export function sizeArguments(description: Pick<DenoiserDescription, "spec">, pi
   const { pixels, text } = description.spec.network;
   const [length] =
     publishedText(pipeline)?.parts.flatMap((part, i) => (part.length !== text?.lengths[i] && part.length ? [text?.lengths[i]] : [])) ?? [];
-  const told = length === undefined ? {} : { max_sequence_length: String(length) };
+  const told: Record<string, string> = length === undefined ? {} : { max_sequence_length: String(length) };
   if (!pixels || !otherSides(description)) return told;
   const [height, width] = pixels.map(String) as [string, string];
   return { height, width, ...(pipeline.startsWith("PixArt") && { use_resolution_binning: "False" }), ...told };
