@@ -23,6 +23,17 @@ export const orPipeline: InputPath = { orFile: /\.(safetensors|bin|ckpt|pt|pth|p
 /** LoRAs of others on top of a published teacher. */
 export const lora: Flag = { value: "FILE[:SCALE]", about: "add this LoRA to a published pipeline's weights; repeat for more", many: true };
 
+/** The size of a published pipeline's pictures. */
+export const size: Flag = {
+  value: "WxH",
+  about: "pictures of a published pipeline in pixels, as 768x512; those it was trained on otherwise",
+};
+
+/** The size that a line asks for. */
+export async function sizeIn({ size: text }: Input["flags"]) {
+  return (await import("../stages/published/size.ts")).requestedSize(text);
+}
+
 export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
 export const out = (value: string, about: string, output: Output = "folder"): Flag => ({ value, about, required: true, output });
 export const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };

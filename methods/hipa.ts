@@ -16,6 +16,7 @@ import { dists } from "../models/losses/dists.ts";
 import { sobelEdges } from "../models/losses/edges.ts";
 import { decibels, energyDifference, filtered, finestBandMask, highPassMask, ringMasks } from "../models/losses/frequency.ts";
 import type { Rules } from "../schemas/fit.ts";
+import { sidesOf } from "../schemas/images.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { adapterFit } from "./fit/adapter.ts";
 import type { Asked, Batch, Job, Kit as AnyKit, Method, Run, Update } from "./method.ts";
@@ -112,9 +113,9 @@ function update(kit: Kit): Update {
   const spec = subject.spec as DenoiserSpec;
   const image = { shape: [optimiser.batch, ...spec.shape] };
   const decode = decoderOf(kit);
-  const { imageSize } = subject.codec as NonNullable<typeof subject.codec>;
-  const finest = finestBandMask({ height: imageSize, width: imageSize });
-  const differences = differencesOf(kit, imageSize);
+  const [height, width] = sidesOf((subject.codec as NonNullable<typeof subject.codec>).imageSize);
+  const finest = finestBandMask({ height, width });
+  const differences = differencesOf(kit, { height, width });
   return {
     trains: "student",
     reads: ["codec", ...(own.spatialWeight > 0 ? ["features"] : [])],
@@ -145,9 +146,9 @@ function decoderOf({ subject: { codec, statistics, spec } }: Kit) {
 }
 
 /** The terms of the loss that compare images a with their targets b, [b, h, w, 3] in [-1, 1], with their weights. */
-function differencesOf({ settings: own, subject }: Kit, side: number) {
+function differencesOf({ settings: own, subject }: Kit, sides: { height: number; width: number }) {
   const taps = tracedFeatureSets(subject.features ?? []);
-  const size = { height: side, width: side, cutoff: own.cutoff };
+  const size = { ...sides, cutoff: own.cutoff };
   const [mask, rings] = [highPassMask({ ...size, shape: own.filter }), ringMasks(size)];
   const apart = (difference: Tensor): Tensor => tf.mean(own.norm === "absolute" ? tf.abs(difference) : tf.square(difference));
   const spatial = (a: Tensor, b: Tensor, features: Parameters): Tensor => {

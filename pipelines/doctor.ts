@@ -1,5 +1,5 @@
 /**
- * pipeline doctor [--teacher RUN] [--method NAME] [--count N] [--steps K] [--profile STEP]
+ * pipeline doctor [--teacher RUN] [--size WxH] [--method NAME] [--count N] [--steps K] [--profile STEP]
  *
  * this machine | versions, devices, memory | disk and hours of the simulation that the settings describe
  * a teacher's configs and headers | programs traced over shapes | memory and hours of its distillation
@@ -11,6 +11,7 @@ import { methodFor, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
 import { solverFor } from "../models/diffusion/plan-schedule.ts";
 import { isFailure } from "../schemas/failure.ts";
+import type { ImageSize } from "../schemas/images.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
@@ -30,8 +31,15 @@ import { requireOde } from "../stages/simulate/ode.ts";
  * take, and throws a Failure where this machine's memory does not suffice; `isPlanned` says that a method was asked for, so
  * that a plan which cannot be made is a Failure too, and no warning.
  */
-export async function doctor(options: { teacher?: string; isPlanned?: boolean; settings: Settings; context: Context }): Promise<void> {
-  const { teacher, isPlanned = false, settings, context } = options;
+export async function doctor(options: {
+  teacher?: string;
+  /** Of pictures, where a published teacher is asked for another than its own. */
+  size?: ImageSize | undefined;
+  isPlanned?: boolean;
+  settings: Settings;
+  context: Context;
+}): Promise<void> {
+  const { teacher, size, isPlanned = false, settings, context } = options;
   const { report, signal } = context;
   report({
     type: "result",
@@ -77,7 +85,7 @@ export async function doctor(options: { teacher?: string; isPlanned?: boolean; s
   await project({ ...options, free }).catch(warned("simulation", "projection"));
   if (teacher === undefined) return;
   const devices = ["cpu", ...Object.entries(gpus).flatMap(([name, answer]) => (answer === "ready" ? [name] : []))];
-  const plan = await planFor({ folder: teacher, settings, context }).catch((error) => {
+  const plan = await planFor({ folder: teacher, size, settings, context }).catch((error) => {
     if (isPlanned) throw error;
     warned("training", "plan")(error);
   });
@@ -99,16 +107,21 @@ export async function doctorProfile(options: {
 /** Reports bytes and time of `simulate.count` triples. */
 async function project({
   teacher,
+  size,
   free,
   settings,
   context: { report, signal },
 }: {
   teacher?: string;
+  size?: ImageSize | undefined;
   free: number; // bytes on the disk
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const description = teacher === undefined ? undefined : (await planDenoiser(teacher)).teacher.description;
+  const description =
+    teacher === undefined
+      ? undefined
+      : (await planDenoiser(teacher, { size, textLength: settings.simulate.textLength })).teacher.description;
   if (description) requireOde(teacher as string, description, settings.simulate);
   const shape = description?.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;

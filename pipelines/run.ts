@@ -12,6 +12,7 @@ import { isPixels, isYetToTrain } from "../models/codecs/codecs.ts";
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
+import { sidesOf } from "../schemas/images.ts";
 import { packageRoot } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/flow/event-loop.ts";
@@ -130,7 +131,8 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
 
 /** Whatever preset the demo is tried with, its pictures are of the size that its teacher knows, and encoded as that was trained. */
 async function settingsOfDemo(settings: Settings, teacher: string, { report }: Context): Promise<Settings> {
-  const { kind, imageSize } = (await readCodec(teacher)).description;
+  const { kind, imageSize: size } = (await readCodec(teacher)).description;
+  const imageSize = Math.max(...sidesOf(size)); // it is a square
   if (imageSize !== settings.images.size) {
     const message = `images.size=${settings.images.size} has no effect: the demo's teacher and autoencoder are for ${imageSize} px`;
     report({ type: "warning", stage: "run", message });

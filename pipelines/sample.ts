@@ -1,5 +1,5 @@
 /**
- * pipeline sample --model RUN --out GRID.png [--steps K] [--prior RUN] [--lora FILE[:SCALE]]
+ * pipeline sample --model RUN --out GRID.png [--steps K] [--prior RUN] [--lora FILE[:SCALE]] [--size WxH]
  *
  * model | samples | picture grid
  */
@@ -7,9 +7,9 @@ import { labelsOf } from "../models/denoiser.ts";
 import { conditionColumns } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
-import type { LoraRequest } from "../schemas/model.ts";
 import { writeSettingsBeside } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
+import type { Taking } from "../stages/published/teacher.ts";
 import { type Generated, openGenerator } from "../stages/sample/generator.ts";
 import { readPrompts } from "../stages/simulate/prompts.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
@@ -21,24 +21,24 @@ import { writeGrid } from "../stages/picture/write-grid.ts";
  * tokens. `prompt` is the caption of all samples, those of `settings.simulate.prompts` come in turn. Reports evaluations and seconds
  * an image. Throws a usage failure where a student was not made for so many steps, or reads no captions.
  */
-export async function sample(options: {
-  model: string;
-  /** On top of a published teacher. */
-  loras?: readonly LoraRequest[];
-  count: number;
-  out: string;
-  steps?: number;
-  prior?: string;
-  prompt?: string;
-  settings: Settings;
-  context: Context;
-}): Promise<void> {
-  const { model, loras, count, out, steps, prior, settings, context } = options;
+export async function sample(
+  options: Taking & {
+    model: string;
+    count: number;
+    out: string;
+    steps?: number;
+    prior?: string;
+    prompt?: string;
+    settings: Settings;
+    context: Context;
+  },
+): Promise<void> {
+  const { model, loras, size, count, out, steps, prior, settings, context } = options;
   const captions = await captionsOf(options);
   const generator = await openGenerator({
     ...{ path: model, settings, context, steps, prior },
     batch: Math.min(count, settings.simulate.batch),
-    ...(loras && { loras }),
+    ...{ loras, size },
   });
   const { kind, nfe, priorCalls, description } = generator;
   const { spec } = description;

@@ -1,14 +1,14 @@
 /**
- * pipeline simulate --teacher RUN --out STORE [--prompts FILE] [--lora FILE[:SCALE]]
+ * pipeline simulate --teacher RUN --out STORE [--prompts FILE] [--lora FILE[:SCALE]] [--size WxH]
  *
  * planned shards | conditions | the teacher's ODE | triple store
  */
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
-import type { LoraRequest } from "../schemas/model.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
+import type { Taking } from "../stages/published/teacher.ts";
 import { openConditions } from "../stages/sample/conditions.ts";
 import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { inFolder } from "../stages/runs/folder.ts";
@@ -30,18 +30,18 @@ import { finishWork, planWork, type Work } from "../store/work.ts";
  * damaged shards again, `retry` failed rows. Answers undefined when shards are left to other shares. Throws a Failure when `teacher`
  * is none, when another store stands at `out`, or when no row came out finite.
  */
-export async function simulate(options: {
-  teacher: string;
-  /** On top of a published teacher. */
-  loras?: readonly LoraRequest[];
-  conditions?: string;
-  out: string;
-  /** Of the sampler's engine; the settings' otherwise. */
-  threads?: number;
-  work?: Work;
-  settings: Settings;
-  context: Context;
-}): Promise<Summary | undefined> {
+export async function simulate(
+  options: Taking & {
+    teacher: string;
+    conditions?: string;
+    out: string;
+    /** Of the sampler's engine; the settings' otherwise. */
+    threads?: number;
+    work?: Work;
+    settings: Settings;
+    context: Context;
+  },
+): Promise<Summary | undefined> {
   const { out, work = {}, context } = options;
   return inFolder({ folder: out, kind: "triples", command: "simulate", shared: !work.repair, context }, () => fill({ ...options, work }));
 }
@@ -49,7 +49,8 @@ export async function simulate(options: {
 async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {
   const { out, work, settings, context } = options;
   const { report } = context;
-  const teacher = await readDenoiser(options.teacher, { ...context, loras: options.loras ?? [] });
+  const { loras, size } = options;
+  const teacher = await readDenoiser(options.teacher, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { spec } = teacher.description;
   requireOde(options.teacher, teacher.description, settings.simulate);
   if (!isConditional(spec.network) && settings.simulate.guidance !== 1) {
@@ -71,7 +72,7 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   });
   const negative = manifest.embedding && (async () => (await given.embed?.([null]))?.[0] as Float32Array);
   await writeDescriptions({
-    ...{ folder: out, codec: await readCodec(options.teacher, context), settings: tripleSettings(settings, spec), negative },
+    ...{ folder: out, codec: await readCodec(options.teacher, { ...context, size }), settings: tripleSettings(settings, spec), negative },
   }).catch(async (error) => {
     await given.close();
     throw error;

@@ -1,5 +1,5 @@
 /**
- * pipeline train --store STORE --teacher RUN --out RUN [--method NAME] [--lora FILE[:SCALE]]
+ * pipeline train --store STORE --teacher RUN --out RUN [--method NAME] [--lora FILE[:SCALE]] [--size WxH]
  *
  * rows | steps | measured | recorded | kept
  */
@@ -55,18 +55,18 @@ async function trainOnce(options: StudentOptions): Promise<Denoiser> {
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
 async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[] }): Promise<Denoiser> {
   const { context } = options;
-  let [{ teacher, store, loras = [] }, made] = [options, undefined as Denoiser | undefined];
+  let [{ teacher, store, loras, size }, made] = [options, undefined as Denoiser | undefined];
   const phases = await plannedPhases({ ...options, given: store });
   await checkSettings({ ...options, settings: phases.at(-1)!.settings });
   if (!(await readMark(options.out))) await markFolder(options.out, { kind: "student" });
   for (const { kind, out, settings } of phases) {
     context.report({ type: "note", stage: "train", message: `${kind === "train" ? "trains" : "simulates"} ${out}` });
     if (kind === "simulate") {
-      await simulate({ teacher, loras, out, settings, context });
+      await simulate({ teacher, loras, size, out, settings, context });
       store = out;
     } else {
-      made = await trainOnce({ ...options, teacher, loras, store, out, settings });
-      [teacher, loras] = [out, []]; // its weights have them
+      made = await trainOnce({ ...options, teacher, loras, size, store, out, settings });
+      [teacher, loras, size] = [out, undefined, undefined]; // its weights have them, and its size is that
     }
   }
   return made as Denoiser;

@@ -7,6 +7,18 @@ export interface Picture {
   height: number;
 }
 
+/** Pixels of a picture: a square's side, or [height, width]. */
+export type ImageSize = number | readonly [height: number, width: number];
+
+/** [height, width] of a size. */
+export const sidesOf = (size: ImageSize): readonly [number, number] => (typeof size === "number" ? [size, size] : size);
+
+/** The size of these sides, a square's as one number. */
+export const sizeOf = ([height, width]: readonly [number, number]): ImageSize => (height === width ? height : [height, width]);
+
+/** "512 px", or width by height as flags have it: "768x512 px". */
+export const sizeInWords = (size: ImageSize): string => `${typeof size === "number" ? size : `${size[1]}x${size[0]}`} px`;
+
 /** The pixels of pictures of one size, one after the other. */
 export function pixelsOf(pictures: readonly Pick<Picture, "pixels">[]): Uint8Array<ArrayBuffer> {
   const length = pictures[0]?.pixels.length ?? 0;

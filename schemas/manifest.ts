@@ -66,6 +66,7 @@ export const tripleManifest = z.strictObject({
   solver: z.looseObject({ name: z.string(), steps: count }),
   diffusion: z.looseObject(anyDiffusion.shape),
   guidance: z.number(),
+  trueGuidance: simulateSettings.shape.trueGuidance, // as guidanceRescale
   guidanceRescale: simulateSettings.shape.guidanceRescale, // absent where there is none: stores of earlier versions keep their fingerprints
   embedding: textShape.optional(), // of the captions, where rows keep them embedded; absent otherwise
   trajectory, // which of the teacher's states on the way are kept beside its results

@@ -172,6 +172,8 @@ export const simulateSettings = z.strictObject({
   // published: as the teacher's scheduler_config.json walks; auto: so where there is one whose steps add no noise, elsewhere heun
   solver: z.enum(["auto", "published", "euler", "heun", "ddim", "dpm++2m"]).default("auto"),
   guidance: z.number().nonnegative().default(1), // classifier-free guidance scale; 1 is none
+  // Of networks that are told the guidance scale (FLUX): that of two predictions on top, which leads away from `negative`; 1 is none.
+  trueGuidance: z.number().nonnegative().optional(),
   guidanceRescale: fraction.optional(), // share in which guided predictions get the deviation of unguided ones back (Lin et al. 2024)
   batch: count.default(64),
   rowsPerShard: count.default(512),
@@ -181,6 +183,7 @@ export const simulateSettings = z.strictObject({
   trajectory: z.unknown().transform(stepsOf).optional(), // solver steps, as in 0,4,8, whose states before them are kept too
   prompts: z.string().optional(), // FILE of texts to simulate, in turn: .txt a line each, .csv, .jsonl or .parquet with text or caption
   negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
+  textLength: z.int().min(1).max(512).optional(), // tokens that a published teacher's T5 is given; its pipeline's own unless told
   textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });

@@ -1,6 +1,6 @@
 /** Commands that look at this machine. */
 import type { Command } from "../command.mts";
-import { count, method, model, steps } from "../flags.mts";
+import { count, method, model, size, sizeIn, steps } from "../flags.mts";
 
 export const doctor: Command = {
   name: "doctor",
@@ -8,6 +8,7 @@ export const doctor: Command = {
   positionals: [],
   flags: {
     teacher: { value: "RUN", about: "project memory and hours of its distillation: a run, or a published folder", input: "folder" },
+    size,
     method,
     count,
     steps,
@@ -24,7 +25,8 @@ export const doctor: Command = {
   example: "pipeline doctor --teacher FOLDER --method yoso",
   start: async ({ flags, positionals: _, ...rest }) => {
     const { doctor, doctorProfile } = await import("../../pipelines/doctor.ts");
-    if (flags.profile === undefined) return doctor({ teacher: flags.teacher, isPlanned: flags.method !== undefined, ...rest });
+    const { teacher, method } = flags;
+    if (flags.profile === undefined) return doctor({ teacher, size: await sizeIn(flags), isPlanned: method !== undefined, ...rest });
     return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
   },
 };

@@ -1,6 +1,6 @@
 /** Commands that draw with a model, measure it, and add models up. */
 import type { Command, Flag } from "../command.mts";
-import { everything, lora, lorasOf, model, negative, orPipeline, out, prompts } from "../flags.mts";
+import { everything, lora, lorasOf, model, negative, orPipeline, out, prompts, size, sizeIn } from "../flags.mts";
 
 const prior: Flag = { value: "RUN", about: "run of `pretrain prior` that makes the tokens a student by layton draws", input: "folder" };
 
@@ -16,6 +16,7 @@ export const sample: Command = {
       input: orPipeline,
     },
     lora,
+    size,
     count: { value: "N", about: "pictures; 64 unless told", whole: true, most: 65_536 },
     steps: { value: "K", about: "network calls of a student made for several, solver steps of a teacher", whole: true, most: 1000 },
     prior,
@@ -30,6 +31,7 @@ export const sample: Command = {
     (await import("../../pipelines/sample.ts")).sample({
       model: flags.model!,
       loras: await lorasOf(repeated),
+      size: await sizeIn(flags),
       count: Number(flags.count ?? 64),
       steps: flags.steps === undefined ? undefined : Number(flags.steps),
       prior: flags.prior,

@@ -12,6 +12,8 @@ import {
   orPipeline,
   out,
   prompts,
+  size,
+  sizeIn,
   solver,
   steps,
   trajectory,
@@ -42,6 +44,7 @@ export const simulate: Command = {
   flags: {
     teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
     lora,
+    size,
     conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise", input: "folder" },
     out: out("STORE", "folder of the triple store"),
     prompts,
@@ -60,6 +63,7 @@ export const simulate: Command = {
     (await import("../../pipelines/simulate.ts")).simulate({
       teacher: flags.teacher!,
       loras: await lorasOf(repeated),
+      size: await sizeIn(flags),
       conditions: flags.conditions,
       out: flags.out!,
       work: workOf(flags),

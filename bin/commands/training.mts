@@ -2,7 +2,7 @@
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, lora, lorasOf, method, model, negative, orPipeline, out, prompts, trajectory } from "../flags.mts";
+import { count, images, lora, lorasOf, method, model, negative, orPipeline, out, prompts, size, sizeIn, trajectory } from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -39,6 +39,7 @@ export const train: Command = {
     store: { value: "STORE", about: "store of `simulate`, for methods that need triples", input: "folder" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
     lora,
+    size,
     out: out("RUN", "folder of the run"),
     method,
     prompts,
@@ -54,6 +55,7 @@ export const train: Command = {
       store: flags.store,
       teacher: flags.teacher!,
       loras: await lorasOf(repeated),
+      size: await sizeIn(flags),
       out: flags.out!,
       ...rest,
     }),

@@ -8,9 +8,10 @@ import * as z from "zod";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
+import { type ImageSize, sizeInWords } from "../../schemas/images.ts";
 import { createInitialiser, type Initialiser } from "../initialise.ts";
 import { conv, linear, type Parameters, fold, unfold } from "../layers.ts";
-import { type CodecKind, neededPath } from "./codec.ts";
+import { type CodecKind, latentSides, neededPath } from "./codec.ts";
 
 const size = z.int().positive();
 
@@ -33,11 +34,11 @@ export function autoencoderConfig(settings: Omit<AutoencoderConfig, "limit" | "n
 }
 
 /** Shape [height, width, channels] of the latent of an image of `size` pixels a side; throws where it does not divide. */
-export function latentShape(config: AutoencoderConfig, size: number): [number, number, number] {
-  const side = size / config.downsample;
-  if (Number.isInteger(side)) return [side, side, config.channels];
+export function latentShape(config: AutoencoderConfig, size: ImageSize): [number, number, number] {
+  const sides = latentSides(size, config.downsample);
+  if (sides.every(Number.isInteger)) return [...sides, config.channels];
   throw badUsage(
-    `Cannot encode images of ${size} px: pretrain.autoencoder.downsample ${config.downsample} does not divide the side; ` +
+    `Cannot encode images of ${sizeInWords(size)}: pretrain.autoencoder.downsample ${config.downsample} does not divide the side; ` +
       `set images.size to a multiple of ${config.downsample}`,
   );
 }

@@ -6,13 +6,13 @@ import * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { Shapes, Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
+import { type ImageSize, sidesOf, sizeInWords } from "../../schemas/images.ts";
 import type { Parameters } from "../layers.ts";
 
 /** What codec.json says of every codec; a codec with a network adds its config. */
 export interface CodecDescription {
   kind: string;
-  /** Side of the images, in pixels. */
-  imageSize: number;
+  imageSize: ImageSize;
   /** Of a latent, [height, width, channels]. */
   shape: [height: number, width: number, channels: number];
   /** Of the weights. */
@@ -43,13 +43,13 @@ export interface CodecKind<C = never> {
   kind: string;
   /** Undefined where a pixel, scaled to [-1, 1], is a latent: nothing is computed, and no bit depends on a batch. */
   network?: CodecNetwork<C>;
-  /** Shape of the latent of an image of `imageSize` px; throws a Failure, or answers fractions, where it does not divide. */
-  latent: (config: C, imageSize: number) => CodecDescription["shape"];
+  /** Shape of the latent of an image of this size; throws a Failure, or answers fractions, where it does not divide. */
+  latent: (config: C, imageSize: ImageSize) => CodecDescription["shape"];
   /**
-   * The codec of these settings, for images of `imageSize` px. `read` reads the codec that a run folder holds. Throws a
+   * The codec of these settings, for images of this size. `read` reads the codec that a run folder holds. Throws a
    * Failure where files are missing or the size does not divide.
    */
-  open: (options: { path?: string; imageSize: number; read: (folder: string) => Promise<Codec> }) => Promise<Codec>;
+  open: (options: { path?: string; imageSize: ImageSize; read: (folder: string) => Promise<Codec> }) => Promise<Codec>;
   /** Why `encoder.path` has no effect, to end a sentence; undefined where it names the codec. */
   withoutPath?: string;
   /** Where a method can train it: which one, and the latent shape that the method's own settings would give. */
@@ -58,9 +58,15 @@ export interface CodecKind<C = never> {
 
 const size = z.int().positive();
 
+/** Sides of the latents of images of this size; fractions where `factor` does not divide it. */
+export const latentSides = (imageSize: ImageSize, factor: number): [number, number] => {
+  const [height, width] = sidesOf(imageSize);
+  return [height / factor, width / factor];
+};
+
 /** The schema of a codec's description, with its config where it has one: the latent's shape must be the one that follows. */
 export function describedBy<C>({ kind, network, latent }: CodecKind<C>) {
-  const common = { kind: z.literal(kind), imageSize: size, shape: z.tuple([size, size, size]) };
+  const common = { kind: z.literal(kind), imageSize: z.union([size, z.tuple([size, size])]), shape: z.tuple([size, size, size]) };
   const described = network
     ? z.strictObject({ ...common, hash: z.string().regex(/^[0-9a-f]{64}$/), config: network.config })
     : z.strictObject({ ...common, hash: z.literal(kind) });
@@ -68,7 +74,7 @@ export function describedBy<C>({ kind, network, latent }: CodecKind<C>) {
     const { shape, imageSize, config } = description as CodecDescription;
     const wanted = shapeIfAny(() => latent(config as C, imageSize));
     if (String(shape) === wanted) return;
-    const message = `images of ${imageSize} px have no latents of ${shape.join("x")} by this codec`;
+    const message = `images of ${sizeInWords(imageSize)} have no latents of ${shape.join("x")} by this codec`;
     context.addIssue({ code: "custom", path: ["shape"], message });
   });
 }

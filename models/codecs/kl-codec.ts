@@ -7,11 +7,12 @@ import type * as z from "zod";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { hashWeights, layoutDifferences, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { type ImageSize, sizeInWords } from "../../schemas/images.ts";
 import { classOf } from "../published/folder.ts";
 import { readConfig } from "../published/network.ts";
 import { hasPart, openPart } from "../published/part-files.ts";
 import { listed } from "../weights/load.ts";
-import { type CodecDescription, type CodecKind, neededPath } from "./codec.ts";
+import { type CodecDescription, type CodecKind, latentSides, neededPath } from "./codec.ts";
 import { autoencoderKl, downsampleOf, type KlConfig } from "./kl.ts";
 import { klLayout } from "./kl-layout.ts";
 
@@ -61,15 +62,15 @@ async function partIn(path: string): Promise<string> {
   );
 }
 
-/** Shape [height, width, channels] of the latent of an image of `imageSize` px a side; throws a Failure where it does not divide. */
-function latentShape(config: KlConfig, imageSize: number): CodecDescription["shape"] {
+/** Shape [height, width, channels] of the latent of an image of this size; throws a Failure where it does not divide. */
+function latentShape(config: KlConfig, imageSize: ImageSize): CodecDescription["shape"] {
   const { block_out_channels: levels, latent_channels: channels } = config;
   const factor = downsampleOf(config);
-  const side = imageSize / factor;
-  if (Number.isInteger(side)) return [side, side, channels];
+  const sides = latentSides(imageSize, factor);
+  if (sides.every(Number.isInteger)) return [...sides, channels];
   throw new Failure(
-    `Cannot encode images of ${imageSize} px: the autoencoder halves them ${levels.length - 1} times; set images.size to a multiple of ` +
-      `${factor}`,
+    `Cannot encode images of ${sizeInWords(imageSize)}: the autoencoder halves them ${levels.length - 1} times; set images.size to a ` +
+      `multiple of ${factor}`,
   );
 }
 

@@ -10,8 +10,9 @@ import { listed, loadWeights } from "../weights/load.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { sizeInWords } from "../../schemas/images.ts";
 import { conv, groupNorm, type Parameters, upsample } from "../layers.ts";
-import { type CodecKind, neededPath } from "./codec.ts";
+import { type CodecKind, latentSides, neededPath } from "./codec.ts";
 import { POOL_GROUPS, type TaesdConfig, taesdDifferences, type TaesdLayer, taesdSchema } from "./taesd-layout.ts";
 
 export interface TaesdFiles {
@@ -169,18 +170,18 @@ function pool(parameters: Parameters, name: string, x: Tensor): Tensor {
 export const taesd = {
   kind: "taesd",
   network: { config: taesdSchema, differences: taesdDifferences, encode: encodeTaesd, decode: decodeTaesd },
-  latent: ({ latentChannels, downsample }, imageSize) => [imageSize / downsample, imageSize / downsample, latentChannels],
+  latent: ({ latentChannels, downsample }, imageSize) => [...latentSides(imageSize, downsample), latentChannels],
   open: async ({ path, imageSize }) => {
     const place = neededPath("taesd", path);
     const { config, weights } = await loadTaesd(findTaesd(place));
-    const side = imageSize / config.downsample;
-    if (!Number.isInteger(side)) {
+    const sides = latentSides(imageSize, config.downsample);
+    if (!sides.every(Number.isInteger)) {
       throw new Failure(
-        `Cannot encode images of ${imageSize} px: the encoder in ${place} needs a multiple of ${config.downsample} (images.size)`,
+        `Cannot encode images of ${sizeInWords(imageSize)}: the encoder in ${place} needs a multiple of ${config.downsample} (images.size)`,
       );
     }
     return {
-      description: { kind: "taesd", imageSize, shape: [side, side, config.latentChannels], hash: hashWeights(weights), config },
+      description: { kind: "taesd", imageSize, shape: [...sides, config.latentChannels], hash: hashWeights(weights), config },
       weights,
     };
   },

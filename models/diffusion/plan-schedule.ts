@@ -34,10 +34,11 @@ type Diffusion = DenoiserSpec["diffusion"];
 const publishedOf = ({ schedule }: Diffusion): PublishedSchedule | undefined =>
   schedule && publishedSchedule({ json: schedule, file: "diffusion.schedule" });
 
-/** The solver that settings ask for: "auto" is the published walk where the diffusion has one that adds no noise, and Heun's elsewhere. */
+/** The solver that settings ask for: "auto" is the published walk where one is known that adds no noise, and Heun's elsewhere. */
 export function solverFor(solver: SimulateSettings["solver"], diffusion: Diffusion): OwnSolver | "published" {
   if (solver !== "auto") return solver;
-  return publishedOf(diffusion)?.isDeterministic ? "published" : "heun";
+  const published = publishedOf(diffusion);
+  return published?.isDeterministic && published.rule ? "published" : "heun";
 }
 
 /** The stages of a plan. Noise levels above the highest stand for that one: students of VP networks name the settings' sigmaMax. */
@@ -60,11 +61,12 @@ export function scheduleOf(plan: SamplerPlan, { diffusion, shape }: Scheduled): 
 /** The published walk of a teacher. Throws a Failure where it has none, or one that follows no ODE. */
 function odeOf({ diffusion, shape, steps }: Scheduled & { steps: number }): Schedule {
   const published = publishedOf(diffusion);
-  const walk = published?.isDeterministic ? walkSchedule({ diffusion, shape, steps }) : undefined;
+  const walk = published?.isDeterministic && published.rule ? walkSchedule({ diffusion, shape, steps }) : undefined;
   if (walk) return walk;
-  const why = published
-    ? `as ${published.className} does: its steps add noise, so no ODE leads from a noise to its picture`
-    : "as published: the model has no scheduler_config.json";
+  const reason = published?.isDeterministic
+    ? "its steps are not known here"
+    : "its steps add noise, so no ODE leads from a noise to its picture";
+  const why = published ? `as ${published.className} does: ${reason}` : "as published: the model has no scheduler_config.json";
   throw new Failure(`Cannot walk ${why} (simulate.solver=published); set simulate.solver to ddim, heun, euler or dpm++2m`);
 }
 

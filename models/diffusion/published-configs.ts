@@ -128,4 +128,23 @@ export const dpmConfig = z
   .superRefine(oneGrid);
 export type DpmConfig = z.infer<typeof dpmConfig>;
 
+/**
+ * Of schedulers whose steps are not walked here, whatever they are: the network's own table of levels and what it predicts, which their
+ * other keys do not change. `start`, `end` and `schedule` are the class's defaults of its betas.
+ */
+export function tableConfig([start, end, schedule]: readonly [number, number, "linear" | "scaled_linear"]) {
+  const own = ["predict_x0", "solver_p", "disable_corrector", "noise_sampler_seed", "use_karras_sigmas", "use_exponential_sigmas"];
+  return z.strictObject({
+    ...others,
+    ...Object.fromEntries(own.map((key) => [key, z.unknown().optional()])),
+    ...discrete,
+    ...zeroSnr,
+    beta_start: z.number().default(start),
+    beta_end: z.number().default(end),
+    beta_schedule: betaKeys.beta_schedule.default(schedule),
+    use_flow_sigmas: unused,
+  });
+}
+export type TableConfig = z.infer<ReturnType<typeof tableConfig>>;
+
 export const flowConfig = z.strictObject({ ...others, ...flowKeys }).superRefine(oneGrid);

@@ -1,6 +1,7 @@
 /** Published schedulers that walk down noise levels: Euler, Euler ancestral and DPM-Solver++. */
+import { badUsage } from "../../schemas/failure.ts";
 import { sigmaOf } from "./published-betas.ts";
-import type { AncestralConfig, DpmConfig, EulerConfig } from "./published-configs.ts";
+import type { AncestralConfig, DpmConfig, EulerConfig, TableConfig } from "./published-configs.ts";
 import { dpmRule } from "./published-multistep.ts";
 import { eulerRule } from "./published-rules.ts";
 import { exponentialSigmas, interpolated, karrasSigmas, timeOf } from "./published-sigmas.ts";
@@ -47,6 +48,18 @@ export function ancestral(c: AncestralConfig): OwnSchedule {
   };
   return { prediction: predicted[c.prediction_type], isDeterministic: false, products, visits };
 }
+
+/** A scheduler whose steps are not known here, but the levels of its network's training. */
+export const unwalked =
+  (isDeterministic: boolean) =>
+  (c: TableConfig): OwnSchedule => ({
+    prediction: predicted[c.prediction_type],
+    isDeterministic,
+    products: productsOf(c, LEAST),
+    visits: () => {
+      throw badUsage("Cannot lay out the steps of this scheduler: they are not known here; take a DDIMScheduler");
+    },
+  });
 
 /** Lu et al. 2022. */
 export function dpm(c: DpmConfig): OwnSchedule {

@@ -7,9 +7,19 @@ import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { didYouMean } from "../../schemas/nearest.ts";
 import { readConfig } from "../published/network.ts";
-import { ancestralConfig, ddimConfig, ddpmConfig, dpmConfig, eulerConfig, flowConfig, lcmConfig, pndmConfig } from "./published-configs.ts";
+import {
+  ancestralConfig,
+  ddimConfig,
+  ddpmConfig,
+  dpmConfig,
+  eulerConfig,
+  flowConfig,
+  lcmConfig,
+  pndmConfig,
+  tableConfig,
+} from "./published-configs.ts";
 import { type FlowConfig, flowSigmas } from "./published-flow.ts";
-import { ancestral, dpm, euler } from "./published-levels.ts";
+import { ancestral, dpm, euler, unwalked } from "./published-levels.ts";
 import { flowRule } from "./published-rules.ts";
 import { ddim, ddpm, lcm, pndm } from "./published-steps.ts";
 import { checked, type OwnSchedule, type PublishedSchedule } from "./published-visits.ts";
@@ -34,15 +44,34 @@ function flow(c: FlowConfig): OwnSchedule {
   };
 }
 
+/** First and last beta where configs name none, and how they lie between. */
+const [NARROW, WIDE, LATENT] = [
+  [0.0001, 0.02, "linear"],
+  [0.00085, 0.012, "linear"],
+  [0.00085, 0.012, "scaled_linear"],
+] as const;
+
 const rows: Record<string, Row> = {
+  DDIMParallelScheduler: row(ddimConfig, ddim),
   DDIMScheduler: row(ddimConfig, ddim),
+  DDPMParallelScheduler: row(ddpmConfig, ddpm),
   DDPMScheduler: row(ddpmConfig, ddpm),
+  DEISMultistepScheduler: row(tableConfig(NARROW), unwalked(true)),
   DPMSolverMultistepScheduler: row(dpmConfig, dpm),
+  DPMSolverSDEScheduler: row(tableConfig(WIDE), unwalked(false)),
+  DPMSolverSinglestepScheduler: row(tableConfig(NARROW), unwalked(true)),
   EulerAncestralDiscreteScheduler: row(ancestralConfig, ancestral),
   EulerDiscreteScheduler: row(eulerConfig, euler),
   FlowMatchEulerDiscreteScheduler: row(flowConfig, flow),
+  HeunDiscreteScheduler: row(tableConfig(WIDE), unwalked(true)),
+  KDPM2AncestralDiscreteScheduler: row(tableConfig(WIDE), unwalked(false)),
+  KDPM2DiscreteScheduler: row(tableConfig(WIDE), unwalked(true)),
   LCMScheduler: row(lcmConfig, lcm),
+  LMSDiscreteScheduler: row(tableConfig(NARROW), unwalked(true)),
   PNDMScheduler: row(pndmConfig, pndm),
+  SASolverScheduler: row(tableConfig(NARROW), unwalked(false)),
+  TCDScheduler: row(tableConfig(LATENT), unwalked(false)),
+  UniPCMultistepScheduler: row(tableConfig(NARROW), unwalked(true)),
 };
 
 /** The class names of all published schedulers that are understood. */
@@ -54,7 +83,10 @@ export function publishedSchedule({ json, file }: { json: object; file: string }
   const found = rows[className];
   if (found) return { className, ...found({ json, file }) };
   const nearest = didYouMean(className, scheduleClasses, `known are ${scheduleClasses.join(", ")}`);
-  throw new Failure(`Cannot use ${file}: it is of the class "${className}", which is not known here; ${nearest}`);
+  throw new Failure(
+    `Cannot use ${file}: it is of the class "${className}", which is not known here; ${nearest}. Where its network was trained ` +
+      "with betas, write the config of a DDIMScheduler with these there.",
+  );
 }
 
 /**

@@ -10,7 +10,7 @@ import { takesGuidance } from "../denoiser.ts";
 import { createParameterisation, type Parameterisation } from "./parameterisation.ts";
 
 /** A solver of the ODE over its own grid: `steps` 1 is a single evaluation at sigmaMax, whatever the solver. */
-export type SolverPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance" | "guidanceRescale">;
+export type SolverPlan = Pick<SimulateSettings, "solver" | "steps" | "guidance" | "trueGuidance" | "guidanceRescale">;
 
 /** Noise levels sigma that fall, at each of which the network is asked once. */
 export type LevelPlan = Pick<Sampler, "between" | "guidance" | "prior"> & { times: readonly number[] };

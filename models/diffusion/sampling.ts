@@ -58,7 +58,8 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
   const { stages, begins, start: top } = schedule;
   const rowSize = spec.shape.reduce((a, b) => a * b, 1);
   const guidance = takesGuidance(spec) ? { guidance: new Float32Array(batch).fill(plan.guidance) } : undefined;
-  const isGuided = !guidance && plan.guidance !== 1 && isConditional(spec.network);
+  const scale = guidance ? (("solver" in plan ? plan.trueGuidance : undefined) ?? 1) : plan.guidance; // of two predictions
+  const isGuided = scale !== 1 && isConditional(spec.network);
   const prior = "times" in plan ? plan.prior : undefined;
 
   const walk = await createWalk({
@@ -77,7 +78,7 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
         });
       if (!isGuided) return (at) => applyNetwork(spec, network, { ...at, condition: held() });
       return guidedNetwork({
-        scale: plan.guidance,
+        scale,
         ...("solver" in plan && plan.guidanceRescale !== undefined && { rescale: plan.guidanceRescale }),
         network: ({ keep, ...at }) => applyNetwork(spec, network, { ...at, condition: held(keep, 2) }),
       });

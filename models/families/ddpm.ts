@@ -118,11 +118,23 @@ export const ddpm: PublishedNetwork<Config> = {
     today: (name) =>
       name.replace(/(\.attentions\.\d+)\.(query|key|value|proj_attn)\./, (_, block, old) => `${block}.${OLD_NAMES[old as "query"]}.`),
   }),
+  told: ({ block_out_channels: widths, ...c }) => ({
+    ...Object.fromEntries(
+      widths.map((width, level) => [
+        `down_blocks.${level}.resnets.0.conv1.kernel`,
+        [3, 3, widths[Math.max(level - 1, 0)] as number, width],
+      ]),
+    ),
+    "conv_in.kernel": [3, 3, c.in_channels, widths[0] as number],
+    "conv_out.kernel": [3, 3, widths[0] as number, c.out_channels],
+    "time_embedding.linear_1.kernel": [widths[0] as number, c.time_embedding_dim ?? 4 * (widths[0] as number)],
+  }),
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser: (c) => {
     const [height, width] = [c.sample_size].flat() as (number | null)[];
     return {
       shape: [height ?? 32, width ?? height ?? 32, c.in_channels],
+      sizes: { multiple: 2 ** (c.block_out_channels.length - 1) },
       conditions: c.class_embed_type === null && c.num_class_embeds ? { classes: c.num_class_embeds } : {},
       // There is no row for "no class": the last one stands in.
       inputs: ({ x, noiseLevel, label }) => ({

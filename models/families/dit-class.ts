@@ -81,9 +81,18 @@ export const ditClass: PublishedNetwork<Config> = {
   classes: ["DiTTransformer2DModel"],
   config,
   names: () => ({ tables: /\.embedding_table\.weight$/ }),
+  told: ({ patch_size: patch, ...c }) => {
+    const width = c.num_attention_heads * c.attention_head_dim;
+    return {
+      "pos_embed.proj.kernel": [patch, patch, c.in_channels, width],
+      "transformer_blocks.0.norm1.emb.class_embedder.embedding_table.table": [c.num_embeds_ada_norm + 1, width],
+      "proj_out_2.kernel": [width, patch ** 2 * (c.out_channels ?? c.in_channels)],
+    };
+  },
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser: (c) => ({
     shape: [c.sample_size, c.sample_size, c.in_channels],
+    sizes: { why: "its positions are those of the one size that it was trained on" },
     conditions: { classes: c.num_embeds_ada_norm },
     inputs: ({ x, noiseLevel, label }) => ({ hidden_states: x, timestep: noiseLevel, class_labels: label as Tensor }),
     ...transformerBuilt({ width: c.num_attention_heads * c.attention_head_dim, patch: c.patch_size, blocks: c.num_layers }),

@@ -30,6 +30,7 @@ function trunkOf(c: EdmConfig, options: { scales: readonly number[] }): Trunk {
 /** The raw network as a denoiser. */
 export const edmDenoiser = (c: EdmConfig): PublishedDenoiser => ({
   shape: [c.img_resolution, c.img_resolution, c.img_channels],
+  sizes: { why: "its layers are named and laid out for the one resolution of its config" },
   conditions: c.label_dim > 0 ? { classes: c.label_dim } : {},
   // One past the last class has no one in its row: it is none. No augmentation is given as such, for training wants every parameter read.
   inputs: ({ x, noiseLevel, label }) => ({

@@ -169,6 +169,26 @@ export const edm: PublishedNetwork<EdmConfig> = {
   classes: ["EDMPrecond", "training.networks.EDMPrecond"],
   config,
   // Filters are stored with every layer that resamples; they follow from the config.
+  told: (c) => {
+    const { model_channels: channels, img_channels: colours } = c;
+    const embedding = channels * c.channel_mult_emb;
+    const entered = levelOf(c, 0).outputs;
+    const first = c.model_type === "SongUNet" ? channels : entered;
+    const noise = channels * (c.model_type === "SongUNet" ? c.channel_mult_noise : 1);
+    return {
+      ...Object.fromEntries(
+        c.channel_mult.map((_, level): [string, number[]] => {
+          const { side, outputs } = levelOf(c, level);
+          return [`model.enc.${side}_block${c.num_blocks - 1}.conv1.kernel`, [3, 3, outputs, outputs]];
+        }),
+      ),
+      [`model.${enterOf(c)}.kernel`]: [3, 3, colours, first],
+      "model.map_layer0.kernel": [noise, embedding],
+      "model.map_label.kernel": [c.label_dim, c.model_type === "SongUNet" ? noise : embedding],
+      "model.map_augment.kernel": [c.augment_dim, noise],
+    };
+  },
+  spare: /\.map_(augment|label)\.bias$/,
   names: () => ({ today: (name) => (name.endsWith(".resample_filter") ? undefined : name) }),
   calls: ["network", "network_raw"],
   forward: (c, parameters, { x, sigma, noise, classes, augment }, call, hooks) => {

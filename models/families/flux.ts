@@ -138,6 +138,7 @@ function denoiser(c: Config): PublishedDenoiser {
   }
   return {
     shape: [SIDE, SIDE, c.in_channels / 4],
+    sizes: { multiple: 2 },
     conditions: {
       text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim },
       ...(c.guidance_embeds && { guidance: true }),
@@ -163,6 +164,15 @@ function denoiser(c: Config): PublishedDenoiser {
 export const flux: PublishedNetwork<Config> = {
   classes: ["FluxTransformer2DModel"],
   config,
+  told: (c) => {
+    const width = c.num_attention_heads * c.attention_head_dim;
+    return {
+      "x_embedder.kernel": [c.in_channels, width],
+      "context_embedder.kernel": [c.joint_attention_dim, width],
+      "time_text_embed.text_embedder.linear_1.kernel": [c.pooled_projection_dim, width],
+      "proj_out.kernel": [width, c.patch_size ** 2 * (c.out_channels ?? c.in_channels)],
+    };
+  },
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser,
 };

@@ -75,9 +75,20 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
 export const mmdit: PublishedNetwork<Config> = {
   classes: ["SD3Transformer2DModel"],
   config,
+  told: (c) => {
+    const width = c.num_attention_heads * c.attention_head_dim;
+    return {
+      "pos_embed.proj.kernel": [c.patch_size, c.patch_size, c.in_channels, width],
+      "pos_embed.pos_embed": [1, c.pos_embed_max_size ** 2, width],
+      "context_embedder.kernel": [c.joint_attention_dim, c.caption_projection_dim],
+      "time_text_embed.text_embedder.linear_1.kernel": [c.pooled_projection_dim, width],
+      "proj_out.kernel": [width, c.patch_size ** 2 * (c.out_channels ?? c.in_channels)],
+    };
+  },
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser: (c) => ({
     shape: [c.sample_size, c.sample_size, c.in_channels],
+    sizes: { multiple: c.patch_size, most: c.patch_size * c.pos_embed_max_size },
     conditions: { text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim } },
     inputs: ({ x, noiseLevel, ...told }) => ({
       ...{ hidden_states: x, timestep: tf.mul(noiseLevel, 1000) },

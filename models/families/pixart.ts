@@ -160,6 +160,7 @@ function denoiser(c: Config): PublishedDenoiser {
   const { sample_size: side, in_channels: channels } = c;
   return {
     shape: [side, side, channels],
+    sizes: { multiple: c.patch_size },
     conditions: { text: { width: c.caption_channels ?? c.num_attention_heads * c.attention_head_dim, isMasked: true } },
     inputs: ({ x, noiseLevel, pixels: [height, width], ...told }) => {
       const { tokens, mask } = givenText(told);
@@ -179,6 +180,16 @@ function denoiser(c: Config): PublishedDenoiser {
 
 const forward: PublishedNetwork<Config>["forward"] = (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) });
 
-export const pixart: PublishedNetwork<Config> = { classes: ["PixArtTransformer2DModel"], config, forward, denoiser };
+function told(c: Config): Record<string, readonly number[]> {
+  const width = c.num_attention_heads * c.attention_head_dim;
+  return {
+    "pos_embed.proj.kernel": [c.patch_size, c.patch_size, c.in_channels, width],
+    "transformer_blocks.0.attn2.to_k.kernel": [c.cross_attention_dim, width],
+    "proj_out.kernel": [width, c.patch_size ** 2 * (c.out_channels ?? c.in_channels)],
+    ...(c.caption_channels !== null && { "caption_projection.linear_1.kernel": [c.caption_channels, width] }),
+  };
+}
 
-export const pixartOld: PublishedNetwork<Config> = { classes: ["Transformer2DModel"], config: oldConfig, forward, denoiser };
+export const pixart: PublishedNetwork<Config> = { classes: ["PixArtTransformer2DModel"], config, told, forward, denoiser };
+
+export const pixartOld: PublishedNetwork<Config> = { classes: ["Transformer2DModel"], config: oldConfig, told, forward, denoiser };

@@ -110,6 +110,7 @@ function denoiser(c: Config): PublishedDenoiser {
   const pooled = (c.projection_class_embeddings_input_dim ?? 0) - TIME_IDS * (c.addition_time_embed_dim ?? 0);
   return {
     shape: [height ?? SIDE, width ?? height ?? SIDE, c.in_channels],
+    sizes: { multiple: 1 }, // odd sides are halved upwards, and come back
     conditions: {
       text: { width: textWidth(c), ...(isToldSize && { pooled }) },
       ...(c.time_cond_proj_dim !== null && { guidance: true }),
@@ -136,6 +137,29 @@ function denoiser(c: Config): PublishedDenoiser {
 /** Side of latents where a config tells none. */
 const SIDE = 64;
 
+/** See PublishedNetwork. */
+function told(c: Config): Record<string, readonly number[]> {
+  const [first = 0] = c.block_out_channels;
+  const embedding = c.time_embedding_dim ?? 4 * first;
+  const added = c.projection_class_embeddings_input_dim;
+  const levels = c.block_out_channels.flatMap((channels, level): [string, number[]][] => {
+    const [block, attention] = [`down_blocks.${level}`, `down_blocks.${level}.attentions.0`];
+    const context = Array.isArray(c.cross_attention_dim) ? (c.cross_attention_dim[level] as number) : c.cross_attention_dim;
+    return [
+      [`${block}.resnets.0.conv1.kernel`, [3, 3, c.block_out_channels[Math.max(level - 1, 0)] as number, channels]],
+      [`${attention}.proj_in.kernel`, c.use_linear_projection ? [channels, channels] : [1, 1, channels, channels]],
+      [`${attention}.transformer_blocks.0.attn2.to_k.kernel`, [context, channels]],
+    ];
+  });
+  return {
+    ...Object.fromEntries(levels),
+    "conv_in.kernel": [c.conv_in_kernel, c.conv_in_kernel, c.in_channels, first],
+    "conv_out.kernel": [c.conv_out_kernel, c.conv_out_kernel, first, c.out_channels],
+    "time_embedding.linear_1.kernel": [first, embedding],
+    ...(c.addition_embed_type && added && { "add_embedding.linear_1.kernel": [added, embedding] }),
+  };
+}
+
 /** Features of guidance scales [b] as latent consistency models have them, [b, width]: no guidance, a scale of 1, is at zero. */
 function guidanceFeatures(scale: Tensor, width: number): Tensor {
   return timeFeatures(tf.mul(tf.sub(scale, 1), 1000), { width, cosinesFirst: false, shift: 1 });
@@ -145,6 +169,8 @@ export const sdUnet: PublishedNetwork<Config> = {
   classes: ["UNet2DConditionModel"],
   config,
   names: () => ({ tables: /^class_embedding\.weight$/ }),
+  spare: /\.attn\d\.to_[qkv]\.bias$|^time_embedding\.cond_proj\.bias$/,
+  told,
   forward: (c, parameters, inputs, _, hooks) => ({ out: apply(c, parameters, inputs, hooks) }),
   denoiser,
 };

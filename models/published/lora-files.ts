@@ -17,6 +17,7 @@ const KOHYA = {
   transformer: ["lora_transformer_"],
   text_encoder: ["lora_te_", "lora_te1_"],
   text_encoder_2: ["lora_te2_"],
+  text_encoder_3: ["lora_te3_"],
 } as const;
 export type LoraPart = keyof typeof KOHYA;
 const PARTS = Object.keys(KOHYA) as LoraPart[];
@@ -83,10 +84,17 @@ export function withLoras(weights: Weights, loras: readonly { factors: Readonly<
   return addLoras(weights, scaled);
 }
 
-/** The parts of a pipeline whose names stand in a file; a name without a part is of the denoiser, whichever that is. */
-export function loraParts({ path, tensors }: LoraFile): LoraPart[] {
-  const owners = new Set(Object.keys(tensors).map((name) => ownerOf(roleOf(name, path).stem)?.part));
-  return PARTS.filter((part) => owners.has(part));
+/**
+ * The parts of a pipeline whose names stand in a file, with how many layers of each; a name without a part is of the denoiser, whichever
+ * that is.
+ */
+export function loraParts({ path, tensors }: LoraFile): [part: LoraPart, layers: number][] {
+  const stems = [...new Set(Object.keys(tensors).map((name) => roleOf(name, path).stem))];
+  const owners = stems.map((stem) => ownerOf(stem)?.part);
+  return PARTS.flatMap((part): [LoraPart, number][] => {
+    const layers = owners.filter((owner) => owner === part).length;
+    return layers > 0 ? [[part, layers]] : [];
+  });
 }
 
 type Role = "down" | "up" | "alpha";

@@ -21,6 +21,13 @@ export interface PublishedNetwork<C> {
    */
   config: z.ZodType<C>;
   names?: (config: C) => TorchNames;
+  /** Parameters, by our names, that its layers look for and do without in files of such networks: biases of layers that have none. */
+  spare?: RegExp;
+  /**
+   * Shapes of parameters, by our names, which the config tells and layers would take as they come: of those that a file has, these must be
+   * so. One of each kind will do.
+   */
+  told?: (config: C) => Record<string, readonly number[]>;
   /** What it can be asked, where that is not one thing: "encode" and "decode" of a codec. Together they read every parameter. */
   calls?: readonly string[];
   /**
@@ -36,6 +43,8 @@ export interface PublishedNetwork<C> {
 export interface PublishedDenoiser {
   /** [height, width, channels] of what it was trained on. */
   shape: readonly [number, number, number];
+  /** Which other sizes it can be asked for. */
+  sizes: LatentSizes;
   conditions: PublishedConditions;
   /**
    * The inputs of `forward`, by the published names. `noiseLevel` is the number of a step where the schedule numbers them, and of
@@ -56,6 +65,12 @@ export interface PublishedDenoiser {
   trunkLimits: (shape?: readonly [number, number, number]) => Omit<TrunkLimits, "setting">;
 }
 
+/**
+ * Sides of latents that a network takes beside those it was trained on: multiples of a number, `most` at most, or none but those, for a
+ * reason that ends a sentence.
+ */
+export type LatentSizes = { multiple: number; most?: number } | { why: string };
+
 /** What a published denoiser is conditioned on. How long a text is, its encoders say. */
 export interface PublishedConditions {
   classes?: number;
@@ -66,8 +81,9 @@ export interface PublishedConditions {
 }
 
 /** A published network whose config is filled in. */
-export interface BoundNetwork {
+export interface BoundNetwork extends Pick<PublishedNetwork<never>, "spare"> {
   names: TorchNames;
+  told: Record<string, readonly number[]>;
   calls: readonly string[];
   forward: (parameters: Parameters, inputs: Record<string, Tensor>, call: string, hooks?: Hooks) => Record<string, Tensor>;
   /** Undefined: it is none. Reading it throws a Failure for a network that can be compared but not denoise here. */
@@ -79,6 +95,8 @@ export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { 
   const config = readConfig(network.config, { json, file });
   return {
     names: network.names?.(config) ?? {},
+    told: network.told?.(config) ?? {},
+    ...(network.spare && { spare: network.spare }),
     calls: network.calls ?? [""],
     forward: (parameters, inputs, call, hooks) => network.forward(config, parameters, inputs, call, hooks),
     get denoiser() {

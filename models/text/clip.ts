@@ -19,12 +19,12 @@ const config = z.strictObject({
   eos_token_id: z.int().nonnegative().default(49407),
   hidden_act: z.enum(["gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu"]).default("quick_gelu"),
   hidden_size: size.default(512),
-  intermediate_size: unread, // as the kernels have it
+  intermediate_size: size.default(2048),
   layer_norm_eps: z.number().default(1e-5),
   max_position_embeddings: size.default(77),
   num_attention_heads: size.default(8),
   num_hidden_layers: size.default(12),
-  projection_dim: unread, // as the kernel has it
+  projection_dim: size.default(512),
   vocab_size: size.default(49408),
 });
 type Config = z.infer<typeof config>;
@@ -78,7 +78,15 @@ function today(name: string): string | undefined {
   return short === "embeddings.position_ids" ? undefined : short;
 }
 
-const common = { config, names: () => ({ tables: /_embedding\.weight$/, today }) };
+/** See PublishedNetwork. */
+const told = (c: Config): Record<string, readonly number[]> => ({
+  "embeddings.token_embedding.table": [c.vocab_size, c.hidden_size],
+  "embeddings.position_embedding.table": [c.max_position_embeddings, c.hidden_size],
+  "encoder.layers.0.mlp.fc1.kernel": [c.hidden_size, c.intermediate_size],
+  "text_projection.kernel": [c.hidden_size, c.projection_dim],
+});
+
+const common = { config, told, spare: /^text_projection\.bias$/, names: () => ({ tables: /_embedding\.weight$/, today }) };
 
 /** input_ids [b, n] -> last_hidden_state and penultimate (hidden_states[-2]) [b, n, d], pooler_output [b, d]. */
 export const clipText: PublishedNetwork<Config> = {

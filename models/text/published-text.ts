@@ -62,7 +62,10 @@ const stableDiffusionXl: PublishedText = {
   join: (answers) => ({ tokens: besides(answers), pooled: answer(answers, 1, "text_embeds") }),
 };
 
-/** Texts are lower-cased; diffusers' repair of captions from the web (`clean_caption`) is not done. */
+/**
+ * Texts are lower-cased and trimmed, which is what diffusers does where its `clean_caption` is off, or on without bs4 and ftfy. What it
+ * does with these, a repair of captions from the web, is not done: prompts that were typed come out alike.
+ */
 const pixart = (length: number): PublishedText => ({
   parts: [{ encoder: "text_encoder", tokenizer: "tokenizer", length, isMasked: true }],
   prepared: (text) => text.toLowerCase().trim(),

@@ -23,7 +23,7 @@ const config = z
   .strictObject({
     ...transformersKeys,
     classifier_dropout: unread, // of another class
-    d_ff: unread, // as the kernels have it
+    d_ff: size.default(2048),
     d_kv: size.default(64),
     d_model: size.default(512),
     dense_act_fn: z.string().optional(), // follows from feed_forward_proj
@@ -126,6 +126,13 @@ export const t5Encoder: PublishedNetwork<Config> = {
   names: () => ({
     tables: /^shared\.weight$|\.relative_attention_bias\.weight$/,
     today: (name) => (noParameter.test(name) ? undefined : name),
+  }),
+  spare: /\.bias$/,
+  told: (c) => ({
+    "shared.table": [c.vocab_size, c.d_model],
+    "encoder.block.0.layer.0.SelfAttention.q.kernel": [c.d_model, c.num_heads * c.d_kv],
+    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.table": [c.relative_attention_num_buckets, c.num_heads],
+    "encoder.block.0.layer.1.DenseReluDense.wo.kernel": [c.d_ff, c.d_model],
   }),
   forward: (c, parameters, inputs) => ({ last_hidden_state: apply(c, parameters, inputs) }),
 };

@@ -6,6 +6,7 @@ import { methodNamed, ownSettings } from "../../methods/registry.ts";
 import { parameterGroups } from "../../models/denoiser.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { type ImageSize, sizeInWords } from "../../schemas/images.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
 import { type Codec, type Denoiser, planDenoiser } from "../runs/model.ts";
@@ -25,9 +26,14 @@ interface Planned {
  * The plan of a distillation of the teacher in `folder` by the settings' method: nothing but configs and headers is read. Throws a
  * Failure where the folder is not understood, and where settings and teacher do not fit each other.
  */
-export async function planFor(options: { folder: string; settings: Settings; context: Context }): Promise<Planned> {
-  const { folder, settings, context } = options;
-  const { teacher, codec } = await planDenoiser(folder);
+export async function planFor(options: {
+  folder: string;
+  size?: ImageSize | undefined;
+  settings: Settings;
+  context: Context;
+}): Promise<Planned> {
+  const { folder, size, settings, context } = options;
+  const { teacher, codec } = await planDenoiser(folder, { size, textLength: settings.simulate.textLength });
   const { network, shape } = teacher.description.spec;
   checkFit({ settings: { ...settings, network }, parts: ["train"], shape });
   return { teacher, codec, plan: await planTraining({ teacher, codec, settings, context }) };
@@ -56,7 +62,7 @@ export async function reportPlan(options: {
       network: network.published ? classOf(network.published) : network.kind,
       parameters: countWeights(teacher.weights).toLocaleString("en"),
       latent: shape.join(" x "),
-      images: `${codec.description.imageSize} px`,
+      images: sizeInWords(codec.description.imageSize),
     },
   });
   const { method, batch, accumulate, steps } = settings.train;

@@ -24,14 +24,14 @@ export async function writeRecord(options: {
   const { path, command, load, settings, evaluation, measures, more } = options;
   const { seed, evaluate, simulate, engine } = settings;
   const { path: source, count, size, preparation } = evaluation.reference;
-  const { solver, steps, guidance, guidanceRescale, batch } = simulate;
+  const { solver, steps, guidance, trueGuidance, guidanceRescale, batch } = simulate;
   const record = {
     format: "onestep-evaluation",
     version: 1,
     command,
     machine: machine(),
     load,
-    settings: { seed, evaluate, simulate: { solver, steps, guidance, guidanceRescale, batch }, engine },
+    settings: { seed, evaluate, simulate: { solver, steps, guidance, trueGuidance, guidanceRescale, batch }, engine },
     reference: { path: source, hash: measures[0]?.seeds[0]?.reference, count, size, preparation, diversity: evaluation.diversity },
     features: evaluation.network,
     subjects: measures.map(({ seeds, ...of }) => ({ ...of, figures: summaries({ seeds }), seeds })),

@@ -22,7 +22,7 @@ import { rowOfId } from "./rows.ts";
 import { type Facts, rowFacts } from "./facts.ts";
 import { startSampler } from "../workers/start-sampler.ts";
 
-const samplerPlan = simulateSettings.pick({ solver: true, steps: true, guidance: true, guidanceRescale: true });
+const samplerPlan = simulateSettings.pick({ solver: true, steps: true, guidance: true, trueGuidance: true, guidanceRescale: true });
 const sourceParts = z.array(z.object({ source: z.string(), entries: z.number() }));
 
 /**
@@ -130,7 +130,8 @@ export async function redoRow(options: {
 function recipeOf({ folder, manifest }: Store<TripleManifest>): { batch: number; plan: SolverPlan } {
   const { batch = 1 } = manifest.engine;
   const { name: solver, steps } = manifest.solver;
-  const plan = samplerPlan.safeParse({ solver, steps, guidance: manifest.guidance, guidanceRescale: manifest.guidanceRescale });
+  const { guidance, trueGuidance, guidanceRescale } = manifest;
+  const plan = samplerPlan.safeParse({ solver, steps, guidance, trueGuidance, guidanceRescale });
   if (plan.success && typeof batch === "number" && Number.isSafeInteger(batch) && batch > 0) return { batch, plan: plan.data };
   const [key, value] = plan.success ? ["engine.batch", batch] : ["solver", { ...manifest.solver, guidance: manifest.guidance }];
   throw new Failure(

@@ -7,6 +7,7 @@ import { countWeights } from "../../engine/weights.ts";
 import { isPixels } from "../../models/codecs/codecs.ts";
 import { classOf } from "../../models/published/folder.ts";
 import { samplerInWords } from "../../models/diffusion/sampler-plan.ts";
+import { sizeInWords } from "../../schemas/images.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import { samplerDescription } from "../../schemas/model.ts";
@@ -40,7 +41,12 @@ const modelFacts = z.discriminatedUnion("role", [
     sampler: z.looseObject({ guidance: z.number(), topK: z.number(), temperature: z.number() }),
   }),
 ]);
-const codecFacts = z.looseObject({ kind: z.string(), imageSize: z.number(), shape, hash: z.string() });
+const codecFacts = z.looseObject({
+  kind: z.string(),
+  imageSize: z.union([z.number(), z.tuple([z.number(), z.number()])]),
+  shape,
+  hash: z.string(),
+});
 const metrics = z.record(z.string(), z.unknown());
 
 /** The folder's summary by name, and a sentence for each part that is damaged; undefined when it is no run at all. */
@@ -140,7 +146,7 @@ async function describeCodec(folder: string): Promise<Facts> {
   const codec = await readFacts(join(folder, "codec.json"), codecFacts);
   if (!codec) return {};
   const { kind, imageSize, shape, hash } = codec;
-  return { codec: `${kind}, ${imageSize} px to ${shape.join(" x ")}${isPixels(kind) ? "" : `, ${hash}`}` };
+  return { codec: `${kind}, ${sizeInWords(imageSize)} to ${shape.join(" x ")}${isPixels(kind) ? "" : `, ${hash}`}` };
 }
 
 /** A description in JSON, or undefined where there is none. Throws a Failure where it is damaged. */

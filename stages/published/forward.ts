@@ -1,10 +1,10 @@
 /** A published network asked once, on tensors as PyTorch lays them out: what parity with the published library is held to. */
 import type { Engine } from "../../engine/engine.ts";
 import type { InputArray } from "../../engine/program.ts";
-import type { Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { fromChannelsFirst, toChannelsFirst } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { watched } from "./complete.ts";
 import type { PublishedPart } from "./part.ts";
 
 /** A tensor of a file: `isWhole` where its elements are whole numbers. */
@@ -43,13 +43,7 @@ export async function forwardOf(options: {
         ]),
       ),
       run: ({ network }, tensors) => {
-        const watched = new Proxy(network, {
-          get: (all, name) => {
-            read.add(String(name));
-            return all[String(name)] as Tensor;
-          },
-        });
-        const outputs = part.network.forward(watched, tensors, call);
+        const outputs = part.network.forward(watched(network, { read: (name) => read.add(name) }), tensors, call);
         for (const [name, { shape }] of Object.entries(outputs)) shapes[name] = shape;
         return { outputs };
       },

@@ -34,10 +34,12 @@ export async function addLoraFiles(options: {
     if (!(await stat(path).catch(absent))?.isFile())
       throw new Failure(`Cannot read the LoRA ${path}: there is no such file. Check --lora.`);
     const { weights: tensors, metadata } = await loadWeights(path);
-    const other = loraParts({ path, tensors, metadata }).find((each) => !changed.includes(each));
+    const other = loraParts({ path, tensors, metadata }).find(([each]) => !changed.includes(each));
     if (other !== undefined) {
+      const [encoder, layers] = other;
       throw new Failure(
-        `Cannot add ${path}: it changes the ${other} as well, and here only ${changed.join(" and ")} can be changed. ` +
+        `Cannot add ${path}: it changes ${layers} ${layers === 1 ? "layer" : "layers"} of the ${encoder} as well, and here only ` +
+          `${changed.join(" and ")} can be changed. ` +
           "Merge it into the pipeline where it was made, and use that folder.",
       );
     }

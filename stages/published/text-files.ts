@@ -8,9 +8,10 @@ import { isSingleFile } from "../../models/published/single-file.ts";
 import { openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { type PublishedText, publishedText, type TextPart, textPipelines } from "../../models/text/published-text.ts";
 import { parseIndex } from "../../models/weights/shards.ts";
-import { Failure } from "../../schemas/failure.ts";
+import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
 import { sha256Pieces, textHash } from "../../store/hash.ts";
+import { checkEncoder } from "./complete.ts";
 
 /** Files of a tokenizer's folder that say what it is. */
 const TOKENIZER_FILES = [
@@ -60,18 +61,36 @@ export function tokenizerIn(folder: string, { tokenizer }: TextPart): string {
 
 /**
  * The text side of a folder with the hash of all files that it is read from, which takes its time: a plan does without (`isHashed`
- * false). Throws a Failure where one is missing.
+ * false). T5 is given `textLength` tokens, as many as the pipeline gives unless told. Throws a Failure where one is missing.
  */
-export async function readTextSettings(folder: string, { isHashed = true } = {}): Promise<TextSettings> {
+export async function readTextSettings(
+  folder: string,
+  { textLength, isHashed = true }: { textLength?: number | undefined; isHashed?: boolean } = {},
+): Promise<TextSettings> {
   const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
+  if (textLength !== undefined && side.parts.every(({ length }) => length === undefined)) {
+    throw badUsage(
+      `Cannot give ${folder} texts of ${textLength} tokens (simulate.textLength): it has no T5, and its CLIP reads as many as it ` +
+        "was trained with; leave the setting out",
+    );
+  }
   const lengths: number[] = [];
   const hashes: Record<string, string> = {};
   for (const part of side.parts) {
     const isThere = await hasEncoder(folder, part);
-    lengths.push(part.length ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
+    lengths.push((part.length && (textLength ?? part.length)) ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
     if (isThere && isHashed) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
+}
+
+/** Throws a Failure where an encoder's file is not that of its network (complete.ts). */
+export async function checkTextEncoders(folder: string, lengths: readonly number[]): Promise<void> {
+  const { side } = await readTextIndex(folder);
+  for (const [i, part] of side.parts.entries()) {
+    const { encoder, isMasked = false } = part;
+    if (await hasEncoder(folder, part)) await checkEncoder({ place: join(folder, encoder), length: lengths[i] as number, isMasked });
+  }
 }
 
 /** The files that a part is read from, by their names in the hash: their paths in the folder. */

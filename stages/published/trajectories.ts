@@ -20,6 +20,7 @@ import type { DenoiserSpec } from "../../schemas/model.ts";
 import { forwardOf } from "./forward.ts";
 import { differenceOf, type Parity, readAbout, readGolden, tensorOf } from "./golden.ts";
 import { readPart } from "./part.ts";
+import { withLatents } from "./size.ts";
 import { readPublishedTeacher } from "./teacher.ts";
 import { conditionsOf, entrySchema, type Run } from "./trajectory-run.ts";
 
@@ -80,16 +81,14 @@ async function* runParity(run: Run): AsyncGenerator<Parity> {
 
 /** The teacher as the run has it: of the noise's size, with the run's scheduler and length of text. */
 function specOf({ entry, path, tensors, teacher: { description } }: Run): DenoiserSpec {
-  const { network, diffusion, shape, ...rest } = description.spec;
-  const [, channels, height, width] = tensorOf(tensors, entry.noise, path).shape as [number, number, number, number];
-  const { text, pixels } = network;
-  const factor = pixels ? pixels[0] / shape[0] : 1;
+  const [, , height, width] = tensorOf(tensors, entry.noise, path).shape as [number, number, number, number];
+  const { network, diffusion, ...rest } = withLatents(description.spec, [height, width]);
+  const { text } = network;
   const length = entry.max_sequence_length; // of the last encoder, T5
   const lengths = text?.lengths.map((own, i) => (i === text.lengths.length - 1 ? (length ?? own) : own)) ?? [];
   return {
     ...rest,
-    shape: [height, width, channels],
-    network: { ...network, ...(pixels && { pixels: [height * factor, width * factor] }), ...(text && { text: { ...text, lengths } }) },
+    network: { ...network, ...(text && { text: { ...text, lengths } }) },
     diffusion: { ...diffusion, ...(entry.scheduler && { schedule: { _class_name: entry.scheduler, ...entry.scheduler_config } }) },
   };
 }

@@ -15,7 +15,8 @@ import { initPerceptual } from "../../models/losses/perceptual.ts";
 import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
 import { initPrior } from "../../models/tokens/prior.ts";
 import { type Differences, loadWeights, openWeights } from "../../models/weights/load.ts";
-import { Failure, isFailure } from "../../schemas/failure.ts";
+import { badUsage, Failure, isFailure } from "../../schemas/failure.ts";
+import { type ImageSize, sizeInWords } from "../../schemas/images.ts";
 import {
   type DenoiserDescription,
   denoiserDescription,
@@ -110,19 +111,21 @@ const codecs: DescriptionKind<CodecDescription> = {
 };
 
 /**
- * Reads the teacher or student of a run folder, or a published teacher, with LoRAs added where there are any. Throws a Failure that
- * says what is missing, damaged or changed.
+ * Reads the teacher or student of a run folder, or a published teacher, with LoRAs added where there are any, at the size that is asked
+ * for. Throws a Failure that says what is missing, damaged or changed.
  */
 export async function readDenoiser(folder: string, reading: Reading = {}): Promise<Denoiser> {
-  if (isPublishedTeacher(folder)) return readPublishedTeacher(folder, reading.loras);
+  if (isPublishedTeacher(folder)) return readPublishedTeacher(folder, reading);
   if (reading.loras && reading.loras.length > 0) {
     throw new Failure(
       `Cannot add ${reading.loras[0]!.path} to ${folder} (--lora): it is a run, not a published pipeline. Use pipeline merge-lora first.`,
     );
   }
+  if (reading.size !== undefined) throw notResizable(folder, reading.size);
   const { path, description, isSealed } = await readDescription(folder, denoisers);
   if (!isSealed) await checkOldModel(folder, path, description);
   const { spec } = description;
+  checkTextLength(folder, spec, reading.textLength);
   const layout = denoiserLayout(spec);
   const differences: Differences = (found) => (layout ? layoutDifferences(layout, found) : []);
   const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
@@ -134,9 +137,31 @@ export async function readDenoiser(folder: string, reading: Reading = {}): Promi
   return { description, weights };
 }
 
+/** That a run has one size. */
+function notResizable(folder: string, size: ImageSize): Error {
+  return badUsage(
+    `Cannot take ${folder} at ${sizeInWords(size)} (--size): it is a run, which makes pictures of the size that it was trained at; leave ` +
+      "--size out",
+  );
+}
+
+/** Throws a usage failure where a run reads texts of another length than it is asked for. */
+function checkTextLength(folder: string, { network }: DenoiserSpec, asked: number | undefined): void {
+  const length = network.text?.lengths.at(-1); // of T5, which comes last
+  if (asked === undefined || length === undefined || asked === length) return;
+  throw badUsage(
+    `Cannot give ${folder} texts of ${asked} tokens (simulate.textLength): it is a run, which was trained with ${length}; leave ` +
+      "the setting out",
+  );
+}
+
 /** The denoiser and the codec of a teacher's folder with weights that have shapes and no elements: none of them is read. */
-export async function planDenoiser(folder: string): Promise<{ teacher: Denoiser; codec: Codec }> {
-  if (isPublishedTeacher(folder)) return { teacher: await planPublishedTeacher(folder), codec: await planPublishedCodec(folder) };
+export async function planDenoiser(folder: string, taken: Omit<Reading, "loras"> = {}): Promise<{ teacher: Denoiser; codec: Codec }> {
+  const { size } = taken;
+  if (isPublishedTeacher(folder)) {
+    return { teacher: await planPublishedTeacher(folder, taken), codec: await planPublishedCodec(folder, { size }) };
+  }
+  if (size !== undefined) throw notResizable(folder, size);
   const shapesIn = async (name: string): Promise<Weights> => shapesAlone((await openWeights(join(folder, name))).tensors);
   const { description } = await readDescription(folder, denoisers);
   const codec = await readCodecDescription(folder);
@@ -212,7 +237,7 @@ export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F
 
 /** Reads the codec of a latent store, triple store or run folder. Throws a Failure as {@link readDenoiser} does. */
 export async function readCodec(folder: string, reading: Reading = {}): Promise<Codec> {
-  if (isPublishedTeacher(folder)) return readPublishedCodec(folder);
+  if (isPublishedTeacher(folder)) return readPublishedCodec(folder, reading);
   const { path, description, isSealed } = await readDescription(folder, codecs);
   const isCovered = isSealed || (await isOldCodecCovered(folder));
   if (!isCovered) warnUnsealed(path, reading);

@@ -8,12 +8,16 @@ import { parse } from "yaml";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { differences } from "../../schemas/manifest.ts";
-import type { DenoiserDescription, LoraRequest, PerceptualDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { examineDescriptions } from "../../store/checksums.ts";
+import type { Taking } from "../published/teacher.ts";
 
-/** Who wants to hear what a user should know of a description: a command's context, say; and what to add to a published network. */
-export type Reading = Partial<Pick<Context, "report">> & { loras?: readonly LoraRequest[] };
+/**
+ * Who wants to hear what a user should know of a description: a command's context, say; and how a published pipeline is taken: with
+ * LoRAs, at another size of pictures than it was trained on.
+ */
+export type Reading = Partial<Pick<Context, "report">> & Taking;
 
 /** What was told: a command reads some descriptions several times. */
 const told = new Set<string>();

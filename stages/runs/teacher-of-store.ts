@@ -45,7 +45,11 @@ export function checkTeacher(options: {
   const what = isOther
     ? `another teacher than ${folder} made it`
     : `the teacher in ${folder} has the weights that made it, and not the description`;
-  throw new Failure(`${action} ${store.folder}: ${what} (${listed(differing)}). Name the run that simulate was given, as it was.`);
+  const isSized = !isOther && String(shape) !== String(spec.shape);
+  const remedy = isSized
+    ? "Ask for the size that simulate was asked for, with --size."
+    : "Name the run that simulate was given, as it was.";
+  throw new Failure(`${action} ${store.folder}: ${what} (${listed(differing)}). ${remedy}`);
 }
 
 /** The first keys that differ. The description's hash differs with each of them, and is told where it alone does. */

@@ -4,7 +4,7 @@ import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import { planOf } from "../../models/diffusion/sampler-plan.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Picture } from "../../schemas/images.ts";
+import type { ImageSize, Picture } from "../../schemas/images.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Denoiser, readCodec } from "../runs/model.ts";
 import { startSampler } from "../workers/start-sampler.ts";
@@ -47,12 +47,14 @@ export async function openDrawing(options: {
   context: Context;
   batch: number;
   steps?: number;
+  /** Of a published teacher's pictures, as it was read. */
+  size?: ImageSize | undefined;
 }): Promise<Drawing> {
   const { path, settings, context, batch, steps } = options;
   const { description, weights } = options.model;
   const { engine, simulate } = settings;
   const { spec, statistics } = description;
-  const codec = await readCodec(path, context);
+  const codec = await readCodec(path, { ...context, size: options.size });
   const plan = planOf(description, simulate, { steps, name: path });
   const length = spec.shape.reduce((product, side) => product * side, 1);
   const compute = await startSampler({ name: "sampler", spec, weights, plan, batch, engine, signal: context.signal });

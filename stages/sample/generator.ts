@@ -3,8 +3,9 @@ import type { ConditionColumn, Conditioned } from "../../models/conditions.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Picture } from "../../schemas/images.ts";
-import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
+import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import type { Taking } from "../published/teacher.ts";
 import { readDenoiser } from "../runs/model.ts";
 import { openConditions } from "./conditions.ts";
 import { type Draw, type Drawing, openDrawing, type Rows } from "./drawing.ts";
@@ -39,19 +40,20 @@ export interface Generator {
  * model that draws from tokens has them from `prior`, a run of `pretrain prior`. Throws a usage failure where a student was not
  * made for so many steps, or has no tokens to draw from.
  */
-export async function openGenerator(options: {
-  path: string;
-  /** On top of a published pipeline. */
-  loras?: readonly LoraRequest[];
-  settings: Settings;
-  context: Context;
-  batch?: number;
-  steps?: number;
-  prior?: string;
-}): Promise<Generator> {
+export async function openGenerator(
+  options: Taking & {
+    path: string;
+    settings: Settings;
+    context: Context;
+    batch?: number;
+    steps?: number;
+    prior?: string;
+  },
+): Promise<Generator> {
   const { path, settings, context, prior } = options;
   const { batch = settings.simulate.batch } = options;
-  const model = await readDenoiser(path, { ...context, loras: options.loras ?? [] });
+  const { loras, size } = options;
+  const model = await readDenoiser(path, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { description } = model;
   const { role, spec } = description;
   checkPrior(model, path, prior);

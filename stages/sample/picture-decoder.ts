@@ -4,7 +4,7 @@ import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import type { Codec } from "../runs/model.ts";
-import type { Picture } from "../../schemas/images.ts";
+import { type Picture, sidesOf } from "../../schemas/images.ts";
 import { writeGrid } from "../picture/write-grid.ts";
 import { denormalise, type Statistics } from "../../store/statistics.ts";
 import { startWorker } from "../workers/start.ts";
@@ -43,22 +43,22 @@ export async function createPictureDecoder(options: {
     options: { ...codec, batch, engine },
     signal: context.signal,
   });
-  const size = codec.description.imageSize;
+  const [height, width] = sidesOf(codec.description.imageSize);
   const decode: PictureDecoder["decode"] = async (latents, onNotFinite) => {
     const raw = spec && statistics ? denormalise(latents, statistics, spec.diffusion.sigmaData) : latents;
     const { pixels, notFinite } = await compute.call("decode", raw);
     if (notFinite > 0) onNotFinite?.(notFinite);
-    const length = size * size * 3;
+    const length = height * width * 3;
     return Array.from({ length: pixels.length / length }, (_, i) => ({
       pixels: pixels.subarray(i * length, (i + 1) * length),
-      width: size,
-      height: size,
+      width,
+      height,
     }));
   };
   return {
     decode,
     writeGrid: async ({ path, latents, ...words }) => {
-      await writeGrid({ path, images: await decode(latents), ...words, scale: size < 48 ? 2 : 1 });
+      await writeGrid({ path, images: await decode(latents), ...words, scale: Math.max(height, width) < 48 ? 2 : 1 });
     },
     close: compute.close,
   };

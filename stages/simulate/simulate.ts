@@ -29,7 +29,8 @@ export function tripleManifestOf(options: {
 }): Draft<TripleManifest> {
   const { teacher, conditions, settings, version } = options;
   const { spec } = teacher;
-  const { count, rowsPerShard, noise, dtype, solver, steps, guidance, guidanceRescale, batch, embeddings } = settings.simulate;
+  const { count, rowsPerShard, noise, dtype, solver, steps, batch, embeddings } = settings.simulate;
+  const { guidance, trueGuidance, guidanceRescale } = settings.simulate;
   const trajectory = trajectoryOf(settings.simulate, spec);
   const embedding = embeddings === "stored" ? textShapeOf(spec) : undefined;
   return {
@@ -46,6 +47,7 @@ export function tripleManifestOf(options: {
     ...(trajectory && { trajectory }),
     ...(embedding && { embedding }),
     guidance,
+    ...(trueGuidance !== undefined && trueGuidance !== 1 && { trueGuidance }),
     ...(guidanceRescale && { guidanceRescale }),
     conditions,
     // The batch counts for the bytes: a product's last bits may depend on how many rows it has.

@@ -48,6 +48,7 @@ export async function openGround(options: { store: string; teacher: string; refe
     solver: manifest.solver.name as Settings["simulate"]["solver"],
     steps: manifest.solver.steps,
     guidance: manifest.guidance,
+    ...(manifest.trueGuidance !== undefined && { trueGuidance: manifest.trueGuidance }),
     ...(manifest.guidanceRescale !== undefined && { guidanceRescale: manifest.guidanceRescale }),
   };
   return {

@@ -11,7 +11,7 @@ import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
 import { type ConditionBag, type ConditionedRow, conditionedRows, type Conditions } from "../../models/conditions.ts";
-import { pixelsOf } from "../../schemas/images.ts";
+import { type ImageSize, pixelsOf } from "../../schemas/images.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import { textHash } from "../../store/hash.ts";
 import { stacked } from "../../store/latents.ts";
@@ -53,7 +53,7 @@ export function createWatch(options: {
   /** What rows' latents themselves give to condition on, such as codes. */
   ofLatents?: (latents: Float32Array) => Promise<ConditionBag>;
   decoder: PictureDecoder;
-  imageSize: number;
+  imageSize: ImageSize;
   engine: EngineSettings;
   seed: number;
   context: Context;

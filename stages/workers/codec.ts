@@ -6,6 +6,7 @@ import type { Weights } from "../../engine/weights.ts";
 import { type CodecDescription, type CodecFunctions, codecFunctions } from "../../models/codecs/codecs.ts";
 import { decodeInTiles } from "../../models/codecs/tiles.ts";
 import type { Parameters } from "../../models/layers.ts";
+import { sidesOf } from "../../schemas/images.ts";
 import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { deviceOf } from "./device.ts";
@@ -23,11 +24,12 @@ type Batch = (x: Float32Array) => Promise<Float32Array>;
 /** The worker's methods; see engine/compute.ts. Each program is compiled when first needed. */
 export async function create({ description, weights, batch, engine: where }: CodecOptions) {
   const engine = await createEngine(deviceOf(where));
-  const { imageSize, shape } = description;
+  const { shape } = description;
+  const [height, width] = sidesOf(description.imageSize);
   const functions = codecFunctions(description);
   const { tile = Number.POSITIVE_INFINITY } = functions ?? {};
   const atOnce = Math.max(1, Math.min(batch, Math.floor(tile ** 2 / (shape[0] * shape[1]))));
-  const image = [atOnce, imageSize, imageSize, 3];
+  const image = [atOnce, height, width, 3];
   const latent = [atOnce, ...shape];
   const compile = async (name: string, from: number[], apply: (parameters: Parameters, x: Tensor) => Tensor): Promise<Batch> => {
     const program = await engine.compile({
@@ -43,9 +45,9 @@ export async function create({ description, weights, batch, engine: where }: Cod
 
   /** The decoder of latents that are larger than a tile, one at a time. */
   async function tiledDecoder(decode: CodecFunctions["decode"]): Promise<Batch> {
-    const [height, width, channels] = shape;
-    const piece = [1, Math.min(tile, height), Math.min(tile, width), channels];
-    const decoded = [1, ...piece.slice(1, 3).map((side) => (side * imageSize) / height), 3];
+    const [tall, wide, channels] = shape;
+    const piece = [1, Math.min(tile, tall), Math.min(tile, wide), channels];
+    const decoded = [1, ...piece.slice(1, 3).map((side) => (side * height) / tall), 3];
     const apply = await compile("decode a tile", piece, decode);
     return async (x) => {
       const latents = { shape: latent, data: x };
@@ -68,7 +70,7 @@ export async function create({ description, weights, batch, engine: where }: Cod
   }
 
   return {
-    /** Pixels [rows * size * size * 3], 0 to 255 -> raw latents [rows * h * w * c]. */
+    /** Pixels [rows * height * width * 3], 0 to 255 -> raw latents [rows * h * w * c]. */
     encode: async (pixels: Uint8Array): Promise<Float32Array> => {
       const scaled = Float32Array.from(pixels, (value) => value / 127.5 - 1);
       if (!functions) return scaled;
@@ -76,7 +78,7 @@ export async function create({ description, weights, batch, engine: where }: Cod
       return inBatches(await encoder, scaled, image, latent);
     },
     /**
-     * Raw latents [rows * h * w * c] -> pixels [rows * size * size * 3], rounded and clamped to 0..255. Values that are not
+     * Raw latents [rows * h * w * c] -> pixels [rows * height * width * 3], rounded and clamped to 0..255. Values that are not
      * finite, of which `notFinite` counts the rows, come out as black or white.
      */
     decode: async (latents: Float32Array): Promise<{ pixels: Uint8Array; notFinite: number }> => {
@@ -85,7 +87,7 @@ export async function create({ description, weights, batch, engine: where }: Cod
         decoder ??= isTiled ? tiledDecoder(functions.decode) : compile("decode", latent, functions.decode);
       }
       const values = decoder ? await inBatches(await decoder, latents, latent, image) : latents;
-      const each = imageSize * imageSize * 3;
+      const each = height * width * 3;
       let notFinite = 0;
       for (let at = 0; at < values.length; at += each) if (countNotFinite(values.subarray(at, at + each)) > 0) notFinite++;
       const rounded = Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5); // this kind of array rounds and clamps

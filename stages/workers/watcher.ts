@@ -3,6 +3,7 @@
  * exact: a trend to steer by, whose figures are not those of `evaluate`.
  */
 import { createEngine } from "../../engine/engine.ts";
+import { type ImageSize, sidesOf } from "../../schemas/images.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { loadFeatureNetwork } from "../../models/features/load.ts";
 import { planResize } from "../../models/features/resize.ts";
@@ -17,8 +18,7 @@ import { deviceOf } from "./device.ts";
 export interface WatcherOptions {
   /** As `evaluate.features`: "auto", "builtin" or the path of a safetensors file. */
   features: string;
-  /** Side of the images, in pixels. */
-  imageSize: number;
+  imageSize: ImageSize;
   engine: EngineSettings;
   /** Whether precision and recall are measured too; their time grows with the product of both sets. */
   coverage?: boolean;
@@ -37,10 +37,11 @@ export interface Watched {
 /** The worker's methods; see engine/compute.ts. */
 export async function create({ features, imageSize, engine: where, coverage: isCovered = false }: WatcherOptions) {
   const engine = await createEngine(deviceOf(where));
-  const network = await loadFeatureNetwork({ path: features, imageSize });
+  const [height, width] = sidesOf(imageSize);
+  const network = await loadFeatureNetwork({ path: features, imageSize: Math.max(height, width) });
   const { size, dimension } = network;
   const program = await compileFeatures({ network, engine, batch: BATCH });
-  const resize = planResize({ width: imageSize, height: imageSize, size });
+  const resize = planResize({ width, height, size });
   const project = projection(dimension);
   let reference: Gaussian | undefined;
   let sums = runningStatistics(project.dimension);
@@ -70,9 +71,9 @@ export async function create({ features, imageSize, engine: where, coverage: isC
   return {
     /** What is measured in. */
     network: async () => ({ name: network.name, hash: network.hash, dimension, directions: project.dimension }),
-    /** Adds images [n, imageSize, imageSize, 3] to the open set; 64 at a time are what a run of the network takes. */
+    /** Adds images [n, height, width, 3] to the open set; 64 at a time are what a run of the network takes. */
     add: async (pixels: Uint8Array): Promise<void> => {
-      const length = imageSize * imageSize * 3;
+      const length = height * width * 3;
       const all = pixels.length / length;
       for (let from = 0; from < all; from += BATCH) {
         const count = Math.min(BATCH, all - from);

@@ -140,7 +140,12 @@ for (const [name, json] of Object.entries(SMALL)) {
     const { outputs, read } = await forwardOf({
       engine: await createEngine({ device: "cpu", threads: 1 }),
       part: {
-        network: { names: {}, calls: ["network"], forward: (parameters, inputs, call) => edm.forward(c, parameters, inputs, call) },
+        network: {
+          names: {},
+          told: {},
+          calls: ["network"],
+          forward: (parameters, inputs, call) => edm.forward(c, parameters, inputs, call),
+        },
         weights,
       },
       folder: name,

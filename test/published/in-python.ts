@@ -8,6 +8,7 @@ import { ONE_STEP, planOf } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { toChannelsFirst } from "../../models/published/torch.ts";
 import { encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
+import { type ImageSize, sizeInWords } from "../../schemas/images.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { askingOf } from "../../stages/export/model/scheduler.ts";
@@ -48,28 +49,18 @@ export interface Case {
   pipeline: string;
   /** Training steps at which the student is asked, along the ODE; once unless told. */
   steps?: number[];
-  /** Side of latents of another size than the trained one. */
-  side?: number;
+  /** Of its pictures, where it is not the trained one. */
+  size?: ImageSize;
   format?: "lora";
 }
 
 /** A student, exported, with what Python is asked of it and what is drawn here. */
-async function jobOf({ pipeline, steps, side, format }: Case) {
+async function jobOf({ pipeline, steps, size, format }: Case) {
   const changed = ({ spec }: DenoiserDescription): Partial<DenoiserDescription> => {
     const { sigmaAt } = createParameterisation(spec.diffusion);
-    const [height, width, channels] = spec.shape;
-    const shrink = side ? height / side : 1;
-    const { pixels } = spec.network;
-    return {
-      ...(steps && { sampler: { times: steps.map(sigmaAt), between: "ode" as const, guidance: 1 } }),
-      spec: {
-        ...spec,
-        shape: [height / shrink, width / shrink, channels],
-        network: { ...spec.network, ...(pixels && { pixels: [pixels[0] / shrink, pixels[1] / shrink] as [number, number] }) },
-      },
-    };
+    return steps ? { sampler: { times: steps.map(sigmaAt), between: "ode" as const, guidance: 1 } } : {};
   };
-  const { run, student } = format ? await loraStudentOf(pipeline) : await studentOf(pipeline, changed);
+  const { run, student } = format ? await loraStudentOf(pipeline) : await studentOf(pipeline, changed, size);
   const folder = await exported(run, format ?? "diffusers");
   const { shape, network } = student.description.spec;
   const noise = normals({ seed: 4, stream: "noise", offset: 0, length: shape.reduce((a, b) => a * b, 1) });
@@ -82,7 +73,7 @@ async function jobOf({ pipeline, steps, side, format }: Case) {
   writeFileSync(path, encodeSafetensors({ tensors: { noise: images } }));
   const [height, width] = network.pixels ?? [0, 0];
   const asked = network.text
-    ? { prompt: PROMPT, height, width, ...(pipeline === "pixart" && { use_resolution_binning: false }) }
+    ? { prompt: PROMPT, ...(size === undefined && { height, width }) } // another size the export's own arguments ask for
     : pipeline === "dit"
       ? { class_labels: [7] }
       : { batch_size: 1 };
@@ -90,8 +81,13 @@ async function jobOf({ pipeline, steps, side, format }: Case) {
   return { job: { folder, noise: path, out, call, given: asked, ...lora }, ours: await drawn(student, noise) };
 }
 
-const inWords = ({ pipeline, format, steps }: Case): string =>
-  [pipeline, ...(format ? [`by ${format}`] : []), ...(steps ? [`in ${steps.length} calls`] : [])].join(" ");
+const inWords = ({ pipeline, format, steps, size }: Case): string =>
+  [
+    pipeline,
+    ...(size ? [`at ${sizeInWords(size)}`] : []),
+    ...(format ? [`by ${format}`] : []),
+    ...(steps ? [`in ${steps.length} calls`] : []),
+  ].join(" ");
 
 /** Compares all of some cases by one Python, which takes its time to start. */
 export function compareInPython(test: Test, chosen: readonly Case[], ...packages: string[]): void {

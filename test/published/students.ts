@@ -6,6 +6,7 @@ import { initAdapter } from "../../models/training/adapters.ts";
 import { addLoras } from "../../models/training/lora.ts";
 import { exportPath } from "../../pipelines/export.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
+import type { ImageSize } from "../../schemas/images.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { writeLora } from "../../stages/runs/lora.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../stages/runs/model.ts";
@@ -15,14 +16,18 @@ import { pipelines } from "./golden.ts";
 
 export const at = (name: string): string => join(pipelines, name);
 
-/** A run folder: the teacher's weights, each changed a little; `changed` says what else of its description is other. */
+/**
+ * A run folder: the teacher's weights, each changed a little; `changed` says what else of its description is other, `size` that of its
+ * pictures.
+ */
 export async function studentOf(
   pipeline: string,
   changed: (teacher: DenoiserDescription) => Partial<DenoiserDescription> = () => ({}),
+  size?: ImageSize,
 ): Promise<{ run: string; student: Denoiser }> {
-  const teacher = await readDenoiser(at(pipeline));
+  const teacher = await readDenoiser(at(pipeline), { size });
   const weights = moved(teacher.weights, 0.01);
-  return written(pipeline, { description: { ...teacher.description, ...changed(teacher.description) }, weights });
+  return written(pipeline, { description: { ...teacher.description, ...changed(teacher.description) }, weights }, size);
 }
 
 /** A run folder whose student is the teacher with a LoRA of rank 2 and alpha 3 on some layers of each kind. */
@@ -38,15 +43,15 @@ export async function loraStudentOf(pipeline: string): Promise<{ run: string; st
   return made;
 }
 
-async function written(pipeline: string, { description, weights }: Denoiser): Promise<{ run: string; student: Denoiser }> {
+async function written(
+  pipeline: string,
+  { description, weights }: Denoiser,
+  size?: ImageSize,
+): Promise<{ run: string; student: Denoiser }> {
   const run = freshFolder();
   const student = { description: { ...description, role: "student" as const, hash: hashWeights(weights) }, weights };
   await writeModel(run, student);
-  const codec = await readCodec(at(pipeline));
-  const { shape, imageSize } = codec.description;
-  const { spec } = student.description;
-  const size = (imageSize / shape[0]) * spec.shape[0]; // of latents that may be smaller than the teacher's
-  await writeCodec(run, { ...codec, description: { ...codec.description, shape: spec.shape, imageSize: size } });
+  await writeCodec(run, await readCodec(at(pipeline), { size }));
   return { run, student };
 }
 

@@ -1,6 +1,6 @@
 /** Published teachers that read texts: guided runs against the golden vectors, and embeddings that a store keeps. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
 import { conditionedRows } from "../../models/conditions.ts";
@@ -8,13 +8,15 @@ import { publishedSchedule } from "../../models/diffusion/published-schedule.ts"
 import type { LevelPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { fromChannelsFirst } from "../../models/published/torch.ts";
-import { readSafetensors } from "../../models/weights/safetensors.ts";
+import { encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
 import { simulate } from "../../pipelines/simulate.ts";
-import { readDenoiser } from "../../stages/runs/model.ts";
+import type { ImageSize } from "../../schemas/images.ts";
+import { planDenoiser, readDenoiser } from "../../stages/runs/model.ts";
 import { readNegative } from "../../stages/runs/negative.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
 import { openTripleStore, readTriples } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
+import { freshFolder } from "../simulate/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";
 import { prompted, quick } from "./quick.ts";
@@ -31,10 +33,12 @@ interface Told {
   negative_prompt: string | null;
   num_inference_steps: number;
   guidance_scale: number;
+  true_cfg_scale?: number;
+  max_sequence_length?: number;
 }
 
 /** What a pipeline comes to from its golden noise under a prompt and a negative one: the largest difference over the largest element. */
-async function apart(name: string, run: string): Promise<number> {
+async function apart(name: string, run: string, size: ImageSize): Promise<number> {
   const golden = JSON.parse(await readFile(join(at(name), "golden.json"), "utf8")) as {
     prompts: Record<string, string>;
     trajectories: Told[];
@@ -42,11 +46,9 @@ async function apart(name: string, run: string): Promise<number> {
   const told = golden.trajectories.find((each) => each.name === run) as Told;
   const { tensors } = await readSafetensors(join(at(name), "golden.safetensors"));
   const [noise, wanted] = [fromChannelsFirst(tensors.noise!), fromChannelsFirst(tensors[`${run}.latents`]!).data];
-  const { description, weights } = await readDenoiser(at(name));
-  const [, height, width, channels] = noise.shape as [number, number, number, number];
-  const [factor] = description.spec.network.pixels!.map((side, i) => side / description.spec.shape[i]!) as [number];
-  const network = { ...description.spec.network, pixels: [factor * height, factor * width] as [number, number] };
-  const spec = { ...description.spec, shape: [height, width, channels] as [number, number, number], network };
+  const { description, weights } = await readDenoiser(at(name), { size });
+  const { spec } = description;
+  assert.equal(spec.shape, noise.shape.slice(1));
   const schedule = publishedSchedule({ json: { _class_name: told.scheduler, ...told.scheduler_config }, file: "golden.json" });
   const { sigmas } = schedule.visits(told.num_inference_steps);
   const [top] = sigmas as [number];
@@ -54,7 +56,7 @@ async function apart(name: string, run: string): Promise<number> {
   const engine = await createEngine({ device: "cpu", threads: 1 });
   const sampling = await createSampling({ engine, spec, network: engine.constants("network", weights), plan, batch: 1 });
   const conditions = openConditions({
-    ...{ description: { ...description, spec }, engine: quick("tlcm").engine, signal: undefined },
+    ...{ description, engine: quick("tlcm").engine, signal: undefined },
     choice: told.negative_prompt === null ? {} : { negative: told.negative_prompt },
   });
   const found = await sampling.sample({
@@ -67,15 +69,78 @@ async function apart(name: string, run: string): Promise<number> {
   return found.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0) / largest;
 }
 
+/** Latents [h, w, c] from FLUX's tokens of 2 x 2 pixels each, whose numbers come channel by channel. */
+function unpacked({ data }: { data: Float32Array }, [height, width, channels]: readonly [number, number, number]): Float32Array {
+  const latents = new Float32Array(data.length);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      for (let c = 0; c < channels; c++) {
+        const token = Math.floor(y / 2) * (width / 2) + Math.floor(x / 2);
+        latents[(y * width + x) * channels + c] = data[(token * channels + c) * 4 + (y % 2) * 2 + (x % 2)]!;
+      }
+  return latents;
+}
+
 if (!existsSync(pipelines)) test.skip("of tiny pipelines", `there is no ${pipelines}`);
 else {
-  for (const [name, run, what] of [
-    ["sd15", "euler", "a negative prompt"],
-    ["sdxl", "euler", "none, which is zeros, and the picture's size"],
+  for (const [name, run, size, what] of [
+    ["sd15", "euler", [64, 128], "a negative prompt"],
+    ["sdxl", "euler", [32, 48], "none, which is zeros, and the picture's size"],
   ] as const) {
     const title = `${name}: a whole run away from ${what} is the pipeline's`;
-    test(title, async () => assert.ok((await apart(name, run)) < 1e-3), { seconds: 120 });
+    test(title, async () => assert.ok((await apart(name, run, size)) < 1e-3), { seconds: 120 });
   }
+
+  test(
+    "flux: a run guided by two predictions as well, over texts of so many tokens, is the pipeline's",
+    async () => {
+      const golden = JSON.parse(await readFile(join(at("flux"), "golden.json"), "utf8"));
+      const told = (golden.trajectories as Told[]).find(({ name }) => name === "flow_true_cfg") as Told;
+      const { tensors } = await readSafetensors(join(at("flux"), "golden.safetensors"));
+      const textLength = told.max_sequence_length;
+      const { description, weights } = await readDenoiser(at("flux"), { size: [32, 48], textLength });
+      const { spec } = description;
+      assert.is(spec.network.text?.lengths.at(-1), textLength);
+      const engine = await createEngine({ device: "cpu", threads: 1 });
+      const asked = { steps: told.num_inference_steps, guidance: told.guidance_scale, trueGuidance: told.true_cfg_scale! };
+      const network = engine.constants("network", weights);
+      const sampling = await createSampling({ engine, spec, network, plan: { solver: "published", ...asked }, batch: 1 });
+      const conditions = openConditions({
+        ...{ description, engine: quick("tlcm").engine, signal: undefined, choice: { negative: told.negative_prompt! } },
+      });
+      const found = await sampling.sample({
+        ...{ rows: 1, noise: fromChannelsFirst(tensors[(told as unknown as { noise: string }).noise]!).data },
+        conditions: await conditions.inputs({ label: Int32Array.of(-1), caption: [golden.prompts[told.prompt]] }),
+      });
+      await Promise.all([conditions.close(), engine.dispose()]);
+      const wanted = unpacked(tensors["flow_true_cfg.latents"]!, spec.shape);
+      const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      assert.ok(found.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0) < 1e-3 * largest);
+    },
+    { seconds: 120 },
+  );
+
+  test("a length of texts is T5's alone, and a run has the one that it was trained with", async () => {
+    for (const [name, lengths] of [
+      ["sd3", [77, 77, 40]],
+      ["pixart", [40]],
+      ["flux", [77, 40]],
+    ] as const)
+      assert.equal((await planDenoiser(at(name), { textLength: 40 })).teacher.description.spec.network.text?.lengths, lengths);
+    await assert.rejects(planDenoiser(at("sdxl"), { textLength: 40 }), /texts of 40 tokens \(simulate\.textLength\): it has no T5/);
+  });
+
+  test("a LoRA that changes a text encoder is refused with how many layers", async () => {
+    const folder = freshFolder();
+    await mkdir(folder, { recursive: true });
+    const path = join(folder, "both.safetensors");
+    const factor = (...shape: number[]) => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
+    const layer = (stem: string) => ({ [`${stem}.lora_down.weight`]: factor(2, 24), [`${stem}.lora_up.weight`]: factor(24, 2) });
+    const layers = ["q_proj", "k_proj"].map((name) => layer(`lora_te_text_model_encoder_layers_0_self_attn_${name}`));
+    await writeFile(path, encodeSafetensors({ tensors: Object.assign({}, ...layers) }));
+    const refused = /both\.safetensors: it changes 2 layers of the text_encoder as well, and here only unet can be changed/;
+    await assert.rejects(readDenoiser(at("sd15"), { loras: [{ path, scale: 1 }] }), refused);
+  });
 
   test(
     "sd15: stored embeddings are the derived ones bit for bit, and need no text encoder to be read",

@@ -7,6 +7,7 @@ import { writeAtomic } from "../../../store/atomic.ts";
 import type { Denoiser } from "../../runs/model.ts";
 import { copyPart, jsonText, type StoredAs, writeNetwork, writePartOfFile } from "./parts.ts";
 import type { Asking } from "./scheduler.ts";
+import { configOf } from "./size.ts";
 import type { Source } from "./source.ts";
 
 /** Parts without which a pipeline draws all the same: it is saved without them where the teacher's folder lacks them. */
@@ -29,7 +30,7 @@ export async function writeDiffusers(options: {
 }): Promise<void> {
   const { out, model, source, asking, dtype, onPart } = options;
   const { description, weights } = model;
-  const json = description.spec.network.published as object;
+  const json = configOf(description, pipelineOf(source));
   const index = { ...source.index };
   for (const [part, entry] of Object.entries(index)) {
     if (!isPart(entry) || part === source.part || part === "scheduler") continue;

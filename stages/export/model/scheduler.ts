@@ -9,6 +9,7 @@ import { publishedSchedule } from "../../../models/diffusion/published-schedule.
 import { spaced } from "../../../models/diffusion/published-timesteps.ts";
 import { ONE_STEP, planOf } from "../../../models/diffusion/sampler-plan.ts";
 import type { DenoiserDescription } from "../../../schemas/model.ts";
+import { sizeArguments } from "./size.ts";
 
 export interface Asking {
   /** The scheduler_config.json. */
@@ -42,7 +43,11 @@ export function askingOf(description: DenoiserDescription, pipeline: string): As
   const asking = !hasTable ? byFlow(schedule, levels) : PLAIN.test(pipeline) ? bySteps(schedule, levels) : byLevels(schedule, levels);
   return {
     scheduler: asking.scheduler,
-    call: { ...asking.call, ...(pipeline.startsWith("DD") ? {} : { guidance_scale: String(plan.guidance) }) },
+    call: {
+      ...asking.call,
+      ...sizeArguments(description, pipeline),
+      ...(pipeline.startsWith("DD") ? {} : { guidance_scale: String(plan.guidance) }),
+    },
     notes: [...asking.notes, ...(sampler?.prior ? [priorNote(sampler.prior, sigmas[0] as number)] : [])],
   };
 }

@@ -6,6 +6,7 @@ import type { DenoiserSpec } from "../../../models/denoiser.ts";
 import { loadTracedFeatures } from "../../../models/features/load.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { badUsage, Failure } from "../../../schemas/failure.ts";
+import { sidesOf } from "../../../schemas/images.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { openLatentStore } from "../../../store/latents.ts";
 import type { Statistics } from "../../../store/statistics.ts";
@@ -60,7 +61,7 @@ export async function frozenOf(options: { needs: Needs; teacher: Denoiser; codec
         "(train.perceptual)",
     );
   }
-  const { imageSize } = codec.description;
+  const imageSize = Math.max(...sidesOf(codec.description.imageSize));
   const features = isWanted("features")
     ? await loadTracedFeatures({ paths: [paths].flat(), imageSize, setting: "train.features" })
     : undefined;

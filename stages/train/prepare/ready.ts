@@ -4,6 +4,7 @@ import { requireConditions } from "../../../models/encoders/own.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import { partsOfRun, shapeOf } from "../../../recipes/parts.ts";
 import { badUsage } from "../../../schemas/failure.ts";
+import { sidesOf, sizeInWords } from "../../../schemas/images.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { openLatentStore, readLatents } from "../../../store/latents.ts";
 import { readCodec, readDenoiser } from "../../runs/model.ts";
@@ -19,8 +20,8 @@ export async function checkRun(settings: Settings, teacher?: string): Promise<vo
   checkFit({ settings: { ...settings, network }, parts, shape });
   if (imageSize === settings.images.size) return;
   throw badUsage(
-    `Cannot use images.size=${settings.images.size} with the teacher ${teacher}: its latents are those of ${imageSize} px; ` +
-      `set images.size=${imageSize}, or let the run train a teacher of its own on IMAGES`,
+    `Cannot use images.size=${settings.images.size} with the teacher ${teacher}: its latents are those of ${sizeInWords(imageSize)}; ` +
+      `set images.size=${Math.max(...sidesOf(imageSize))}, or let the run train a teacher of its own on IMAGES`,
   );
 }
 

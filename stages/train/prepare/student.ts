@@ -9,11 +9,11 @@ import type { SamplerInputs } from "../../../models/diffusion/sampling.ts";
 import { checkFit } from "../../../recipes/fit.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
-import type { LoraRequest } from "../../../schemas/model.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { LatentManifest, TripleManifest } from "../../../schemas/manifest.ts";
 import { normalisedMoments } from "../../../store/statistics.ts";
 import type { Store } from "../../../store/store.ts";
+import type { Taking } from "../../published/teacher.ts";
 import { type Codec, type Denoiser, readCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../runs/model.ts";
 import { readNegative } from "../../runs/negative.ts";
 import { writeLora } from "../../runs/lora.ts";
@@ -35,12 +35,10 @@ import { conditionRows, latentRows, type Order, tripleRows } from "../rows.ts";
 import type { Training } from "../training.ts";
 
 /** What a student is made of, and where. */
-export interface StudentOptions {
+export interface StudentOptions extends Taking {
   method: AnyMethod;
   store?: string;
   teacher: string;
-  /** On top of a published teacher. */
-  loras?: readonly LoraRequest[];
   out: string;
   /** Of the trainer's engine, asked before each step; the settings' otherwise. */
   threads?: Share;
@@ -58,11 +56,12 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const own = ownSettings(method, train);
   const optimiser = optimiserOf(train);
   const needs = method.needs(own, optimiser);
-  const teacher = await readDenoiser(options.teacher, { ...context, loras: options.loras ?? [] });
+  const { loras, size } = options;
+  const teacher = await readDenoiser(options.teacher, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { spec, statistics } = teacher.description;
   checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
   const triples = await triplesOf({ ...options, needs, description: teacher.description });
-  const codec = await readCodec(options.teacher, context);
+  const codec = await readCodec(options.teacher, { ...context, size });
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
   const imageTokenizer = frozen.tokenizer?.config;
   const captions = await studentCaptions({ teacher: teacher.description, triples, asked: settings.simulate });
