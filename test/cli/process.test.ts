@@ -6,8 +6,7 @@ import { fileURLToPath } from "node:url";
 import { assert, suite } from "../harness.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const loader = "typescript" in process.features && process.features.typescript ? [] : ["--import", "tsx"];
-const slow = [...loader, join(root, "test/fixtures/slow-command.ts"), "wait"];
+const slow = [...process.execArgv, join(root, "test/fixtures/slow-command.ts"), "wait"];
 
 const test = suite("command line process");
 
@@ -65,7 +64,7 @@ test("the second Ctrl-C exits at once", async () => {
 
 /** Exit code and errors of a command whose reader goes away once it is ready. */
 async function withoutReader(args: string[], stream: "stdout" | "stderr" = "stdout"): Promise<{ code: unknown; err: string }> {
-  const { child, output, ended } = start([...loader, join(root, "test/fixtures/slow-command.ts"), ...args]);
+  const { child, output, ended } = start([...process.execArgv, join(root, "test/fixtures/slow-command.ts"), ...args]);
   await until(() => output.out, "ready");
   child[stream]!.destroy();
   if (stream === "stderr") child.kill("SIGINT"); // it then writes there
