@@ -178,7 +178,7 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
     const detail = size ? `, asking for ${size} bytes` : "";
     return computeError("memory", `Compute worker "${name}" ran out of memory ${when(call)}${detail}`, cause);
   };
-  const onMessage = (reply: ReplyMessage | typeof LEFT): void => {
+  const onMessage = (reply: ReplyMessage | typeof LEFT) => {
     if (reply === LEFT) return left();
     const call = sent.get(reply.id);
     sent.delete(reply.id);
@@ -205,13 +205,11 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   const gone = new Promise<void>((resolve) => {
     settleGone = resolve;
   }).then(() => void alive--);
-  const left = (): void => {
+  const left = () => {
     worker.off("message", onMessage).off("error", onError).off("messageerror", onMessageError).off("exit", onExit);
-    if (!key || !keepIdle(key, worker, () => tell(-1, END))) {
-      worker.once("exit", settleGone);
-      return tell(-1, END);
-    }
-    settleGone();
+    if (key && keepIdle(key, worker, () => tell(-1, END))) return settleGone();
+    worker.once("exit", settleGone);
+    tell(-1, END);
   };
   worker.on("message", onMessage).on("error", onError).on("messageerror", onMessageError).on("exit", onExit);
 

@@ -59,9 +59,10 @@ if (files.length === 0) {
   console.log(`no test file matches ${patterns.join(" ")} in ${values.folder}`);
   total.failed++;
 }
+console.log(`\n${(total.cpu / 60).toFixed(1)} minutes of processors' time`);
 if (troubled.length > 0) console.log(`\nfailed: ${troubled.join(" ")}`);
 if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
-console.log(`\n${(total.cpu / 60).toFixed(1)} minutes of processors' time\n\n${total.passed} passed, ${total.failed} failed`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 ? 1 : 0);
 
 /** Makes product and tests as JavaScript, in a folder beside its source folders until this process ends; types are not checked. */

@@ -15,15 +15,15 @@ if (isMainThread) register(import.meta.url); // its hooks run in a thread of the
 
 /** Where the JavaScript of a TypeScript module of this project lies, or undefined: it has none. */
 function translated(url) {
-  if (!url.startsWith(root) || url.startsWith(made) || !url.endsWith(".ts")) return undefined;
-  const file = new URL(`${made}${url.slice(root.length, -".ts".length)}.js`);
+  if (!url.startsWith(root) || url.startsWith(made) || !/\.m?ts$/.test(url)) return undefined;
+  const file = new URL(made + url.slice(root.length).replace(/ts$/, "js"));
   return existsSync(file) ? file : undefined;
 }
 
 /** In what was translated, imports name the made files: they mean the sources beside the importer. */
 export async function resolve(specifier, context, next) {
-  if (/^\.\.?\/.*\.js$/.test(specifier) && context.parentURL && translated(context.parentURL)) {
-    const url = new URL(specifier.replace(/\.js$/, ".ts"), context.parentURL).href;
+  if (/^\.\.?\/.*\.m?js$/.test(specifier) && context.parentURL && translated(context.parentURL)) {
+    const url = new URL(specifier.replace(/js$/, "ts"), context.parentURL).href;
     if (translated(url)) return { url, format: "module", shortCircuit: true };
   }
   return next(specifier, context);
