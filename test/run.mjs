@@ -6,7 +6,7 @@
  * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, and last `N passed, N failed`.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,8 @@ const { values, positionals: patterns } = parseArgs({
 const limit = Number(values.limit) * 1000;
 const typed = process.features.typescript;
 const reports = mkdtempSync(join(tmpdir(), "onestep-test-"));
+const shared = join(reports, "shared"); // what many files begin with (fixtures/made-once.ts)
+mkdirSync(shared);
 const running = new Set();
 const total = { passed: 0, failed: 0, skipped: 0, cpu: 0 };
 const troubled = [];
@@ -36,6 +38,20 @@ const files = readdirSync(values.folder, { recursive: true })
   .map((name) => join(values.folder, name))
   .filter((path) => patterns.length === 0 || patterns.some((pattern) => path.split(sep).join("/").includes(pattern)))
   .sort();
+
+/** The files that take longest begin first, so that at the end no core waits for one of them. */
+const LONG = [
+  "every-first",
+  "every-second",
+  "kill",
+  "parity",
+  "train/train",
+  "study",
+  "trunks",
+  "text-students",
+  "refused",
+  "instaflow",
+].map((name) => `${name}.test.ts`);
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
@@ -49,7 +65,8 @@ const built =
   values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? translated() : undefined));
 const loader = typed ? [] : ["--import", built ? new URL("translation.mjs", import.meta.url).href : "tsx"];
 
-const queue = files.map((path, index) => ({ path, index }));
+const isLong = (path) => LONG.some((name) => path.endsWith(join(name)));
+const queue = [...files.filter(isLong), ...files.filter((path) => !isLong(path))].map((path, index) => ({ path, index }));
 const work = async () => {
   for (let next = queue.shift(); next; next = queue.shift()) print(await run(next));
 };
@@ -80,11 +97,12 @@ function translated() {
 /** Runs one file in a process group of its own, so that a limit reaches its children too. */
 function run({ path, index }) {
   const report = join(reports, `${index}.json`);
+  const env = { ...process.env, ...(built && { ONESTEP_BUILT: built }), ONESTEP_TEST_REPORT: report, ONESTEP_TEST_SHARED: shared };
   const started = performance.now();
   const child = spawn(process.execPath, [...loader, path], {
     cwd: root,
     detached: process.platform !== "win32",
-    env: { ...process.env, ...(built && { ONESTEP_BUILT: built }), ONESTEP_TEST_REPORT: report, NODE_NO_WARNINGS: "1" },
+    env: { ...env, NODE_NO_WARNINGS: "1" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);
