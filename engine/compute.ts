@@ -127,7 +127,7 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   const part = (file: string): string => runnable(new URL(file, import.meta.url)).href;
   const key = heapMegabytes ? undefined : runnable(module).href;
   const worker =
-    (key && takeIdle(key)) ??
+    (key ? takeIdle(key) : undefined) ??
     new Worker(entry, {
       workerData: { module: runnable(module).href, parts: { transferables: part("./transferables.ts"), living: part("./living.ts") } },
       ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
