@@ -40,18 +40,9 @@ const files = readdirSync(values.folder, { recursive: true })
   .sort();
 
 /** The files that take longest begin first, so that at the end no core waits for one of them. */
-const LONG = [
-  "every-first",
-  "every-second",
-  "kill",
-  "parity",
-  "train/train",
-  "study",
-  "trunks",
-  "text-students",
-  "refused",
-  "instaflow",
-].map((name) => `${name}.test.ts`);
+const LONG = ["parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "package", "text-students", "known"].map(
+  (name) => `${name}.test.ts`,
+);
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {

@@ -72,14 +72,15 @@ async function withoutReader(args: string[], stream: "stdout" | "stderr" = "stdo
   return { code, err: output.err };
 }
 
-test("a closed pipe, as of `| head`, ends silently and with 0 what only looks, and never what works", async () => {
+const closedPipe = async (): Promise<void> => {
   assert.equal(await withoutReader(["look", "--lines"]), { code: 0, err: "" });
   const stopped = (line: string) => ({ code: 141, err: `Stopped. The same command resumes: pipeline ${line}\n` });
   for (const line of ["wait --lines", "wait --lines --json", "look --lines --grid grid.png"]) {
     assert.equal(await withoutReader(line.split(" ")), stopped(line));
   }
   assert.is((await withoutReader(["wait"], "stderr")).code, 141);
-});
+};
+test("a closed pipe, as of `| head`, ends silently and with 0 what only looks, and never what works", closedPipe, { seconds: 120 });
 
 test("a full disk behind stdout is said, and is not 0", async () => {
   if (!existsSync("/dev/full")) return;
