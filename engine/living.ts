@@ -22,7 +22,11 @@ export function asLiving<E extends Living>(engine: E): E {
   return known;
 }
 
-/** Releases what the engines of this thread hold. Says whether the thread is as good as new: other devices keep state of their own. */
+/**
+ * Releases what the engines of this thread hold. Says whether the thread is as good as new: other devices keep state of their own.
+ *
+ * @public compute-worker.mjs loads it by its path
+ */
 export async function disposeOfEngines(): Promise<boolean> {
   const engines = [...living];
   await Promise.all(engines.map((engine) => engine.dispose()));
