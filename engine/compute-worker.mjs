@@ -1,25 +1,32 @@
 // Entry of a compute worker. Where Node cannot strip types by itself, tsx does, and must be registered in each thread.
 import { parentPort, workerData } from "node:worker_threads";
 
-const hasTypes = [workerData.module, workerData.transferables].some((href) => href.endsWith(".ts"));
-if (hasTypes && !process.features.typescript) (await import("tsx/esm/api")).register();
-const { transferables } = await import(workerData.transferables);
-const { create } = await import(workerData.module);
+const { module, parts } = workerData;
+if ([module, ...Object.values(parts)].some((href) => href.endsWith(".ts")) && !process.features.typescript) {
+  (await import("tsx/esm/api")).register();
+}
+const { transferables } = await import(parts.transferables);
+const { disposeOfEngines } = await import(parts.living);
+const { create } = await import(module);
 
-const api = create(workerData.options);
-let last = api.catch(() => {}); // one call at a time, in order; a failed start is reported by the first call
+/** Bytes outside V8's heap above which a thread is not kept: they would be held until the next worker's garbage is collected. */
+const LARGE = 64 * 2 ** 20;
 
+let api; // what `create` made, for one worker after the other
+let last = Promise.resolve(); // one call at a time, in order
 let leaving = false; // calls that waited behind the one under way are not begun
 const cancelled = new Set();
 parentPort.on("message", ({ id, method, argument }) => {
   if (method === "cancel") return cancelled.add(id);
+  if (method === "end") return parentPort.close();
   leaving ||= method === "leave";
   last = last.then(async () => {
-    if (leaving) return parentPort.close();
+    if (method === "leave") return leave();
+    if (leaving) return;
     if (cancelled.delete(id)) return parentPort.postMessage({ id, result: undefined });
     try {
-      const methods = await api;
-      const result = method === "" ? undefined : await methods[method](argument);
+      if (method === "") api = await create(argument);
+      const result = method === "" ? undefined : await api[method](argument);
       parentPort.postMessage({ id, result }, transferables(result));
     } catch (error) {
       reject(id, error);
@@ -27,6 +34,17 @@ parentPort.on("message", ({ id, method, argument }) => {
     cancelled.delete(id); // it came too late
   });
 });
+
+/** Offers the thread for another worker of the module where it is as good as new and small, and ends it otherwise. */
+async function leave() {
+  const isStarted = api !== undefined;
+  api = undefined;
+  const isClean = await disposeOfEngines().catch(() => false);
+  if (!isStarted || !isClean || process.memoryUsage().external > LARGE) return parentPort.close();
+  cancelled.clear();
+  leaving = false;
+  parentPort.postMessage("left");
+}
 
 /** Structured cloning keeps messages and stacks only; what else an error carries goes beside it, if it can go at all. */
 function reject(id, error) {

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
+import { keepIdle, takeIdle } from "./idle.ts";
 
 export { transferables } from "./transferables.ts";
 
@@ -68,10 +69,14 @@ function runnable(module: URL): URL {
   return existsSync(built) ? built : module;
 }
 
-/** Methods of messages that call none of the module's: wait for `create`; leave; do not begin the call of that id. */
+/** Methods of messages that call none of the module's: `create`; leave; do not begin the call of that id; end the thread. */
 const START = "";
 const LEAVE = "leave";
 const CANCEL = "cancel";
+const END = "end";
+
+/** What a worker says that has left and whose thread can serve another. */
+const LEFT = "left";
 
 export interface CallMessage {
   id: number;
@@ -119,14 +124,14 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   const { name, module, signal, inFlight = 2, heapMegabytes } = options;
   signal?.throwIfAborted();
   const entry = new URL("./compute-worker.mjs", import.meta.url);
-  const worker = new Worker(entry, {
-    workerData: {
-      module: runnable(module).href,
-      options: options.options,
-      transferables: runnable(new URL("./transferables.ts", import.meta.url)).href,
-    },
-    ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
-  });
+  const part = (file: string): string => runnable(new URL(file, import.meta.url)).href;
+  const key = heapMegabytes ? undefined : runnable(module).href;
+  const worker =
+    (key ? takeIdle(key) : undefined) ??
+    new Worker(entry, {
+      workerData: { module: runnable(module).href, parts: { transferables: part("./transferables.ts"), living: part("./living.ts") } },
+      ...(heapMegabytes && { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } }),
+    });
   const waiting: Call[] = [];
   const sent = new Map<number, Call>();
   let counter = 0;
@@ -141,11 +146,15 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   };
   // A thread ended inside ONNX Runtime takes the process with it: the worker leaves by itself after the call under way.
   alive++;
-  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve())).then(() => void alive--);
   const tell = (id: number, method: string): void => worker.postMessage({ id, method } satisfies CallMessage);
+  let isTold = false;
+  const leave = (): void => {
+    if (!isTold) tell(-1, LEAVE);
+    isTold = true;
+  };
   const abort = (): void => {
     end(signal?.reason);
-    tell(-1, LEAVE);
+    leave();
   };
   signal?.addEventListener("abort", abort, { once: true });
 
@@ -169,28 +178,40 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
     const detail = size ? `, asking for ${size} bytes` : "";
     return computeError("memory", `Compute worker "${name}" ran out of memory ${when(call)}${detail}`, cause);
   };
-  worker.on("message", (reply: ReplyMessage) => {
+  const onMessage = (reply: ReplyMessage | typeof LEFT) => {
+    if (reply === LEFT) return left();
     const call = sent.get(reply.id);
     sent.delete(reply.id);
     send();
     if (!("error" in reply)) return call?.resolve(reply.result as never);
     const error = withCarried(reply.error, reply.carried);
     call?.reject(isMemoryError(error) ? outOfMemory(call, error) : error);
-  });
-
-  worker.on("error", (cause: NodeJS.ErrnoException) => {
+  };
+  const onError = (cause: NodeJS.ErrnoException): void => {
     const [call] = sent.values();
     if (isMemoryError(cause)) end(outOfMemory(call, cause));
     else if (!started) end(computeError("ended", `Cannot start compute worker "${name}" from ${module.pathname}: ${cause.message}`, cause));
     else end(computeError("ended", `Compute worker "${name}" crashed ${when(call)}: ${cause.message}`, cause));
-  });
-  worker.on("messageerror", (cause) => {
+  };
+  const onMessageError = (cause: Error): void => {
     end(computeError("ended", `Cannot take an answer of compute worker "${name}": ${cause.message}`, cause));
-  });
-  worker.on("exit", (code) => {
+  };
+  const onExit = (code: number): void => {
     const [call] = sent.values();
     end(computeError("ended", `Compute worker "${name}" ended with code ${code} ${when(call)}`));
-  });
+    settleGone();
+  };
+  let settleGone = (): void => {};
+  const gone = new Promise<void>((resolve) => {
+    settleGone = resolve;
+  }).then(() => void alive--);
+  const left = () => {
+    worker.off("message", onMessage).off("error", onError).off("messageerror", onMessageError).off("exit", onExit);
+    if (key && keepIdle(key, worker, () => tell(-1, END))) return settleGone();
+    worker.once("exit", settleGone);
+    tell(-1, END);
+  };
+  worker.on("message", onMessage).on("error", onError).on("messageerror", onMessageError).on("exit", onExit);
 
   const request = (method: string, argument: unknown, { transfer = [], signal: given }: CallOptions = {}): Promise<never> =>
     new Promise((resolve, reject) => {
@@ -218,12 +239,12 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
     call: (method, argument, callOptions) => request(method as string, argument, callOptions),
     close: async () => {
       end(new Error(`Compute worker "${name}" was closed`));
-      tell(-1, LEAVE);
-      await exited;
+      leave();
+      await gone;
     },
   };
   try {
-    await request(START, undefined); // resolves when the module's `create` has
+    await request(START, options.options); // resolves when the module's `create` has
     started = true;
   } catch (error) {
     await compute.close();

@@ -5,6 +5,7 @@
 import { cacheFolder, openCache } from "./cache.ts";
 import { createEagerVariables, disposeEagerVariables, eagerProgram, loadTensorflow } from "./eager.ts";
 import { compileProgram } from "./executable.ts";
+import { asLiving } from "./living.ts";
 import { createMemory } from "./memory.ts";
 import { BAKED_BYTES, type Placed } from "./frozen.ts";
 import type { Precision } from "./precision.ts";
@@ -81,7 +82,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
         'Use precision "single", or device "webgpu" or "cuda".',
     );
   }
-  return device === "eager" || device === "tensorflow" ? eagerEngine(device) : compiledEngine(device, options);
+  return asLiving(await (device === "eager" || device === "tensorflow" ? eagerEngine(device) : compiledEngine(device, options)));
 }
 
 async function compiledEngine(device: Device, options: EngineOptions): Promise<Engine> {

@@ -1,33 +1,36 @@
 /**
  * Runs every test/**\/*.test.ts, each in its own process: `node test/run.mjs [PATTERN...]`.
- * A run of all files translates the product to JavaScript first, which compute workers and `bin/pipeline` then start from: where
- * Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
+ * A run of all files translates product and tests to JavaScript first, which tests, compute workers and `bin/pipeline` then start from:
+ * where Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
  * A file fails when a test of it failed, or when it crashed, hung (--limit seconds) or ran no test.
- * Prints one line a file, the whole output of a file that failed, and last `N passed, N failed`.
+ * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, and last `N passed, N failed`.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const here = dirname(fileURLToPath(import.meta.url));
+const root = dirname(here);
 const cores = availableParallelism();
 const jobs = Math.min(cores, Math.max(2, cores >> 1)); // many files wait for one thread; an engine's own threads want the rest
 const { values, positionals: patterns } = parseArgs({
   allowPositionals: true,
   options: {
-    folder: { type: "string", default: join(root, "test") },
+    folder: { type: "string", default: here },
     limit: { type: "string", default: "300" }, // seconds a file may take
     jobs: { type: "string", default: String(jobs) }, // files at a time
   },
 });
 const limit = Number(values.limit) * 1000;
-const loader = process.features.typescript ? [] : ["--import", "tsx"];
+const typed = process.features.typescript;
 const reports = mkdtempSync(join(tmpdir(), "onestep-test-"));
+const shared = join(reports, "shared"); // what many files begin with (fixtures/made-once.ts)
+mkdirSync(shared);
 const running = new Set();
-const total = { passed: 0, failed: 0, skipped: 0 };
+const total = { passed: 0, failed: 0, skipped: 0, cpu: 0 };
 const troubled = [];
 
 const files = readdirSync(values.folder, { recursive: true })
@@ -35,6 +38,11 @@ const files = readdirSync(values.folder, { recursive: true })
   .map((name) => join(values.folder, name))
   .filter((path) => patterns.length === 0 || patterns.some((pattern) => path.split(sep).join("/").includes(pattern)))
   .sort();
+
+/** The files that take longest begin first, so that at the end no core waits for one of them. */
+const LONG = ["parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "package", "text-students", "known"].map(
+  (name) => `${name}.test.ts`,
+);
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
@@ -44,9 +52,12 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
 
-const built = patterns.length === 0 && loader.length > 0 ? { ONESTEP_BUILT: translated() } : {};
+const built =
+  values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? translated() : undefined));
+const loader = typed ? [] : ["--import", built ? new URL("translation.mjs", import.meta.url).href : "tsx"];
 
-const queue = files.map((path, index) => ({ path, index }));
+const isLong = (path) => LONG.some((name) => path.endsWith(join(name)));
+const queue = [...files.filter(isLong), ...files.filter((path) => !isLong(path))].map((path, index) => ({ path, index }));
 const work = async () => {
   for (let next = queue.shift(); next; next = queue.shift()) print(await run(next));
 };
@@ -56,21 +67,20 @@ if (files.length === 0) {
   console.log(`no test file matches ${patterns.join(" ")} in ${values.folder}`);
   total.failed++;
 }
+console.log(`\n${(total.cpu / 60).toFixed(1)} minutes of processors' time`);
 if (troubled.length > 0) console.log(`\nfailed: ${troubled.join(" ")}`);
 if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 ? 1 : 0);
 
-/** Makes the product as JavaScript, in a folder beside its source folders until this process ends; types are not checked. */
+/** Makes product and tests as JavaScript, in a folder beside its source folders until this process ends; types are not checked. */
 function translated() {
   const folder = mkdtempSync(join(root, ".built-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  for (const project of ["tsconfig.build.json", "stages/inspect/report/browser/tsconfig.build.json"]) {
-    execFileSync(process.execPath, [compiler, "-p", project, "--outDir", folder, "--noCheck", "--declaration", "false"], {
-      cwd: root,
-      stdio: "inherit",
-    });
+  const everything = ["-p", "tsconfig.json", "--noEmit", "false", "--rootDir", ".", "--allowJs", "--rewriteRelativeImportExtensions"];
+  for (const project of [everything, ["-p", "stages/inspect/report/browser/tsconfig.build.json", "--declaration", "false"]]) {
+    execFileSync(process.execPath, [compiler, ...project, "--outDir", folder, "--noCheck"], { cwd: root, stdio: "inherit" });
   }
   return folder;
 }
@@ -78,11 +88,12 @@ function translated() {
 /** Runs one file in a process group of its own, so that a limit reaches its children too. */
 function run({ path, index }) {
   const report = join(reports, `${index}.json`);
+  const env = { ...process.env, ...(built && { ONESTEP_BUILT: built }), ONESTEP_TEST_REPORT: report, ONESTEP_TEST_SHARED: shared };
   const started = performance.now();
   const child = spawn(process.execPath, [...loader, path], {
     cwd: root,
     detached: process.platform !== "win32",
-    env: { ...process.env, ...built, ONESTEP_TEST_REPORT: report, NODE_NO_WARNINGS: "1" },
+    env: { ...env, NODE_NO_WARNINGS: "1" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);
@@ -107,7 +118,7 @@ function run({ path, index }) {
 
 /** What the harness counted, corrected by what only the outside can see. */
 function verdict({ report, code, signal, hung }) {
-  let counts = { passed: 0, failed: 0, skips: [] };
+  let counts = { passed: 0, failed: 0, skips: [], cpu: 0 };
   let trouble = hung ? `hung: stopped after ${limit / 1000} s` : signal ? `killed by ${signal}` : "";
   try {
     counts = JSON.parse(readFileSync(report, "utf8"));
@@ -121,13 +132,16 @@ function verdict({ report, code, signal, hung }) {
   return { ...counts, failed: counts.failed + (trouble ? 1 : 0), trouble };
 }
 
-function print({ path, output, seconds, passed, failed, skips, trouble }) {
+function print({ path, output, seconds, cpu, passed, failed, skips, trouble }) {
   const name = relative(root, path);
   total.passed += passed;
   total.failed += failed;
   total.skipped += skips.length;
+  total.cpu += cpu;
   const counts = `${passed} passed${failed > 0 ? `, ${failed} failed` : ""}`;
-  console.log(`${failed > 0 ? "FAIL" : "  ok"}  ${seconds.toFixed(1).padStart(6)} s  ${name}  ${counts}`);
+  console.log(
+    `${failed > 0 ? "FAIL" : "  ok"}  ${seconds.toFixed(1).padStart(6)} s ${cpu.toFixed(1).padStart(6)} cpu-s  ${name}  ${counts}`,
+  );
   for (const skip of skips) console.log(`                skipped "${skip.name}": ${skip.reason}`);
   if (failed === 0) return;
   troubled.push(name);

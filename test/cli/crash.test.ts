@@ -11,14 +11,13 @@ import { SIZE, writeRun } from "../simulate/fixture.ts";
 import { inFolder, writeSquares } from "../train/fixture.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const loader = "typescript" in process.features && process.features.typescript ? [] : ["--import", "tsx"];
 const preload = new URL("../fixtures/fault.mjs", import.meta.url).href;
 
 const test = suite("crash");
 
 /** Runs a command line, with a fault in one of its workers. */
 async function command(args: string[], fault?: Fault): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(process.execPath, [...loader, join(root, "test/fixtures/counting-command.ts"), ...args], {
+  const child = spawn(process.execPath, [...process.execArgv, join(root, "test/fixtures/counting-command.ts"), ...args], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NODE_NO_WARNINGS: "1", ...(fault && { FAULT: JSON.stringify(fault), NODE_OPTIONS: `--import ${preload}` }) },

@@ -6,8 +6,7 @@ import { fileURLToPath } from "node:url";
 import { assert, suite } from "../harness.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const loader = "typescript" in process.features && process.features.typescript ? [] : ["--import", "tsx"];
-const slow = [...loader, join(root, "test/fixtures/slow-command.ts"), "wait"];
+const slow = [...process.execArgv, join(root, "test/fixtures/slow-command.ts"), "wait"];
 
 const test = suite("command line process");
 
@@ -65,7 +64,7 @@ test("the second Ctrl-C exits at once", async () => {
 
 /** Exit code and errors of a command whose reader goes away once it is ready. */
 async function withoutReader(args: string[], stream: "stdout" | "stderr" = "stdout"): Promise<{ code: unknown; err: string }> {
-  const { child, output, ended } = start([...loader, join(root, "test/fixtures/slow-command.ts"), ...args]);
+  const { child, output, ended } = start([...process.execArgv, join(root, "test/fixtures/slow-command.ts"), ...args]);
   await until(() => output.out, "ready");
   child[stream]!.destroy();
   if (stream === "stderr") child.kill("SIGINT"); // it then writes there
@@ -73,14 +72,15 @@ async function withoutReader(args: string[], stream: "stdout" | "stderr" = "stdo
   return { code, err: output.err };
 }
 
-test("a closed pipe, as of `| head`, ends silently and with 0 what only looks, and never what works", async () => {
+const closedPipe = async (): Promise<void> => {
   assert.equal(await withoutReader(["look", "--lines"]), { code: 0, err: "" });
   const stopped = (line: string) => ({ code: 141, err: `Stopped. The same command resumes: pipeline ${line}\n` });
   for (const line of ["wait --lines", "wait --lines --json", "look --lines --grid grid.png"]) {
     assert.equal(await withoutReader(line.split(" ")), stopped(line));
   }
   assert.is((await withoutReader(["wait"], "stderr")).code, 141);
-});
+};
+test("a closed pipe, as of `| head`, ends silently and with 0 what only looks, and never what works", closedPipe, { seconds: 120 });
 
 test("a full disk behind stdout is said, and is not 0", async () => {
   if (!existsSync("/dev/full")) return;

@@ -1,5 +1,6 @@
 /** A compute module for compute.test.ts. */
 import { readFile } from "node:fs/promises";
+import { threadId } from "node:worker_threads";
 import { createEngine } from "../../engine/engine.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 
@@ -20,6 +21,7 @@ export async function create({ broken }: { broken?: boolean }) {
   let calls = 0;
   return {
     double: async (values: Float32Array): Promise<Float32Array> => values.map((value) => 2 * value),
+    thread: async (): Promise<number> => threadId,
     count: async (): Promise<number> => calls++,
     fail: async (exitCode: number): Promise<never> => {
       throw Object.assign(new Error("asked to fail"), { name: "Failure", exitCode });

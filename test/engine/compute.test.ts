@@ -55,6 +55,26 @@ test("transferables are the buffers that a value's arrays fill, each once, at an
   await compute.close();
 });
 
+test("a closed worker's thread serves the next of its module, which begins anew; of two at once one has a thread of its own", async () => {
+  const first = await start();
+  const thread = await first.call("thread", undefined);
+  const failing = first.call("fail", 3).catch(() => {});
+  await first.call("count", undefined);
+  await failing;
+  await first.close();
+  const [second, third] = await Promise.all([start(), start()]);
+  assert.is(await second.call("thread", undefined), thread);
+  assert.is.not(await third.call("thread", undefined), thread);
+  assert.is(await second.call("count", undefined), 0, "by its own create");
+  assert.is(await second.call("work", 1), await third.call("work", 1));
+  await Promise.all([second.close(), third.close()]);
+  await assert.rejects(start({ broken: true }), "cannot start: broken was asked for");
+  const last = await start();
+  assert.is(await last.call("count", undefined), 0, "after one that could not start");
+  await last.close();
+  await assert.rejects(second.call("count", undefined), /closed/);
+});
+
 test("a module that does not start rejects with its own error", async () => {
   await assert.rejects(start({ broken: true }), "cannot start: broken was asked for");
 });

@@ -131,7 +131,7 @@ else {
       rmSync(join(out, "shards"), { recursive: true });
       rmSync(join(out, "summary.json"));
       // 2 kB: less than a shard. Caches of the loader would be cut off too, so it gets none.
-      const line = `ulimit -f 2; exec "${process.execPath}" --import tsx "${victim}" simulate "${out}" '${JSON.stringify(job)}'`;
+      const line = `ulimit -f 2; exec "${process.execPath}" ${process.execArgv.join(" ")} "${victim}" simulate "${out}" '${JSON.stringify(job)}'`;
       const env = { ...process.env, TSX_DISABLE_CACHE: "1" };
       const child = spawn("bash", ["-c", line], { stdio: ["ignore", "ignore", "pipe"], env });
       let said = "";
@@ -161,7 +161,7 @@ test(
   async () => {
     const out = freshFolder();
     const run = async () => {
-      const child = spawn(process.execPath, ["--import", "tsx", victim, "simulate", out, JSON.stringify(job)], {
+      const child = spawn(process.execPath, [...process.execArgv, victim, "simulate", out, JSON.stringify(job)], {
         stdio: ["ignore", "ignore", "inherit"],
       });
       return (await once(child, "close"))[0];

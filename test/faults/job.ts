@@ -2,11 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { integers } from "../../schemas/numbers/philox.ts";
-import { ingest } from "../../pipelines/ingest.ts";
-import { reprocess } from "../../pipelines/reprocess.ts";
-import { run } from "../../pipelines/run.ts";
 import { simulate } from "../../pipelines/simulate.ts";
-import { train } from "../../pipelines/train.ts";
 import type { Context } from "../../schemas/events.ts";
 import { presetNamed } from "../../recipes/recipe.ts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -31,13 +27,17 @@ export const settings: Settings = settingsSchema.parse({
 /** What reprocess is asked for: nothing that needs the teacher. */
 const halved: Settings = { ...settings, simulate: { ...settings.simulate, noise: "stored", dtype: "float16" } };
 
-/** The commands under test, each into a folder of its own. */
+/** The commands under test, each into a folder of its own; a process that is killed loads its own alone. */
 export const commands: Record<string, (job: Job, out: string, context: Context) => Promise<unknown>> = {
-  ingest: ({ images }, out, context) => ingest({ images: [images], out, settings, context }),
+  ingest: async ({ images }, out, context) =>
+    (await import("../../pipelines/ingest.ts")).ingest({ images: [images], out, settings, context }),
   simulate: ({ teacher }, out, context) => simulate({ teacher, out, settings, context }),
-  train: ({ triples, teacher }, out, context) => train({ store: triples, teacher, out, settings, context }),
-  reprocess: ({ triples }, out, context) => reprocess({ path: triples, to: out, settings: halved, context }),
-  run: ({ images, teacher }, out, context) => run({ images: [images], teacher, out, settings, context }),
+  train: async ({ triples, teacher }, out, context) =>
+    (await import("../../pipelines/train.ts")).train({ store: triples, teacher, out, settings, context }),
+  reprocess: async ({ triples }, out, context) =>
+    (await import("../../pipelines/reprocess.ts")).reprocess({ path: triples, to: out, settings: halved, context }),
+  run: async ({ images, teacher }, out, context) =>
+    (await import("../../pipelines/run.ts")).run({ images: [images], teacher, out, settings, context }),
 };
 
 /** Draws the images and makes the teacher and its triples. */

@@ -23,7 +23,7 @@ test.before(
 
 /** Runs a command in a process of its own and kills it `delay` ms after it is at work. Answers whether it was killed. */
 function attempt(command: string, out: string, delay: number): Promise<boolean> {
-  const args = ["--import", "tsx", victim, command, out, JSON.stringify(job)];
+  const args = [...process.execArgv, victim, command, out, JSON.stringify(job)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   return new Promise((resolve, reject) => {
     let output = "";

@@ -78,7 +78,7 @@ function asNobody(path: string): { entries: number; problems: string[] } | strin
     console.log(JSON.stringify(source.entries === undefined ? source : { entries: source.entries, problems: source.problems }));
   `;
   const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
-  const { stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+  const { stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, "--input-type=module", "-e", script], {
     ...{ ...user, encoding: "utf8", cwd: fileURLToPath(new URL("../..", import.meta.url)), env: { ...process.env, TMPDIR: "/tmp" } },
   });
   if (stdout === "") throw new Error(stderr);

@@ -1,6 +1,5 @@
 /** InstaFlow's reflow against its definition in the paper's own coordinates, and a run of all its phases. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import "../../engine/gradients.ts";
 import { tf } from "../../engine/tfjs.ts";
 import { lineLevels, method } from "../../methods/instaflow.ts";
@@ -8,8 +7,6 @@ import type { Update } from "../../methods/method.ts";
 import { optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
 import { pathStraightness } from "../../models/diffusion/straightness.ts";
-import { ingest } from "../../pipelines/ingest.ts";
-import { pretrain } from "../../pipelines/pretrain.ts";
 import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
@@ -19,7 +16,7 @@ import { readDenoiser } from "../../stages/runs/model.ts";
 import { openTripleStore } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { toParameters } from "../models/parameters.ts";
-import { contents, inFolder, recordingContext, tinySettings, withTriples, writeSquares } from "../train/fixture.ts";
+import { contents, inFolder, recordingContext, tinySettings, withTriples } from "../train/fixture.ts";
 
 const test = suite("instaflow");
 
@@ -190,11 +187,7 @@ test(
       const settings = tinySettings({
         train: { method: "instaflow", steps: 6, distanceEvery: 0, instaflow: { reflowSteps: 5, pairSteps: 4 } },
       });
-      const at = (name: string): string => join(folder, name);
-      const { context } = recordingContext();
-      await ingest({ images: [await writeSquares(folder)], out: at("latents"), settings, context });
-      await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-      await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
+      const { at, context } = await withTriples(folder, settings);
       const student = await train({ store: at("triples"), teacher: at("teacher"), out: at("student"), settings, context });
 
       assert.equal(student.description.sampler?.times, [settings.diffusion.sigmaMax]);

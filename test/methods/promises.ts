@@ -9,6 +9,7 @@ import { run } from "../../pipelines/run.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { madeOnce } from "../fixtures/made-once.ts";
 import { assert, suite } from "../harness.ts";
 import { contents, recordingContext, tinySettings, writeSquares } from "../train/fixture.ts";
 
@@ -63,14 +64,18 @@ function assertSame(found: Record<string, string>, expected: Record<string, stri
 test(
   "there are images, networks and triples",
   async () => {
-    const images = await writeSquares(folder);
     const settings = tinySettings();
-    const { context } = recordingContext();
-    await ingest({ images: [images], out: at("latents"), settings, context });
-    await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
-    await pretrain({ what: "tokenizer", data: at("latents"), out: at("tokenizer"), settings, context });
-    await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-    await simulate({ teacher: at("teacher"), conditions: at("latents"), out: at("triples"), settings, context });
+    const make = async (fresh: string): Promise<void> => {
+      const images = await writeSquares(fresh);
+      const made = (name: string): string => join(fresh, name);
+      const { context } = recordingContext();
+      await ingest({ images: [images], out: made("latents"), settings, context });
+      await pretrain({ what: "perceptual", data: made("latents"), out: made("perceptual"), settings, context });
+      await pretrain({ what: "tokenizer", data: made("latents"), out: made("tokenizer"), settings, context });
+      await pretrain({ what: "teacher", data: made("latents"), out: made("teacher"), settings, context });
+      await simulate({ teacher: made("teacher"), conditions: made("latents"), out: made("triples"), settings, context });
+    };
+    await madeOnce(folder, { name: "ground", of: settings, make });
   },
   { seconds: 120 },
 );

@@ -66,7 +66,7 @@ else {
         const { declared, values } = inputsOf(inputs);
         const program = await engine.compile({
           name,
-          sets: { whole: engine.constants("whole", weights), kept: engine.constants("kept", kept) },
+          sets: { whole: engine.variables("whole", weights), kept: engine.variables("kept", kept) }, // constants would be folded, at length
           inputs: declared,
           run: ({ whole, kept: trunk }, tensors) => {
             const { x, noiseLevel, ...condition } = bagOf(tensors);

@@ -68,7 +68,7 @@ test("a living maker is waited for", async () => {
 
 test("a maker that was killed ends the wait, with its name; one started anew in time does not", async () => {
   const store = await storeOf();
-  const child = spawn(process.execPath, ["--import", "tsx", script, store.folder, "simulate", "shared"], {
+  const child = spawn(process.execPath, [...process.execArgv, script, store.folder, "simulate", "shared"], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   await once(child.stdout, "data");

@@ -80,7 +80,7 @@ test(
   async () => {
     const out = freshFolder();
     const script = fileURLToPath(new URL("killed.ts", import.meta.url));
-    const child = spawn(process.execPath, ["--import", "tsx", script, teacher, out, "5"], { stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(process.execPath, [...process.execArgv, script, teacher, out, "5"], { stdio: ["ignore", "inherit", "inherit"] });
     assert.equal(await once(child, "close"), [null, "SIGKILL"]);
     await simulate({ teacher, out, settings: settingsOf(), context: contextOf() });
     assert.equal(contentsOf(out), contentsOf(unbroken));

@@ -170,7 +170,7 @@ test(
 
     const script = fileURLToPath(new URL("killed.ts", import.meta.url));
     for (const progress of [2, 4]) {
-      const child = spawn(process.execPath, ["--import", "tsx", script, teacher, killed, String(progress), "0,1"], { stdio: "inherit" });
+      const child = spawn(process.execPath, [...process.execArgv, script, teacher, killed, String(progress), "0,1"], { stdio: "inherit" });
       assert.equal(await once(child, "exit"), [null, "SIGKILL"]);
     }
     await simulate({ teacher, out: killed, settings, context: contextOf() });

@@ -13,7 +13,7 @@ test(
     try {
       const out = join(folder, "growth.json");
       const env = { ...process.env, BEFORE: ".", FOLDER: folder };
-      execFileSync(process.execPath, ["--import", "tsx", "test/bench/growth.ts", "quick", "--out", out], { env });
+      execFileSync(process.execPath, [...process.execArgv, "test/bench/growth.ts", "quick", "--out", out], { env });
       const { rows, command } = JSON.parse(readFileSync(out, "utf8")) as { rows: Record<string, number | string>[]; command: string };
       assert.match(command, /^BEFORE=. FOLDER=.* test\/bench\/growth.ts quick --out/);
       assert.equal(

@@ -16,7 +16,7 @@ const size = { entries: 600, rowsPerShard: 2 };
 
 /** Runs the writer; kills it `delay` ms after it is ready to write. Answers whether it finished. */
 function write(folder: string, delay?: number): Promise<boolean> {
-  const args = ["--import", "tsx", script, folder, String(size.entries), String(size.rowsPerShard)];
+  const args = [...process.execArgv, script, folder, String(size.entries), String(size.rowsPerShard)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve, reject) => {
     let output = "";

@@ -23,7 +23,7 @@ const locksIn = (folder: string): string[] => readdirSync(folder).sort();
 
 /** Starts a process that holds a folder; answers it with its first line. */
 async function holder(folder: string, command: string, mode: "shared" | "alone", beat?: number) {
-  const args = ["--import", "tsx", script, folder, command, mode, ...(beat ? [String(beat)] : [])];
+  const args = [...process.execArgv, script, folder, command, mode, ...(beat ? [String(beat)] : [])];
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] }) as unknown as ChildProcessWithoutNullStreams;
   children.add(child);
   child.stdout.setEncoding("utf8");
@@ -216,7 +216,7 @@ test("a process that exits without giving back leaves nothing", async () => {
   const folder = fresh();
   const code = `import { holdFolder } from ${JSON.stringify(new URL("../../store/lock.ts", import.meta.url).href)};
     await holdFolder({ folder: ${JSON.stringify(folder)}, command: "train" }); process.exit(3);`;
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", code], { stdio: "inherit" });
+  const child = spawn(process.execPath, [...process.execArgv, "--input-type=module", "-e", code], { stdio: "inherit" });
   assert.is((await once(child, "exit"))[0], 3);
   assert.equal(locksIn(folder), []);
 });

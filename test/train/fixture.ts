@@ -11,6 +11,7 @@ import type { Context, PipelineEvent } from "../../schemas/events.ts";
 import { presetNamed } from "../../recipes/recipe.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
+import { madeOnce } from "../fixtures/made-once.ts";
 
 /** Settings of the smoke preset, with changes. */
 export function tinySettings(changes: { train?: Partial<Settings["train"]>; simulate?: Partial<Settings["simulate"]> } = {}): Settings {
@@ -78,11 +79,15 @@ export async function contents(folder: string, ignore = /^$/): Promise<Record<st
 
 /** Latents, a teacher and its triples of the squares in `folder`, and a context for what follows. */
 export async function withTriples(folder: string, settings: Settings) {
-  const images = await writeSquares(folder);
+  const { train: _, ...of } = settings; // nothing of it counts before training
+  const make = async (fresh: string): Promise<void> => {
+    const { context } = recordingContext();
+    const made = (name: string): string => join(fresh, name);
+    await ingest({ images: [await writeSquares(fresh)], out: made("latents"), settings, context });
+    await pretrain({ what: "teacher", data: made("latents"), out: made("teacher"), settings, context });
+    await simulate({ teacher: made("teacher"), out: made("triples"), settings, context });
+  };
+  await madeOnce(folder, { name: "triples", of, make });
   const at = (name: string): string => join(folder, name);
-  const { context } = recordingContext();
-  await ingest({ images: [images], out: at("latents"), settings, context });
-  await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
-  await simulate({ teacher: at("teacher"), out: at("triples"), settings, context });
-  return { at, context };
+  return { at, context: recordingContext().context };
 }

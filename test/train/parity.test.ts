@@ -176,11 +176,12 @@ test(
   async () => {
     const { spec, settings } = job("dit");
     const weights = perturbed(initDenoiser(spec, 1), 0.02);
+    const trainer = await createStudent({ spec, teacher: weights, settings, device: "cpu" });
+    const state = await trainer.save();
+    const start = { ...state, "discriminator.network": perturbed(state["discriminator.network"]!, 0.1) };
     /** Mean logit of the real rows, by a discriminator all of whose layers are at work. */
-    const real = async (changes: Partial<Parameters<Awaited<ReturnType<typeof createStudent>>["step"]>[0]>): Promise<number> => {
-      const trainer = await createStudent({ spec, teacher: weights, settings, device: "cpu" });
-      const state = await trainer.save();
-      await trainer.load({ ...state, "discriminator.network": perturbed(state["discriminator.network"]!, 0.1) });
+    const real = async (changes: Partial<Parameters<typeof trainer.step>[0]>): Promise<number> => {
+      await trainer.load(start);
       const { d_real } = await trainer.step({ ...batch, ...changes });
       return d_real!;
     };
