@@ -50,7 +50,7 @@ export interface Case {
   steps?: number[];
   /** Side of latents of another size than the trained one. */
   side?: number;
-  format?: "lora";
+  format?: "lora" | "single-file";
 }
 
 /** A student, exported, with what Python is asked of it and what is drawn here. */
@@ -69,7 +69,7 @@ async function jobOf({ pipeline, steps, side, format }: Case) {
       },
     };
   };
-  const { run, student } = format ? await loraStudentOf(pipeline) : await studentOf(pipeline, changed);
+  const { run, student } = format === "lora" ? await loraStudentOf(pipeline) : await studentOf(pipeline, changed);
   const folder = await exported(run, format ?? "diffusers");
   const { shape, network } = student.description.spec;
   const noise = normals({ seed: 4, stream: "noise", offset: 0, length: shape.reduce((a, b) => a * b, 1) });
@@ -86,8 +86,9 @@ async function jobOf({ pipeline, steps, side, format }: Case) {
     : pipeline === "dit"
       ? { class_labels: [7] }
       : { batch_size: 1 };
-  const lora = format && { lora: "pytorch_lora_weights.safetensors", base: at(pipeline) };
-  return { job: { folder, noise: path, out, call, given: asked, ...lora }, ours: await drawn(student, noise) };
+  const files = { lora: { lora: "pytorch_lora_weights.safetensors" }, "single-file": { single: "model.safetensors" } };
+  const apart = format && { ...files[format], base: at(pipeline) };
+  return { job: { folder, noise: path, out, call, given: asked, ...apart }, ours: await drawn(student, noise) };
 }
 
 const inWords = ({ pipeline, format, steps }: Case): string =>
