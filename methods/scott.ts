@@ -20,6 +20,7 @@ import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
 import { adapterSchema, effective, initAdapter } from "../models/training/adapters.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
+import { badUsage } from "../schemas/failure.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Job, Losses, Method, Run, Update } from "./method.ts";
 import { stochasticRules } from "./fit/stochastic.ts";
@@ -65,7 +66,13 @@ export const method: Method<ScottSettings> = {
   settings,
   rules: stochasticRules,
   needs: ({ subSteps }) => ({ rows: "latents", frozen: ["teacher"], teacherCalls: subSteps }),
-  student: ({ guidanceInput }, spec) => (guidanceInput ? { ...spec, network: { ...spec.network, guidance: true } } : spec),
+  student: ({ guidanceInput }, spec) => {
+    if (!guidanceInput) return spec;
+    if (spec.network.kind === "published") {
+      throw badUsage("Cannot give a published network the guidance scale: it has no layer for it. Set train.scott.guidanceInput to false.");
+    }
+    return { ...spec, network: { ...spec.network, guidance: true } };
+  },
   parts: ({ weights, seed, ...job }) => {
     const teacher = weights.teacher as Weights;
     const { settings: own, optimiser } = job;

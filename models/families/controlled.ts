@@ -26,6 +26,11 @@ export function controlled(base: BoundFamily, spec: DenoiserSpec): BoundFamily {
   const { control } = spec.network;
   const trunk = base.trunk?.({ depth: Number.POSITIVE_INFINITY, scales: [1] });
   if (!control || !trunk) throw new Failure(`Cannot control a network of kind "${base.name}": its family has no trunk to copy`);
+  if (!base.init) {
+    throw new Failure(
+      `Cannot control a ${base.name} network: no branch is made beside such weights. Use a teacher of \`pipeline pretrain\`.`,
+    );
+  }
   const places = new Map(trunk.heads.map(({ place, channels }) => [place, channels]));
   const [height, , channels] = spec.shape;
 

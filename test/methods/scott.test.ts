@@ -117,6 +117,13 @@ test("with the guidance scale as an input the student is its teacher at first, a
   assert.equal([plain.subject.student, method.sampler!(plain.settings, plain.subject).guidance], [undefined, 1]);
 });
 
+test("a published network takes no guidance scale as an input, and the sentence says so", () => {
+  const { settings, subject } = kitOf({ guidanceInput: true }).kit;
+  const spec = subject.spec as DenoiserSpec;
+  const published = { ...spec, network: { ...spec.network, kind: "published" as const } };
+  assert.throws(() => method.student!(settings, published, {}), /Cannot give a published network the guidance scale: .* Set train\.scott/);
+});
+
 test("levels of a batch cover the time, fall, and end at the target's; weights by signal-to-noise ratio are capped", async () => {
   const { kit } = kitOf({ weighting: "snr", skip: 0.1, adversarialWeight: 0 });
   await method.step({ step: 3, latent: new Float32Array(64), conditions: {} }, kit, async (_, inputs) => {

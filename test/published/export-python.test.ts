@@ -6,7 +6,12 @@ const test = suite("exports in Python");
 
 compareInPython(
   test,
-  [{ pipeline: "ddpm" }, { pipeline: "dit", steps: [999, 749, 499, 249] }, { pipeline: "sd15" }],
+  [
+    { pipeline: "ddpm" },
+    { pipeline: "dit", steps: [999, 749, 499, 249] },
+    { pipeline: "sd15" },
+    { pipeline: "sd15", format: "single-file" },
+  ],
   "diffusers",
   "transformers",
 );

@@ -7,16 +7,21 @@ import json
 import sys
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 torch.set_num_threads(1)
 
 
 def pipeline_of(job):
-    pipe = DiffusionPipeline.from_pretrained(job.get("base", job["folder"]), torch_dtype=torch.float32)
+    if "single" in job:  # a real model's configs are found by its keys, and downloaded; a tiny one's are its teacher's
+        path = f"{job['folder']}/{job['single']}"
+        pipe = StableDiffusionPipeline.from_single_file(path, config=job["base"], torch_dtype=torch.float32, local_files_only=True)
+    else:
+        pipe = DiffusionPipeline.from_pretrained(job.get("base", job["folder"]), torch_dtype=torch.float32)
     if "lora" in job:
         pipe.load_lora_weights(job["folder"], weight_name=job["lora"])
+    if "base" in job:  # what has no schedule of its own has it beside
         kind = json.load(open(f"{job['folder']}/scheduler/scheduler_config.json"))["_class_name"]
         pipe.scheduler = getattr(__import__("diffusers"), kind).from_pretrained(job["folder"], subfolder="scheduler")
     pipe.set_progress_bar_config(disable=True)

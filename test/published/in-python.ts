@@ -51,7 +51,7 @@ export interface Case {
   steps?: number[];
   /** Of its pictures, where it is not the trained one. */
   size?: ImageSize;
-  format?: "lora";
+  format?: "lora" | "single-file";
 }
 
 /** A student, exported, with what Python is asked of it and what is drawn here. */
@@ -60,7 +60,7 @@ async function jobOf({ pipeline, steps, size, format }: Case) {
     const { sigmaAt } = createParameterisation(spec.diffusion);
     return steps ? { sampler: { times: steps.map(sigmaAt), between: "ode" as const, guidance: 1 } } : {};
   };
-  const { run, student } = format ? await loraStudentOf(pipeline) : await studentOf(pipeline, changed, size);
+  const { run, student } = format === "lora" ? await loraStudentOf(pipeline) : await studentOf(pipeline, changed, size);
   const folder = await exported(run, format ?? "diffusers");
   const { shape, network } = student.description.spec;
   const noise = normals({ seed: 4, stream: "noise", offset: 0, length: shape.reduce((a, b) => a * b, 1) });
@@ -77,8 +77,9 @@ async function jobOf({ pipeline, steps, size, format }: Case) {
     : pipeline === "dit"
       ? { class_labels: [7] }
       : { batch_size: 1 };
-  const lora = format && { lora: "pytorch_lora_weights.safetensors", base: at(pipeline) };
-  return { job: { folder, noise: path, out, call, given: asked, ...lora }, ours: await drawn(student, noise) };
+  const files = { lora: { lora: "pytorch_lora_weights.safetensors" }, "single-file": { single: "model.safetensors" } };
+  const apart = format && { ...files[format], base: at(pipeline) };
+  return { job: { folder, noise: path, out, call, given: asked, ...apart }, ours: await drawn(student, noise) };
 }
 
 const inWords = ({ pipeline, format, steps, size }: Case): string =>
