@@ -1,8 +1,7 @@
 /** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { shapesAlone, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";

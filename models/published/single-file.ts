@@ -5,8 +5,7 @@
 import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import type { Shapes, Weights } from "../../engine/weights.ts";
+import { type Shapes, shapesAlone, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { openWeights } from "../weights/load.ts";

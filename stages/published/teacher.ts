@@ -4,8 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import { hashWeights, type Weights } from "../../engine/weights.ts";
+import { hashWeights, shapesAlone, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";

@@ -1,7 +1,6 @@
 /** Reads and writes the networks of run folders: denoisers, codecs and perceptual networks, each with its description. */
 import { join } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import { hashWeights, layoutDifferences, type Weights } from "../../engine/weights.ts";
+import { hashWeights, layoutDifferences, shapesAlone, type Weights } from "../../engine/weights.ts";
 import {
   type Codec,
   codecDescription,
