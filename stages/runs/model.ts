@@ -38,6 +38,7 @@ import {
 } from "../published/teacher.ts";
 import { checkLatents, checkStoresCodec, checkStoresTokenizer } from "./beside.ts";
 import { type DescriptionKind, readDescription } from "./description.ts";
+import { leaner } from "./leaner.ts";
 import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
 import { denoiserProblems, imageTokenizerProblems, perceptualProblems, priorProblems } from "./problems.ts";
 import { saveWeights } from "./weights-file.ts";
@@ -61,7 +62,7 @@ export async function writeModel(
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
   await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
-  await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, model.description));
+  await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, leaner(model.description)));
 }
 
 const denoisers: DescriptionKind<DenoiserDescription> = {
