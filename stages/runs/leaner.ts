@@ -16,7 +16,10 @@ const OWN_TEXT = ["vocabulary", "captionTokens", "textDepth"];
 export function leaner<D extends object>(description: D): D {
   const { spec } = description as Partial<DenoiserDescription>;
   if (spec?.network?.kind !== "published") return description;
-  const unread = new Set([...OWN_TEXT, ...published.rules.idle.flatMap(({ settings }) => settings.map((name) => name.replace("network.", "")))]);
+  const unread = new Set([
+    ...OWN_TEXT,
+    ...published.rules.idle.flatMap(({ settings }) => settings.map((name) => name.replace("network.", ""))),
+  ]);
   const isRead = ([name, value]: [string, unknown]): boolean => !unread.has(name) || !isDeepStrictEqual(value, defaults[name]);
   return { ...description, spec: { ...spec, network: Object.fromEntries(Object.entries(spec.network).filter(isRead)) } };
 }
