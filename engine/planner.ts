@@ -9,7 +9,7 @@ import type { Precision } from "./precision.ts";
 import type { Device } from "./session.ts";
 import { traceProgram } from "./trace.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
-import { countWeights, type Shapes, type Weights } from "./weights.ts";
+import { countWeights, shapesAlone } from "./weights.ts";
 
 export interface Planner {
   engine: Engine;
@@ -17,19 +17,6 @@ export interface Planner {
   costs: readonly Cost[];
   /** Every set of variables that was made. */
   sets: readonly VariableSet[];
-}
-
-/**
- * Names and shapes as weights that have no elements: what is planned with may be larger than the memory.
- *
- * @example
- * import { shapesAlone } from "onestep/engine/planner";
- * const { kernel } = shapesAlone({ kernel: { shape: [100_000, 100_000] } });
- * assert.equal(kernel?.data.length, 0);
- */
-export function shapesAlone(shapes: Shapes): Weights {
-  const data = new Float32Array(0);
-  return Object.fromEntries(Object.entries(shapes).map(([name, { shape }]) => [name, { shape: [...shape], data }]));
 }
 
 /**

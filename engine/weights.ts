@@ -153,6 +153,19 @@ export function zerosLike(weights: Shapes): Weights {
 }
 
 /**
+ * Names and shapes as weights that have no elements: what is planned with may be larger than the memory.
+ *
+ * @example
+ * import { shapesAlone } from "onestep/engine/weights";
+ * const { kernel } = shapesAlone({ kernel: { shape: [100_000, 100_000] } });
+ * assert.equal(kernel?.data.length, 0);
+ */
+export function shapesAlone(shapes: Shapes): Weights {
+  const data = new Float32Array(0);
+  return Object.fromEntries(Object.entries(shapes).map(([name, { shape }]) => [name, { shape: [...shape], data }]));
+}
+
+/**
  * In words, each name or shape of `found` that is not as in `expected`.
  *
  * @example

@@ -9,6 +9,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { plannedShape } from "../models/codecs/codecs.ts";
 import { methodFor, ownSettings } from "../methods/registry.ts";
 import type { Context } from "../schemas/events.ts";
+import type { DenoiserDescription } from "../schemas/model.ts";
 import { solverFor } from "../models/diffusion/plan-schedule.ts";
 import { isFailure } from "../schemas/failure.ts";
 import type { ImageSize } from "../schemas/images.ts";
@@ -82,13 +83,18 @@ export async function doctor(options: {
     if (!isFailure(error)) throw error;
     report({ type: "warning", stage, message: `no ${what}: ${error.message}` });
   };
-  await project({ ...options, free }).catch(warned("simulation", "projection"));
-  if (teacher === undefined) return;
+  const planned = teacher === undefined ? undefined : planDenoiser(teacher, { size, textLength: settings.simulate.textLength });
+  await project({ ...options, free, description: planned?.then((read) => read.teacher.description) }).catch(
+    warned("simulation", "projection"),
+  );
+  if (planned === undefined) return;
   const devices = ["cpu", ...Object.entries(gpus).flatMap(([name, answer]) => (answer === "ready" ? [name] : []))];
-  const plan = await planFor({ folder: teacher, size, settings, context }).catch((error) => {
-    if (isPlanned) throw error;
-    warned("training", "plan")(error);
-  });
+  const plan = await planned
+    .then((read) => planFor({ ...read, settings, context }))
+    .catch((error) => {
+      if (isPlanned) throw error;
+      warned("training", "plan")(error);
+    });
   if (plan) await reportPlan({ plan, devices, settings, context });
 }
 
@@ -107,21 +113,18 @@ export async function doctorProfile(options: {
 /** Reports bytes and time of `simulate.count` triples. */
 async function project({
   teacher,
-  size,
+  description: reading,
   free,
   settings,
   context: { report, signal },
 }: {
   teacher?: string;
-  size?: ImageSize | undefined;
+  description: Promise<DenoiserDescription> | undefined; // the teacher's
   free: number; // bytes on the disk
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const description =
-    teacher === undefined
-      ? undefined
-      : (await planDenoiser(teacher, { size, textLength: settings.simulate.textLength })).teacher.description;
+  const description = await reading;
   if (description) requireOde(teacher as string, description, settings.simulate);
   const shape = description?.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;

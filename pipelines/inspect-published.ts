@@ -6,11 +6,13 @@
  */
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
+import type { EngineSettings } from "../schemas/settings.ts";
 import { describePublished } from "../stages/published/describe.ts";
 import { forwardParity, type Parity } from "../stages/published/golden.ts";
 import { scheduleParity } from "../stages/published/schedules.ts";
 import { tokenParity } from "../stages/published/tokens.ts";
 import { trajectoryParity } from "../stages/published/trajectories.ts";
+import { deviceOf } from "../stages/workers/device.ts";
 
 /** Tells what a published pipeline's parts are, and which are understood. */
 export async function inspectPublished({ folder, context }: { folder: string; context: Context }): Promise<void> {
@@ -20,14 +22,22 @@ export async function inspectPublished({ folder, context }: { folder: string; co
 }
 
 /**
- * Computes again what golden vectors say that the published library answered, and prints the largest difference of each. Throws a
- * Failure where one is above its tolerance, and where nothing of the file is known here.
+ * Computes again what golden vectors say that the published library answered, and prints the largest difference of each: on another
+ * device than the CPU of the evaluations alone. Throws a Failure where one is above its tolerance, and where nothing of the file is
+ * known here.
  */
-export async function checkParity(options: { folder: string; golden: string; context: Context }): Promise<Parity[]> {
-  const { folder, golden: path, context } = options;
+export async function checkParity(options: {
+  folder: string;
+  golden: string;
+  engine?: EngineSettings;
+  context: Context;
+}): Promise<Parity[]> {
+  const { folder, golden: path, engine, context } = options;
+  const device = engine && deviceOf(engine).device;
+  const isElsewhere = device !== undefined && device !== "cpu";
   const found: Parity[] = [];
-  for (const parities of [tokenParity, scheduleParity, forwardParity, trajectoryParity]) {
-    for await (const parity of parities({ folder, path })) {
+  for (const parities of isElsewhere ? [forwardParity] : [tokenParity, scheduleParity, forwardParity, trajectoryParity]) {
+    for await (const parity of parities({ folder, path, ...(device && { device }) })) {
       context.signal.throwIfAborted();
       context.report({ type: "progress", stage: "parity", done: found.push(parity), unit: "results" });
     }

@@ -67,7 +67,7 @@ export async function inspect(options: Looks & { path: string; settings: Setting
   if (looks.parity !== undefined) {
     if (isSingleFile(path))
       throw badUsage(`Cannot compare ${path}: golden vectors are of a folder. Make one of it with from_single_file and save_pretrained`);
-    await checkParity({ folder: path, golden: looks.parity, context });
+    await checkParity({ folder: path, golden: looks.parity, engine: settings.engine, context });
     return;
   }
   if (isPublished(path)) {

@@ -1,14 +1,14 @@
 /** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { shapesAlone, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { notFinite, openWeights } from "../weights/load.ts";
-import { readAhead } from "../weights/open.ts";
-import { addTorch, fromTorch, type TorchNames } from "./torch.ts";
+import { openWeights } from "../weights/load.ts";
+import { type Asked, readAhead } from "../weights/read-ahead.ts";
+import type { StoredTensor } from "../weights/stored.ts";
+import { fromTorch, type TorchNames, torchPlaces } from "./torch.ts";
 
 /** File names of weights without their variant and ending, the likeliest first. */
 const STEMS = ["diffusion_pytorch_model", "model", "network"];
@@ -58,15 +58,11 @@ export async function weightsIn(folder: string): Promise<string> {
  */
 export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
   const { tensors } = await openWeights(path);
-  const { today = (name: string) => name } = names;
-  const asked = Object.entries(tensors).filter(([name]) => today(name) !== undefined);
+  const asked = refusing(path, () => torchPlaces(tensors, names)).map(([written, own, order]): Asked => {
+    return [own, tensors[written] as StoredTensor, { isChecked: true, ...(order && { order }) }];
+  });
   const weights: Weights = {};
-  // Each is turned into our layout as it comes, so that no more than a few are in memory twice.
-  for await (const [written, { shape }, data] of readAhead(asked)) {
-    const tensor = { shape, data };
-    checkFinite(path, written, tensor);
-    refusing(path, () => addTorch(weights, { written, tensor, names }));
-  }
+  for await (const [own, tensor] of readAhead(asked)) weights[own] = tensor;
   return weights;
 }
 
@@ -75,12 +71,6 @@ export async function readPublished(path: string, names: TorchNames): Promise<We
  */
 export async function readPublishedShapes(path: string, names: TorchNames): Promise<Weights> {
   return inOurLayout(path, shapesAlone((await openWeights(path)).tensors), names);
-}
-
-/** Throws a Failure that names `place` where an element of its tensor `name` is not finite. */
-export function checkFinite(place: string, name: string, tensor: Weights[string]): void {
-  const wrong = notFinite({ [name]: tensor });
-  if (wrong !== undefined) throw new Failure(`Cannot use ${place}: ${wrong}. Fetch it again.`);
 }
 
 /** Tensors as PyTorch has them under our names. Throws a Failure that names `place` where two have the same. */

@@ -5,13 +5,13 @@
 import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import type { Shapes, Weights } from "../../engine/weights.ts";
+import { type Shapes, shapesAlone, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { openWeights } from "../weights/load.ts";
-import type { StoredTensor } from "../weights/open.ts";
-import { checkFinite, inOurLayout, PICKLES } from "./folder.ts";
+import { type Asked, readAhead } from "../weights/read-ahead.ts";
+import type { StoredTensor } from "../weights/stored.ts";
+import { inOurLayout, PICKLES } from "./folder.ts";
 import { originalConfigs, originalSchedule, type Prediction } from "./original-configs.ts";
 import { fromOriginal, type Origin, type OriginalKind, type OriginalPart, originalKind, originsOf, placesOf } from "./original-names.ts";
 import type { TorchNames } from "./torch.ts";
@@ -95,14 +95,12 @@ export function singlePart(
   const file = `${single.path} (${part})`;
   async function read(names: TorchNames): Promise<Weights> {
     const { today = (name: string) => name } = names;
+    const asked = origins
+      .filter((origin) => origin.names.some((name) => today(name) !== undefined))
+      .map((origin): Asked => [origin.name, stored[origin.name] as StoredTensor, { isChecked: true }]);
+    const byName = new Map(origins.map((origin) => [origin.name, origin]));
     const weights: Weights = {};
-    for (const origin of origins) {
-      if (origin.names.every((name) => today(name) === undefined)) continue;
-      const { shape, read } = stored[origin.name] as StoredTensor;
-      const tensor = { shape, data: await read() };
-      checkFinite(file, origin.name, tensor);
-      Object.assign(weights, fromOriginal(origin, tensor));
-    }
+    for await (const [name, tensor] of readAhead(asked)) Object.assign(weights, fromOriginal(byName.get(name) as Origin, tensor));
     return inOurLayout(file, weights, names);
   }
   async function shapes(names: TorchNames): Promise<Weights> {

@@ -2,7 +2,8 @@
  * Parameters as PyTorch's modules name and lay them out, and as our layers do: kernels [in, out] and [height, width, in, out]
  * where theirs are [out, in] and [out, in, height, width]. Both ways are exact, so what was read can be written again.
  */
-import { elements, type Weights } from "../../engine/weights.ts";
+import type { Shapes, Weights } from "../../engine/weights.ts";
+import { permuted } from "../weights/order.ts";
 
 /** What a network's file calls its parameters, beyond the rules of this file. */
 export interface TorchNames {
@@ -14,37 +15,43 @@ export interface TorchNames {
 
 type Tensor = Weights[string];
 
+/** Where a tensor of a file goes: its name there and here, and the order of its sides where that is another here. */
+export type Place = readonly [written: string, own: string, order?: readonly number[]];
+
 /**
  * Weights under our names: `x.weight` is `x.kernel` where it has four sides or two, `x.table` where it is a lookup table, `x.scale`
  * where it has one; all else keeps its name and layout. Throws an Error where two tensors get the same name.
  */
 export function fromTorch(tensors: Weights, names: TorchNames = {}): Weights {
-  const weights: Weights = {};
-  for (const [written, tensor] of Object.entries(tensors)) addTorch(weights, { written, tensor, names });
-  return weights;
+  return Object.fromEntries(
+    torchPlaces(tensors, names).map(([written, own, order]) => {
+      const tensor = tensors[written] as Tensor;
+      return [own, order ? permuted(tensor, order) : tensor];
+    }),
+  );
 }
 
-/**
- * {@link fromTorch} of one tensor, whose name in the file is `written`: it is added to `weights`. Throws an Error where these have
- * it already.
- */
-export function addTorch(weights: Weights, { written, tensor, names }: { written: string; tensor: Tensor; names: TorchNames }): void {
-  const { tables, today = (name: string) => name } = names;
-  const name = today(written);
-  if (name === undefined) return;
-  const [own, value] = ownOf(name, tensor, tables);
-  if (Object.hasOwn(weights, own)) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
-  weights[own] = value;
+/** What {@link fromTorch} does with each tensor, by the names and shapes in a file; what is no parameter has no place. Throws as it does. */
+export function torchPlaces(shapes: Shapes, { tables, today = (name) => name }: TorchNames): Place[] {
+  const taken = new Set<string>();
+  return Object.entries(shapes).flatMap(([written, { shape }]) => {
+    const name = today(written);
+    if (name === undefined) return [];
+    const [own, order] = ownPlace(name, shape, tables);
+    if (taken.has(own)) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);
+    taken.add(own);
+    return [order ? ([written, own, order] as const) : ([written, own] as const)];
+  });
 }
 
-function ownOf(name: string, tensor: Tensor, tables?: RegExp): [string, Tensor] {
-  if (!name.endsWith(".weight")) return [name, tensor];
+function ownPlace(name: string, shape: readonly number[], tables?: RegExp): [own: string, order?: readonly number[]] {
+  if (!name.endsWith(".weight")) return [name];
   const stem = name.slice(0, -".weight".length);
-  if (tables?.test(name)) return [`${stem}.table`, tensor];
-  if (tensor.shape.length === 1) return [`${stem}.scale`, tensor];
-  if (tensor.shape.length === 2) return [`${stem}.kernel`, permuted(tensor, [1, 0])];
-  if (tensor.shape.length === 4) return [`${stem}.kernel`, permuted(tensor, [2, 3, 1, 0])];
-  return [name, tensor];
+  if (tables?.test(name)) return [`${stem}.table`];
+  if (shape.length === 1) return [`${stem}.scale`];
+  if (shape.length === 2) return [`${stem}.kernel`, [1, 0]];
+  if (shape.length === 4) return [`${stem}.kernel`, [2, 3, 1, 0]];
+  return [name];
 }
 
 /** The inverse of {@link fromTorch}, under today's names. */
@@ -65,32 +72,3 @@ export const toChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 
 
 /** A matrix [rows, columns] as [columns, rows]. */
 export const transposed = (tensor: Tensor): Tensor => permuted(tensor, [1, 0]);
-
-/** Elements in a row that are moved before the next row's: so many rows of what is read stay in a processor's nearest cache. */
-const TILE = 32;
-
-/** The tensor with its sides in another order: side i of the result is side `order[i]` of what is given. */
-function permuted({ shape, data }: Tensor, order: readonly number[]): Tensor {
-  const sides = order.map((side) => shape[side] as number);
-  const along = order.at(-1) as number;
-  const step = elements(shape.slice(along + 1));
-  // Where the rows of the result begin and where their first elements are, in the order of what is given.
-  let [from, to] = [[0], [0]];
-  for (const [side, length] of shape.entries()) {
-    if (side === along) continue;
-    const [read, written] = [elements(shape.slice(side + 1)), elements(sides.slice(order.indexOf(side) + 1))];
-    const each = Array.from({ length }, (_, i) => i);
-    from = from.flatMap((at) => each.map((i) => at + i * read));
-    to = to.flatMap((at) => each.map((i) => at + i * written));
-  }
-  const moved = new Float32Array(data.length);
-  const length = shape[along] as number;
-  for (let first = 0; first < length; first += TILE) {
-    const end = Math.min(length, first + TILE);
-    for (let row = 0; row < from.length; row++) {
-      const at = to[row] as number;
-      for (let i = first, read = (from[row] as number) + first * step; i < end; i++, read += step) moved[at + i] = data[read] as number;
-    }
-  }
-  return { shape: sides, data: moved };
-}

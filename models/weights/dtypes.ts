@@ -6,24 +6,24 @@ export type Dtype = "F32" | "F16" | "BF16" | "F64" | "I64" | "I32" | "U8" | "BOO
 interface Elements {
   /** Of one of them. */
   bytes: number;
-  /** Little-endian bytes as float32; into `wide`, where that is given. */
-  decode: (bytes: ArrayBuffer, wide?: Float32Array<ArrayBuffer>) => Float32Array;
+  /** Little-endian bytes, at an address that is a multiple of `bytes`, as float32: into `wide`, where that is given. */
+  decode: (bytes: Uint8Array<ArrayBuffer>, wide?: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
 }
 
 /** The types of elements by their safetensors names. */
 export const DTYPES: Readonly<Record<Dtype, Elements>> = {
-  F32: { bytes: 4, decode: (b, wide) => put(new Float32Array(b), wide) },
-  F16: { bytes: 2, decode: (b, wide) => fromHalf(new Uint16Array(b), wide) },
-  BF16: { bytes: 2, decode: (b, wide) => fromBfloat16(new Uint16Array(b), wide) },
-  F64: { bytes: 8, decode: (b, wide) => put(new Float64Array(b), wide) },
-  I64: { bytes: 8, decode: (b, wide) => put(exact(new BigInt64Array(b)), wide) },
-  I32: { bytes: 4, decode: (b, wide) => put(exact(new Int32Array(b)), wide) },
-  U8: { bytes: 1, decode: (b, wide) => put(new Uint8Array(b), wide) },
-  BOOL: { bytes: 1, decode: (b, wide) => put(new Uint8Array(b), wide) },
+  F32: { bytes: 4, decode: (b, wide) => put(new Float32Array(b.buffer, b.byteOffset, b.length / 4), wide) },
+  F16: { bytes: 2, decode: (b, wide) => fromHalf(new Uint16Array(b.buffer, b.byteOffset, b.length / 2), wide) },
+  BF16: { bytes: 2, decode: (b, wide) => fromBfloat16(new Uint16Array(b.buffer, b.byteOffset, b.length / 2), wide) },
+  F64: { bytes: 8, decode: (b, wide) => put(new Float64Array(b.buffer, b.byteOffset, b.length / 8), wide) },
+  I64: { bytes: 8, decode: (b, wide) => put(exact(new BigInt64Array(b.buffer, b.byteOffset, b.length / 8)), wide) },
+  I32: { bytes: 4, decode: (b, wide) => put(exact(new Int32Array(b.buffer, b.byteOffset, b.length / 4)), wide) },
+  U8: { bytes: 1, decode: (b, wide) => put(b, wide) },
+  BOOL: { bytes: 1, decode: (b, wide) => put(b, wide) },
 };
 
 /** The values as float32, which they are already where they need not go anywhere. */
-function put(values: Float32Array | Float64Array | Uint8Array, wide?: Float32Array): Float32Array {
+function put(values: Float32Array<ArrayBuffer> | Float64Array | Uint8Array, wide?: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
   if (!wide) return values instanceof Float32Array ? values : Float32Array.from(values);
   wide.set(values);
   return wide;
@@ -32,7 +32,7 @@ function put(values: Float32Array | Float64Array | Uint8Array, wide?: Float32Arr
 export const isDtype = (name: unknown): name is Dtype => typeof name === "string" && Object.hasOwn(DTYPES, name);
 
 /** Integers as float32; throws an Error that says "holds ..." where one has no float32 of its value. */
-function exact(values: Int32Array | BigInt64Array): Float32Array {
+function exact(values: Int32Array | BigInt64Array): Float32Array<ArrayBuffer> {
   const out = new Float32Array(values.length);
   for (let i = 0; i < out.length; i++) {
     out[i] = Number(values[i]);

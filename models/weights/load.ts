@@ -2,8 +2,10 @@
 import type { Shapes, Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Dtype } from "./dtypes.ts";
-import { type OpenSafetensors, openSafetensors, type StoredTensor } from "./open.ts";
+import { firstNotFinite } from "./finite.ts";
+import { type OpenSafetensors, openSafetensors } from "./open.ts";
 import { readOpened } from "./safetensors.ts";
+import type { StoredTensor } from "./stored.ts";
 
 /** In words, what of the tensors of a file is not as it must be: none where all fits. */
 export type Differences = (found: Shapes) => string[] | Promise<string[]>;
@@ -59,11 +61,8 @@ export function listed(problems: readonly string[]): string {
 /** The first element that is not finite, in words; undefined where all are. */
 export function notFinite(weights: Weights): string | undefined {
   for (const [name, { data }] of Object.entries(weights)) {
-    let zero = 0;
-    for (let i = 0; i < data.length; i++) zero += (data[i] as number) * 0; // not a number once an element is not finite
-    if (zero === 0) continue;
-    const at = data.findIndex((value) => !Number.isFinite(value));
-    return `element ${at} of tensor "${name}" is not finite (${data[at]})`;
+    const at = firstNotFinite(data);
+    if (at >= 0) return `element ${at} of tensor "${name}" is not finite (${data[at]})`;
   }
   return undefined;
 }

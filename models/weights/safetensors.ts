@@ -3,8 +3,10 @@ import { createHash } from "node:crypto";
 import type { Weights } from "../../engine/weights.ts";
 import { DTYPES, type Dtype } from "./dtypes.ts";
 import { headerLength, parseHeader, PREFIX } from "./header.ts";
-import { type OpenSafetensors, openSafetensors, readAhead } from "./open.ts";
+import { type OpenSafetensors, openSafetensors } from "./open.ts";
 import { layOut, sourcesOf } from "./pieces.ts";
+import { readAhead } from "./read-ahead.ts";
+import type { StoredTensor } from "./stored.ts";
 
 export interface Safetensors {
   tensors: Record<string, { shape: number[]; dtype: Dtype; data: Float32Array }>;
@@ -34,7 +36,9 @@ export async function readOpened(opened: OpenSafetensors, onBytes?: (piece: Uint
       tensors.push([name, { shape, dtype, data: await read({ onBytes }) }]);
     }
   } else {
-    for await (const [name, { shape, dtype }, data] of readAhead(Object.entries(stored))) tensors.push([name, { shape, dtype, data }]);
+    for await (const [name, tensor] of readAhead(Object.entries(stored))) {
+      tensors.push([name, { ...tensor, dtype: (stored[name] as StoredTensor).dtype }]);
+    }
   }
   return { tensors: Object.fromEntries(tensors), metadata };
 }
@@ -51,7 +55,7 @@ export function decodeSafetensors(bytes: Uint8Array, place = "memory"): Safetens
     const copy = new Uint8Array(byteLength); // aligned, and independent of the file's buffer
     copy.set(bytes.subarray(offset, offset + byteLength));
     try {
-      return [name, { shape, dtype, data: DTYPES[dtype].decode(copy.buffer) }] as const;
+      return [name, { shape, dtype, data: DTYPES[dtype].decode(copy) }] as const;
     } catch (error) {
       throw refuse(`tensor "${name}" ${(error as Error).message}`);
     }

@@ -13,25 +13,25 @@ export function toHalf(values: Float32Array): Uint16Array {
 }
 
 /** Widens halves to float32, exactly: into `wide`, of the same length. */
-export function fromHalf(halves: Uint16Array, wide = new Float32Array(halves.length)): Float32Array {
-  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
+export function fromHalf(halves: Uint16Array, wide = new Float32Array(halves.length)): Float32Array<ArrayBuffer> {
+  const bits = new Int32Array(wide.buffer, wide.byteOffset, wide.length);
   const table = widenedHalves();
   for (let i = 0; i < bits.length; i++) bits[i] = table[halves[i] as number] as number;
   return wide;
 }
 
 /** Widens bfloat16 (the upper half of a float32) to float32, exactly: into `wide`, of the same length. */
-export function fromBfloat16(values: Uint16Array, wide = new Float32Array(values.length)): Float32Array {
-  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
+export function fromBfloat16(values: Uint16Array, wide = new Float32Array(values.length)): Float32Array<ArrayBuffer> {
+  const bits = new Int32Array(wide.buffer, wide.byteOffset, wide.length);
   for (let i = 0; i < bits.length; i++) bits[i] = (values[i] as number) << 16;
   return wide;
 }
 
-let table: Uint32Array | undefined;
+let table: Int32Array | undefined;
 
 /** The float32 bits of every half: looking them up takes a third of the time that making them does. */
-function widenedHalves(): Uint32Array {
-  table ??= Uint32Array.from({ length: 2 ** 16 }, (_, half) => ((half & 0x8000) << 16) | widened(half & 0x7fff));
+function widenedHalves(): Int32Array {
+  table ??= Int32Array.from({ length: 2 ** 16 }, (_, half) => ((half & 0x8000) << 16) | widened(half & 0x7fff));
   return table;
 }
 

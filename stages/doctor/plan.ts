@@ -6,13 +6,13 @@ import { methodNamed, ownSettings } from "../../methods/registry.ts";
 import { parameterGroups } from "../../models/denoiser.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { type ImageSize, sizeInWords } from "../../schemas/images.ts";
+import { sizeInWords } from "../../schemas/images.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
-import { type Codec, type Denoiser, planDenoiser } from "../runs/model.ts";
+import type { Codec, Denoiser } from "../runs/model.ts";
 import { classOf } from "../../models/published/folder.ts";
 import { type Memory, totalOf } from "./memory.ts";
-import { type Plan, type PlannedTraining, type PlannedTriples, planTraining } from "./training.ts";
+import { type Plan, type PlannedTexts, type PlannedTraining, type PlannedTriples, planTraining } from "./training.ts";
 import { secondsOf, type Speed, speedOf } from "./speed.ts";
 
 /** A plan with what it was made of. */
@@ -23,20 +23,14 @@ interface Planned {
 }
 
 /**
- * The plan of a distillation of the teacher in `folder` by the settings' method: nothing but configs and headers is read. Throws a
- * Failure where the folder is not understood, and where settings and teacher do not fit each other.
+ * The plan of a distillation of a teacher by the settings' method: its weights have shapes alone. Throws a Failure where settings and
+ * teacher do not fit each other.
  */
-export async function planFor(options: {
-  folder: string;
-  size?: ImageSize | undefined;
-  settings: Settings;
-  context: Context;
-}): Promise<Planned> {
-  const { folder, size, settings, context } = options;
-  const { teacher, codec } = await planDenoiser(folder, { size, textLength: settings.simulate.textLength });
+export async function planFor(options: { teacher: Denoiser; codec: Codec; settings: Settings; context: Context }): Promise<Planned> {
+  const { teacher, codec, settings } = options;
   const { network, shape } = teacher.description.spec;
   checkFit({ settings: { ...settings, network }, parts: ["train"], shape });
-  return { teacher, codec, plan: await planTraining({ teacher, codec, settings, context }) };
+  return { teacher, codec, plan: await planTraining(options) };
 }
 
 /**
@@ -78,6 +72,8 @@ export async function reportPlan(options: {
       batch: accumulate > 1 ? `${batch} in ${accumulate} micro-batches` : batch,
     },
   });
+  const texts = plan.triples.find((triples) => triples.texts)?.texts;
+  if (texts) report({ type: "result", stage: "texts", values: ofTexts(texts) });
   const parts = Object.entries(PARTS).map(([part, name]) => ({ part: name, bytes: bytesInWords(memory[part as keyof Memory]) }));
   const total = totalOf(memory);
   report({ type: "table", stage: "memory", rows: [...parts, { part: "in all", bytes: bytesInWords(total) }] });
@@ -89,6 +85,13 @@ export async function reportPlan(options: {
       `${bytesInWords(available)} are available; ${await remedy({ ...given, settings, context }, available)}.`,
   );
 }
+
+/** What the text encoders take while triples are made: they are loaded for the embeddings, and let go before anything is trained. */
+const ofTexts = ({ parameters, cost }: PlannedTexts): Record<string, string> => ({
+  parameters: parameters.toLocaleString("en"),
+  memory: `${bytesInWords(4 * parameters + cost.peak)} while texts are embedded`,
+  arithmetic: `${(cost.products / 1e9).toPrecision(3)} GFLOP a text`,
+});
 
 /** What a user reads of each part. */
 const PARTS: Readonly<Record<keyof Memory, string>> = {
@@ -139,8 +142,9 @@ async function reportTimes(plan: Plan, options: { devices: readonly string[]; se
 const secondsOfStep = ({ programs }: Pick<PlannedTraining, "programs">, speed: Speed): number =>
   programs.reduce((sum, { cost, perStep }) => sum + perStep * secondsOf(cost, speed), 0);
 
-const secondsOfTriples = ({ rows, evaluations, cost }: PlannedTriples, batch: number, speed: Speed): number =>
-  Math.ceil(rows / batch) * evaluations * secondsOf(cost, speed);
+/** Every row may have a text of its own, and the negative prompt is one more. */
+const secondsOfTriples = ({ rows, evaluations, cost, texts }: PlannedTriples, batch: number, speed: Speed): number =>
+  Math.ceil(rows / batch) * evaluations * secondsOf(cost, speed) + (texts ? (rows + 1) * secondsOf(texts.cost, speed) : 0);
 
 type Asked = Omit<Planned, "plan"> & { settings: Settings; context: Context };
 

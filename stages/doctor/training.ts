@@ -8,10 +8,12 @@ import type { Batch, Job, Kit, Needs } from "../../methods/method.ts";
 import { type AnyMethod, methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { conditionInputs, type DenoiserSpec } from "../../models/denoiser.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
+import { textShapeOf } from "../../models/families/published.ts";
 import { trajectoryOf } from "../../models/diffusion/plan-schedule.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { countWeights, elements } from "../../engine/weights.ts";
+import { planTextEncoders } from "../published/text.ts";
 import type { Codec, Denoiser } from "../runs/model.ts";
 import { frozenOf } from "../train/prepare/given.ts";
 import { subjectOf } from "../train/prepare/student.ts";
@@ -43,6 +45,14 @@ export interface PlannedTriples {
   evaluations: number;
   /** One evaluation of a batch. */
   cost: Cost;
+  /** Of a teacher that is told texts: what embeds them, each once. */
+  texts?: PlannedTexts;
+}
+
+/** Text encoders, and one text's way through them. */
+export interface PlannedTexts {
+  parameters: number;
+  cost: Cost;
 }
 
 export interface Plan {
@@ -69,11 +79,24 @@ export async function planTraining(options: { teacher: Denoiser; codec: Codec; s
 }
 
 /** What the triples of `simulate` would take. */
-async function planSimulation({ description: { spec }, weights }: Denoiser, settings: Settings): Promise<PlannedTriples> {
+async function planSimulation({ description, weights }: Denoiser, settings: Settings): Promise<PlannedTriples> {
+  const { spec } = description;
   const { count: rows, batch, ...plan } = settings.simulate;
   const { engine, costs } = plannerFor(settings);
   const { evaluations } = await createSampling({ engine, spec, network: engine.constants("network", weights), plan, batch });
-  return { rows, evaluations, cost: costs[0] as Cost };
+  const [cost] = costs as [Cost];
+  const texts = await planTexts(description, settings);
+  return { rows, evaluations, cost, ...(texts && { texts }) };
+}
+
+/** What the text encoders of a published pipeline would take; undefined of a teacher that asks for none. */
+async function planTexts({ spec, textEncoders }: Denoiser["description"], settings: Settings): Promise<PlannedTexts | undefined> {
+  const folder = settings.simulate.textEncoders ?? textEncoders;
+  const [shape, { text } = {}] = [textShapeOf(spec), spec.network];
+  if (folder === undefined || !shape || !text) return undefined;
+  const { engine, costs } = plannerFor(settings);
+  const parameters = await planTextEncoders({ folder, lengths: text.lengths, shape, engine });
+  return { parameters, cost: costs[0] as Cost };
 }
 
 /** One training. */

@@ -9,7 +9,7 @@ import { publishedClasses, publishedNetwork } from "../../models/published/regis
 import { SCHEDULERS } from "../../models/published/original-configs.ts";
 import { isSingleFile, openSingleFile } from "../../models/published/single-file.ts";
 import { openWeights } from "../../models/weights/load.ts";
-import type { StoredTensor } from "../../models/weights/open.ts";
+import type { StoredTensor } from "../../models/weights/stored.ts";
 import { isFailure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";

@@ -1,6 +1,6 @@
 /** The latents of a published teacher, and the codec between them and pictures. */
 import { join } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
+import { shapesAlone } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
 import { autoencoderKl, downsampleOf, latentScale } from "../../models/codecs/kl.ts";
 import { kl } from "../../models/codecs/kl-codec.ts";

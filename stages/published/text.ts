@@ -3,11 +3,15 @@ import { join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
 import type { InputArray, Program } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
+import { countWeights, type Weights } from "../../engine/weights.ts";
+import type { BoundNetwork } from "../../models/published/network.ts";
+import { openPart, type PartFiles } from "../../models/published/part-files.ts";
+import { publishedNetwork } from "../../models/published/registry.ts";
 import { embeddingParts } from "../../models/text/embedding.ts";
+import type { PublishedText, TextPart } from "../../models/text/published-text.ts";
 import { openTokenizer, type PublishedTokenizer } from "../../models/text/published-tokenizer.ts";
 import { embeddingSize, type TextShape } from "../../schemas/embedding.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { readPart } from "./part.ts";
 import { hasEncoder, readTextIndex, tokenizerIn } from "./text-files.ts";
 
 export interface TextEncoders {
@@ -18,11 +22,83 @@ export interface TextEncoders {
 }
 
 /** One encoder of the folder, by the name of its folder. */
-interface Opened {
+interface Encoder {
+  part: TextPart;
   name: string;
-  tokenizer: PublishedTokenizer;
   length: number;
   isMasked: boolean;
+  network: BoundNetwork;
+  weights: Weights;
+}
+
+interface EncodersOptions {
+  folder: string;
+  lengths: readonly number[];
+  shape: TextShape;
+  engine: Engine;
+}
+
+/** The encoders of a folder, undefined of one that it does without; `weightsOf` reads them, or their shapes alone. */
+async function encodersIn(
+  { folder, lengths }: EncodersOptions,
+  { parts }: PublishedText,
+  weightsOf: (files: PartFiles, network: BoundNetwork) => Promise<Weights>,
+): Promise<(Encoder | undefined)[]> {
+  const encoders: (Encoder | undefined)[] = [];
+  for (const [i, part] of parts.entries()) {
+    if (!(await hasEncoder(folder, part))) {
+      encoders.push(undefined);
+      continue;
+    }
+    const { encoder: name, isMasked = false } = part;
+    const files = await openPart(join(folder, name));
+    const network = publishedNetwork(files);
+    encoders.push({ part, name, length: lengths[i] as number, isMasked, network, weights: await weightsOf(files, network) });
+  }
+  return encoders;
+}
+
+/** Compiles what joins the encoders' answers about one text: tokens, and pooled features where the denoiser reads them. */
+async function compileText(
+  { folder, lengths, shape, engine }: EncodersOptions,
+  { side, encoders }: { side: PublishedText; encoders: readonly (Encoder | undefined)[] },
+): Promise<Program> {
+  const there = encoders.filter((each) => each !== undefined);
+  return engine.compile({
+    name: "text encoders",
+    sets: Object.fromEntries(there.map(({ name, weights }) => [name, engine.constants(name, weights)])),
+    inputs: Object.fromEntries(
+      there.flatMap(({ name, length, isMasked }) => {
+        const ids = { shape: [1, length], dtype: "int32" as const };
+        return [[`${name}.ids`, ids], ...(isMasked ? [[`${name}.mask`, { shape: [1, length] }]] : [])];
+      }),
+    ),
+    run: (parameters, inputs) => {
+      const answers = encoders.map((each) => {
+        if (!each) return undefined;
+        const { name, network, isMasked } = each;
+        const given = {
+          input_ids: inputs[`${name}.ids`] as Tensor,
+          ...(isMasked && { attention_mask: inputs[`${name}.mask`] as Tensor }),
+        };
+        return network.forward(parameters[name] as never, given, "");
+      });
+      const { tokens, pooled } = side.join(answers, { width: shape.width, lengths });
+      checkShapes(folder, { tokens, pooled }, shape);
+      return { outputs: { tokens, ...(shape.pooled > 0 && { pooled: pooled as Tensor }) } };
+    },
+  });
+}
+
+/**
+ * Compiles the embedding of one text for an engine that only plans, and answers how many parameters the encoders have: of their files
+ * no more than the headers is read. Throws as {@link openTextEncoders} does.
+ */
+export async function planTextEncoders(options: EncodersOptions): Promise<number> {
+  const { side } = await readTextIndex(options.folder);
+  const encoders = await encodersIn(options, side, ({ shapes }, { names }) => shapes(names));
+  await compileText(options, { side, encoders });
+  return encoders.reduce((sum, each) => sum + (each ? countWeights(each.weights) : 0), 0);
 }
 
 /**
@@ -30,69 +106,28 @@ interface Opened {
  * them one at a time, so that the bits of an embedding do not depend on what is embedded beside it. Throws a Failure where a part is
  * missing or not understood, and where what they make is not of the `shape` that the denoiser reads.
  */
-export async function openTextEncoders(options: {
-  folder: string;
-  lengths: readonly number[];
-  shape: TextShape;
-  engine: Engine;
-}): Promise<TextEncoders> {
-  const { folder, lengths, shape, engine } = options;
+export async function openTextEncoders(options: EncodersOptions): Promise<TextEncoders> {
+  const { folder, shape } = options;
   const { side, hasZeroNegative } = await readTextIndex(folder);
-  const opened: (Opened | undefined)[] = [];
-  const sets: Record<string, ReturnType<Engine["constants"]>> = {};
-  const forwards: Record<string, Awaited<ReturnType<typeof readPart>>["network"]["forward"]> = {};
-  for (const [i, part] of side.parts.entries()) {
-    if (!(await hasEncoder(folder, part))) {
-      opened.push(undefined);
-      continue;
-    }
-    const { encoder: name, isMasked = false } = part;
-    const { network, weights } = await readPart(join(folder, name));
-    sets[name] = engine.constants(name, weights);
-    forwards[name] = network.forward;
-    opened.push({ name, tokenizer: await openTokenizer(tokenizerIn(folder, part)), length: lengths[i] as number, isMasked });
-  }
-
-  const compile = (): Promise<Program> =>
-    engine.compile({
-      name: "text encoders",
-      sets,
-      inputs: Object.fromEntries(
-        opened.flatMap((each) => {
-          if (!each) return [];
-          const ids = { shape: [1, each.length], dtype: "int32" as const };
-          return [[`${each.name}.ids`, ids], ...(each.isMasked ? [[`${each.name}.mask`, { shape: [1, each.length] }]] : [])];
-        }),
-      ),
-      run: (parameters, inputs) => {
-        const answers = opened.map((each) => {
-          if (!each) return undefined;
-          const { name } = each;
-          const given = {
-            input_ids: inputs[`${name}.ids`] as Tensor,
-            ...(each.isMasked && { attention_mask: inputs[`${name}.mask`] as Tensor }),
-          };
-          return forwards[name]?.(parameters[name] as never, given, "");
-        });
-        const { tokens, pooled } = side.join(answers, { width: shape.width, lengths });
-        checkShapes(folder, { tokens, pooled }, shape);
-        return { outputs: { tokens, ...(shape.pooled > 0 && { pooled: pooled as Tensor }) } };
-      },
-    });
+  const encoders = await encodersIn(options, side, ({ read }, { names }) => read(names));
+  const opened: (Pick<Encoder, "name" | "length" | "isMasked"> & { tokenizer: PublishedTokenizer })[] = [];
+  for (const each of encoders) if (each) opened.push({ ...each, tokenizer: await openTokenizer(tokenizerIn(folder, each.part)) });
   let program: Promise<Program> | undefined;
 
   const embed = async (text: string): Promise<Float32Array> => {
     const inputs: Record<string, InputArray> = {};
     let mask = new Float32Array();
     for (const each of opened) {
-      if (!each) continue;
       const { ids, count } = each.tokenizer.encode(side.prepared?.(text) ?? text, each.length);
       inputs[`${each.name}.ids`] = ids;
       if (!each.isMasked) continue;
       mask = Float32Array.from(ids, (_, i) => (i < count ? 1 : 0));
       inputs[`${each.name}.mask`] = mask;
     }
-    const outputs: Record<string, InputArray> = { ...(await (await (program ??= compile())).run(inputs)), mask };
+    const outputs: Record<string, InputArray> = {
+      ...(await (await (program ??= compileText(options, { side, encoders }))).run(inputs)),
+      mask,
+    };
     const row = new Float32Array(embeddingSize(shape));
     for (const { name, from } of embeddingParts(shape)) row.set(outputs[name] as Float32Array, from);
     return row;

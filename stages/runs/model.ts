@@ -1,7 +1,6 @@
 /** Reads and writes the networks of run folders: denoisers, codecs and perceptual networks, each with its description. */
 import { join } from "node:path";
-import { shapesAlone } from "../../engine/planner.ts";
-import { hashWeights, layoutDifferences, type Weights } from "../../engine/weights.ts";
+import { hashWeights, layoutDifferences, shapesAlone, type Weights } from "../../engine/weights.ts";
 import {
   type Codec,
   codecDescription,
@@ -40,6 +39,7 @@ import {
 } from "../published/teacher.ts";
 import { checkLatents, checkStoresCodec, checkStoresTokenizer } from "./beside.ts";
 import { type DescriptionKind, readDescription } from "./description.ts";
+import { leaner } from "./leaner.ts";
 import { checkOldModel, isOldCodecCovered, type Reading, warnUnsealed } from "./older.ts";
 import { denoiserProblems, imageTokenizerProblems, perceptualProblems, priorProblems } from "./problems.ts";
 import { saveWeights } from "./weights-file.ts";
@@ -63,7 +63,7 @@ export async function writeModel(
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
   await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
-  await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, model.description));
+  await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, leaner(model.description)));
 }
 
 const denoisers: DescriptionKind<DenoiserDescription> = {

@@ -1,5 +1,6 @@
 /** A Vulkan driver that needs no GPU, for tests of device "webgpu": Chromium's SwiftShader. */
 import { existsSync } from "node:fs";
+import { delimiter, dirname } from "node:path";
 
 /** The ICD file of the driver: that of the environment, else where Debian's package `chromium` and others put it. */
 export function findDriver(environment: NodeJS.ProcessEnv = process.env): string | undefined {
@@ -16,5 +17,9 @@ export const NO_DRIVER = "no Vulkan driver: install the packages chromium and li
 /** Why they are skipped where a driver lies there and no adapter comes of it. */
 export const NO_ADAPTER = "there is a Vulkan driver and no adapter comes of it: install the package libvulkan1";
 
-/** The environment in which a child process uses the driver. */
-export const withDriver = (driver: string): NodeJS.ProcessEnv => ({ ...process.env, VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver });
+/** The environment in which a child process uses the driver; Vulkan's loader may lie beside it, as Debian's chromium has it. */
+export function withDriver(driver: string): NodeJS.ProcessEnv {
+  const { LD_LIBRARY_PATH: others, ...environment } = process.env;
+  const libraries = [dirname(driver), ...(others ? [others] : [])].join(delimiter);
+  return { ...environment, VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver, LD_LIBRARY_PATH: libraries };
+}

@@ -6,6 +6,7 @@ import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { trained } from "../../pipelines/train.ts";
 import type { Figures } from "../../schemas/figures.ts";
+import { sidesOf } from "../../schemas/images.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import { prepareStudent } from "../../stages/train/prepare/student.ts";
@@ -58,7 +59,10 @@ export async function groundOf(name: string, side: number): Promise<Ground> {
   const folder = freshFolder();
   await writeModel(folder, teacher);
   const codec = await readCodec(at(name));
-  await writeCodec(folder, { ...codec, description: { ...codec.description, shape, imageSize: codec.description.imageSize / shrink } });
+  await writeCodec(folder, {
+    ...codec,
+    description: { ...codec.description, shape, imageSize: sidesOf(codec.description.imageSize)[0] / shrink },
+  });
   const { settings } = network.text ? await prompted("diffusion2gan") : { settings: quick("diffusion2gan") };
   const own: Record<string, unknown> = settings.train;
   const settingsOf = (method: Form): Settings => ({

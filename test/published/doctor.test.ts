@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createPlanner, shapesAlone } from "../../engine/planner.ts";
+import { createPlanner } from "../../engine/planner.ts";
 import { tf } from "../../engine/tfjs.ts";
-import { countWeights } from "../../engine/weights.ts";
+import { countWeights, shapesAlone } from "../../engine/weights.ts";
 import { encodeSafetensors, readSafetensors } from "../../models/weights/safetensors.ts";
 import { assignmentLayer, methodLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { totalOf } from "../../stages/doctor/memory.ts";
@@ -131,6 +131,29 @@ else {
   );
 
   test(
+    "triples of a teacher that is told texts cost their encoders too, each text once",
+    async () => {
+      const { results, context } = listening();
+      const told = join(pipelines, "sd15");
+      const settings = resolveSettings([methodLayer("yoso"), assignmentLayer("train.yoso.data=teacher"), assignmentLayer("train.batch=4")]);
+      const plan = await planFor({ ...(await planDenoiser(told)), settings, context });
+      const [triples] = plan.plan.triples;
+      const { tensors } = await readSafetensors(join(told, "text_encoder/model.safetensors"));
+      const parameters = Object.entries(tensors).filter(([name]) => !name.endsWith("position_ids"));
+      assert.is(triples!.texts!.parameters, countWeights(Object.fromEntries(parameters)));
+      // Each of its 77 tokens through every kernel, and the scores and sums of attention, 77 by the width twice a layer.
+      const kernels = parameters.filter(([name, { shape }]) => shape.length === 2 && !/embedding/.test(name));
+      const layers = kernels.filter(([name]) => name.endsWith(".q_proj.weight"));
+      const width = layers[0]![1].shape[0]!;
+      const products = 2 * 77 * countWeights(Object.fromEntries(kernels)) + layers.length * 2 * (2 * 77 * 77 * width);
+      assert.is(triples!.texts!.cost.products, products);
+      await reportPlan({ plan, devices: [], settings, context, available: Number.POSITIVE_INFINITY });
+      assert.ok(String(results.texts!.memory).endsWith("while texts are embedded"));
+    },
+    LIMIT,
+  );
+
+  test(
     "weights of which an element is not finite are refused by name when they are read",
     async () => {
       const copy = freshFolder();
@@ -152,7 +175,7 @@ else {
     async () => {
       const { results, tables, context } = listening();
       const settings = asked();
-      const plan = await planFor({ folder, settings, context });
+      const plan = await planFor({ ...(await planDenoiser(folder)), settings, context });
       const needed = totalOf(plan.plan.trainings[0]!.memory);
       await reportPlan({ plan, devices: [], settings, context, available: 2 * needed });
       assert.is(results.training!.method, "tlcm");
