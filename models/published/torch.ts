@@ -31,7 +31,7 @@ export function fromTorch(tensors: Weights, names: TorchNames = {}): Weights {
   );
 }
 
-/** What {@link fromTorch} does with each tensor, by the names and shapes in a file; what is no parameter has no place. Throws as it does. */
+/** What {@link fromTorch} does with each tensor, by a file's names and shapes; what is no parameter has no place. Throws as it does. */
 export function torchPlaces(shapes: Shapes, { tables, today = (name) => name }: TorchNames): Place[] {
   const taken = new Set<string>();
   return Object.entries(shapes).flatMap(([written, { shape }]) => {

@@ -31,7 +31,7 @@ export interface Parity {
   tolerance: number;
 }
 
-/** Shares of the largest element that may differ: of a forward, of an autoencoder's, and of one on a GPU, which adds up in another order. */
+/** Shares of the largest element that may differ: of a forward, an autoencoder's, and one on a GPU, which adds up in another order. */
 const TOLERANCE = { forward: 1e-4, image: 1e-3, gpu: 1e-3 } as const;
 
 /**

@@ -131,7 +131,8 @@ else {
       rmSync(join(out, "shards"), { recursive: true });
       rmSync(join(out, "summary.json"));
       // 2 kB: less than a shard. Caches of the loader would be cut off too, so it gets none.
-      const line = `ulimit -f 2; exec "${process.execPath}" ${process.execArgv.join(" ")} "${victim}" simulate "${out}" '${JSON.stringify(job)}'`;
+      const command = `"${process.execPath}" ${process.execArgv.join(" ")} "${victim}"`;
+      const line = `ulimit -f 2; exec ${command} simulate "${out}" '${JSON.stringify(job)}'`;
       const env = { ...process.env, TSX_DISABLE_CACHE: "1" };
       const child = spawn("bash", ["-c", line], { stdio: ["ignore", "ignore", "pipe"], env });
       let said = "";

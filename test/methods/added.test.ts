@@ -26,7 +26,7 @@ const SOURCES = [
   "tsconfig.json",
 ];
 
-/** Puts what test/run.mjs made of the sources into the tree too, and the same of the files added: to translate them at each start takes long. */
+/** Puts what test/run.mjs made of the sources into the tree too, and of the files added: to translate them at each start takes long. */
 async function translate(tree: string, files: string[]): Promise<NodeJS.ProcessEnv> {
   const { ONESTEP_BUILT: made } = process.env;
   if (!made) return process.env;
