@@ -135,7 +135,7 @@ export async function decodeScalars(options: {
 }
 
 /** The row groups that hold rows of a range, and where each starts. */
-function groupsOf({ row_groups }: FileMetaData, from: number, to: number) {
+export function groupsOf({ row_groups }: FileMetaData, from: number, to: number) {
   let start = 0;
   const placed = row_groups.map((group) => {
     const rows = Number(group.num_rows);
@@ -164,7 +164,7 @@ export async function readShardMetadata(path: string): Promise<Record<string, st
 }
 
 // TextDecoder, hyparquet's default, would drop a byte order mark.
-const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => (bytes ? Buffer.from(bytes).toString() : bytes) };
+export const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => (bytes ? Buffer.from(bytes).toString() : bytes) };
 
 /**
  * Without rows, hyparquet-writer 0.17.0 gives the empty list of row groups no element type, which strict readers refuse;
