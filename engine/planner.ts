@@ -23,7 +23,7 @@ export interface Planner {
  * Names and shapes as weights that have no elements: what is planned with may be larger than the memory.
  *
  * @example
- * import { shapesAlone } from "onestep/engine/planner";
+ * import { shapesAlone } from "./planner.ts";
  * const { kernel } = shapesAlone({ kernel: { shape: [100_000, 100_000] } });
  * assert.equal(kernel?.data.length, 0);
  */
@@ -36,8 +36,8 @@ export function shapesAlone(shapes: Shapes): Weights {
  * A planner of programs for a device. Its programs cannot be run: that throws an Error. Variables are read back without elements.
  *
  * @example
- * import { createPlanner } from "onestep/engine/planner";
- * import { tf } from "onestep/engine/tfjs";
+ * import { createPlanner } from "./planner.ts";
+ * import { tf } from "onestep/engine";
  * const { engine, costs } = createPlanner();
  * const inputs = { x: { shape: [2, 3] }, y: { shape: [3, 4] } };
  * await engine.compile({ name: "product", sets: {}, inputs, run: (_, { x, y }) => ({ outputs: { z: tf.matMul(x!, y!) } }) });

@@ -17,6 +17,9 @@ export type Field =
 
 export type TensorField = Field & { type: "FixedSizeList" };
 
+/** How many elements a tensor of one row has. */
+export const lengthOf = ({ shape }: Pick<TensorField, "shape">): number => shape.reduce((product, side) => product * side, 1);
+
 export type StateColumn = `state${number}`;
 
 /**

@@ -17,7 +17,7 @@ import {
   Utf8,
   vectorFromArray,
 } from "apache-arrow";
-import type { Field, TensorField } from "../schemas/columns.ts";
+import { type Field, lengthOf } from "../schemas/columns.ts";
 
 /** The values of one field for several rows: of tensors all elements, row after row; halves as their 16 bits. */
 export type FieldValues =
@@ -28,9 +28,6 @@ export type FieldValues =
   | Int16Array
   | readonly (number | null)[]
   | readonly (string | null)[];
-
-/** How many elements a tensor of one row has. */
-export const lengthOf = ({ shape }: Pick<TensorField, "shape">): number => shape.reduce((product, side) => product * side, 1);
 
 const elements = { Float32: () => new Float32(), Float16: () => new Float16(), Int16: () => new Int16() };
 const plain = { Int64: () => new Int64(), Uint64: () => new Uint64(), Int32: () => new Int32(), Utf8: () => new Utf8() };
@@ -49,7 +46,15 @@ function arrowField(field: Field): ArrowField {
   return new ArrowField(name, type, nullable, metadata);
 }
 
-/** A record batch of `rows` rows. Typed arrays become its buffers as they are, without a copy; lists are encoded. */
+/**
+ * A record batch of `rows` rows. Typed arrays become its buffers as they are, without a copy; lists are encoded.
+ *
+ * @example
+ * import { recordBatch } from "./arrow.ts";
+ * const latent = { name: "latent", type: "FixedSizeList", nullable: false, of: "Float32", shape: [1, 1, 2] } as const;
+ * const batch = recordBatch([{ field: latent, values: Float32Array.of(1, 2, 3, 4) }], 2);
+ * assert.deepEqual([...batch.getChild("latent")!.get(1)!], [3, 4]);
+ */
 export function recordBatch(parts: readonly { field: Field; values: FieldValues }[], rows: number): RecordBatch {
   const schema = arrowSchema(parts.map(({ field }) => field));
   const children = parts.map(({ field, values }, i) => dataOf(schema.fields[i]!.type, field, values, rows));

@@ -14,8 +14,8 @@ export interface FileBuffer extends AsyncBuffer {
  * A file's bytes on demand, by positioned reads: 2.5 times as fast as hyparquet's own streams. Close it after use.
  *
  * @example
- * import { openBuffer } from "onestep/store/buffers";
- * import { shardPath } from "onestep/store/store";
+ * import { openBuffer } from "./buffers.ts";
+ * import { shardPath } from "./store.ts";
  * const file = await openBuffer(shardPath(latents, 0));
  * assert.equal(new TextDecoder().decode(await file.slice(0, 4)), "PAR1");
  * await file.close();
@@ -52,7 +52,7 @@ export async function openBuffer(path: string): Promise<FileBuffer> {
  * Bytes in memory as hyparquet wants them; of a stretch of a file `start` is the place of its first byte.
  *
  * @example
- * import { memoryBuffer } from "onestep/store/buffers";
+ * import { memoryBuffer } from "./buffers.ts";
  * const { byteLength, slice } = memoryBuffer(Uint8Array.of(1, 2, 3));
  * assert.deepEqual([byteLength, new Uint8Array(await slice(1))], [3, Uint8Array.of(2, 3)]);
  */

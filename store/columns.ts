@@ -1,4 +1,4 @@
-import { type Field, fieldsOf, type StateColumn, stateColumn, stateColumns } from "../schemas/columns.ts";
+import { type Field, fieldsOf, lengthOf, type StateColumn, stateColumn, stateColumns } from "../schemas/columns.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import type { Column } from "./stored-rows.ts";
 
@@ -39,7 +39,7 @@ export type TokenRow = {
  * What a row is about: the latent of an image or triple, or the tokens of an image as numbers.
  *
  * @example
- * import { tensorOf } from "onestep/store/columns";
+ * import { tensorOf } from "./columns.ts";
  * assert.deepEqual(tensorOf({ index: 0, name: "0.png", tokens: Int16Array.of(3, 1) }), Float32Array.of(3, 1));
  */
 export function tensorOf(row: LatentRow | TripleRow | TokenRow): Float32Array {
@@ -63,6 +63,6 @@ function columnOf(field: Field): Column {
     case "Utf8":
       return { name, type: "text" };
     case "FixedSizeList":
-      return { name, type: "tensor", length: field.shape.reduce((product, side) => product * side, 1), dtype: dtypes[field.of] };
+      return { name, type: "tensor", length: lengthOf(field), dtype: dtypes[field.of] };
   }
 }

@@ -1,11 +1,11 @@
 /** A store's rows as Arrow record batches whose tensors are views of the bytes of the shard, as they were read. */
 import { parquetReadObjects, type RowGroup } from "hyparquet";
 import type { RecordBatch } from "apache-arrow";
-import { type Field, fieldsOf, noiseField, type TensorField } from "../schemas/columns.ts";
+import { type Field, fieldsOf, lengthOf, noiseField, type TensorField } from "../schemas/columns.ts";
 import { Failure } from "../schemas/failure.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { didYouMean } from "../schemas/nearest.ts";
-import { type FieldValues, lengthOf, recordBatch } from "./arrow.ts";
+import { type FieldValues, recordBatch } from "./arrow.ts";
 import { type FileBuffer, memoryBuffer } from "./buffers.ts";
 import { checkPages, chunkOf } from "./footer.ts";
 import type { Store } from "./layout.ts";

@@ -149,8 +149,8 @@ export function groupsOf({ row_groups }: FileMetaData, from: number, to: number)
  * The key-value metadata of a shard file, without reading its rows: as it stands there, unchecked.
  *
  * @example
- * import { readShardMetadata } from "onestep/store/shard";
- * import { shardPath } from "onestep/store/store";
+ * import { readShardMetadata } from "./shard.ts";
+ * import { shardPath } from "./store.ts";
  * const { fingerprint } = await readShardMetadata(shardPath(latents, 0));
  * assert.equal(fingerprint, latents.fingerprint);
  */

@@ -1,8 +1,7 @@
 /** The rows of a shard turned into columns, as the exports write them. */
-import { type Field, fieldsOf, noiseField, type TensorField } from "../../schemas/columns.ts";
+import { type Field, fieldsOf, lengthOf, noiseField, type TensorField } from "../../schemas/columns.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
 import { toHalf } from "../../schemas/numbers/half.ts";
-import { lengthOf } from "../../store/arrow.ts";
 import type { LatentRow, TokenRow, TripleRow } from "../../store/columns.ts";
 import { noiseOf } from "../../store/triples.ts";
 
