@@ -1,6 +1,6 @@
 /**
- * `import { ... } from "onestep/methods"`: what a method of one's own is written with. A method is a file that exports `method`; it is
- * handed to `train` by its URL, since each training runs in a worker that loads the file again. docs/ADD-A-METHOD.md explains the interface.
+ * `import { ... } from "onestep/methods"`: what a method of one's own is written with. A method is a file that exports `method`, handed to
+ * `train` by its URL, since each training runs in a worker that loads the file again. docs/ADD-A-METHOD.md explains the interface.
  */
 export { type Scalar, type Tensor, tf } from "../engine/tfjs.ts";
 export type { Weights } from "../engine/weights.ts";

@@ -20,7 +20,7 @@ export async function loadMethod(name: string, file?: string): Promise<AnyMethod
   return method;
 }
 
-/** Loads the method that a file outside of this folder exports. Throws a Failure where it cannot be loaded, or exports none for students. */
+/** Loads the method that a file outside of this folder exports. Throws a Failure where that cannot be loaded, or is none for students. */
 export async function loadOwnMethod(file: URL): Promise<AnyMethod> {
   const refused = (why: string, cause?: unknown): Failure => new Failure(`Cannot use the method in ${file.href}: ${why}.`, { cause });
   const { method } = (await import(file.href).catch((error) => {

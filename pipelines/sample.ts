@@ -16,10 +16,10 @@ import { writeGrid } from "../stages/picture/write-grid.ts";
 
 /**
  * Draws `count` samples of a model, a run folder, and puts them into a PNG grid at `out` where one is named, with what they show:
- * a class a row where the classes divide the count, else the class or caption under each. `steps` asks for as many network calls of a student,
- * of a teacher for as many steps of its solver; `prior`, a run of `pretrain prior`, makes the tokens of a model that draws from
- * tokens. `prompt` is the caption of all samples, those of `settings.simulate.prompts` come in turn. Reports evaluations and seconds
- * an image. Throws a usage failure where a student was not made for so many steps, or reads no captions.
+ * a class a row where the classes divide the count, else the class or caption under each. `steps` asks for as many network calls
+ * of a student, of a teacher for as many steps of its solver; `prior`, a run of `pretrain prior`, makes the tokens of a model that
+ * draws from tokens. `prompt` is the caption of all samples, those of `settings.simulate.prompts` come in turn. Reports evaluations
+ * and seconds an image. Throws a usage failure where a student was not made for so many steps, or reads no captions.
  */
 export async function sample(options: {
   model: string;

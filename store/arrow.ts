@@ -62,11 +62,17 @@ export function recordBatch(parts: readonly { field: Field; values: FieldValues 
 }
 
 function dataOf(type: DataType, field: Field, values: FieldValues, rows: number): Data {
-  if (field.type === "Int64" || field.type === "Uint64") return makeData({ type: type as Int64, length: rows, data: values as BigInt64Array });
+  if (field.type === "Int64" || field.type === "Uint64")
+    return makeData({ type: type as Int64, length: rows, data: values as BigInt64Array });
   if (field.type !== "FixedSizeList") {
     const [data] = vectorFromArray(values as readonly unknown[], type as Utf8).data;
     return data ?? makeData({ type: type as Utf8, length: 0 });
   }
-  const child = makeData({ type: elements[field.of]() as Float32, length: rows * lengthOf(field), nullCount: 0, data: values as Float32Array });
+  const child = makeData({
+    type: elements[field.of]() as Float32,
+    length: rows * lengthOf(field),
+    nullCount: 0,
+    data: values as Float32Array,
+  });
   return makeData({ type: type as FixedSizeList<Float32>, length: rows, nullCount: 0, child });
 }

@@ -48,7 +48,8 @@ export async function* recordBatches(store: Store, options: RecordBatchOptions =
       signal?.throwIfAborted();
       const batch = await groupBatch(store, { shard, group, fields });
       if (batch === undefined) break;
-      for (let from = 0; from < batch.numRows; from += most) yield from === 0 && batch.numRows <= most ? batch : batch.slice(from, from + most);
+      for (let from = 0; from < batch.numRows; from += most)
+        yield from === 0 && batch.numRows <= most ? batch : batch.slice(from, from + most);
     }
   }
 }
@@ -90,7 +91,8 @@ async function groupBatch(
     const damaged = stored.flatMap((row, i) => (checksumOf(columns, row) === row[CHECKSUM] ? [] : [i]));
     const key = columns[0]!.name;
     const ids = stored.map((row) => ({ [key]: Number(row[key]) }));
-    const problem = rowProblem(store, { rows: ids, damaged }, from) ?? idProblem(store, { shard, failed: metadata.failed, rows: ids, from });
+    const problem =
+      rowProblem(store, { rows: ids, damaged }, from) ?? idProblem(store, { shard, failed: metadata.failed, rows: ids, from });
     if (problem) throw new Error(problem);
     const parts = fields.map((field) => ({ field, values: fieldValues(field, { stored, tensors, manifest: store.manifest }) }));
     return recordBatch(parts, rows);

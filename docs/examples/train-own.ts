@@ -1,7 +1,7 @@
 // A teacher of the pictures in `latents`, triples of it, and a student by the method beside this file.
 import { pretrain, sample, simulate, train } from "onestep";
 
-const job = { preset: "smoke", settings: { images: { size: 16 }, evaluate: { speed: false } } } as const;
+const job = { preset: "smoke" };
 const method = new URL("own-method.ts", import.meta.url);
 
 await pretrain({ ...job, what: "teacher", data: "latents", out: "teacher" });

@@ -70,7 +70,9 @@ function tensorColumn(field: TensorField, rows: readonly AnyRow[]): ExportColumn
   const values = field.of === "Int16" ? new Int16Array(rows.length * length) : new Float32Array(rows.length * length);
   for (const [i, row] of rows.entries()) values.set(of(row), i * length);
   if (values instanceof Int16Array) return { field, name, type: "int16", values, shape };
-  return field.of === "Float16" ? { field, name, type: "float16", values: toHalf(values), shape } : { field, name, type: "float32", values, shape };
+  return field.of === "Float16"
+    ? { field, name, type: "float16", values: toHalf(values), shape }
+    : { field, name, type: "float32", values, shape };
 }
 
 /** The bytes of a column's values, little-endian. */

@@ -1,8 +1,8 @@
 /**
  * Every function of engine/, store/ and stages/flow/ that others import shows in its doc comment how it is called, and here
- * these examples run. They import what users of the package may import as they do ("onestep/store"), the rest as the files beside do
- * ("./hash.ts"); `assert` (node:assert/strict) and `folder` (the path of an empty place) are given, and so are `latents` and `triples`: finished stores of 50 rows [4, 3, 2]
- * in shards of 8.
+ * these examples run. They import as a user of the package does ("onestep/store") what such a user may, and the rest as a file
+ * beside does ("./hash.ts"); `assert` (node:assert/strict) and `folder` (the path of an empty place) are given, and so are `latents`
+ * and `triples`: finished stores of 50 rows [4, 3, 2] in shards of 8.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

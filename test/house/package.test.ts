@@ -62,7 +62,8 @@ test.before(
 
 test("it is smaller than 12 MB, and holds the product alone", () => {
   assert.ok(size < 12e6, `it has ${size} bytes`);
-  const isStray = (path: string): boolean => /(^|\/)test\/|\.map$/.test(path) || (/\.m?ts$/.test(path) && !/\.d\.m?ts$|^docs\/examples\//.test(path));
+  const isStray = (path: string): boolean =>
+    /(^|\/)test\/|\.map$/.test(path) || (/\.m?ts$/.test(path) && !/\.d\.m?ts$|^docs\/examples\//.test(path));
   assert.equal(files.filter(isStray), []);
 });
 

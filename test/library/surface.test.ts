@@ -1,4 +1,4 @@
-/** What users of the package may import: these names and no others, of these types. A name that is added or goes is a change for them. */
+/** What users of the package may import: these names and no others, of these types. One that comes or goes is a change for them. */
 import type { RecordBatch } from "apache-arrow";
 import * as engine from "../../library/engine.ts";
 import * as flow from "../../library/flow.ts";
@@ -9,31 +9,25 @@ import { assert, suite } from "../harness.ts";
 
 const test = suite("surface of the package");
 
-const surface: readonly [string, object, string][] = [
-  ["onestep", onestep, "Failure createEngine ingest isFailure openStore pretrain sample simulate train"],
-  [
-    "onestep/engine",
+const surface = {
+  onestep: [onestep, "Failure createEngine ingest isFailure openStore pretrain sample simulate train"],
+  "onestep/engine": [
     engine,
-    "asPiece copyWeights countWeights createEngine endBlock hashWeights layerNorm loadWeights openWeights startCompute stopGradient swish tf " +
-      "transferables zerosLike",
+    `asPiece copyWeights countWeights createEngine endBlock hashWeights layerNorm loadWeights openWeights startCompute stopGradient swish tf
+      transferables zerosLike`,
   ],
-  ["onestep/flow", flow, "batch decode drain fillLatents inTurn iterate pull stage through together"],
-  [
-    "onestep/methods",
-    methods,
-    "addMethod conditionInputs count fraction generate methods pseudoHuber rate squaredError tf weight z",
-  ],
-  [
-    "onestep/store",
+  "onestep/flow": [flow, "batch decode drain fillLatents inTurn iterate pull stage through together"],
+  "onestep/methods": [methods, "addMethod conditionInputs count fraction generate methods pseudoHuber rate squaredError tf weight z"],
+  "onestep/store": [
     store,
-    "createLatentStore createTokenStore createTripleStore idRange latentBatches missingShards noiseOf openLatentStore openStore openTokenStore " +
-      "openTripleStore presentShards readFailures readLatents readRows readShard readSummary readTriples recordBatches sealStore statesOf " +
-      "tokenBatches tripleBatches verifyStore writeShard",
+    `createLatentStore createTokenStore createTripleStore idRange latentBatches missingShards noiseOf openLatentStore openStore
+      openTokenStore openTripleStore presentShards readFailures readLatents readRows readShard readSummary readTriples recordBatches
+      sealStore statesOf tokenBatches tripleBatches verifyStore writeShard`,
   ],
-];
+} as const;
 
-for (const [name, module, names] of surface) {
-  test(`"${name}" exports what is listed`, () => assert.equal(Object.keys(module).sort(), names.split(" ")));
+for (const [name, [module, names]] of Object.entries(surface)) {
+  test(`"${name}" exports what is listed`, () => assert.equal(Object.keys(module).sort(), names.split(/\s+/)));
 }
 
 /** Compiles where two types are the same, and only then. */

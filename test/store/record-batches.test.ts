@@ -27,7 +27,10 @@ async function latents(changes: Parameters<typeof latentManifest>[0] = {}, fails
   return store;
 }
 
-async function batchesOf(folder: string, options?: Parameters<Awaited<ReturnType<typeof openStore>>["batches"]>[0]): Promise<RecordBatch[]> {
+async function batchesOf(
+  folder: string,
+  options?: Parameters<Awaited<ReturnType<typeof openStore>>["batches"]>[0],
+): Promise<RecordBatch[]> {
   const all: RecordBatch[] = [];
   for await (const batch of (await openStore(folder)).batches(options)) all.push(batch);
   return all;
@@ -102,7 +105,10 @@ test("a damaged row is refused before its group is given, a wrong column with wh
   await assert.rejects(async () => {
     for await (const _ of opened.batches({ shards: [1] }));
   }, /Cannot use shard 1 \(rows 8 to 15\).*row 1 \(id 9\) does not match the stored checksum.*--repair/);
-  await assert.rejects(() => batchesOf(store.folder, { columns: ["latents"] }), /Cannot read the column "latents" of .*did you mean "latent"\?/);
+  await assert.rejects(
+    () => batchesOf(store.folder, { columns: ["latents"] }),
+    /Cannot read the column "latents" of .*did you mean "latent"\?/,
+  );
   await assert.rejects(() => batchesOf(freshFolder()), /Cannot open the store/);
 });
 
@@ -137,7 +143,13 @@ const table = readFileSync(new URL("../../schemas/README.md", import.meta.url), 
 test("schemas/README.md has the same columns in the same order and types", async () => {
   const { index: _, ...image } = { index: 0, imageSize: 32, encoder: { kind: "pixel", hash: "e" }, source: { fingerprint: "s" } };
   const { shape: __, dtype: ___, ...common } = latentManifest();
-  const tokens = { ...common, ...image, shape: [4, 3, 1] as [number, number, 1], dtype: "int16" as const, tokenizer: { hash: "t", codes: 9 } };
+  const tokens = {
+    ...common,
+    ...image,
+    shape: [4, 3, 1] as [number, number, 1],
+    dtype: "int16" as const,
+    tokenizer: { hash: "t", codes: 9 },
+  };
   const stores: Store[] = [
     await createLatentStore({ folder: freshFolder(), manifest: latentManifest({ dtype: "float16" }) }),
     await createTripleStore({ folder: freshFolder(), manifest: tripleManifest({ noise: "stored", trajectory, embedding }) }),
@@ -146,7 +158,10 @@ test("schemas/README.md has the same columns in the same order and types", async
   for (const { manifest } of stores) {
     const listed = table.filter(({ kinds }) => kinds === "all" || kinds.includes(manifest.kind));
     const fields = fieldsOf(manifest).map(({ name }) => (name === "state4" ? "state8" : name)); // the table's example
-    assert.equal([...fields, "crc32"], listed.map(({ name }) => name));
+    assert.equal(
+      [...fields, "crc32"],
+      listed.map(({ name }) => name),
+    );
     for (const [i, column] of columnsOf(manifest).entries()) {
       const { type, repetition_type } = elementOf(column);
       assert.ok(listed[i]!.type.startsWith(type!), `${column.name}: ${type} and "${listed[i]!.type}"`);
