@@ -15,7 +15,7 @@ parentPort.on("message", ({ id, method, argument }) => {
   if (method === "cancel") return cancelled.add(id);
   leaving ||= method === "leave";
   last = last.then(async () => {
-    if (leaving) return parentPort.close();
+    if (leaving) return parentPort.close ? parentPort.close() : process.exit(); // Deno's port has no close; this ends the thread
     if (cancelled.delete(id)) return parentPort.postMessage({ id, result: undefined });
     try {
       const methods = await api;
