@@ -50,7 +50,8 @@ async function readTypes(href: string): Promise<void> {
   if (registered || typescript || methodEnding === ".ts" || !href.endsWith(".ts")) return;
   let entry: string;
   try {
-    entry = createRequire(href).resolve("tsx/esm/api").replace(/\.cjs$/, ".mjs"); // as a script tsx 4.23 seeks its hooks in the wrong folder
+    const script = createRequire(href).resolve("tsx/esm/api");
+    entry = script.replace(/\.cjs$/, ".mjs"); // the script of tsx 4.23 seeks its hooks in the wrong folder
   } catch (cause) {
     const remedy = "Install tsx beside it, use Node 22.18 or newer, or name a file of JavaScript";
     throw new Failure(`Cannot use the method in ${href}: Node ${process.versions.node} reads no TypeScript. ${remedy}.`, { cause });

@@ -24,7 +24,7 @@ export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2, i
 type AnyRow = LatentRow | TripleRow | TokenRow;
 
 /** The fields of an export: those of the store, but the id is called so in every kind, and there always is noise. */
-export function exportFields(manifest: Manifest): Field[] {
+function exportFields(manifest: Manifest): Field[] {
   const [id, ...fields] = fieldsOf(manifest) as [Field, ...Field[]];
   if (manifest.kind === "triples" && manifest.noise === "derived") {
     const before = fields.findIndex(({ name }) => name.startsWith("state") || name === "latent");
