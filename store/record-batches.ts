@@ -6,10 +6,12 @@ import { Failure } from "../schemas/failure.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { type FieldValues, recordBatch } from "./arrow.ts";
+import { type BatchOptions, rowBatches } from "./batches.ts";
 import { type FileBuffer, memoryBuffer } from "./buffers.ts";
 import { checkPages, chunkOf } from "./footer.ts";
 import type { Store } from "./layout.ts";
 import { readShard } from "./read.ts";
+import { valuesOfRows } from "./row-values.ts";
 import { groupsOf, parsers } from "./shard.ts";
 import { idProblem, rowProblem, withShard } from "./shard-file.ts";
 import { CHECKSUM, type Column, checksumOf, type Stored, tensorBytes, type TensorColumn } from "./stored-rows.ts";
@@ -22,6 +24,8 @@ export interface RecordBatchOptions {
   rows?: number;
   /** Shards by number, in this order; all unless told. */
   shards?: Iterable<number>;
+  /** The order of trainings instead: batches of `order.batch` rows, which are copies, waiting for shards that are not there yet. */
+  order?: BatchOptions;
   signal?: AbortSignal;
 }
 
@@ -41,6 +45,7 @@ export async function* recordBatches(store: Store, options: RecordBatchOptions =
   const { rows: most = Number.POSITIVE_INFINITY, shards = Array.from({ length: store.shards }, (_, i) => i), signal } = options;
   if (!(most >= 1)) throw new Failure(`Cannot read batches of ${most} rows of ${store.folder}: expected a number from 1 on.`);
   const fields = wantedFields(store, options.columns);
+  if (options.order) return yield* inTrainingOrder(store, fields, { ...(signal && { signal }), ...options.order });
   for (const shard of shards) {
     signal?.throwIfAborted();
     if (!store.sound.has(shard)) await readShard(store, shard);
@@ -51,6 +56,17 @@ export async function* recordBatches(store: Store, options: RecordBatchOptions =
       for (let from = 0; from < batch.numRows; from += most)
         yield from === 0 && batch.numRows <= most ? batch : batch.slice(from, from + most);
     }
+  }
+}
+
+/** A batch for each step of a training that draws from the store by `order`. */
+async function* inTrainingOrder(store: Store, fields: readonly Field[], order: BatchOptions): AsyncGenerator<RecordBatch> {
+  const states = fields.some(({ name }) => name.startsWith("state"));
+  for await (const { rows } of rowBatches(store, { ...order, states })) {
+    yield recordBatch(
+      fields.map((field) => ({ field, values: valuesOfRows(field, rows) })),
+      rows.length,
+    );
   }
 }
 

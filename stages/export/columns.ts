@@ -1,9 +1,7 @@
 /** The rows of a shard turned into columns, as the exports write them. */
-import { type Field, fieldsOf, lengthOf, noiseField, type TensorField } from "../../schemas/columns.ts";
+import { type Field, fieldsOf, noiseField } from "../../schemas/columns.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
-import { toHalf } from "../../schemas/numbers/half.ts";
-import type { LatentRow, TokenRow, TripleRow } from "../../store/columns.ts";
-import { noiseOf } from "../../store/triples.ts";
+import { type AnyRow, valuesOfRows } from "../../store/row-values.ts";
 
 /** One column of several rows. Whole numbers have -1 where there is none; texts have null. */
 export type ExportColumn = { name: string; field: Field } & (
@@ -20,8 +18,6 @@ export type TensorColumn = ExportColumn & { type: "float32" | "float16" | "int16
 
 /** Bytes of a value. */
 export const widths = { int64: 8, uint64: 8, int32: 4, float32: 4, float16: 2, int16: 2 } as const;
-
-type AnyRow = LatentRow | TripleRow | TokenRow;
 
 /** The fields of an export: those of the store, but the id is called so in every kind, and there always is noise. */
 function exportFields(manifest: Manifest): Field[] {
@@ -44,36 +40,22 @@ export function columnsToExport(manifest: Manifest, rows: readonly AnyRow[]): Ex
 
 function exported(field: Field, rows: readonly AnyRow[]): ExportColumn {
   const { name } = field;
-  const values = <T>() => rows.map((row) => (row as unknown as Record<string, T | null | undefined>)[name] ?? null);
+  const values = valuesOfRows(field, rows) as never;
   switch (field.type) {
     case "Int64":
-      return { field, name, type: "int64", values: BigInt64Array.from(rows, (row) => BigInt("seed" in row ? row.id : row.index)) };
+      return { field, name, type: "int64", values };
     case "Uint64":
-      return { field, name, type: "uint64", values: BigUint64Array.from(rows, (row) => BigInt((row as TripleRow).seed)) };
+      return { field, name, type: "uint64", values };
     case "Int32":
-      return { field, name, type: "int32", values: Int32Array.from(values<number>(), (value) => value ?? -1) };
+      return { field, name, type: "int32", values: Int32Array.from(values as (number | null)[], (value) => value ?? -1) };
     case "Utf8":
-      return { field, name, type: "text", values: values<string>() };
+      return { field, name, type: "text", values };
     case "FixedSizeList":
-      return tensorColumn(field, rows);
+      return { field, name, type: elementTypes[field.of], values, shape: field.shape };
   }
 }
 
-/** A tensor of the rows, in the type in which the store holds it. */
-function tensorColumn(field: TensorField, rows: readonly AnyRow[]): ExportColumn {
-  const { name, shape } = field;
-  const length = lengthOf(field);
-  const of = (row: AnyRow): Float32Array | Int16Array => {
-    const stored = (row as unknown as Record<string, Float32Array | Int16Array | undefined>)[name];
-    return stored ?? noiseOf(row as TripleRow, length); // nothing else is derived
-  };
-  const values = field.of === "Int16" ? new Int16Array(rows.length * length) : new Float32Array(rows.length * length);
-  for (const [i, row] of rows.entries()) values.set(of(row), i * length);
-  if (values instanceof Int16Array) return { field, name, type: "int16", values, shape };
-  return field.of === "Float16"
-    ? { field, name, type: "float16", values: toHalf(values), shape }
-    : { field, name, type: "float32", values, shape };
-}
+const elementTypes = { Float32: "float32", Float16: "float16", Int16: "int16" } as const;
 
 /** The bytes of a column's values, little-endian. */
 export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

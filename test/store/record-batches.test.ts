@@ -12,7 +12,7 @@ import { openStore } from "../../store/open.ts";
 import { readShard, shardPath, type Store } from "../../store/store.ts";
 import { elementOf } from "../../store/stored-rows.ts";
 import { createTokenStore } from "../../store/tokens.ts";
-import { createTripleStore, readTriples } from "../../store/triples.ts";
+import { createTripleStore, readTriples, tripleBatches } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { fill, fillShard, freshFolder, latentManifest, tripleManifest } from "./fixture.ts";
 
@@ -90,6 +90,24 @@ test("batches have at most so many rows, and share the bytes", async () => {
   );
   assert.is(valuesOf(batches[0]!, "latent").buffer, valuesOf(batches[1]!, "latent").buffer);
   assert.is(Number(batches[3]!.getChild("index")!.get(0)), 8);
+});
+
+test("in the order of trainings they are the rows of `tripleBatches`, step by step", async () => {
+  const store = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
+  await fill(store);
+  const order = { seed: 3, batch: 6, window: 2, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1, fromStep: 4, toStep: 9 };
+  const batches = await batchesOf(store.folder, { columns: ["id", "label", "noise", "latent"], order });
+  assert.is(batches.length, 5);
+  for await (const { step, rows, noise, latent, label } of tripleBatches(store, order)) {
+    const batch = batches[step - 4]!;
+    assert.equal(
+      Array.from(batch.getChild("id")!, Number),
+      rows.map(({ id }) => id),
+    );
+    assert.equal(Array.from(batch.getChild("label")!), Array.from(label));
+    assert.equal(valuesOf(batch, "noise"), noise);
+    assert.equal(valuesOf(batch, "latent"), latent);
+  }
 });
 
 test("a damaged row is refused before its group is given, a wrong column with what is near", async () => {
