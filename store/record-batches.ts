@@ -12,8 +12,8 @@ import { checkPages, chunkOf } from "./footer.ts";
 import type { Store } from "./layout.ts";
 import { readShard } from "./read.ts";
 import { valuesOfRows } from "./row-values.ts";
-import { groupsOf, parsers } from "./shard.ts";
-import { idProblem, rowProblem, withShard } from "./shard-file.ts";
+import { groupsOf, type Placed, parsers } from "./shard.ts";
+import { damage, idProblem, type OpenShard, openShard, problemOf, rowProblem } from "./shard-file.ts";
 import { CHECKSUM, type Column, checksumOf, type Stored, tensorBytes, type TensorColumn } from "./stored-rows.ts";
 import { noiseOf } from "./triples.ts";
 
@@ -49,13 +49,32 @@ export async function* recordBatches(store: Store, options: RecordBatchOptions =
   for (const shard of shards) {
     signal?.throwIfAborted();
     if (!store.sound.has(shard)) await readShard(store, shard);
-    for (let group = 0; ; group++) {
+    yield* shardBatches(store, { shard, fields, most, signal });
+  }
+}
+
+interface Wanted {
+  shard: number;
+  fields: readonly Field[];
+  /** Rows of a batch. */
+  most: number;
+  signal: AbortSignal | undefined;
+}
+
+/** The batches of one shard. */
+async function* shardBatches(store: Store, { shard, fields, most, signal }: Wanted): AsyncGenerator<RecordBatch> {
+  const opened = await openShard(store, shard);
+  try {
+    for (const placed of groupsOf(opened.parquet, 0, opened.metadata.rows)) {
       signal?.throwIfAborted();
-      const batch = await groupBatch(store, { shard, group, fields });
-      if (batch === undefined) break;
-      for (let from = 0; from < batch.numRows; from += most)
-        yield from === 0 && batch.numRows <= most ? batch : batch.slice(from, from + most);
+      const batch = await groupBatch(store, { ...opened, shard, placed, fields }).catch((error) => {
+        throw damage(store, shard, problemOf(error));
+      });
+      if (batch.numRows <= most) yield batch;
+      else for (let from = 0; from < batch.numRows; from += most) yield batch.slice(from, from + most);
     }
+  } finally {
+    await opened.file.close();
   }
 }
 
@@ -79,40 +98,35 @@ function wantedFields({ folder, manifest }: Store, names?: readonly string[]): F
     const found = [...stored, ...derived].find(({ name }) => name === wanted);
     if (found) return found;
     const all = [...stored, ...derived].map(({ name }) => name);
-    throw new Failure(`Cannot read the column "${wanted}" of ${folder}: ${didYouMean(wanted, all, `it has ${all.join(", ")}`)}.`);
+    throw new Failure(`Cannot read the column "${wanted}" of ${folder}: ${didYouMean(wanted, all, `it has ${all.join(", ")}`)}`);
   });
 }
 
-/** The rows of a row group as a batch; undefined where the shard has no such group. */
+/** The rows of a row group as a batch. Throws an Error in words where they are damaged. */
 async function groupBatch(
   store: Store,
-  { shard, group: number, fields }: { shard: number; group: number; fields: readonly Field[] },
-): Promise<RecordBatch | undefined> {
-  return withShard(store, shard, async ({ file, parquet, metadata }) => {
-    const placed = groupsOf(parquet, 0, metadata.rows)[number];
-    if (placed === undefined) return undefined;
-    const { group, start: from, rows } = placed;
-    const { columns } = store;
-    const { bytes, start } = await readGroup(file, group, columns);
-    const window = memoryBuffer(bytes, start);
-    await checkPages({ columns: [...columns, undefined], file: window, group });
-    const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), CHECKSUM];
-    const scalars = { metadata: parquet, columns: names, rowStart: from, rowEnd: from + rows, parsers };
-    const stored = (await parquetReadObjects({ file: window, ...scalars })) as Stored[];
-    const tensors = new Map<string, Uint8Array>();
-    for (const column of columns) if (column.type === "tensor") tensors.set(column.name, valuesIn(bytes, start, group, column));
-    for (const [i, row] of stored.entries()) {
-      for (const [name, values] of tensors) row[name] = values.subarray((i * values.length) / rows, ((i + 1) * values.length) / rows);
-    }
-    const damaged = stored.flatMap((row, i) => (checksumOf(columns, row) === row[CHECKSUM] ? [] : [i]));
-    const key = columns[0]!.name;
-    const ids = stored.map((row) => ({ [key]: Number(row[key]) }));
-    const problem =
-      rowProblem(store, { rows: ids, damaged }, from) ?? idProblem(store, { shard, failed: metadata.failed, rows: ids, from });
-    if (problem) throw new Error(problem);
-    const parts = fields.map((field) => ({ field, values: fieldValues(field, { stored, tensors, manifest: store.manifest }) }));
-    return recordBatch(parts, rows);
-  });
+  { file, parquet, metadata, shard, placed, fields }: OpenShard & Pick<Wanted, "shard" | "fields"> & { placed: Placed },
+): Promise<RecordBatch> {
+  const { group, start: from, rows } = placed;
+  const { columns } = store;
+  const { bytes, start } = await readGroup(file, group, columns);
+  const window = memoryBuffer(bytes, start);
+  await checkPages({ columns: [...columns, undefined], file: window, group });
+  const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), CHECKSUM];
+  const scalars = { metadata: parquet, columns: names, rowStart: from, rowEnd: from + rows, parsers };
+  const stored = (await parquetReadObjects({ file: window, ...scalars })) as Stored[];
+  const tensors = new Map<string, Uint8Array>();
+  for (const column of columns) if (column.type === "tensor") tensors.set(column.name, valuesIn(bytes, start, group, column));
+  for (const [i, row] of stored.entries()) {
+    for (const [name, values] of tensors) row[name] = values.subarray((i * values.length) / rows, ((i + 1) * values.length) / rows);
+  }
+  const damaged = stored.flatMap((row, i) => (checksumOf(columns, row) === row[CHECKSUM] ? [] : [i]));
+  const key = columns[0]!.name;
+  const ids = stored.map((row) => ({ [key]: Number(row[key]) }));
+  const problem = rowProblem(store, { rows: ids, damaged }, from) ?? idProblem(store, { shard, failed: metadata.failed, rows: ids, from });
+  if (problem) throw new Error(problem);
+  const parts = fields.map((field) => ({ field, values: fieldValues(field, { stored, tensors, manifest: store.manifest }) }));
+  return recordBatch(parts, rows);
 }
 
 /**
@@ -126,7 +140,8 @@ async function readGroup(file: FileBuffer, group: RowGroup, columns: readonly Co
   const tensors = columns.filter((column): column is TensorColumn => column.type === "tensor");
   const widest = tensors.reduce((a, b) => (tensorBytes(b) >= tensorBytes(a) ? b : a));
   const pad = (ALIGNMENT - ((startIn(group, widest) - start) % ALIGNMENT)) % ALIGNMENT;
-  const bytes = new Uint8Array(pad + length).subarray(pad);
+  const { buffer } = Buffer.allocUnsafeSlow(pad + length).fill(0, 0, pad); // zeros for all of it would cost as much as reading
+  const bytes = new Uint8Array(buffer, pad, length);
   await file.fill(bytes, start);
   return { bytes, start };
 }

@@ -1,5 +1,5 @@
 /** One shard: a Parquet file whose bytes are a pure function of its rows and metadata. */
-import { type AsyncBuffer, type FileMetaData, parquetReadObjects } from "hyparquet";
+import { type AsyncBuffer, type FileMetaData, parquetReadObjects, type RowGroup } from "hyparquet";
 import { ByteWriter } from "hyparquet-writer";
 import { Failure } from "../schemas/failure.ts";
 import { openBuffer } from "./buffers.ts";
@@ -134,8 +134,15 @@ export async function decodeScalars(options: {
   return parquetReadObjects({ file, metadata: parquet, columns: columns.map(({ name }) => name), parsers });
 }
 
+/** A row group, the position of its first row in the shard, and how many it has. */
+export interface Placed {
+  group: RowGroup;
+  start: number;
+  rows: number;
+}
+
 /** The row groups that hold rows of a range, and where each starts. */
-export function groupsOf({ row_groups }: FileMetaData, from: number, to: number) {
+export function groupsOf({ row_groups }: FileMetaData, from: number, to: number): Placed[] {
   let start = 0;
   const placed = row_groups.map((group) => {
     const rows = Number(group.num_rows);
