@@ -28,7 +28,7 @@ export async function loadOwnMethod(file: URL): Promise<AnyMethod> {
   const refused = (why: string, cause?: unknown): Failure => new Failure(`Cannot use the method in ${file.href}: ${why}.`, { cause });
   await readTypes(file.href);
   const { method } = (await import(file.href).catch((error) => {
-    throw refused(`it cannot be loaded (${(error as Error).message})`, error);
+    throw refused(`it cannot be loaded (${(error as Error).message.split("\n")[0]})`, error);
   })) as { method?: Partial<AnyMethod> };
   if (method === undefined) throw refused("it exports no `method`. See docs/ADD-A-METHOD.md");
   const lacking = (["name", "about", "source", "settings", "needs", "parts", "programs", "step", "figures"] as const).filter(
@@ -47,7 +47,7 @@ let registered = false;
  */
 async function readTypes(href: string): Promise<void> {
   const { typescript } = process.features as { typescript?: unknown };
-  if (registered || typescript || methodEnding === ".ts" || !href.endsWith(".ts")) return;
+  if (registered || typescript || methodEnding === ".ts" || !/\.m?ts$/.test(href)) return;
   let entry: string;
   try {
     const script = createRequire(href).resolve("tsx/esm/api");
