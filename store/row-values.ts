@@ -13,7 +13,8 @@ export type AnyRow = LatentRow | TripleRow | TokenRow;
  *
  * @example
  * import { valuesOfRows } from "./row-values.ts";
- * const rows = [{ index: 3, name: "3.png", label: 1, latent: Float32Array.of(1, 2) }, { index: 4, name: "4.png", latent: Float32Array.of(3, 4) }];
+ * const latent = Float32Array.of(1, 2);
+ * const rows = [{ index: 3, name: "3.png", label: 1, latent }, { index: 4, name: "4.png", latent }];
  * assert.deepEqual(valuesOfRows({ name: "label", type: "Int32", nullable: true }, rows), [1, null]);
  */
 export function valuesOfRows(field: Field, rows: readonly AnyRow[]): FieldValues {
