@@ -4,8 +4,8 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { inspect } from "../../pipelines/inspect.ts";
@@ -120,6 +120,28 @@ test(
   },
   { seconds: 240 },
 );
+
+/** Other runtimes to try, as the paths of their programs. */
+const { ONESTEP_RUNTIMES: runtimes = "" } = process.env;
+if (runtimes === "")
+  test.skip("they run by other runtimes", "ONESTEP_RUNTIMES names none: paths of node, bun or deno, with commas between");
+for (const program of runtimes.split(",").filter(Boolean)) {
+  test(
+    `they run by ${program}`,
+    async () => {
+      const place = await mkdtemp(join(project, "runtime-"));
+      await cp(join(project, "javascript"), place, {
+        recursive: true,
+        filter: (path) => !/javascript.(latents|teacher|triples|student)$/.test(path),
+      });
+      const words = basename(program).startsWith("deno") ? ["run", "-A", "--node-modules-dir=manual"] : [];
+      for (const [i, name] of ["own-pipeline.js", "train-own.js"].entries()) {
+        assert.match((await run(program, [...words, name], { cwd: place })).stdout, told[i]!);
+      }
+    },
+    { seconds: 240 },
+  );
+}
 
 test("the guide shows the very examples, and the pipeline has thirty lines", async () => {
   const guide = await readFile(join(root, "docs/GUIDE.md"), "utf8");
