@@ -19,8 +19,9 @@ const modules = new URL("../../library/methods.ts", import.meta.url).href;
 function fileOf(name: string, text: string): string {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, name);
-  const base = `const base = { name: "own", about: "a", source: "s", makes: "student", needs: () => ({ rows: "none", frozen: [] }),
-    settings: z.strictObject({ share: weight.default(3) }), parts: () => ({}), programs: () => ({}), step: async () => ({}), figures: [] };`;
+  const base = `const base = { name: "own", about: "a", source: "s", makes: "student", figures: [],
+    settings: z.strictObject({ share: weight.default(3) }), needs: () => ({ rows: "none", frozen: [] }), parts: () => ({}),
+    programs: () => ({}), step: async () => ({}) };`;
   writeFileSync(path, `import { weight, z } from ${JSON.stringify(modules)};\n${base}\n${text}\n`);
   return path;
 }
