@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { batch, drain, fillLatents, type ImageSample, pull, through } from "../../library/flow.ts";
-import { openStore } from "../../library/onestep.ts";
-import { readShard } from "../../store/store.ts";
+import { openLatentStore, readLatents } from "../../library/store.ts";
 import { tap } from "rxjs";
 import { assert, suite } from "../harness.ts";
 
@@ -48,17 +47,16 @@ test("a run that ends after its first shard goes on with the others, and a third
 });
 
 test("rows are the pixels from -1 to 1", async () => {
-  const store = await openStore(asked.out);
-  const rows = (await Promise.all([0, 1, 2].map((shard) => readShard(store, shard)))).flat();
-  for (const row of rows) {
-    assert.ok("latent" in row && "index" in row);
-    if ("index" in row && "latent" in row)
-      assert.close(
-        row.latent,
-        Array.from(pixelsOf(row.index), (value) => value / 127.5 - 1),
-        1e-6,
-      );
+  let rows = 0;
+  for await (const { index, latent } of readLatents(await openLatentStore({ folder: asked.out }))) {
+    assert.is(index, rows++);
+    assert.close(
+      latent,
+      Array.from(pixelsOf(index), (value) => value / 127.5 - 1),
+      1e-6,
+    );
   }
+  assert.is(rows, COUNT);
 });
 
 test("another source, and images that are left out, are refused", async () => {
