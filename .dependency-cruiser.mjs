@@ -4,11 +4,11 @@
  */
 
 /** From the top down; a folder may import those below it. */
-const floors = ["bin", "pipelines", "stages", "recipes", "methods", "models", "engine|store", "schemas"];
+const floors = ["bin|library", "pipelines", "stages", "recipes", "methods", "models", "engine|store", "schemas"];
 
 const upward = floors.slice(1).map((floor, i) => ({
   name: `${floor}-imports-downwards`,
-  comment: "bin > pipelines > stages > recipes > methods > models > engine, store > schemas",
+  comment: "bin, library > pipelines > stages > recipes > methods > models > engine, store > schemas",
   severity: "error",
   from: { path: `^(${floor})/` },
   to: { path: `^(${floors.slice(0, i + 1).join("|")})/` },

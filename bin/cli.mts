@@ -1,6 +1,4 @@
 /** The command line: reads it, resolves the settings, runs the command's pipeline, and says how it ended. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { computeWorkers } from "../engine/compute.ts";
 import type { Plan, Wishes } from "../recipes/fit.ts";
 import type { Layer } from "../recipes/resolve-settings.ts";
@@ -157,7 +155,7 @@ async function information(args: readonly string[], table: readonly Entry[]): Pr
 
 /** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */
 async function settingsOf({ command, flags, repeated, positionals }: Work): Promise<Resolved> {
-  const { assignmentLayer, fileLayer, methodLayer, pathLayer, presetLayer, resolveSettings, wishesOf } = await import(
+  const { askedMethodLayer, assignmentLayer, fileLayer, pathLayer, presetLayer, recordedLayers, resolveSettings, wishesOf } = await import(
     "../recipes/resolve-settings.ts"
   );
   const layers: Layer[] = [];
@@ -166,10 +164,9 @@ async function settingsOf({ command, flags, repeated, positionals }: Work): Prom
   if (preset !== undefined) layers.push(presetLayer(preset));
   for (const [name, sections] of Object.entries(command.inherits ?? {})) {
     const folder = flags[name] ?? positionals[command.positionals.findIndex((positional) => positional.name === name)];
-    const recorded = folder === undefined ? undefined : join(folder, "settings.yaml");
-    if (recorded && existsSync(recorded)) layers.push(await fileLayer(recorded, sections));
+    if (folder !== undefined) layers.push(...(await recordedLayers(folder, sections)));
   }
-  if (flags.method !== undefined) layers.push(methodLayer(flags.method));
+  if (flags.method !== undefined) layers.push(await askedMethodLayer(flags.method));
   if (flags.config !== undefined) layers.push({ ...(await fileLayer(flags.config)), asked: "file" });
   for (const assignment of repeated.set ?? []) layers.push(assignmentLayer(assignment));
   for (const [name, { sets }] of Object.entries({ ...command.flags, ...commonFlags })) {

@@ -1,4 +1,5 @@
 /** Flags that several commands share. */
+import { model } from "../recipes/groups.ts";
 import type { Flag, Input, InputPath, Output, Positional } from "./command.mts";
 
 export const commonFlags: Readonly<Record<string, Flag>> = {
@@ -58,12 +59,11 @@ export const solver: Flag = { value: "NAME", about: "of the ODE", sets: "simulat
 
 export const method: Flag = {
   value: "NAME",
-  about: "how to distil; `pipeline methods NAME` shows what one does and its own settings",
+  about: "how to distil, or the file of a method of your own; `pipeline methods NAME` shows what one does and its own settings",
   choices: async () => (await import("../methods/registry.ts")).methodNames(),
 };
 
-/** The groups of settings that say what a model is. */
-export const model = ["images", "encoder", "network", "diffusion"] as const;
+export { model };
 export const everything = [...model, "seed", "pretrain", "simulate", "train", "evaluate", "engine"] as const;
 
 export const workFlags: Readonly<Record<string, Flag>> = {

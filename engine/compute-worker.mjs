@@ -18,7 +18,7 @@ let leaving = false; // calls that waited behind the one under way are not begun
 const cancelled = new Set();
 parentPort.on("message", ({ id, method, argument }) => {
   if (method === "cancel") return cancelled.add(id);
-  if (method === "end") return parentPort.close();
+  if (method === "end") return close();
   leaving ||= method === "leave";
   last = last.then(async () => {
     if (method === "leave") return leave();
@@ -35,12 +35,15 @@ parentPort.on("message", ({ id, method, argument }) => {
   });
 });
 
+/** Ends the thread: Deno's port has no close. */
+const close = () => (parentPort.close ? parentPort.close() : process.exit());
+
 /** Offers the thread for another worker of the module where it is as good as new and small, and ends it otherwise. */
 async function leave() {
   const isStarted = api !== undefined;
   api = undefined;
   const isClean = await disposeOfEngines().catch(() => false);
-  if (!isStarted || !isClean || process.memoryUsage().external > LARGE) return parentPort.close();
+  if (!isStarted || !isClean || process.memoryUsage().external > LARGE) return close();
   cancelled.clear();
   leaving = false;
   parentPort.postMessage("left");

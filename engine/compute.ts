@@ -105,7 +105,7 @@ let alive = 0;
  * How many compute workers there are in this process. Ending it while one runs native code aborts with a stack dump.
  *
  * @example
- * import { computeWorkers } from "onestep/engine/compute";
+ * import { computeWorkers } from "./compute.ts";
  * assert.equal(computeWorkers(), 0);
  */
 export const computeWorkers = (): number => alive;
@@ -114,7 +114,7 @@ export const computeWorkers = (): number => alive;
  * Starts a compute module in a worker thread. Throws what its `create` throws, or a {@link ComputeError}.
  *
  * @example
- * import { startCompute } from "onestep/engine/compute";
+ * import { startCompute } from "onestep/engine";
  * const module = new URL("data:text/javascript,export const create = async ({ by }) => ({ times: async (x) => x * by })");
  * const compute = await startCompute<{ times: (x: number) => Promise<number> }>({ name: "multiplier", module, options: { by: 3 } });
  * assert.equal(await compute.call("times", 14), 42);

@@ -66,8 +66,7 @@ export interface EngineOptions {
  * that says what to install where the device is absent.
  *
  * @example
- * import { createEngine } from "onestep/engine/engine";
- * import { tf } from "onestep/engine/tfjs";
+ * import { createEngine, tf } from "onestep/engine";
  * const engine = await createEngine({ device: "cpu" });
  * const inputs = { x: { shape: [2] } };
  * const double = await engine.compile({ name: "double", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: tf.mul(x!, 2) } }) });

@@ -3,7 +3,7 @@
  * answered as it is, not copied.
  *
  * @example
- * import { filled } from "onestep/engine/fill";
+ * import { filled } from "./fill.ts";
  * assert.deepEqual(filled(Float32Array.of(1, 2), 4), Float32Array.of(1, 2, 0, 0));
  */
 export function filled<T extends Float32Array | Int32Array>(values: T, length: number): T {

@@ -78,7 +78,7 @@ function runOrder(nodes: readonly Node[], producer: ReadonlyMap<string, number>,
  * The bytes of memory that this process may still take: what the system has, and what the limits of its group leave.
  *
  * @example
- * import { availableMemory } from "onestep/engine/footprint";
+ * import { availableMemory } from "./footprint.ts";
  * assert.ok(availableMemory() > 0);
  */
 export function availableMemory(): number {

@@ -32,7 +32,7 @@ export function marking<T>(nodes: readonly Node[], body: () => T): { result: T; 
  * Ends a block: what has been computed since the last end may be computed again in the backward pass instead of being kept.
  *
  * @example
- * import { endBlock } from "onestep/engine/marks";
+ * import { endBlock } from "onestep/engine";
  * endBlock(); // outside of a trace nothing is marked
  */
 export function endBlock(): void {
@@ -44,7 +44,7 @@ export function endBlock(): void {
  * those of a piece are only as long as its own part takes.
  *
  * @example
- * import { asPiece } from "onestep/engine/marks";
+ * import { asPiece } from "onestep/engine";
  * assert.equal(asPiece(() => 6 * 7), 42);
  */
 export function asPiece<T>(compute: () => T): T {

@@ -38,7 +38,7 @@ export interface Mapped {
  *
  * @example
  * import { InferenceSession, Tensor } from "onnxruntime-node";
- * import { encodeModel } from "onestep/engine/onnx";
+ * import { encodeModel } from "./onnx.ts";
  * const [x, y] = ["x", "y"].map((name) => ({ name, shape: [1], dtype: "float32" as const }));
  * const nodes = [{ op: "Neg", inputs: ["x"], outputs: ["y"], attributes: {} }];
  * const session = await InferenceSession.create(encodeModel({ inputs: [x!], outputs: [y!], nodes, constants: [] }));

@@ -18,8 +18,7 @@ const differentiable = (value: (x: Tensor) => Tensor, gradient: (dy: Tensor, x: 
  * With s the sigmoid and y the value, its derivative is s + slope y (1 - s), three passes fewer than the product rule takes.
  *
  * @example
- * import { createEngine } from "onestep/engine/engine";
- * import { swish } from "onestep/engine/ops";
+ * import { createEngine, swish } from "onestep/engine";
  * const engine = await createEngine({ device: "cpu" });
  * const inputs = { x: { shape: [1] } };
  * const silu = await engine.compile({ name: "silu", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: swish(x!) } }) });
@@ -39,9 +38,7 @@ export function swish(x: Tensor, slope = 1): Tensor {
  * The tensor as it is, through which no gradient flows.
  *
  * @example
- * import { createEngine } from "onestep/engine/engine";
- * import { stopGradient } from "onestep/engine/ops";
- * import { tf } from "onestep/engine/tfjs";
+ * import { createEngine, stopGradient, tf } from "onestep/engine";
  * const engine = await createEngine({ device: "cpu" });
  * const inputs = { x: { shape: [] } };
  * const slope = await engine.compile({
@@ -63,8 +60,7 @@ export const LAYER_NORM = "OnestepLayerNorm";
  * x [..., n] with the mean and variance of each row along its last axis made 0 and 1 (Ba et al. 2016), without affine part.
  *
  * @example
- * import { createEngine } from "onestep/engine/engine";
- * import { layerNorm } from "onestep/engine/ops";
+ * import { createEngine, layerNorm } from "onestep/engine";
  * const engine = await createEngine({ device: "cpu" });
  * const inputs = { x: { shape: [1, 2] } };
  * const norm = await engine.compile({ name: "norm", sets: {}, inputs, run: (_, { x }) => ({ outputs: { y: layerNorm(x!, 0) } }) });

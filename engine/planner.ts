@@ -23,8 +23,8 @@ export interface Planner {
  * A planner of programs for a device. Its programs cannot be run: that throws an Error. Variables are read back without elements.
  *
  * @example
- * import { createPlanner } from "onestep/engine/planner";
- * import { tf } from "onestep/engine/tfjs";
+ * import { createPlanner } from "./planner.ts";
+ * import { tf } from "onestep/engine";
  * const { engine, costs } = createPlanner();
  * const inputs = { x: { shape: [2, 3] }, y: { shape: [3, 4] } };
  * await engine.compile({ name: "product", sets: {}, inputs, run: (_, { x, y }) => ({ outputs: { z: tf.matMul(x!, y!) } }) });

@@ -57,8 +57,8 @@ const PROVIDERS: Record<Device, string> = {
  * every step. `turn` is awaited before each step, to look at a signal or let the event loop pass.
  *
  * @example
- * import { profile } from "onestep/engine/profile";
- * import { tf } from "onestep/engine/tfjs";
+ * import { profile } from "./profile.ts";
+ * import { tf } from "onestep/engine";
  * const inputs = { x: { shape: [2] } };
  * const { byOp } = await profile({
  *   steps: 1,

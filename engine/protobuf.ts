@@ -8,7 +8,7 @@
  * An integer that is a safe one in JavaScript, for int32, int64 and enumerations; negative ones take ten bytes.
  *
  * @example
- * import { integer } from "onestep/engine/protobuf";
+ * import { integer } from "./protobuf.ts";
  * assert.deepEqual(integer(1, 150), Buffer.from([0x08, 0x96, 0x01]));
  */
 export const integer = (field: number, value: number): Buffer => Buffer.concat([tag(field, 0), varint(value)]);
@@ -17,7 +17,7 @@ export const integer = (field: number, value: number): Buffer => Buffer.concat([
  * A float64.
  *
  * @example
- * import { double } from "onestep/engine/protobuf";
+ * import { double } from "./protobuf.ts";
  * assert.equal(double(1, 0.5).readDoubleLE(1), 0.5);
  */
 export function double(field: number, value: number): Buffer {
@@ -30,7 +30,7 @@ export function double(field: number, value: number): Buffer {
  * A float32.
  *
  * @example
- * import { float } from "onestep/engine/protobuf";
+ * import { float } from "./protobuf.ts";
  * assert.equal(float(1, 0.5).readFloatLE(1), 0.5);
  */
 export function float(field: number, value: number): Buffer {
@@ -43,7 +43,7 @@ export function float(field: number, value: number): Buffer {
  * Bytes, or a message within a message.
  *
  * @example
- * import { integer, message } from "onestep/engine/protobuf";
+ * import { integer, message } from "./protobuf.ts";
  * assert.deepEqual(message(3, integer(1, 150)), Buffer.from([0x1a, 0x03, 0x08, 0x96, 0x01]));
  */
 export const message = (field: number, body: Uint8Array): Buffer => Buffer.concat([tag(field, 2), varint(body.length), body]);
@@ -52,7 +52,7 @@ export const message = (field: number, body: Uint8Array): Buffer => Buffer.conca
  * A string, in UTF-8.
  *
  * @example
- * import { text } from "onestep/engine/protobuf";
+ * import { text } from "./protobuf.ts";
  * assert.equal(text(2, "testing").toString("hex"), "120774657374696e67");
  */
 export const text = (field: number, value: string): Buffer => message(field, Buffer.from(value));
@@ -67,7 +67,7 @@ export interface Field {
  * The fields of a message in their order. Throws a RangeError where it is cut off or has groups.
  *
  * @example
- * import { fieldsOf, integer, text } from "onestep/engine/protobuf";
+ * import { fieldsOf, integer, text } from "./protobuf.ts";
  * const [step, name] = fieldsOf(Buffer.concat([integer(2, 150), text(3, "loss")]));
  * assert.deepEqual([step?.value, String(name?.value)], [150n, "loss"]);
  */

@@ -96,7 +96,7 @@ function remedy(device: Device, message: string): string {
   if (device === "cuda" && /Cuda|shared library|provider/i.test(message)) {
     return (
       " It needs an NVIDIA driver, CUDA 12, cuDNN 9 and ONNX Runtime's CUDA files: run " +
-      '`npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12`, or use device "cpu" or "webgpu".'
+      '`ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false`, or use device "cpu" or "webgpu".'
     );
   }
   return device === "cpu" ? "" : ' Device "cpu" runs every program.';

@@ -6,7 +6,7 @@
  * rest would be lost with it (so Node's pooled Buffers are copied), and so are empty ones and SharedArrayBuffers.
  *
  * @example
- * import { transferables } from "onestep/engine/compute";
+ * import { transferables } from "onestep/engine";
  * const batch = { x: new Float32Array(64), rows: [Int32Array.of(1, 2)] };
  * assert.equal(transferables(batch).length, 2); // for the `transfer` of a call that gives the batch away
  */

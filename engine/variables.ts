@@ -59,7 +59,7 @@ export type InOrder = <T>(task: () => Promise<T>) => Promise<T>;
  * A queue. A task that fails does not keep the next from starting.
  *
  * @example
- * import { createOrder } from "onestep/engine/variables";
+ * import { createOrder } from "./variables.ts";
  * const inOrder = createOrder();
  * const seen: string[] = [];
  * const slow = inOrder(() => new Promise<void>((resolve) => setTimeout(resolve, 5)).then(() => void seen.push("first")));

@@ -43,7 +43,7 @@ export async function inMemory(weights: FrozenWeights): Promise<Weights> {
  * How many elements a shape has.
  *
  * @example
- * import { elements } from "onestep/engine/weights";
+ * import { elements } from "./weights.ts";
  * assert.equal(elements([4, 3, 2]), 24);
  */
 export const elements = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
@@ -52,7 +52,7 @@ export const elements = (shape: readonly number[]): number => shape.reduce((prod
  * How many numbers the weights hold.
  *
  * @example
- * import { countWeights } from "onestep/engine/weights";
+ * import { countWeights } from "onestep/engine";
  * assert.equal(countWeights({ kernel: { shape: [3, 4] }, bias: { shape: [4] } }), 16);
  */
 export function countWeights(weights: Shapes): number {
@@ -63,7 +63,7 @@ export function countWeights(weights: Shapes): number {
  * sha256 (hex) over names, shapes and float32 bits, in name order: the identity of a network's weights.
  *
  * @example
- * import { hashWeights } from "onestep/engine/weights";
+ * import { hashWeights } from "onestep/engine";
  * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
  * assert.equal(hashWeights(weights), hashWeights(structuredClone(weights)));
  * assert.notEqual(hashWeights(weights), hashWeights({ bias: { shape: [2, 1], data: Float32Array.of(1, 2) } }));
@@ -78,7 +78,8 @@ export function hashWeights(weights: Weights): string {
  * {@link hashWeights} of weights that may lie in files, of which one tensor at a time is in memory.
  *
  * @example
- * import { hashFrozen, hashWeights } from "onestep/engine/weights";
+ * import { hashWeights } from "onestep/engine";
+ * import { hashFrozen } from "./weights.ts";
  * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
  * assert.equal(await hashFrozen(weights), hashWeights(weights));
  */
@@ -105,7 +106,7 @@ function addTensor(hash: Hash, name: string, { shape, data }: Weights[string]): 
  * A deep copy, e.g. the start of an exponential moving average.
  *
  * @example
- * import { copyWeights } from "onestep/engine/weights";
+ * import { copyWeights } from "onestep/engine";
  * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
  * const copy = copyWeights(weights);
  * copy.bias?.data.fill(0);
@@ -121,7 +122,7 @@ export function copyWeights(weights: Weights): Weights {
  * memory.
  *
  * @example
- * import { madeWhenRead } from "onestep/engine/weights";
+ * import { madeWhenRead } from "./weights.ts";
  * const tensor = madeWhenRead([2, 2], (length) => new Float32Array(length).fill(1));
  * assert.deepEqual(tensor.data, Float32Array.of(1, 1, 1, 1));
  */
@@ -143,7 +144,7 @@ export function madeWhenRead(shape: number[], make: (length: number) => Float32A
  * Zeros of the same names and shapes, e.g. the moments of an optimiser before its first step; made when they are read.
  *
  * @example
- * import { zerosLike } from "onestep/engine/weights";
+ * import { zerosLike } from "onestep/engine";
  * const weights = { bias: { shape: [2], data: Float32Array.of(1, 2) } };
  * assert.deepEqual(zerosLike(weights).bias?.data, Float32Array.of(0, 0));
  */
@@ -156,7 +157,7 @@ export function zerosLike(weights: Shapes): Weights {
  * Names and shapes as weights that have no elements: what is planned with may be larger than the memory.
  *
  * @example
- * import { shapesAlone } from "onestep/engine/weights";
+ * import { shapesAlone } from "./weights.ts";
  * const { kernel } = shapesAlone({ kernel: { shape: [100_000, 100_000] } });
  * assert.equal(kernel?.data.length, 0);
  */
@@ -169,7 +170,7 @@ export function shapesAlone(shapes: Shapes): Weights {
  * In words, each name or shape of `found` that is not as in `expected`.
  *
  * @example
- * import { layoutDifferences } from "onestep/engine/weights";
+ * import { layoutDifferences } from "./weights.ts";
  * const [one, two] = [1, 2].map((length) => ({ bias: { shape: [length], data: new Float32Array(length) } }));
  * assert.deepEqual(layoutDifferences(one!, two!), ['"bias" is [2] instead of [1]']);
  */

@@ -1,9 +1,10 @@
-/** The methods there are: every file of this folder that exports `method`. */
+/** The methods there are: every file of this folder that exports `method`, and files of others that were added. */
 import { readdirSync } from "node:fs";
+import { Failure } from "../schemas/failure.ts";
 import { unknownName } from "../schemas/nearest.ts";
 import type { MethodSettings, OptimiserSettings, TrainingSettings } from "../schemas/settings.ts";
 import { optimiserSettings } from "../schemas/settings.ts";
-import { type AnyMethod, loadMethod, methodEnding as ending } from "./load.ts";
+import { type AnyMethod, loadMethod, loadOwnMethod, methodEnding as ending } from "./load.ts";
 import type { Product } from "./method.ts";
 
 export type { AnyMethod };
@@ -12,8 +13,30 @@ const files = readdirSync(new URL("./", import.meta.url)).filter(
   (file) => file.endsWith(ending) && !file.endsWith(`.d${ending}`) && !isSupport(file),
 );
 
-/** Every method by name, in the order of their files. */
-export const methods: readonly AnyMethod[] = await Promise.all(files.sort().map((file) => loadMethod(file.slice(0, -ending.length))));
+const known: AnyMethod[] = await Promise.all(files.sort().map((file) => loadMethod(file.slice(0, -ending.length))));
+
+/** Every method, in the order of their files; those that were added come last. */
+export const methods: readonly AnyMethod[] = known;
+
+const added = new Map<string, string>();
+
+/** The URL of the file that a method was added from; undefined of a method of this folder. */
+export const addedFrom = (name: string): string | undefined => added.get(name);
+
+/**
+ * Makes the method that a file exports one of the methods; of a file that was added already it answers the method. The settings'
+ * schema follows in recipes/settings.ts. Throws a Failure where the file has no method, or one whose name is taken.
+ */
+export async function registerMethod(file: URL): Promise<AnyMethod> {
+  const method = await loadOwnMethod(file);
+  if (added.get(method.name) === file.href) return method;
+  if (known.some(({ name }) => name === method.name)) {
+    throw new Failure(`Cannot add the method in ${file.href}: there is a method "${method.name}" already. Give it another name.`);
+  }
+  known.push(method);
+  added.set(method.name, file.href);
+  return method;
+}
 
 function isSupport(file: string): boolean {
   return [`load${ending}`, `method${ending}`, `registry${ending}`].includes(file);

@@ -12,8 +12,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { numberInWords } from "../schemas/words.ts";
 import type { LatentManifest } from "../schemas/manifest.ts";
 import { latentSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
-import { encodeShards, latentManifestOf, writeLatentShards } from "../stages/encode/encode.ts";
-import type { CodecWorker } from "../stages/workers/codec.ts";
+import { encodeShards, latentManifestOf, startEncoder, writeLatentShards } from "../stages/encode/encode.ts";
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
@@ -25,8 +24,6 @@ import { createLatentStore } from "../store/latents.ts";
 import type { Summary } from "../store/summary.ts";
 import { readFailures, type Store } from "../store/store.ts";
 import { finishWork, planWork, type Work } from "../store/work.ts";
-import { withThreads } from "../stages/workers/threads.ts";
-import { startWorker } from "../stages/workers/start.ts";
 
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result
@@ -70,13 +67,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
   const wanted = new Set(shards);
   for (const shard of await stillFailing({ store, source, retried, settings, signal })) wanted.delete(shard);
   if (wanted.size > 0) {
-    const compute = await startWorker<CodecWorker>({
-      name: "image encoder",
-      module: new URL("../stages/workers/codec.ts", import.meta.url),
-      remedy: "lower encoder.batch or encoder.rowsPerShard",
-      options: { ...codec, batch: settings.encoder.batch, engine: withThreads(settings.engine, options.threads) },
-      signal,
-    });
+    const compute = await startEncoder({ codec, settings, threads: options.threads, signal });
     try {
       await drain(
         source

@@ -15,24 +15,24 @@ import { readPrompts } from "../stages/simulate/prompts.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
 
 /**
- * Draws `count` samples of a model, a run folder, into a PNG grid at `out`, with what they show: a class a row where
- * the classes divide the count, else the class or caption under each. `steps` asks for as many network calls of a student,
- * of a teacher for as many steps of its solver; `prior`, a run of `pretrain prior`, makes the tokens of a model that draws from
- * tokens. `prompt` is the caption of all samples, those of `settings.simulate.prompts` come in turn. Reports evaluations and seconds
- * an image. Throws a usage failure where a student was not made for so many steps, or reads no captions.
+ * Draws `count` samples of a model, a run folder, and puts them into a PNG grid at `out` where one is named, with what they show:
+ * a class a row where the classes divide the count, else the class or caption under each. `steps` asks for as many network calls
+ * of a student, of a teacher for as many steps of its solver; `prior`, a run of `pretrain prior`, makes the tokens of a model that
+ * draws from tokens. `prompt` is the caption of all samples, those of `settings.simulate.prompts` come in turn. Reports evaluations
+ * and seconds an image. Throws a usage failure where a student was not made for so many steps, or reads no captions.
  */
 export async function sample(
   options: Taking & {
     model: string;
     count: number;
-    out: string;
+    out?: string;
     steps?: number;
     prior?: string;
     prompt?: string;
     settings: Settings;
     context: Context;
   },
-): Promise<void> {
+): Promise<Generated[]> {
   const { model, loras, size, count, out, steps, prior, settings, context } = options;
   const captions = await captionsOf(options);
   const generator = await openGenerator({
@@ -68,17 +68,21 @@ export async function sample(
   const shows = pictures.map(({ label, caption }) => caption ?? (label === null ? "" : (classes[label] as string)));
   const words = labels ? { rowLabels: [...classes] } : { captions: shows };
   const isSmall = (pictures[0] as Generated).width < 48;
-  await writeGrid({ path: out, images: pictures, columns, scale: isSmall ? 2 : 1, ...(shows.some(Boolean) && words) });
-  await writeSettingsBeside(out, settings);
+  if (out !== undefined) {
+    await writeGrid({ path: out, images: pictures, columns, scale: isSmall ? 2 : 1, ...(shows.some(Boolean) && words) });
+    await writeSettingsBeside(out, settings);
+  }
   context.report({
     type: "result",
     stage: "sample",
     values: {
-      ...{ out, images: count, model: kind, evaluations: nfe },
+      ...(out !== undefined && { out }),
+      ...{ images: count, model: kind, evaluations: nfe },
       ...(priorCalls !== undefined && { "calls of the prior": priorCalls }),
       "seconds per image": seconds,
     },
   });
+  return pictures;
 }
 
 /** The captions that are asked for, one a sample; undefined where none are. */

@@ -1,4 +1,6 @@
 /** From recipes, files and flags to the one validated set of settings. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { inspect, isDeepStrictEqual } from "node:util";
 import type * as z from "zod";
 import { methodNamed } from "../methods/registry.ts";
@@ -10,7 +12,7 @@ import { visible } from "../schemas/visible.ts";
 import type { Wishes } from "./fit.ts";
 import { isGroup, merge } from "./merge.ts";
 import { methodRecipe, presetNamed } from "./recipe.ts";
-import { settingsSchema } from "./settings.ts";
+import { addMethod, settingsSchema } from "./settings.ts";
 import { parseYaml, readYamlFile, type Yaml } from "./yaml.ts";
 import { expectation, settingAt, settingPaths, wantsText } from "./settings-paths.ts";
 
@@ -66,6 +68,21 @@ export function presetLayer(name: string): Layer {
 /** The layer of a method: the choice of it, and what its recipe says. */
 export function methodLayer(name: string): Layer {
   return { source: `method ${name}`, values: methodRecipe(methodNamed(name).name).settings };
+}
+
+/** What the path or URL of a file has, and no name of a method. */
+const IN_PATHS = /[./\\]/;
+
+/** The layer of a method that is named, or of one's own in the file that is named, which becomes one of the methods. */
+export async function askedMethodLayer(asked: string | URL): Promise<Layer> {
+  const isFile = asked instanceof URL || IN_PATHS.test(asked);
+  return methodLayer(isFile ? (await addMethod(asked)).name : asked);
+}
+
+/** The layer of what the run or store in a folder recorded of these top-level groups; none where it recorded nothing. */
+export async function recordedLayers(folder: string, sections: readonly (keyof Settings)[]): Promise<Layer[]> {
+  const path = join(folder, "settings.yaml");
+  return existsSync(path) ? [await fileLayer(path, sections)] : [];
 }
 
 /** The layer of a YAML file; `sections` keeps only those top-level groups of it. */

@@ -19,12 +19,12 @@ interface Node {
   pattern?: string;
 }
 
-let tree: Node | undefined;
+let tree: { of: typeof settingsSchema; node: Node } | undefined; // of the schema as it was when it was last asked
 
 /** The node at a path, or undefined where the schema has none. */
 function nodeAt(path: readonly PropertyKey[]): Node | undefined {
-  tree ??= z.toJSONSchema(settingsSchema, { io: "input" }) as Node;
-  return path.reduce<Node | undefined>((node, key) => node && below(node, key), tree);
+  if (tree?.of !== settingsSchema) tree = { of: settingsSchema, node: z.toJSONSchema(settingsSchema, { io: "input" }) as Node };
+  return path.reduce<Node | undefined>((node, key) => node && below(node, key), tree.node);
 }
 
 /** The node below another one: an item of a list, a key of a group, or that of whichever alternative has it. */

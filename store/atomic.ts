@@ -22,7 +22,7 @@ export type Content = Uint8Array | string | AsyncIterable<Uint8Array>;
  *
  * @example
  * import { readFile } from "node:fs/promises";
- * import { writeAtomic } from "onestep/store/atomic";
+ * import { writeAtomic } from "./atomic.ts";
  * await writeAtomic(`${folder}/note.txt`, "whole or not at all");
  * assert.equal(await readFile(`${folder}/note.txt`, "utf8"), "whole or not at all");
  */
@@ -72,7 +72,7 @@ async function written(path: string, content: Content, ready?: (temporaryPath: s
  * A name for a file on its way to becoming `name`: no other process takes it, and where this one dies it is known as a leftover.
  *
  * @example
- * import { isTemporary, temporaryName } from "onestep/store/atomic";
+ * import { isTemporary, temporaryName } from "./atomic.ts";
  * assert.ok(isTemporary(temporaryName("note.txt")));
  */
 export function temporaryName(name: string): string {
@@ -84,7 +84,7 @@ export function temporaryName(name: string): string {
  *
  * @example
  * import { readFile } from "node:fs/promises";
- * import { appendLine, writeAtomic } from "onestep/store/atomic";
+ * import { appendLine, writeAtomic } from "./atomic.ts";
  * await writeAtomic(`${folder}/journal`, "torn by a kill");
  * await appendLine(`${folder}/journal`, "whole");
  * assert.equal(await readFile(`${folder}/journal`, "utf8"), "torn by a kill\nwhole\n");
@@ -111,7 +111,7 @@ export async function appendLine(path: string, line: string): Promise<void> {
  * this process's own work in progress (another process at work writes its file again).
  *
  * @example
- * import { namesIn, removeTemporaries, writeAtomic } from "onestep/store/atomic";
+ * import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
  * await writeAtomic(`${folder}/.note.txt.0-1-00000000.tmp`, "left by a killed process of another machine");
  * await removeTemporaries(folder, { all: true });
  * assert.deepEqual(await namesIn(folder), []);
@@ -130,7 +130,7 @@ export async function removeTemporaries(folder: string, options: { all?: boolean
  * The sorted names in a folder; none when it does not exist.
  *
  * @example
- * import { namesIn } from "onestep/store/atomic";
+ * import { namesIn } from "./atomic.ts";
  * assert.equal((await namesIn(`${latents.folder}/shards`))[0], "000000.parquet");
  * assert.deepEqual(await namesIn(`${folder}/nowhere`), []);
  */

@@ -31,7 +31,7 @@ interface Loaded<R> {
  * and on damage to any other file of the store before the first row.
  *
  * @example
- * import { rowBatches } from "onestep/store/batches";
+ * import { rowBatches } from "./batches.ts";
  * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
  * for await (const { step, rows } of rowBatches(latents, { ...order, fromStep: 5, toStep: 6 })) {
  *   assert.deepEqual([step, rows.length], [5, 4]);

@@ -64,8 +64,8 @@ function summaryProblem(store: Store, summary: Summary): string | undefined {
  *
  * @example
  * import { rm } from "node:fs/promises";
- * import { checkBooks } from "onestep/store/books";
- * import { shardPath } from "onestep/store/store";
+ * import { checkBooks } from "./books.ts";
+ * import { shardPath } from "./store.ts";
  * await checkBooks(latents);
  * await rm(shardPath(latents, 3));
  * await assert.rejects(checkBooks(latents), /000003.parquet: it is missing from a finished store/);

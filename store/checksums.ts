@@ -20,8 +20,8 @@ export const descriptionFiles = [
  * Records the hashes of the description files (codec and settings) that are in a store's folder.
  *
  * @example
- * import { writeAtomic } from "onestep/store/atomic";
- * import { examineDescriptions, writeChecksums } from "onestep/store/checksums";
+ * import { writeAtomic } from "./atomic.ts";
+ * import { examineDescriptions, writeChecksums } from "./checksums.ts";
  * await writeAtomic(`${folder}/settings.yaml`, "seed: 0\n");
  * await writeChecksums(folder);
  * assert.deepEqual(await examineDescriptions(folder), []);
@@ -35,8 +35,8 @@ export async function writeChecksums(folder: string): Promise<void> {
  * nothing is recorded: there are none, or they are still being written.
  *
  * @example
- * import { writeAtomic } from "onestep/store/atomic";
- * import { examineDescriptions, writeChecksums } from "onestep/store/checksums";
+ * import { writeAtomic } from "./atomic.ts";
+ * import { examineDescriptions, writeChecksums } from "./checksums.ts";
  * await writeAtomic(`${folder}/settings.yaml`, "seed: 0\n");
  * await writeChecksums(folder);
  * await writeAtomic(`${folder}/settings.yaml`, "seed: 1\n");

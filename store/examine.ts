@@ -27,7 +27,7 @@ export interface Sound {
  * can ask for more memory than the file has. Throws only when the file is missing or cannot be read.
  *
  * @example
- * import { examineShard } from "onestep/store/examine";
+ * import { examineShard } from "./examine.ts";
  * const { problem } = await examineShard(latents, 0);
  * assert.equal(problem, undefined);
  */

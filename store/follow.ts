@@ -18,7 +18,7 @@ export function isStoreGone(error: unknown): boolean {
  *
  * @example
  * import { rm } from "node:fs/promises";
- * import { isStoreGone, waitForShard } from "onestep/store/follow";
+ * import { isStoreGone, waitForShard } from "./follow.ts";
  * await waitForShard(latents, 0, { onWait: () => assert.fail("it is there already") });
  * await rm(latents.folder, { recursive: true });
  * await assert.rejects(waitForShard(latents, 0, { poll: 10 }), isStoreGone);
@@ -41,8 +41,8 @@ export async function waitForShard(
  * knows, when the folder around it was there and is gone.
  *
  * @example
- * import { waitForStore } from "onestep/store/follow";
- * import { createLatentStore } from "onestep/store/latents";
+ * import { waitForStore } from "./follow.ts";
+ * import { createLatentStore } from "onestep/store";
  * const waiting = waitForStore(folder);
  * await createLatentStore({ folder, manifest: latents.manifest });
  * await waiting;

@@ -8,7 +8,7 @@ const PIECE = 2 ** 22;
  * sha256 (hex), in pieces that let others have the thread. WebCrypto's is no faster: it first copies all bytes there.
  *
  * @example
- * import { sha256 } from "onestep/store/hash";
+ * import { sha256 } from "./hash.ts";
  * assert.equal((await sha256(new TextEncoder().encode("abc"))).slice(0, 8), "ba7816bf");
  */
 export async function sha256(bytes: Uint8Array): Promise<string> {
@@ -24,7 +24,7 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
  * sha256 (hex) of bytes that come in pieces, a file's from `createReadStream`, say; others have the thread between two.
  *
  * @example
- * import { sha256, sha256Pieces } from "onestep/store/hash";
+ * import { sha256, sha256Pieces } from "./hash.ts";
  * async function* pieces() {
  *   yield Uint8Array.of(1, 2);
  *   yield Uint8Array.of(3);
@@ -44,7 +44,7 @@ export async function sha256Pieces(pieces: AsyncIterable<Uint8Array>): Promise<s
  * sha256 (hex) of text, for small files.
  *
  * @example
- * import { textHash } from "onestep/store/hash";
+ * import { textHash } from "./hash.ts";
  * assert.equal(textHash("abc").slice(0, 8), "ba7816bf");
  */
 export function textHash(text: string): string {

@@ -20,8 +20,7 @@ export interface LatentBatch {
  * Creates a latent store or goes on with it; throws a Failure when another one stands in the folder.
  *
  * @example
- * import { createLatentStore } from "onestep/store/latents";
- * import { missingShards } from "onestep/store/store";
+ * import { createLatentStore, missingShards } from "onestep/store";
  * const store = await createLatentStore({ folder, manifest: latents.manifest });
  * assert.deepEqual(await missingShards(store), [0, 1, 2, 3, 4, 5, 6]);
  */
@@ -39,7 +38,7 @@ export function createLatentStore(options: {
  * Opens a latent store; throws a Failure when the folder holds none.
  *
  * @example
- * import { openLatentStore } from "onestep/store/latents";
+ * import { openLatentStore } from "onestep/store";
  * assert.equal((await openLatentStore({ folder: latents.folder })).manifest.entries, 50);
  * await assert.rejects(openLatentStore({ folder: triples.folder }), /it is a store of triples/);
  */
@@ -51,7 +50,7 @@ export function openLatentStore(options: { folder: string }): Promise<Store<Late
  * All rows of the store in order, one shard in memory at a time.
  *
  * @example
- * import { readLatents } from "onestep/store/latents";
+ * import { readLatents } from "onestep/store";
  * let rows = 0;
  * for await (const { latent } of readLatents(latents)) rows += latent.length / (4 * 3 * 2);
  * assert.equal(rows, 50);
@@ -67,7 +66,7 @@ type LatentOptions = BatchOptions & { scale?: { statistics: Statistics; sigmaDat
  * `scale.statistics` where given, else raw.
  *
  * @example
- * import { latentBatches } from "onestep/store/latents";
+ * import { latentBatches } from "onestep/store";
  * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
  * for await (const { latent, label } of latentBatches(latents, { ...order, toStep: 2 })) {
  *   assert.deepEqual([latent.length, label.length], [4 * (4 * 3 * 2), 4]);
@@ -95,7 +94,7 @@ async function* batchesOf(store: Store<LatentManifest>, options: LatentOptions):
  * Tensors of one length, one after the other.
  *
  * @example
- * import { stacked } from "onestep/store/latents";
+ * import { stacked } from "./latents.ts";
  * assert.deepEqual(stacked([Float32Array.of(1, 2), Float32Array.of(3, 4)]), Float32Array.of(1, 2, 3, 4));
  */
 export function stacked(tensors: Float32Array[]): Float32Array {

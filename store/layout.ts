@@ -25,7 +25,7 @@ export type RowOf<M extends Manifest> = M["kind"] extends "latents" ? LatentRow 
  * The ids of a shard: from (inclusive) to (exclusive).
  *
  * @example
- * import { idRange } from "onestep/store/store";
+ * import { idRange } from "onestep/store";
  * assert.deepEqual(idRange(latents.manifest, 6), { from: 48, to: 50 });
  */
 export function idRange(manifest: Manifest, shard: number): { from: number; to: number } {
@@ -37,7 +37,7 @@ export function idRange(manifest: Manifest, shard: number): { from: number; to: 
  * The path of a shard: STORE/shards/000042.parquet.
  *
  * @example
- * import { shardPath } from "onestep/store/store";
+ * import { shardPath } from "./store.ts";
  * assert.ok(shardPath(latents, 42).endsWith("000042.parquet"));
  */
 export function shardPath(store: Store, shard: number): string {
@@ -48,7 +48,7 @@ export function shardPath(store: Store, shard: number): string {
  * The name of a shard's file.
  *
  * @example
- * import { shardName } from "onestep/store/store";
+ * import { shardName } from "./store.ts";
  * assert.equal(shardName(42), "000042.parquet");
  */
 export function shardName(shard: number): string {

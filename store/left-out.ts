@@ -10,8 +10,8 @@ import { absent } from "../schemas/system-error.ts";
  * version. Throws a Failure where the file is damaged.
  *
  * @example
- * import { writeAtomic } from "onestep/store/atomic";
- * import { readLeftOut } from "onestep/store/left-out";
+ * import { writeAtomic } from "./atomic.ts";
+ * import { readLeftOut } from "./left-out.ts";
  * assert.equal(await readLeftOut({ folder }), undefined);
  * await writeAtomic(`${folder}/left-out.json`, '{"leftOut": []}');
  * assert.deepEqual(await readLeftOut({ folder }), []);

@@ -31,7 +31,7 @@ let cleans = false; // whether they go when the process ends
  *
  * @example
  * import { mkdir } from "node:fs/promises";
- * import { holdFolder } from "onestep/store/lock";
+ * import { holdFolder } from "./lock.ts";
  * await mkdir(folder, { recursive: true });
  * const release = await holdFolder({ folder, command: "train" });
  * await assert.rejects(holdFolder({ folder, command: "train" }), /train is at work there \(process \d+/);
@@ -76,7 +76,7 @@ export async function holdFolder(options: { folder: string; command: string; sha
  *
  * @example
  * import { mkdir } from "node:fs/promises";
- * import { holdFolder, makersOf } from "onestep/store/lock";
+ * import { holdFolder, makersOf } from "./lock.ts";
  * await mkdir(folder, { recursive: true });
  * const release = await holdFolder({ folder, command: "simulate", shared: true });
  * const [maker] = await makersOf(folder);

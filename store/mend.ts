@@ -18,9 +18,9 @@ import { examineStore, quarantineFits, type VerifyOptions, verifyStore } from ".
  * before. The store must not be written to meanwhile.
  *
  * @example
- * import { appendLine } from "onestep/store/atomic";
- * import { mendStore } from "onestep/store/mend";
- * import { verifyStore } from "onestep/store/verify";
+ * import { appendLine } from "./atomic.ts";
+ * import { mendStore } from "./mend.ts";
+ * import { verifyStore } from "onestep/store";
  * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
  * assert.deepEqual(await mendStore(latents), []);
  * assert.deepEqual(await verifyStore(latents), []);

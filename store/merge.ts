@@ -15,7 +15,7 @@ import { copyShard } from "./write.ts";
  * names what differs, or which shard.
  *
  * @example
- * import { mergeStores } from "onestep/store/merge";
+ * import { mergeStores } from "./merge.ts";
  * const { copied, shared } = await mergeStores({ from: [latents.folder], to: folder });
  * assert.deepEqual([copied, shared], [7, 0]);
  */

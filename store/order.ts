@@ -32,7 +32,7 @@ export interface Block {
  * How the training order cuts a store of `shards` shards into blocks; answers the block that holds a position.
  *
  * @example
- * import { blocksOf } from "onestep/store/order";
+ * import { blocksOf } from "./order.ts";
  * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
  * const blockAt = blocksOf({ ...order, shards: 6, rowsPerShard: 8 });
  * assert.deepEqual([blockAt(0).start, blockAt(15).start, blockAt(16).start], [0, 0, 16]);
@@ -83,7 +83,7 @@ export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShar
  * `rows` equal to the length every row comes once; where rows failed, a further permutation fills up the block.
  *
  * @example
- * import { rowOrder } from "onestep/store/order";
+ * import { rowOrder } from "./order.ts";
  * const block = { index: 0, start: 0, length: 4, shards: [2] };
  * assert.deepEqual(rowOrder(1, block, 4).sort(), Uint32Array.of(0, 1, 2, 3));
  */

@@ -15,7 +15,7 @@ const ADDED = 64;
  * Leaves everything as it is. A folder's content is not looked at.
  *
  * @example
- * import { checkOutput } from "onestep/store/output";
+ * import { checkOutput } from "./output.ts";
  * checkOutput({ path: `${folder}/new/run`, kind: "folder", what: "--out" });
  * assert.throws(() => checkOutput({ path: `${folder}/grid.jpg`, kind: "file", what: "--out", extensions: [".png"] }), /\.png/);
  */
@@ -57,7 +57,7 @@ export function checkOutput(options: {
  * all, and of which kind, is for its reader to say.
  *
  * @example
- * import { checkInputFolder } from "onestep/store/output";
+ * import { checkInputFolder } from "./output.ts";
  * checkInputFolder({ path: latents.folder, what: "--store" });
  * assert.throws(() => checkInputFolder({ path: `${latents.folder}/store.json`, what: "--store" }), /is a file/);
  */

@@ -19,7 +19,7 @@ export function shardOf(name: string): number | undefined {
  * The shards that have a file, ascending.
  *
  * @example
- * import { presentShards } from "onestep/store/store";
+ * import { presentShards } from "onestep/store";
  * assert.deepEqual(await presentShards(latents), [0, 1, 2, 3, 4, 5, 6]);
  */
 export async function presentShards(store: Store): Promise<number[]> {
@@ -35,7 +35,7 @@ export async function presentShards(store: Store): Promise<number[]> {
  * The stretches between shards that are there, ascending, and after the last of them.
  *
  * @example
- * import { gapsIn } from "onestep/store/present";
+ * import { gapsIn } from "./present.ts";
  * assert.deepEqual(gapsIn([0, 4, 5], 9), [{ from: 1, to: 4 }, { from: 6, to: 9 }]);
  */
 export function gapsIn(present: readonly number[], shards: number): Stretch[] {
@@ -54,7 +54,8 @@ export function gapsIn(present: readonly number[], shards: number): Stretch[] {
  *
  * @example
  * import { rm } from "node:fs/promises";
- * import { missingShards, shardPath } from "onestep/store/store";
+ * import { missingShards } from "onestep/store";
+ * import { shardPath } from "./store.ts";
  * await rm(shardPath(latents, 3));
  * assert.deepEqual(await missingShards(latents), [3]);
  */
@@ -71,8 +72,8 @@ export async function missingShards(store: Store): Promise<number[]> {
  *
  * @example
  * import { rm } from "node:fs/promises";
- * import { countMissing } from "onestep/store/present";
- * import { shardPath } from "onestep/store/store";
+ * import { countMissing } from "./present.ts";
+ * import { shardPath } from "./store.ts";
  * await rm(shardPath(latents, 3));
  * assert.deepEqual(await countMissing(latents), { missing: 1, first: 3 });
  */

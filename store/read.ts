@@ -11,7 +11,7 @@ import type { ShardMetadata } from "./shard-metadata.ts";
  * rows' checksums on every read. Throws a Failure that names the shard and its damaged rows, or that it is missing.
  *
  * @example
- * import { readShard } from "onestep/store/store";
+ * import { readShard } from "onestep/store";
  * const rows = await readShard(latents, 6);
  * assert.deepEqual(rows.map(({ index }) => index), [48, 49]);
  */
@@ -36,7 +36,7 @@ async function sound(store: Store, shard: number): Promise<Sound> {
  * where it is damaged or missing.
  *
  * @example
- * import { readHead } from "onestep/store/store";
+ * import { readHead } from "./store.ts";
  * const { rows, failed } = await readHead(latents, 6);
  * assert.deepEqual([rows, failed], [2, []]);
  */
@@ -48,7 +48,7 @@ export async function readHead(store: Store, shard: number): Promise<ShardMetada
  * The failed rows of a shard, read from its end alone.
  *
  * @example
- * import { readFailures } from "onestep/store/store";
+ * import { readFailures } from "onestep/store";
  * assert.deepEqual(await readFailures(latents, 0), []);
  */
 export async function readFailures(store: Store, shard: number): Promise<FailedRow[]> {
@@ -59,7 +59,7 @@ export async function readFailures(store: Store, shard: number): Promise<FailedR
  * Rows of a shard by position, without reading the rest: for looking, not for training. Checks these rows alone.
  *
  * @example
- * import { readRows } from "onestep/store/store";
+ * import { readRows } from "onestep/store";
  * const [row] = await readRows(latents, { shard: 1, from: 2, to: 3 });
  * assert.equal(row?.index, 10);
  */
@@ -81,7 +81,7 @@ export async function readRows<M extends Manifest>(
  * All that is no tensor of the rows of a shard, for choosing rows by it. Their checksums, which cover the tensors, are not checked.
  *
  * @example
- * import { readScalars } from "onestep/store/read";
+ * import { readScalars } from "./read.ts";
  * const [first] = await readScalars(latents, 6);
  * assert.equal(first?.name, "dir/48.png");
  */

@@ -19,11 +19,15 @@ export async function headOf(store: Store, shard: number, file: ShardFile): Prom
   return { parquet, metadata };
 }
 
-/** Does something with the open file of a shard. Throws a Failure when it is missing. */
-export async function withFile<T>(store: Store, shard: number, work: (file: ShardFile) => Promise<T>): Promise<T> {
-  const file = await openBuffer(shardPath(store, shard)).catch((error) => {
+async function openFile(store: Store, shard: number): Promise<ShardFile> {
+  return openBuffer(shardPath(store, shard)).catch((error) => {
     throw missing(store, shard, error);
   });
+}
+
+/** Does something with the open file of a shard. Throws a Failure when it is missing. */
+export async function withFile<T>(store: Store, shard: number, work: (file: ShardFile) => Promise<T>): Promise<T> {
+  const file = await openFile(store, shard);
   try {
     return await work(file);
   } finally {
@@ -31,16 +35,32 @@ export async function withFile<T>(store: Store, shard: number, work: (file: Shar
   }
 }
 
-/** Does something with a shard whose end was checked; any Error that tells of damage becomes a Failure that names the shard. */
-export async function withShard<T>(
-  store: Store,
-  shard: number,
-  work: (shard: { file: ShardFile; parquet: FileMetaData; metadata: ShardMetadata }) => Promise<T>,
-): Promise<T> {
+export interface OpenShard {
+  file: ShardFile;
+  parquet: FileMetaData;
+  metadata: ShardMetadata;
+}
+
+/** Opens a shard and checks its end; close `file` after use. Throws a Failure when it is missing or damaged. */
+export async function openShard(store: Store, shard: number): Promise<OpenShard> {
+  const file = await openFile(store, shard);
   try {
-    return await withFile(store, shard, async (file) => work({ file, ...(await headOf(store, shard, file)) }));
+    return { file, ...(await headOf(store, shard, file)) };
+  } catch (error) {
+    await file.close();
+    throw damage(store, shard, problemOf(error));
+  }
+}
+
+/** Does something with a shard whose end was checked; any Error that tells of damage becomes a Failure that names the shard. */
+export async function withShard<T>(store: Store, shard: number, work: (shard: OpenShard) => Promise<T>): Promise<T> {
+  const opened = await openShard(store, shard);
+  try {
+    return await work(opened);
   } catch (error) {
     throw damage(store, shard, problemOf(error));
+  } finally {
+    await opened.file.close();
   }
 }
 

@@ -1,5 +1,5 @@
 /** One shard: a Parquet file whose bytes are a pure function of its rows and metadata. */
-import { type AsyncBuffer, type FileMetaData, parquetReadObjects } from "hyparquet";
+import { type AsyncBuffer, type FileMetaData, parquetReadObjects, type RowGroup } from "hyparquet";
 import { ByteWriter } from "hyparquet-writer";
 import { Failure } from "../schemas/failure.ts";
 import { openBuffer } from "./buffers.ts";
@@ -134,8 +134,15 @@ export async function decodeScalars(options: {
   return parquetReadObjects({ file, metadata: parquet, columns: columns.map(({ name }) => name), parsers });
 }
 
+/** A row group, the position of its first row in the shard, and how many it has. */
+export interface Placed {
+  group: RowGroup;
+  start: number;
+  rows: number;
+}
+
 /** The row groups that hold rows of a range, and where each starts. */
-function groupsOf({ row_groups }: FileMetaData, from: number, to: number) {
+export function groupsOf({ row_groups }: FileMetaData, from: number, to: number): Placed[] {
   let start = 0;
   const placed = row_groups.map((group) => {
     const rows = Number(group.num_rows);
@@ -149,8 +156,8 @@ function groupsOf({ row_groups }: FileMetaData, from: number, to: number) {
  * The key-value metadata of a shard file, without reading its rows: as it stands there, unchecked.
  *
  * @example
- * import { readShardMetadata } from "onestep/store/shard";
- * import { shardPath } from "onestep/store/store";
+ * import { readShardMetadata } from "./shard.ts";
+ * import { shardPath } from "./store.ts";
  * const { fingerprint } = await readShardMetadata(shardPath(latents, 0));
  * assert.equal(fingerprint, latents.fingerprint);
  */
@@ -164,7 +171,7 @@ export async function readShardMetadata(path: string): Promise<Record<string, st
 }
 
 // TextDecoder, hyparquet's default, would drop a byte order mark.
-const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => (bytes ? Buffer.from(bytes).toString() : bytes) };
+export const parsers = { stringFromBytes: (bytes: Uint8Array | undefined) => (bytes ? Buffer.from(bytes).toString() : bytes) };
 
 /**
  * Without rows, hyparquet-writer 0.17.0 gives the empty list of row groups no element type, which strict readers refuse;

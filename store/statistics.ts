@@ -26,7 +26,7 @@ export interface Statistics {
  * Sums over latents whose last axis is the channel, added one after the other.
  *
  * @example
- * import { createSums } from "onestep/store/statistics";
+ * import { createSums } from "./statistics.ts";
  * const sums = createSums(2);
  * sums.add(Float32Array.of(1, 10, 3, 30));
  * assert.deepEqual(sums.result().sum, [4, 40]);
@@ -74,7 +74,7 @@ type Shape = readonly [number, number, number];
  * The statistics of all parts together; the order of the parts decides the last bits. A channel without values is 0.
  *
  * @example
- * import { createSums, statisticsOf } from "onestep/store/statistics";
+ * import { createSums, statisticsOf } from "./statistics.ts";
  * const [first, second] = [createSums(1), createSums(1)];
  * first.add(Float32Array.of(1));
  * second.add(Float32Array.of(3));
@@ -91,7 +91,7 @@ export function statisticsOf(parts: Iterable<Sums>, channels: number): Statistic
  * Adds up the sums of parts as they come, in memory that does not grow with their number; `result` is their statistics so far.
  *
  * @example
- * import { createSums, createTotals } from "onestep/store/statistics";
+ * import { createSums, createTotals } from "./statistics.ts";
  * const [part, totals] = [createSums(1), createTotals(1)];
  * part.add(Float32Array.of(1, 3));
  * totals.add(part.result());
@@ -132,7 +132,7 @@ export function createTotals(channels: number): { add: (part: Sums) => void; res
  * (x - mean) / std * sigmaData. A constant channel is only shifted. Returns a new array.
  *
  * @example
- * import { normalise } from "onestep/store/statistics";
+ * import { normalise } from "./statistics.ts";
  * const statistics = { mean: [1], std: [2], min: [-1], max: [3], nonFinite: 0 };
  * assert.deepEqual(normalise(Float32Array.of(-1, 3), statistics, 0.5), Float32Array.of(-0.5, 0.5));
  */
@@ -145,7 +145,7 @@ export function normalise(latents: Float32Array, statistics: Statistics, sigmaDa
  * Mean and standard deviation of every channel after `normalise`: 0 and sigmaData, and 0 and 0 of a constant channel.
  *
  * @example
- * import { normalisedMoments } from "onestep/store/statistics";
+ * import { normalisedMoments } from "./statistics.ts";
  * const statistics = { mean: [1, 4], std: [2, 0], min: [-1, 4], max: [3, 4], nonFinite: 0 };
  * assert.deepEqual(normalisedMoments(statistics, 0.5), { mean: [0, 0], std: [0.5, 0] });
  */
@@ -157,7 +157,7 @@ export function normalisedMoments({ mean, std }: Statistics, sigmaData: number):
  * The inverse of `normalise`: back to what the encoder gave and its decoder expects.
  *
  * @example
- * import { denormalise } from "onestep/store/statistics";
+ * import { denormalise } from "./statistics.ts";
  * const statistics = { mean: [1], std: [2], min: [-1], max: [3], nonFinite: 0 };
  * assert.deepEqual(denormalise(Float32Array.of(-0.5, 0.5), statistics, 0.5), Float32Array.of(-1, 3));
  */

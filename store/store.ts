@@ -65,7 +65,7 @@ export async function createStore<M extends Manifest>(options: {
  * Opens an existing store of any kind. Throws a Failure when there is none or its store.json is damaged.
  *
  * @example
- * import { openStore } from "onestep/store/store";
+ * import { openStore } from "./store.ts";
  * const { manifest, shards } = await openStore({ folder: latents.folder });
  * assert.deepEqual([manifest.kind, shards], ["latents", 7]);
  */

@@ -32,7 +32,7 @@ export interface Summary {
  *
  * @example
  * import { rm } from "node:fs/promises";
- * import { readSummary, sealStore } from "onestep/store/summary";
+ * import { readSummary, sealStore } from "onestep/store";
  * const before = await readSummary(latents);
  * await rm(`${latents.folder}/summary.json`);
  * assert.deepEqual(await sealStore(latents), before);
@@ -62,7 +62,7 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
  * The summary of a finished store; undefined while it is unfinished. Throws a Failure when the file is damaged.
  *
  * @example
- * import { readSummary } from "onestep/store/summary";
+ * import { readSummary } from "onestep/store";
  * const summary = await readSummary(latents);
  * assert.deepEqual([summary?.rows, summary?.rejected], [50, 0]);
  */

@@ -19,8 +19,7 @@ export interface TokenBatch {
  * Creates a token store or goes on with it; throws a Failure when another one stands in the folder.
  *
  * @example
- * import { readShard, writeShard } from "onestep/store/store";
- * import { createTokenStore } from "onestep/store/tokens";
+ * import { createTokenStore, readShard, writeShard } from "onestep/store";
  * const { entries, rowsPerShard, classes, engine, imageSize, encoder, source } = latents.manifest;
  * const image = { entries, rowsPerShard, classes, engine, imageSize, encoder, source };
  * const manifest = { ...image, shape: [1, 2, 1], dtype: "int16", tokenizer: { hash: "t0", codes: 9 } };
@@ -43,7 +42,7 @@ export function createTokenStore(options: {
  * Opens a token store; throws a Failure when the folder holds none.
  *
  * @example
- * import { openTokenStore } from "onestep/store/tokens";
+ * import { openTokenStore } from "onestep/store";
  * await assert.rejects(openTokenStore({ folder: latents.folder }), /it is a store of latents/);
  */
 export function openTokenStore(options: { folder: string }): Promise<Store<TokenManifest>> {
@@ -54,8 +53,7 @@ export function openTokenStore(options: { folder: string }): Promise<Store<Token
  * Batches in training order, each made while the one before is at work.
  *
  * @example
- * import { writeShard } from "onestep/store/store";
- * import { createTokenStore, tokenBatches } from "onestep/store/tokens";
+ * import { createTokenStore, tokenBatches, writeShard } from "onestep/store";
  * const { classes, engine, imageSize, encoder, source } = latents.manifest;
  * const image = { entries: 4, rowsPerShard: 4, classes, engine, imageSize, encoder, source };
  * const manifest = { ...image, shape: [1, 2, 1], dtype: "int16", tokenizer: { hash: "t0", codes: 9 } };

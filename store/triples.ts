@@ -27,7 +27,7 @@ export interface TripleBatch {
  * Creates a triple store or goes on with it; throws a Failure when another one stands in the folder.
  *
  * @example
- * import { createTripleStore } from "onestep/store/triples";
+ * import { createTripleStore } from "onestep/store";
  * const store = await createTripleStore({ folder, manifest: triples.manifest });
  * assert.equal(store.fingerprint, triples.fingerprint);
  */
@@ -45,7 +45,7 @@ export function createTripleStore(options: {
  * Opens a triple store; throws a Failure when the folder holds none.
  *
  * @example
- * import { openTripleStore } from "onestep/store/triples";
+ * import { openTripleStore } from "onestep/store";
  * assert.equal((await openTripleStore({ folder: triples.folder })).manifest.solver.steps, 18);
  */
 export function openTripleStore(options: { folder: string }): Promise<Store<TripleManifest>> {
@@ -56,8 +56,8 @@ export function openTripleStore(options: { folder: string }): Promise<Store<Trip
  * The noise of a row, [length] unit normals: its own stretch of its seed's stream.
  *
  * @example
- * import { normals } from "onestep/schemas/numbers/philox";
- * import { noiseOf } from "onestep/store/triples";
+ * import { normals } from "../schemas/numbers/philox.ts";
+ * import { noiseOf } from "onestep/store";
  * assert.deepEqual(noiseOf({ seed: 1, id: 3 }, 4), normals({ seed: 1, stream: "noise", offset: 12, length: 4 }));
  */
 export function noiseOf(row: { seed: number | bigint; id: number }, length: number): Float32Array {
@@ -69,7 +69,7 @@ export function noiseOf(row: { seed: number | bigint; id: number }, length: numb
  * the noise times its sigma; the others are columns of the store. None of a store without a trajectory.
  *
  * @example
- * import { statesOf } from "onestep/store/triples";
+ * import { statesOf } from "onestep/store";
  * const manifest = { trajectory: { steps: [0, 9], sigmas: [80, 2.5] } };
  * const row = { id: 0, seed: 1, noise: Float32Array.of(1, -1), state9: Float32Array.of(3, -2), latent: Float32Array.of(0.5, 0.25) };
  * assert.deepEqual(statesOf(manifest, row), [Float32Array.of(80, -80), Float32Array.of(3, -2)]);
@@ -86,7 +86,7 @@ export function statesOf({ trajectory }: Pick<TripleManifest, "trajectory">, row
  * The rows of a shard with their noise, stored or derived.
  *
  * @example
- * import { noiseOf, readTriples } from "onestep/store/triples";
+ * import { noiseOf, readTriples } from "onestep/store";
  * const [first] = await readTriples(triples, 0);
  * assert.deepEqual(first?.noise, noiseOf(first!, 4 * 3 * 2));
  */
@@ -99,7 +99,7 @@ export async function readTriples(store: Store<TripleManifest>, shard: number): 
  * Batches in training order, each made while the one before is at work; with `states` where the store keeps a trajectory.
  *
  * @example
- * import { tripleBatches } from "onestep/store/triples";
+ * import { tripleBatches } from "onestep/store";
  * const order = { seed: 1, batch: 4, window: 2, firstShards: Infinity, stepsPerShard: 1 };
  * for await (const { noise, latent } of tripleBatches(triples, { ...order, toStep: 2 })) {
  *   assert.deepEqual([noise.length, latent.length], [4 * (4 * 3 * 2), 4 * (4 * 3 * 2)]);

@@ -28,8 +28,8 @@ export interface VerifyOptions {
  * `onShard` how far it is; answers what is wrong, nothing when all is well.
  *
  * @example
- * import { appendLine } from "onestep/store/atomic";
- * import { verifyStore } from "onestep/store/verify";
+ * import { appendLine } from "./atomic.ts";
+ * import { verifyStore } from "onestep/store";
  * assert.deepEqual(await verifyStore(latents), []);
  * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
  * assert.equal((await verifyStore(latents))[0]?.problem, "line 8 is damaged");

@@ -21,8 +21,8 @@ export interface Work extends WorkShare {
  * The shards to make, ascending; those of them that are damaged; those that are sound and have failed rows.
  *
  * @example
- * import { createLatentStore } from "onestep/store/latents";
- * import { planWork } from "onestep/store/work";
+ * import { createLatentStore } from "onestep/store";
+ * import { planWork } from "./work.ts";
  * const store = await createLatentStore({ folder, manifest: latents.manifest });
  * const context = { stage: "ingest", signal: new AbortController().signal, report: () => {} };
  * const { shards } = await planWork(store, { ...context, part: "1/2" });
@@ -62,7 +62,7 @@ export async function planWork(
  * that is not bit by bit what the journal had recorded is named.
  *
  * @example
- * import { finishWork } from "onestep/store/work";
+ * import { finishWork } from "./work.ts";
  * const summary = await finishWork(latents, { repaired: [], stage: "ingest", report: () => {} });
  * assert.equal(summary?.rows, 50);
  */

@@ -21,8 +21,7 @@ import { sumsOf } from "./statistics.ts";
  * is neither or twice there.
  *
  * @example
- * import { createLatentStore } from "onestep/store/latents";
- * import { readShard, writeShard } from "onestep/store/store";
+ * import { createLatentStore, readShard, writeShard } from "onestep/store";
  * const copy = await createLatentStore({ folder, manifest: latents.manifest });
  * const { rows } = await writeShard(copy, { shard: 6, rows: await readShard(latents, 6) });
  * assert.equal(rows, 2);

@@ -7,7 +7,10 @@ import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { displayName } from "../../schemas/visible.ts";
 import type { Draft, LatentManifest } from "../../schemas/manifest.ts";
+import type { Network } from "../runs/model.ts";
 import type { CodecWorker } from "../workers/codec.ts";
+import { startWorker } from "../workers/start.ts";
+import { withThreads } from "../workers/threads.ts";
 import { stage } from "../flow/mod.ts";
 import { endsWhereNoneIsFinite, notFinite } from "./finite-rows.ts";
 import type { ImageSource } from "../ingest/images.ts";
@@ -17,7 +20,7 @@ import { type Store, writeShard } from "../../store/store.ts";
 
 /** The identity of the latent store that these images give with this codec. */
 export function latentManifestOf(options: {
-  source: ImageSource;
+  source: Pick<ImageSource, "entries" | "classes" | "fingerprint" | "parts">;
   codec: CodecDescription;
   settings: Settings;
   version: string;
@@ -36,6 +39,23 @@ export function latentManifestOf(options: {
     source: { fingerprint: source.fingerprint, parts: source.parts, shuffle: settings.seed },
     engine: { device: settings.engine.device, precision: settings.engine.precision, version },
   };
+}
+
+/** Starts the worker that encodes images; of its engine `threads` are those of the settings unless told. Close it after use. */
+export function startEncoder(options: {
+  codec: Network<CodecDescription>;
+  settings: Settings;
+  threads?: number;
+  signal: AbortSignal;
+}): Promise<Compute<CodecWorker>> {
+  const { codec, settings, threads, signal } = options;
+  return startWorker<CodecWorker>({
+    name: "image encoder",
+    module: new URL("../workers/codec.ts", import.meta.url),
+    remedy: "lower encoder.batch or encoder.rowsPerShard",
+    options: { ...codec, batch: settings.encoder.batch, engine: withThreads(settings.engine, threads) },
+    signal,
+  });
 }
 
 export interface LatentShard {

@@ -1,25 +1,9 @@
 /** A shard's columns as the file of each format that has one file a shard. */
-import {
-  Field,
-  FixedSizeList,
-  Float16,
-  Float32,
-  Int16,
-  Int32,
-  Int64,
-  makeData,
-  RecordBatch,
-  Schema,
-  Struct,
-  Table,
-  tableToIPC,
-  Uint64,
-  Utf8,
-  vectorFromArray,
-} from "apache-arrow";
+import { Table, tableToIPC } from "apache-arrow";
 import type { SchemaElement } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { fromHalf } from "../../schemas/numbers/half.ts";
+import { recordBatch } from "../../store/arrow.ts";
 import { bytesOf, type ExportColumn, type TensorColumn, widths } from "./columns.ts";
 import { npyHeader } from "./npy.ts";
 import { tarOf } from "./tar.ts";
@@ -42,53 +26,13 @@ export const exportFormats: readonly string[] = ["npy", ...Object.keys(shardForm
 
 /** An Arrow IPC file of one record batch. Tensors are `arrow.fixed_shape_tensor`: pyarrow knows their shape. */
 function arrowOf(columns: readonly ExportColumn[], rows: number): Uint8Array {
-  const parts = columns.map((column) => arrowColumn(column, rows));
-  const fields = parts.map(({ field }) => field);
-  const data = makeData({ type: new Struct(fields), length: rows, nullCount: 0, children: parts.map(({ data }) => data) });
-  const schema = new Schema(fields);
-  return tableToIPC(new Table(schema, [new RecordBatch(schema, data)]), "file");
+  const parts = columns.map((column) => ({ field: column.field, values: column.type === "int32" ? withNulls(column) : column.values }));
+  return tableToIPC(new Table([recordBatch(parts, rows)]), "file");
 }
 
-function arrowColumn(column: ExportColumn, rows: number) {
-  const { name, values } = column;
-  switch (column.type) {
-    case "int64":
-      return {
-        field: new Field(name, new Int64(), false),
-        data: makeData({ type: new Int64(), length: rows, data: column.values }),
-      };
-    case "uint64":
-      return {
-        field: new Field(name, new Uint64(), false),
-        data: makeData({ type: new Uint64(), length: rows, data: column.values }),
-      };
-    case "int32": {
-      const vector = vectorFromArray(
-        Array.from(column.values, (value) => (value === -1 ? null : value)),
-        new Int32(),
-      );
-      return { field: new Field(name, new Int32(), true), data: vector.data[0] ?? makeData({ type: new Int32(), length: 0 }) };
-    }
-    case "text": {
-      const vector = vectorFromArray(values as (string | null)[], new Utf8());
-      return { field: new Field(name, new Utf8(), true), data: vector.data[0] ?? makeData({ type: new Utf8(), length: 0 }) };
-    }
-    default: {
-      const item = arrowTypes[column.type]() as Float32;
-      const length = lengthOf(column);
-      const type = new FixedSizeList(length, new Field("item", item, true));
-      const child = makeData({ type: item, length: rows * length, nullCount: 0, data: column.values as never });
-      const metadata = new Map([
-        ["ARROW:extension:name", "arrow.fixed_shape_tensor"],
-        ["ARROW:extension:metadata", JSON.stringify({ shape: column.shape })],
-      ]);
-      return { field: new Field(name, type, false, metadata), data: makeData({ type, length: rows, nullCount: 0, child }) };
-    }
-  }
-}
-
-/** Of the values of tensors. */
-const arrowTypes = { float32: () => new Float32(), float16: () => new Float16(), int16: () => new Int16() } as const;
+/** Whole numbers with null where there is none. */
+const withNulls = ({ values }: ExportColumn & { type: "int32" }): (number | null)[] =>
+  Array.from(values, (value) => (value === -1 ? null : value));
 
 /** A safetensors file: tensors [rows, ...] by column; the texts as JSON lists in its metadata. */
 function safetensorsOf(columns: readonly ExportColumn[], rows: number): Uint8Array {
@@ -190,7 +134,7 @@ function elementsOf(column: ExportColumn): SchemaElement[] {
 }
 
 function valuesOf(column: ExportColumn, from: number, to: number): unknown[] {
-  if (column.type === "int32") return Array.from(column.values.subarray(from, to), (value) => (value === -1 ? null : value));
+  if (column.type === "int32") return withNulls(column).slice(from, to);
   if (column.type === "text") return column.values.slice(from, to);
   if (!("shape" in column)) return Array.from<bigint>(column.values.subarray(from, to));
   const length = lengthOf(column);

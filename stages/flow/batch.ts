@@ -6,7 +6,7 @@ import { createFlow, withDemand } from "./flow.ts";
  * Groups items into arrays of `size`, the last one shorter. Holds at most `size` items.
  *
  * @example
- * import { batch, drain, pull } from "onestep/stages/flow/mod";
+ * import { batch, drain, pull } from "onestep/flow";
  * const seen: number[][] = [];
  * await drain(pull(() => [1, 2, 3]).pipe(batch(2)), { sink: (items) => void seen.push(items) });
  * assert.deepEqual(seen, [[1, 2], [3]]);

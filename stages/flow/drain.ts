@@ -9,7 +9,7 @@ import { stage } from "./stage.ts";
  * only after everything upstream has finished: work in flight, and the `finally` of every source.
  *
  * @example
- * import { drain, pull } from "onestep/stages/flow/mod";
+ * import { drain, pull } from "onestep/flow";
  * let sum = 0;
  * await drain(pull(() => [1, 2, 3]), { sink: (value) => void (sum += value) });
  * assert.equal(sum, 6);

@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
  * Measures how long the control thread keeps others waiting. `p99` answers in milliseconds above the timer's own period.
  *
  * @example
- * import { measureEventLoop } from "onestep/stages/flow/event-loop";
+ * import { measureEventLoop } from "./event-loop.ts";
  * const { p99 } = measureEventLoop();
  * await new Promise((resolve) => setTimeout(resolve, 20));
  * assert.ok(p99() >= 0);

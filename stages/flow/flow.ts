@@ -35,7 +35,7 @@ export function withDemand<T>(source: Observable<T>, demand: Demand, name: strin
  *
  * @example
  * import { filter } from "rxjs";
- * import { drain, pull, through } from "onestep/stages/flow/mod";
+ * import { drain, pull, through } from "onestep/flow";
  * const seen: number[] = [];
  * const odd = pull(() => [1, 2, 3]).pipe(through(filter((value) => value % 2 === 1)));
  * await drain(odd, { sink: (value) => void seen.push(value) });

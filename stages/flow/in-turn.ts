@@ -9,7 +9,7 @@ export type Turn<T, R> = (item: T, signal: AbortSignal) => R | Promise<R>;
  * share a state which the next item changes, such as a network in training.
  *
  * @example
- * import { drain, inTurn, pull } from "onestep/stages/flow/mod";
+ * import { drain, inTurn, pull } from "onestep/flow";
  * const seen: string[] = [];
  * const saying = (word: string) => (item: number) => void seen.push(`${word} ${item}`) ?? item;
  * const both = inTurn("both", saying("step"), saying("measure"), saying("record"), saying("keep"));

@@ -8,7 +8,7 @@ import { withDemand } from "./flow.ts";
  * throws the signal's reason into the loop.
  *
  * @example
- * import { iterate, pull } from "onestep/stages/flow/mod";
+ * import { iterate, pull } from "onestep/flow";
  * const seen: number[] = [];
  * for await (const value of iterate(pull(() => [1, 2, 3]))) seen.push(value);
  * assert.deepEqual(seen, [1, 2, 3]);

@@ -7,7 +7,7 @@ import { createFlow, type Flow } from "./flow.ts";
  * error, abort and unsubscription alike, as soon as a pending `next()` settles (so long waits should heed the signal).
  *
  * @example
- * import { drain, pull } from "onestep/stages/flow/mod";
+ * import { drain, pull } from "onestep/flow";
  * async function* lines() {
  *   yield "one";
  *   yield "two";

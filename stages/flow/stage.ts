@@ -22,7 +22,7 @@ export interface StageOptions<T, R> {
  * Each result waits for the subscriber's own demand. The first error anywhere ends the flow; later ones are dropped.
  *
  * @example
- * import { drain, pull, stage } from "onestep/stages/flow/mod";
+ * import { drain, pull, stage } from "onestep/flow";
  * const square = stage({ name: "square", capacity: 2, work: async (x: number) => x * x });
  * const seen: number[] = [];
  * await drain(pull(() => [1, 2, 3]).pipe(square), { sink: (value) => void seen.push(value) });

@@ -5,7 +5,7 @@ import type { Context } from "../../schemas/events.ts";
  * thrown.
  *
  * @example
- * import { together } from "onestep/stages/flow/together";
+ * import { together } from "onestep/flow";
  * const context = { signal: new AbortController().signal, report: () => {} };
  * const seen: string[] = [];
  * await together(context, [async () => void seen.push("ingest"), async () => void seen.push("train")]);

@@ -1,5 +1,6 @@
 /** The trainer's worker as the control thread sees it: it moves to more threads when others leave them, state and all. */
 import { type Compute, transferables } from "../../engine/compute.ts";
+import { addedFrom } from "../../methods/registry.ts";
 import type { Context } from "../../schemas/events.ts";
 import { startWorker } from "../workers/start.ts";
 import { startGrowing, withThreads } from "../workers/threads.ts";
@@ -17,7 +18,10 @@ export async function startTrainer(training: Training<unknown>, context: Context
         name: `${method.makes} trainer`,
         module: new URL("../workers/trainer.ts", import.meta.url),
         remedy: `lower ${group}.batch${checkpointing ? "" : ` or set ${group}.checkpointing=blocks`}`,
-        options: { method: method.name, job, weights, start, checkpointing, engine: withThreads(engine, count) } satisfies TrainerOptions,
+        options: {
+          ...{ method: method.name, file: addedFrom(method.name), job, weights, start, checkpointing },
+          engine: withThreads(engine, count),
+        } satisfies TrainerOptions,
         signal: context.signal,
       }),
     onGrown: (count) => context.report({ type: "note", stage: name, message: `goes on with ${count} threads, which others have left` }),

@@ -20,8 +20,9 @@ import { deviceOf } from "./device.ts";
 import { createUpdates } from "./updates.ts";
 
 export interface TrainerOptions {
-  /** The method's name: its file in methods/. */
+  /** The method's name: its file in methods/, or the one with the URL `file`. */
   method: string;
+  file?: string | undefined;
   job: Job<never>;
   /** Frozen networks by role. */
   weights: Readonly<Record<Role, Weights>>;
@@ -33,8 +34,8 @@ export interface TrainerOptions {
 }
 
 /** The worker's methods; see engine/compute.ts. */
-export async function create({ method: name, job, weights, start, checkpointing = false, engine: where }: TrainerOptions) {
-  const method = await loadMethod(name);
+export async function create({ method: name, file, job, weights, start, checkpointing = false, engine: where }: TrainerOptions) {
+  const method = await loadMethod(name, file);
   const engine = await createEngine(deviceOf(where));
   const kit: Kit<never> = { ...job, weights };
   const { optimiser } = job;

@@ -1,8 +1,8 @@
 /**
  * Every function of engine/, store/ and stages/flow/ that others import shows in its doc comment how it is called, and here
- * these examples run. They import as a user of the package does ("onestep/store/hash"); `assert` (node:assert/strict) and
- * `folder` (the path of an empty place) are given, and so are `latents` and `triples`: finished stores of 50 rows [4, 3, 2]
- * in shards of 8.
+ * these examples run. They import as a user of the package does ("onestep/store") what such a user may, and the rest as a file
+ * beside does ("./hash.ts"); `assert` (node:assert/strict) and `folder` (the path of an empty place) are given, and so are `latents`
+ * and `triples`: finished stores of 50 rows [4, 3, 2] in shards of 8.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ const top = mkdtempSync(join(tmpdir(), "onestep-examples-"));
 test.after(() => rmSync(top, { recursive: true, force: true }));
 
 const documented = ["engine", "store", "stages/flow"];
-const users = ["bin", "pipelines", "stages", "methods", "models", "schemas", "data", ...documented];
+const users = ["bin", "library", "pipelines", "stages", "methods", "models", "schemas", "data", ...documented];
 
 /** The TypeScript files below a folder, as paths from the root. */
 function sourcesIn(folder: string): string[] {
@@ -58,12 +58,13 @@ function examplesOf(comment: string): string[] {
     .map((tag) => tag.slice("example\n".length));
 }
 
-/** An example as a module: what it imports is resolved from here, and what it is given stands before it. */
-function moduleOf(code: string, place: string): string {
+/** An example of a file as a module: what it imports is resolved from here, and what it is given stands before it. */
+function moduleOf(code: string, path: string, place: string): string {
   const here = (path: string) => pathToFileURL(join(root, path)).href;
   const resolved = code.replace(/ from "(?!node:)([^"]+)"/g, (_, specifier: string) => {
-    const [, own] = /^onestep\/(.+)/.exec(specifier) ?? [];
-    return ` from "${own === undefined ? import.meta.resolve(specifier) : here(`${own}.ts`)}"`;
+    if (specifier.startsWith(".")) return ` from "${here(join(path, "..", specifier))}"`;
+    const [isOwn, entry = "onestep"] = /^onestep(?:\/(.+))?$/.exec(specifier) ?? [];
+    return ` from "${isOwn ? here(`library/${entry}.ts`) : import.meta.resolve(specifier)}"`;
   });
   const given = ['import assert from "node:assert/strict";', `const folder = ${JSON.stringify(join(place, "folder"))};`];
   for (const [word, kind] of [
@@ -109,7 +110,7 @@ for (const folder of documented) {
         const place = join(top, relative(".", path).replaceAll("/", "-"), `${name}-${i}`);
         test(`${name} of ${path}`, async () => {
           mkdirSync(place, { recursive: true });
-          writeFileSync(join(place, "example.mts"), moduleOf(code, place));
+          writeFileSync(join(place, "example.mts"), moduleOf(code, path, place));
           await import(pathToFileURL(join(place, "example.mts")).href);
         });
       }

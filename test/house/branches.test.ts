@@ -7,7 +7,7 @@ import { assert, suite } from "../harness.ts";
 const test = suite("no branches on kinds");
 
 const root = fileURLToPath(packageRoot());
-const folders = ["bin", "pipelines", "stages", "methods", "models", "store", "schemas", "recipes", "data", "engine"];
+const folders = ["bin", "library", "pipelines", "stages", "methods", "models", "store", "schemas", "recipes", "data", "engine"];
 
 /** Who may know that there are several kinds: a family, an encoder and a codec each open what is their own. */
 const allowed = ["models/families/", "models/encoders/", "models/codecs/"];
