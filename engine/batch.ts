@@ -69,7 +69,8 @@ export function forAnyBatch({ program, graphs, of, input }: BatchPair): Traced {
     const open = factors.flatMap((factor, i) => (factor === 0 ? [] : [i]));
     const [at] = open;
     // A single length that is a multiple of the batch is what is left for it: every runtime knows that form of a shape.
-    if (node.op === "Reshape" && open.length === 1 && offsets[at as number] === 0) return vector(x.map((value, i) => (i === at ? -1 : value)));
+    if (node.op === "Reshape" && open.length === 1 && offsets[at as number] === 0)
+      return vector(x.map((value, i) => (i === at ? -1 : value)));
     return computed(factors, offsets);
   };
 

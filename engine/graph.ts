@@ -148,7 +148,20 @@ export function createGraph(traits: Traits): Graph {
   });
 
   const bytesOf = (name: string): number => sizes.get(name) ?? 0;
-  return { isPortable: false, ...traits, nodes, constants, add, addMany, nameOf, integers, indices, scalar, bytesOf, producer: (name) => producers.get(name) };
+  return {
+    isPortable: false,
+    ...traits,
+    nodes,
+    constants,
+    add,
+    addMany,
+    nameOf,
+    integers,
+    indices,
+    scalar,
+    bytesOf,
+    producer: (name) => producers.get(name),
+  };
 }
 
 /** The nodes and constants that `outputs` depend on, in order. */

@@ -112,7 +112,12 @@ interface Recorded extends Traced {
 /** The program recorded for one batch. */
 function traced({ name, weights, inputs, run }: PortableSpec, batch: number): Recorded {
   const given = Object.entries(inputs).map(
-    ([name, { shape, dtype = "float32", isShared = false }]): Port => ({ name, dtype, isShared, shape: isShared ? shape : [batch, ...shape] }),
+    ([name, { shape, dtype = "float32", isShared = false }]): Port => ({
+      name,
+      dtype,
+      isShared,
+      shape: isShared ? shape : [batch, ...shape],
+    }),
   );
   const { graph, result } = record(
     name,

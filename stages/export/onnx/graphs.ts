@@ -91,7 +91,10 @@ export function generatorModel(options: {
       const own = Object.fromEntries(
         Object.entries({ ...given, ...scale }).map(([name, tensor]) => [name, twice(tensor, given[`${name}${WITHOUT}`])]),
       );
-      return joinedEmbedded([...(text.length > 0 ? [embeddedOf(own)] : []), ...within.map(({ encode }) => encode(network, { ...own, keep }))]);
+      return joinedEmbedded([
+        ...(text.length > 0 ? [embeddedOf(own)] : []),
+        ...within.map(({ encode }) => encode(network, { ...own, keep })),
+      ]);
     };
     if (!isGuided) return (at) => applyNetwork(spec, network, { ...at, condition: embedded(tf.ones([batch]), 1) });
     const both = ({ keep, ...at }: { x: Tensor; noiseLevel: Tensor; keep: Tensor }): Tensor =>
