@@ -48,7 +48,7 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
   refuseTokens(run, description);
   const codec = await readCodec(run, context);
   const sampler = samplerOf(run, description, settings.simulate);
-  const written: string[] = [];
+  const written = ["export.json"]; // the folder's claim, too
   const write = async (name: string, content: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<void> => {
     written.push(name);
     await writeAtomic(join(out, name), content);
@@ -122,8 +122,8 @@ function traced(
   const read = new Set(generator.inputs.map(({ name }) => name));
   const [[input, port] = []] = Object.entries(text.inputs);
   const length = port?.shape[0] as number;
-  const kept = { file: "tokenizer.json", kind: "own", input: String(input), length, end: 1, padding: 0 } as const;
-  const condition = { kind: "caption", tokenizers: [kept], captions: some(captions) } as const;
+  const kept = { file: "tokenizer.json", kind: "own" as const, input: String(input), length, end: 1, padding: 0 };
+  const condition = { kind: "caption" as const, tokenizers: [kept], captions: some(captions) };
   return { models: { generator, decoder, text: portableModel(answering(text, read)) }, condition };
 }
 

@@ -122,6 +122,6 @@ function inJavaScript(json: OnestepJson): string[] {
     ...(sampler.kind === "direct" ? direct : loop),
     "const { image } = await decoder.run({ latent });",
     "const pixels = Uint8ClampedArray.from(image.data, (value) => (value + 1) * 127.5);",
-    `writeFileSync("picture.ppm", Buffer.concat([Buffer.from("P6 ${image.width} ${image.height} 255\\n"), pixels]));`,
+    `writeFileSync("picture.ppm", Buffer.concat([Buffer.from("P6 ${image.width} ${image.height} 255\\n"), Buffer.from(pixels)]));`,
   ];
 }
