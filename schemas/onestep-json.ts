@@ -42,6 +42,8 @@ const tokenizer = z.strictObject({
   length: size, // ids are padded or cut to it; of our own the last piece kept is the end piece
   end: z.int(), // the id of the end piece
   padding: z.int(), // the id that fills the rest
+  mask: z.string().optional(), // an input of text.onnx, float32 [batch, length]: 1 for ids that are not padding, 0 for the rest
+  isLowered: z.boolean().optional(), // whether a caption is lower-cased and trimmed first
 });
 
 const condition = z.discriminatedUnion("kind", [
@@ -106,7 +108,8 @@ export const onestepJson = z.strictObject({
   noise: z.strictObject({ stream: z.string() }),
   graphs: z.strictObject({ generator: graph, decoder: graph, text: graph.optional() }),
   parity: z.strictObject({
-    tolerance: z.number().positive(), // of single: absolute; of half: a share of the values' range
+    // Of single: absolute, and of latents wider than -1..1 that share of half their range; of half: a share of the values' range.
+    tolerance: z.number().positive(),
     range: z.strictObject({ latent: z.number().positive(), image: z.number().positive() }), // largest less smallest value that was compared
     differences: z.array(difference).min(1), // from this package's own sampling
   }),

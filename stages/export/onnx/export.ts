@@ -3,20 +3,21 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { OPSET } from "../../../engine/onnx.ts";
-import { type PortableModel, type PortableSpec, portableModel } from "../../../engine/portable.ts";
+import { type PortableModel, portableModel } from "../../../engine/portable.ts";
 import { labelsOf } from "../../../models/denoiser.ts";
 import { familyOf } from "../../../models/families/registry.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure, isFailure } from "../../../schemas/failure.ts";
 import { type OnestepJson, onestepJson, onestepJsonFormat } from "../../../schemas/onestep-json.ts";
-import { packageText, version } from "../../../schemas/package.ts";
+import { version } from "../../../schemas/package.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import { type Codec, type Denoiser, readCodec } from "../../runs/model.ts";
-import { decoderModel, generatorModel, isGuidedBy, ownText, storedAs } from "./graphs.ts";
+import { decoderModel, generatorModel, isGuidedBy, storedAs } from "./graphs.ts";
 import { measureExport } from "./parity.ts";
 import { readmeOf } from "./readme.ts";
-import { samplerOf } from "./sampler.ts";
+import { type ExportSampler, samplerOf } from "./sampler.ts";
+import { answering, ownTextSide, publishedTextSide, type TextSide } from "./texts.ts";
 
 /** The bytes of weights from which a graph has them in a file of its own: a protobuf ends at 2 GiB, and is copied as it is made. */
 const WHOLE_BYTES = 2 ** 30;
@@ -54,17 +55,14 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
     await writeAtomic(join(out, name), content);
   };
   try {
-    const { models, condition } = traced(options, codec, sampler);
+    const { models, condition, text } = await traced(options, codec, sampler);
     const graphs: Record<string, OnestepJson["graphs"]["generator"]> = {};
     for (const [name, graph] of Object.entries(models)) {
       context.signal.throwIfAborted();
       graphs[name] = await writeGraph({ name, graph, write, wholeBytes: options.wholeBytes ?? WHOLE_BYTES });
       context.report({ type: "note", stage: "export", message: `wrote ${join(out, `${name}.onnx`)}` });
     }
-    if (condition.kind === "caption" && description.tokenizer) {
-      await write("tokenizer.json", `${JSON.stringify(description.tokenizer)}\n`);
-      await write("tokenizer.py", packageText("stages/export/onnx/tokenizer.py"));
-    }
+    for (const [name, content] of Object.entries(text?.files ?? {})) await write(name, content);
     const { imageSize } = codec.description;
     const json = {
       format: onestepJsonFormat,
@@ -74,7 +72,16 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
       ...{ latent: spec.shape, condition, sampler: sampler.described, noise: { stream: "samples" } },
       graphs: graphs as OnestepJson["graphs"],
     } satisfies Omit<OnestepJson, "parity" | "speed">;
-    const { checker, ...measured } = await measureExport({ run, folder: out, json, model, codec, settings, context });
+    const { checker, ...measured } = await measureExport({
+      run,
+      folder: out,
+      json,
+      model,
+      codec,
+      settings,
+      context,
+      ...(text?.ids && { ids: text.ids }),
+    });
     if (checker) context.report({ type: "note", stage: "export", message: `${checker} finds the graphs well formed` });
     const whole = onestepJson.parse({ ...json, ...measured });
     await write("README.md", readmeOf(whole));
@@ -96,35 +103,35 @@ function refuseTokens(run: string, { spec }: Denoiser["description"]): void {
 }
 
 /** The graphs by name, and what is said of conditions. */
-function traced(
-  { run, model, isHalf }: OnnxExport,
+async function traced(
+  { run, model, isHalf, settings }: OnnxExport,
   codec: Codec,
-  sampler: ReturnType<typeof samplerOf>,
-): { models: Record<string, PortableModel>; condition: OnestepJson["condition"] } {
+  sampler: ExportSampler,
+): Promise<{ models: Record<string, PortableModel>; condition: OnestepJson["condition"]; text?: TextSide }> {
   const { description } = model;
   const { spec, captions, tokenizer } = description;
   const weights = storedAs(model.weights, isHalf);
   const decoder = decoderModel({ description, codec, isHalf });
-  const reader = familyOf(spec).encoders.find(({ reads }) => reads === "caption");
-  if (!reader) {
+  const encoder = familyOf(spec).encoders.find(({ reads }) => reads === "caption");
+  if (!encoder) {
     const generator = generatorModel({ description, weights, sampler });
     const names = labelsOf(spec);
     const condition = names.length > 0 ? ({ kind: "class", input: "label", names } as const) : ({ kind: "none" } as const);
     return { models: { generator, decoder }, condition };
   }
-  if (!tokenizer) {
+  const isGuided = isGuidedBy(description, sampler);
+  if (isGuided && !tokenizer) {
     throw new Failure(
-      `Cannot export ${run} as ONNX: it reads texts by a published pipeline's encoders, which are not written yet. Use --format diffusers.`,
+      `Cannot export ${run} as ONNX: it is guided by ${sampler.guidance} away from a negative prompt, which its graphs do not hold. ` +
+        "Distil it to a student that needs no guidance, or use --format diffusers.",
     );
   }
-  const text = ownText(reader, weights, isGuidedBy(description, sampler));
-  const generator = generatorModel({ description, weights, sampler, text: portableModel(text).outputs });
-  const read = new Set(generator.inputs.map(({ name }) => name));
-  const [[input, port] = []] = Object.entries(text.inputs);
-  const length = port?.shape[0] as number;
-  const kept = { file: "tokenizer.json", kind: "own" as const, input: String(input), length, end: 1, padding: 0 };
-  const condition = { kind: "caption" as const, tokenizers: [kept], captions: some(captions) };
-  return { models: { generator, decoder, text: portableModel(answering(text, read)) }, condition };
+  const text = tokenizer
+    ? ownTextSide({ encoder, weights, isGuided, tokenizer })
+    : await publishedTextSide(run, model, settings.simulate, isHalf);
+  const generator = generatorModel({ description, weights, sampler, text: portableModel(text.program).outputs });
+  const models = { generator, decoder, text: portableModel(answering(text.program, generator)) };
+  return { models, condition: { kind: "caption", tokenizers: text.tokenizers, captions: some(captions) }, text };
 }
 
 /** Captions to begin with. */
@@ -136,11 +143,6 @@ function some(captions: readonly string[]): string[] {
   return all.filter(
     (_, i) => Math.floor((i * CAPTIONS) / all.length) !== Math.floor(((i - 1) * CAPTIONS) / all.length) || all.length <= CAPTIONS,
   );
-}
-
-/** A program without those outputs that nobody reads. */
-function answering(spec: PortableSpec, read: ReadonlySet<string>): PortableSpec {
-  return { ...spec, run: (sets, inputs) => Object.fromEntries(Object.entries(spec.run(sets, inputs)).filter(([name]) => read.has(name))) };
 }
 
 /** Writes one graph, with its weights in it or beside it, and describes it. */

@@ -33,7 +33,7 @@ export function storedAs(weights: Weights, isHalf: boolean): StoredWeights {
 const WITHOUT = "_without";
 
 /** Features of texts as ports: `vector`, and of a sequence `sequence` and `mask`. */
-function portsOf({ vector, sequences: [sequence] = [] }: Embedded, ending = ""): Tensors {
+export function embeddedPorts({ vector, sequences: [sequence] = [] }: Embedded, ending = ""): Tensors {
   const named = { vector, sequence: sequence?.tokens, mask: sequence?.mask };
   return Object.fromEntries(Object.entries(named).flatMap(([name, tensor]) => (tensor ? [[`${name}${ending}`, tensor]] : [])));
 }
@@ -43,7 +43,8 @@ function embeddedOf({ vector, sequence, mask }: Tensors): Embedded {
 }
 
 /** The text encoder of a network of our own, as a program from its inputs to features. */
-export function ownText(encoder: Encoder, weights: StoredWeights, isGuided: boolean): PortableSpec {
+export function ownText(options: { encoder: Encoder; weights: StoredWeights; isGuided: boolean }): PortableSpec {
+  const { encoder, weights, isGuided } = options;
   const inputs = Object.entries(encoder.inputs(1)).map(([name, { shape, dtype = "float32" }]) => [name, { shape: shape.slice(1), dtype }]);
   return {
     name: "text",
@@ -52,7 +53,10 @@ export function ownText(encoder: Encoder, weights: StoredWeights, isGuided: bool
     run: ({ network = {} }, given) => {
       const batch = Object.values(given)[0]?.shape[0] as number;
       const kept = encoder.encode(network, { ...given, keep: tf.ones([batch]) });
-      return { ...portsOf(kept), ...(isGuided && portsOf(encoder.encode(network, { ...given, keep: tf.zeros([batch]) }), WITHOUT)) };
+      return {
+        ...embeddedPorts(kept),
+        ...(isGuided && embeddedPorts(encoder.encode(network, { ...given, keep: tf.zeros([batch]) }), WITHOUT)),
+      };
     },
   };
 }
