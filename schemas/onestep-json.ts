@@ -108,7 +108,8 @@ export const onestepJson = z.strictObject({
   noise: z.strictObject({ stream: z.string() }),
   graphs: z.strictObject({ generator: graph, decoder: graph, text: graph.optional() }),
   parity: z.strictObject({
-    // Of single: absolute, and of latents wider than -1..1 that share of half their range; of half: a share of the values' range.
+    // Of half a share of the values' range. Of single absolute, and where latents are wider than -1..1 that share of half their range
+    // (of images no more than ten times the tolerance): float32 rounds in proportion.
     tolerance: z.number().positive(),
     range: z.strictObject({ latent: z.number().positive(), image: z.number().positive() }), // largest less smallest value that was compared
     differences: z.array(difference).min(1), // from this package's own sampling

@@ -38,10 +38,9 @@ function hasMore({ sampler }: OnestepJson): boolean {
   return Object.values(sampler.loops).some(({ stages }) => stages.some(({ clipped, memories }) => clipped !== 0 || memories.length > 0));
 }
 
-/** What both examples ask for: a class, or a caption. */
-function asked({ condition }: OnestepJson): { caption: string } {
-  return { caption: JSON.stringify(condition.kind === "caption" ? (condition.captions[0] ?? "") : "") };
-}
+/** The caption that both examples ask for, as a literal. */
+const captionOf = ({ condition }: OnestepJson): string =>
+  JSON.stringify(condition.kind === "caption" ? (condition.captions[0] ?? "a red boat") : "");
 
 function inPython(json: OnestepJson): string[] {
   const { condition, sampler, latent, image } = json;
@@ -60,24 +59,55 @@ function inPython(json: OnestepJson): string[] {
     `    latent = step["state"] * latent + step["denoised"] * clean + step["fresh"] * ${unit}`,
     '    latent = latent.astype("float32")',
   ];
-  const names = (condition.kind === "caption" ? json.graphs.text : undefined)?.outputs.map(({ name }) => JSON.stringify(name)).join(", ");
+  const isPublished = condition.kind === "caption" && condition.tokenizers.some(({ kind }) => kind === "huggingface");
   return [
-    ...(sampler.kind === "loop" ? ["import json"] : []),
+    ...(sampler.kind === "loop" || isPublished ? ["import json"] : []),
     "import numpy as np, onnxruntime as ort",
-    ...(names ? ["from tokenizer import encode"] : []),
+    ...(condition.kind === "caption" ? [isPublished ? "from tokenizers import Tokenizer" : "from tokenizer import encode"] : []),
     `generator, decoder = ort.InferenceSession("generator.onnx"), ort.InferenceSession("decoder.onnx")`,
-    ...(names
-      ? [
-          `values = ort.InferenceSession("text.onnx").run([${names}], {"tokens": encode([${asked(json).caption}])})`,
-          `features = dict(zip([${names}], values))`,
-        ]
-      : []),
+    ...(condition.kind === "caption" ? textInPython(json, isPublished) : []),
     `noise = ${unit}`,
     ...(sampler.kind === "direct" ? direct : loop),
     'image = decoder.run(None, {"latent": latent})[0][0]',
     'pixels = ((image + 1) * 127.5).round().astype("uint8")',
     `open("picture.ppm", "wb").write(b"P6 ${image.width} ${image.height} 255\\n" + pixels.tobytes())`,
   ];
+}
+
+/** From a caption to `features`: by tokenizer.py, or by the tokenizers that a pipeline was published with. */
+function textInPython(json: OnestepJson, isPublished: boolean): string[] {
+  const names = (json.graphs.text?.outputs ?? []).map(({ name }) => JSON.stringify(name)).join(", ");
+  const own = [`given = {"tokens": encode([${captionOf(json)}])}`];
+  const published = [
+    "given = {}",
+    'for told in json.load(open("onestep.json"))["condition"]["tokenizers"]:',
+    `    ids, most = Tokenizer.from_file(told["file"]).encode(${captionOf(json)}).ids, told["length"]`,
+    '    ids = ids if len(ids) <= most else [*ids[: most - 1], told["end"]]',
+    '    given[told["input"]] = np.int32([ids + [told["padding"]] * (most - len(ids))])',
+    '    if "mask" in told: given[told["mask"]] = np.float32([[1] * len(ids) + [0] * (most - len(ids))])',
+  ];
+  const lines = isPublished ? published : own;
+  return [...lines, `features = dict(zip([${names}], ort.InferenceSession("text.onnx").run([${names}], given)))`];
+}
+
+/** The same in JavaScript. */
+function textInJavaScript(json: OnestepJson, isPublished: boolean): string[] {
+  const [told] = json.condition.kind === "caption" ? json.condition.tokenizers : [];
+  const own = [
+    `const ids = createTokenizer(JSON.parse(readFileSync("${told?.file}", "utf8"))).encode(${captionOf(json)}, ${told?.length});`,
+    `const given = { ${told?.input}: new Tensor("int32", ids, [1, ${told?.length}]) };`,
+  ];
+  const published = [
+    "const given = {};",
+    'for (const told of JSON.parse(readFileSync("onestep.json", "utf8")).condition.tokenizers) {',
+    `  let { ids } = new Tokenizer(JSON.parse(readFileSync(told.file, "utf8")), {}).encode(${captionOf(json)});`,
+    "  if (ids.length > told.length) ids = [...ids.slice(0, told.length - 1), told.end];",
+    "  const row = Array.from({ length: told.length }, (_, i) => ids[i] ?? told.padding);",
+    '  given[told.input] = new Tensor("int32", row, [1, told.length]);',
+    '  if (told.mask) given[told.mask] = new Tensor("float32", row.map((_, i) => (i < ids.length ? 1 : 0)), [1, told.length]);',
+    "}",
+  ];
+  return [...(isPublished ? published : own), 'const features = await (await InferenceSession.create("text.onnx")).run(given);'];
 }
 
 const priorOf = ({ sampler, graphs }: OnestepJson): boolean =>
@@ -104,19 +134,17 @@ function inJavaScript(json: OnestepJson): string[] {
     "  latent = new Tensor(latent.data.map((x, i) => state * x + denoised * clean.data[i] + fresh * noise[i]), latent.dims);",
     "}",
   ].flatMap((line) => line ?? []);
-  const tokenizer = condition.kind === "caption" ? condition.tokenizers[0] : undefined;
+  const isPublished = condition.kind === "caption" && condition.tokenizers.some(({ kind }) => kind === "huggingface");
+  const tokenizer = isPublished
+    ? 'import { Tokenizer } from "@huggingface/tokenizers";'
+    : 'import { createTokenizer } from "onestep/models/text/tokenizer";';
   return [
     'import { readFileSync, writeFileSync } from "node:fs";',
     'import { InferenceSession, Tensor } from "onnxruntime-node";',
-    ...(tokenizer ? ['import { createTokenizer } from "onestep/models/text/tokenizer";'] : []),
+    ...(condition.kind === "caption" ? [tokenizer] : []),
     'const [generator, decoder] = [await InferenceSession.create("generator.onnx"), await InferenceSession.create("decoder.onnx")];',
     ...(sampler.kind === "loop" ? ['const { sampler } = JSON.parse(readFileSync("onestep.json", "utf8"));'] : []),
-    ...(tokenizer
-      ? [
-          `const ids = createTokenizer(JSON.parse(readFileSync("${tokenizer.file}", "utf8"))).encode(${asked(json).caption}, ${tokenizer.length});`,
-          `const features = await (await InferenceSession.create("text.onnx")).run({ tokens: new Tensor("int32", ids, [1, ${tokenizer.length}]) });`,
-        ]
-      : []),
+    ...(condition.kind === "caption" ? textInJavaScript(json, isPublished) : []),
     "const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());",
     `const unit = () => new Tensor(Float32Array.from({ length: ${size} }, normal), ${shape});`,
     ...(sampler.kind === "direct" ? direct : loop),
