@@ -40,7 +40,7 @@ const BATCHES = [5, 7] as const;
 const FLOAT = 1;
 
 /** The name of the axis that is the batch. */
-export const BATCH_AXIS = "batch";
+const BATCH_AXIS = "batch";
 
 /**
  * Traces a program into such a model. Throws an Error where its graph changes with the batch in more than shapes, and where an

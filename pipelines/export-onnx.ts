@@ -1,5 +1,5 @@
 /**
- * pipeline export RUN --format onnx --out FOLDER [--precision half] [--licence TEXT]
+ * pipeline export PATH --format FORMAT --out FOLDER [--precision NAME] [--licence TEXT]
  *
  * student | graphs that draw the same pictures | files that ONNX runtimes load
  */

@@ -48,8 +48,10 @@ const tokenizer = z.strictObject({
 
 const condition = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("none") }),
-  z.strictObject({ kind: z.literal("class"), input: z.string(), names: z.array(z.string()) }), // of the generator, int32 [batch]: 0 is the first name
-  z.strictObject({ kind: z.literal("caption"), tokenizers: z.array(tokenizer).min(1), captions: z.array(z.string()) }), // captions to begin with
+  // The input of the generator is int32 [batch], of which 0 is the first name.
+  z.strictObject({ kind: z.literal("class"), input: z.string(), names: z.array(z.string()) }),
+  // The captions are some to begin with.
+  z.strictObject({ kind: z.literal("caption"), tokenizers: z.array(tokenizer).min(1), captions: z.array(z.string()) }),
 ]);
 
 /** One call of the generator of a loop, and what is made of its answer: see above. */

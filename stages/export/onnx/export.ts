@@ -104,7 +104,7 @@ function refuseTokens(run: string, { spec }: Denoiser["description"]): void {
   );
 }
 
-/** Throws a Failure for latents that are decoded piece by piece here (models/codecs/tiles.ts): a graph decodes a picture at once, to another. */
+/** Throws a Failure for latents that are decoded piece by piece here (models/codecs/tiles.ts): a graph decodes a whole picture. */
 function refuseTiles(run: string, { description }: Codec): void {
   const { tile = Number.POSITIVE_INFINITY } = codecFunctions(description) ?? {};
   const [height, width] = description.shape;

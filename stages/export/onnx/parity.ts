@@ -10,7 +10,7 @@ import type { Settings } from "../../../schemas/settings.ts";
 import type { Codec, Denoiser } from "../../runs/model.ts";
 import { openConditions } from "../../sample/conditions.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
-import type { DrawnFrom, ExportedWorker } from "../../workers/exported.ts";
+import type { DrawnFrom, ExportedWorker } from "./exported.ts";
 import { startSampler } from "../../workers/start-sampler.ts";
 import { startWorker } from "../../workers/start.ts";
 import { drawByPython } from "./python.ts";
@@ -44,7 +44,7 @@ export async function measureExport(options: {
   const { threads } = options.settings.engine;
   const worker = await startWorker<ExportedWorker>({
     name: "exported model",
-    module: new URL("../../workers/exported.ts", import.meta.url),
+    module: new URL("./exported.ts", import.meta.url),
     remedy: "export on a machine with more memory",
     options: { folder, json, threads },
     signal,

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { Failure } from "../../../schemas/failure.ts";
 import { packageText } from "../../../schemas/package.ts";
 import { parsedJson } from "../../../schemas/json.ts";
-import type { DrawnFrom } from "../../workers/exported.ts";
+import type { DrawnFrom } from "./exported.ts";
 import type { Drawable, Drawn } from "./runner.ts";
 
 /** What Python says it has, and found. */

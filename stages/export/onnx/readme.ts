@@ -8,7 +8,7 @@ export function readmeOf(json: OnestepJson): string {
   return [
     `# ${name}`,
     "",
-    `ONNX graphs of opset ${opset}, ONNX's own operators alone, ${precision === "half" ? "float16 weights and float32 arithmetic" : "float32"}, ` +
+    `ONNX graphs of opset ${opset}, ONNX's own operators alone, ${WEIGHTS[precision]}, ` +
       `any batch. \`onestep.json\` says all of it: ports, ${stepsInWords(json)}, hashes; the largest difference of a picture from ` +
       `onestep's own is ${worst.toPrecision(2)} of 2.`,
     ...(json.sampler.kind === "loop" && hasMore(json)
@@ -28,6 +28,8 @@ export function readmeOf(json: OnestepJson): string {
   ].join("\n");
 }
 
+const WEIGHTS = { single: "float32", half: "float16 weights and float32 arithmetic" };
+
 function stepsInWords({ sampler }: OnestepJson): string {
   return sampler.kind === "direct" ? "one call from noise to the latent" : `the levels of ${Object.keys(sampler.loops).join(", ")} calls`;
 }
@@ -40,7 +42,13 @@ function hasMore({ sampler }: OnestepJson): boolean {
 
 /** The caption that both examples ask for, as a literal. */
 const captionOf = ({ condition }: OnestepJson): string =>
-  JSON.stringify(condition.kind === "caption" ? (condition.captions[0] ?? "a red boat") : "");
+  JSON.stringify(("captions" in condition ? condition.captions[0] : undefined) ?? "a red boat");
+
+/** Those of captions; none of other conditions. */
+const tokenizersOf = ({ condition }: OnestepJson) => ("tokenizers" in condition ? condition.tokenizers : []);
+
+/** Whether captions are read by the tokenizers that a pipeline was published with. */
+const isPublished = (json: OnestepJson): boolean => tokenizersOf(json).some(({ kind }) => kind === "huggingface");
 
 function inPython(json: OnestepJson): string[] {
   const { condition, sampler, latent, image } = json;
@@ -48,24 +56,26 @@ function inPython(json: OnestepJson): string[] {
   const conditions = { none: [], class: ['"label": np.int32([0])'], caption: ["**features"] }[condition.kind];
   const given = (...own: string[]): string => `{${[...own, ...conditions].join(", ")}}`;
   const prior = priorOf(json);
+  const readsText = tokenizersOf(json).length > 0;
   const unit = `np.random.randn(1, ${h}, ${w}, ${c}).astype("float32")`;
   const direct = [`latent = generator.run(None, ${given('"noise": noise', ...(prior ? [`"prior": ${unit}`] : []))})[0]`];
   const loop = [
     'sampler = json.load(open("onestep.json"))["sampler"]',
     'loop = sampler["loops"][str(sampler["calls"])]',
-    `latent = np.float32(loop["start"]) * noise${prior ? ` + np.float32(sampler["prior"]["mean"]) + np.float32(sampler["prior"]["std"]) * ${unit}` : ""}`,
+    'latent = np.float32(loop["start"]) * noise',
+    ...(prior ? ['mean, std = np.float32(sampler["prior"]["mean"]), np.float32(sampler["prior"]["std"])'] : []),
+    ...(prior ? [`latent = latent + mean + std * ${unit}`] : []),
     'for step in loop["stages"]:',
     `    clean = generator.run(None, ${given('"x": latent', '"level": np.float32(step["level"])')})[0]`,
     `    latent = step["state"] * latent + step["denoised"] * clean + step["fresh"] * ${unit}`,
     '    latent = latent.astype("float32")',
   ];
-  const isPublished = condition.kind === "caption" && condition.tokenizers.some(({ kind }) => kind === "huggingface");
   return [
-    ...(sampler.kind === "loop" || isPublished ? ["import json"] : []),
+    ...(sampler.kind === "loop" || isPublished(json) ? ["import json"] : []),
     "import numpy as np, onnxruntime as ort",
-    ...(condition.kind === "caption" ? [isPublished ? "from tokenizers import Tokenizer" : "from tokenizer import encode"] : []),
+    ...(readsText ? [isPublished(json) ? "from tokenizers import Tokenizer" : "from tokenizer import encode"] : []),
     `generator, decoder = ort.InferenceSession("generator.onnx"), ort.InferenceSession("decoder.onnx")`,
-    ...(condition.kind === "caption" ? textInPython(json, isPublished) : []),
+    ...(readsText ? textInPython(json) : []),
     `noise = ${unit}`,
     ...(sampler.kind === "direct" ? direct : loop),
     'image = decoder.run(None, {"latent": latent})[0][0]',
@@ -75,7 +85,7 @@ function inPython(json: OnestepJson): string[] {
 }
 
 /** From a caption to `features`: by tokenizer.py, or by the tokenizers that a pipeline was published with. */
-function textInPython(json: OnestepJson, isPublished: boolean): string[] {
+function textInPython(json: OnestepJson): string[] {
   const names = (json.graphs.text?.outputs ?? []).map(({ name }) => JSON.stringify(name)).join(", ");
   const own = [`given = {"tokens": encode([${captionOf(json)}])}`];
   const published = [
@@ -86,13 +96,13 @@ function textInPython(json: OnestepJson, isPublished: boolean): string[] {
     '    given[told["input"]] = np.int32([ids + [told["padding"]] * (most - len(ids))])',
     '    if "mask" in told: given[told["mask"]] = np.float32([[1] * len(ids) + [0] * (most - len(ids))])',
   ];
-  const lines = isPublished ? published : own;
+  const lines = isPublished(json) ? published : own;
   return [...lines, `features = dict(zip([${names}], ort.InferenceSession("text.onnx").run([${names}], given)))`];
 }
 
 /** The same in JavaScript. */
-function textInJavaScript(json: OnestepJson, isPublished: boolean): string[] {
-  const [told] = json.condition.kind === "caption" ? json.condition.tokenizers : [];
+function textInJavaScript(json: OnestepJson): string[] {
+  const [told] = tokenizersOf(json);
   const own = [
     `const ids = createTokenizer(JSON.parse(readFileSync("${told?.file}", "utf8"))).encode(${captionOf(json)}, ${told?.length});`,
     `const given = { ${told?.input}: new Tensor("int32", ids, [1, ${told?.length}]) };`,
@@ -107,7 +117,7 @@ function textInJavaScript(json: OnestepJson, isPublished: boolean): string[] {
     '  if (told.mask) given[told.mask] = new Tensor("float32", row.map((_, i) => (i < ids.length ? 1 : 0)), [1, told.length]);',
     "}",
   ];
-  return [...(isPublished ? published : own), 'const features = await (await InferenceSession.create("text.onnx")).run(given);'];
+  return [...(isPublished(json) ? published : own), 'const features = await (await InferenceSession.create("text.onnx")).run(given);'];
 }
 
 const priorOf = ({ sampler, graphs }: OnestepJson): boolean =>
@@ -116,16 +126,18 @@ const priorOf = ({ sampler, graphs }: OnestepJson): boolean =>
 function inJavaScript(json: OnestepJson): string[] {
   const { condition, sampler, latent, image } = json;
   const shape = `[1, ${latent.join(", ")}]`;
+  const channels = latent[2];
   const size = latent.reduce((product, side) => product * side, 1);
   const conditions = { none: [], class: ['label: new Tensor("int32", [0], [1])'], caption: ["...features"] }[condition.kind];
   const given = (...own: string[]): string => `{ ${[...own, ...conditions].join(", ")} }`;
   const prior = priorOf(json);
+  const readsText = tokenizersOf(json).length > 0;
   const direct = [`const { latent } = await generator.run(${given("noise: unit()", ...(prior ? ["prior: unit()"] : []))});`];
   const loop = [
     "const loop = sampler.loops[sampler.calls];",
     `let latent = unit();`,
     prior
-      ? "const begin = unit().data.map((n, i) => sampler.prior.mean[i % sampler.prior.mean.length] + sampler.prior.std[i % sampler.prior.std.length] * n);"
+      ? `const begin = unit().data.map((n, i) => sampler.prior.mean[i % ${channels}] + sampler.prior.std[i % ${channels}] * n);`
       : undefined,
     `latent = new Tensor(latent.data.map((n, i) => loop.start * n${prior ? " + begin[i]" : ""}), latent.dims);`,
     "for (const { level, state, denoised, fresh } of loop.stages) {",
@@ -134,17 +146,16 @@ function inJavaScript(json: OnestepJson): string[] {
     "  latent = new Tensor(latent.data.map((x, i) => state * x + denoised * clean.data[i] + fresh * noise[i]), latent.dims);",
     "}",
   ].flatMap((line) => line ?? []);
-  const isPublished = condition.kind === "caption" && condition.tokenizers.some(({ kind }) => kind === "huggingface");
-  const tokenizer = isPublished
+  const tokenizer = isPublished(json)
     ? 'import { Tokenizer } from "@huggingface/tokenizers";'
     : 'import { createTokenizer } from "onestep/models/text/tokenizer";';
   return [
     'import { readFileSync, writeFileSync } from "node:fs";',
     'import { InferenceSession, Tensor } from "onnxruntime-node";',
-    ...(condition.kind === "caption" ? [tokenizer] : []),
+    ...(readsText ? [tokenizer] : []),
     'const [generator, decoder] = [await InferenceSession.create("generator.onnx"), await InferenceSession.create("decoder.onnx")];',
     ...(sampler.kind === "loop" ? ['const { sampler } = JSON.parse(readFileSync("onestep.json", "utf8"));'] : []),
-    ...(condition.kind === "caption" ? textInJavaScript(json, isPublished) : []),
+    ...(readsText ? textInJavaScript(json) : []),
     "const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());",
     `const unit = () => new Tensor(Float32Array.from({ length: ${size} }, normal), ${shape});`,
     ...(sampler.kind === "direct" ? direct : loop),

@@ -1,6 +1,6 @@
 /** Draws with an exported folder in a worker, as a program of somebody else would. */
-import type { SampleNoise } from "../../models/diffusion/sample-noise.ts";
-import { type ConditionRows, type Drawable, type Drawn, openRunner } from "../export/onnx/runner.ts";
+import type { SampleNoise } from "../../../models/diffusion/sample-noise.ts";
+import { type ConditionRows, type Drawable, type Drawn, openRunner } from "./runner.ts";
 
 export interface ExportedOptions {
   folder: string;
