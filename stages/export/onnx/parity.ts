@@ -41,6 +41,12 @@ export async function measureExport(options: {
   const { run, folder, json, context } = options;
   const { signal } = context;
   const { from, drawn } = await drawHere(options);
+  const range = { latent: rangeOf(drawn.latent), image: rangeOf(drawn.image) };
+  if (!Number.isFinite(range.latent + range.image)) {
+    throw new Failure(
+      `Cannot export ${run}: what it draws here holds values that are not finite. Export a model whose training did not diverge.`,
+    );
+  }
   const { threads } = options.settings.engine;
   const worker = await startWorker<ExportedWorker>({
     name: "exported model",
@@ -55,7 +61,6 @@ export async function measureExport(options: {
     for (const part of parts) answers.push(await worker.call("draw", part));
     const node = { latent: joined(answers.map(({ latent }) => latent)), image: joined(answers.map(({ image }) => image)) };
     const python = await drawByPython({ folder, json, from, signal });
-    const range = { latent: rangeOf(drawn.latent), image: rangeOf(drawn.image) };
     const found = [{ runtime: NODE, drawn: node }, ...(python.drawn ? [{ runtime: String(python.runtime), drawn: python.drawn }] : [])];
     const tolerance = TOLERANCE[json.precision];
     const differences = found.map(({ runtime, drawn: theirs }) => {
@@ -150,12 +155,9 @@ function apart(a: Float32Array, b: Float32Array): number {
   }, 0);
 }
 
-/** The largest value less the smallest. */
+/** The largest value less the smallest; NaN where one is not a number. */
 function rangeOf(values: Float32Array): number {
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const value of values) {
-    least = Math.min(least, value);
-    most = Math.max(most, value);
-  }
+  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)]; // both keep a NaN
   return most - least;
 }
