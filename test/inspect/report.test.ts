@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { inspect } from "../../pipelines/inspect.ts";
+import { serve } from "../../pipelines/serve.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
@@ -103,7 +104,7 @@ test("serves this machine alone, and says what is wrong with a request", async (
     assert.is((await get(`${url}../../etc/passwd`)).status, 404);
     const port = Number(new URL(url).port);
     await assert.rejects(
-      inspect({ path: store.folder, serve: port, settings, context: listening().context }),
+      serve({ path: store.folder, port, settings, context: listening().context }),
       /Cannot serve on port \d+: it is taken/,
     );
   } finally {
