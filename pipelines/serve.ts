@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { sitePolicy } from "../stages/export/web/page.ts";
 import { reportSource } from "../stages/inspect/report/serve.ts";
 import type { Source } from "../stages/serve/answer.ts";
 import { folderSource, pageSource } from "../stages/serve/folder.ts";
@@ -32,7 +33,7 @@ async function sourceFor(path: string, settings: Settings, context: Context): Pr
   }
   const has = (name: string): boolean => existsSync(join(path, name));
   if (has("store.json")) return reportSource({ store: await openStore({ folder: path }), engine: settings.engine, context });
-  if (has("index.html")) return folderSource(path);
+  if (has("index.html")) return folderSource(path, `${sitePolicy}; frame-ancestors 'none'`);
   if (has("run.html")) return pageSource(join(path, "run.html"));
   throw badUsage(`Cannot serve "${path}": it is neither a site, a student, a run nor a store. ${remedyFor(path)}`);
 }

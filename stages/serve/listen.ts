@@ -39,7 +39,8 @@ export async function serveSource(options: { source: Source; shows: string; port
   async function send(response: ServerResponse, { status, type, content, headers }: Answer, isHead = false): Promise<void> {
     const length = typeof content === "string" ? Buffer.byteLength(content) : content.to - content.from;
     response.writeHead(status, { ...guardHeaders(source.policy), "content-type": type, "content-length": length, ...headers });
-    if (typeof content === "string" || isHead || length === 0) response.end(isHead ? undefined : content);
+    if (isHead || length === 0) response.end();
+    else if (typeof content === "string") response.end(content);
     else await pipeline(createReadStream(content.path, { start: content.from, end: content.to - 1 }), response);
   }
 

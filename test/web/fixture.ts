@@ -11,7 +11,7 @@ import type { Which } from "../../stages/export/web/link.ts";
 
 export const side = 8;
 const length = side * side * 3;
-export const captions = ["a red cat", "a blue dog at night", "owls", "<b>bold & \"quoted\"</b>", "наутро 🐈", "a cat by the sea"];
+export const captions = ["a red cat", "a blue dog at night", "owls", '<b>bold & "quoted"</b>', "наутро 🐈", "a cat by the sea"];
 export const classes = ["cat", "dog", "owl"];
 const tokens = 8;
 const vocabulary = learnTokenizer({ captions, vocabulary: 96 });
@@ -20,15 +20,32 @@ export const loop = {
   start: 2,
   clip: 1,
   stages: [
-    { sigma: 2, level: [0.2, 0.5, 0.4, 0.1], state: 0.25, denoised: 0.5, clipped: 0.125, fresh: 0.3, memories: [{ used: 0.5, kept: 0.5, state: 0.1, denoised: 0.2 }] },
-    { sigma: 0.5, level: [0.1, 0.9, 0.8, 0.3], state: 0, denoised: 1, clipped: 0, fresh: 0, memories: [{ used: 0.5, kept: 0, state: 0, denoised: 0 }] },
+    {
+      sigma: 2,
+      level: [0.2, 0.5, 0.4, 0.1],
+      state: 0.25,
+      denoised: 0.5,
+      clipped: 0.125,
+      fresh: 0.3,
+      memories: [{ used: 0.5, kept: 0.5, state: 0.1, denoised: 0.2 }],
+    },
+    {
+      sigma: 0.5,
+      level: [0.1, 0.9, 0.8, 0.3],
+      state: 0,
+      denoised: 1,
+      clipped: 0,
+      fresh: 0,
+      memories: [{ used: 0.5, kept: 0, state: 0, denoised: 0 }],
+    },
   ],
 } satisfies Extract<OnestepJson["sampler"], { kind: "loop" }>["loops"][string];
 
 type Kind = "class" | "caption";
 
 const constant = (name: string, shape: number[], values: number[], dtype: DType = "float32") => {
-  const data = dtype === "float32" ? Float32Array.from(values) : dtype === "int64" ? BigInt64Array.from(values, BigInt) : Int32Array.from(values);
+  const data =
+    dtype === "float32" ? Float32Array.from(values) : dtype === "int64" ? BigInt64Array.from(values, BigInt) : Int32Array.from(values);
   return { name, shape, dtype, data: data as never };
 };
 const node = (op: string, inputs: string[], output: string, attributes = {}) => ({ op, inputs, outputs: [output], attributes });
@@ -39,20 +56,23 @@ function generator(kind: Kind, isLoop: boolean): Uint8Array {
   const scaled = isLoop
     ? [node("Slice", ["level", "one", "two"], "cOut"), node("Mul", ["x", "cOut"], "scaled")]
     : [node("Mul", ["noise", "half"], "scaled")];
-  const shift =
-    kind === "caption"
-      ? []
-      : [
-          node("Gather", ["shifts", "label"], "of"),
-          node("Reshape", ["of", "shape"], "text"),
-        ];
+  const shift = kind === "caption" ? [] : [node("Gather", ["shifts", "label"], "of"), node("Reshape", ["of", "shape"], "text")];
   return encodeModel({
     inputs: [...(isLoop ? [port("x"), port("level")] : [port("noise")]), kind === "caption" ? port("text") : port("label", "int32")],
     outputs: [port("latent")],
     nodes: [...scaled, ...shift, node("Add", ["scaled", "text"], "sum"), node("Tanh", ["sum"], "latent")],
     constants: [
       ...(isLoop ? [constant("one", [1], [1], "int64"), constant("two", [1], [2], "int64")] : [constant("half", [1], [0.5])]),
-      ...(kind === "class" ? [constant("shifts", [3], classes.map((_, i) => 0.1 + 0.2 * i)), constant("shape", [4], [-1, 1, 1, 1], "int64")] : []),
+      ...(kind === "class"
+        ? [
+            constant(
+              "shifts",
+              [3],
+              classes.map((_, i) => 0.1 + 0.2 * i),
+            ),
+            constant("shape", [4], [-1, 1, 1, 1], "int64"),
+          ]
+        : []),
     ],
   });
 }
@@ -88,11 +108,19 @@ export async function writeModel(folder: string, kind: Kind, { isLoop = false }:
     { name: "latent", shape: picture, dtype: "float32" },
     { name: "level", shape: [4], dtype: "float32" },
   ];
-  const given = kind === "class" ? { name: "label", shape: ["batch"], dtype: "int32" } : { name: "text", shape: ["batch", 1, 1, 1], dtype: "float32" };
+  const given =
+    kind === "class" ? { name: "label", shape: ["batch"], dtype: "int32" } : { name: "text", shape: ["batch", 1, 1, 1], dtype: "float32" };
   const noise = { ...latent, name: isLoop ? "x" : "noise" };
   const image = { ...latent, name: "image" };
   const model = {
-    ...{ format: "onestep-onnx/1", name: "tiny", role: isLoop ? "teacher" : "student", weights: "0".repeat(64), licence: "none", madeBy: "a test" },
+    ...{
+      format: "onestep-onnx/1",
+      name: "tiny",
+      role: isLoop ? "teacher" : "student",
+      weights: "0".repeat(64),
+      licence: "none",
+      madeBy: "a test",
+    },
     ...{ opset: 17, precision: "single", image: { width: side, height: side, channels: 3, range: [-1, 1] }, latent: [side, side, 3] },
     condition:
       kind === "class"
@@ -103,7 +131,9 @@ export async function writeModel(folder: string, kind: Kind, { isLoop = false }:
     graphs: {
       generator: await written("generator.onnx", generator(kind, isLoop), isLoop ? [noise, level, given] : [noise, given], [latent]),
       decoder: await written("decoder.onnx", decoder, [latent], [image]),
-      ...(kind === "caption" && { text: await written("text.onnx", text, [{ name: "ids", shape: ["batch", tokens], dtype: "int32" }], [given]) }),
+      ...(kind === "caption" && {
+        text: await written("text.onnx", text, [{ name: "ids", shape: ["batch", tokens], dtype: "int32" }], [given]),
+      }),
     },
     parity: { tolerance: 1e-4, range: { latent: 2, image: 2 }, differences: [{ runtime: "none", latent: 0, image: 0, rows: 1 }] },
     speed: { machine: "none", generator: 1, decoder: 1, image: 2 },
@@ -112,12 +142,32 @@ export async function writeModel(folder: string, kind: Kind, { isLoop = false }:
   if (kind === "caption") await writeFile(join(folder, "vocabulary.json"), JSON.stringify(vocabulary));
 }
 
-/** Pixels [side * side * 3] of a picture of one call, by its formula in double precision. */
-export function expectedPixels({ seed, index }: Which, condition: { label: number } | { caption: string }): number[] {
-  const noise = normals({ seed, stream: "samples", offset: index * length, length });
-  const ids = "caption" in condition ? [...createTokenizer(vocabulary).encode(condition.caption, tokens)] : [];
-  const shift = "caption" in condition ? ids.reduce((sum, id) => sum + id, 0) / tokens / 100 : 0.1 + 0.2 * condition.label;
-  return Array.from(noise, (value) => toPixel(0.9 * Math.tanh(0.5 * value + shift)));
+type Condition = { label: number } | { caption: string };
+
+/** Values [side * side * 3] in -1..1 of a picture, by its formula in double precision; `noise` in the place of that of a picture. */
+export function expected(noise: ArrayLike<number>, condition: Condition): number[] {
+  const shift = shiftOf(condition);
+  return Array.from(noise, (value) => 0.9 * Math.tanh(0.5 * value + shift));
 }
 
-export const toPixel = (value: number): number => Math.round(Math.min(255, Math.max(0, (value + 1) * 127.5)));
+/** The same of the loop: two calls, a memory, and fresh noise between them. */
+export function expectedOfLoop(which: Which, condition: Condition): number[] {
+  const [first, fresh] = [noiseOf(which), noiseOf(which, "samples/renoise/1")];
+  const shift = shiftOf(condition);
+  return Array.from(first, (value, i) => {
+    const x = 2 * value;
+    const early = Math.tanh(0.5 * x + shift); // never beyond the clip
+    const between = 0.25 * x + (0.5 + 0.125) * early + 0.3 * (fresh[i] as number);
+    const memory = 0.1 * x + 0.2 * early;
+    return 0.9 * (Math.tanh(0.9 * between + shift) + 0.5 * memory);
+  });
+}
+
+export const noiseOf = ({ seed, index }: Which, stream = "samples"): Float32Array =>
+  normals({ seed, stream, offset: index * length, length });
+
+function shiftOf(condition: Condition): number {
+  if ("label" in condition) return 0.1 + 0.2 * condition.label;
+  const ids = [...createTokenizer(vocabulary).encode(condition.caption, tokens)];
+  return ids.reduce((sum, id) => sum + id, 0) / tokens / 100;
+}
