@@ -4,12 +4,14 @@ import type { Browser, Page } from "playwright-core";
 
 const places = [process.env.ONESTEP_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Starts it; undefined where none is installed. */
-export async function openBrowser(): Promise<Browser | undefined> {
+const softwareGpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"];
+
+/** Starts it, with WebGPU on its software device where `gpu` says so; undefined where none is installed. */
+export async function openBrowser({ gpu = false } = {}): Promise<Browser | undefined> {
   const executablePath = places.find((path) => path && existsSync(path));
   const playwright = await import("playwright-core").catch(() => undefined);
   if (!executablePath || !playwright) return undefined;
-  return playwright.chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+  return playwright.chromium.launch({ executablePath, args: ["--no-sandbox", ...(gpu ? softwareGpu : ["--disable-gpu"])] });
 }
 
 export interface Look {

@@ -178,6 +178,27 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
   );
 
   test(
+    "WebGPU draws the same, on its software device where there is no other",
+    async () => {
+      const other = (await openBrowser({ gpu: true })) as Browser;
+      const { url, stop } = await served(sites.caption);
+      try {
+        const { page, errors } = await openPage(other, `${url}?device=webgpu#caption=owls&seed=4`, { ready: "h1" });
+        const hasGpu = await page.evaluate("navigator.gpu?.requestAdapter().then((found) => found !== null) ?? false");
+        if (!hasGpu) return void console.log("no WebGPU in this Chromium");
+        await until(page, drawnIs("caption=owls&seed=4"), 2400);
+        await shows(page, "picture", expected(noiseOf({ seed: 4, index: 0 }), { caption: "owls" }));
+        assert.match(await page.innerText("#engine"), /^WebGPU, \d+ ms a picture$/);
+        assert.equal(errors, []);
+      } finally {
+        await stop();
+        await other.close();
+      }
+    },
+    patience,
+  );
+
+  test(
     "what keeps a page from drawing is said in words",
     async () => {
       const { url, stop } = await served(sites.class);
