@@ -15,7 +15,7 @@ export const captions = ["a red cat", "a blue dog at night", "owls", '<b>bold & 
 export const classes = ["cat", "dog", "owl"];
 const tokens = 8;
 const vocabulary = learnTokenizer({ captions, vocabulary: 96 });
-/** Of the loop: a state of deviation 2 that two calls lead to the clean picture, the second with fresh noise before it. */
+/** Of the loop: a state of deviation 2 that two calls lead to the clean picture, with fresh noise between them. */
 export const loop = {
   start: 2,
   clip: 1,

@@ -89,7 +89,8 @@ async function follow(
   denoise: (x: Float32Array, level: Float32Array, call: number) => Promise<Float32Array>,
 ): Promise<Float32Array> {
   let x = start;
-  let memories = (stages[0]?.memories ?? []).map(() => new Float64Array(x.length));
+  const count = Math.max(...stages.map(({ memories }) => memories.length)); // a stage names as many as it uses or fills
+  let memories = Array.from({ length: count }, () => new Float64Array(x.length));
   for (const [call, stage] of stages.entries()) {
     const clean = await denoise(x, Float32Array.from(stage.level), call);
     const state = x;
@@ -97,11 +98,11 @@ async function follow(
     x = state.map((value, i) => {
       const held = Math.max(-clip, Math.min(clip, clean[i]!));
       let sum = stage.state * value + stage.denoised * clean[i]! + stage.clipped * held;
-      for (const [j, memory] of memories.entries()) sum += stage.memories[j]!.used * memory[i]!;
+      for (const [j, { used }] of stage.memories.entries()) sum += used * memories[j]![i]!;
       return noise ? sum + stage.fresh * noise[i]! : sum;
     });
     memories = memories.map((memory, j) => {
-      const { kept, state: ofState, denoised } = stage.memories[j]!;
+      const { kept, state: ofState, denoised } = stage.memories[j] ?? { kept: 1, state: 0, denoised: 0 };
       return memory.map((value, i) => kept * value + ofState * state[i]! + denoised * clean[i]!);
     });
   }

@@ -37,7 +37,7 @@ export function pageOf(options: {
   const canvas = (id: string, words: string) =>
     markup`<canvas id="${id}" width="${image.width}" height="${image.height}" role="img" aria-label="${words}"></canvas>`;
   const teacherCalls = teacher && callsOf(teacher)[0];
-  const sharp = Math.max(image.width, image.height) < 160 ? " sharp" : "";
+  const isSmall = Math.max(image.width, image.height) < 160; // shown several times as large
   const page = markup`<!doctype html>
 <html lang="en">
 <head>
@@ -52,7 +52,7 @@ export function pageOf(options: {
 <link rel="stylesheet" href="page.css">
 ${modules.map((file) => markup`<link rel="modulepreload" href="${file}">\n`)}<script type="module" src="${entry}"></script>
 </head>
-<body class="loading${sharp}" data-variations="${VARIATIONS}">
+<body class="loading" data-variations="${VARIATIONS}">
 <a class="skip" href="#desk">To the controls</a>
 <header><p class="mark">onestep</p><h1>${title}</h1><p id="engine" role="status"></p></header>
 <main>
@@ -62,7 +62,7 @@ ${modules.map((file) => markup`<link rel="modulepreload" href="${file}">\n`)}<sc
 <div id="loading"><p id="loading-words">Opening</p><progress id="bar" max="1" aria-label="loaded"></progress>
 <p id="stuck">This page has not started. It needs a current browser with JavaScript, and a file server, such as
 <code>pipeline serve FOLDER</code>: it cannot be opened as a file.</p></div></div>
-<figcaption id="legend">&nbsp;</figcaption></figure>
+<figcaption><span id="legend">&nbsp;</span>${isSmall ? markup`<button type="button" id="pixels" aria-pressed="false">Pixels</button>` : undefined}</figcaption></figure>
 ${
   teacher &&
   markup`<figure id="teacher" hidden><div class="mat">${canvas("teacher-picture", "The teacher's picture")}

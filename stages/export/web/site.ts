@@ -16,7 +16,7 @@ import { runtimeFiles } from "./runtime.ts";
 /** Folders of a site's models, each with onestep.json and its graphs: what `export --format onnx` writes. */
 export const modelFolders = { student: "model", teacher: "teacher" } as const;
 
-const examples = 6; // captions to begin with
+const examples = 4; // captions to begin with
 const browser = "stages/export/web/browser";
 
 /**

@@ -120,6 +120,8 @@ async function start(): Promise<void> {
       copy: copyLink,
     };
     for (const [id, act] of Object.entries(actions)) find(id).addEventListener("click", act);
+    const pixels = document.getElementById("pixels"); // of small pictures alone
+    pixels?.addEventListener("click", () => pixels.setAttribute("aria-pressed", String(document.body.classList.toggle("sharp"))));
     onKeys({ n: actions.another, s: actions.save, l: actions.copy, t: teacher.toggle, " ": walk.toggle, "/": () => caption?.select() });
     onSwipe(canvas, { left: actions.another, right: () => history.back() });
     addEventListener("popstate", () => {
