@@ -28,7 +28,7 @@ export async function exportSiteOf(options: {
   const { out, teacher, settings, context } = options;
   const site = join(out, "site");
   try {
-    await exportWeb({ run: join(out, "student"), teacher, out: site, isHalf: false, settings, context });
+    await exportWeb({ run: join(out, "student"), teacher, out: site, settings, context });
     return site;
   } catch (error) {
     if (!isFailure(error)) throw error;

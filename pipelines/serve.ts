@@ -55,7 +55,7 @@ async function studentSource(path: string, settings: Settings, context: Context)
   const folder = await mkdtemp(join(tmpdir(), "onestep-site-"));
   const remove = () => rm(folder, { recursive: true, force: true });
   try {
-    await exportWeb({ run: path, out: folder, isHalf: false, settings, context });
+    await exportWeb({ run: path, out: folder, settings, context });
   } catch (error) {
     await remove();
     throw error;

@@ -165,15 +165,19 @@ export const exportCommand: Command = {
       about: "of the files",
       choices: async () => {
         const { exportFormats } = await import("../../stages/export/formats.ts");
-        const { graphFormat, modelFormats } = await import("../../stages/export/model/formats.ts");
-        return [...new Set([...exportFormats, ...modelFormats, graphFormat])];
+        const { graphFormats, modelFormats } = await import("../../stages/export/model/formats.ts");
+        return [...new Set([...exportFormats, ...modelFormats, ...graphFormats])];
       },
       required: true,
     },
-    teacher: { value: "PIPELINE", about: "of a run: where its teacher is now, if not where it was", input: orPipeline },
+    teacher: {
+      value: "PIPELINE",
+      about: "of a run: where its teacher is now, if not where it was; of a page what is drawn beside",
+      input: orPipeline,
+    },
     half: { about: "of a run: float16 weights, half as large" },
     precision: { value: "NAME", about: "of a run: `half` is --half", choices: async () => ["single", "half"] },
-    licence: { value: "TEXT", about: "of a run as onnx: the licence of its weights, for onestep.json and README.md" },
+    licence: { value: "TEXT", about: "of a run as onnx or web: the licence of its weights, for onestep.json, README.md and the page" },
     out: out("FOLDER", "where the files go; the same command goes on after a stop"),
   },
   example: "pipeline export student --format diffusers --out student-diffusers",

@@ -21,18 +21,19 @@ export async function exportWeb(options: {
   run: string;
   teacher?: string | undefined;
   out: string;
-  isHalf: boolean;
+  half?: boolean;
   licence?: string | undefined;
   settings: Settings;
   context: Context;
 }): Promise<Record<string, string | number>> {
-  const { run, teacher, out, isHalf, licence, settings, context } = options;
+  const { run, teacher, out, half: isHalf = false, licence, settings, context } = options;
   await runtimeFiles("wasm"); // where they are absent, that is told before the work
   const runs = { student: run, ...(teacher !== undefined && { teacher }) };
   const models = await Promise.all(Object.values(runs).map((path) => readDenoiser(path, context)));
   const dtype = isHalf ? "F16" : "F32";
   return inFolder({ folder: out, kind: "export", command: "export", context }, async () => {
-    await claimFolder(out, { format: "web", weights: models[0]!.description.hash, dtype, teacher: models[1]?.description.hash ?? "none" });
+    const identity = { format: "web", weights: models[0]!.description.hash, dtype, teacher: models[1]?.description.hash ?? "" };
+    await claimFolder(out, { ...identity, ...(licence && { licence }) });
     for (const [i, [who, path]] of Object.entries(runs).entries()) {
       const folder = join(out, modelFolders[who as keyof typeof modelFolders]);
       if (await isThere(folder, models[i]!.description.hash)) continue;
