@@ -1,5 +1,5 @@
 /**
- * pipeline export RUN --format web --out SITE [--teacher RUN] [--half]
+ * pipeline export PATH --format FORMAT --out FOLDER [--teacher PIPELINE] [--licence TEXT] [--half]
  *
  * student | its graphs, its teacher's | a page that draws with them
  */

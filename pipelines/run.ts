@@ -36,7 +36,8 @@ const DEMO_PICTURES = 2880;
 /**
  * The whole job in one folder: OUT/latents, OUT/triples, OUT/student and OUT/samples.png. With a teacher given, ingest,
  * simulation and training overlap from the start; without one, the networks are pretrained on the images first. Without
- * images it is the demo: the built-in set and the bundled teacher, and OUT/site at its end. Any part that is there already is not made again.
+ * images it is the demo: the built-in set and the bundled teacher, and OUT/site at its end. Any part that is there already is
+ * not made again.
  */
 export async function run(options: {
   images: string[];

@@ -20,7 +20,8 @@ import { openStore } from "../store/store.ts";
 
 /**
  * Shows what stands at `path` to this machine's browser until the context's signal aborts: the live report of a store, a site of
- * `export --format web`, that of a student, which is made for the time being, or the page of a run. Throws a usage failure for anything else, a Failure where the port cannot be had.
+ * `export --format web`, that of a student, which is made for the time being, or the page of a run. Throws a usage failure
+ * for anything else, a Failure where the port cannot be had.
  */
 export async function serve(options: { path: string; port: number; settings: Settings; context: Context }): Promise<void> {
   const { path, port, settings, context } = options;

@@ -47,7 +47,7 @@ async function pathIn(folder: string, pathname: string): Promise<string | undefi
   const parts = pathname.split("/").filter((part) => part !== "");
   if (parts.some((part) => part.startsWith(".") || /[\0\\]/.test(part))) return undefined;
   const asked = join(folder, ...parts, pathname.endsWith("/") ? "index.html" : "");
-  const [root, path] = await Promise.all([realpath(folder), realpath(asked).catch(() => undefined)]); // whatever cannot be reached is not there
+  const [root, path] = await Promise.all([realpath(folder), realpath(asked).catch(() => undefined)]); // what cannot be reached is nothing
   return path?.startsWith(resolve(root) + sep) ? path : undefined;
 }
 
@@ -66,7 +66,7 @@ async function fileAnswer(path: string, { range }: Asked): Promise<Answer> {
   return { status: 206, type, content: { path, ...part }, headers: { ...headers, "content-range": span } };
 }
 
-/** The bytes that a header `Range` asks for (RFC 9110, 14); undefined where it is several ranges or none that is known, and all are sent. */
+/** The bytes that a header `Range` asks for (RFC 9110, 14); undefined where it is several ranges or none that is known: all are sent. */
 function partOf(range: string, size: number): { from: number; to: number } | "unsatisfiable" | undefined {
   const found = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(range.trim());
   if (!found || found[0] === "bytes=-") return undefined;

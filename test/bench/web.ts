@@ -1,6 +1,6 @@
 /**
- * Prints how fast a site of `export --format web` draws in headless Chromium, beside Node's own figure: `node --import tsx test/bench/web.ts`.
- * SITE (data/runs/demo/site), SECONDS (10), ROUNDS (3) come from the environment; `--out FILE.json`.
+ * Prints how fast a site of `export --format web` draws in headless Chromium, beside Node's own figure:
+ * `node --import tsx test/bench/web.ts`. SITE (data/runs/demo/site), SECONDS (10), ROUNDS (3) come from the environment; `--out FILE.json`.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -42,9 +42,8 @@ for (let round = 0; round < Number(settings.ROUNDS); round++) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 860 } }); // nothing is kept from the round before
   const { first, rate, each } = await measured(await context.newPage());
   await context.close();
-  console.log(
-    `first picture after ${(first / 1000).toFixed(2)} s, then ${rate.toFixed(1)} a second (${each} ms each); Node ${speed.image.toFixed(1)} ms`,
-  );
+  const then = `then ${rate.toFixed(1)} a second (${each} ms each)`;
+  console.log(`first picture after ${(first / 1000).toFixed(2)} s, ${then}; Node ${speed.image.toFixed(1)} ms`);
   record({
     ...{ device: "wasm", "first picture, s": rounded(first / 1000), "pictures a second": rounded(rate) },
     ...{ "ms a picture": each, "ms a picture by Node": rounded(speed.image) },

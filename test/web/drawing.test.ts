@@ -9,7 +9,7 @@ const usual: Wish = { seed: 0, index: 0, caption: "owls", label: 0, calls: undef
 const spread = (a: ArrayLike<number>, b: ArrayLike<number>): number => Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i]!)));
 
 test("a link says the wish, and what is wrong in one is passed over", () => {
-  const choices: Choices = { kind: "caption", names: [], calls: [4, 1, 2] };
+  const choices: Choices = { readsCaptions: true, names: [], calls: [4, 1, 2] };
   const wish: Wish = { ...usual, seed: 7, index: 3, caption: "a cat & a dog = 2 #1?", calls: 2, walk: { seed: 12, index: 5, at: 0.25 } };
   assert.equal(wishOf(`#${linkOf(wish, choices)}`, usual, choices), wish);
   assert.is(linkOf(usual, choices), "caption=owls&seed=0");
@@ -25,7 +25,7 @@ test("a link says the wish, and what is wrong in one is passed over", () => {
   ])
     assert.equal(wishOf(link, usual, choices), usual, link);
   assert.is(wishOf(`#caption=${"x".repeat(5000)}`, usual, choices).caption.length, 1000);
-  const byClass: Choices = { kind: "class", names: ["cat", "big dog"], calls: [1] };
+  const byClass: Choices = { readsCaptions: false, names: ["cat", "big dog"], calls: [1] };
   assert.is(linkOf({ ...usual, label: 1 }, byClass), "class=big+dog&seed=0");
   assert.is(wishOf("class=big+dog&seed=3", usual, byClass).label, 1);
 });

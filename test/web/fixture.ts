@@ -9,10 +9,10 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { type OnestepJson, onestepJson } from "../../schemas/onestep-json.ts";
 import type { Which } from "../../stages/export/web/link.ts";
 
-export const side = 8;
+const side = 8;
 const length = side * side * 3;
 export const captions = ["a red cat", "a blue dog at night", "owls", '<b>bold & "quoted"</b>', "наутро 🐈", "a cat by the sea"];
-export const classes = ["cat", "dog", "owl"];
+const classes = ["cat", "dog", "owl"];
 const tokens = 8;
 const vocabulary = learnTokenizer({ captions, vocabulary: 96 });
 /** Of the loop: a state of deviation 2 that two calls lead to the clean picture, with fresh noise between them. */

@@ -11,5 +11,5 @@ export function callsOf({ sampler }: Pick<OnestepJson, "sampler">): number[] {
 
 export function choicesOf(model: Pick<OnestepJson, "sampler" | "condition">): Choices {
   const { condition } = model;
-  return { kind: condition.kind, names: condition.kind === "class" ? condition.names : [], calls: callsOf(model) };
+  return { readsCaptions: "captions" in condition, names: "names" in condition ? condition.names : [], calls: callsOf(model) };
 }

@@ -113,7 +113,7 @@ async function follow(
 export function pixelsOf(image: Float32Array): Uint8ClampedArray<ArrayBuffer> {
   const pixels = new Uint8ClampedArray((image.length / 3) * 4);
   for (let from = 0, to = 0; from < image.length; to += 4) {
-    for (let channel = 0; channel < 3; channel++) pixels[to + channel] = (image[from++]! + 1) * 127.5; // this kind of array rounds and clamps
+    for (let channel = 0; channel < 3; channel++) pixels[to + channel] = (image[from++]! + 1) * 127.5; // the array rounds and clamps
     pixels[to + 3] = 255;
   }
   return pixels;

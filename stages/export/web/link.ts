@@ -18,7 +18,8 @@ export interface Wish extends Which {
 
 /** What the page's model takes: a link says nothing of what it does not. */
 export interface Choices {
-  kind: "none" | "class" | "caption";
+  readsCaptions: boolean;
+  /** Of its classes; none where it knows none. */
   names: readonly string[];
   /** Numbers of calls there are; the first is what is asked for unless somebody wants another. */
   calls: readonly number[];
@@ -27,11 +28,11 @@ export interface Choices {
 export const longestCaption = 1000;
 
 /** The address's part after `#`. */
-export function linkOf(wish: Wish, { kind, names, calls }: Choices): string {
+export function linkOf(wish: Wish, { readsCaptions, names, calls }: Choices): string {
   const { seed, index, walk } = wish;
   const words = new URLSearchParams();
-  if (kind === "caption") words.set("caption", wish.caption);
-  if (kind === "class") words.set("class", names[wish.label] ?? "");
+  if (readsCaptions) words.set("caption", wish.caption);
+  if (names.length > 0) words.set("class", names[wish.label] ?? "");
   words.set("seed", String(seed));
   if (index > 0) words.set("index", String(index));
   if (wish.calls !== undefined && wish.calls !== calls[0]) words.set("steps", String(wish.calls));
@@ -43,7 +44,7 @@ export function linkOf(wish: Wish, { kind, names, calls }: Choices): string {
 }
 
 /** The wish that a link says; what it does not say, or says in no way that is understood, is as in `usual`. */
-export function wishOf(link: string, usual: Wish, { kind, names, calls }: Choices): Wish {
+export function wishOf(link: string, usual: Wish, { readsCaptions, names, calls }: Choices): Wish {
   const words = new URLSearchParams(link.replace(/^#/, ""));
   const caption = words.get("caption");
   const label = names.indexOf(words.get("class") ?? "");
@@ -54,7 +55,7 @@ export function wishOf(link: string, usual: Wish, { kind, names, calls }: Choice
   return {
     seed: wholeNumber(words.get("seed")) ?? usual.seed,
     index: wholeNumber(words.get("index")) ?? 0,
-    caption: kind === "caption" && caption !== null ? caption.slice(0, longestCaption) : usual.caption,
+    caption: readsCaptions && caption !== null ? caption.slice(0, longestCaption) : usual.caption,
     label: label >= 0 ? label : usual.label,
     calls: calls.includes(steps) ? steps : undefined,
     walk: to === undefined || !(at >= 0 && at <= 1) ? undefined : { seed: to, index: wholeNumber(toIndex) ?? 0, at },

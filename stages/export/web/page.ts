@@ -36,6 +36,7 @@ export function pageOf(options: {
   const calls = callsOf(model);
   const canvas = (id: string, words: string) =>
     markup`<canvas id="${id}" width="${image.width}" height="${image.height}" role="img" aria-label="${words}"></canvas>`;
+  const pixels = markup`<button type="button" id="pixels" aria-pressed="false">Pixels</button>`;
   const teacherCalls = teacher && callsOf(teacher)[0];
   const isSmall = Math.max(image.width, image.height) < 160; // shown several times as large
   const page = markup`<!doctype html>
@@ -52,7 +53,7 @@ export function pageOf(options: {
 <link rel="stylesheet" href="page.css">
 ${modules.map((file) => markup`<link rel="modulepreload" href="${file}">\n`)}<script type="module" src="${entry}"></script>
 </head>
-<body class="loading" data-variations="${VARIATIONS}">
+<body class="loading">
 <a class="skip" href="#desk">To the controls</a>
 <header><p class="mark">onestep</p><h1>${title}</h1><p id="engine" role="status"></p></header>
 <main>
@@ -62,7 +63,7 @@ ${modules.map((file) => markup`<link rel="modulepreload" href="${file}">\n`)}<sc
 <div id="loading"><p id="loading-words">Opening</p><progress id="bar" max="1" aria-label="loaded"></progress>
 <p id="stuck">This page has not started. It needs a current browser with JavaScript, and a file server, such as
 <code>pipeline serve FOLDER</code>: it cannot be opened as a file.</p></div></div>
-<figcaption><span id="legend">&nbsp;</span>${isSmall ? markup`<button type="button" id="pixels" aria-pressed="false">Pixels</button>` : undefined}</figcaption></figure>
+<figcaption><span id="legend">&nbsp;</span>${isSmall ? pixels : undefined}</figcaption></figure>
 ${
   teacher &&
   markup`<figure id="teacher" hidden><div class="mat">${canvas("teacher-picture", "The teacher's picture")}
@@ -105,13 +106,15 @@ ${teacher && markup`<button type="button" id="compare" aria-pressed="false">Besi
 <h2 id="sheet-heading">Variations</h2>
 <div id="grid" role="group" aria-labelledby="sheet-heading">${Array.from(
     { length: VARIATIONS },
-    (_, i) =>
-      markup`<button type="button" data-index="${i}" tabindex="${i === 0 ? 0 : -1}">${canvas(`variation-${i}`, `Variation ${i + 1}`)}</button>\n`,
+    (_, i) => markup`<button type="button" tabindex="${i === 0 ? 0 : -1}">${canvas(`variation-${i}`, `Variation ${i + 1}`)}</button>\n`,
   )}</div>
 </section>
 </main>
-<footer><p>Drawn here, in this browser: no picture, word or number leaves it. Seed and number name the noise, so a link is always the same picture, and
-<code>pipeline sample --seed</code> draws it too.</p><p class="fine">Made by onestep ${version}. Licence of the weights: ${model.licence}.</p></footer>
+<footer>
+<p>Drawn here, in this browser: no picture, word or number leaves it. Seed and number name the noise, so a link is always the same
+picture, and <code>pipeline sample --seed</code> draws it too.</p>
+<p>Made by onestep ${version}. Licence of the weights: ${model.licence}.</p>
+</footer>
 </body>
 </html>
 `;
@@ -120,13 +123,14 @@ ${teacher && markup`<button type="button" id="compare" aria-pressed="false">Besi
 
 /** What the model is told: a caption, with examples; a class; or nothing. */
 function conditionOf(condition: OnestepJson["condition"], captions: readonly string[]): Markup | undefined {
-  if (condition.kind === "caption") {
+  if ("captions" in condition) {
     const examples = captions.map((words) => markup`<button type="button" class="example">${words}</button>\n`);
     return markup`<label class="caption" for="caption"><span>What shall it be? <kbd>/</kbd></span></label>
-<textarea id="caption" rows="2" maxlength="${longestCaption}" autocomplete="off" autocapitalize="off" spellcheck="false" enterkeyhint="done"></textarea>
+<textarea id="caption" rows="2" maxlength="${longestCaption}" autocomplete="off" autocapitalize="off" spellcheck="false"
+enterkeyhint="done"></textarea>
 ${examples.length > 0 ? markup`<div class="examples" role="group" aria-label="Examples">${examples}</div>` : undefined}`;
   }
-  if (condition.kind === "none") return undefined;
+  if (!("names" in condition)) return undefined;
   const { names } = condition;
   if (names.length > fewNames) {
     const choices = names.map((name, i) => markup`<option value="${i}">${name}</option>`);

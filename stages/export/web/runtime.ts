@@ -46,7 +46,6 @@ function packageFolder(): string {
 
 function absent(what: string): never {
   const { peerDependencies } = JSON.parse(packageText("package.json")) as { peerDependencies: Record<string, string> };
-  throw new Failure(
-    `Cannot export a web page: ${what} of ONNX Runtime for browsers is not here. Install it: npm install onnxruntime-web@${peerDependencies["onnxruntime-web"]}`,
-  );
+  const install = `npm install onnxruntime-web@${peerDependencies["onnxruntime-web"]}`;
+  throw new Failure(`Cannot export a web page: ${what} of ONNX Runtime for browsers is not here. Install it: ${install}`);
 }

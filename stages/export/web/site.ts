@@ -62,7 +62,7 @@ async function readModel(folder: string): Promise<OnestepJson> {
   const found = onestepJson.safeParse(JSON.parse(await readFile(path, "utf8")));
   if (!found.success) throw new Failure(`Cannot use ${path}: ${found.error.issues[0]?.message}. Export the model again.`);
   const { condition, graphs } = found.data;
-  const foreign = condition.kind === "caption" && condition.tokenizers.some(({ kind }) => kind !== "own");
+  const foreign = "tokenizers" in condition && condition.tokenizers.some(({ kind }) => kind !== "own");
   const isSplit = Object.values(graphs).some((graph) => graph?.data !== undefined);
   if (!foreign && !isSplit) return found.data;
   const why = foreign
@@ -73,7 +73,7 @@ async function readModel(folder: string): Promise<OnestepJson> {
 
 /** Small files of a model's folder. */
 function filesOf({ condition }: OnestepJson, folder: string): string[] {
-  const tokenizers = condition.kind === "caption" ? condition.tokenizers.map(({ file }) => file) : [];
+  const tokenizers = "tokenizers" in condition ? condition.tokenizers.map(({ file }) => file) : [];
   return ["onestep.json", ...tokenizers].map((file) => `${folder}/${file}`);
 }
 
@@ -91,7 +91,7 @@ async function writeRuntime(out: string, device: Device): Promise<Runtime> {
 
 /** Some of the captions that the model was exported with, drawn without a preference. */
 function examplesOf({ condition }: OnestepJson): string[] {
-  if (condition.kind !== "caption" || condition.captions.length === 0) return [];
+  if (!("captions" in condition) || condition.captions.length === 0) return [];
   const { captions } = condition;
   const drawn = integers({ seed: 0, stream: "examples", length: 64, below: captions.length });
   return [...new Set(Array.from(drawn, (i) => captions[i] as string))].slice(0, examples);

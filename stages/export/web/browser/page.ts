@@ -9,7 +9,8 @@ import { askedDevice, keepOffline, lacking, readLoading, readSite } from "./star
 import { createTeacher } from "./teacher.ts";
 import { createWalk } from "./walk.ts";
 
-const base = new URL("../../../../../", import.meta.url).href; // the site's root: this file is SITE/code/stages/export/web/browser/page.js
+/** The site's root: this file is SITE/code/stages/export/web/browser/page.js. */
+const base = new URL("../../../../../", import.meta.url).href;
 const place: Place = { name: "picture", urgency: 0, who: "student" };
 
 start().catch(fail);
@@ -28,7 +29,7 @@ async function start(): Promise<void> {
   const examples = [...document.querySelectorAll<HTMLButtonElement>(".example")];
   const usual: Wish = {
     ...{ seed: 0, index: 0, label: 0, calls: undefined, walk: undefined },
-    caption: examples[0]?.textContent ?? (model.condition.kind === "caption" ? (model.condition.captions[0] ?? "") : ""),
+    caption: examples[0]?.textContent ?? ("captions" in model.condition ? (model.condition.captions[0] ?? "") : ""),
   };
   let wish = wishOf(location.hash, usual, choices);
   let speed: number | undefined; // milliseconds a picture, of late
@@ -88,7 +89,7 @@ async function start(): Promise<void> {
     times.push(milliseconds);
     if (times.length > 12) times.shift();
     speed = [...times].sort((a, b) => a - b)[times.length >> 1];
-    const words = choices.kind === "caption" ? shown.caption : (choices.names[shown.label] ?? "");
+    const words = choices.readsCaptions ? shown.caption : (choices.names[shown.label] ?? "");
     const calls = shown.calls ?? choices.calls[0]!;
     const number = shown.walk && shown.walk.at > 0 ? "on the walk" : `number ${shown.index}`;
     find("legend").textContent = `Seed ${shown.seed}, ${number}, ${calls === 1 ? "one call" : `${calls} calls`}`;
@@ -142,7 +143,7 @@ async function start(): Promise<void> {
   }
 
   function nameOf({ seed, index, label, caption }: Wish): string {
-    const words = (choices.kind === "caption" ? caption : (choices.names[label] ?? "")).toLowerCase();
+    const words = (choices.readsCaptions ? caption : (choices.names[label] ?? "")).toLowerCase();
     return [...(words.match(/[\p{L}\p{N}]+/gu) ?? []), seed, ...(index > 0 ? [index] : [])].join("-").slice(0, 80);
   }
 

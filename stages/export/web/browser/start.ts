@@ -22,7 +22,7 @@ export async function readSite(base: string): Promise<Site> {
 export async function readLoading(who: Who, folder: string, base: string): Promise<Loading> {
   const root = new URL(folder, base);
   const model = await fetched<OnestepJson>(new URL("onestep.json", root));
-  const files = model.condition.kind === "caption" ? model.condition.tokenizers.map(({ file }) => file) : [];
+  const files = "tokenizers" in model.condition ? model.condition.tokenizers.map(({ file }) => file) : [];
   return { who, model, folder, tokenizers: await Promise.all(files.map((file) => fetched<TokenizerData>(new URL(file, root)))) };
 }
 

@@ -15,7 +15,8 @@ interface Artist {
   known: Map<string, Values>;
 }
 
-const base = new URL("../../../../../", import.meta.url).href; // the site's root: this file is SITE/code/stages/export/web/browser/worker.js
+/** The site's root: this file is SITE/code/stages/export/web/browser/worker.js. */
+const base = new URL("../../../../../", import.meta.url).href;
 const artists: Partial<Record<Who, Promise<Artist>>> = {};
 const stopped = new Set<number>();
 let runtime: Promise<Loaded> | undefined;
@@ -123,8 +124,8 @@ async function pictureOf({ loading: { model, tokenizers }, sessions, known }: Ar
 
   async function conditionsOf(): Promise<Values> {
     const { condition, graphs } = model;
-    if (condition.kind === "class") return { [condition.input]: Int32Array.of(wish.label) };
-    if (condition.kind === "none" || !sessions.text || !graphs.text) return {};
+    if ("names" in condition) return { [condition.input]: Int32Array.of(wish.label) };
+    if (!("tokenizers" in condition) || !sessions.text || !graphs.text) return {};
     const found = known.get(wish.caption);
     if (found) return found;
     const ids: Values = {};
