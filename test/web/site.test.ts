@@ -141,7 +141,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
           const ratios = (await page.evaluate(contrasts)) as [string, number][];
           for (const [words, ratio] of ratios) assert.ok(ratio >= 4.5, `"${words}" has a contrast of ${ratio} in ${name}`);
           assert.equal([errors, await page.evaluate("window.hit")], [[], undefined]);
-          if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+          if (screenshots) await page.screenshot({ path: join(screenshots, `page-${name}.png`), fullPage: true });
           await page.close();
         }
       } finally {

@@ -86,6 +86,7 @@ async function start(): Promise<void> {
 
   function tell({ milliseconds }: Drawn, shown: Wish): void {
     document.body.classList.remove("loading");
+    find("trouble").hidden = true; // whatever it was has passed
     times.push(milliseconds);
     if (times.length > 12) times.shift();
     speed = [...times].sort((a, b) => a - b)[times.length >> 1];
