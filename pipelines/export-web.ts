@@ -28,7 +28,8 @@ export async function exportSiteOf(options: {
   const { out, teacher, settings, context } = options;
   const site = join(out, "site");
   try {
-    await exportWeb({ run: join(out, "student"), teacher, out: site, settings, context });
+    const report: Context["report"] = (event) => void (event.type !== "note" && context.report(event)); // which files it wrote is no news here
+    await exportWeb({ run: join(out, "student"), teacher, out: site, settings, context: { ...context, report } });
     return site;
   } catch (error) {
     if (!isFailure(error)) throw error;
