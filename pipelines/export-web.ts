@@ -28,7 +28,8 @@ export async function exportSiteOf(options: {
   const { out, teacher, settings, context } = options;
   const site = join(out, "site");
   try {
-    const report: Context["report"] = (event) => void (event.type !== "note" && context.report(event)); // which files it wrote is no news here
+    // Which files it wrote is no news here.
+    const report: Context["report"] = (event) => void (event.type !== "note" && context.report(event));
     await exportWeb({ run: join(out, "student"), teacher, out: site, settings, context: { ...context, report } });
     return site;
   } catch (error) {

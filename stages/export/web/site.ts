@@ -50,7 +50,7 @@ export async function writeSite({ out, title }: { out: string; title: string }):
     ...Object.fromEntries([...modules].map(([path, text]) => [`code/${path}`, text])),
   };
   const descriptions = [model, teacher].flatMap((each, i) => (each ? filesOf(each, Object.values(modelFolders)[i] as string) : []));
-  const kept = ["./", ...Object.keys(own).filter((path) => !/^(index\.html|sw\.js)$/.test(path)), ...descriptions];
+  const kept = ["./", ...Object.keys(own).filter((path) => path !== "sw.js"), ...descriptions];
   kept.push(...[wasm, webgpu].flatMap(({ script, loader }) => [script, loader]));
   for (const [path, text] of Object.entries(own)) await writeAtomic(join(out, path), text);
   await writeAtomic(join(out, "files.json"), `${JSON.stringify(kept, null, 2)}\n`); // what the service worker keeps
