@@ -48,8 +48,8 @@ async function start(): Promise<void> {
   function change(part: Partial<Wish>, { keeps = false, typed = false } = {}): void {
     wish = { ...wish, ...part };
     clearTimeout(writing);
-    if (keeps || typed) writing = setTimeout(() => history.replaceState(null, "", linked()), 250);
-    else if (linked() !== location.hash) history.pushState(null, "", linked());
+    if (keeps || typed) writing = setTimeout(() => history.replaceState(history.state, "", linked()), 250);
+    else if (linked() !== location.hash) history.pushState("here", "", linked());
     show(typed);
   }
 
@@ -125,7 +125,7 @@ async function start(): Promise<void> {
     const pixels = document.getElementById("pixels"); // of small pictures alone
     pixels?.addEventListener("click", () => pixels.setAttribute("aria-pressed", String(document.body.classList.toggle("sharp"))));
     onKeys({ n: actions.another, s: actions.save, l: actions.copy, t: teacher.toggle, " ": walk.toggle, "/": () => caption?.select() });
-    onSwipe(canvas, { left: actions.another, right: () => history.back() });
+    onSwipe(canvas, { left: actions.another, right: () => history.state === "here" && history.back() });
     addEventListener("popstate", () => {
       wish = wishOf(location.hash, usual, choices);
       walk.stop();
