@@ -84,9 +84,9 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
         await page.keyboard.press("Space"); // plays
         await until(page, "document.getElementById('play').getAttribute('aria-pressed') === 'true'");
         await page.keyboard.press("n");
-        await until(page, "!location.hash.includes('seed=5') && document.getElementById('play').getAttribute('aria-pressed') === 'false'");
+        await until(page, "!/seed=5&/.test(location.hash) && document.getElementById('play').getAttribute('aria-pressed') === 'false'");
         await page.goBack();
-        await until(page, "location.hash.includes('seed=5')");
+        await until(page, "/seed=5&/.test(location.hash)");
 
         await page.fill("#seed", "11");
         await page.click(`.example >> text="${captions[2]}"`);
@@ -157,6 +157,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
       const { url, stop } = await served(sites.class);
       try {
         const { page } = await openPage(browser!, url, { ready: "h1" });
+        await until(page, drawnIs("class=cat&seed=0"), 2400); // by then the page has forgotten what it does not need
         const seen = (await page.evaluate(downloads)) as {
           ranges: (string | null)[];
           again: string;
