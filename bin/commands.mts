@@ -1,6 +1,6 @@
 /** Every command as data: parsing, `--help`, suggestions and dispatch all come from this table. */
 import type { Entry } from "./command.mts";
-import { inspect } from "./commands/inspect.mts";
+import { inspect, serve } from "./commands/inspect.mts";
 import { bench, doctor } from "./commands/machine.mts";
 import { evaluate, mergeLora, mergeWeights, reconstruct, sample } from "./commands/models.mts";
 import { complete, completion } from "./commands/shell.mts";
@@ -25,6 +25,7 @@ export const commands: readonly Entry[] = [
   mergeLora,
   mergeWeights,
   inspect,
+  serve,
   exportCommand,
   methods,
   doctor,

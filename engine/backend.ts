@@ -28,6 +28,15 @@ function graph(): Graph {
   return current.graph;
 }
 
+/**
+ * Whether what is being traced is going to run with other batches (portable.ts): then nothing but shapes may follow from this one.
+ *
+ * @example
+ * import { isForAnyBatch } from "onestep/engine/backend";
+ * assert.equal(isForAnyBatch(), false); // outside of a trace
+ */
+export const isForAnyBatch = (): boolean => current?.graph.isPortable ?? false;
+
 /** The error of an operation that cannot be recorded, naming it, the line of the caller's code and what to do. */
 export function refuse(problem: string, remedy: string): Error {
   return refusal({ program: current?.program ?? "", stack: new Error().stack ?? "", problem, remedy });

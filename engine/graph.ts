@@ -40,9 +40,14 @@ export interface Constant {
 export interface Traits {
   /** Products that transpose their operands as they read them: WebGPU lacks FusedMatMul, which would run on the CPU. */
   fusesProducts: boolean;
+  /**
+   * Plain operators, the same whatever the batch, in place of forms that are chosen by shape for ONNX Runtime on the CPU (Winograd's
+   * convolutions, products taken the other way round): for a model that other runtimes run (portable.ts).
+   */
+  isPortable?: boolean;
 }
 
-export interface Graph extends Traits {
+export interface Graph extends Required<Traits> {
   nodes: Node[];
   constants: Constant[];
   /** Adds a node with one output. A node equal to an earlier one is not added again. */
@@ -143,7 +148,20 @@ export function createGraph(traits: Traits): Graph {
   });
 
   const bytesOf = (name: string): number => sizes.get(name) ?? 0;
-  return { ...traits, nodes, constants, add, addMany, nameOf, integers, indices, scalar, bytesOf, producer: (name) => producers.get(name) };
+  return {
+    isPortable: false,
+    ...traits,
+    nodes,
+    constants,
+    add,
+    addMany,
+    nameOf,
+    integers,
+    indices,
+    scalar,
+    bytesOf,
+    producer: (name) => producers.get(name),
+  };
 }
 
 /** The nodes and constants that `outputs` depend on, in order. */

@@ -5,7 +5,8 @@
 import type { Attribute, Constant, DType, Node } from "./graph.ts";
 import { float, integer, message, text } from "./protobuf.ts";
 
-const OPSET = 17; // the last opset in which every reduction but ReduceSum takes its axes as an attribute
+/** The version of ONNX's own operators that models are written in. */
+export const OPSET = 17; // the last opset in which every reduction but ReduceSum takes its axes as an attribute
 /** Numbers of the element types, as in TensorProto.DataType. */
 const ELEMENT: Record<DType | StoredDtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
 
@@ -33,6 +34,12 @@ export interface Mapped {
   byteLength: number;
 }
 
+/** An input or output of which axes may be named: such an axis has any length, the same wherever it is named. */
+export type NamedPort = Omit<Port, "shape"> & { shape: readonly (number | string)[] | undefined };
+
+/** A tensor that a model holds: of float16 the elements' bits. */
+export type Initialiser = Omit<Constant, "dtype" | "data"> & { dtype: DType | "float16"; data: ArrayBufferView };
+
 /**
  * The bytes of an ONNX model with the given inputs, outputs, nodes and constants.
  *
@@ -46,23 +53,28 @@ export interface Mapped {
  * assert.deepEqual(answer.y!.data, Float32Array.of(-3));
  */
 export function encodeModel(model: {
-  inputs: Port[];
-  outputs: Port[];
-  nodes: Node[];
-  constants: Constant[];
+  inputs: readonly NamedPort[];
+  outputs: readonly NamedPort[];
+  nodes: readonly Node[];
+  constants: readonly Initialiser[];
   mapped?: readonly Mapped[];
+  /** Tensors in a file beside the model, which are no inputs of it. */
+  beside?: readonly Mapped[];
+  /** Declares ONNX's own operators alone. */
+  isStandard?: boolean;
 }): Uint8Array {
-  const { mapped = [] } = model;
+  const { mapped = [], beside = [], isStandard = false } = model;
   const graph = Buffer.concat([
     ...model.nodes.map((node) => message(1, encodeNode(node))),
     text(2, "onestep"),
     ...model.constants.map((constant) => message(5, encodeTensor(constant))),
-    ...mapped.map((tensor) => message(5, encodeMapped(tensor))),
+    ...[...mapped, ...beside].map((tensor) => message(5, encodeMapped(tensor))),
     ...[...model.inputs, ...mapped].map((port) => message(11, encodePort(port))),
     ...model.outputs.map((port) => message(12, encodePort(port))),
   ]);
   const opset = (domain: string, version: number): Buffer => message(8, Buffer.concat([text(1, domain), integer(2, version)]));
-  return Buffer.concat([integer(1, 8), message(7, graph), opset("", OPSET), opset("com.microsoft", 1)]);
+  const opsets = [opset("", OPSET), ...(isStandard ? [] : [opset("com.microsoft", 1)])];
+  return Buffer.concat([integer(1, 8), message(7, graph), ...opsets]);
 }
 
 function encodeNode(node: Node): Buffer {
@@ -77,7 +89,7 @@ function encodeNode(node: Node): Buffer {
 }
 
 /** Operators of ONNX Runtime's own domain. */
-const MICROSOFT = new Set(["FusedMatMul", "QuickGelu"]);
+export const MICROSOFT = new Set(["FusedMatMul", "QuickGelu"]);
 
 function encodeAttribute(name: string, value: Attribute): Buffer {
   const type = (n: number): Buffer => integer(20, n); // AttributeProto.AttributeType
@@ -87,7 +99,7 @@ function encodeAttribute(name: string, value: Attribute): Buffer {
   return Buffer.concat([text(1, name), ...value.map((n) => integer(8, n)), type(7)]);
 }
 
-function encodeTensor({ name, shape, dtype, data }: Constant): Buffer {
+function encodeTensor({ name, shape, dtype, data }: Initialiser): Buffer {
   return Buffer.concat([
     ...shape.map((n) => integer(1, n)),
     integer(2, ELEMENT[dtype]),
@@ -107,8 +119,9 @@ function encodeMapped({ name, shape, dtype, location, offset, byteLength }: Mapp
   ]);
 }
 
-function encodePort({ name, shape, dtype }: Omit<Port, "dtype"> & { dtype: DType | StoredDtype }): Buffer {
-  const dimensions = shape && message(2, Buffer.concat(shape.map((n) => message(1, integer(1, n)))));
+function encodePort({ name, shape, dtype }: Omit<NamedPort, "dtype"> & { dtype: DType | StoredDtype }): Buffer {
+  const dimension = (n: number | string): Buffer => message(1, typeof n === "string" ? text(2, n) : integer(1, n));
+  const dimensions = shape && message(2, Buffer.concat(shape.map(dimension)));
   const tensor = Buffer.concat([integer(1, ELEMENT[dtype]), ...(dimensions ? [dimensions] : [])]);
   return Buffer.concat([text(1, name), message(2, message(1, tensor))]);
 }

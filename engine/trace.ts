@@ -1,17 +1,5 @@
 /** The trace of a program: its function called once on the recording backend, as an ONNX model. */
-import "./kernels/elementwise.ts";
-import "./kernels/shape.ts";
-import "./kernels/reduction.ts";
-import "./kernels/matrix.ts";
-import "./kernels/convolution.ts";
-import "./kernels/depthwise.ts";
-import "./kernels/pooling.ts";
-import "./kernels/resizing.ts";
-import "./kernels/indexing.ts";
-import "./kernels/normalisation.ts";
-import "./composed.ts";
-import "./volumes.ts";
-import "./gradients.ts";
+import "./translations.ts";
 import { constantTensor, placeholder, record, valueOf } from "./backend.ts";
 import { checkpointed, originalName } from "./checkpointing.ts";
 import { type Cost, costOf } from "./cost.ts";

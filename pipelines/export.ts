@@ -10,17 +10,29 @@ import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { exportFormats, shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
+import { graphFormats } from "../stages/export/model/formats.ts";
+import { isPublishedTeacher } from "../stages/published/teacher.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { exportModel } from "./export-model.ts";
+import { exportGraphs } from "./export-onnx.ts";
+import { exportPage } from "./export-web.ts";
 import { checkBooks } from "../store/books.ts";
 import { openStore } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
 
 /** Exports what a folder holds, a run or a store. Throws a usage failure where a flag of runs is given for a store. */
-export async function exportPath(options: Parameters<typeof exportModel>[0]): Promise<void> {
-  const { path, teacher, half } = options;
-  if (existsSync(join(path, "model.json"))) return exportModel(options);
-  const flag = teacher === undefined ? (half ? "--half" : undefined) : "--teacher";
+export async function exportPath(options: Parameters<typeof exportModel>[0] & Partial<Parameters<typeof exportGraphs>[0]>): Promise<void> {
+  const { path, format, teacher, half, licence, settings } = options;
+  const isGraphs = graphFormats.some((name) => name === format);
+  if (existsSync(join(path, "model.json")) || (isGraphs && isPublishedTeacher(path))) {
+    if (format === "onnx" && settings) return exportGraphs({ ...options, settings });
+    if (format === "web" && settings) return exportPage({ ...options, run: path, settings });
+    if (licence !== undefined) throw badUsage(`Cannot use --licence for ${format}: its README names the teacher, whose licence holds`);
+    return exportModel(options);
+  }
+  const flag = Object.entries({ "--teacher": teacher !== undefined, "--half": half, "--licence": licence !== undefined }).find(
+    ([, is]) => is,
+  )?.[0];
   if (flag) throw badUsage(`Cannot use ${flag} for ${path}: it holds no run (model.json); it is for the export of students`);
   return exportStore(options);
 }

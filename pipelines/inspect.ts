@@ -1,6 +1,6 @@
 /**
  * pipeline inspect PATH [--rows N] [--grid FILE.png] [--sql SELECT] [--why ID] [--redo ID] [--diff STORE] [--html FILE.html]
- *   [--serve] [--parity GOLDEN.safetensors]
+ *   [--parity GOLDEN.safetensors]
  *
  * store or run | rows that fit | facts, pictures, SQL, provenance, differences, a report
  */
@@ -14,7 +14,6 @@ import { diffStores } from "../stages/inspect/diff.ts";
 import { healthOf } from "../stages/inspect/health.ts";
 import { redoRow, whyRow } from "../stages/inspect/provenance.ts";
 import { writeReport } from "../stages/inspect/report/report.ts";
-import { serveReport } from "../stages/inspect/report/serve.ts";
 import { describeRun } from "../stages/inspect/run.ts";
 import { showRows } from "../stages/inspect/show.ts";
 import { answerSql } from "../stages/inspect/sql.ts";
@@ -50,8 +49,6 @@ export interface Looks {
   diff?: string;
   /** Path of a page to write. */
   html?: string;
-  /** Serve the page on this loopback port until the context's signal aborts; 0 for any. */
-  serve?: number;
   /** golden.safetensors of a published pipeline, which is computed again. */
   parity?: string;
 }
@@ -95,10 +92,6 @@ export async function inspect(options: Looks & { path: string; settings: Setting
   }
   if (looks.diff !== undefined) {
     await compare(store, looks.diff, context);
-    return;
-  }
-  if (looks.serve !== undefined) {
-    await serveReport({ store, port: looks.serve, engine: settings.engine, context });
     return;
   }
   if (looks.html !== undefined) {
@@ -153,7 +146,7 @@ function refuseDamage(path: string, { shards, planned }: Pick<Survey, "shards" |
 
 /** Throws a usage failure for looks that exclude each other, or that would do nothing. */
 function checkLooks(looks: Looks): void {
-  const instead = (["sql", "why", "redo", "diff", "html", "serve", "parity"] as const).filter((name) => looks[name] !== undefined);
+  const instead = (["sql", "why", "redo", "diff", "html", "parity"] as const).filter((name) => looks[name] !== undefined);
   const [first, second] = instead;
   if (second) throw badUsage(`Cannot use --${first} and --${second} at once: each is a look of its own`);
   const shows = looks.rows || looks.grid;
@@ -175,7 +168,7 @@ export function rowId(text: string | undefined): number | undefined {
 }
 
 /** What only the rows of a store can answer. */
-const OF_ROWS = ["rows", "grid", "where", "sql", "why", "redo", "diff", "html", "serve"] as const satisfies (keyof Looks)[];
+const OF_ROWS = ["rows", "grid", "where", "sql", "why", "redo", "diff", "html"] as const satisfies (keyof Looks)[];
 
 /** Throws a usage failure where rows of something that has none are asked for. */
 function refuseRows(path: string, looks: Looks, why: string): void {

@@ -24,6 +24,7 @@ import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
 import { evaluate } from "./evaluate.ts";
+import { exportSiteOf } from "./export-web.ts";
 import { ingest } from "./ingest.ts";
 import { pretrain } from "./pretrain.ts";
 import { reconstruct } from "./reconstruct.ts";
@@ -36,7 +37,8 @@ const DEMO_PICTURES = 2880;
 /**
  * The whole job in one folder: OUT/latents, OUT/triples, OUT/student and OUT/samples.png. With a teacher given, ingest,
  * simulation and training overlap from the start; without one, the networks are pretrained on the images first. Without
- * images it is the demo: the built-in set and the bundled teacher. Any part that is there already is not made again.
+ * images it is the demo: the built-in set and the bundled teacher, and OUT/site at its end. Any part that is there already is
+ * not made again.
  */
 export async function run(options: {
   images: string[];
@@ -52,7 +54,7 @@ export async function run(options: {
 }
 
 /** Folders of a run's parts. */
-const PARTS = ["latents", "triples", "student", "teacher", "pixels", "autoencoder", "perceptual", "tokenizer"];
+const PARTS = ["latents", "triples", "student", "site", "teacher", "pixels", "autoencoder", "perceptual", "tokenizer"];
 
 async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<void> {
   const { context } = options;
@@ -126,7 +128,8 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
   const evaluations = `${calls.student} an image by the student, ${calls.teacher} by the teacher`;
   context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations, "event loop p99, ms": loop.p99() } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
-  for (const message of nextSteps(out)) context.report({ type: "note", stage: "next", message });
+  const page = isDemo ? await exportSiteOf({ out, teacher, settings, context }) : at("student");
+  for (const message of nextSteps(out, page)) context.report({ type: "note", stage: "next", message });
 }
 
 /** Whatever preset the demo is tried with, its pictures are of the size that its teacher knows, and encoded as that was trained. */
@@ -208,8 +211,9 @@ function withImages(settings: Settings, images: string): Settings {
   return { ...settings, train: { ...settings.train, images: settings.train.images ?? images } };
 }
 
-function nextSteps(out: string): string[] {
+function nextSteps(out: string, page: string | undefined): string[] {
   return [
+    ...(page === undefined ? [] : [`Draw with it in the browser: bin/pipeline serve ${page}`]),
     `More pictures: bin/pipeline sample --model ${join(out, "student")} --count 64 --out grid.png --seed 1`,
     `The triples behind it, as pictures: bin/pipeline inspect ${join(out, "triples")} --rows 5 --grid triples.png`,
     "Your own images: bin/pipeline run photos.zip --preset tiny --out runs/photos",

@@ -1,5 +1,4 @@
-/** The command that shows what a store or run holds. */
-import { badUsage } from "../../schemas/failure.ts";
+/** The commands that show what a store or run holds: in the terminal, in files, and to a browser. */
 import type { Command } from "../command.mts";
 import { orPipeline } from "../flags.mts";
 
@@ -30,22 +29,32 @@ export const inspect: Command = {
     },
     diff: { value: "STORE", about: "compare settings, rows and channels with another store", input: "folder" },
     html: { value: "FILE.html", about: "write a report as one page that needs nothing else", output: { file: [".html", ".htm"] } },
-    serve: { about: "serve the report to this machine; rows are decoded when looked at" },
     parity: { value: "GOLDEN.safetensors", about: "of a pipeline of diffusers: compute golden vectors again and compare" },
-    port: { value: "N", about: "serve: the port; any free one unless told", whole: true, most: 65_535 },
   },
   looks: true,
   example: "pipeline inspect triples --grid triples.png --where label=3 --limit 16",
   start: async ({ positionals, flags, ...rest }) => {
     const { rowId, inspect } = await import("../../pipelines/inspect.ts");
-    const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, serve, port, parity } = flags;
+    const { quick, rows, grid, where, limit, sql, why, redo, teacher, conditions, diff, html, parity } = flags;
     const whole = (text?: string) => (text === undefined ? undefined : Number(text));
-    if (port !== undefined && serve === undefined) throw badUsage("Cannot use --port alone: it is that of --serve, so add it");
     await inspect({
       path: positionals[0]!,
       ...{ quick: quick !== undefined, rows: whole(rows), limit: whole(limit), why: rowId(why), redo: rowId(redo) },
-      ...{ grid, where, sql, teacher, conditions, diff, html, parity, serve: serve === undefined ? undefined : Number(port ?? 0) },
+      ...{ grid, where, sql, teacher, conditions, diff, html, parity },
       ...rest,
     });
   },
+};
+
+export const serve: Command = {
+  name: "serve",
+  summary: "show a site, student, run or store to this machine's browser",
+  positionals: [
+    { name: "PATH", about: "a site of `export --format web`, a student, a run or its run.html, or a store", input: { orFile: /\.html$/ } },
+  ],
+  flags: { port: { value: "N", about: "the port; any free one unless told", whole: true, most: 65_535 } },
+  looks: true,
+  example: "pipeline serve site --port 8080",
+  start: async ({ positionals, flags, settings, context }) =>
+    (await import("../../pipelines/serve.ts")).serve({ path: positionals[0]!, port: Number(flags.port ?? 0), settings, context }),
 };

@@ -1,4 +1,5 @@
 /** Commands that make, mend and copy stores. */
+import { badUsage } from "../../schemas/failure.ts";
 import type { Command } from "../command.mts";
 import {
   count,
@@ -151,6 +152,13 @@ export const reprocess: Command = {
     }),
 };
 
+/** Whether weights are rounded to halves. Throws a usage failure for a precision that is none. */
+function isHalf({ half, precision = half === undefined ? "single" : "half" }: Record<string, string | undefined>): boolean {
+  if (precision === "half" || (precision === "single" && half === undefined)) return precision === "half";
+  const why = half === undefined ? "expected single or half" : "--half asks for the other";
+  throw badUsage(`Cannot export with --precision ${precision}: ${why}`);
+}
+
 export const exportCommand: Command = {
   name: "export",
   summary: "write a store, or a student of a published teacher, as files that other tools load",
@@ -161,23 +169,30 @@ export const exportCommand: Command = {
       about: "of the files",
       choices: async () => {
         const { exportFormats } = await import("../../stages/export/formats.ts");
-        const { modelFormats } = await import("../../stages/export/model/formats.ts");
-        return [...new Set([...exportFormats, ...modelFormats])];
+        const { graphFormats, modelFormats } = await import("../../stages/export/model/formats.ts");
+        return [...new Set([...exportFormats, ...modelFormats, ...graphFormats])];
       },
       required: true,
     },
-    teacher: { value: "PIPELINE", about: "of a run: where its teacher is now, if not where it was", input: orPipeline },
+    teacher: {
+      value: "PIPELINE",
+      about: "of a run: where its teacher is now, if not where it was; of a page what is drawn beside",
+      input: orPipeline,
+    },
     half: { about: "of a run: float16 weights, half as large" },
+    precision: { value: "NAME", about: "of a run: `half` is --half", choices: async () => ["single", "half"] },
+    licence: { value: "TEXT", about: "of a run as onnx or web: the licence of its weights, for onestep.json, README.md and the page" },
     out: out("FOLDER", "where the files go; the same command goes on after a stop"),
   },
   example: "pipeline export student --format diffusers --out student-diffusers",
-  start: async ({ positionals, flags, context }) =>
+  start: async ({ positionals, flags, settings, context }) =>
     (await import("../../pipelines/export.ts")).exportPath({
       path: positionals[0]!,
       format: flags.format!,
       out: flags.out!,
       teacher: flags.teacher,
-      half: flags.half !== undefined,
-      context,
+      half: isHalf(flags),
+      licence: flags.licence,
+      ...{ settings, context },
     }),
 };

@@ -50,12 +50,12 @@ const isProduct = (i: Info): boolean =>
 const rows = (graph: Graph, x: Value): Value => reshape(graph, x, [size(x.shape) / (x.shape.at(-1) as number), x.shape.at(-1) as number]);
 
 /** The convolution `i` as winograd.ts describes it, where that algorithm applies and pays; `kernel` is undefined where it is sought. */
-function winogradWindow(i: Info, kernel?: Value): winograd.Window | undefined {
+function winogradWindow(graph: Graph, i: Info, kernel?: Value): winograd.Window | undefined {
   const [top, left, bottom, right] = pads(i) as [number, number, number, number];
   const unit = [i.strideHeight, i.strideWidth, i.dilationHeight, i.dilationWidth].every((n) => n === 1);
   const near = [top, left, bottom, right].every((n) => n >= 0 && n <= 2);
   const window = { batch: i.batchSize, height: i.outHeight, width: i.outWidth, top, left };
-  const applies = i.filterHeight === 3 && i.filterWidth === 3 && unit && near;
+  const applies = !graph.isPortable && i.filterHeight === 3 && i.filterWidth === 3 && unit && near;
   return applies && winograd.pays(window, { inputs: i.inChannels, outputs: i.outChannels, unfolded: kernel?.unfolded })
     ? window
     : undefined;
@@ -68,7 +68,7 @@ const DIVIDED = 4096;
 function convolve(graph: Graph, x: Value, i: Info, kernel: { first: () => Value; matrix: () => Value }): Value {
   if (isProduct(i)) return reshape(graph, gemm(graph, rows(graph, x), kernel.matrix()), i.outShape);
   const narrow = Math.min(i.inChannels, i.outChannels) < 16;
-  if (narrow || (i.batchSize === 1 && i.outHeight * i.outWidth <= DIVIDED)) {
+  if (!graph.isPortable && (narrow || (i.batchSize === 1 && i.outHeight * i.outWidth <= DIVIDED))) {
     return reshape(graph, gemm(graph, patches(graph, x, i), kernel.matrix()), i.outShape);
   }
   const attributes = { strides: [i.strideHeight, i.strideWidth], dilations: [i.dilationHeight, i.dilationWidth], pads: pads(i) };
@@ -79,7 +79,7 @@ function convolve(graph: Graph, x: Value, i: Info, kernel: { first: () => Value;
 translate("Conv2D", ({ x, filter }, attributes, graph) => {
   const kernel = filter as Value;
   const i = info((x as Value).shape, kernel.shape, attributes);
-  const window = winogradWindow(i, kernel);
+  const window = winogradWindow(graph, i, kernel);
   if (window) return winograd.convolution(graph, x as Value, kernel, window);
   return convolve(graph, x as Value, i, {
     first: () => kernelFirst(graph, kernel),
@@ -103,7 +103,7 @@ translate("Conv2DBackpropInput", ({ dy, filter }, attributes, graph) => {
       [0, 0],
     ];
     const turned = info(gradient.shape, [height, width, outputs, inputs], { ...attributes, pad: around as never });
-    const window = winogradWindow(turned, kernel);
+    const window = winogradWindow(graph, turned, kernel);
     if (window) return winograd.inputGradient(graph, gradient, kernel, window);
     return convolve(graph, gradient, turned, {
       first: () => reshape(graph, transpose(graph, opposite(graph, kernel), [1, 0]), [inputs, outputs, height, width]),
@@ -132,7 +132,7 @@ translate("Conv2DBackpropFilter", ({ x, dy }, attributes, graph) => {
   const [input, gradient] = [x as Value, dy as Value];
   const shape = attributes.filterShape;
   const i = info(input.shape, shape, attributes);
-  const window = winogradWindow(i);
+  const window = winogradWindow(graph, i);
   if (window) return winograd.kernelGradient(graph, input, gradient, window);
   const columns = isProduct(i) ? rows(graph, input) : patches(graph, input, i);
   return reshape(graph, gemm(graph, columns, rows(graph, gradient), { transA: true }), shape);

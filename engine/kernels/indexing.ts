@@ -19,11 +19,17 @@ translate("GatherV2", ({ x, indices }, { axis, batchDims }, graph) => {
   }
   // Every batch its own table: the tables laid one after another, and looked up with the batch's offset.
   const [b, o, d, k, s] = [size(batch), size(outer), input.shape[along] as number, size(at.shape) / size(batch), size(inner)];
-  const tables = reshape(graph, transpose(graph, reshape(graph, input, [b, o, d, s]), [0, 2, 1, 3]), [b * d, o * s]);
+  const byPlace = transpose(graph, reshape(graph, input, [b, o, d, s]), [0, 2, 1, 3]);
+  const back = (rows: Value): Value => reshape(graph, transpose(graph, reshape(graph, rows, [b, k, o, s]), [0, 2, 1, 3]), shape);
+  if (graph.isPortable) {
+    const places = reshape(graph, cast(graph, at, "int64"), [b, k, 1]);
+    const table = reshape(graph, byPlace, [b, d, o * s]);
+    return back(graph.add("GatherND", [table, places], [b, k, o * s], input.dtype, { batch_dims: 1 }));
+  }
+  const tables = reshape(graph, byPlace, [b * d, o * s]);
   const offsets: Value = { shape: [b, 1], dtype: "int32", constant: Int32Array.from({ length: b }, (_, i) => i * d) };
   const ids = arithmetic(graph, "Add", reshape(graph, cast(graph, at, "int32"), [b, k]), offsets);
-  const rows = graph.add("Gather", [tables, ids], [b, k, o * s], input.dtype, { axis: 0 });
-  return reshape(graph, transpose(graph, reshape(graph, rows, [b, k, o, s]), [0, 2, 1, 3]), shape);
+  return back(graph.add("Gather", [tables, ids], [b, k, o * s], input.dtype, { axis: 0 }));
 });
 
 translate("GatherNd", ({ params, indices }, _, graph) => {

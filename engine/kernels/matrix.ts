@@ -14,6 +14,7 @@ export function gemm(graph: Graph, a: Value, b: Value, options: { transA?: boole
   const { transA = false, transB = false } = options;
   const [m, k] = (transA ? [a.shape[1], a.shape[0]] : a.shape) as [number, number];
   const n = b.shape[transB ? 0 : 1] as number;
+  if (graph.isPortable) return product(graph, a, b, [m, n], transA, transB);
   if (transA && !transB && n < NARROW && m > n) return turnedAlone(graph, product(graph, b, a, [n, m], true, false));
   if (transA || n <= m || k <= 128) return product(graph, a, b, [m, n], transA, transB);
   return turnedAlone(graph, product(graph, b, a, [n, m], !transB, true));
@@ -46,7 +47,7 @@ translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
   }
   const k = a.shape.at(transA ? -2 : -1) as number;
   // As in `gemm`: fewer matrices than threads are divided between them.
-  if (transA || n <= m || k <= 128 || size(batch) >= MANY) return batchProduct(graph, a, b, shape, transA, transB);
+  if (graph.isPortable || transA || n <= m || k <= 128 || size(batch) >= MANY) return batchProduct(graph, a, b, shape, transA, transB);
   return turned(graph, batchProduct(graph, b, a, [...batch, n, m], !transB, true));
 });
 

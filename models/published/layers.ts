@@ -2,6 +2,7 @@
  * Layers of published networks, beside those of layers.ts: theirs have scales, shifts and epsilons, padding of their own and
  * activations to the letter. A layer called `name` owns `name.kernel`, `name.bias`, `name.scale`, `name.table`.
  */
+import { isForAnyBatch } from "../../engine/backend.ts";
 import { asPiece } from "../../engine/marks.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Embedded } from "../encoders/encoder.ts";
@@ -108,7 +109,8 @@ const MOST_SCORES = 2 ** 24;
 export function piecewiseAttention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }, most = MOST_SCORES): Tensor {
   const { q, k, heads, bias } = options;
   const [b, n, d] = q.shape as [number, number, number];
-  const pieces = Math.ceil(n / Math.max(1, Math.floor(most / (b * heads * (k.shape[1] as number)))));
+  const together = isForAnyBatch() ? 1 : b;
+  const pieces = Math.ceil(n / Math.max(1, Math.floor(most / (together * heads * (k.shape[1] as number)))));
   if (pieces <= 1) return attention(options);
   const rows = Math.ceil(n / pieces);
   const isByQuery = bias !== undefined && bias.rank > 1 && bias.shape.at(-2) === n;

@@ -20,6 +20,10 @@ export interface PublishedTokenizer {
   encode: (text: string, length?: number) => { ids: Int32Array; count: number };
   /** The id of padding. */
   padding: number;
+  /** The id that ends a text. */
+  end: number;
+  /** What a tokenizer.json of it holds. */
+  json: TokenizerJson;
 }
 
 /** Opens a tokenizer folder. Throws a Failure where it holds none of the files, or one that cannot be read. */
@@ -87,5 +91,5 @@ export function publishedTokenizer(json: TokenizerJson, { eos, pad, window }: Om
     padded.set(kept);
     return { ids: padded, count: kept.length };
   };
-  return { ids, encode, padding };
+  return { ids, encode, padding, end, json };
 }

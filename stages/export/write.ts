@@ -31,6 +31,8 @@ export type ExportIdentity =
       weights: string;
       dtype: string;
       teacher: string;
+      /** As it was named. */
+      licence?: string;
     };
 
 /** Puts export.json into the folder, or goes on with the same export there. Throws a Failure where another stands. */

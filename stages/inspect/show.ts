@@ -29,7 +29,9 @@ export async function showRows(options: {
   const { store, rows = 0, grid, limit = 64, where, except, engine, context } = options;
   const { report, signal } = context;
   if (grid && limit > mostDrawn) {
-    throw badUsage(`Cannot draw ${limit} rows on one sheet: it holds at most ${mostDrawn}. Name a smaller --limit, or look with --serve.`);
+    throw badUsage(
+      `Cannot draw ${limit} rows on one sheet: it holds at most ${mostDrawn}. Name a smaller --limit, or look with pipeline serve.`,
+    );
   }
   const { classes } = store.manifest;
   const shown: StoreRow[] = []; // to be drawn

@@ -15,6 +15,8 @@ export interface PictureDecoder {
    * many images had any, and may throw.
    */
   decode: (latents: Float32Array, onNotFinite?: (images: number) => void) => Promise<Picture[]>;
+  /** The same as numbers [rows * size * size * 3], about -1 to 1, before they are rounded and held to that. */
+  values: (latents: Float32Array) => Promise<Float32Array>;
   writeGrid: (options: {
     path: string;
     latents: Float32Array;
@@ -44,9 +46,10 @@ export async function createPictureDecoder(options: {
     signal: context.signal,
   });
   const [height, width] = sidesOf(codec.description.imageSize);
+  const raw = (latents: Float32Array): Float32Array =>
+    spec && statistics ? denormalise(latents, statistics, spec.diffusion.sigmaData) : latents;
   const decode: PictureDecoder["decode"] = async (latents, onNotFinite) => {
-    const raw = spec && statistics ? denormalise(latents, statistics, spec.diffusion.sigmaData) : latents;
-    const { pixels, notFinite } = await compute.call("decode", raw);
+    const { pixels, notFinite } = await compute.call("decode", raw(latents));
     if (notFinite > 0) onNotFinite?.(notFinite);
     const length = height * width * 3;
     return Array.from({ length: pixels.length / length }, (_, i) => ({
@@ -57,6 +60,7 @@ export async function createPictureDecoder(options: {
   };
   return {
     decode,
+    values: (latents) => compute.call("values", raw(latents)),
     writeGrid: async ({ path, latents, ...words }) => {
       await writeGrid({ path, images: await decode(latents), ...words, scale: Math.max(height, width) < 48 ? 2 : 1 });
     },

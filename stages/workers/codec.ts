@@ -69,7 +69,16 @@ export async function create({ description, weights, batch, engine: where }: Cod
     return y;
   }
 
+  /** Raw latents [rows * h * w * c] -> images [rows * height * width * 3], about -1 to 1. */
+  async function values(latents: Float32Array): Promise<Float32Array> {
+    if (!functions) return latents;
+    const isTiled = Math.max(shape[0], shape[1]) > tile;
+    decoder ??= isTiled ? tiledDecoder(functions.decode) : compile("decode", latent, functions.decode);
+    return inBatches(await decoder, latents, latent, image);
+  }
+
   return {
+    values,
     /** Pixels [rows * height * width * 3], 0 to 255 -> raw latents [rows * h * w * c]. */
     encode: async (pixels: Uint8Array): Promise<Float32Array> => {
       const scaled = Float32Array.from(pixels, (value) => value / 127.5 - 1);
@@ -82,15 +91,11 @@ export async function create({ description, weights, batch, engine: where }: Cod
      * finite, of which `notFinite` counts the rows, come out as black or white.
      */
     decode: async (latents: Float32Array): Promise<{ pixels: Uint8Array; notFinite: number }> => {
-      if (functions) {
-        const isTiled = Math.max(shape[0], shape[1]) > tile;
-        decoder ??= isTiled ? tiledDecoder(functions.decode) : compile("decode", latent, functions.decode);
-      }
-      const values = decoder ? await inBatches(await decoder, latents, latent, image) : latents;
+      const made = await values(latents);
       const each = height * width * 3;
       let notFinite = 0;
-      for (let at = 0; at < values.length; at += each) if (countNotFinite(values.subarray(at, at + each)) > 0) notFinite++;
-      const rounded = Uint8ClampedArray.from(values, (value) => (value + 1) * 127.5); // this kind of array rounds and clamps
+      for (let at = 0; at < made.length; at += each) if (countNotFinite(made.subarray(at, at + each)) > 0) notFinite++;
+      const rounded = Uint8ClampedArray.from(made, (value) => (value + 1) * 127.5); // this kind of array rounds and clamps
       return { pixels: Uint8Array.from(rounded), notFinite };
     },
   };

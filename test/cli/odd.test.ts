@@ -122,7 +122,7 @@ test("whole numbers are taken exactly, or refused as they were typed", async () 
   }
   const most = /expected a whole number from 1 to/;
   assert.match((await line(["sample", "--model", folder, "--out", "x.png", "--count", "99999999999999999999"])).err, most);
-  assert.match((await line(["inspect", folder, "--serve", "--port", "65536"])).err, most);
+  assert.match((await line(["serve", folder, "--port", "65536"])).err, most);
   const seeds = ["evaluate", "--model", folder, "--reference", folder, "--seeds", "3", "--seed", "9007199254740991"];
   assert.match((await line(seeds)).err, /^Cannot use seed=9007199254740991 with evaluate\.seeds=3: .*below 2\^53/);
 });

@@ -1,5 +1,5 @@
 /** Stores to look at. */
-import { inspect } from "../../pipelines/inspect.ts";
+import { serve } from "../../pipelines/serve.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
@@ -91,11 +91,11 @@ export async function images(entries = 20, changes: Partial<LatentManifest> = {}
   return store;
 }
 
-/** Serves the report of a store; `stop` ends it. */
+/** Serves a store, or whatever else can be served; `stop` ends it. */
 export async function served(folder: string) {
   const controller = new AbortController();
   const { others, context } = listening(controller.signal);
-  const done = inspect({ path: folder, serve: 0, settings: resolveSettings([presetLayer("smoke")]), context });
+  const done = serve({ path: folder, port: 0, settings: resolveSettings([presetLayer("smoke")]), context });
   done.catch(() => {});
   const address = () =>
     /http:\/\/127\.0\.0\.1:\d+\//.exec(others.map((event) => (event.type === "note" ? event.message : "")).join(""))?.[0];

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "../../pipelines/inspect.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
-import { addressed } from "../../stages/inspect/report/guard.ts";
+import { addressed } from "../../stages/serve/guard.ts";
 import { sectionsOf } from "../../stages/inspect/report/sections.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";
 import { barChart, lineChart } from "../../stages/picture/chart.ts";

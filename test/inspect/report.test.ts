@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { inspect } from "../../pipelines/inspect.ts";
+import { serve } from "../../pipelines/serve.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { shardPath, type Store } from "../../store/store.ts";
 import { assert, suite } from "../harness.ts";
-import { openBrowser, openPage, until } from "./browser.ts";
+import { contrasts, openBrowser, openPage, until } from "./browser.ts";
 import { captions, freshFolder, images, listening, served, triples } from "./fixture.ts";
 
 const test = suite("report");
@@ -103,7 +104,7 @@ test("serves this machine alone, and says what is wrong with a request", async (
     assert.is((await get(`${url}../../etc/passwd`)).status, 404);
     const port = Number(new URL(url).port);
     await assert.rejects(
-      inspect({ path: store.folder, serve: port, settings, context: listening().context }),
+      serve({ path: store.folder, port, settings, context: listening().context }),
       /Cannot serve on port \d+: it is taken/,
     );
   } finally {
@@ -244,27 +245,5 @@ if (!chromium) {
     }
   });
 }
-
-/** In the page: the contrast of every piece of text with what lies behind it (WCAG 2's formula). */
-const contrasts = `(() => {
-  const channels = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
-  const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = channels(getComputedStyle(at).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const elements = document.querySelectorAll("h1,h2,h3,p,a,dt,dd,th,td,li,span,b,figcaption,label,button:enabled,svg text");
-  const isSeen = (e) => e.getClientRects().length && e.textContent.trim() && getComputedStyle(e).visibility === "visible";
-  const texts = [...elements].filter(isSeen);
-  return texts.map((element) => {
-    const style = getComputedStyle(element);
-    const [a, b] = [light(channels(element.closest("svg") ? style.fill : style.color)), light(behind(element))];
-    return [element.textContent.trim().slice(0, 40), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
-  });
-})()`;
 
 test.run();

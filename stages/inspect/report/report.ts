@@ -52,7 +52,7 @@ export async function writeReport(options: {
       const room = Math.floor(rows.size * 0.9);
       throw new Failure(
         `Cannot put ${limit} rows of ${store.folder} into one page: the pictures of ${rows.size} fill it. ` +
-          `Name a --limit of ${room} or less, or look at all rows with --serve.`,
+          `Name a --limit of ${room} or less, or look at all rows with pipeline serve ${store.folder}.`,
       );
     }
     context.report({ type: "progress", stage: "pictures", done: rows.size, unit: "rows" });

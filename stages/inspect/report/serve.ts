@@ -1,73 +1,46 @@
-/** Serves the report of a store to this machine alone: rows are read and decoded when they are looked at. */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+/** The report of a store as something to serve: rows are read and decoded when they are looked at. */
 import { basename, resolve } from "node:path";
 import type { Context } from "../../../schemas/events.ts";
-import { Failure, isFailure } from "../../../schemas/failure.ts";
+import { Failure } from "../../../schemas/failure.ts";
 import { version } from "../../../schemas/package.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
 import { readLeftOut } from "../../../store/left-out.ts";
 import type { Store } from "../../../store/store.ts";
+import { html, json, nothingHere, type Source } from "../../serve/answer.ts";
 import { type Selected, selectRows } from "../rows.ts";
 import { factsOf } from "../facts.ts";
 import { damagedShards, surveyStore } from "../survey.ts";
 import { openViewer, type Viewer } from "../viewer.ts";
 import { type Condition, columnsToFilter, parseWhere, type Scalars } from "../where.ts";
 import { describeRow, picturesOf } from "./gallery.ts";
-import { addressed, guardHeaders } from "./guard.ts";
-import { pageOf } from "./page.ts";
+import { pageOf, reportPolicy } from "./page.ts";
 import type { SurveyAnswer } from "./row.ts";
 import { sectionsOf } from "./sections.ts";
 
 const mostRows = 100; // of one answer
 
-/** Serves until the signal aborts. What is answered, and to whom, says guard.ts: no other site's page can look in. */
-export async function serveReport(options: { store: Store; port: number; engine: EngineSettings; context: Context }): Promise<void> {
-  const { store, port, engine, context } = options;
-  const { report, signal } = context;
+/** The page of a store, its rows, and what reading all of it finds, which goes on in the background until the signal aborts. */
+export async function reportSource({
+  store,
+  engine,
+  context,
+}: {
+  store: Store;
+  engine: EngineSettings;
+  context: Context;
+}): Promise<Source> {
   const viewer = await openViewer(store, engine, context);
   const survey = startSurvey(store, context);
-  const server = createServer((request, response) => {
-    const left = new AbortController(); // when the browser waits no longer, as after the next key in a filter
-    response.once("close", () => left.abort());
-    answer(request, response, AbortSignal.any([signal, left.signal])).catch((error: Error) => {
-      if (response.destroyed || signal.aborted) return;
-      if (!isFailure(error)) report({ type: "warning", stage: "serve", message: error.message });
-      send(response, isFailure(error) ? 400 : 500, { error: error.message });
-    });
-  });
-
-  async function answer(request: IncomingMessage, response: ServerResponse, waited: AbortSignal): Promise<void> {
-    const address = addressed(request);
-    if (!(address instanceof URL)) return send(response, address.status, { error: address.error });
-    const { pathname, searchParams } = address;
-    if (pathname === "/")
-      return send(response, 200, pageOf({ name: basename(resolve(store.folder)), manifest: store.manifest, version: version() }));
-    if (pathname === "/survey") return send(response, 200, survey.state);
-    if (pathname === "/rows") return send(response, 200, await rowsFor(store, viewer, searchParams, survey.damaged(), waited));
-    return send(response, 404, { error: "there is nothing at this address" });
-  }
-
-  try {
-    await new Promise<void>((done, failed) => {
-      server.once("error", failed);
-      server.listen({ host: "127.0.0.1", port, signal }, done);
-    }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" && error.code !== "EACCES") throw error;
-      const why = error.code === "EACCES" ? "not yours to use" : "taken";
-      throw new Failure(`Cannot serve on port ${port}: it is ${why}. Name another with --port, or leave it out.`);
-    });
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    report({ type: "note", stage: "serve", message: `${url} shows ${store.folder}; Ctrl-C ends it` });
-    await new Promise<void>((done) => {
-      if (signal.aborted) done();
-      signal.addEventListener("abort", () => done(), { once: true });
-    });
-  } finally {
-    server.closeAllConnections();
-    await new Promise<void>((done) => server.close(() => done()));
-    await viewer.close();
-  }
+  return {
+    policy: `${reportPolicy(true)}; frame-ancestors 'none'`,
+    answer: async ({ address: { pathname, searchParams }, signal }) => {
+      if (pathname === "/") return html(pageOf({ name: basename(resolve(store.folder)), manifest: store.manifest, version: version() }));
+      if (pathname === "/survey") return json(survey.state);
+      if (pathname === "/rows") return json(await rowsFor(store, viewer, searchParams, survey.damaged(), signal));
+      return nothingHere();
+    },
+    close: viewer.close,
+  };
 }
 
 /** Reads the store in the background: how far it is, or what it found; and the damaged shards, once they are known. */
@@ -118,14 +91,4 @@ function wholeNumber(search: URLSearchParams, name: string, most: number): numbe
   if (!Number.isSafeInteger(value) || value < 0 || value > most)
     throw new Failure(`Cannot show rows: ${name} is "${search.get(name)}", expected a whole number up to ${most}.`);
   return value;
-}
-
-function send(response: ServerResponse, status: number, content: string | object): void {
-  const html = typeof content === "string";
-  response.writeHead(status, {
-    "content-type": html ? "text/html; charset=utf-8" : "application/json; charset=utf-8",
-    ...guardHeaders,
-    ...(status === 405 && { allow: "GET, HEAD" }),
-  });
-  response.end(html ? content : JSON.stringify(content));
 }

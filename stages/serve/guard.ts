@@ -1,6 +1,5 @@
-/** Who may look at a served report: this machine's own browser at the page itself, and no other site through it. */
+/** Who may look at what is served: this machine's own browser at the page itself, and no other site through it. */
 import type { IncomingMessage } from "node:http";
-import { reportPolicy } from "./page.ts";
 
 /** A request that is not answered, and why. */
 export interface Refusal {
@@ -37,13 +36,19 @@ function wellFormed(url: string): URL | undefined {
   }
 }
 
-/** What every answer says to the browser: keep it from other pages, store nothing, guess no type. */
-export const guardHeaders: Readonly<Record<string, string>> = {
-  "content-security-policy": `${reportPolicy(true)}; frame-ancestors 'none'`,
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-  "cache-control": "no-store",
-};
+/**
+ * What every answer says to the browser: keep it from other pages, guess no type, and ask again before showing a copy. The
+ * two cross-origin rules together give a page memory that threads share, which WebAssembly needs for more than one.
+ */
+export function guardHeaders(policy: string): Readonly<Record<string, string>> {
+  return {
+    "content-security-policy": policy,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+  };
+}
