@@ -13,7 +13,7 @@ import { presetNames } from "../../recipes/recipe.ts";
 import { assignmentLayer } from "../../recipes/resolve-settings.ts";
 import { settingPaths } from "../../recipes/settings-paths.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
-import { modelFormats } from "../../stages/export/model/formats.ts";
+import { graphFormat, modelFormats } from "../../stages/export/model/formats.ts";
 import { exportFormats } from "../../stages/export/formats.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -56,7 +56,7 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["completion ", ["bash", "zsh", "fish"]],
   ["train --method ", methodNames()],
   ["run --preset s", presetNames().filter((name) => name.startsWith("s"))],
-  ["export triples --format ", [...exportFormats, ...modelFormats.filter((format) => !exportFormats.includes(format))]],
+  ["export triples --format ", [...exportFormats, ...modelFormats.filter((format) => !exportFormats.includes(format)), graphFormat]],
   ["bench --only dit,st", ["dit,store"]],
   ["train --set simulate.no", ["simulate.noise="]],
   ["train --set simulate.noise=", ["simulate.noise=derived", "simulate.noise=stored"]],
