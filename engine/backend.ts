@@ -32,7 +32,7 @@ function graph(): Graph {
  * Whether what is being traced is going to run with other batches (portable.ts): then nothing but shapes may follow from this one.
  *
  * @example
- * import { isForAnyBatch } from "onestep/engine/backend";
+ * import { isForAnyBatch } from "./backend.ts";
  * assert.equal(isForAnyBatch(), false); // outside of a trace
  */
 export const isForAnyBatch = (): boolean => current?.graph.isPortable ?? false;

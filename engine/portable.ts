@@ -48,8 +48,8 @@ const BATCH_AXIS = "batch";
  *
  * @example
  * import { InferenceSession, Tensor } from "onnxruntime-node";
- * import { portableModel } from "onestep/engine/portable";
- * import { tf } from "onestep/engine/tfjs";
+ * import { portableModel } from "./portable.ts";
+ * import { tf } from "./tfjs.ts";
  * const weights = { network: { w: { shape: [2, 1], data: Float32Array.of(3, 4) } } };
  * const run = ({ network }, { x }) => ({ y: tf.matMul(x, network.w) });
  * const model = portableModel({ name: "product", weights, inputs: { x: { shape: [2] } }, run });

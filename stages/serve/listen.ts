@@ -60,8 +60,9 @@ export async function serveSource(options: { source: Source; shows: string; port
       signal.addEventListener("abort", () => done(), { once: true });
     });
   } finally {
+    const closed = new Promise<void>((done) => server.close(() => done())); // first, so that no connection comes between
     server.closeAllConnections();
-    await new Promise<void>((done) => server.close(() => done()));
+    await closed;
     await source.close();
   }
 }

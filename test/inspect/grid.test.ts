@@ -50,7 +50,7 @@ test("says in one sentence what cannot be, with exit code 2, and finds row 0", a
     [["--html", "x.html", "--rows", "2"], /Cannot use --html and --rows at once/],
     [["--why", "x"], /Cannot look up row "x"/],
     [["--why", "40"], /its rows have the ids 0 to 39/],
-    [["--port", "8000"], /Cannot use --port alone/],
+    [["--port", "8000"], /Unknown flag "--port" of inspect/],
     [["--rows", "2", "--where", "lable = 1"], /did you mean "label"/],
     [["--redo", "1"], /no teacher t0 stands beside it/],
   ];
