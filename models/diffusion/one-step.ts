@@ -6,15 +6,10 @@ import { numbers } from "./arithmetic.ts";
 import { denoise } from "./denoise.ts";
 import { createParameterisation } from "./parameterisation.ts";
 
-/** Unit noise [b, h, w, c] and condition inputs to clean latents [b, h, w, c]: D(sigma noise; sigma), at sigmaMax unless told. */
-export function generate(
-  spec: DenoiserSpec,
-  parameters: Parameters,
-  noise: Tensor,
-  given: Record<string, Tensor>,
-  sigma = createParameterisation(spec.diffusion).sigmaMax,
-): Tensor {
+/** Unit noise [b, h, w, c] and condition inputs to clean latents [b, h, w, c]: D(sigma noise; sigma), sigma being `level` or sigmaMax. */
+export function generate(spec: DenoiserSpec, parameters: Parameters, noise: Tensor, given: Record<string, Tensor>, level?: number): Tensor {
   const parameterisation = createParameterisation(spec.diffusion);
+  const sigma = level ?? parameterisation.sigmaMax;
   const condition = embedConditions(spec, parameters, given);
   return denoise({
     x: tf.mul(noise, sigma),
