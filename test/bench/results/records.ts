@@ -36,11 +36,14 @@ const bench = z.object({
   rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))).min(1),
 });
 
+/** Which bands noise levels and layers serve: drawn as charts; only how it was made is read. */
+const frequency = z.object({ format: z.literal("onestep-frequency"), ...made });
+
 export type Summary = z.infer<typeof summary>;
 export type EvaluationRecord = z.infer<typeof evaluation>;
 export type ReconstructionRecord = z.infer<typeof reconstruction>;
 export type BenchRecord = z.infer<typeof bench>;
-export type ResultRecord = EvaluationRecord | StudyRecord | BenchRecord | ReconstructionRecord;
+export type ResultRecord = EvaluationRecord | StudyRecord | BenchRecord | ReconstructionRecord | z.infer<typeof frequency>;
 
 export interface Records {
   has: (name: string) => boolean;
@@ -50,7 +53,7 @@ export interface Records {
   used: Set<string>;
 }
 
-const anyRecord = z.discriminatedUnion("format", [evaluation, studyRecordSchema, bench, reconstruction]);
+const anyRecord = z.discriminatedUnion("format", [evaluation, studyRecordSchema, bench, reconstruction, frequency]);
 
 /** The records of a folder; each is read when it is asked for. */
 export function recordsOf(folder: string): Records {
