@@ -37,7 +37,7 @@ test("vectors of several lengths and a matrix follow the formula", async () => {
     },
   });
   const made = await step.run(rates);
-  await engine.close();
+  await engine.dispose();
 
   const norm = Math.hypot(...Object.values(gradient).flatMap(({ data }) => [...data]));
   for (const [name, { data }] of Object.entries(value)) {
