@@ -25,7 +25,7 @@ export interface BuiltTensorflow {
 export const BUILT = "built.json";
 
 /** The packages that hold the addon's sources and its JavaScript; they differ in name alone. */
-export const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
+const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
 
 const require = createRequire(import.meta.url);
 
