@@ -7,24 +7,6 @@ import { tf, type Tensor } from "./tfjs.ts";
 import { checkValues, type InOrder, type Variable, type VariableSet } from "./variables.ts";
 import { inMemory, type Weights } from "./weights.ts";
 
-/** Loads the user's own tfjs-node, which registers the backend "tensorflow"; throws an Error that says how to install it. */
-export async function loadTensorflow(): Promise<void> {
-  if (tf.findBackendFactory("tensorflow")) return;
-  const problems: string[] = [];
-  for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
-    try {
-      await import(name);
-      return;
-    } catch (error) {
-      problems.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
-    }
-  }
-  throw new Error(
-    `Cannot use device "tensorflow": neither package of TensorFlow for Node loads (${problems.join("; ")}). ` +
-      "Install one with `npm install @tensorflow/tfjs-node`, or use another device.",
-  );
-}
-
 /** A variable whose value is a tensor of the backend, from its first use on. */
 interface Held extends Variable {
   initial?: Float32Array;
@@ -88,9 +70,9 @@ async function choose(backend: string): Promise<void> {
 /** A program that runs its function as it is, over sets of the device given or, by reading and loading them, of any other. */
 export function eagerProgram<S extends Sets>(
   spec: ProgramSpec<S>,
-  options: { device: string; backend: string; inOrder: InOrder },
+  options: { device: string; backend: string; inOrder: InOrder; notes?: readonly string[] },
 ): Program {
-  const { device, backend, inOrder } = options;
+  const { device, backend, inOrder, notes = [] } = options;
   const isHeld = (set: Sets[string]): boolean => set.kind === "variables" && set.device === device;
 
   const execute = async (inputs: Record<string, InputArray>, wanted?: readonly string[]): Promise<Record<string, InputArray>> => {
@@ -151,5 +133,5 @@ export function eagerProgram<S extends Sets>(
     if (missing !== undefined) throw new Error(`Cannot run program "${spec.name}": it has no output "${missing}"`);
     return results;
   };
-  return { name: spec.name, nodes: 0, notes: [], run: (inputs, { outputs } = {}) => inOrder(() => execute(inputs, outputs)) };
+  return { name: spec.name, nodes: 0, notes, run: (inputs, { outputs } = {}) => inOrder(() => execute(inputs, outputs)) };
 }

@@ -3,7 +3,7 @@
  * feeds inputs and variables, returns outputs, and leaves new variable values in place.
  */
 import { cacheFolder, openCache } from "./cache.ts";
-import { createEagerVariables, disposeEagerVariables, eagerProgram, loadTensorflow } from "./eager.ts";
+import { createEagerVariables, disposeEagerVariables, eagerProgram } from "./eager.ts";
 import { compileProgram } from "./executable.ts";
 import { asLiving } from "./living.ts";
 import { createMemory } from "./memory.ts";
@@ -11,6 +11,7 @@ import { BAKED_BYTES, type Placed } from "./frozen.ts";
 import type { Precision } from "./precision.ts";
 import type { Program, ProgramSpec, Sets } from "./program.ts";
 import type { Device, ort } from "./session.ts";
+import { loadTensorflow } from "./tensorflow.ts";
 import { type ConstantSet, createOrder, createVariables, freeSlots, type VariableSet } from "./variables.ts";
 import type { FrozenWeights, Weights } from "./weights.ts";
 
@@ -124,11 +125,11 @@ async function compiledEngine(device: Device, options: EngineOptions): Promise<E
 }
 
 async function eagerEngine(device: EagerDevice): Promise<Engine> {
-  if (device === "tensorflow") await loadTensorflow();
+  const notes = device === "tensorflow" ? await loadTensorflow() : [];
   const backend = device === "eager" ? "cpu" : device;
   const inOrder = createOrder();
   const sets: VariableSet[] = [];
-  const program: Engine["eager"] = (spec) => eagerProgram(spec, { device, backend, inOrder });
+  const program: Engine["eager"] = (spec) => eagerProgram(spec, { device, backend, inOrder, notes });
   return {
     device,
     precision: "single",

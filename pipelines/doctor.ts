@@ -1,5 +1,5 @@
 /**
- * pipeline doctor [--teacher RUN] [--size WxH] [--method NAME] [--count N] [--steps K] [--profile STEP]
+ * pipeline doctor [--teacher RUN] [--size WxH] [--method NAME] [--count N] [--steps K] [--profile STEP] [--build-tensorflow PYTHON]
  *
  * this machine | versions, devices, memory | disk and hours of the simulation that the settings describe
  * a teacher's configs and headers | programs traced over shapes | memory and hours of its distillation
@@ -16,9 +16,11 @@ import type { ImageSize } from "../schemas/images.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
+import { buildTensorflow } from "../stages/doctor/build-tensorflow.ts";
 import { planFor, reportPlan } from "../stages/doctor/plan.ts";
 import { probe } from "../stages/doctor/probe.ts";
 import { reportProfile } from "../stages/doctor/profile.ts";
+import { tensorflowInWords } from "../stages/doctor/tensorflow.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";
 import { secondsPerTriple } from "../stages/doctor/timing.ts";
 import { hasCudaProvider, packageVersion } from "../stages/doctor/versions.ts";
@@ -53,7 +55,6 @@ export async function doctor(options: {
     },
   });
 
-  const peer = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].find((name) => packageVersion(name));
   const gpus = {
     webgpu: await probe("webgpu", { signal }),
     cuda: hasCudaProvider() ? await probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)",
@@ -64,7 +65,7 @@ export async function doctor(options: {
     values: {
       cpu: `ready, ${availableParallelism()} cores`,
       ...gpus,
-      tensorflow: peer ? `${peer} ${packageVersion(peer)}` : "not installed (optional peer @tensorflow/tfjs-node-gpu)",
+      tensorflow: await tensorflowInWords(signal),
     },
   });
 
@@ -97,6 +98,9 @@ export async function doctor(options: {
     });
   if (plan) await reportPlan({ plan, devices, settings, context });
 }
+
+/** Builds device "tensorflow" against the TensorFlow of a Python, of a wheel or in a folder, and reports what it computes on. */
+export const doctorBuildTensorflow = (from: string, context: Context): Promise<void> => buildTensorflow(from, context);
 
 /** Reports where the time of one of the bench's programs goes on the settings' device. */
 export async function doctorProfile(options: {

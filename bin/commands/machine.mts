@@ -19,13 +19,18 @@ export const doctor: Command = {
     },
     runs: { value: "N", about: "profile: how often the step runs; 5 unless told", whole: true },
     rows: { value: "N", about: "profile: how many kinds of nodes to print; 25 unless told", whole: true },
+    "build-tensorflow": {
+      value: "PYTHON",
+      about: "instead: build device tensorflow against the TensorFlow of this Python, or of a wheel",
+    },
   },
   inherits: { teacher: model },
   looks: true,
   example: "pipeline doctor --teacher FOLDER --method yoso",
   start: async ({ flags, positionals: _, ...rest }) => {
-    const { doctor, doctorProfile } = await import("../../pipelines/doctor.ts");
-    const { teacher, method } = flags;
+    const { doctor, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
+    const { teacher, method, "build-tensorflow": python } = flags;
+    if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
     if (flags.profile === undefined) return doctor({ teacher, size: await sizeIn(flags), isPlanned: method !== undefined, ...rest });
     return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
   },

@@ -1,14 +1,19 @@
 /** Running programs as they are written: on the tfjs CPU backend, on a stand-in for TensorFlow's, and beside a compiled engine. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
+import { builtTensorflow, tfjsNodeFolder } from "../../engine/tensorflow.ts";
 import { tf, type Tensor, type KernelBackend } from "../../engine/tfjs.ts";
 import { ditStep } from "../../stages/bench/programs.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("eager");
-const hasTensorflow = await import("@tensorflow/tfjs-node" as string).then(
-  () => true,
-  () => false,
-);
+const isBuilt = builtTensorflow() !== undefined && tfjsNodeFolder() !== undefined;
+const hasTensorflow =
+  isBuilt ||
+  (await import("@tensorflow/tfjs-node" as string).then(
+    () => true,
+    () => false,
+  ));
+if (!hasTensorflow) process.env.ONESTEP_TENSORFLOW = "nowhere"; // a build without its package says something else
 
 test("device tensorflow says what to install where it is absent", async () => {
   if (!hasTensorflow)

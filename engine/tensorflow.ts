@@ -1,0 +1,122 @@
+/**
+ * The user's own TensorFlow as a backend of TensorFlow.js: an addon that `pipeline doctor --build-tensorflow` has built against a
+ * current TensorFlow, or else what tfjs-node installed by itself.
+ */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import util from "node:util";
+import { isMainThread } from "node:worker_threads";
+import { cacheFolder } from "./cache.ts";
+import { tf, type KernelBackend } from "./tfjs.ts";
+
+/** What was built, as BUILT says it beside the addon. */
+export interface BuiltTensorflow {
+  /** Path of the native addon. */
+  addon: string;
+  /** The folder of the TensorFlow it is linked to, and that one's version. */
+  tensorflow: string;
+  version: string;
+  /** Whether NVIDIA's libraries lie beside that TensorFlow: it is meant to compute on a GPU. */
+  isForGpu: boolean;
+}
+
+/** The file that says what was built: in each build's folder, and above them the last one's. */
+export const BUILT = "built.json";
+
+/** The packages that hold the addon's sources and its JavaScript; they differ in name alone. */
+const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
+
+const require = createRequire(import.meta.url);
+
+/** The folder that builds lie in: ONESTEP_TENSORFLOW, or one in the user's cache; undefined where there is no cache. */
+export function tensorflowFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  const cache = cacheFolder(environment);
+  return environment.ONESTEP_TENSORFLOW ?? (cache && join(cache, "tensorflow"));
+}
+
+/** What was built last, or undefined where nothing was. */
+export function builtTensorflow(folder = tensorflowFolder()): BuiltTensorflow | undefined {
+  try {
+    return folder === undefined ? undefined : (JSON.parse(readFileSync(join(folder, BUILT), "utf8")) as BuiltTensorflow);
+  } catch {
+    return undefined; // none, or one that broke off
+  }
+}
+
+/** The folder of tfjs-node(-gpu), wherever Node finds it from here; undefined where neither is installed. */
+export function tfjsNodeFolder(): string | undefined {
+  for (const name of PACKAGES) {
+    try {
+      return dirname(require.resolve(`${name}/package.json`));
+    } catch {} // the other one, perhaps
+  }
+  return undefined;
+}
+
+/**
+ * Sets what TensorFlow reads from the environment, unless the user has: a worker's environment is a copy, so this counts in the
+ * main thread alone, and before the first worker loads TensorFlow. `threads` is of the engine, 0 for one a core.
+ */
+export function prepareTensorflow(threads: number): void {
+  if (!isMainThread) return;
+  const wanted = {
+    TF_CPP_MIN_LOG_LEVEL: "2", // errors alone
+    TF_FORCE_GPU_ALLOW_GROWTH: "true", // one process takes nearly all of a GPU otherwise
+    ...(threads > 0 && { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: "1" }),
+  };
+  for (const [name, value] of Object.entries(wanted)) process.env[name] ??= value;
+}
+
+/**
+ * Registers the backend "tensorflow": what was built, else what tfjs-node(-gpu) brings. Returns what the user should know of it.
+ * Throws an Error that says how to install or build it.
+ */
+export async function loadTensorflow(): Promise<readonly string[]> {
+  if (tf.findBackendFactory("tensorflow")) return [];
+  // tfjs-node 4.22 calls two functions that Node 23 took out.
+  const old = util as unknown as Record<string, unknown>;
+  old.isNullOrUndefined = (value: unknown): boolean => value === null || value === undefined;
+  old.isArray = Array.isArray;
+  const built = builtTensorflow();
+  if (built) return loadBuilt(built);
+  const problems: string[] = [];
+  for (const name of PACKAGES) {
+    try {
+      await import(name);
+      return [];
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+  throw new Error(
+    `Cannot use device "tensorflow": neither package of TensorFlow for Node loads (${problems.join("; ")}). ` +
+      "Install one with `npm install @tensorflow/tfjs-node --ignore-scripts` and build its addon with " +
+      "`pipeline doctor --build-tensorflow python3`, or use another device.",
+  );
+}
+
+function loadBuilt({ addon, version, isForGpu }: BuiltTensorflow): readonly string[] {
+  const folder = tfjsNodeFolder();
+  if (folder === undefined) {
+    throw new Error(
+      `Cannot use device "tensorflow": its addon is built (${addon}), but the package with its JavaScript is not installed. ` +
+        "Run `npm install @tensorflow/tfjs-node --ignore-scripts`, or use another device.",
+    );
+  }
+  try {
+    const binding = require(addon);
+    require(join(folder, "dist/register_all_kernels.js"));
+    const { NodeJSKernelBackend } = require(join(folder, "dist/nodejs_kernel_backend.js"));
+    const backend = new NodeJSKernelBackend(binding, "tensorflow") as KernelBackend & { isUsingGpuDevice: boolean };
+    tf.registerBackend("tensorflow", () => backend, 3);
+    if (!isForGpu || backend.isUsingGpuDevice) return [];
+    return [`TensorFlow ${version} brings NVIDIA's libraries but found no GPU that it can use: device "tensorflow" computes on the CPU`];
+  } catch (error) {
+    throw new Error(
+      `Cannot use device "tensorflow": what was built at ${addon} does not load (${(error as Error).message.split("\n")[0]}). ` +
+        "Build it again with `pipeline doctor --build-tensorflow python3`, or use another device.",
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,96 @@
+/** The TensorFlow to build against: of a Python, out of a wheel, or the folder of the package; and programs that are run for it. */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, realpathSync } from "node:fs";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import StreamZip from "node-stream-zip";
+import { badUsage, Failure } from "../../schemas/failure.ts";
+
+/** TensorFlow's library, in the folder of its package. */
+export const CORE = "libtensorflow_cc.so.2";
+/** What of a wheel is needed: nothing of Python is. */
+const WANTED =
+  /^tensorflow\/(libtensorflow_(cc|framework)\.so\.2|include\/(tensorflow\/(c|core\/platform|tsl)|tsl\/platform|xla\/tsl\/c)\/.*)$/;
+
+/**
+ * The folder of the TensorFlow that `from` names; a wheel is unpacked below `builds`. Throws a Failure that begins with `action`
+ * where there is none.
+ */
+export async function tensorflowOf(from: string, where: { builds: string; action: string; signal?: AbortSignal }): Promise<string> {
+  const { builds, action, signal } = where;
+  if (from.endsWith(".whl")) return unpacked(from, where);
+  const isFolder = await stat(from).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (isFolder && existsSync(join(from, CORE))) return realpathSync(from);
+  const virtual = join(from, "bin/python");
+  const python = isFolder && existsSync(virtual) ? virtual : from;
+  if (isFolder && python === from)
+    throw badUsage(`${action}: the folder holds neither ${CORE} nor bin/python; name a Python, a wheel or a package's folder`);
+  const find = 'import importlib.util as u; s = u.find_spec("tensorflow"); print(s.submodule_search_locations[0] if s else "")';
+  const found = await run(python, ["-c", find], signal).catch((error: NodeJS.ErrnoException) => {
+    if (signal?.aborted) throw signal.reason;
+    const why = error.code === "ENOENT" ? "there is no such program" : firstLine(error.message);
+    throw badUsage(`${action}: it does not run as Python (${why}); name a Python, a wheel or the folder of the package tensorflow`);
+  });
+  if (found.trim() === "") {
+    throw new Failure(
+      `${action}: this Python has no TensorFlow; run ${python} -m pip install 'tensorflow[and-cuda]==2.21.0' (tensorflow-cpu without a GPU)`,
+    );
+  }
+  const folder = realpathSync(found.trim());
+  if (existsSync(join(folder, CORE))) return folder;
+  throw new Failure(
+    `${action}: ${folder} has no ${CORE}, as versions 2.15 to 2.21 for Linux have; install one of these (builds in ${builds} stay)`,
+  );
+}
+
+/** Unpacks the libraries and headers of a wheel beside the builds. */
+async function unpacked(wheel: string, { builds, action }: { builds: string; action: string }): Promise<string> {
+  const about = await stat(wheel).catch((error: Error) => {
+    throw badUsage(`${action}: the wheel cannot be read (${error.message})`);
+  });
+  const key = createHash("sha256")
+    .update(`${realpathSync(wheel)}\n${about.size}\n${about.mtimeMs}`)
+    .digest("hex")
+    .slice(0, 12);
+  const target = join(builds, `wheel-${key}`);
+  if (existsSync(join(target, "tensorflow", CORE))) return join(target, "tensorflow");
+  const fresh = `${target}.${process.pid}`;
+  const zip = new StreamZip.async({ file: wheel });
+  try {
+    const names = Object.values(await zip.entries()).filter(
+      ({ name, isDirectory }) => !isDirectory && WANTED.test(name) && !name.includes(".."),
+    );
+    if (!names.some(({ name }) => name.endsWith(CORE))) throw new Error(`it holds no ${CORE}`);
+    for (const { name } of names) {
+      await mkdir(dirname(join(fresh, name)), { recursive: true });
+      await zip.extract(name, join(fresh, name));
+    }
+    await rm(target, { recursive: true, force: true });
+    await rename(fresh, target);
+  } catch (error) {
+    throw new Failure(`${action}: the wheel cannot be unpacked (${(error as Error).message}); give one of tensorflow or tensorflow-cpu`, {
+      cause: error,
+    });
+  } finally {
+    await zip.close().catch(() => {});
+    await rm(fresh, { recursive: true, force: true });
+  }
+  return join(target, "tensorflow");
+}
+
+/** Of what a program said, the first line. */
+export const firstLine = (text: string): string => text.trim().split("\n")[0] as string;
+
+/** What a program prints; rejects with what it printed to stderr. */
+export function run(program: string, words: string[], signal?: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(program, words, { signal, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+      if (!error) return resolve(stdout);
+      reject(stderr.trim() && error.code !== "ENOENT" ? Object.assign(new Error(stderr.trim()), { code: error.code }) : error);
+    });
+  });
+}
