@@ -6,6 +6,8 @@ export interface WorkShare {
   part?: string;
   /** "a-b" or "a": shards a to b, both included, counted from 0. */
   shards?: string;
+  /** Of a part: what is then missing of the other parts is made too. */
+  others?: boolean;
 }
 
 /** Tells whether a shard of a store of `total` shards is in the share; all are without one. Throws a usage failure. */
