@@ -15,6 +15,8 @@ export interface Making {
   load: number;
   /** Mean seconds to a worker's preemption, whose times are exponential; never unless told. */
   preempt?: number | undefined;
+  /** Whether a worker makes a shard to its end that another has had first; it gives it up otherwise. */
+  runsOn?: boolean;
   seed: number;
 }
 
@@ -33,7 +35,7 @@ const SLOW = 0.05;
 const SPREAD = 0.1;
 
 /** Simulates one making; the same seed gives the same. */
-export function simulateMaking({ workers, shards, secondsPerShard, load, preempt, seed }: Making): Made {
+export function simulateMaking({ workers, shards, secondsPerShard, load, preempt, runsOn = false, seed }: Making): Made {
   const random = drawing(seed);
   const slow = workers > 1 ? Math.max(1, Math.round(SLOW * workers)) : 0;
   const places = permutation({ seed, stream: "slow workers", length: workers });
@@ -42,23 +44,19 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
 
   const done = new Uint8Array(shards);
   const own = Uint32Array.from({ length: workers }, (_, worker) => worker); // the next of the own part
-  const others: (number[] | undefined)[] = new Array(workers);
+  const missing = createMissing(shards);
   const current = new Int32Array(workers).fill(-1);
   const began = new Float64Array(workers);
   const life = new Uint32Array(workers); // of what a worker is at: an event of an earlier one is void
   const makers = new Map<number, number[]>();
   const events = createEvents();
-  let [left, now, lost, duplicated] = [shards, 0, 0, 0];
+  let [now, lost, duplicated] = [0, 0, 0];
 
   /** The next shard of a worker; -1 where nothing is missing. */
   const next = (worker: number): number => {
     for (; own[worker]! < shards; own[worker]! += workers) if (!done[own[worker]!]) return own[worker]!;
-    const order = (others[worker] ??= missingInOrder(done, left, seed, worker));
-    for (let shard = order.at(-1); shard !== undefined; shard = order.at(-1)) {
-      if (!done[shard]) return shard;
-      order.pop();
-    }
-    return -1;
+    // The next that is not done of a random order is any of those that are missing, each as likely.
+    return missing.left() === 0 ? -1 : missing.at(Math.floor(random() * missing.left()));
   };
   const begin = (worker: number): void => {
     const shard = next(worker);
@@ -72,9 +70,8 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
     events.add({ time: now + load, worker, life: life[worker]!, kind: "loaded" });
     if (preempt) events.add({ time: now - preempt * Math.log(1 - random()), worker, life: life[worker]!, kind: "preempted" });
   };
-  // A worker's preemption is told apart from its shards by lives that go up at its preemption alone; a shard that is no longer its own is void.
   for (let worker = 0; worker < workers; worker++) start(worker);
-  while (left > 0) {
+  while (missing.left() > 0) {
     const event = events.take();
     if (!event) break;
     const { worker, time, kind } = event;
@@ -84,9 +81,10 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
     now = time;
     if (kind === "loaded") begin(worker);
     if (kind === "made") {
+      if (done[shard]) duplicated += now - began[worker]!;
+      else missing.remove(shard);
       done[shard] = 1;
-      left--;
-      const all = makers.get(shard) ?? [];
+      const all = runsOn ? [worker] : (makers.get(shard) ?? []);
       makers.delete(shard);
       for (const each of all) if (each !== worker) duplicated += now - began[each]!;
       for (const each of all) begin(each);
@@ -97,7 +95,6 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
         makers.set(shard, (makers.get(shard) ?? []).filter((each) => each !== worker));
       }
       current[worker] = -1;
-      others[worker] = undefined;
       life[worker]!++;
       start(worker);
     }
@@ -106,11 +103,21 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
   return { seconds: now, overIdeal: now / ideal, lost: lost / all, duplicated: duplicated / all };
 }
 
-/** All that is missing, in a worker's own random order; the first stands last. */
-function missingInOrder(done: Uint8Array, left: number, seed: number, worker: number): number[] {
-  const missing = new Uint32Array(left);
-  for (let shard = 0, place = 0; place < left; shard++) if (!done[shard]) missing[place++] = shard;
-  return Array.from(permutation({ seed, stream: `others of ${worker}`, length: left }), (place) => missing[place]!);
+/** The shards that are missing, in any order. */
+function createMissing(shards: number): { left: () => number; at: (place: number) => number; remove: (shard: number) => void } {
+  const list = Uint32Array.from({ length: shards }, (_, shard) => shard);
+  const places = list.slice();
+  let left = shards;
+  return {
+    left: () => left,
+    at: (place) => list[place]!,
+    remove: (shard) => {
+      const last = list[--left]!;
+      const place = places[shard]!;
+      list[place] = last;
+      places[last] = place;
+    },
+  };
 }
 
 /** Uniform numbers one after the other. */
