@@ -86,7 +86,14 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
 
   const { repaired, retried, ...planned } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
-    ...{ store, ...sharedWork(store, { work, ...planned }), conditions, settings, context: { ...context, signal: vigil.signal }, threads: options.threads },
+    ...{
+      store,
+      ...sharedWork(store, { work, ...planned }),
+      conditions,
+      settings,
+      context: { ...context, signal: vigil.signal },
+      threads: options.threads,
+    },
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
     teacher: async () => ({ ...teacher, given }),
   }).finally(async () => {

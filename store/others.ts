@@ -31,7 +31,12 @@ export async function missingOwn(store: Store, isMine: (shard: number) => boolea
  */
 export async function* ownThenOthers(
   store: Store,
-  { own, part, isMine, onThere }: { own: readonly number[]; part: string; isMine: (shard: number) => boolean; onThere: (rows: number) => void },
+  {
+    own,
+    part,
+    isMine,
+    onThere,
+  }: { own: readonly number[]; part: string; isMine: (shard: number) => boolean; onThere: (rows: number) => void },
 ): AsyncGenerator<number> {
   for (const shard of own) {
     if (await hasShard(store, shard)) onThere(rowsOf(store, [shard]));

@@ -65,7 +65,9 @@ export function partOf(text: string | undefined, env: Environment): Pick<WorkSha
   }
   const parts = Number(given ?? tasks);
   if (tasks !== undefined && tasks > parts) {
-    throw badUsage(`Cannot make part "${text}": ${name} started ${tasks} tasks, so that some would share a part; expected --part auto/${tasks}`);
+    throw badUsage(
+      `Cannot make part "${text}": ${name} started ${tasks} tasks, so that some would share a part; expected --part auto/${tasks}`,
+    );
   }
   const number = (numberIn(env, index) as number) - from;
   if (given !== undefined) return { part: `${(number % parts) + 1}/${parts}`, others: true };

@@ -12,7 +12,12 @@ export function kubernetesManifest(job: ClusterJob, { image, claim }: { image: s
   const amounts = [`cpu: ${cpus}`, `memory: ${memory.amount}${memory.unit}i`, ...(gpus > 0 ? [`nvidia.com/gpu: ${gpus}`] : [])];
   const indented = (lines: readonly string[], depth: number) => lines.map((line) => `\n${" ".repeat(depth)}${line}`).join("");
   const counts = isIndexed
-    ? ["completionMode: Indexed", `completions: ${tasks}`, `parallelism: ${Math.min(atOnce ?? tasks, tasks)}`, `backoffLimitPerIndex: ${retries}`]
+    ? [
+        "completionMode: Indexed",
+        `completions: ${tasks}`,
+        `parallelism: ${Math.min(atOnce ?? tasks, tasks)}`,
+        `backoffLimitPerIndex: ${retries}`,
+      ]
     : ["completions: 1", "parallelism: 1", `backoffLimit: ${retries}`];
   const environment = ["env:", "  - name: NVIDIA_DRIVER_CAPABILITIES", "    value: compute,graphics,utility"];
   return `# kubectl apply -f THIS-FILE. Whatever was ended: deleted and applied again, the job makes what is missing.

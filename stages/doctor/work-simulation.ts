@@ -92,7 +92,10 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
     if (kind === "preempted") {
       if (shard !== -1) {
         lost += now - began[worker]!;
-        makers.set(shard, (makers.get(shard) ?? []).filter((each) => each !== worker));
+        makers.set(
+          shard,
+          (makers.get(shard) ?? []).filter((each) => each !== worker),
+        );
       }
       current[worker] = -1;
       life[worker]!++;

@@ -23,9 +23,19 @@ async function printed(line: string | string[]): Promise<{ code: number; out: st
 const simulate = "-- simulate --teacher teacher --out triples --count 1000000";
 
 test("a script for sbatch holds the array, resources and the command with its part, and bash reads it", async () => {
-  const { code, out } = await printed(`slurm --tasks 64 --at-once 8 --gpus 2 --memory 32G --time 12:00:00 --grace 90 --retries 3 ${simulate}`);
+  const { code, out } = await printed(
+    `slurm --tasks 64 --at-once 8 --gpus 2 --memory 32G --time 12:00:00 --grace 90 --retries 3 ${simulate}`,
+  );
   assert.is(code, 0);
-  for (const line of ["--array=0-63%8", "--gres=gpu:2", "--mem=32G", "--cpus-per-task=4", "--time=12:00:00", "--signal=B:TERM@90", "--requeue"]) {
+  for (const line of [
+    "--array=0-63%8",
+    "--gres=gpu:2",
+    "--mem=32G",
+    "--cpus-per-task=4",
+    "--time=12:00:00",
+    "--signal=B:TERM@90",
+    "--requeue",
+  ]) {
     assert.ok(out.includes(`#SBATCH ${line}\n`), line);
   }
   assert.match(out, /^pipeline simulate --teacher teacher --out triples --count 1000000 --part auto\/64 &$/m);
@@ -38,7 +48,14 @@ test("words that a shell would split come back whole", async () => {
   const { out } = await printed([...words, "--negative", "it's $HOME"]);
   const line = /^'.*(?= &$)/m.exec(out)?.[0] ?? "";
   const { stdout } = spawnSync("bash", ["-c", `printf '%s\\n' ${line}`], { encoding: "utf8" });
-  assert.equal(stdout.split("\n").slice(0, -1), ["/opt/my tools/pipeline", ...words.slice(6), "--negative", "it's $HOME", "--part", "auto/2"]);
+  assert.equal(stdout.split("\n").slice(0, -1), [
+    "/opt/my tools/pipeline",
+    ...words.slice(6),
+    "--negative",
+    "it's $HOME",
+    "--part",
+    "auto/2",
+  ]);
 });
 
 const kubernetes = `kubernetes --tasks 64 --image registry/onestep:1 --claim data:/data ${simulate}`;

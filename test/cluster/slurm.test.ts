@@ -59,7 +59,18 @@ else {
       execFileSync("bash", [cluster, home], { stdio: ["ignore", "ignore", "pipe"] });
       try {
         const teacher = await writeRun();
-        const settings = ["--count", "240", "--steps", "40", "--set", "simulate.rowsPerShard=8", "--set", "simulate.batch=4", "--threads", "1"];
+        const settings = [
+          "--count",
+          "240",
+          "--steps",
+          "40",
+          "--set",
+          "simulate.rowsPerShard=8",
+          "--set",
+          "simulate.batch=4",
+          "--threads",
+          "1",
+        ];
         const line = (out: string) => ["simulate", "--teacher", teacher, "--out", join(folder, out), ...settings, "--quiet"];
         run(pipeline, line("single"));
         const resources = ["--tasks", "4", "--cpus", "1", "--gpus", "0", "--memory", "300M", "--program", pipeline];

@@ -58,8 +58,15 @@ test("the order is own shards first, then all others in an order that is a funct
   assert.equal(first.slice(0, 4), [0, 4, 8, 12]);
   assert.equal(other.slice(0, 3), [1, 5, 9]);
   const all = Array.from({ length: 13 }, (_, shard) => shard);
-  for (const order of [first, other]) assert.equal([...order].sort((a, b) => a - b), all);
-  assert.not.equal(first.slice(4).filter((shard) => shard % 4 > 1), other.slice(3).filter((shard) => shard % 4 > 1));
+  for (const order of [first, other])
+    assert.equal(
+      [...order].sort((a, b) => a - b),
+      all,
+    );
+  assert.not.equal(
+    first.slice(4).filter((shard) => shard % 4 > 1),
+    other.slice(3).filter((shard) => shard % 4 > 1),
+  );
 });
 
 test("a shard that has come meanwhile is not given, and one under way is dropped when it comes", async () => {
