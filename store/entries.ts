@@ -1,5 +1,15 @@
 /** What a journal says of each shard, in a few bytes each: a store of millions of shards is held by whoever seals or verifies it. */
-import type { Recorded } from "./journal.ts";
+
+/** What is kept in memory of a journal's line: the same few bytes whatever failed. */
+export interface Recorded {
+  rows: number;
+  bytes: number;
+  sha256: string;
+  /** How many rows failed. */
+  failed: number;
+  /** sha256 of the shard's quarantine file; empty where none failed. */
+  quarantine: string;
+}
 
 /** As a Map from a shard to its entries, of which nearly all have one. */
 export interface Entries {

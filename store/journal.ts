@@ -5,11 +5,12 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "../schemas/numbers/crc.ts";
-import { createEntries, type Entries } from "./entries.ts";
+import { createEntries, type Entries, type Recorded } from "./entries.ts";
 import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
 import { linesOf, tailOf } from "./lines.ts";
 
+export type { Recorded } from "./entries.ts";
 export type { FailedRow } from "./failures.ts";
 
 export interface JournalEntry {
@@ -18,14 +19,6 @@ export interface JournalEntry {
   bytes: number;
   sha256: string;
   failed: FailedRow[];
-}
-
-/** What is kept in memory of a line: the same few bytes whatever failed. */
-export interface Recorded extends Omit<JournalEntry, "shard" | "failed"> {
-  /** How many rows failed. */
-  failed: number;
-  /** sha256 of the shard's quarantine file; empty where none failed. */
-  quarantine: string;
 }
 
 export interface DamagedLine {

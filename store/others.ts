@@ -28,6 +28,16 @@ export async function missingOwn(store: Store, isMine: (shard: number) => boolea
  * The missing shards of a task's `own` part, then, once these are begun, all that are missing of others, in a random order that is a
  * function of `part` alone, so that two tasks seldom meet. Each is looked for before it is given, and passed over where it has
  * come meanwhile. `onThere` is told how many rows of other parts the store has when these are looked at, and of each that has come.
+ *
+ * @example
+ * import { rm } from "node:fs/promises";
+ * import { ownThenOthers } from "./others.ts";
+ * import { shardPath } from "./store.ts";
+ * for (const shard of [1, 4]) await rm(shardPath(latents, shard));
+ * const given: number[] = [];
+ * const isMine = (shard: number) => shard % 2 === 0;
+ * for await (const shard of ownThenOthers(latents, { own: [4], part: "1/2", isMine, onThere: () => {} })) given.push(shard);
+ * assert.deepEqual(given, [4, 1]);
  */
 export async function* ownThenOthers(
   store: Store,

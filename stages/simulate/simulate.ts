@@ -132,7 +132,14 @@ export function simulateShards(options: {
   const check = endsWhereNoneIsFinite({ folder: store.folder, isBegun: elsewhere() > 0, maker: "teacher" });
 
   const progress = (): void =>
-    report({ type: "progress", stage: "simulate", done: elsewhere() + made, total: entries, unit: "triples", values: { failed: failures } });
+    report({
+      type: "progress",
+      stage: "simulate",
+      done: elsewhere() + made,
+      total: entries,
+      unit: "triples",
+      values: { failed: failures },
+    });
 
   /** The batch that starts at a row of a shard: undefined when all of it is kept, or when the shard ends before. */
   const prepare = async ({ from, conditions, kept }: PlannedShard, start: number) => {
