@@ -4,6 +4,7 @@ import type { Plan, Wishes } from "../recipes/fit.ts";
 import type { Layer } from "../recipes/resolve-settings.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
+import { quoted } from "../schemas/quoted.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { systemError } from "../schemas/system-error.ts";
 import { visible, visibleLines } from "../schemas/visible.ts";
@@ -88,7 +89,10 @@ export async function execute(args: readonly string[], outside: Outside, table: 
     const request = readArguments(args, table);
     const { command } = request;
     if ("answer" in command) {
-      const answer = await command.answer({ positionals: request.positionals, table });
+      const answer = await command.answer({
+        ...{ positionals: request.positionals, flags: request.flags, table },
+        check: (line) => readArguments(line, table).command.name,
+      });
       if (answer !== "") out(`${answer}\n`);
       return 0;
     }
@@ -194,12 +198,3 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
 
 /** The command line as it can be typed again. */
 const lineOf = (args: readonly string[]): string => ["pipeline", ...args.map(quoted)].join(" ");
-
-/** A word as a POSIX shell takes it back; where it holds what nobody sees, its bytes in octal in $'...', to be copied from a terminal. */
-function quoted(word: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
-  if (visible(word) === word) return `'${word.replaceAll("'", `'\\''`)}'`;
-  const octal = (letter: string) => `\\${letter.charCodeAt(0).toString(8).padStart(3, "0")}`;
-  const letters = [...Buffer.from(word).toString("latin1")]; // one a byte
-  return `$'${letters.map((letter) => (/[ -&(-[\]-~]/.test(letter) ? letter : octal(letter))).join("")}'`;
-}

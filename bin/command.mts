@@ -65,7 +65,13 @@ export interface Command extends Described {
 export interface Question extends Described {
   /** True where programs ask, not people: the overview leaves it out. */
   internal?: boolean;
-  answer: (input: { positionals: string[]; table: readonly Entry[] }) => Promise<string>;
+  answer: (input: {
+    positionals: string[];
+    flags: Input["flags"];
+    table: readonly Entry[];
+    /** The name of the command that a line calls. Throws a usage failure at the first thing wrong with the line. */
+    check: (line: readonly string[]) => string;
+  }) => Promise<string>;
 }
 
 /** What the command table holds. */

@@ -1,5 +1,6 @@
 /** Every command as data: parsing, `--help`, suggestions and dispatch all come from this table. */
 import type { Entry } from "./command.mts";
+import { cluster } from "./commands/cluster.mts";
 import { inspect, serve } from "./commands/inspect.mts";
 import { bench, doctor } from "./commands/machine.mts";
 import { evaluate, mergeLora, mergeWeights, reconstruct, sample } from "./commands/models.mts";
@@ -28,6 +29,7 @@ export const commands: readonly Entry[] = [
   serve,
   exportCommand,
   methods,
+  cluster,
   doctor,
   bench,
   completion,

@@ -67,14 +67,21 @@ export { model };
 export const everything = [...model, "seed", "pretrain", "simulate", "train", "evaluate", "engine"] as const;
 
 export const workFlags: Readonly<Record<string, Flag>> = {
-  part: { value: "I/N", about: "make only every N-th shard, from the I-th on: processes share the work" },
+  part: {
+    value: "I/N",
+    about:
+      "make only every N-th shard, from the I-th on: processes share the work; auto/N takes I from a cluster's engine, and simulate then " +
+      "makes what is missing of other parts",
+  },
   shards: { value: "A-B", about: "make only these shards" },
   repair: { about: "verify the store first, and make damaged shards again" },
   retry: { about: "try the rows that failed in finished shards again" },
 };
 
-export function workOf({ part, shards, repair, retry }: Input["flags"]) {
-  return { part, shards, repair: repair !== undefined, retry: retry !== undefined };
+/** The work that a line asks for; `--part auto/N` is filled in. */
+export async function workOf({ part, shards, repair, retry }: Input["flags"]) {
+  const { partOf } = await import("../stages/cluster/engines.ts");
+  return { ...partOf(part, process.env), shards, repair: repair !== undefined, retry: retry !== undefined };
 }
 
 /** The LoRAs that a line asks for. */

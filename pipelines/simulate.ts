@@ -6,6 +6,7 @@
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { version } from "../schemas/package.ts";
+import type { TripleManifest } from "../schemas/manifest.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import type { Taking } from "../stages/published/teacher.ts";
@@ -19,6 +20,11 @@ import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
 import { withThreads } from "../stages/workers/threads.ts";
+import { rowsOf } from "../store/layout.ts";
+import { ownThenOthers } from "../store/others.ts";
+import { hasShard } from "../store/present.ts";
+import { shareOf } from "../store/share.ts";
+import type { Store } from "../store/store.ts";
 import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
 import { finishWork, planWork, type Work } from "../store/work.ts";
@@ -78,9 +84,16 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
     throw error;
   });
 
-  const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "simulate" });
+  const { repaired, retried, ...planned } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
-    ...{ store, shards, conditions, settings, context: { ...context, signal: vigil.signal }, threads: options.threads },
+    ...{
+      store,
+      ...sharedWork(store, { work, ...planned }),
+      conditions,
+      settings,
+      context: { ...context, signal: vigil.signal },
+      threads: options.threads,
+    },
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
     teacher: async () => ({ ...teacher, given }),
   }).finally(async () => {
@@ -92,4 +105,22 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const { rows, rejected, bytes } = summary;
   report({ type: "result", stage: "simulate", values: { out, rows, rejected, shards: summary.shards, bytes, ...figures } });
   return summary;
+}
+
+/** What one of several processes makes of a store, in its turn, and whether another has made it meanwhile. */
+function sharedWork(
+  store: Store<TripleManifest>,
+  { work, shards }: { work: Work; shards: number[] },
+): Pick<Parameters<typeof fillTriples>[0], "shards" | "elsewhere" | "isMade"> {
+  const { part, others } = work;
+  // What is repaired or tried again has a file, and is made all the same.
+  if (part === undefined || !others || work.repair || work.retry) return { shards };
+  const isMine = shareOf(work, store.shards);
+  const mine = Array.from({ length: store.shards }, (_, shard) => shard).filter(isMine);
+  let there = rowsOf(store, mine) - rowsOf(store, shards);
+  return {
+    shards: ownThenOthers(store, { own: shards, part, isMine, onThere: (rows) => void (there += rows) }),
+    elsewhere: () => there,
+    isMade: (shard) => hasShard(store, shard),
+  };
 }

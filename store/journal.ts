@@ -5,10 +5,12 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "../schemas/numbers/crc.ts";
+import { createEntries, type Entries, type Recorded } from "./entries.ts";
 import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
 import { linesOf, tailOf } from "./lines.ts";
 
+export type { Recorded } from "./entries.ts";
 export type { FailedRow } from "./failures.ts";
 
 export interface JournalEntry {
@@ -19,14 +21,6 @@ export interface JournalEntry {
   failed: FailedRow[];
 }
 
-/** What is kept in memory of a line: the same few bytes whatever failed. */
-export interface Recorded extends Omit<JournalEntry, "shard" | "failed"> {
-  /** How many rows failed. */
-  failed: number;
-  /** sha256 of the shard's quarantine file; empty where none failed. */
-  quarantine: string;
-}
-
 export interface DamagedLine {
   line: number;
   problem: string;
@@ -34,7 +28,7 @@ export interface DamagedLine {
 
 export interface Journal {
   /** By shard. Two processes that made the same shard on unlike devices leave two; either file is sound. */
-  entries: Map<number, Recorded[]>;
+  entries: Entries;
   /** Whole lines (counted from 1) that are damaged or impossible: how many, and the first of them. */
   damaged: { count: number; first: DamagedLine[] };
   /** A last line without its end: torn by a kill, or being written. */
@@ -62,7 +56,7 @@ export function recordOf({ rows, bytes, sha256, failed }: Omit<JournalEntry, "sh
 /** A journal of which nothing was read yet. */
 function emptyJournal(): Journal {
   const place = { file: "", lines: 0, offset: 0, tail: Buffer.alloc(0) };
-  return { entries: new Map(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
+  return { entries: createEntries(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
 }
 
 /**
@@ -120,8 +114,7 @@ function take(entries: Journal["entries"], bytes: Buffer | undefined): string | 
   const { entry, problem } = bytes ? parsed(bytes) : { entry: undefined, problem: "is longer than a shard's can be" };
   if (!entry) return problem;
   const known = entries.get(entry.shard) ?? [];
-  if (!known.some(({ sha256 }) => sha256 === entry.sha256)) known.push(recordOf(entry));
-  entries.set(entry.shard, known);
+  if (!known.some(({ sha256 }) => sha256 === entry.sha256)) entries.set(entry.shard, [...known, recordOf(entry)]);
   return undefined;
 }
 

@@ -34,6 +34,17 @@ export function idRange(manifest: Manifest, shard: number): { from: number; to: 
 }
 
 /**
+ * How many ids these shards have together.
+ *
+ * @example
+ * import { rowsOf } from "./layout.ts";
+ * assert.equal(rowsOf(latents, [0, 6]), 10);
+ */
+export function rowsOf({ manifest }: Pick<Store, "manifest">, shards: readonly number[]): number {
+  return shards.map((shard) => idRange(manifest, shard)).reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/**
  * The path of a shard: STORE/shards/000042.parquet.
  *
  * @example

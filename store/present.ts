@@ -1,7 +1,8 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { namesIn } from "./atomic.ts";
-import { shardName, type Store } from "./layout.ts";
+import { shardName, shardPath, type Store } from "./layout.ts";
 
 /** Shards from (inclusive) to (exclusive). */
 export interface Stretch {
@@ -13,6 +14,17 @@ export interface Stretch {
 export function shardOf(name: string): number | undefined {
   const [, digits] = /^(\d{6,15})\.parquet$/.exec(name) ?? [];
   return digits !== undefined && shardName(Number(digits)) === name ? Number(digits) : undefined;
+}
+
+/**
+ * Whether a shard has a file.
+ *
+ * @example
+ * import { hasShard } from "./present.ts";
+ * assert.equal(await hasShard(latents, 6), true);
+ */
+export async function hasShard(store: Store, shard: number): Promise<boolean> {
+  return existsSync(shardPath(store, shard));
 }
 
 /**

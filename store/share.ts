@@ -6,9 +6,17 @@ export interface WorkShare {
   part?: string;
   /** "a-b" or "a": shards a to b, both included, counted from 0. */
   shards?: string;
+  /** Of a part: what is then missing of the other parts is made too. */
+  others?: boolean;
 }
 
-/** Tells whether a shard of a store of `total` shards is in the share; all are without one. Throws a usage failure. */
+/**
+ * Tells whether a shard of a store of `total` shards is in the share; all are without one. Throws a usage failure.
+ *
+ * @example
+ * import { shareOf } from "./share.ts";
+ * assert.deepEqual([0, 1, 2, 3].map(shareOf({ part: "2/3" }, 4)), [false, true, false, false]);
+ */
 export function shareOf({ part, shards }: WorkShare, total: number): (shard: number) => boolean {
   if (part !== undefined && shards !== undefined) {
     throw badUsage("Cannot use --part and --shards at once: each says which shards to make");

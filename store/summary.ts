@@ -5,6 +5,7 @@ import { Failure } from "../schemas/failure.ts";
 import { removeTemporaries, writeAtomic } from "./atomic.ts";
 import { examineShard } from "./examine.ts";
 import { textHash } from "./hash.ts";
+import { inOrder } from "./in-order.ts";
 import { journalLine, readJournal } from "./journal.ts";
 import { journalPath, type Store } from "./layout.ts";
 import { countMissing } from "./present.ts";
@@ -80,28 +81,33 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
   );
 }
 
+/** What a shard says of itself, and how large its file is. */
+type HeadOf = (shard: number) => ReturnType<typeof readHead>;
+
+/** Bytes of a sha256. */
+const HASH = 32;
+
 /**
  * What summary.json and journal.jsonl of a store with all its shards must say: `journal` is its text in pieces, made anew each
- * time; `reason` is the first reason of a failure.
+ * time; `reason` is the first reason of a failure. The ends of some shards are read at once (`headOf`), and some 80 bytes of each held.
  */
 export async function summarise(
   store: Store,
-  { signal }: { signal?: AbortSignal } = {},
+  { signal, headOf = (shard) => readHead(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
 ): Promise<{ summary: Summary; journal: AsyncIterable<Uint8Array>; reason?: string }> {
   const { entries } = await readJournal(journalPath(store));
   const totals = createTotals(store.manifest.shape[2]);
   const contents = createHash("sha256");
-  const hashes: string[] = []; // by shard
+  const hashes = Buffer.alloc(HASH * store.shards);
   const counts = { rows: 0, rejected: 0, bytes: 0 };
   let reason: string | undefined;
-  for (let shard = 0; shard < store.shards; shard++) {
-    signal?.throwIfAborted();
-    const { rows, failed, sums, bytes } = await readHead(store, shard);
+  let shard = 0;
+  for await (const { rows, failed, sums, bytes } of inOrder(store.shards, headOf, signal)) {
     const known = entries.get(shard) ?? [];
     const hash = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : await hashOf(store, shard);
     totals.add(sums);
     contents.update(`${hash}\n`);
-    hashes.push(hash);
+    hashes.write(hash, HASH * shard++, "hex");
     counts.rows += rows;
     counts.rejected += failed.length;
     counts.bytes += bytes;
@@ -113,19 +119,19 @@ export async function summarise(
     contents: contents.digest("hex"),
     statistics: totals.result(),
   };
-  return { summary, journal: { [Symbol.asyncIterator]: () => journalLines(store, { hashes, signal }) }, reason };
+  return { summary, journal: { [Symbol.asyncIterator]: () => journalLines(store, { hashes, headOf, signal }) }, reason };
 }
 
 /** The lines of a sealed journal, some shards' at a time: what each shard says of itself, and its hash. */
 async function* journalLines(
   store: Store,
-  { hashes, signal }: { hashes: readonly string[]; signal?: AbortSignal },
+  { hashes, headOf, signal }: { hashes: Buffer; headOf: HeadOf; signal?: AbortSignal | undefined },
 ): AsyncGenerator<Uint8Array> {
   let text = "";
-  for (const [shard, sha256] of hashes.entries()) {
-    signal?.throwIfAborted();
-    const { rows, bytes, failed } = await readHead(store, shard);
-    text += `${journalLine({ shard, rows, bytes, sha256, failed })}\n`;
+  let shard = 0;
+  for await (const { rows, bytes, failed } of inOrder(store.shards, headOf, signal)) {
+    const sha256 = hashes.toString("hex", HASH * shard, HASH * ++shard);
+    text += `${journalLine({ shard: shard - 1, rows, bytes, sha256, failed })}\n`;
     if (text.length < 2 ** 16) continue;
     yield Buffer.from(text);
     text = "";

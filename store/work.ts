@@ -7,7 +7,8 @@ import { journalPath } from "./layout.ts";
 import { type WorkShare, shareOf } from "./share.ts";
 import { mendStore } from "./mend.ts";
 import { countMissing } from "./present.ts";
-import { missingShards, presentShards, readFailures, type Store } from "./store.ts";
+import { missingOwn } from "./others.ts";
+import { presentShards, readFailures, type Store } from "./store.ts";
 import { sealStore, type Summary } from "./summary.ts";
 
 export interface Work extends WorkShare {
@@ -34,7 +35,7 @@ export async function planWork(
 ): Promise<{ shards: number[]; repaired: number[]; retried: Set<number> }> {
   const { stage, signal, report, repair, retry } = options;
   const isMine = shareOf(options, store.shards);
-  const wanted = new Set(await missingShards(store));
+  const wanted = new Set(await missingOwn(store, isMine, signal));
   const repaired: number[] = [];
   if (repair) {
     const findings = await mendStore(store, {
@@ -71,7 +72,7 @@ export async function finishWork<M extends Manifest>(
   options: WorkShare & { repaired: number[]; stage: string; signal?: AbortSignal; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
   const { repaired, stage, signal, report, part, shards } = options;
-  const { entries } = await readJournal(journalPath(store));
+  const { entries } = repaired.length > 0 ? await readJournal(journalPath(store)) : store.journal;
   for (const shard of repaired) {
     if ((entries.get(shard)?.length ?? 0) < 2) continue;
     const message = `shard ${shard} was made again, but not bit by bit as it was: another driver or library made it then`;

@@ -1,4 +1,5 @@
 /** Commands that look at this machine. */
+import { badUsage } from "../../schemas/failure.ts";
 import type { Command } from "../command.mts";
 import { count, method, model, size, sizeIn, steps } from "../flags.mts";
 
@@ -18,6 +19,12 @@ export const doctor: Command = {
       choices: async () => Object.keys((await import("../../stages/bench/programs.ts")).benchPrograms),
     },
     runs: { value: "N", about: "profile: how often the step runs; 5 unless told", whole: true },
+    plan: { about: "instead: bytes, hours, requests and cost of --count triples on many devices" },
+    devices: { value: "N", about: "plan: how many work at once; 1 unless told", whole: true, most: 100_000 },
+    preempt: { value: "4h", about: "plan: mean time to a device's preemption, in s, m, h or d; never unless told" },
+    price: { value: "DOLLARS", about: "plan: of a device and hour" },
+    "row-seconds": { value: "S", about: "plan: what a triple takes one device; measured here with a RUN of ours unless told" },
+    epochs: { value: "N", about: "plan: of all trainings that read the store; 1 unless told", whole: true },
     rows: { value: "N", about: "profile: how many kinds of nodes to print; 25 unless told", whole: true },
     "build-tensorflow": {
       value: "PYTHON",
@@ -28,13 +35,42 @@ export const doctor: Command = {
   looks: true,
   example: "pipeline doctor --teacher FOLDER --method yoso",
   start: async ({ flags, positionals: _, ...rest }) => {
-    const { doctor, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
-    const { teacher, method, "build-tensorflow": python } = flags;
-    if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
+      const { doctor, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
+      const { teacher, method, "build-tensorflow": python } = flags;
+      if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
+      if (flags.plan !== undefined) {
+        const { plan } = await import("../../pipelines/plan.ts");
+        return plan({ teacher, size: await sizeIn(flags), ...planned(flags), ...rest });
+      }
     if (flags.profile === undefined) return doctor({ teacher, size: await sizeIn(flags), isPlanned: method !== undefined, ...rest });
     return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
   },
 };
+
+/** The figures that a plan is asked for with. Throws a usage failure where one is none. */
+function planned({ devices, preempt, price, "row-seconds": seconds, epochs }: Record<string, string | undefined>) {
+  return {
+    devices: Number(devices ?? 1),
+    epochs: Number(epochs ?? 1),
+    preempt: preempt === undefined ? undefined : secondsIn(preempt),
+    price: price === undefined ? undefined : positive("--price", price),
+    rowSeconds: seconds === undefined ? undefined : positive("--row-seconds", seconds),
+  };
+}
+
+/** Seconds of "90s", "30m", "4h" or "2d". */
+function secondsIn(text: string): number {
+  const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)([smhd])$/.exec(text) ?? [];
+  const seconds = Number(amount) * ({ s: 1, m: 60, h: 3600, d: 86_400 }[unit] ?? Number.NaN);
+  if (seconds > 0) return seconds;
+  throw badUsage(`Cannot set --preempt to "${text}": expected a time in s, m, h or d, as in 4h`);
+}
+
+/** The number that a flag holds. */
+function positive(flag: string, text: string): number {
+  if (/^\d*\.?\d+$/.test(text) && Number(text) > 0) return Number(text);
+  throw badUsage(`Cannot set ${flag} to "${text}": expected a number above 0, as in ${flag} 2.50`);
+}
 
 export const bench: Command = {
   name: "bench",

@@ -35,7 +35,7 @@ export const ingest: Command = {
   parts: async () => ["encode"],
   example: "pipeline ingest photos.zip --size 32 --out latents",
   start: async ({ positionals, flags, ...rest }) =>
-    (await import("../../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, work: workOf(flags), ...rest }),
+    (await import("../../pipelines/ingest.ts")).ingest({ images: positionals, out: flags.out!, work: await workOf(flags), ...rest }),
 };
 
 export const simulate: Command = {
@@ -67,7 +67,7 @@ export const simulate: Command = {
       size: await sizeIn(flags),
       conditions: flags.conditions,
       out: flags.out!,
-      work: workOf(flags),
+      work: await workOf(flags),
       ...rest,
     }),
 };
@@ -90,7 +90,7 @@ export const tokenize: Command = {
       data: flags.data!,
       tokenizer: flags.tokenizer!,
       out: flags.out!,
-      work: workOf(flags),
+      work: await workOf(flags),
       ...rest,
     }),
 };

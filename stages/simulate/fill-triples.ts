@@ -8,7 +8,8 @@ import { drain, pull } from "../flow/mod.ts";
 import type { Denoiser } from "../runs/model.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
 import { conditionShards, type Kept, type Sample, simulateShards, writeTripleShards } from "./simulate.ts";
-import { idRange, type Store } from "../../store/store.ts";
+import { rowsOf } from "../../store/layout.ts";
+import type { Store } from "../../store/store.ts";
 import type { OpenConditions } from "../sample/conditions.ts";
 import { withThreads } from "../workers/threads.ts";
 import { startSampler } from "../workers/start-sampler.ts";
@@ -24,7 +25,12 @@ export type Asked = Denoiser & { given: OpenConditions };
 /** Fills the given shards. The teacher is loaded when the first row must be simulated; answers figures about that. */
 export async function fillTriples(options: {
   store: Store<TripleManifest>;
-  shards: number[];
+  /** The shards to make; given one after the other, they are asked for when there is room for them. */
+  shards: readonly number[] | AsyncIterable<number>;
+  /** Rows that need not be made here, those that others have made meanwhile included; all but those of `shards` unless told. */
+  elsewhere?: () => number;
+  /** Whether another process has made a shard meanwhile, which is then left as it is. */
+  isMade?: (shard: number) => Promise<boolean>;
   conditions: Pick<RowConditions, "of">;
   keep?: (shard: number, conditions: RowCondition[]) => Promise<Kept | undefined>;
   teacher: () => Promise<Asked>;
@@ -33,11 +39,10 @@ export async function fillTriples(options: {
   settings: Settings;
   context: Context;
 }): Promise<Record<string, number>> {
-  const { store, shards, conditions, keep, settings, context } = options;
+  const { store, shards, isMade, conditions, keep, settings, context } = options;
   const { signal, report } = context;
-  const { entries } = store.manifest;
-  if (shards.length === 0) return {};
-  const todo = shards.map((shard) => idRange(store.manifest, shard)).reduce((sum, { from, to }) => sum + to - from, 0);
+  if (Array.isArray(shards) && shards.length === 0) return {};
+  const { elsewhere = () => store.manifest.entries - rowsOf(store, shards as number[]) } = options;
   const batch = batchOf(store.manifest, settings.simulate.batch);
 
   let compute: Compute<Sampler> | undefined;
@@ -65,8 +70,8 @@ export async function fillTriples(options: {
     await drain(
       pull(() => shards).pipe(
         conditionShards({ store, conditions, keep }),
-        simulateShards({ store, sample, batch, done: entries - todo, report }),
-        writeTripleShards(store),
+        simulateShards({ store, sample, batch, elsewhere, isMade, report }),
+        writeTripleShards(store, isMade),
       ),
       { signal },
     );

@@ -110,27 +110,36 @@ export type Sample = (
  * Solves the teacher's ODE for the rows of one shard at a time, `batch` rows a call; the noise of the next batch is made
  * while the worker is busy. Of the rows that are kept a batch of its own is not solved again. A row whose latent or state is not
  * finite fails; where all are so from the first shard on, it throws a Failure, and also where an expected latent comes out
- * otherwise. Holds two shards: one at work, one to be written.
+ * otherwise. A shard that another process has made is dropped. Holds two shards: one at work, one to be written.
  */
 export function simulateShards(options: {
   store: Store<TripleManifest>;
   sample: Sample;
   batch: number;
-  /** Rows done already. */
-  done: number;
+  /** Rows that need not be made here: what was there, and what others have made. */
+  elsewhere: () => number;
+  /** Whether another process has made a shard meanwhile: asked before each, and before each batch of it. */
+  isMade?: ((shard: number) => Promise<boolean>) | undefined;
   report: (event: PipelineEvent) => void;
 }): OperatorFunction<PlannedShard, TripleShard> {
-  const { store, sample, batch, report } = options;
+  const { store, sample, batch, elsewhere, isMade, report } = options;
   const { shape, seed, entries } = store.manifest;
   const length = shape[0] * shape[1] * shape[2];
   const keep = store.manifest.trajectory?.steps.filter((step) => step > 0) ?? []; // that before step 0 is the noise
   const row = tripleRowsOf(store);
-  let { done } = options;
+  let made = 0;
   let failures = 0;
-  const check = endsWhereNoneIsFinite({ folder: store.folder, isBegun: done > 0, maker: "teacher" });
+  const check = endsWhereNoneIsFinite({ folder: store.folder, isBegun: elsewhere() > 0, maker: "teacher" });
 
   const progress = (): void =>
-    report({ type: "progress", stage: "simulate", done, total: entries, unit: "triples", values: { failed: failures } });
+    report({
+      type: "progress",
+      stage: "simulate",
+      done: elsewhere() + made,
+      total: entries,
+      unit: "triples",
+      values: { failed: failures },
+    });
 
   /** The batch that starts at a row of a shard: undefined when all of it is kept, or when the shard ends before. */
   const prepare = async ({ from, conditions, kept }: PlannedShard, start: number) => {
@@ -149,18 +158,25 @@ export function simulateShards(options: {
     name: "simulate",
     capacity: 2,
     concurrency: 1,
-    work: async (planned, signal): Promise<TripleShard> => {
+    work: async (planned, signal): Promise<TripleShard | []> => {
       const { shard, from, conditions, kept } = planned;
+      const before = { made, failures };
       const rows: TripleRow[] = [];
       const failed: FailedRow[] = [];
-      const add = (made: TripleRow | FailedRow): void => {
-        if ("latent" in made) rows.push(made);
-        else failed.push(made);
-        failures += "latent" in made ? 0 : 1;
+      const add = (row: TripleRow | FailedRow): void => {
+        if ("latent" in row) rows.push(row);
+        else failed.push(row);
+        failures += "latent" in row ? 0 : 1;
       };
       let next = await prepare(planned, 0);
       for (let start = 0; start < conditions.length; start += batch) {
         signal.throwIfAborted();
+        if (await isMade?.(shard)) {
+          made = before.made + conditions.length;
+          failures = before.failures;
+          progress();
+          return [];
+        }
         const current = next;
         const [solved, following] = await Promise.all([current && sample(current), prepare(planned, start + batch)]);
         next = following;
@@ -173,10 +189,10 @@ export function simulateShards(options: {
           else {
             const of = (values: Float32Array): Float32Array => values.subarray(i * length, (i + 1) * length);
             const embedding = solved!.embeddings?.[i];
-            const made = { latent: of(solved!.latents), noise: of(current!.noise), states: solved!.states.map(of), embedding };
-            add(row.simulated(id, condition, made, kept?.expected?.get(id)));
+            const solution = { latent: of(solved!.latents), noise: of(current!.noise), states: solved!.states.map(of), embedding };
+            add(row.simulated(id, condition, solution, kept?.expected?.get(id)));
           }
-          done++;
+          made++;
         }
         progress();
       }
@@ -193,13 +209,16 @@ function isKept(kept: Kept | undefined, id: number): boolean {
 /** Noise values made at a stretch: a few milliseconds. */
 const PIECE = 2 ** 17;
 
-/** Writes each shard and lets it through. */
-export function writeTripleShards(store: Store<TripleManifest>): OperatorFunction<TripleShard, TripleShard> {
+/** Writes each shard, unless another process has made it meanwhile, and lets it through. */
+export function writeTripleShards(
+  store: Store<TripleManifest>,
+  isMade?: (shard: number) => Promise<boolean>,
+): OperatorFunction<TripleShard, TripleShard> {
   return stage({
     name: "write triples",
     capacity: 1,
     work: async (item): Promise<TripleShard> => {
-      await writeShard(store, item);
+      if (!(await isMade?.(item.shard))) await writeShard(store, item);
       return item;
     },
   });

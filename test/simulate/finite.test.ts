@@ -67,7 +67,7 @@ async function simulated(bad: number[], done = 0): Promise<TripleShard[]> {
   const shards: TripleShard[] = [];
   const planned = [0, 1, 2].map((shard) => ({ shard, ...idRange(store.manifest, shard), conditions: [{}, {}, {}, {}] }));
   const stage = simulateShards({
-    ...{ store, batch: 2, done, report: () => {} },
+    ...{ store, batch: 2, elsewhere: () => done, report: () => {} },
     sample: async ({ noise }) => ({ latents: bad.includes(Math.floor(call++ / 2)) ? noise.fill(Number.NaN) : noise, states: [] }),
   });
   await drain(pull(() => planned).pipe(stage), { sink: (shard) => void shards.push(shard) });

@@ -201,7 +201,7 @@ test("a state that is no number, or none as a half float, rejects its row", asyn
     });
     const shards: TripleShard[] = [];
     const stage = simulateShards({
-      ...{ store, batch: 4, done: 0, report: () => {} },
+      ...{ store, batch: 4, elsewhere: () => 0, report: () => {} },
       sample: async ({ keep }) => {
         assert.equal(keep, [1]);
         return { latents: new Float32Array(8), states: [Float32Array.of(1, 1, 1, 1, 1, value, 1, 1)] };

@@ -1,0 +1,62 @@
+/** What a cluster's engine is given: a script or a manifest, printed and nothing more. */
+import { badUsage } from "../../schemas/failure.ts";
+import type { ClusterJob } from "../../stages/cluster/job.ts";
+import type { Question } from "../command.mts";
+
+const engines = ["slurm", "kubernetes"];
+const spread = ["simulate", "train"];
+
+export const cluster: Question = {
+  name: "cluster",
+  summary: "print the script or manifest by which Slurm or Kubernetes runs a simulate or train command in many tasks",
+  positionals: [
+    { name: "ENGINE", about: "whose: slurm prints a script for sbatch, kubernetes the manifest of a Job", choices: engines },
+    { name: "COMMAND", about: "after --, the words of a simulate or train command, without --part", many: true },
+  ],
+  flags: {
+    tasks: { value: "N", about: "tasks that share the shards of a simulation; a training is one", whole: true, most: 100_000 },
+    "at-once": { value: "N", about: "of these, how many run at once; all unless told", whole: true },
+    gpus: { value: "N", about: "of a task; 1 unless told, 0 for none" },
+    cpus: { value: "N", about: "of a task; 4 unless told", whole: true },
+    memory: { value: "16G", about: "of a task, in megabytes (M) or gigabytes; 16G unless told" },
+    retries: { value: "N", about: "how often a task that failed is started again; 5 unless told", whole: true },
+    grace: { value: "SECONDS", about: "from the signal to stop to the end by force; 60 unless told", whole: true, most: 86_400 },
+    name: { value: "NAME", about: "of the job; the command's unless told" },
+    program: { value: "PATH", about: "what starts onestep there; pipeline unless told" },
+    time: { value: "HH:MM:SS", about: "slurm: limit of a run, after which the task goes on in its next" },
+    partition: { value: "NAME", about: "slurm: where it runs" },
+    image: { value: "IMAGE", about: "kubernetes: the container image that has onestep" },
+    claim: { value: "NAME:/PATH", about: "kubernetes: a volume claim, and where the command's folders find it" },
+  },
+  example: "pipeline cluster slurm --tasks 64 -- simulate --teacher teacher --out triples",
+  answer: async ({ positionals: [engine, ...line], flags, check }) => {
+    const command = check(line);
+    if (!spread.includes(command)) {
+      throw badUsage(`Cannot print ${engine}'s file for ${command}: expected a command of ${spread.join(" or ")} after --`);
+    }
+    const other = engine === "slurm" ? ["image", "claim"] : ["time", "partition"];
+    const foreign = other.find((name) => flags[name] !== undefined);
+    if (foreign !== undefined) throw badUsage(`Cannot use --${foreign} with ${engine}: it is a setting of the other engine; leave it out`);
+    const { jobOf } = await import("../../stages/cluster/job.ts");
+    const job = jobOf({ flags, line });
+    if (engine === "slurm") return slurm(job, flags);
+    return kubernetes(job, flags);
+  },
+};
+
+async function slurm(job: ClusterJob, { time, partition }: Record<string, string | undefined>) {
+  if (time !== undefined && !/^(\d+-)?\d+(:\d\d){0,2}$/.test(time)) {
+    throw badUsage(`Cannot limit a run to --time "${time}": expected HH:MM:SS, as in 12:00:00`);
+  }
+  if (partition !== undefined && !/^[\w.,-]+$/.test(partition)) throw badUsage(`Cannot use --partition "${partition}": expected its name`);
+  const { slurmScript } = await import("../../stages/cluster/slurm.ts");
+  return slurmScript(job, { ...(time !== undefined && { time }), ...(partition !== undefined && { partition }) }).trimEnd();
+}
+
+async function kubernetes(job: ClusterJob, { image, claim }: Record<string, string | undefined>) {
+  const { claimOf, kubernetesManifest } = await import("../../stages/cluster/kubernetes.ts");
+  if (image === undefined) throw badUsage("Missing --image IMAGE of cluster: name the container image that has onestep");
+  const claimed = claim === undefined ? undefined : claimOf(claim);
+  if (claim !== undefined && !claimed) throw badUsage(`Cannot use --claim "${claim}": expected NAME:/PATH, as in data:/data`);
+  return kubernetesManifest(job, { image, ...(claimed && { claim: claimed }) }).trimEnd();
+}
