@@ -2,10 +2,10 @@
 import { memoryBuffer } from "./buffers.ts";
 import { mostShardBytes } from "./footer.ts";
 import { sha256 } from "./hash.ts";
-import { type FailedRow, readJournal, type Recorded } from "./journal.ts";
+import { type FailedRow, readEntriesOf, type Recorded } from "./journal.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { tensorOf } from "./columns.ts";
-import { journalPath, type RowOf, type Store } from "./layout.ts";
+import type { RowOf, Store } from "./layout.ts";
 import { decodeRows } from "./shard.ts";
 import { headOf, idProblem, inWords, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
@@ -70,7 +70,7 @@ export async function examineShard(store: Store, shard: number): Promise<Sound |
 async function recordedOf(store: Store, shard: number, fits: (entry: Recorded) => boolean): Promise<Recorded[] | undefined> {
   const found = () => store.journal.entries.get(shard)?.filter(fits);
   if (found()?.length) return found();
-  await readJournal(journalPath(store), store.journal); // the shard may be newer than the last reading
+  await readEntriesOf(store, shard); // the shard may be newer than the last reading
   return found();
 }
 

@@ -1,7 +1,7 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
-import { join } from "node:path";
-import { namesIn } from "./atomic.ts";
+import { filesAt } from "./files.ts";
 import { shardName, type Store } from "./layout.ts";
+import { within } from "./place.ts";
 
 /** Shards from (inclusive) to (exclusive). */
 export interface Stretch {
@@ -24,7 +24,7 @@ export function shardOf(name: string): number | undefined {
  */
 export async function presentShards(store: Store): Promise<number[]> {
   const present: number[] = [];
-  for (const name of await namesIn(join(store.folder, "shards"))) {
+  for (const name of await filesAt(store.folder).list(within(store.folder, "shards"))) {
     const shard = shardOf(name);
     if (shard !== undefined && shard < store.shards) present.push(shard);
   }
