@@ -11,12 +11,17 @@ const opened = new Map<string, Promise<Operator>>();
  */
 export async function operatorOf(url: string, bytes = 0): Promise<{ operator: Operator; key: string }> {
   const place = placeOf(url);
-  const size = 2 ** Math.ceil(Math.log2(Math.max(1, bytes / 1e6))); // in megabytes: one client for sizes alike
+  const size = 2 ** Math.ceil(Math.log2(Math.max(1 / 8, bytes / 1e6))); // in megabytes: one client for sizes alike
   const name = [place.service, place.bucket, size].join(" ");
   const operator = opened.get(name) ?? open(place, url, size);
   opened.set(name, operator);
   operator.catch(() => opened.delete(name));
   return { operator: await operator, key: place.key };
+}
+
+/** Forgets the clients: for who has changed the environment, from which they took endpoint and credentials. */
+export function forgetOperators(): void {
+  opened.clear();
 }
 
 async function open(place: Place, url: string, megabytes: number): Promise<Operator> {

@@ -13,7 +13,10 @@ const program = join(bin, "gofakes3");
 export function noBucket(): string | undefined {
   if (existsSync(program)) return undefined;
   try {
-    execFileSync("go", ["install", "github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0"], { env: { ...process.env, GOBIN: bin }, stdio: "ignore" });
+    execFileSync("go", ["install", "github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0"], {
+      env: { ...process.env, GOBIN: bin },
+      stdio: "ignore",
+    });
     return undefined;
   } catch {
     return "there is no go here, or it cannot fetch gofakes3";
