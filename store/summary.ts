@@ -4,6 +4,7 @@ import { Failure } from "../schemas/failure.ts";
 import { removeTemporaries } from "./atomic.ts";
 import { examineShard } from "./examine.ts";
 import { filesAt } from "./files.ts";
+import { inOrder } from "./in-order.ts";
 import { textHash } from "./hash.ts";
 import { journalLine, readWholeJournal, removeEntries } from "./journal.ts";
 import { journalPath, type Store } from "./layout.ts";
@@ -97,9 +98,8 @@ export async function summarise(
   const hashes: string[] = []; // by shard
   const counts = { rows: 0, rejected: 0, bytes: 0 };
   let reason: string | undefined;
-  for (let shard = 0; shard < store.shards; shard++) {
-    signal?.throwIfAborted();
-    const { rows, failed, sums, bytes } = await readHead(store, shard);
+  let shard = 0;
+  for await (const { rows, failed, sums, bytes } of inOrder(store.shards, (each) => readHead(store, each), signal)) {
     const known = entries.get(shard) ?? [];
     const hash = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : await hashOf(store, shard);
     totals.add(sums);
@@ -109,6 +109,7 @@ export async function summarise(
     counts.rejected += failed.length;
     counts.bytes += bytes;
     reason ??= failed[0]?.reason;
+    shard++;
   }
   const { rows, rejected, bytes } = counts;
   const summary: Summary = {
@@ -125,10 +126,9 @@ async function* journalLines(
   { hashes, signal }: { hashes: readonly string[]; signal?: AbortSignal },
 ): AsyncGenerator<Uint8Array> {
   let text = "";
-  for (const [shard, sha256] of hashes.entries()) {
-    signal?.throwIfAborted();
-    const { rows, bytes, failed } = await readHead(store, shard);
-    text += `${journalLine({ shard, rows, bytes, sha256, failed })}\n`;
+  let shard = 0;
+  for await (const { rows, bytes, failed } of inOrder(hashes.length, (each) => readHead(store, each), signal)) {
+    text += `${journalLine({ shard, rows, bytes, sha256: hashes[shard++] as string, failed })}\n`;
     if (text.length < 2 ** 16) continue;
     yield Buffer.from(text);
     text = "";

@@ -11,7 +11,7 @@ import { createLatentStore } from "../../store/latents.ts";
 import { mendStore } from "../../store/mend.ts";
 import { mergeStores } from "../../store/merge.ts";
 import { forgetOperators } from "../../store/operator.ts";
-import { missingShards, openStore, readShard } from "../../store/store.ts";
+import { missingShards, openStore } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { verifyStore } from "../../store/verify.ts";
 import { assert, suite } from "../harness.ts";
@@ -112,7 +112,7 @@ check("a flipped byte is found, the shard made again alone, and what is written 
   assert.is(finding?.shard, 2);
   const opened = await createLatentStore({ folder: url, manifest: latentManifest() });
   await fillShard(opened, 2, fails); // who does not know that it is damaged leaves it
-  await assert.rejects(readShard(opened, 2), /Cannot use shard 2/);
+  assert.is((await verifyStore(opened)).filter(({ shard }) => shard === 2).length, 1);
   opened.remade.add(2);
   await fillShard(opened, 2, fails);
   await sealStore(opened);
@@ -134,12 +134,12 @@ check("parts in two buckets and a folder are merged to the same store", async ()
 
 check("what a user may do wrong is told in one sentence", async () => {
   const told = async (folder: string, pattern: RegExp): Promise<void> => {
-    await assert.rejects(openStore({ folder }), (error: unknown) => error instanceof Failure && pattern.test(error.message));
+    await assert.rejects(openStore({ folder }), pattern);
   };
   await told("s3://bucket/nothing", /it has no store.json/);
   await told("s3://nobody/nothing", /it has no store.json|there is no such bucket/);
   await told("ftp://bucket/x", /expected one of s3:\/\/, gs:\/\/, az:\/\//);
-  await told("s3://bucket", /expected a bucket and a prefix/);
+  await told("s3://bucket/a//b", /a name in it is empty/);
 });
 
 /** As one command's work, begun again by its user as often as it fails with a sentence. */
@@ -184,7 +184,7 @@ check(
       count += Object.values(proxy.counts).reduce((sum, each) => sum + each, 0);
     }
   },
-  many,
+  60 + many,
 );
 
 const script = fileURLToPath(new URL("writer.ts", import.meta.url));
