@@ -6,7 +6,7 @@ import { examineDescriptions } from "./checksums.ts";
 import { filesAt } from "./files.ts";
 import { type Finding, REMAKE, REPEAT, REWRITE } from "./finding.ts";
 import { textHash } from "./hash.ts";
-import { readWholeJournal } from "./journal.ts";
+import { readWholeJournal } from "./entries.ts";
 import { idRange, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 import { gapsIn, presentShards } from "./present.ts";

@@ -5,7 +5,7 @@
 import { setTimeout } from "node:timers/promises";
 import { Failure, isFailure } from "../schemas/failure.ts";
 import type { Content } from "./atomic.ts";
-import type { Created, Files } from "./files.ts";
+import type { Created, Files } from "./functions.ts";
 import { sha256 } from "./hash.ts";
 import { operatorOf } from "./operator.ts";
 

@@ -6,13 +6,10 @@
 import { stat } from "node:fs/promises";
 import { crc32 } from "../schemas/numbers/crc.ts";
 import { type FileBuffer, openBuffer } from "./buffers.ts";
-import { filesAt } from "./files.ts";
 import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
-import { entriesPath, journalPath, type Store } from "./layout.ts";
 import { linesOf, tailOf } from "./lines.ts";
-import { isUrl, within } from "./place.ts";
-import { sideBySide } from "./side-by-side.ts";
+import { isUrl } from "./place.ts";
 
 export type { FailedRow } from "./failures.ts";
 
@@ -51,7 +48,8 @@ export interface Journal {
 }
 
 const checksumBytes = `,"crc32":"00000000"}`.length;
-const named = 20; // damaged lines
+/** Damaged lines that are named. */
+export const named = 20;
 
 /** A journal line, without its end. */
 export function journalLine({ shard, rows, bytes, sha256, failed }: JournalEntry): string {
@@ -65,7 +63,7 @@ export function recordOf({ rows, bytes, sha256, failed }: Omit<JournalEntry, "sh
 }
 
 /** A journal of which nothing was read yet. */
-function emptyJournal(): Journal {
+export function emptyJournal(): Journal {
   const place = { file: "", lines: 0, offset: 0, tail: Buffer.alloc(0) };
   return { entries: new Map(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
 }
@@ -80,69 +78,6 @@ export async function readJournal(path: string, journal: Journal = emptyJournal(
   journal.turn = reading.catch(() => {}); // whoever waits for this turn reads for himself
   await reading;
   return journal;
-}
-
-/**
- * Brings what a store's journal says up to date: all of it, also in a bucket, where until the store is sealed every line is an
- * object of its own.
- */
-export async function readWholeJournal(store: Store): Promise<Journal> {
-  if (!isUrl(store.folder)) return readJournal(journalPath(store));
-  const journal = emptyJournal();
-  await takeEntries(store, journal, "");
-  return readJournal(journalPath(store), journal); // second: sealing moves lines there before it removes their objects
-}
-
-/** Brings what the journal says of one shard up to date. */
-export async function readEntriesOf(store: Store, shard: number): Promise<void> {
-  if (isUrl(store.folder)) await takeEntries(store, store.journal, `${shardDigits(shard)}-`);
-  if (!isUrl(store.folder) || !store.journal.entries.has(shard)) await readJournal(journalPath(store), store.journal);
-}
-
-/** Puts a journal line into a bucket as an object of its own, named by its shard and its hash: who does so again finds it there. */
-export async function putEntry(store: Store, entry: JournalEntry): Promise<void> {
-  const path = within(entriesPath(store), `${shardDigits(entry.shard)}-${entry.sha256.slice(0, 16)}.json`);
-  if ((await filesAt(path).create(path, Buffer.from(`${journalLine(entry)}\n`))) !== "other") return;
-  await filesAt(path).replace(path, `${journalLine(entry)}\n`); // it was damaged: its name says what it must hold
-}
-
-/** Removes the objects of the lines, once the journal has them. */
-export async function removeEntries(store: Store): Promise<void> {
-  const folder = entriesPath(store);
-  await sideBySide(await filesAt(folder).list(folder), (name) => filesAt(folder).remove(within(folder, name)));
-}
-
-const shardDigits = (shard: number): string => String(shard).padStart(6, "0");
-
-async function takeEntries(store: Store, { entries, damaged }: Journal, prefix: string): Promise<void> {
-  const folder = entriesPath(store);
-  await sideBySide(await filesAt(folder).list(folder, prefix), async (name) => {
-    const bytes = await filesAt(folder).read(within(folder, name));
-    if (!bytes) return; // sealed meanwhile: journal.jsonl has it
-    const line = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (take(entries, line.subarray(0, line.length - 1)) === undefined) return;
-    damaged.count++;
-    if (damaged.first.length < named) damaged.first.push({ line: damaged.count, problem: `is damaged (journal/${name})` });
-  });
-}
-
-/** The lines of a journal as they stand, of the shards that `wants` names: to keep what is recorded of damaged ones. */
-export async function journalLinesOf(store: Store, wants: (shard: number) => boolean): Promise<string[]> {
-  const kept: string[] = [];
-  const keep = (line: Buffer | undefined): void => {
-    const entry = line && parsed(line).entry;
-    if (entry && wants(entry.shard)) kept.push((line as Buffer).toString());
-  };
-  await withJournal(journalPath(store), async (file) => {
-    for await (const { bytes } of linesOf(file, { from: 0, to: file.byteLength })) keep(bytes);
-  });
-  if (!isUrl(store.folder)) return kept;
-  const folder = entriesPath(store);
-  for (const name of await filesAt(folder).list(folder)) {
-    const bytes = await filesAt(folder).read(within(folder, name));
-    if (bytes) keep(Buffer.from(bytes).subarray(0, bytes.length - 1));
-  }
-  return kept;
 }
 
 async function update(path: string, journal: Journal): Promise<void> {
@@ -173,7 +108,7 @@ async function update(path: string, journal: Journal): Promise<void> {
 }
 
 /** Adds a line to the entries; answers what is wrong with it, if anything. */
-function take(entries: Journal["entries"], bytes: Buffer | undefined): string | undefined {
+export function take(entries: Journal["entries"], bytes: Buffer | undefined): string | undefined {
   const { entry, problem } = bytes ? parsed(bytes) : { entry: undefined, problem: "is longer than a shard's can be" };
   if (!entry) return problem;
   const known = entries.get(entry.shard) ?? [];
@@ -183,7 +118,7 @@ function take(entries: Journal["entries"], bytes: Buffer | undefined): string | 
 }
 
 /** A line as an entry, or what is wrong with it. */
-function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
+export function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
   const text = line.subarray(0, Math.max(0, line.length - checksumBytes));
   if (line.subarray(text.length).toString("latin1") !== `,"crc32":"${checksumOf(text)}"}`) return { problem: "is damaged" };
   try {
@@ -211,7 +146,7 @@ async function identityOf(path: string): Promise<string> {
 }
 
 /** Does something with the open journal, where there is one. */
-async function withJournal(path: string, work: (file: FileBuffer) => Promise<void>): Promise<void> {
+export async function withJournal(path: string, work: (file: FileBuffer) => Promise<void>): Promise<void> {
   let file: FileBuffer;
   try {
     file = await openBuffer(path);

@@ -1,7 +1,8 @@
 /** What of a damaged store can be written anew without teacher or images. */
 import { filesAt } from "./files.ts";
 import { type Finding, REWRITE } from "./finding.ts";
-import { journalLine, journalLinesOf, readWholeJournal, removeEntries } from "./journal.ts";
+import { journalLinesOf, readWholeJournal, removeEntries } from "./entries.ts";
+import { journalLine } from "./journal.ts";
 import { quarantineText } from "./failures.ts";
 import { journalPath, quarantinePath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";

@@ -4,7 +4,7 @@ import { forgetShard, keepShard, keptShard } from "./cache.ts";
 import { examineFile, type Sound } from "./examine.ts";
 import { filesAt } from "./files.ts";
 import { mostShardBytes } from "./footer.ts";
-import { readEntriesOf } from "./journal.ts";
+import { readEntriesOf } from "./entries.ts";
 import { shardPath, type Store } from "./layout.ts";
 import { missingShard } from "./shard-file.ts";
 

@@ -3,7 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { badUsage } from "../schemas/failure.ts";
 
 /** The clouds whose buckets a store may lie in, by the beginning of their URLs, with the service's name in opendal. */
-export const services: Readonly<Record<string, "s3" | "gcs" | "azblob">> = { s3: "s3", gs: "gcs", az: "azblob" };
+const services: Readonly<Record<string, "s3" | "gcs" | "azblob">> = { s3: "s3", gs: "gcs", az: "azblob" };
 
 /** The parts of a URL: "s3://bucket/prefix/name" has the key "prefix/name". */
 export interface Place {

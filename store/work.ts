@@ -2,7 +2,7 @@
 import type { PipelineEvent } from "../schemas/events.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { numberInWords } from "../schemas/words.ts";
-import { readWholeJournal } from "./journal.ts";
+import { readWholeJournal } from "./entries.ts";
 import { type WorkShare, shareOf } from "./share.ts";
 import { mendStore } from "./mend.ts";
 import { countMissing } from "./present.ts";
