@@ -3,7 +3,7 @@
  *
  * images | decode | encode | latent store
  */
-import { join } from "node:path";
+import { within } from "../store/place.ts";
 import type { Context } from "../schemas/events.ts";
 import { leftOutInWords } from "../schemas/left-out.ts";
 import { version } from "../schemas/package.ts";
@@ -102,7 +102,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
 
 /** The first images that were rejected, and how many there are. */
 async function rejectedMessage(store: Store, rejected: number): Promise<string> {
-  const quarantine = join(store.folder, "quarantine");
+  const quarantine = within(store.folder, "quarantine");
   const [first = ""] = (await namesIn(quarantine)).filter((name) => /^\d+\.jsonl$/.test(name));
   const failures = first === "" ? [] : (await readFailures(store, Number.parseInt(first, 10))).slice(0, shown);
   const named = failures.map(({ name = "", reason }) => `${name}: ${reason}`).join("; ");

@@ -1,16 +1,16 @@
 /** What stands beside the shards, checked as far as each file tells by itself, and against each other. */
-import { existsSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { namesIn } from "./atomic.ts";
 import { examineDescriptions } from "./checksums.ts";
+import { filesAt } from "./files.ts";
 import { type Finding, REMAKE, REPEAT, REWRITE } from "./finding.ts";
 import { textHash } from "./hash.ts";
-import { readJournal } from "./journal.ts";
-import { idRange, journalPath, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
+import { readWholeJournal } from "./entries.ts";
+import { idRange, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
+import { within } from "./place.ts";
 import { gapsIn, presentShards } from "./present.ts";
-import { readSummary, type Summary, summaryPath } from "./summary.ts";
+import { isFinished, readSummary, type Summary } from "./summary.ts";
 import { readText } from "./text.ts";
 
 /**
@@ -25,7 +25,7 @@ export async function examineBooks(store: Store): Promise<Finding[]> {
     note("summary.json", "it is damaged", REWRITE);
     return undefined;
   });
-  store.journal = await readJournal(journalPath(store));
+  store.journal = await readWholeJournal(store);
   const { damaged, torn, entries } = store.journal;
   for (const { line, problem } of [...damaged.first, ...(torn ? [torn] : [])]) note("journal.jsonl", `line ${line} ${problem}`, REWRITE);
   const more = damaged.count - damaged.first.length;
@@ -71,7 +71,7 @@ function summaryProblem(store: Store, summary: Summary): string | undefined {
  * await assert.rejects(checkBooks(latents), /000003.parquet: it is missing from a finished store/);
  */
 export async function checkBooks(store: Store): Promise<void> {
-  const finished = existsSync(summaryPath(store));
+  const finished = await isFinished(store);
   const findings = (await examineBooks(store)).filter(({ file }) => finished || file !== "journal.jsonl");
   if (finished && findings.length === 0) findings.push(...missingOf(store, await presentShards(store)), ...(await falseQuarantine(store)));
   const [first, ...others] = findings;
@@ -93,7 +93,7 @@ export function missingOf(store: Store, present: readonly number[]): Finding[] {
 
 /** The quarantine files that are not what the journal says. */
 async function falseQuarantine(store: Store): Promise<Finding[]> {
-  const present = new Set(await namesIn(join(store.folder, "quarantine")));
+  const present = new Set(await filesAt(store.folder).list(within(store.folder, "quarantine")));
   const findings: Finding[] = [];
   for (const [shard, entries] of store.journal.entries) {
     const name = quarantineName(shard);

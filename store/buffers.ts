@@ -1,7 +1,9 @@
 /** Bytes as hyparquet reads them: of a file, or in memory. */
-import { constants } from "node:fs";
+import { constants, createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import type { AsyncBuffer } from "hyparquet";
+import { filesAt } from "./files.ts";
+import { isUrl } from "./place.ts";
 
 /** A file's bytes on demand. */
 export interface FileBuffer extends AsyncBuffer {
@@ -21,6 +23,7 @@ export interface FileBuffer extends AsyncBuffer {
  * await file.close();
  */
 export async function openBuffer(path: string): Promise<FileBuffer> {
+  if (isUrl(path)) return objectBuffer(path);
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a named pipe would wait for a writer
   const stats = await file.stat();
   if (!stats.isFile()) {
@@ -46,6 +49,34 @@ export async function openBuffer(path: string): Promise<FileBuffer> {
     },
     close: () => file.close(),
   };
+}
+
+/** An object's bytes on demand, a request for each stretch. Throws an error as the file system does where there is none. */
+async function objectBuffer(url: string): Promise<FileBuffer> {
+  const files = filesAt(url);
+  const size = await files.size(url);
+  if (size === undefined) throw Object.assign(new Error(`there is no ${url}`), { code: "ENOENT" });
+  const slice = async (start: number, end = size): Promise<ArrayBuffer> => {
+    const bytes = await files.read(url, { from: start, to: Math.min(end, size) });
+    if (!bytes) throw Object.assign(new Error(`there is no ${url}`), { code: "ENOENT" });
+    return bytes.byteLength === bytes.buffer.byteLength ? (bytes.buffer as ArrayBuffer) : Uint8Array.from(bytes).buffer;
+  };
+  return {
+    byteLength: size,
+    slice,
+    fill: async (bytes, start) => bytes.set(new Uint8Array(await slice(start, start + bytes.length))),
+    close: async () => {},
+  };
+}
+
+/** A file's content in pieces, wherever it lies. */
+export function piecesOf(path: string): AsyncIterable<Uint8Array> {
+  return isUrl(path) ? objectPieces(path) : createReadStream(path);
+}
+
+async function* objectPieces(url: string): AsyncGenerator<Uint8Array> {
+  const file = await objectBuffer(url);
+  for (let at = 0; at < file.byteLength; at += 2 ** 24) yield new Uint8Array(await file.slice(at, at + 2 ** 24));
 }
 
 /**

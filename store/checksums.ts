@@ -2,11 +2,10 @@
  * STORE/checksums.json: the sha256 of the files that stand beside the shards and say how to read them (codec, settings) and what
  * of the input is not in them, its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
  */
-import { createReadStream } from "node:fs";
-import { join } from "node:path";
-import { absent } from "../schemas/system-error.ts";
-import { writeAtomic } from "./atomic.ts";
+import { piecesOf } from "./buffers.ts";
+import { filesAt } from "./files.ts";
 import { sha256Pieces, textHash } from "./hash.ts";
+import { within } from "./place.ts";
 import { readText } from "./text.ts";
 
 /** What may stand beside the shards. */
@@ -27,7 +26,7 @@ export const descriptionFiles = [
  * assert.deepEqual(await examineDescriptions(folder), []);
  */
 export async function writeChecksums(folder: string): Promise<void> {
-  await writeAtomic(join(folder, "checksums.json"), checksumsText(await hashesOf(folder)));
+  await filesAt(folder).replace(within(folder, "checksums.json"), checksumsText(await hashesOf(folder)));
 }
 
 /**
@@ -43,7 +42,7 @@ export async function writeChecksums(folder: string): Promise<void> {
  * assert.equal((await examineDescriptions(folder))?.[0]?.file, "settings.yaml");
  */
 export async function examineDescriptions(folder: string): Promise<{ file: string; problem: string }[] | undefined> {
-  const text = await readText(join(folder, "checksums.json"));
+  const text = await readText(within(folder, "checksums.json"));
   if (text === undefined) return undefined;
   let recorded: Record<string, string>;
   try {
@@ -64,9 +63,10 @@ export async function examineDescriptions(folder: string): Promise<{ file: strin
 
 async function hashesOf(folder: string): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
+  const present = new Set(await filesAt(folder).list(folder));
   for (const name of descriptionFiles) {
-    const hash = await sha256Pieces(createReadStream(join(folder, name))).catch(absent);
-    if (hash !== undefined) hashes[name] = hash;
+    const path = within(folder, name);
+    if (present.has(name)) hashes[name] = await sha256Pieces(piecesOf(path));
   }
   return hashes;
 }

@@ -1,90 +1,70 @@
-/** What a journal says of each shard, in a few bytes each: a store of millions of shards is held by whoever seals or verifies it. */
-
-/** What is kept in memory of a journal's line: the same few bytes whatever failed. */
-export interface Recorded {
-  rows: number;
-  bytes: number;
-  sha256: string;
-  /** How many rows failed. */
-  failed: number;
-  /** sha256 of the shard's quarantine file; empty where none failed. */
-  quarantine: string;
-}
-
-/** As a Map from a shard to its entries, of which nearly all have one. */
-export interface Entries {
-  get: (shard: number) => readonly Recorded[] | undefined;
-  has: (shard: number) => boolean;
-  set: (shard: number, entries: readonly Recorded[]) => void;
-  keys: () => IterableIterator<number>;
-  /** How many shards have entries. */
-  readonly size: number;
-  [Symbol.iterator]: () => IterableIterator<[number, readonly Recorded[]]>;
-}
-
-/** Shards side by side in memory. Few, since a journal may name any number, and a page is made for each that it names. */
-const PAGE = 64;
-
-/** Of a shard: its file's hash, size and rows. */
-const HASH = 32;
-const ENTRY = HASH + 8 + 4;
+/** The journal of a store as a whole: one file, and in a bucket, until the store is sealed, one object a line beside it. */
+import { filesAt } from "./files.ts";
+import { emptyJournal, type Journal, type JournalEntry, journalLine, named, parsed, readJournal, take, withJournal } from "./journal.ts";
+import { entriesPath, journalPath, type Store } from "./layout.ts";
+import { linesOf } from "./lines.ts";
+import { isUrl, within } from "./place.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 /**
- * Nothing yet. What does not fit (several entries of a shard, failures) is kept aside as it is.
- *
- * @example
- * import { createEntries } from "./entries.ts";
- * const entries = createEntries();
- * const entry = { rows: 8, bytes: 4096, sha256: "ab".repeat(32), failed: 0, quarantine: "" };
- * entries.set(42, [entry]);
- * assert.deepEqual([...entries], [[42, [entry]]]);
+ * Brings what a store's journal says up to date: all of it, also in a bucket, where until the store is sealed every line is an
+ * object of its own.
  */
-export function createEntries(): Entries {
-  const pages = new Map<number, { held: Uint8Array; bytes: Buffer }>();
-  const aside = new Map<number, readonly Recorded[]>();
-  let paged = 0;
+export async function readWholeJournal(store: Store): Promise<Journal> {
+  if (!isUrl(store.folder)) return readJournal(journalPath(store));
+  const journal = emptyJournal();
+  await takeEntries(store, journal, "");
+  return readJournal(journalPath(store), journal); // second: sealing moves lines there before it removes their objects
+}
 
-  const get = (shard: number): readonly Recorded[] | undefined => {
-    const page = pages.get(Math.floor(shard / PAGE));
-    if (!page?.held[shard % PAGE]) return aside.get(shard);
-    const at = (shard % PAGE) * ENTRY;
-    const sha256 = page.bytes.toString("hex", at, at + HASH);
-    const [bytes, rows] = [page.bytes.readDoubleLE(at + HASH), page.bytes.readUInt32LE(at + HASH + 8)];
-    return [{ rows, bytes, sha256, failed: 0, quarantine: "" }];
+/** Brings what the journal says of one shard up to date. */
+export async function readEntriesOf(store: Store, shard: number): Promise<void> {
+  if (isUrl(store.folder)) await takeEntries(store, store.journal, `${shardDigits(shard)}-`);
+  if (!isUrl(store.folder) || !store.journal.entries.has(shard)) await readJournal(journalPath(store), store.journal);
+}
+
+/** Puts a journal line into a bucket as an object of its own, named by its shard and its hash: who does so again finds it there. */
+export async function putEntry(store: Store, entry: JournalEntry): Promise<void> {
+  const path = within(entriesPath(store), `${shardDigits(entry.shard)}-${entry.sha256.slice(0, 16)}.json`);
+  if ((await filesAt(path).create(path, Buffer.from(`${journalLine(entry)}\n`))) !== "other") return;
+  await filesAt(path).replace(path, `${journalLine(entry)}\n`); // it was damaged: its name says what it must hold
+}
+
+/** Removes the objects of the lines, once the journal has them. */
+export async function removeEntries(store: Store): Promise<void> {
+  const folder = entriesPath(store);
+  await sideBySide(await filesAt(folder).list(folder), (name) => filesAt(folder).remove(within(folder, name)));
+}
+
+const shardDigits = (shard: number): string => String(shard).padStart(6, "0");
+
+async function takeEntries(store: Store, { entries, damaged }: Journal, prefix: string): Promise<void> {
+  const folder = entriesPath(store);
+  await sideBySide(await filesAt(folder).list(folder, prefix), async (name) => {
+    const bytes = await filesAt(folder).read(within(folder, name));
+    if (!bytes) return; // sealed meanwhile: journal.jsonl has it
+    const line = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (take(entries, line.subarray(0, line.length - 1)) === undefined) return;
+    damaged.count++;
+    if (damaged.first.length < named) damaged.first.push({ line: damaged.count, problem: `is damaged (journal/${name})` });
+  });
+}
+
+/** The lines of a journal as they stand, of the shards that `wants` names: to keep what is recorded of damaged ones. */
+export async function journalLinesOf(store: Store, wants: (shard: number) => boolean): Promise<string[]> {
+  const kept: string[] = [];
+  const keep = (line: Buffer | undefined): void => {
+    const entry = line && parsed(line).entry;
+    if (entry && wants(entry.shard)) kept.push((line as Buffer).toString());
   };
-  function* keys(): IterableIterator<number> {
-    for (const [page, { held }] of pages) for (let i = 0; i < PAGE; i++) if (held[i]) yield page * PAGE + i;
-    yield* aside.keys();
+  await withJournal(journalPath(store), async (file) => {
+    for await (const { bytes } of linesOf(file, { from: 0, to: file.byteLength })) keep(bytes);
+  });
+  if (!isUrl(store.folder)) return kept;
+  const folder = entriesPath(store);
+  for (const name of await filesAt(folder).list(folder)) {
+    const bytes = await filesAt(folder).read(within(folder, name));
+    if (bytes) keep(Buffer.from(bytes).subarray(0, bytes.length - 1));
   }
-  return {
-    ...{ get, keys },
-    get size() {
-      return paged + aside.size;
-    },
-    has: (shard) => get(shard) !== undefined,
-    set: (shard, entries) => {
-      const [entry] = entries;
-      const number = Math.floor(shard / PAGE);
-      let page = pages.get(number);
-      if (!entry || entries.length > 1 || entry.failed > 0 || entry.rows >= 2 ** 32) {
-        if (page?.held[shard % PAGE]) {
-          page.held[shard % PAGE] = 0;
-          paged--;
-        }
-        aside.set(shard, entries);
-        return;
-      }
-      if (!page) pages.set(number, (page = { held: new Uint8Array(PAGE), bytes: Buffer.alloc(PAGE * ENTRY) }));
-      const at = (shard % PAGE) * ENTRY;
-      page.bytes.write(entry.sha256, at, "hex");
-      page.bytes.writeDoubleLE(entry.bytes, at + HASH);
-      page.bytes.writeUInt32LE(entry.rows, at + HASH + 8);
-      if (!page.held[shard % PAGE]) paged++;
-      page.held[shard % PAGE] = 1;
-      aside.delete(shard);
-    },
-    *[Symbol.iterator]() {
-      for (const shard of keys()) yield [shard, get(shard) as readonly Recorded[]];
-    },
-  };
+  return kept;
 }

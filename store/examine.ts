@@ -1,11 +1,13 @@
 /** All that can be wrong with a shard, found without trusting a number in it. */
+import type { AsyncBuffer } from "hyparquet";
 import { memoryBuffer } from "./buffers.ts";
 import { mostShardBytes } from "./footer.ts";
 import { sha256 } from "./hash.ts";
-import { type FailedRow, readJournal, type Recorded } from "./journal.ts";
+import { readEntriesOf } from "./entries.ts";
+import type { FailedRow, Recorded } from "./journal.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { tensorOf } from "./columns.ts";
-import { journalPath, type RowOf, type Store } from "./layout.ts";
+import type { RowOf, Store } from "./layout.ts";
 import { decodeRows } from "./shard.ts";
 import { headOf, idProblem, inWords, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
@@ -32,35 +34,38 @@ export interface Sound {
  * assert.equal(problem, undefined);
  */
 export async function examineShard(store: Store, shard: number): Promise<Sound | { problem: string }> {
+  return withFile(store, shard, (file) => examineFile(store, shard, file));
+}
+
+/** The same of a shard's bytes, wherever they come from. */
+export async function examineFile(store: Store, shard: number, file: AsyncBuffer): Promise<Sound | { problem: string }> {
   try {
-    return await withFile(store, shard, async (file) => {
-      const first = !store.sound.has(shard);
-      const size = file.byteLength;
-      const recorded = first ? await recordedOf(store, shard, (entry) => entry.bytes === size) : undefined;
-      if (recorded?.length === 0) {
-        throw new Error(`its sha256 is not the one in journal.jsonl: it has ${size} bytes, expected ${sizesOf(store, shard)}`);
+    const first = !store.sound.has(shard);
+    const size = file.byteLength;
+    const recorded = first ? await recordedOf(store, shard, (entry) => entry.bytes === size) : undefined;
+    if (recorded?.length === 0) {
+      throw new Error(`its sha256 is not the one in journal.jsonl: it has ${size} bytes, expected ${sizesOf(store, shard)}`);
+    }
+    if (size > mostShardBytes) throw new Error(`it has ${size} bytes, expected at most ${mostShardBytes}`);
+    const { parquet, metadata } = await headOf(store, shard, file);
+    const bytes = new Uint8Array(await file.slice(0, size));
+    const hash = first ? await sha256(bytes) : "";
+    const { columns } = store;
+    const decoded = await decodeRows({ columns, file: memoryBuffer(bytes), parquet, from: 0, to: metadata.rows }).catch(inWords);
+    const { rows } = decoded;
+    const problem = rowProblem(store, decoded) ?? idProblem(store, { shard, failed: metadata.failed, rows, from: 0 });
+    if (recorded && !(await recordedOf(store, shard, (entry) => entry.sha256 === hash))?.length) {
+      throw new Error(`its sha256 is not the one in journal.jsonl, ${problem ?? "though its rows are sound"}`);
+    }
+    if (problem) throw new Error(problem);
+    if (first) {
+      if (!(await sumsFit(store, rows, metadata))) throw new Error("its sums are not those of its rows");
+      if (!recorded && !(await isCanonical(store, shard, bytes, rows, metadata.failed))) {
+        throw new Error("its bytes are not what its rows give");
       }
-      if (size > mostShardBytes) throw new Error(`it has ${size} bytes, expected at most ${mostShardBytes}`);
-      const { parquet, metadata } = await headOf(store, shard, file);
-      const bytes = new Uint8Array(await file.slice(0, size));
-      const hash = first ? await sha256(bytes) : "";
-      const { columns } = store;
-      const decoded = await decodeRows({ columns, file: memoryBuffer(bytes), parquet, from: 0, to: metadata.rows }).catch(inWords);
-      const { rows } = decoded;
-      const problem = rowProblem(store, decoded) ?? idProblem(store, { shard, failed: metadata.failed, rows, from: 0 });
-      if (recorded && !(await recordedOf(store, shard, (entry) => entry.sha256 === hash))?.length) {
-        throw new Error(`its sha256 is not the one in journal.jsonl, ${problem ?? "though its rows are sound"}`);
-      }
-      if (problem) throw new Error(problem);
-      if (first) {
-        if (!(await sumsFit(store, rows, metadata))) throw new Error("its sums are not those of its rows");
-        if (!recorded && !(await isCanonical(store, shard, bytes, rows, metadata.failed))) {
-          throw new Error("its bytes are not what its rows give");
-        }
-        store.sound.add(shard);
-      }
-      return { rows, bytes, metadata, sha256: hash };
-    });
+      store.sound.add(shard);
+    }
+    return { rows, bytes, metadata, sha256: hash };
   } catch (error) {
     return { problem: problemOf(error) };
   }
@@ -70,7 +75,7 @@ export async function examineShard(store: Store, shard: number): Promise<Sound |
 async function recordedOf(store: Store, shard: number, fits: (entry: Recorded) => boolean): Promise<Recorded[] | undefined> {
   const found = () => store.journal.entries.get(shard)?.filter(fits);
   if (found()?.length) return found();
-  await readJournal(journalPath(store), store.journal); // the shard may be newer than the last reading
+  await readEntriesOf(store, shard); // the shard may be newer than the last reading
   return found();
 }
 

@@ -1,7 +1,10 @@
 import { existsSync, type FSWatcher, statSync, watch } from "node:fs";
-import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { dirname } from "node:path";
 import { Failure } from "../schemas/failure.ts";
+import { filesAt } from "./files.ts";
 import { shardPath, type Store } from "./layout.ts";
+import { isUrl, within } from "./place.ts";
 
 const gone = Symbol("a store that was removed while it was waited for");
 
@@ -30,10 +33,11 @@ export async function waitForShard(
 ): Promise<void> {
   const path = shardPath(store, shard);
   options.signal?.throwIfAborted();
-  if (existsSync(path)) return;
+  if (await isThere(path)) return;
   options.onWait?.(shard);
   const { folder } = store;
-  await waitForFile(path, { ...options, anchor: join(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });
+  const wait = isUrl(folder) ? waitForObject : waitForFile;
+  await wait(path, { ...options, anchor: within(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });
 }
 
 /**
@@ -48,21 +52,42 @@ export async function waitForShard(
  * await waiting;
  */
 export async function waitForStore(folder: string, options: { signal?: AbortSignal; poll?: number } = {}): Promise<void> {
+  if (isUrl(folder)) return waitForObject(within(folder, "store.json"), { ...options, awaited: `the store ${folder}` });
   const around = dirname(folder);
   const anchor = existsSync(folder) ? folder : existsSync(around) ? around : undefined;
-  await waitForFile(join(folder, "store.json"), { ...options, anchor, awaited: `the store ${folder}` });
+  await waitForFile(within(folder, "store.json"), { ...options, anchor, awaited: `the store ${folder}` });
 }
 
-async function waitForFile(
-  path: string,
-  options: {
-    signal?: AbortSignal;
-    poll?: number;
-    /** What must stay there while the file is waited for. */
-    anchor?: string;
-    awaited: string;
-  },
-): Promise<void> {
+/** How a file is waited for. */
+interface Waiting {
+  signal?: AbortSignal;
+  poll?: number;
+  /** What must stay there while the file is waited for. */
+  anchor?: string | undefined;
+  awaited: string;
+}
+
+/** Whether there is something at a path. */
+async function isThere(path: string): Promise<boolean> {
+  return isUrl(path) ? (await filesAt(path).size(path)) !== undefined : existsSync(path);
+}
+
+/** Looks for an object after half a second, then ever more seldom, down to every five seconds. */
+async function waitForObject(url: string, { signal, poll = 500, anchor, awaited }: Waiting): Promise<void> {
+  for (let pause = poll; !(await isThere(url)); pause = Math.min(1.5 * pause, 10 * poll)) {
+    if (anchor !== undefined && !(await isThere(anchor)) && !(await isThere(url))) throw lost(awaited, anchor);
+    await setTimeout(pause, undefined, { signal }).catch((error) => {
+      throw signal?.aborted ? signal.reason : error;
+    });
+  }
+}
+
+function lost(awaited: string, anchor: string): Failure {
+  const message = `Cannot go on waiting for ${awaited}: ${anchor} was removed. Repeat the command that makes it, then this one.`;
+  return new Failure(message, { cause: gone });
+}
+
+async function waitForFile(path: string, options: Waiting): Promise<void> {
   const { signal, poll = 500, anchor, awaited } = options;
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
@@ -80,8 +105,7 @@ async function waitForFile(
       if (look() !== false) return;
       absent = anchor !== undefined && isAbsent(anchor) ? absent + 1 : 0;
       if (absent < 2) return;
-      const message = `Cannot go on waiting for ${awaited}: ${anchor} was removed. Repeat the command that makes it, then this one.`;
-      finish(() => reject(new Failure(message, { cause: gone })));
+      finish(() => reject(lost(awaited, anchor as string)));
     }, poll);
     signal?.addEventListener("abort", abort, { once: true });
     try {

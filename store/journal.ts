@@ -3,14 +3,16 @@
  * visible shard always has one; a line without a shard is work that a kill cut short. Lines carry their own checksum,
  * may repeat, and may come in any order until the store is sealed.
  */
-import { type FileHandle, open } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { crc32 } from "../schemas/numbers/crc.ts";
-import { createEntries, type Entries, type Recorded } from "./entries.ts";
+import { type FileBuffer, openBuffer } from "./buffers.ts";
+import { createEntries, type Entries, type Recorded } from "./recorded.ts";
 import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
 import { linesOf, tailOf } from "./lines.ts";
+import { isUrl } from "./place.ts";
 
-export type { Recorded } from "./entries.ts";
+export type { Recorded } from "./recorded.ts";
 export type { FailedRow } from "./failures.ts";
 
 export interface JournalEntry {
@@ -40,7 +42,8 @@ export interface Journal {
 }
 
 const checksumBytes = `,"crc32":"00000000"}`.length;
-const named = 20; // damaged lines
+/** Damaged lines that are named. */
+export const named = 20;
 
 /** A journal line, without its end. */
 export function journalLine({ shard, rows, bytes, sha256, failed }: JournalEntry): string {
@@ -54,7 +57,7 @@ export function recordOf({ rows, bytes, sha256, failed }: Omit<JournalEntry, "sh
 }
 
 /** A journal of which nothing was read yet. */
-function emptyJournal(): Journal {
+export function emptyJournal(): Journal {
   const place = { file: "", lines: 0, offset: 0, tail: Buffer.alloc(0) };
   return { entries: createEntries(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
 }
@@ -71,26 +74,15 @@ export async function readJournal(path: string, journal: Journal = emptyJournal(
   return journal;
 }
 
-/** The lines of a journal as they stand, of the shards that `wants` names: to keep what is recorded of damaged ones. */
-export async function journalLinesOf(path: string, wants: (shard: number) => boolean): Promise<string[]> {
-  const kept: string[] = [];
-  await withJournal(path, async (file) => {
-    for await (const { bytes } of linesOf(file, { from: 0, to: (await file.stat()).size })) {
-      const entry = bytes && parsed(bytes).entry;
-      if (entry && wants(entry.shard)) kept.push(bytes.toString());
-    }
-  });
-  return kept;
-}
-
 async function update(path: string, journal: Journal): Promise<void> {
   let fresh = emptyJournal();
   await withJournal(path, async (file) => {
-    const { ino, dev, size } = await file.stat();
+    const size = file.byteLength;
     const { place } = journal;
-    const identity = `${dev}:${ino}`;
-    const goesOn = place.file === identity && size >= place.offset && (await tailOf(file, place.offset)).equals(place.tail);
-    const { entries, damaged } = goesOn ? journal : fresh;
+    const identity = await identityOf(path);
+    const goesOn =
+      identity !== "" && place.file === identity && size >= place.offset && (await tailOf(file, place.offset)).equals(place.tail);
+    const { entries, damaged } = goesOn || isUrl(path) ? journal : fresh;
     let { lines, offset } = goesOn ? place : fresh.place;
     let torn: DamagedLine | undefined;
     for await (const { bytes, end, whole } of linesOf(file, { from: offset, to: size })) {
@@ -110,7 +102,7 @@ async function update(path: string, journal: Journal): Promise<void> {
 }
 
 /** Adds a line to the entries; answers what is wrong with it, if anything. */
-function take(entries: Journal["entries"], bytes: Buffer | undefined): string | undefined {
+export function take(entries: Journal["entries"], bytes: Buffer | undefined): string | undefined {
   const { entry, problem } = bytes ? parsed(bytes) : { entry: undefined, problem: "is longer than a shard's can be" };
   if (!entry) return problem;
   const known = entries.get(entry.shard) ?? [];
@@ -119,7 +111,7 @@ function take(entries: Journal["entries"], bytes: Buffer | undefined): string | 
 }
 
 /** A line as an entry, or what is wrong with it. */
-function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
+export function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
   const text = line.subarray(0, Math.max(0, line.length - checksumBytes));
   if (line.subarray(text.length).toString("latin1") !== `,"crc32":"${checksumOf(text)}"}`) return { problem: "is damaged" };
   try {
@@ -139,11 +131,18 @@ function checksumOf(text: Uint8Array): string {
   return crc32(text).toString(16).padStart(8, "0");
 }
 
+/** Tells one file from another that has taken its place; empty where that cannot be told. */
+async function identityOf(path: string): Promise<string> {
+  if (isUrl(path)) return "";
+  const { ino, dev } = await stat(path);
+  return `${dev}:${ino}`;
+}
+
 /** Does something with the open journal, where there is one. */
-async function withJournal(path: string, work: (file: FileHandle) => Promise<void>): Promise<void> {
-  let file: FileHandle;
+export async function withJournal(path: string, work: (file: FileBuffer) => Promise<void>): Promise<void> {
+  let file: FileBuffer;
   try {
-    file = await open(path, "r");
+    file = await openBuffer(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
     throw error;

@@ -1,8 +1,8 @@
 /** Where things stand in a store, and what is known of it while it is open. */
-import { join } from "node:path";
 import type { Manifest } from "../schemas/manifest.ts";
 import type { LatentRow, TokenRow, TripleRow } from "./columns.ts";
 import type { Journal } from "./journal.ts";
+import { within } from "./place.ts";
 import type { Column } from "./stored-rows.ts";
 
 export interface Store<M extends Manifest = Manifest> {
@@ -17,6 +17,8 @@ export interface Store<M extends Manifest = Manifest> {
   journal: Journal;
   /** Shards whose whole file was found sound by this process. */
   sound: Set<number>;
+  /** Shards that are made again though they are there: in a bucket these alone may be replaced. */
+  remade: Set<number>;
 }
 
 export type RowOf<M extends Manifest> = M["kind"] extends "latents" ? LatentRow : M["kind"] extends "tokens" ? TokenRow : TripleRow;
@@ -52,7 +54,7 @@ export function rowsOf({ manifest }: Pick<Store, "manifest">, shards: readonly n
  * assert.ok(shardPath(latents, 42).endsWith("000042.parquet"));
  */
 export function shardPath(store: Store, shard: number): string {
-  return join(store.folder, "shards", shardName(shard));
+  return within(store.folder, "shards", shardName(shard));
 }
 
 /**
@@ -67,11 +69,16 @@ export function shardName(shard: number): string {
 }
 
 export function journalPath({ folder }: Pick<Store, "folder">): string {
-  return join(folder, "journal.jsonl");
+  return within(folder, "journal.jsonl");
+}
+
+/** Of a store in a bucket, which knows no appending: the journal's lines until it is sealed, one object each. */
+export function entriesPath({ folder }: Pick<Store, "folder">): string {
+  return within(folder, "journal");
 }
 
 export function quarantinePath(store: Store, shard: number): string {
-  return join(store.folder, "quarantine", quarantineName(shard));
+  return within(store.folder, "quarantine", quarantineName(shard));
 }
 
 export function quarantineName(shard: number): string {

@@ -1,9 +1,8 @@
 /** STORE/left-out.json: what was in the input of a store and is not in it. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { type LeftOut, parseLeftOut } from "../schemas/left-out.ts";
-import { absent } from "../schemas/system-error.ts";
+import { within } from "./place.ts";
+import { readText } from "./text.ts";
 
 /**
  * What was left out of a store, by reason; undefined of a store that says nothing of it: of triples, or of an earlier
@@ -17,8 +16,8 @@ import { absent } from "../schemas/system-error.ts";
  * assert.deepEqual(await readLeftOut({ folder }), []);
  */
 export async function readLeftOut({ folder }: { folder: string }): Promise<LeftOut[] | undefined> {
-  const path = join(folder, "left-out.json");
-  const text = await readFile(path, "utf8").catch(absent);
+  const path = within(folder, "left-out.json");
+  const text = await readText(path);
   if (text === undefined) return undefined;
   const list = parseLeftOut(text);
   if (list) return list;

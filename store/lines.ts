@@ -1,5 +1,5 @@
 /** A file's lines, one piece of the file in memory at a time. */
-import type { FileHandle } from "node:fs/promises";
+import type { FileBuffer } from "./buffers.ts";
 
 const pieceBytes = 2 ** 20;
 const mostLineBytes = 2 ** 27; // a shard's failures take half of this at most
@@ -14,7 +14,7 @@ export interface Line {
 }
 
 /** The lines of a range of a file. */
-export async function* linesOf(file: FileHandle, { from, to }: { from: number; to: number }): AsyncGenerator<Line> {
+export async function* linesOf(file: Pick<FileBuffer, "fill">, { from, to }: { from: number; to: number }): AsyncGenerator<Line> {
   let held: Buffer[] = []; // of a line that began in an earlier piece
   let length = 0;
   const finished = (last: Buffer): Buffer | undefined => {
@@ -25,9 +25,8 @@ export async function* linesOf(file: FileHandle, { from, to }: { from: number; t
   };
   for (let at = from; at < to; ) {
     const room = Math.min(pieceBytes, to - at);
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(room), 0, room, at);
-    if (bytesRead === 0) break;
-    const piece = buffer.subarray(0, bytesRead);
+    const piece = Buffer.allocUnsafe(room);
+    await file.fill(piece, at);
     let start = 0;
     for (let end = piece.indexOf(10); end >= 0; end = piece.indexOf(10, start)) {
       yield { bytes: finished(piece.subarray(start, end)), end: at + end + 1, whole: true };
@@ -37,15 +36,15 @@ export async function* linesOf(file: FileHandle, { from, to }: { from: number; t
     if (rest.length > 0 && length <= mostLineBytes) held.push(rest);
     else if (length > mostLineBytes) held = [];
     length += rest.length;
-    at += bytesRead;
+    at += room;
   }
   if (length > 0) yield { bytes: finished(Buffer.alloc(0)), end: to, whole: false };
 }
 
 /** The bytes before an offset: they tell whether a file was only appended to. */
-export async function tailOf(file: FileHandle, offset: number): Promise<Buffer> {
+export async function tailOf(file: Pick<FileBuffer, "fill">, offset: number): Promise<Buffer> {
   const length = Math.min(tailBytes, offset);
   const tail = Buffer.alloc(length);
-  if (length > 0) await file.read(tail, 0, length, offset - length);
+  if (length > 0) await file.fill(tail, offset - length);
   return tail;
 }

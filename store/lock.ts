@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { Failure } from "../schemas/failure.ts";
 import { namesIn } from "./atomic.ts";
+import { isUrl } from "./place.ts";
 import { type Holder, holderOf, isAlive, letGo, livingHolder, newToken, showLife, thisProcess, type Watch } from "./holder.ts";
 
 /** How a lock is asked for. */
@@ -84,6 +85,7 @@ export async function holdFolder(options: { folder: string; command: string; sha
  * await release();
  */
 export async function makersOf(folder: string): Promise<{ holder: Holder; alive: boolean | undefined }[]> {
+  if (isUrl(folder)) return []; // creation is the only lock there
   const makers: { holder: Holder; alive: boolean | undefined }[] = [];
   for (const name of await namesIn(folder)) {
     if (name !== OWNER && !MAKER.test(name)) continue;

@@ -1,14 +1,13 @@
 /** What of a damaged store can be written anew without teacher or images. */
-import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import { namesIn, writeAtomic } from "./atomic.ts";
+import { filesAt } from "./files.ts";
 import { type Finding, REWRITE } from "./finding.ts";
-import { journalLine, journalLinesOf, readJournal } from "./journal.ts";
+import { journalLinesOf, readWholeJournal, removeEntries } from "./entries.ts";
+import { journalLine } from "./journal.ts";
 import { quarantineText } from "./failures.ts";
 import { journalPath, quarantinePath, type Store } from "./layout.ts";
+import { isUrl, within } from "./place.ts";
 import { readHead } from "./read.ts";
-import { sealStore, summaryPath } from "./summary.ts";
+import { isFinished, sealStore } from "./summary.ts";
 import { examineStore, quarantineFits, type VerifyOptions, verifyStore } from "./verify.ts";
 
 /**
@@ -32,20 +31,22 @@ export async function mendStore(
   const { findings, sound } = await examineStore(store, options);
   for (const finding of findings) options.onFinding?.(finding);
   if (!findings.some(({ remedy }) => remedy === REWRITE)) return findings;
-  const quarantined = new Set(await namesIn(join(store.folder, "quarantine")));
+  const files = filesAt(store.folder);
+  const quarantined = new Set(await files.list(within(store.folder, "quarantine")));
   for (const shard of sound.keys()) {
     options.signal?.throwIfAborted();
     const { failed } = await readHead(store, shard);
     if (await quarantineFits(store, { shard, failed, quarantined })) continue;
-    if (failed.length > 0) await writeAtomic(quarantinePath(store, shard), quarantineText(failed));
-    else await rm(quarantinePath(store, shard), { force: true });
+    if (failed.length > 0) await files.replace(quarantinePath(store, shard), quarantineText(failed));
+    else await files.remove(quarantinePath(store, shard));
   }
-  const finished = existsSync(summaryPath(store));
+  const finished = await isFinished(store);
   const isLost = (shard: number) => shard < store.shards && !sound.has(shard);
-  const lost = findings.some(({ shard }) => shard !== undefined) ? await journalLinesOf(journalPath(store), isLost) : [];
+  const lost = findings.some(({ shard }) => shard !== undefined) ? await journalLinesOf(store, isLost) : [];
   const pieces = { [Symbol.asyncIterator]: () => journalOf(store, { sound, lost, signal: options.signal }) };
-  await writeAtomic(journalPath(store), pieces);
-  store.journal = await readJournal(journalPath(store));
+  await files.replace(journalPath(store), pieces);
+  if (isUrl(store.folder)) await removeEntries(store);
+  store.journal = await readWholeJournal(store);
   if (finished && sound.size === store.shards) await sealStore(store, options);
   return verifyStore(store, options);
 }

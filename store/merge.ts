@@ -1,10 +1,10 @@
 /** One store of the shards of several, made apart. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { differences } from "../schemas/manifest.ts";
-import { namesIn, writeAtomic } from "./atomic.ts";
 import { descriptionFiles, examineDescriptions } from "./checksums.ts";
+import { filesAt } from "./files.ts";
+import { within } from "./place.ts";
+import { piecesOf } from "./buffers.ts";
 import { readWhole } from "./read.ts";
 import { createStore, openStore, presentShards, shardPath, type Store } from "./store.ts";
 import { copyShard } from "./write.ts";
@@ -69,9 +69,9 @@ async function copyDescriptions(sources: Store[], to: string): Promise<void> {
   if ((await examineDescriptions(to))?.length === 0) return;
   for (const { folder } of sources) {
     if ((await examineDescriptions(folder))?.length !== 0) continue;
-    const present = new Set(await namesIn(folder));
+    const present = new Set(await filesAt(folder).list(folder));
     for (const name of [...descriptionFiles, "checksums.json"]) {
-      if (present.has(name)) await writeAtomic(join(to, name), await readFile(join(folder, name)));
+      if (present.has(name)) await filesAt(to).replace(within(to, name), piecesOf(within(folder, name)));
     }
     return;
   }

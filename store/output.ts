@@ -5,6 +5,7 @@ import { badUsage, type Failure } from "../schemas/failure.ts";
 import { writeError } from "../schemas/system-error.ts";
 import { displayName } from "../schemas/visible.ts";
 import { temporaryName } from "./atomic.ts";
+import { isUrl, placeOf } from "./place.ts";
 
 /** Letters that the names of temporary files and of settings beside an output add to its own. */
 const ADDED = 64;
@@ -28,6 +29,7 @@ export function checkOutput(options: {
   extensions?: readonly string[];
 }): void {
   const { path, kind, what, extensions = [] } = options;
+  if (isUrl(path)) return void placeOf(path);
   const shown = displayName(path);
   const refuse = (reason: string): Failure => badUsage(`Cannot write ${shown} (${what}): ${reason}`);
   const found = statOf(path);
@@ -62,6 +64,7 @@ export function checkOutput(options: {
  * assert.throws(() => checkInputFolder({ path: `${latents.folder}/store.json`, what: "--store" }), /is a file/);
  */
 export function checkInputFolder({ path, what }: { path: string; what: string }): void {
+  if (isUrl(path)) return void placeOf(path);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== false) return;
   throw badUsage(`Cannot read ${displayName(path)} (${what}): it is a file; name the folder of a store or run`);
 }

@@ -1,8 +1,7 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { namesIn } from "./atomic.ts";
+import { filesAt } from "./files.ts";
 import { shardName, shardPath, type Store } from "./layout.ts";
+import { within } from "./place.ts";
 
 /** Shards from (inclusive) to (exclusive). */
 export interface Stretch {
@@ -24,7 +23,8 @@ export function shardOf(name: string): number | undefined {
  * assert.equal(await hasShard(latents, 6), true);
  */
 export async function hasShard(store: Store, shard: number): Promise<boolean> {
-  return existsSync(shardPath(store, shard));
+  const path = shardPath(store, shard);
+  return (await filesAt(path).size(path)) !== undefined;
 }
 
 /**
@@ -36,7 +36,7 @@ export async function hasShard(store: Store, shard: number): Promise<boolean> {
  */
 export async function presentShards(store: Store): Promise<number[]> {
   const present: number[] = [];
-  for (const name of await namesIn(join(store.folder, "shards"))) {
+  for (const name of await filesAt(store.folder).list(within(store.folder, "shards"))) {
     const shard = shardOf(name);
     if (shard !== undefined && shard < store.shards) present.push(shard);
   }

@@ -2,6 +2,8 @@ import type { Manifest } from "../schemas/manifest.ts";
 import { examineShard, type Sound } from "./examine.ts";
 import type { FailedRow } from "./journal.ts";
 import type { RowOf, Store } from "./layout.ts";
+import { isUrl } from "./place.ts";
+import { examineObject } from "./object.ts";
 import { decodeRows, decodeScalars } from "./shard.ts";
 import { damage, idProblem, rowProblem, withShard } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
@@ -26,7 +28,7 @@ export async function readWhole(store: Store, shard: number): Promise<Sound> {
 }
 
 async function sound(store: Store, shard: number): Promise<Sound> {
-  const examined = await examineShard(store, shard);
+  const examined = isUrl(store.folder) ? await examineObject(store, shard) : await examineShard(store, shard);
   if (examined.problem !== undefined) throw damage(store, shard, examined.problem);
   return examined;
 }

@@ -1,5 +1,5 @@
 /** The file of one shard: opened, its end believed only as far as the format promises, and what may be wrong with it in words. */
-import type { FileMetaData } from "hyparquet";
+import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { Failure } from "../schemas/failure.ts";
 import { openBuffer } from "./buffers.ts";
 import { checkLayout, keyValues, readFooter } from "./footer.ts";
@@ -12,7 +12,7 @@ import type { Row } from "./stored-rows.ts";
 type ShardFile = Awaited<ReturnType<typeof openBuffer>>;
 
 /** What the end of a shard's file says, checked. Throws an Error in words. */
-export async function headOf(store: Store, shard: number, file: ShardFile): Promise<{ parquet: FileMetaData; metadata: ShardMetadata }> {
+export async function headOf(store: Store, shard: number, file: AsyncBuffer): Promise<{ parquet: FileMetaData; metadata: ShardMetadata }> {
   const parquet = await readFooter(file).catch(inWords);
   const metadata = parseShardMetadata(store, shard, keyValues(parquet));
   checkLayout({ columns: store.columns, parquet, size: file.byteLength, rows: metadata.rows });
@@ -119,7 +119,11 @@ export function idsInWords(store: Store, shard: number): string {
 }
 
 function missing(store: Store, shard: number, error: unknown): unknown {
-  if ((error as NodeJS.ErrnoException).code !== "ENOENT") return error;
+  return (error as NodeJS.ErrnoException).code === "ENOENT" ? missingShard(store, shard) : error;
+}
+
+/** The Failure that says that a shard is not there. */
+export function missingShard(store: Store, shard: number): Failure {
   return new Failure(
     `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. ` +
       "Repeat the command that made the store: it makes what is missing.",

@@ -6,7 +6,6 @@
  * are finished stores of 50 rows [4, 3, 2] in shards of 8.
  */
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import {
   differences,
@@ -18,11 +17,13 @@ import {
   storeVersion,
   upgradedManifest,
 } from "../schemas/manifest.ts";
-import { namesIn, removeTemporaries, writeAtomic } from "./atomic.ts";
+import { removeTemporaries } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
+import { filesAt } from "./files.ts";
 import { readJournal } from "./journal.ts";
 import { readShardMetadata } from "./shard.ts";
 import { journalPath, type Store } from "./layout.ts";
+import { isUrl, within } from "./place.ts";
 import { shardOf } from "./present.ts";
 import { readText } from "./text.ts";
 
@@ -42,7 +43,7 @@ export async function createStore<M extends Manifest>(options: {
   repair?: boolean;
 }): Promise<Store<M>> {
   const { folder, repair } = options;
-  const path = join(folder, "store.json");
+  const path = within(folder, "store.json");
   const wanted = parseManifest({ ...options.manifest, format: "onestep", version: storeVersion }, "these settings") as M;
   const found = await readManifest(folder).catch((error) => {
     if (!repair || !isDamage(error)) throw error;
@@ -55,9 +56,9 @@ export async function createStore<M extends Manifest>(options: {
       `Cannot go on with the store ${folder}: it was made with other settings (${list}). Choose another folder, or repeat its settings.`,
     );
   }
-  for (const place of ["", "shards", "quarantine"]) await removeTemporaries(join(folder, place));
-  if (!found) await writeAtomic(path, manifestText(wanted));
-  await mkdir(join(folder, "shards"), { recursive: true }); // followers watch it
+  if (!isUrl(folder)) for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(folder, place));
+  if (!found) await filesAt(path).replace(path, manifestText(wanted));
+  if (!isUrl(folder)) await mkdir(within(folder, "shards"), { recursive: true }); // followers watch it
   return handle(folder, wanted, fingerprint(wanted));
 }
 
@@ -100,9 +101,9 @@ function isDamage(error: unknown): boolean {
 
 /** A folder may have lost its store.json and still hold shards: they must be those of the store to be. */
 async function checkOrphans(folder: string, wanted: string): Promise<void> {
-  for (const name of await namesIn(join(folder, "shards"))) {
+  for (const name of await filesAt(folder).list(within(folder, "shards"))) {
     if (shardOf(name) === undefined) continue;
-    const metadata = await readShardMetadata(join(folder, "shards", name)).catch((error: NodeJS.ErrnoException) => {
+    const metadata = await readShardMetadata(within(folder, "shards", name)).catch((error: NodeJS.ErrnoException) => {
       if (error.errno !== undefined) throw error; // a disk that cannot be read says nothing about the shard
     });
     if (!metadata?.fingerprint || metadata.fingerprint === wanted) continue;
@@ -114,7 +115,7 @@ async function checkOrphans(folder: string, wanted: string): Promise<void> {
 }
 
 async function readManifest(folder: string): Promise<{ manifest: Manifest; fingerprint: string } | undefined> {
-  const path = join(folder, "store.json");
+  const path = within(folder, "store.json");
   const text = await readText(path);
   if (text === undefined) return undefined;
   const damaged = () =>
@@ -150,5 +151,6 @@ async function handle<M extends Manifest>(folder: string, manifest: M, fingerpri
     shards: Math.ceil(manifest.entries / manifest.rowsPerShard),
     journal: await readJournal(journalPath({ folder })),
     sound: new Set(),
+    remade: new Set(),
   };
 }

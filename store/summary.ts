@@ -1,13 +1,15 @@
 /** STORE/summary.json: stands in a finished store alone, and says what it holds. */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
-import { removeTemporaries, writeAtomic } from "./atomic.ts";
+import { removeTemporaries } from "./atomic.ts";
+import { readWholeJournal, removeEntries } from "./entries.ts";
 import { examineShard } from "./examine.ts";
-import { textHash } from "./hash.ts";
+import { filesAt } from "./files.ts";
 import { inOrder } from "./in-order.ts";
-import { journalLine, readJournal } from "./journal.ts";
+import { textHash } from "./hash.ts";
+import { journalLine } from "./journal.ts";
 import { journalPath, type Store } from "./layout.ts";
+import { isUrl, within } from "./place.ts";
 import { countMissing } from "./present.ts";
 import { readHead } from "./read.ts";
 import { idsInWords } from "./shard-file.ts";
@@ -50,12 +52,14 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
   if (summary.rows === 0) {
     throw new Failure(
       `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ` +
-        `${reason ?? "none given"}). See ${join(store.folder, "quarantine")}.`,
+        `${reason ?? "none given"}). See ${within(store.folder, "quarantine")}.`,
     );
   }
-  await writeAtomic(journalPath(store), journal);
-  await writeAtomic(summaryPath(store), summaryText(summary));
-  for (const place of ["", "shards", "quarantine"]) await removeTemporaries(join(store.folder, place), { all: true });
+  const files = filesAt(store.folder);
+  await files.replace(journalPath(store), journal);
+  await files.replace(summaryPath(store), summaryText(summary));
+  if (isUrl(store.folder)) await removeEntries(store);
+  else for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(store.folder, place), { all: true });
   return summary;
 }
 
@@ -95,7 +99,7 @@ export async function summarise(
   store: Store,
   { signal, headOf = (shard) => readHead(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
 ): Promise<{ summary: Summary; journal: AsyncIterable<Uint8Array>; reason?: string }> {
-  const { entries } = await readJournal(journalPath(store));
+  const { entries } = await readWholeJournal(store);
   const totals = createTotals(store.manifest.shape[2]);
   const contents = createHash("sha256");
   const hashes = Buffer.alloc(HASH * store.shards);
@@ -112,6 +116,7 @@ export async function summarise(
     counts.rejected += failed.length;
     counts.bytes += bytes;
     reason ??= failed[0]?.reason;
+    shard++;
   }
   const { rows, rejected, bytes } = counts;
   const summary: Summary = {
@@ -139,8 +144,13 @@ async function* journalLines(
   yield Buffer.from(text);
 }
 
+/** Whether a store was finished: it has a summary, sound or damaged. */
+export async function isFinished(store: Store): Promise<boolean> {
+  return (await filesAt(store.folder).size(summaryPath(store))) !== undefined;
+}
+
 export function summaryPath(store: Store): string {
-  return join(store.folder, "summary.json");
+  return within(store.folder, "summary.json");
 }
 
 /** The exact text of summary.json, its own hash last, so that any flipped bit shows. */

@@ -1,18 +1,19 @@
 /** Every byte of a store checked against what it must be. */
-import { createReadStream, existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isLitterName } from "../schemas/litter.ts";
-import { isTemporary, namesIn } from "./atomic.ts";
+import { isTemporary } from "./atomic.ts";
 import { examineBooks, missingOf } from "./books.ts";
+import { piecesOf } from "./buffers.ts";
 import { examineShard, type Sound } from "./examine.ts";
+import { filesAt } from "./files.ts";
 import { type Finding, REMAKE, REMOVE, REWRITE } from "./finding.ts";
 import { sha256Pieces } from "./hash.ts";
 import { type FailedRow, recordOf } from "./journal.ts";
 import { quarantineText } from "./failures.ts";
 import { idRange, journalPath, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
+import { within } from "./place.ts";
 import { presentShards, shardOf } from "./present.ts";
-import { summarise, summaryPath, summaryText } from "./summary.ts";
+import { isFinished, summarise, summaryPath, summaryText } from "./summary.ts";
 import { readText } from "./text.ts";
 
 export interface VerifyOptions {
@@ -40,11 +41,11 @@ export async function verifyStore(store: Store, options: VerifyOptions = {}): Pr
 
 /** What is wrong with a store, and of the shards that are sound their hashes by number. */
 export async function examineStore(store: Store, options: VerifyOptions): Promise<{ findings: Finding[]; sound: Map<number, string> }> {
-  const finished = existsSync(summaryPath(store)); // damaged or not, the store was finished
+  const finished = await isFinished(store); // damaged or not, the store was finished
   store.sound.clear();
   const findings = await examineBooks(store);
   const present = await presentShards(store);
-  const quarantined = new Set(await namesIn(join(store.folder, "quarantine")));
+  const quarantined = new Set(await filesAt(store.folder).list(within(store.folder, "quarantine")));
   if (finished) findings.push(...missingOf(store, present));
 
   const sound = new Map<number, string>();
@@ -94,7 +95,7 @@ export async function quarantineFits(
   if (!quarantined.has(quarantineName(shard))) return failed.length === 0;
   const text = quarantineText(failed);
   const path = quarantinePath(store, shard);
-  const { size } = await stat(path);
+  const size = await filesAt(path).size(path);
   return text !== "" && size === Buffer.byteLength(text) && (await readText(path)) === text;
 }
 
@@ -108,7 +109,7 @@ async function strangers(
   const isQuarantine = (name: string) => (shardOf(name.replace(/\.jsonl$/, ".parquet")) ?? Infinity) < store.shards;
   const findings: Finding[] = [];
   for (const [folder, names, isOurs] of [
-    ["shards", await namesIn(join(store.folder, "shards")), (name: string) => known.has(name)],
+    ["shards", await filesAt(store.folder).list(within(store.folder, "shards")), (name: string) => known.has(name)],
     ["quarantine", quarantined, isQuarantine],
   ] as const) {
     for (const name of names) {
@@ -124,7 +125,7 @@ async function falseBooks(store: Store, { signal }: VerifyOptions): Promise<Find
   const { summary, journal } = await summarise(store, { signal });
   const isFalse = {
     "summary.json": (await readText(summaryPath(store))) !== summaryText(summary),
-    "journal.jsonl": (await sha256Pieces(createReadStream(journalPath(store)))) !== (await sha256Pieces(journal)),
+    "journal.jsonl": (await sha256Pieces(piecesOf(journalPath(store)))) !== (await sha256Pieces(journal)),
   };
   return Object.entries(isFalse).flatMap(([file, wrong]) =>
     wrong ? [{ file, problem: "it is not what the shards say", remedy: REWRITE }] : [],

@@ -2,8 +2,7 @@
 import type { PipelineEvent } from "../schemas/events.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { numberInWords } from "../schemas/words.ts";
-import { readJournal } from "./journal.ts";
-import { journalPath } from "./layout.ts";
+import { readWholeJournal } from "./entries.ts";
 import { type WorkShare, shareOf } from "./share.ts";
 import { mendStore } from "./mend.ts";
 import { countMissing } from "./present.ts";
@@ -54,6 +53,7 @@ export async function planWork(
     if (wanted.has(shard) || !isMine(shard)) continue;
     if ((await readFailures(store, shard)).length > 0) retried.add(shard);
   }
+  for (const shard of [...repaired, ...retried]) store.remade.add(shard);
   const shards = [...wanted, ...retried].filter(isMine).sort((a, b) => a - b);
   return { shards, repaired, retried };
 }
@@ -72,7 +72,7 @@ export async function finishWork<M extends Manifest>(
   options: WorkShare & { repaired: number[]; stage: string; signal?: AbortSignal; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
   const { repaired, stage, signal, report, part, shards } = options;
-  const { entries } = repaired.length > 0 ? await readJournal(journalPath(store)) : store.journal;
+  const { entries } = await readWholeJournal(store);
   for (const shard of repaired) {
     if ((entries.get(shard)?.length ?? 0) < 2) continue;
     const message = `shard ${shard} was made again, but not bit by bit as it was: another driver or library made it then`;

@@ -1,16 +1,17 @@
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { Failure } from "../schemas/failure.ts";
 import { type Manifest, storeVersion } from "../schemas/manifest.ts";
 import { appendLine, writeAtomic } from "./atomic.ts";
+import { filesAt } from "./files.ts";
 import { tensorOf } from "./columns.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
+import { putEntry } from "./entries.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { quarantineText } from "./failures.ts";
 import { idRange, journalPath, quarantinePath, type RowOf, shardPath, type Store } from "./layout.ts";
+import { isUrl, within } from "./place.ts";
 import { encodeShard, recycle } from "./shard.ts";
 import type { Row } from "./stored-rows.ts";
 import { sumsOf } from "./statistics.ts";
@@ -33,7 +34,7 @@ export async function writeShard<M extends Manifest>(
   const { shard, failed = [] } = options;
   const rows: Row[] = options.rows;
   checkIds(store, shard, rows, failed);
-  const isGone = (): boolean => !existsSync(join(store.folder, "store.json"));
+  const isGone = (): boolean => !isUrl(store.folder) && !existsSync(within(store.folder, "store.json"));
   const gone = (cause?: unknown): Failure =>
     new Failure(`Cannot write shard ${shard} of ${store.folder}: the folder was removed. Run the same command again.`, { cause });
   if (isGone()) throw gone();
@@ -54,11 +55,33 @@ export async function copyShard(
   const rows = to - from - failed.length;
   const entry = { shard, rows, bytes: bytes.length, sha256: await sha256(bytes), failed };
   const quarantine = quarantinePath(store, shard);
-  if (failed.length > 0) await writeAtomic(quarantine, quarantineText(failed));
-  else await rm(quarantine, { force: true });
-  await writeAtomic(shardPath(store, shard), bytes, () => appendLine(journalPath(store), journalLine(entry)));
+  const files = filesAt(store.folder);
   store.sound.delete(shard);
+  if (isUrl(store.folder)) {
+    await putShard(store, entry, bytes);
+    return entry;
+  }
+  if (failed.length > 0) await files.replace(quarantine, quarantineText(failed));
+  else await files.remove(quarantine);
+  await writeAtomic(shardPath(store, shard), bytes, () => appendLine(journalPath(store), journalLine(entry)));
   return entry;
+}
+
+/**
+ * Puts a shard into a bucket: its journal entry, then the shard, then its quarantine, which only who has put the shard writes.
+ * Where another has put one that differs, made on an unlike device, that stays.
+ */
+async function putShard(store: Store, entry: JournalEntry, bytes: Uint8Array): Promise<void> {
+  const { shard, failed } = entry;
+  const files = filesAt(store.folder);
+  await putEntry(store, entry);
+  const path = shardPath(store, shard);
+  const isRemade = store.remade.delete(shard);
+  if (isRemade) await files.replace(path, bytes);
+  else if ((await files.create(path, bytes)) === "other") return;
+  const quarantine = quarantinePath(store, shard);
+  if (failed.length > 0) await files.replace(quarantine, quarantineText(failed));
+  else if (isRemade) await files.remove(quarantine);
 }
 
 /** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */

@@ -1,11 +1,10 @@
 /** Whether what stands in one folder belongs together: a model and its codec, a store and its codec. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
-import { absent } from "../../schemas/system-error.ts";
 import { differences, type LatentManifest, type Manifest, type TokenManifest } from "../../schemas/manifest.ts";
+import { within } from "../../store/place.ts";
+import { readText } from "../../store/text.ts";
 
 type Shape = readonly [number, number, number];
 
@@ -52,6 +51,6 @@ export async function checkStoresTokenizer(folder: string, path: string, { hash 
 
 /** The description of the store in a folder; undefined where there is none that can be read: whoever opens it hears why. */
 async function manifestIn(folder: string): Promise<Partial<Manifest> | undefined> {
-  const manifest = parsedJson(await readFile(join(folder, "store.json"), "utf8").catch(absent));
+  const manifest = parsedJson(await readText(within(folder, "store.json")));
   return (manifest ?? undefined) as Partial<Manifest> | undefined;
 }

@@ -1,8 +1,9 @@
 /** Description files (model.json, codec.json): read, checked by their schema and by the seal they carry (schemas/seal.ts). */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type * as z from "zod";
 import { Failure } from "../../schemas/failure.ts";
+import { isUrl, within } from "../../store/place.ts";
+import { readText } from "../../store/text.ts";
 import { descriptionVersion, sealOf } from "../../schemas/seal.ts";
 
 /** What a kind of description asks of its files. */
@@ -32,8 +33,8 @@ export interface Described<D> {
  */
 export async function readDescription<D>(folder: string, kind: DescriptionKind<D>): Promise<Described<D>> {
   const { file, format, schema, problems, maker } = kind;
-  const path = join(folder, file);
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+  const path = within(folder, file);
+  const text = await textOf(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
     throw new Failure(`Cannot read a network from "${folder}": there is no ${file}. Name a folder that ${maker} made.`);
   });
@@ -65,6 +66,14 @@ export async function readDescription<D>(folder: string, kind: DescriptionKind<D
     );
   }
   return { path, description: found.data, isSealed };
+}
+
+/** The text of a file, or an error as the file system has it where there is none. */
+async function textOf(path: string): Promise<string> {
+  if (!isUrl(path)) return readFile(path, "utf8");
+  const text = await readText(path);
+  if (text === undefined) throw Object.assign(new Error(`there is no ${path}`), { code: "ENOENT" });
+  return text;
 }
 
 /** The JSON object that a file holds. */

@@ -2,15 +2,16 @@
  * Folders that commands write: each belongs to one kind and, at a time, to one process. What a folder is for is told from
  * what stands in it; RUN/run.json says it of runs, and what the run in it is a function of.
  */
-import { mkdir, readdir, readFile, rmdir } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { mkdir, readdir, rmdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
-import { absent } from "../../schemas/system-error.ts";
-import { namesIn, writeAtomic } from "../../store/atomic.ts";
+import { filesAt } from "../../store/files.ts";
 import type { Holder } from "../../store/holder.ts";
 import { holdFolder } from "../../store/lock.ts";
+import { isUrl, within } from "../../store/place.ts";
+import { readText } from "../../store/text.ts";
 
 /** What a command makes of a folder; "store" is one of either kind. */
 export type FolderKind = keyof typeof titles;
@@ -79,6 +80,7 @@ export async function inFolder<T>(
     context.report({ type: "note", stage: command, message });
   };
   await checkFolder(options);
+  if (isUrl(folder)) return work(); // a bucket has no folders to hold: that each object is made once is its only lock
   const made = await mkdir(folder, { recursive: true });
   try {
     const release = await holdFolder({ folder, command, shared, signal: context.signal, onWatch });
@@ -95,7 +97,7 @@ export async function inFolder<T>(
 
 /** Says of a run folder what it is for. */
 export async function markFolder(folder: string, mark: RunMark): Promise<void> {
-  await writeAtomic(pathOf(folder), `${JSON.stringify({ format: "onestep-run", version: 1, ...mark }, null, 2)}\n`);
+  await filesAt(folder).replace(pathOf(folder), `${JSON.stringify({ format: "onestep-run", version: 1, ...mark }, null, 2)}\n`);
 }
 
 /** What a run folder says it is for; undefined where it does not, or cannot be understood. */
@@ -104,7 +106,7 @@ export async function readMark(folder: string): Promise<RunMark | undefined> {
   return content?.format === "onestep-run" && Object.hasOwn(titles, String(content.kind)) ? (content as unknown as RunMark) : undefined;
 }
 
-const pathOf = (folder: string): string => join(folder, "run.json");
+const pathOf = (folder: string): string => within(folder, "run.json");
 
 /** Throws a Failure where a folder holds anything but what a command of this kind has made. */
 async function checkFolder(options: { folder: string; kind: FolderKind; command: string; parts?: readonly string[] }): Promise<void> {
@@ -116,23 +118,24 @@ async function checkFolder(options: { folder: string; kind: FolderKind; command:
   const other = kinds.find((found) => found !== kind && !alike[kind]?.includes(found));
   if (other) throw refuse(`it holds ${titles[other]}`);
   if (kinds.length > 0 || names.length === 0) return;
-  for (const part of parts) if (names.includes(part) && (await kindsIn(join(folder, part))).length > 0) return;
+  for (const part of parts) if (names.includes(part) && (await kindsIn(within(folder, part))).length > 0) return;
   const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
   throw refuse(`it holds files that onestep did not make (${names.slice(0, 3).join(", ")}${more})`);
 }
 
 /** Every kind whose traces stand in a folder; none where it is empty, or nothing in it is of onestep. */
 async function kindsIn(folder: string, found?: readonly string[]): Promise<FolderKind[]> {
-  const names = found ?? (await namesIn(folder));
+  const names = found ?? (await filesAt(folder).list(folder));
   const mark = names.includes("run.json") ? await readMark(folder) : undefined;
   const has = (name: string): boolean => names.includes(name);
   const kinds = new Set<FolderKind>(mark ? [mark.kind] : []);
-  if (has("store.json")) kinds.add(named((await jsonOf(join(folder, "store.json")))?.kind, ["latents", "triples", "tokens"]) ?? "store");
-  else if (has("shards") && (await namesIn(join(folder, "shards"))).some((name) => name.endsWith(".parquet"))) kinds.add("store");
+  if (has("store.json")) kinds.add(named((await jsonOf(within(folder, "store.json")))?.kind, ["latents", "triples", "tokens"]) ?? "store");
+  else if (has("shards") && (await filesAt(folder).list(within(folder, "shards"))).some((name) => name.endsWith(".parquet")))
+    kinds.add("store");
   if (has("export.json")) kinds.add("export");
   if (has("results.jsonl") || has("study.json")) kinds.add("study");
   if (has("model.json")) {
-    const { role } = (await jsonOf(join(folder, "model.json"))) ?? {};
+    const { role } = (await jsonOf(within(folder, "model.json"))) ?? {};
     kinds.add(named(role, ["teacher", "student", "perceptual", "tokenizer", "prior"]) ?? mark?.kind ?? "network");
   }
   if (!mark && names.some((name) => name === "metrics.jsonl" || /^checkpoint-\d+-[0-9a-f]+\.safetensors$/.test(name)))
@@ -154,6 +157,7 @@ function isPassedOver(name: string): boolean {
 }
 
 async function namesOf(folder: string, refuse: (reason: string) => Failure): Promise<string[]> {
+  if (isUrl(folder)) return filesAt(folder).list(folder);
   try {
     return (await readdir(folder)).sort();
   } catch (error) {
@@ -166,7 +170,7 @@ async function namesOf(folder: string, refuse: (reason: string) => Failure): Pro
 
 /** A file's JSON object; undefined where there is none, or it is damaged. */
 async function jsonOf(path: string): Promise<Record<string, unknown> | undefined> {
-  const content = parsedJson(await readFile(path, "utf8").catch(absent));
+  const content = parsedJson(await readText(path));
   return content !== null && typeof content === "object" ? (content as Record<string, unknown>) : undefined;
 }
 

@@ -1,5 +1,4 @@
 /** Reads and writes the networks of run folders: denoisers, codecs and perceptual networks, each with its description. */
-import { join } from "node:path";
 import { hashWeights, layoutDifferences, shapesAlone, type Weights } from "../../engine/weights.ts";
 import {
   type Codec,
@@ -29,7 +28,9 @@ import {
 } from "../../schemas/model.ts";
 import { sealedText } from "../../schemas/seal.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { filesAt } from "../../store/files.ts";
+import { localCopy } from "../../store/local-copy.ts";
+import { within } from "../../store/place.ts";
 import {
   isPublishedTeacher,
   planPublishedCodec,
@@ -62,8 +63,8 @@ export async function writeModel(
   model: Denoiser | Perceptual | ImageTokenizer | Prior,
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
-  await saveWeights({ path: join(folder, "weights.safetensors"), weights: model.weights, dtype });
-  await writeAtomic(join(folder, denoisers.file), sealedText(modelFormat, leaner(model.description)));
+  await saveWeights({ path: within(folder, "weights.safetensors"), weights: model.weights, dtype });
+  await filesAt(folder).replace(within(folder, denoisers.file), sealedText(modelFormat, leaner(model.description)));
 }
 
 const denoisers: DescriptionKind<DenoiserDescription> = {
@@ -128,7 +129,7 @@ export async function readDenoiser(folder: string, reading: Reading = {}): Promi
   checkTextLength(folder, spec, reading.textLength);
   const layout = denoiserLayout(spec);
   const differences: Differences = (found) => (layout ? layoutDifferences(layout, found) : []);
-  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  const weights = await readWeights(within(folder, "weights.safetensors"), path, description, differences);
   const codec = await readCodecDescription(folder).catch((error) => {
     if (!isFailure(error)) throw error; // whoever wants the codec hears what is wrong with it
   });
@@ -162,7 +163,7 @@ export async function planDenoiser(folder: string, taken: Omit<Reading, "loras">
     return { teacher: await planPublishedTeacher(folder, taken), codec: await planPublishedCodec(folder, { size }) };
   }
   if (size !== undefined) throw notResizable(folder, size);
-  const shapesIn = async (name: string): Promise<Weights> => shapesAlone((await openWeights(join(folder, name))).tensors);
+  const shapesIn = async (name: string): Promise<Weights> => shapesAlone((await openWeights(within(folder, name))).tensors);
   const { description } = await readDescription(folder, denoisers);
   const codec = await readCodecDescription(folder);
   return {
@@ -189,7 +190,7 @@ export async function readPerceptual(folder: string, reading: Reading = {}): Pro
   if (!isSealed) await checkOldModel(folder, path, description);
   const layout = initPerceptual(description.config, 0);
   const differences: Differences = (found) => layoutDifferences(layout, found);
-  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  const weights = await readWeights(within(folder, "weights.safetensors"), path, description, differences);
   if (!isSealed) warnUnsealed(path, reading);
   return { description, weights };
 }
@@ -204,15 +205,15 @@ async function readTokenizerAs(folder: string, kind: DescriptionKind<ImageTokeni
   await checkStoresTokenizer(folder, path, description);
   const layout = initImageTokenizer(description.config, 0);
   const differences: Differences = (found) => layoutDifferences(layout, found);
-  const weights = await readWeights(join(folder, file), path, description, differences);
+  const weights = await readWeights(within(folder, file), path, description, differences);
   checkLatents(path, description.config.shape, await readCodecDescription(folder));
   return { description, weights };
 }
 
 /** Writes the tokenizer of tokens into the folder of their store, or of a run that reads them, which then stands alone. */
 export async function writeStoresTokenizer(folder: string, { description, weights }: ImageTokenizer): Promise<void> {
-  await saveWeights({ path: join(folder, "tokenizer.safetensors"), weights });
-  await writeAtomic(join(folder, storesTokenizer.file), sealedText(modelFormat, description));
+  await saveWeights({ path: within(folder, "tokenizer.safetensors"), weights });
+  await filesAt(folder).replace(within(folder, storesTokenizer.file), sealedText(modelFormat, description));
 }
 
 /** Reads the tokenizer that stands in the folder of a token store, or of a run that reads tokens. */
@@ -225,14 +226,14 @@ export async function readPrior(folder: string): Promise<Prior> {
   const { path, description } = await readDescription(folder, priors);
   const layout = initPrior(description.spec, 0);
   const differences: Differences = (found) => layoutDifferences(layout, found);
-  const weights = await readWeights(join(folder, "weights.safetensors"), path, description, differences);
+  const weights = await readWeights(within(folder, "weights.safetensors"), path, description, differences);
   return { description, weights };
 }
 
 /** Writes a codec into a folder, so that what the folder holds can be decoded from the folder alone. */
 export async function writeCodec(folder: string, codec: Codec, dtype: "F32" | "F16" = "F32"): Promise<void> {
-  await saveWeights({ path: join(folder, "codec.safetensors"), weights: codec.weights, dtype });
-  await writeAtomic(join(folder, codecs.file), sealedText(codecFormat, codec.description));
+  await saveWeights({ path: within(folder, "codec.safetensors"), weights: codec.weights, dtype });
+  await filesAt(folder).replace(within(folder, codecs.file), sealedText(codecFormat, codec.description));
 }
 
 /** Reads the codec of a latent store, triple store or run folder. Throws a Failure as {@link readDenoiser} does. */
@@ -244,7 +245,7 @@ export async function readCodec(folder: string, reading: Reading = {}): Promise<
   await checkStoresCodec(folder, path, description);
   const functions = codecFunctions(description);
   if (!functions) return { description, weights: {} };
-  return { description, weights: await readWeights(join(folder, "codec.safetensors"), path, description, functions.differences) };
+  return { description, weights: await readWeights(within(folder, "codec.safetensors"), path, description, functions.differences) };
 }
 
 /** What a folder says of its codec, without the weights. */
@@ -259,7 +260,7 @@ export async function openCodec(settings: Pick<Settings, "encoder" | "images">, 
 
 /** The weights that a description speaks of. */
 async function readWeights(file: string, path: string, { hash }: { hash: string }, differences: Differences): Promise<Weights> {
-  const { weights } = await loadWeights(file, { differences });
+  const { weights } = await loadWeights(await localCopy(file), { differences });
   if (hashWeights(weights) === hash) return weights;
   throw new Failure(`Cannot trust ${file}: its hash is not the one that ${path} records. Put both files back, or make the folder anew.`);
 }

@@ -2,19 +2,20 @@
 import { basename, dirname, join } from "node:path";
 import { stringify } from "yaml";
 import type { Settings } from "../../schemas/settings.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { filesAt } from "../../store/files.ts";
+import { within } from "../../store/place.ts";
 
 /** Writes `settings.yaml` into a folder, visible only when complete, and answers its path. */
 export async function writeSettings(folder: string, settings: Settings): Promise<string> {
-  const path = join(folder, "settings.yaml");
-  await writeAtomic(path, settingsText(settings));
+  const path = within(folder, "settings.yaml");
+  await filesAt(path).replace(path, settingsText(settings));
   return path;
 }
 
 /** Writes the settings that made a file beside it: `grid.png` gets `grid.settings.yaml`. */
 export async function writeSettingsBeside(output: string, settings: Settings): Promise<string> {
   const path = join(dirname(output), `${basename(output).replace(/\.[^.]+$/, "")}.settings.yaml`);
-  await writeAtomic(path, settingsText(settings));
+  await filesAt(path).replace(path, settingsText(settings));
   return path;
 }
 

@@ -1,5 +1,4 @@
 /** What stands beside the shards of a store, so that the folder explains itself: codec, settings, what was left out, their hashes. */
-import { join } from "node:path";
 import type { DenoiserSpec } from "../../models/denoiser.ts";
 import { solverFor } from "../../models/diffusion/plan-schedule.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
@@ -8,7 +7,8 @@ import { differences } from "../../schemas/manifest.ts";
 import { settingsText } from "./settings-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, type ImageTokenizer, readCodecDescription, writeCodec, writeStoresTokenizer } from "./model.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { filesAt } from "../../store/files.ts";
+import { within } from "../../store/place.ts";
 import { examineDescriptions, writeChecksums } from "../../store/checksums.ts";
 import { writeNegative } from "./negative.ts";
 
@@ -47,8 +47,8 @@ export async function writeDescriptions(options: {
     await writeCodec(folder, codec);
     if (tokenizer) await writeStoresTokenizer(folder, tokenizer);
     if (negative) await writeNegative(folder, await negative());
-    await writeAtomic(join(folder, "settings.yaml"), settingsText(settings));
-    if (leftOut) await writeAtomic(join(folder, "left-out.json"), leftOutText(leftOut));
+    await filesAt(folder).replace(within(folder, "settings.yaml"), settingsText(settings));
+    if (leftOut) await filesAt(folder).replace(within(folder, "left-out.json"), leftOutText(leftOut));
     await writeChecksums(folder);
   }
 }

@@ -1,11 +1,11 @@
 /** Waiting for a shard that another stage or process makes: tells what is waited for and since when, and ends what is in vain. */
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { durationInWords } from "../../schemas/words.ts";
 import { waitForShard } from "../../store/follow.ts";
+import { filesAt } from "../../store/files.ts";
 import { makersOf } from "../../store/lock.ts";
+import { isUrl, within } from "../../store/place.ts";
 import { type Store, shardName } from "../../store/store.ts";
 
 export interface Vigil {
@@ -40,7 +40,7 @@ export function openVigil(options: {
     if (!awaited) return;
     const { folder, shard, since, at, next } = awaited;
     const now = performance.now();
-    if (await isThere(join(folder, "shards", shardName(shard)))) {
+    if ((await filesAt(folder).size(within(folder, "shards", shardName(shard)))) !== undefined) {
       if (next > pace.told) note(`shard ${shard} of ${folder} has come after ${durationInWords((now - since) / 1000)}`);
       awaited = undefined;
       return;
@@ -65,7 +65,7 @@ export function openVigil(options: {
     const waited = now - Math.max(since, blocked);
     if (waited < next) return;
     awaited.next = 3 * next;
-    const nobody = makers.length === 0 ? "; no process is making it now" : "";
+    const nobody = makers.length === 0 && !isUrl(folder) ? "; no process is making it now" : "";
     note(`waits for shard ${shard} of ${folder} since ${timeOf(at)}, ${durationInWords((now - since) / 1000)} by now${nobody}`);
   }
 
@@ -99,13 +99,3 @@ export async function untilThere(store: Store, shard: number, { stage, context }
 
 /** The time of day at UTC. */
 const timeOf = (date: Date): string => `${date.toISOString().slice(11, 19)} UTC`;
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return false;
-      throw error;
-    },
-  );
-}

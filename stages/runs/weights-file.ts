@@ -1,7 +1,7 @@
 /** Weights of one network written as a safetensors file: what other tools load. Reading them: models/weights/load.ts. */
 import { safetensorsPieces, sourcesOf } from "../../models/weights/pieces.ts";
 import type { Weights } from "../../engine/weights.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { filesAt } from "../../store/files.ts";
 
 /** Writes weights to a file that appears whole or not at all; F16 halves its size. */
 export async function saveWeights(options: {
@@ -11,5 +11,5 @@ export async function saveWeights(options: {
   dtype?: "F32" | "F16";
 }): Promise<void> {
   const { path, weights, metadata, dtype } = options;
-  await writeAtomic(path, safetensorsPieces({ tensors: sourcesOf(weights, dtype), metadata }));
+  await filesAt(path).replace(path, safetensorsPieces({ tensors: sourcesOf(weights, dtype), metadata }));
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createEntries } from "../../store/entries.ts";
+import { createEntries } from "../../store/recorded.ts";
 import { inOrder } from "../../store/in-order.ts";
 import { journalLine, readJournal, recordOf } from "../../store/journal.ts";
 import { createLatentStore } from "../../store/latents.ts";

@@ -1,5 +1,5 @@
 /** Writes the report of a store as one HTML file that a colleague can open. */
-import { basename, resolve } from "node:path";
+import { lastName } from "../../../store/place.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { version } from "../../../schemas/package.ts";
 import { Failure } from "../../../schemas/failure.ts";
@@ -80,7 +80,7 @@ export async function writeReport(options: {
       ? "Every row."
       : `One row in ${every}, and those that stand out.`;
   const html = pageOf({
-    name: basename(resolve(store.folder)),
+    name: lastName(store.folder),
     manifest,
     version: version(),
     sections: sectionsOf(manifest, await factsOf(store, survey), survey, await readLeftOut(store)),

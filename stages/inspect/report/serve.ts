@@ -1,5 +1,5 @@
 /** The report of a store as something to serve: rows are read and decoded when they are looked at. */
-import { basename, resolve } from "node:path";
+import { lastName } from "../../../store/place.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { version } from "../../../schemas/package.ts";
@@ -34,7 +34,7 @@ export async function reportSource({
   return {
     policy: `${reportPolicy(true)}; frame-ancestors 'none'`,
     answer: async ({ address: { pathname, searchParams }, signal }) => {
-      if (pathname === "/") return html(pageOf({ name: basename(resolve(store.folder)), manifest: store.manifest, version: version() }));
+      if (pathname === "/") return html(pageOf({ name: lastName(store.folder), manifest: store.manifest, version: version() }));
       if (pathname === "/survey") return json(survey.state);
       if (pathname === "/rows") return json(await rowsFor(store, viewer, searchParams, survey.damaged(), signal));
       return nothingHere();

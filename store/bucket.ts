@@ -1,0 +1,137 @@
+/**
+ * Files in a bucket, each one object. A creation is a single conditional request, which every cloud keeps; its answer may be
+ * lost on the way, so after any failure the object that stands there is compared by its hash.
+ */
+import { setTimeout } from "node:timers/promises";
+import { Failure, isFailure } from "../schemas/failure.ts";
+import type { Content } from "./atomic.ts";
+import type { Created, Files } from "./functions.ts";
+import { sha256 } from "./hash.ts";
+import { operatorOf } from "./operator.ts";
+
+const pieceBytes = 2 ** 25; // of an object written in parts
+const attempts = 5; // of a creation that left nothing
+
+/** Serves URLs. Throws Failures of one sentence; what they say of an answer has no credentials in it. */
+export const bucketFiles: Files = {
+  create: (url, bytes) => asked("write", url, () => created(url, bytes)),
+  replace: (url, content) => asked("write", url, () => replaced(url, content)),
+  read: (url, range) =>
+    asked("read", url, async () => {
+      const { operator, key } = await operatorOf(url, range ? range.to - range.from : 2 ** 31);
+      if (range && range.to <= range.from) return Buffer.alloc(0);
+      const part = range && { offset: BigInt(range.from), size: BigInt(range.to - range.from) };
+      return orAbsent(operator.read(key, part));
+    }),
+  size: (url) =>
+    asked("look for", url, async () => {
+      const { operator, key } = await operatorOf(url);
+      const found = await orAbsent(operator.stat(key));
+      return found === undefined ? undefined : Number(found.contentLength);
+    }),
+  list: (url, prefix = "") =>
+    asked("list", url, async () => {
+      const { operator, key } = await operatorOf(url);
+      const start = `${key}/`;
+      const entries = await operator.list(start + prefix);
+      const names = entries.map((entry) => entry.path().slice(start.length).replace(/\/$/, ""));
+      return names.filter((name) => name !== "" && !name.includes("/")).sort();
+    }),
+  remove: (url) =>
+    asked("remove", url, async () => {
+      const { operator, key } = await operatorOf(url);
+      await operator.delete(key);
+    }),
+};
+
+async function created(url: string, bytes: Uint8Array): Promise<Created> {
+  const { operator, key } = await operatorOf(url, bytes.length);
+  const hash = await sha256(bytes);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await operator.write(key, asBuffer(bytes), { ifNotExists: true, userMetadata: { sha256: hash } });
+      return "created";
+    } catch (error) {
+      const found = await orAbsent(operator.stat(key));
+      if (found) {
+        const there = found.userMetadata?.sha256 ?? (await sha256((await orAbsent(operator.read(key))) ?? Buffer.alloc(0)));
+        return there === hash ? "same" : "other";
+      }
+      const mayHelp = /^Unexpected|^RateLimited|^ConditionNotMatch/.test((error as Error).message);
+      if (!mayHelp || attempt === attempts) throw error;
+      await setTimeout(200 * 2 ** attempt);
+    }
+  }
+}
+
+/** Small content goes in one request; what is larger than a piece in parts, of which one is in memory. */
+async function replaced(url: string, content: Content): Promise<void> {
+  if (typeof content === "string" || content instanceof Uint8Array) {
+    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const { operator, key } = await operatorOf(url, bytes.length);
+    await operator.write(key, asBuffer(bytes));
+    return;
+  }
+  const { operator, key } = await operatorOf(url, pieceBytes);
+  let held: Uint8Array[] = [];
+  let length = 0;
+  let writer: Awaited<ReturnType<typeof operator.writer>> | undefined;
+  for await (const piece of content) {
+    held.push(Uint8Array.from(piece)); // the maker of pieces may fill the same one again
+    length += piece.length;
+    if (length < pieceBytes) continue;
+    writer ??= await operator.writer(key, { chunk: BigInt(pieceBytes) });
+    await writer.write(Buffer.concat(held));
+    [held, length] = [[], 0];
+  }
+  if (!writer) await operator.write(key, Buffer.concat(held));
+  else {
+    if (length > 0) await writer.write(Buffer.concat(held));
+    await writer.close();
+  }
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** What a request answers; undefined where it says that there is no such object. */
+async function orAbsent<T>(request: Promise<T>): Promise<T | undefined> {
+  return request.catch((error: Error) => {
+    if (/^NotFound/.test(error.message)) return undefined;
+    throw error;
+  });
+}
+
+/** Does what was asked of a bucket; opendal's errors become Failures that say what was asked, of which object, and why not. */
+async function asked<T>(what: string, url: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isFailure(error) || (error as NodeJS.ErrnoException).code !== "GenericFailure") throw error;
+    const { why, remedy } = reasonOf((error as Error).message);
+    throw new Failure(`Cannot ${what} ${url}: ${why}. ${remedy}.`);
+  }
+}
+
+/** Of opendal's message the kind, the status and the service's own code alone: the rest may hold headers and addresses. */
+function reasonOf(message: string): { why: string; remedy: string } {
+  const [kind = ""] = message.split(" ");
+  const [, status] = /\bstatus: (\d+)/.exec(message) ?? [];
+  const [, code] = /\bcode: "(\w+)"/.exec(message) ?? [];
+  const answer = [status, code].filter(Boolean).join(", ");
+  const shown = answer === "" ? "" : ` (${answer})`;
+  const again = "Run the same command again: everything finished is kept";
+  if (code === "NoSuchBucket" || code === "ContainerNotFound")
+    return { why: "there is no such bucket", remedy: "Check its name, or make it" };
+  if (kind === "PermissionDenied" || status === "403" || status === "401")
+    return {
+      why: /no valid credential/.test(message) ? "there are no credentials for it" : `permission is denied${shown}`,
+      remedy: "Give this process credentials as the cloud's own tools take them, or name another place",
+    };
+  if (kind === "RateLimited" || status === "503" || status === "429")
+    return { why: `the bucket asks for fewer requests${shown}`, remedy: again };
+  if (/timeout/i.test(message))
+    return { why: "the bucket does not answer in time", remedy: `${again}; ONESTEP_STORE_TIMEOUT lengthens the wait` };
+  if (/send http request|connect/i.test(message))
+    return { why: "the network does not answer", remedy: `Check the address and the connection. ${again}` };
+  return { why: `the bucket answers ${kind}${shown}`, remedy: again };
+}

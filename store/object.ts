@@ -1,0 +1,31 @@
+/** The shard of a bucket, read whole: from the cache where it is kept, else with one request, and then kept. */
+import { memoryBuffer } from "./buffers.ts";
+import { forgetShard, keepShard, keptShard } from "./cache.ts";
+import { examineFile, type Sound } from "./examine.ts";
+import { filesAt } from "./files.ts";
+import { mostShardBytes } from "./footer.ts";
+import { readEntriesOf } from "./entries.ts";
+import { shardPath, type Store } from "./layout.ts";
+import { missingShard } from "./shard-file.ts";
+
+/** Reads and checks a shard as `examineShard` does. One that the cache has damaged is read anew. */
+export async function examineObject(store: Store, shard: number): Promise<Sound | { problem: string }> {
+  if (!store.journal.entries.has(shard)) await readEntriesOf(store, shard);
+  const [recorded, other] = store.journal.entries.get(shard) ?? [];
+  const kept = recorded && !other ? await keptShard(recorded) : undefined;
+  if (kept) {
+    const examined = await examineFile(store, shard, memoryBuffer(kept));
+    if (examined.problem === undefined) return examined;
+    await forgetShard(recorded!.sha256);
+  }
+  const path = shardPath(store, shard);
+  const size = await filesAt(path).size(path);
+  if (size === undefined) throw missingShard(store, shard);
+  if (size > mostShardBytes) return { problem: `it has ${size} bytes, expected at most ${mostShardBytes}` };
+  const bytes = await filesAt(path).read(path);
+  if (!bytes) throw missingShard(store, shard);
+  const examined = await examineFile(store, shard, memoryBuffer(bytes));
+  const hash = examined.problem === undefined ? examined.sha256 || (other ? "" : recorded?.sha256) : undefined;
+  if (hash) await keepShard(hash, bytes);
+  return examined;
+}
