@@ -22,6 +22,7 @@ import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages
 import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
 import { isPublished } from "../stages/published/describe.ts";
 import { isSingleFile } from "../models/published/single-file.ts";
+import { isUrl } from "../store/place.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { checkParity, inspectPublished } from "./inspect-published.ts";
 
@@ -71,7 +72,7 @@ export async function inspect(options: Looks & { path: string; settings: Setting
     refuseRows(path, looks, "it is a published pipeline, whose parts --parity compares");
     return inspectPublished({ folder: path, context });
   }
-  if (!existsSync(join(path, "store.json"))) return inspectRun(path, looks, context);
+  if (!isUrl(path) && !existsSync(join(path, "store.json"))) return inspectRun(path, looks, context);
   const store = await openStore({ folder: path });
   const where = looks.where === undefined ? undefined : parseWhere(looks.where, columnsToFilter(store.manifest));
   if (looks.sql !== undefined) {

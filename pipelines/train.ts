@@ -9,7 +9,7 @@ import { methodNamed, ownSettings } from "../methods/registry.ts";
 import { evaluationsOf } from "../models/diffusion/plan-schedule.ts";
 import { planOf, samplerInWords } from "../models/diffusion/sampler-plan.ts";
 import type { Context } from "../schemas/events.ts";
-import { Failure } from "../schemas/failure.ts";
+import { badUsage, Failure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
@@ -27,6 +27,7 @@ import { startTrainer } from "../stages/train/trainer.ts";
 import type { Trainer, Training } from "../stages/train/training.ts";
 import { waiting } from "../stages/train/waiting.ts";
 import { sampledOf } from "../stages/workers/trained-sampling.ts";
+import { isUrl } from "../store/place.ts";
 import { simulate } from "./simulate.ts";
 
 /**
@@ -36,6 +37,7 @@ import { simulate } from "./simulate.ts";
  */
 export async function train(options: Omit<StudentOptions, "method">): Promise<Denoiser> {
   const { out, settings, context } = options;
+  if (isUrl(out)) throw badUsage(`Cannot train into ${out} (--out): a run needs a folder, where it appends to its figures; name one`);
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
   return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name), context }, async () => {

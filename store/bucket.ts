@@ -18,10 +18,12 @@ export const bucketFiles: Files = {
   replace: (url, content) => asked("write", url, () => replaced(url, content)),
   read: (url, range) =>
     asked("read", url, async () => {
-      const { operator, key } = await operatorOf(url, range ? range.to - range.from : 2 ** 31);
-      if (range && range.to <= range.from) return Buffer.alloc(0);
-      const part = range && { offset: BigInt(range.from), size: BigInt(range.to - range.from) };
-      return orAbsent(operator.read(key, part));
+      const size = range ? range.to : await bucketFiles.size(url); // how long an answer may take follows from its size
+      if (size === undefined) return undefined;
+      const from = range?.from ?? 0;
+      if (size <= from) return Buffer.alloc(0);
+      const { operator, key } = await operatorOf(url, size - from);
+      return orAbsent(operator.read(key, { offset: BigInt(from), size: BigInt(size - from) }));
     }),
   size: (url) =>
     asked("look for", url, async () => {

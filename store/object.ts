@@ -22,7 +22,7 @@ export async function examineObject(store: Store, shard: number): Promise<Sound 
   const size = await filesAt(path).size(path);
   if (size === undefined) throw missingShard(store, shard);
   if (size > mostShardBytes) return { problem: `it has ${size} bytes, expected at most ${mostShardBytes}` };
-  const bytes = await filesAt(path).read(path);
+  const bytes = await filesAt(path).read(path, { from: 0, to: size });
   if (!bytes) throw missingShard(store, shard);
   const examined = await examineFile(store, shard, memoryBuffer(bytes));
   const hash = examined.problem === undefined ? examined.sha256 || (other ? "" : recorded?.sha256) : undefined;

@@ -12,6 +12,6 @@ export async function readText(path: string): Promise<string | undefined> {
       `Cannot read ${path}: it has ${size} bytes, expected at most ${mostBytes}. It is none of a store's files: move it away.`,
     );
   }
-  const bytes = await filesAt(path).read(path);
+  const bytes = await filesAt(path).read(path, { from: 0, to: size });
   return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
 }

@@ -35,13 +35,13 @@ export const doctor: Command = {
   looks: true,
   example: "pipeline doctor --teacher FOLDER --method yoso",
   start: async ({ flags, positionals: _, ...rest }) => {
-      const { doctor, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
-      const { teacher, method, "build-tensorflow": python } = flags;
-      if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
-      if (flags.plan !== undefined) {
-        const { plan } = await import("../../pipelines/plan.ts");
-        return plan({ teacher, size: await sizeIn(flags), ...planned(flags), ...rest });
-      }
+    const { doctor, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
+    const { teacher, method, "build-tensorflow": python } = flags;
+    if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
+    if (flags.plan !== undefined) {
+      const { plan } = await import("../../pipelines/plan.ts");
+      return plan({ teacher, size: await sizeIn(flags), ...planned(flags), ...rest });
+    }
     if (flags.profile === undefined) return doctor({ teacher, size: await sizeIn(flags), isPlanned: method !== undefined, ...rest });
     return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
   },

@@ -22,7 +22,7 @@ test("names widen above 999,999, and shards are in the order of their numbers", 
   const store = await createLatentStore({ folder: join(root, "names"), manifest: wideManifest(2_000_000) });
   const shards = [1_000_000, 100_000, 999_999, 1_999_999];
   for (const shard of shards) {
-    await writeShard(store, { shard, rows: [{ index: shard, name: null, latent: Float32Array.of(1) }] });
+    await writeShard(store, { shard, rows: [{ index: shard, name: `${shard}.png`, latent: Float32Array.of(1) }] });
   }
   assert.ok(existsSync(join(root, "names/shards/1000000.parquet")));
   assert.equal(await presentShards(store), [100_000, 999_999, 1_000_000, 1_999_999]);
