@@ -99,6 +99,7 @@ export function createReporter({
     report: (event) => {
       if (mode === "json") return out(`${visibleJson(event)}\n`);
       if (event.type === "progress") return mode === "quiet" ? undefined : progress(event);
+      if (mode === "bars" && "isDetail" in event && event.isDetail) return; // bars tell it too; a log keeps it
       const title = visible(event.stage);
       if (event.type === "warning") return say(err, `${paint(33, "warning:")} ${title}: ${visible(event.message)}`);
       if (event.type === "note") {
