@@ -55,10 +55,12 @@ export function createReporter({
     erase();
     lastDraw = now();
     for (const [name, stage] of active) {
-      err(`${bar(name, stage)}\n`);
-      if (isFinished(stage)) active.delete(name);
-      else drawn++;
+      if (!isFinished(stage)) continue;
+      err(`${bar(name, stage)}\n`); // above those that go on: only the lowest lines are erased
+      active.delete(name);
     }
+    for (const [name, stage] of active) err(`${bar(name, stage)}\n`);
+    drawn = active.size;
   };
   const bar = (name: string, stage: Stage) => {
     const { done, total } = stage.latest;
