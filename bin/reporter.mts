@@ -55,10 +55,12 @@ export function createReporter({
     erase();
     lastDraw = now();
     for (const [name, stage] of active) {
-      err(`${bar(name, stage)}\n`);
-      if (isFinished(stage)) active.delete(name);
-      else drawn++;
+      if (!isFinished(stage)) continue;
+      err(`${bar(name, stage)}\n`); // above those that go on: only the lowest lines are erased
+      active.delete(name);
     }
+    for (const [name, stage] of active) err(`${bar(name, stage)}\n`);
+    drawn = active.size;
   };
   const bar = (name: string, stage: Stage) => {
     const { done, total } = stage.latest;
@@ -99,6 +101,7 @@ export function createReporter({
     report: (event) => {
       if (mode === "json") return out(`${visibleJson(event)}\n`);
       if (event.type === "progress") return mode === "quiet" ? undefined : progress(event);
+      if (mode === "bars" && "isDetail" in event && event.isDetail) return; // bars tell it too; a log keeps it
       const title = visible(event.stage);
       if (event.type === "warning") return say(err, `${paint(33, "warning:")} ${title}: ${visible(event.message)}`);
       if (event.type === "note") {

@@ -59,6 +59,7 @@ const PARTS = ["latents", "triples", "student", "site", "teacher", "pixels", "au
 async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<void> {
   const { context } = options;
   const isDemo = options.images.length === 0;
+  const parts = isDemo ? withDetails(context) : context;
   const at = (name: string): string => join(out, name);
   const loop = measureEventLoop();
   const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
@@ -78,7 +79,7 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
 
   const threads = divideThreads(settings, { encodes: !isPixels(codec.description.kind) });
   const ingested = deferred();
-  await together(context, [
+  await together(parts, [
     async (inner) => {
       if (teacherGiven)
         await ingest({ images, out: at("latents"), results: out, codec, threads: threads.ingest, settings, context: inner });
@@ -129,7 +130,9 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
   context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations, "event loop p99, ms": loop.p99() } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
   const page = isDemo ? await exportSiteOf({ out, teacher, settings, context }) : at("student");
-  for (const message of nextSteps(out, page)) context.report({ type: "note", stage: "next", message });
+  const [first, ...more] = nextSteps(out, page);
+  context.report({ type: "note", stage: "next", message: first! });
+  for (const message of more) parts.report({ type: "note", stage: "next", message });
 }
 
 /** Whatever preset the demo is tried with, its pictures are of the size that its teacher knows, and encoded as that was trained. */
@@ -182,6 +185,11 @@ async function pretrainAll(options: {
   }
   await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
   return { teacher: at("teacher"), settings };
+}
+
+/** A context in which results and notes are details: whoever first tries onestep sees the end of it on one screen. */
+function withDetails({ signal, report }: Context): Context {
+  return { signal, report: (event) => report(event.type === "result" || event.type === "note" ? { ...event, isDetail: true } : event) };
 }
 
 /** Measures where the images are enough for it; too few are no reason to fail a run whose work is done. */

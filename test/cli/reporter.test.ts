@@ -228,4 +228,33 @@ test("leaves single figures to --json: people read the table of all", () => {
   assert.equal(JSON.parse(take().out), { type: "figure", stage: "evaluate", values });
 });
 
+test("a stage that ends stands above one that goes on, whichever began first", () => {
+  const { report, pass, take } = faked("bars");
+  report(step(10));
+  pass(100);
+  report({ type: "progress", stage: "ingest", done: 5, total: 5, unit: "images" });
+  pass(100);
+  report(step(20));
+  const screen: string[] = []; // what a terminal shows: a move up and an erasure take the last lines away
+  for (const part of take().err.split(/(\u001b\[\d+A\u001b\[J)/)) {
+    const up = /^\u001b\[(\d+)A/.exec(part);
+    if (up) screen.splice(-Number(up[1]));
+    else screen.push(...part.split("\n").slice(0, -1));
+  }
+  assert.equal(
+    screen.map((line) => line.split(" ")[0]),
+    ["ingest", "train"],
+  );
+});
+
+test("bars leave details out, which logs and --json keep", () => {
+  const event = { type: "note", stage: "train", message: "goes on with 2 threads", isDetail: true } as const;
+  const told = (["bars", "lines", "json"] as const).map((mode) => {
+    const { report, take } = faked(mode);
+    report(event);
+    return take().out;
+  });
+  assert.equal(told, ["", "train: goes on with 2 threads\n", `${JSON.stringify(event)}\n`]);
+});
+
 test.run();
