@@ -34,7 +34,11 @@ export interface Sound {
  * assert.equal(problem, undefined);
  */
 export async function examineShard(store: Store, shard: number): Promise<Sound | { problem: string }> {
-  return withFile(store, shard, (file) => examineFile(store, shard, file));
+  try {
+    return await withFile(store, shard, (file) => examineFile(store, shard, file));
+  } catch (error) {
+    return { problem: problemOf(error) }; // what stands there is no file
+  }
 }
 
 /** The same of a shard's bytes, wherever they come from. */

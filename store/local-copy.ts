@@ -9,7 +9,13 @@ import { isUrl } from "./place.ts";
 let folder: string | undefined; // of this process, made when first needed
 let copies = 0;
 
-/** The path of a file, or of a copy of an object, which lasts as long as the process. */
+/**
+ * The path of a file, or of a copy of an object, which lasts as long as the process.
+ *
+ * @example
+ * import { localCopy } from "./local-copy.ts";
+ * assert.equal(await localCopy(`${latents.folder}/store.json`), `${latents.folder}/store.json`);
+ */
 export async function localCopy(path: string): Promise<string> {
   if (!isUrl(path)) return path;
   folder ??= temporaryFolder();

@@ -1,4 +1,7 @@
-/** The client of buckets, opendal: an optional package, loaded when the first URL is used. Credentials come from where each cloud's tools look. */
+/**
+ * The client of buckets, opendal: an optional package, loaded when the first URL is used. Credentials come from where each cloud's
+ * tools look.
+ */
 import type { Operator } from "opendal";
 import { Failure } from "../schemas/failure.ts";
 import { type Place, placeOf } from "./place.ts";

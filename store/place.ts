@@ -35,7 +35,13 @@ export function within(folder: string, ...names: string[]): string {
   return [folder.replace(/\/+$/, ""), ...names.filter((name) => name !== "")].join("/");
 }
 
-/** The last name of a path, for titles. */
+/**
+ * The last name of a path, for titles.
+ *
+ * @example
+ * import { lastName } from "./place.ts";
+ * assert.deepEqual([lastName("s3://bucket/triples/"), lastName("data/triples")], ["triples", "triples"]);
+ */
 export function lastName(folder: string): string {
   return isUrl(folder) ? (folder.replace(/\/+$/, "").split("/").at(-1) as string) : basename(resolve(folder));
 }

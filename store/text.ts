@@ -3,7 +3,14 @@ import { filesAt } from "./files.ts";
 
 const mostBytes = 2 ** 26;
 
-/** The text of a small file of a store; undefined when there is none. Throws a Failure where it is larger than any such file. */
+/**
+ * The text of a small file of a store; undefined when there is none. Throws a Failure where it is larger than any such file.
+ *
+ * @example
+ * import { readText } from "./text.ts";
+ * assert.ok((await readText(`${latents.folder}/store.json`))?.startsWith("{"));
+ * assert.equal(await readText(`${latents.folder}/nothing`), undefined);
+ */
 export async function readText(path: string): Promise<string | undefined> {
   const size = await filesAt(path).size(path);
   if (size === undefined) return undefined;
