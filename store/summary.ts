@@ -111,7 +111,7 @@ export async function summarise(
     const hash = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : await hashOf(store, shard);
     totals.add(sums);
     contents.update(`${hash}\n`);
-    hashes.write(hash, HASH * shard++, "hex");
+    hashes.write(hash, HASH * shard, "hex");
     counts.rows += rows;
     counts.rejected += failed.length;
     counts.bytes += bytes;
