@@ -29,13 +29,25 @@ const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
 
 const require = createRequire(import.meta.url);
 
-/** The folder that builds lie in: ONESTEP_TENSORFLOW, or one in the user's cache; undefined where there is no cache. */
+/**
+ * The folder that builds lie in: ONESTEP_TENSORFLOW, or one in the user's cache; undefined where there is no cache.
+ *
+ * @example
+ * import { tensorflowFolder } from "./tensorflow.ts";
+ * assert.equal(tensorflowFolder({ ONESTEP_TENSORFLOW: "/opt/built" }), "/opt/built");
+ */
 export function tensorflowFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
   const cache = cacheFolder(environment);
   return environment.ONESTEP_TENSORFLOW ?? (cache && join(cache, "tensorflow"));
 }
 
-/** What was built last, or undefined where nothing was. */
+/**
+ * What was built last, or undefined where nothing was.
+ *
+ * @example
+ * import { builtTensorflow } from "./tensorflow.ts";
+ * assert.equal(builtTensorflow("/nowhere"), undefined);
+ */
 export function builtTensorflow(folder = tensorflowFolder()): BuiltTensorflow | undefined {
   try {
     return folder === undefined ? undefined : (JSON.parse(readFileSync(join(folder, BUILT), "utf8")) as BuiltTensorflow);
@@ -44,7 +56,13 @@ export function builtTensorflow(folder = tensorflowFolder()): BuiltTensorflow | 
   }
 }
 
-/** The folder of tfjs-node(-gpu), wherever Node finds it from here; undefined where neither is installed. */
+/**
+ * The folder of tfjs-node(-gpu), wherever Node finds it from here; undefined where neither is installed.
+ *
+ * @example
+ * import { tfjsNodeFolder } from "./tensorflow.ts";
+ * assert.match(tfjsNodeFolder() ?? "tfjs-node", /tfjs-node/);
+ */
 export function tfjsNodeFolder(): string | undefined {
   for (const name of PACKAGES) {
     try {
@@ -57,6 +75,11 @@ export function tfjsNodeFolder(): string | undefined {
 /**
  * Sets what TensorFlow reads from the environment, unless the user has: a worker's environment is a copy, so this counts in the
  * main thread alone, and before the first worker loads TensorFlow. `threads` is of the engine, 0 for one a core.
+ *
+ * @example
+ * import { prepareTensorflow } from "./tensorflow.ts";
+ * prepareTensorflow(2);
+ * assert.ok(process.env.TF_NUM_INTRAOP_THREADS);
  */
 export function prepareTensorflow(threads: number): void {
   if (!isMainThread) return;

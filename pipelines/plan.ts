@@ -1,5 +1,5 @@
 /**
- * pipeline doctor --plan --count N --devices N [--preempt 4h] [--price 2.50] [--row-seconds S] [--epochs N] [--teacher RUN]
+ * pipeline doctor --plan --count N --devices N [--preempt 4h] [--price DOLLARS] [--row-seconds S] [--epochs N] [--teacher RUN]
  *
  * a row's bytes and seconds | shards | the making simulated event by event | bytes, hours, requests, dollars
  */
@@ -94,7 +94,7 @@ export async function plan(
     stage: "cost",
     values: {
       ...(price !== undefined && {
-        devices: `${dollars(scale.dollars.devices)}, and ${dollars(scale.hours * devices * price)} with all that is lost and waits at the end`,
+        devices: `${dollars(scale.dollars.devices)}, and ${dollars(scale.hours * devices * price)} with what is lost and waits`,
       }),
       storage: `${dollars(scale.dollars.month)} a month`,
       requests: `${dollars(scale.dollars.requests)} (${put} PUT, ${list} LIST, ${get} GET, ${head} HEAD)`,

@@ -106,17 +106,16 @@ translate("Concat", (inputs, { axis }, graph) =>
 translate("SplitV", ({ x }, { numOrSizeSplits, axis }, graph) => {
   const input = x as Value;
   const at = tf.util.parseAxisParam(axis, input.shape)[0] as number;
-  const lengths = tf.backend_util.prepareSplitSize(input as never, numOrSizeSplits, at);
-  const shapeOf = (length: number): number[] => input.shape.map((n, i) => (i === at ? length : n));
-  if (input.name && lengths.length > 3 && !graph.isPortable) {
-    const parts = lengths.map((length) => ({ shape: shapeOf(length), dtype: input.dtype }));
-    return graph.addMany("Split", [input, graph.integers(lengths)], parts, { axis: at });
-  }
   let start = 0;
-  return lengths.map((length) => {
+  return tf.backend_util.prepareSplitSize(input as never, numOrSizeSplits, at).map((length) => {
     const begin = input.shape.map((_, i) => (i === at ? start : 0));
     start += length;
-    return slice(graph, input, begin, shapeOf(length));
+    return slice(
+      graph,
+      input,
+      begin,
+      input.shape.map((n, i) => (i === at ? length : n)),
+    );
   });
 });
 translate("Pack", (inputs, { axis }, graph) => {

@@ -52,37 +52,17 @@ export function adamStep(options: {
   const { beta1, beta2, epsilon = 1e-8, weightDecay, clip } = config;
   const norm = globalNorm(gradients);
   const scale = tf.minimum(1, tf.div(clip, tf.add(norm, 1e-12))) as Tensor;
-  const update = (value: Tensor, gradient: Tensor, means: { first: Tensor; second: Tensor }): Tensor[] => {
+  const next: AdamState = { parameters: {}, first: {}, second: {} };
+  for (const [name, gradient] of Object.entries(gradients)) {
+    const value = state.parameters[name] as Tensor;
     const clipped = tf.mul(gradient, scale);
-    const first = tf.add(tf.mul(means.first, beta1), tf.mul(clipped, 1 - beta1));
-    const second = tf.add(tf.mul(means.second, beta2), tf.mul(tf.square(clipped), 1 - beta2));
+    const first = tf.add(tf.mul(state.first[name] as Tensor, beta1), tf.mul(clipped, 1 - beta1));
+    const second = tf.add(tf.mul(state.second[name] as Tensor, beta2), tf.mul(tf.square(clipped), 1 - beta2));
     const direction = tf.div(tf.div(first, rates.correction1), tf.add(tf.sqrt(tf.div(second, rates.correction2)), epsilon));
     const decayed = value.rank >= 2 && weightDecay > 0 ? tf.add(direction, tf.mul(value, weightDecay)) : direction;
-    return [tf.sub(value, tf.mul(decayed, rates.rate)), first, second];
-  };
-  const next: AdamState = { parameters: {}, first: {}, second: {} };
-  const keep = (name: string, [value, first, second]: Tensor[]): void => {
-    next.parameters[name] = value as Tensor;
-    next.first[name] = first as Tensor;
-    next.second[name] = second as Tensor;
-  };
-  const names = Object.keys(gradients);
-  const vectors = names.filter((name) => gradients[name]?.rank === 1);
-  if (vectors.length > 1) {
-    // Vectors, most of a network's tensors, go through it as one: the same numbers by far fewer nodes (engine/NOTES.md).
-    const joined = (of: Parameters): Tensor => tf.concat(vectors.map((name) => of[name] as Tensor));
-    const lengths = vectors.map((name) => gradients[name]?.size as number);
-    const whole = update(joined(state.parameters), joined(gradients), { first: joined(state.first), second: joined(state.second) });
-    const parts = whole.map((tensor) => tf.split(tensor, lengths));
-    for (const [i, name] of vectors.entries())
-      keep(
-        name,
-        parts.map((of) => of[i] as Tensor),
-      );
-  }
-  for (const name of names.filter((each) => vectors.length < 2 || !vectors.includes(each))) {
-    const means = { first: state.first[name] as Tensor, second: state.second[name] as Tensor };
-    keep(name, update(state.parameters[name] as Tensor, gradients[name] as Tensor, means));
+    next.parameters[name] = tf.sub(value, tf.mul(decayed, rates.rate));
+    next.first[name] = first;
+    next.second[name] = second;
   }
   return { ...next, norm };
 }

@@ -56,11 +56,13 @@ spec:${indented(counts, 2)}
           )}${gpus > 0 ? indented(environment, 10) : ""}
           resources:
             requests:${indented(amounts, 14)}
-            limits:${indented(amounts, 14)}${claim ? indented(["volumeMounts:", "  - name: data", `    mountPath: ${JSON.stringify(claim.path)}`], 10) : ""}${
+            limits:${indented(amounts, 14)}${claim ? indented(mounts(claim), 10) : ""}${
               claim ? indented(["volumes:", "  - name: data", "    persistentVolumeClaim:", `      claimName: ${claim.name}`], 6) : ""
             }
 `;
 }
+
+const mounts = ({ path }: { path: string }): string[] => ["volumeMounts:", "  - name: data", `    mountPath: ${JSON.stringify(path)}`];
 
 /** `NAME:/PATH`; undefined for anything else. */
 export function claimOf(text: string): { name: string; path: string } | undefined {

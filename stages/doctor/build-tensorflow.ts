@@ -86,7 +86,7 @@ async function compile(options: {
   const sources = (await readdir(join(folder, "binding")))
     .filter((name) => name.endsWith(".cc"))
     .map((name) => join(folder, "binding", name));
-  const at = (place: string): string[] => [`-L${place}`, `-Wl,-rpath,${place}`]; // named where they lie: TensorFlow looks for CUDA's beside itself
+  const at = (place: string): string[] => [`-L${place}`, `-Wl,-rpath,${place}`]; // where they lie: TensorFlow seeks CUDA's beside itself
   const solver = join(dirname(tensorflow), "nvidia/cusolver/lib"); // the one library of CUDA that TensorFlow 2.21 does not find by itself
   const cuda = ["-Wl,--no-as-needed", "-Wl,--allow-shlib-undefined", ...at(solver), "-l:libcusolver.so.11"];
   // A worker that ends unloads its addons, and TensorFlow's exit handlers would then point nowhere: `nodelete` keeps them.

@@ -37,7 +37,7 @@ export async function tensorflowOf(from: string, where: { builds: string; action
   });
   if (found.trim() === "") {
     throw new Failure(
-      `${action}: this Python has no TensorFlow; run ${python} -m pip install 'tensorflow[and-cuda]==2.21.0' (tensorflow-cpu without a GPU)`,
+      `${action}: this Python has no TensorFlow; run ${python} -m pip install 'tensorflow[and-cuda]==2.21.0' (tensorflow-cpu: no GPU)`,
     );
   }
   const folder = realpathSync(found.trim());

@@ -99,7 +99,7 @@ export async function tensorflowWarning(signal?: AbortSignal): Promise<string | 
   const answer = await tryTensorflow(built.addon, folder, signal);
   if ("problem" in answer) {
     throw new Failure(
-      `Cannot use device "tensorflow" as built at ${built.addon}: ${answer.problem}; build it again with pipeline doctor --build-tensorflow`,
+      `Cannot use device "tensorflow" as built at ${built.addon}: ${answer.problem}; build it anew by pipeline doctor --build-tensorflow`,
     );
   }
   return answer.device === "GPU" ? undefined : `device "tensorflow" computes on the CPU${unused(built)}`;

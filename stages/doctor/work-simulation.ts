@@ -77,7 +77,8 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
     const { worker, time, kind } = event;
     if (event.life !== life[worker]) continue;
     const shard = current[worker]!;
-    if (kind === "made" && (shard === -1 || time < began[worker]! + secondsPerShard / speeds[worker]! - 1e-6)) continue; // of a shard given up
+    // What ends meanwhile is of a shard given up.
+    if (kind === "made" && (shard === -1 || time < began[worker]! + secondsPerShard / speeds[worker]! - 1e-6)) continue;
     now = time;
     if (kind === "loaded") begin(worker);
     if (kind === "made") {

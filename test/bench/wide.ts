@@ -1,6 +1,6 @@
 /**
  * A made-up store of two million shards: the journal is written, then read and the store summed up as sealing does, with ends of
- * shards that are made up as an object store would answer them. Prints seconds and the most memory: npx tsx test/bench/wide.ts [SHARDS] [MS]
+ * shards that are made up as an object store would answer them. Prints seconds and memory: npx tsx test/bench/wide.ts [SHARDS] [MS]
  */
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -20,7 +20,7 @@ let most = 0;
 const watching = setInterval(() => void (most = Math.max(most, process.memoryUsage().rss)), 50);
 const told = (what: string, began: number): void =>
   console.log(
-    `${what}: ${((performance.now() - began) / 1000).toFixed(1)} s, at most ${Math.round(Math.max(most, process.memoryUsage().rss) / 1e6)} MB`,
+    `${what}: ${((performance.now() - began) / 1000).toFixed(1)} s, ${Math.round(Math.max(most, process.memoryUsage().rss) / 1e6)} MB`,
   );
 try {
   const store = await createLatentStore({ folder, manifest: wideManifest(shards) });

@@ -10,7 +10,8 @@ const derived = { ...latent, noise: "derived" } as const;
 const embedded = { ...derived, embedding: 77 * 768 } as const;
 const seconds = 0.35;
 
-/** ../shared/SCALE.md, section 5: row, bytes; GB; shards (rows each); MB, minutes each; hours; hours on 8, 64, 512; $; $ a month; requests. */
+/** ../shared/SCALE.md, section 5: row, bytes; GB; shards (rows each); MB, minutes each; hours;
+ * hours on 8, 64, 512; $; $ a month; requests. */
 const table = [
   { row: derived, rows: 12e6, per: 1024, figures: [32882, 395, 11719, 34, 6.0, 1167, 6.1 * 24, 18, 2.3, 2917, 9], requests: [0.2, 0.4] },
   {
