@@ -47,14 +47,7 @@ async function written(path: string, content: Content, ready?: (temporaryPath: s
   const scratch = join(folder, name);
   inFlight.add(name);
   try {
-    await mkdir(folder, { recursive: true });
-    const file = await open(scratch, "wx");
-    try {
-      await writeFile(file, content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeDurably(scratch, content);
     await ready?.(scratch);
     if (!existsSync(scratch) && existsSync(folder)) return false;
     await rename(scratch, path);
@@ -65,6 +58,25 @@ async function written(path: string, content: Content, ready?: (temporaryPath: s
     throw error;
   } finally {
     inFlight.delete(name);
+  }
+}
+
+/**
+ * Writes a file that must be new, and waits until its bytes are on the disk; its folder is made if absent.
+ *
+ * @example
+ * import { writeDurably } from "./atomic.ts";
+ * await writeDurably(`${folder}/new/draft`, "on the disk");
+ * await assert.rejects(writeDurably(`${folder}/new/draft`, "again"), /EEXIST/);
+ */
+export async function writeDurably(path: string, content: Content): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(path, "wx");
+  try {
+    await writeFile(file, content);
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,8 +1,8 @@
 /** Who does what a store asks of the place where it lies: a file system, or a bucket. */
-import { link, mkdir, open, rm, stat, writeFile } from "node:fs/promises";
+import { link, open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { absent, writeError } from "../schemas/system-error.ts";
-import { namesIn, temporaryName, writeAtomic } from "./atomic.ts";
+import { namesIn, temporaryName, writeAtomic, writeDurably } from "./atomic.ts";
 import { bucketFiles } from "./bucket.ts";
 import type { Files } from "./functions.ts";
 import { isUrl } from "./place.ts";
@@ -26,14 +26,7 @@ const folderFiles: Files = {
   create: async (path, bytes) => {
     const scratch = join(dirname(path), temporaryName("create"));
     try {
-      await mkdir(dirname(path), { recursive: true });
-      const file = await open(scratch, "wx");
-      try {
-        await writeFile(file, bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeDurably(scratch, bytes);
       await link(scratch, path); // which, unlike a rename, refuses where something is
       return "created";
     } catch (error) {
