@@ -41,9 +41,10 @@ const files = readdirSync(values.folder, { recursive: true })
   .sort();
 
 /** The files that take longest begin first, so that at the end no core waits for one of them. */
-const LONG = ["parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "package", "text-students", "known"].map(
-  (name) => `${name}.test.ts`,
-);
+const LONG = [
+  ...["store/bucket", "package", "parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "text-students"],
+  ...["known", "gradients", "growth", "published/webgpu", "engine/webgpu", "every-method"],
+].map((name) => `${name}.test.ts`);
 
 /** Tests that start from TypeScript in every run: two import modules that they write, one looks for its own lines in messages. */
 const AS_WRITTEN = ["docs/examples", "library/own-method", "engine/errors"].map((name) => `${name}.test.ts`);
