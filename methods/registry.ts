@@ -80,9 +80,10 @@ export function ownSettings(method: AnyMethod, training: TrainingSettings): neve
   return method.settings.parse(given ?? {}) as never;
 }
 
-/** The optimiser's settings out of those of a training. */
+/** The optimiser's settings out of those of a training: a batch is taken in as many micro-batches as there are workers, at least. */
 export function optimiserOf(training: TrainingSettings): OptimiserSettings {
-  return picked(training, Object.keys(optimiserSettings.shape)) as OptimiserSettings;
+  const optimiser = picked(training, Object.keys(optimiserSettings.shape)) as OptimiserSettings;
+  return { ...optimiser, ...(optimiser.accumulate === 1 && { accumulate: training.workers ?? 1 }) };
 }
 
 /** The entries of an object under these keys, in their order: what a hash of it may depend on. */

@@ -92,7 +92,7 @@ export const anyDiffusion = diffusionSettings.extend({
 export const optimiserSettings = z.strictObject({
   steps: count.default(8000),
   batch: count.default(64),
-  accumulate: count.default(1), // micro-batches a batch is taken in, to save memory: a divisor of batch
+  accumulate: count.default(1), // micro-batches a batch is taken in, to save memory: a divisor of batch; 1: one for each worker
   learningRate: rate.default(1e-3),
   warmup: z.int().nonnegative().default(200),
   decay: fraction.default(0.3), // last share of the steps over which the rate falls linearly to zero (0: constant)
@@ -109,8 +109,9 @@ const recordSettings = {
   pictureEvery: count.default(1000), // steps
 };
 
-/** What memory a training takes. No result depends on it. */
-const memorySettings = {
+/** What computes a training, and in what memory. No result depends on it. */
+const workSettings = {
+  workers: count.default(1), // trainers that take micro-batches in turn, each on a device or with threads of its own; divides accumulate
   checkpointing: z.enum(["off", "blocks"]).default("off"), // blocks: gradients compute each block again, with less memory and more time
 };
 
@@ -139,7 +140,7 @@ type Pretrained = "teacher" | "autoencoder" | "perceptual" | "tokenizer" | "prio
 
 /** What `pretrain WHAT` reads: the optimiser's settings and, beside them, those of the method it follows. */
 function pretrainSettings(own: Record<Pretrained, OwnSettings>) {
-  const base = optimiserSettings.extend(recordSettings).extend(memorySettings);
+  const base = optimiserSettings.extend(recordSettings).extend(workSettings);
   const from = z.string().optional(); // RUN of an earlier teacher of the same shape, whose weights to start from
   return z.strictObject({
     teacher: base
@@ -190,7 +191,7 @@ export const simulateSettings = z.strictObject({
 
 const commonTrainSettings = optimiserSettings.extend(orderSettings.shape).extend({
   ...recordSettings,
-  ...memorySettings,
+  ...workSettings,
   ...watchSettings,
   learningRate: rate.default(2e-4),
   ema: fraction.default(0.998),
@@ -252,7 +253,7 @@ export function settingsSchemaWith({ usual, students, pretrained }: MethodSettin
 
 /** Settings of one training: the optimiser's, what is recorded on the way, and the method's own beside them or in a group. */
 export type TrainingSettings = OptimiserSettings &
-  z.infer<z.ZodObject<typeof recordSettings & typeof memorySettings>> & { readonly [own: string]: unknown };
+  z.infer<z.ZodObject<typeof recordSettings & typeof workSettings>> & { readonly [own: string]: unknown };
 export type WatchSettings = z.infer<z.ZodObject<typeof watchSettings>>;
 
 export interface Settings {

@@ -1,20 +1,23 @@
 /** A step in micro-batches: one program adds up gradients, another applies them. */
 import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
+import type { VariableSet } from "../../engine/variables.ts";
 import { zerosLike } from "../../engine/weights.ts";
-import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./plan.ts";
+import { LEFT, ownSets, prefixed, type Step, type StepOptions, scalars } from "./plan.ts";
+import type { SharedSum } from "./shared-sum.ts";
 import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
 
 /** See `compileStep`, which calls this where `accumulate` is above 1. Throws an Error where it does not divide `batch`. */
 export async function compileAccumulation(options: StepOptions & { batch: number; accumulate: number }): Promise<Step> {
   const { engine, name, trained, others = {}, loss, optimiser, batch, accumulate, checkpointing = false } = options;
-  const { leaves = {}, takes = {} } = options;
+  const { leaves = {}, takes = {}, together } = options;
   if (batch % accumulate !== 0) {
     throw new Error(
       `Cannot take a batch of ${batch} in ${accumulate} micro-batches in program "${name}": set accumulate to a divisor of batch`,
     );
   }
   const part = batch / accumulate;
+  const own = ownParts(accumulate, together);
   const isDivided = ({ shape }: { shape: readonly number[] }): boolean => shape[0] === batch;
   const micro = Object.entries(options.inputs).map(([input, declared]) => {
     const [, ...row] = declared.shape;
@@ -41,7 +44,8 @@ export async function compileAccumulation(options: StepOptions & { batch: number
       });
       // A left tensor is a queue of rows: each micro-batch puts its own at the end, and each reader passes the first ones on.
       const queued = (key: string, rows: Tensor): Record<string, Tensor> => {
-        const rest = tf.slice(held(key), [part], [batch - part]);
+        if (own.length === 1) return { [LEFT]: rows };
+        const rest = tf.slice(held(key), [part], [(own.length - 1) * part]);
         return { [LEFT]: tf.concat([rest, rows]) };
       };
       const left = Object.keys(leaves).map((key) => [`left.${key}`, queued(`left.${key}`, result.left[key] as Tensor)]);
@@ -62,24 +66,43 @@ export async function compileAccumulation(options: StepOptions & { batch: number
     },
   });
   return async (inputs, { outputs } = {}) => {
-    const results: Record<string, InputArray>[] = [];
+    const results: Outputs[] = [];
     const ofUpdate = outputs?.filter((output) => output === "norm");
     const ofParts = outputs?.filter((output) => output !== "norm");
-    for (let index = 0; index < accumulate; index++) {
+    for (const index of own) {
       const feeds = Object.entries(options.inputs).map(([input, declared]) => {
         const given = inputs[input] as InputArray;
         const size = given?.length / accumulate;
         return [input, isDivided(declared) ? given?.subarray(index * size, (index + 1) * size) : given];
       });
-      results.push(await adding.run({ ...Object.fromEntries(feeds), isFirst: Float32Array.of(index === 0 ? 1 : 0) }, { outputs: ofParts }));
+      const isFirst = Float32Array.of(together || index === 0 ? 1 : 0); // the others' are added where workers meet
+      const result = await adding.run({ ...Object.fromEntries(feeds), isFirst }, { outputs: ofParts });
+      results.push(result);
+      await together?.add(index, await sum.read(), Object.values(scalars(result)));
     }
+    const all = together ? await takenSum(together, sum, Object.keys(scalars(results[0] as Outputs))) : results;
     const rates = Object.fromEntries(Object.keys(UPDATE_INPUTS).map((input) => [input, inputs[input] as InputArray]));
-    return { ...joined(results), ...(await updating.run(rates, { outputs: ofUpdate })) };
+    return { ...joined(all), ...(await updating.run(rates, { outputs: ofUpdate })) };
   };
 }
 
+type Outputs = Record<string, InputArray>;
+
+/** The micro-batches that are this worker's: all, or every so manieth. */
+function ownParts(accumulate: number, { worker, workers }: Pick<SharedSum, "worker" | "workers"> = { worker: 0, workers: 1 }): number[] {
+  const all = Array.from({ length: accumulate }, (_, index) => index);
+  return all.filter((index) => index % workers === worker);
+}
+
+/** Puts the sum of all workers' gradients in the place of its own, and answers the scalars of every micro-batch. */
+async function takenSum(together: SharedSum, sum: VariableSet, names: readonly string[]): Promise<Outputs[]> {
+  const all = await together.take(sum.variables, names.length);
+  await sum.load(all.sum);
+  return all.scalars.map((values) => Object.fromEntries(names.map((name, i) => [name, values.slice(i, i + 1)])));
+}
+
 /** Outputs of micro-batches as those of the batch: the mean of scalars, the rows of others one after the other. */
-function joined(results: Record<string, InputArray>[]): Record<string, InputArray> {
+function joined(results: Outputs[]): Outputs {
   const [first = {}] = results;
   return Object.fromEntries(
     Object.keys(first).map((name) => {

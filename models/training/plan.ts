@@ -1,10 +1,11 @@
 /** What an update is made of before it is compiled. */
 import type { Engine } from "../../engine/engine.ts";
-import type { Program, ProgramSpec, Tensors } from "../../engine/program.ts";
+import type { InputArray, Program, ProgramSpec, Tensors } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import type { ConstantSet, VariableSet } from "../../engine/variables.ts";
 import type { Parameters } from "../layers.ts";
 import type { AdamConfig } from "./optimiser.ts";
+import type { SharedSum } from "./shared-sum.ts";
 import type { Trained } from "./trained.ts";
 
 /** A loss over the parameters in training: `others` are the sets that it reads, `left` is what goes to other programs. */
@@ -28,6 +29,8 @@ export interface StepOptions {
   batch?: number;
   /** Micro-batches that a batch is taken in. */
   accumulate?: number;
+  /** Where several workers take the micro-batches in turn: what adds up the gradients of all. */
+  together?: SharedSum | undefined;
   /** Whether gradients compute the networks' blocks once more instead of keeping what these made: less memory, more time, the same bits. */
   checkpointing?: boolean;
   /** Where the loss's `left` tensors go: they stay on the device. */
@@ -52,3 +55,10 @@ export const prefixed = <T>(prefix: string, values: Readonly<Record<string, T>>)
 /** The sets without tensors on their way between programs. */
 export const ownSets = (sets: Record<string, unknown>): Record<string, Tensors> =>
   Object.fromEntries(Object.entries(sets).filter(([key]) => !/^(left|taken)\./.test(key))) as Record<string, Tensors>;
+
+/** Scalar outputs as numbers; others are left out. */
+export function scalars(outputs: Record<string, InputArray>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(outputs).flatMap(([name, values]) => (values.length === 1 ? [[name, values[0] as number]] : [])),
+  );
+}

@@ -1,5 +1,5 @@
 /** Compiled updates: one program that takes a batch, its loss, gradients and AdamW, and leaves the new state in place. */
-import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
+import type { ProgramSpec, Tensors } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { compileAccumulation } from "./accumulation.ts";
 import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./plan.ts";
@@ -14,6 +14,10 @@ import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
  * do not look at each other. Inputs whose first dimension is `batch` are divided, the others go to each micro-batch.
  * Scalar metrics are averaged over the micro-batches, others joined along their rows; what is left for other programs has
  * all rows of the batch, and is taken by the same micro-batches.
+ *
+ * With `together` this worker takes every so manieth micro-batch alone, and the others the rest: the gradients of all are added up
+ * in the order of the micro-batches, and every worker makes the update, so that the bits are those of one worker. Only scalars of
+ * the micro-batches are shared; other outputs are left out, and what is left for other programs has this worker's rows.
  */
 export async function compileStep(options: StepOptions): Promise<Step> {
   const { batch = 1, accumulate = 1 } = options;
@@ -36,11 +40,4 @@ function stepProgram(options: StepOptions): ProgramSpec {
       return { outputs: { loss: result.loss, norm, ...result.metrics }, updates: { ...updates, ...Object.fromEntries(left) } };
     },
   };
-}
-
-/** Scalar outputs as numbers; others are left out. */
-export function scalars(outputs: Record<string, InputArray>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(outputs).flatMap(([name, values]) => (values.length === 1 ? [[name, values[0] as number]] : [])),
-  );
 }

@@ -4,8 +4,8 @@ import type { InputArray, ProgramSpec } from "../../engine/program.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { OptimiserSettings } from "../../schemas/settings.ts";
 import { averageDecay, rateInputs } from "./optimiser.ts";
-import type { Loss } from "./plan.ts";
-import { compileStep, scalars } from "./step.ts";
+import { type Loss, scalars } from "./plan.ts";
+import { compileStep } from "./step.ts";
 import { createTrained, savedState, type State, type Trained } from "./trained.ts";
 
 export interface Training extends Trained, State {

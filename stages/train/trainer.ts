@@ -3,27 +3,33 @@ import { type Compute, transferables } from "../../engine/compute.ts";
 import { addedFrom } from "../../methods/registry.ts";
 import type { Context } from "../../schemas/events.ts";
 import { startWorker } from "../workers/start.ts";
-import { startGrowing, withThreads } from "../workers/threads.ts";
-import type { TrainerApi, TrainerOptions } from "../workers/trainer.ts";
+import { startTeam } from "../workers/team.ts";
+import { startGrowing, threadsOfEach, withThreads } from "../workers/threads.ts";
+import type { Among, TrainerApi, TrainerOptions } from "../workers/trainer.ts";
 import type { Trainer, Training } from "./training.ts";
 
-/** Starts the worker of a training; its programs are compiled when first needed. */
+/** Starts the worker of a training, or its workers; its programs are compiled when first needed. */
 export async function startTrainer(training: Training<unknown>, context: Context): Promise<Trainer> {
   const { name, method, job, weights, start, settings, engine, threads, group } = training;
   const checkpointing = settings.checkpointing === "blocks";
+  const { workers } = settings;
+  const startOne = (count: number, among?: Among): Promise<Compute<TrainerApi>> =>
+    startWorker<TrainerApi>({
+      name: `${method.makes} trainer${among ? ` ${among.worker + 1} of ${workers}` : ""}`,
+      module: new URL("../workers/trainer.ts", import.meta.url),
+      remedy: `lower ${group}.batch${checkpointing ? "" : ` or set ${group}.checkpointing=blocks`}`,
+      options: {
+        ...{ method: method.name, file: addedFrom(method.name), job, weights, start, checkpointing, among },
+        engine: withThreads(engine, count),
+      } satisfies TrainerOptions,
+      signal: context.signal,
+    });
   const compute: Compute<TrainerApi> = await startGrowing<TrainerApi>({
-    threads,
-    start: (count) =>
-      startWorker<TrainerApi>({
-        name: `${method.makes} trainer`,
-        module: new URL("../workers/trainer.ts", import.meta.url),
-        remedy: `lower ${group}.batch${checkpointing ? "" : ` or set ${group}.checkpointing=blocks`}`,
-        options: {
-          ...{ method: method.name, file: addedFrom(method.name), job, weights, start, checkpointing },
-          engine: withThreads(engine, count),
-        } satisfies TrainerOptions,
-        signal: context.signal,
-      }),
+    threads: () => threadsOfEach(threads(), workers),
+    start: (count) => {
+      if (workers === 1) return startOne(count);
+      return startTeam({ workers, start: (worker) => startOne(count, { worker, workers }), signal: context.signal });
+    },
     onGrown: (count) => context.report({ type: "note", stage: name, message: `goes on with ${count} threads, which others have left` }),
   });
   return {

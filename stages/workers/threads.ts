@@ -37,6 +37,11 @@ export const withThreads = (engine: EngineSettings, threads = 0): EngineSettings
   threads: threads || engine.threads,
 });
 
+/** Threads of each of several workers that share so many; 0 are as many as the machine runs at once. */
+export function threadsOfEach(threads: number, workers: number): number {
+  return workers === 1 ? threads : Math.max(1, Math.floor((threads || availableParallelism()) / workers));
+}
+
 /**
  * A trainer's worker that moves to one with more threads, state and all, before the first step for which `threads` answers
  * another number. The bits of the training do not depend on it.

@@ -11,8 +11,8 @@ import type { Batch, Job, Kit, Look, Program, Role } from "../../methods/method.
 import type { SamplerInputs, Sampling } from "../../models/diffusion/sampling.ts";
 import type { Adapter } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
-import type { Step } from "../../models/training/plan.ts";
-import { scalars } from "../../models/training/step.ts";
+import { type Step, scalars } from "../../models/training/plan.ts";
+import { createMeeting, joinMeeting, type Meeting, type SharedSum } from "../../models/training/shared-sum.ts";
 import { savedState } from "../../models/training/trained.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
@@ -30,18 +30,23 @@ export interface TrainerOptions {
   start?: Readonly<Record<Role, Weights>>;
   /** See StepOptions of models/training/plan.ts. */
   checkpointing?: boolean;
+  /** Which of several workers this is, which take the micro-batches of each step in turn. */
+  among?: Among;
   engine: EngineSettings;
 }
 
-/** The worker's methods; see engine/compute.ts. */
-export async function create({ method: name, file, job, weights, start, checkpointing = false, engine: where }: TrainerOptions) {
+/** The worker's methods; see engine/compute.ts. One of several is to `join` the others before its first step. */
+export async function create(options: TrainerOptions) {
+  const { method: name, file, job, weights, start, checkpointing = false, among, engine: where } = options;
   const method = await loadMethod(name, file);
   const engine = await createEngine(deviceOf(where));
   const kit: Kit<never> = { ...job, weights };
   const { optimiser } = job;
-  const { networks, programs, compileUpdate, compileLook, compileSampling } = createUpdates({ engine, method, kit, start, checkpointing });
+  const updates = createUpdates({ engine, method, kit, start, checkpointing, workers: among?.workers });
+  const { networks, programs, compileUpdate, compileLook, compileSampling } = updates;
   const lora = loraOver(networks.part(method.makes)); // at once: a reply that is moved to another thread takes frozen weights with it
 
+  let together: SharedSum | undefined;
   const steps = new Map<string, Promise<Step>>();
   const looks = new Map<string, Promise<Compiled>>();
   const programNamed = (program: string): Program => {
@@ -49,12 +54,12 @@ export async function create({ method: name, file, job, weights, start, checkpoi
     if (found) return found;
     throw new Error(`Method "${name}" has no program "${program}", only ${Object.keys(programs).join(", ")}`);
   };
-  const run = async (program: string, inputs: Record<string, InputArray>, step: number, updates = step): Promise<Figures> => {
+  const run = async (program: string, inputs: Record<string, InputArray>, step: number, before = step): Promise<Figures> => {
     const plan = programNamed(program);
     if (!("trains" in plan)) return scalars(await look(program, inputs));
-    const compiled = steps.get(program) ?? compileUpdate(program, plan);
+    const compiled = steps.get(program) ?? compileUpdate(program, plan, together);
     steps.set(program, compiled);
-    const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, updates);
+    const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, before);
     const { average = 0, ramp } = networks.part(plan.trains);
     return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, average, ramp) }));
   };
@@ -69,6 +74,15 @@ export async function create({ method: name, file, job, weights, start, checkpoi
   const inOrder = createOrder();
 
   return {
+    /** A place for the gradients of this training's workers, who `join` there. */
+    meeting: async (): Promise<Meeting> => {
+      const trained = Object.values(programs).flatMap((program) => ("trains" in program ? [networks.part(program.trains).trained] : []));
+      const sizes = trained.map(({ network }) => countWeights(network.variables));
+      return createMeeting({ size: Math.max(...sizes), parts: optimiser.accumulate });
+    },
+    join: async (meeting: Meeting): Promise<void> => {
+      together = among && joinMeeting(meeting, among);
+    },
     step: (batch: Batch): Promise<Figures> =>
       method.step(batch, job, (program, inputs, { updates } = {}) => run(program, inputs, batch.step, updates)),
     /** Samples of what is made; the first call decides how many rows all have. */
@@ -95,6 +109,9 @@ export async function create({ method: name, file, job, weights, start, checkpoi
     ...savedState(networks.variables),
   };
 }
+
+/** One of several workers. */
+export type Among = Pick<SharedSum, "worker" | "workers">;
 
 /** That a part is a LoRA, and the hash of the weights under it. */
 type LoraOver = { rank: number; alpha: number; base: string };

@@ -9,6 +9,7 @@ import { createSampling, type Sampling } from "../../models/diffusion/sampling.t
 import type { Parameters } from "../../models/layers.ts";
 import { effective } from "../../models/training/adapters.ts";
 import { LEFT, type Step } from "../../models/training/plan.ts";
+import type { SharedSum } from "../../models/training/shared-sum.ts";
 import { compileStep } from "../../models/training/step.ts";
 import { createNetworks, type Networks } from "./parts.ts";
 import { trainedSampling } from "./trained-sampling.ts";
@@ -16,7 +17,8 @@ import { trainedSampling } from "./trained-sampling.ts";
 interface Updates {
   networks: Networks;
   programs: Readonly<Record<string, Program>>;
-  compileUpdate: (program: string, update: Update) => Promise<Step>;
+  /** With `together` the micro-batches are those of one worker of several (see `compileStep`). */
+  compileUpdate: (program: string, update: Update, together?: SharedSum) => Promise<Step>;
   /** Over the EMA of the parts it reads. */
   compileLook: (program: string, look: Look) => Promise<Compiled>;
   /**
@@ -34,14 +36,17 @@ export function createUpdates(options: {
   start?: Readonly<Record<Role, Weights>>;
   /** Whether gradients compute blocks once more: less memory, the same results. */
   checkpointing?: boolean;
+  /** Workers that share a batch: what programs leave for each other has each worker's own rows alone. */
+  workers?: number | undefined;
 }): Updates {
-  const { engine, method, kit, checkpointing = false } = options;
+  const { engine, method, kit, checkpointing = false, workers = 1 } = options;
   const { optimiser } = kit;
   const networks = createNetworks(options);
   const programs: Record<string, Program> = method.programs(kit);
   const left: Record<string, VariableSet> = {};
   for (const program of Object.values(programs)) {
-    for (const [key, shape] of Object.entries(("trains" in program && program.leaves) || {})) {
+    for (const [key, [rows = 0, ...row]] of Object.entries(("trains" in program && program.leaves) || {})) {
+      const shape = [rows / workers, ...row];
       left[key] ??= engine.variables(`left.${key}`, { [LEFT]: { shape, data: new Float32Array(elements(shape)) } });
     }
   }
@@ -67,7 +72,7 @@ export function createUpdates(options: {
     networks,
     programs,
     compileSampling,
-    compileUpdate: (program, { trains, reads, inputs, leaves, takes, batch, loss, ...own }) =>
+    compileUpdate: (program, { trains, reads, inputs, leaves, takes, batch, loss, ...own }, together) =>
       compileStep({
         engine,
         name: `${method.name}: ${program}`,
@@ -77,7 +82,8 @@ export function createUpdates(options: {
         inputs,
         optimiser: own.optimiser ?? optimiser,
         batch: batch ?? optimiser.batch,
-        accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece
+        accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece, by every worker
+        together,
         checkpointing,
         leaves: chosen(left, Object.keys(leaves ?? {})),
         takes: chosen(left, takes),

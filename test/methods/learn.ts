@@ -12,7 +12,7 @@ import { timeGrid } from "../../models/diffusion/schedule.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { OptimiserSettings, Settings } from "../../schemas/settings.ts";
-import { create } from "../../stages/workers/trainer.ts";
+import { create, type TrainerApi, type TrainerOptions } from "../../stages/workers/trainer.ts";
 import type { Ground } from "./ground.ts";
 
 const engine = { device: "cpu", precision: "single", threads: 1 } as const;
@@ -23,15 +23,19 @@ export interface Learned {
   figures: Record<string, number>;
 }
 
-/** Trains the student of `settings.train.method` of the ground's exact teacher. */
-export async function learn({ settings, spec, ground }: { settings: Settings; spec: DenoiserSpec; ground: Ground }): Promise<Learned> {
+/** What is asked of a trainer here, one or several that are as one. */
+export type Start = (options: TrainerOptions) => Promise<Pick<TrainerApi, "step" | "read" | "whole">>;
+
+/** Trains the student of `settings.train.method` of the ground's exact teacher, by a trainer in this thread unless told. */
+export async function learn(options: { settings: Settings; spec: DenoiserSpec; ground: Ground; start?: Start }): Promise<Learned> {
+  const { settings, spec, ground, start = create } = options;
   const method = methodNamed(settings.train.method);
   const { seed } = settings;
   const own = ownSettings(method, settings.train) as object;
   const optimiser = optimiserOf(settings.train);
   const phases = method.phases?.(own as never) ?? [];
   if (phases.length === 0)
-    return train({ ...{ method, own, optimiser, seed, spec, ground, settings }, teacher: ground.teacher, pairs: ground.state });
+    return train({ ...{ method, own, optimiser, seed, spec, ground, settings, start }, teacher: ground.teacher, pairs: ground.state });
   let [teacher, pairs] = [ground.teacher, ground.state];
   let learned: Learned | undefined;
   for (const phase of phases) {
@@ -41,7 +45,7 @@ export async function learn({ settings, spec, ground }: { settings: Settings; sp
       continue;
     }
     const trained = await train({
-      ...{ method, seed, spec, ground, settings, teacher, pairs },
+      ...{ method, seed, spec, ground, settings, start, teacher, pairs },
       own: { ...own, ...(phase.train as object) },
       optimiser: { ...optimiser, ...phase.optimiser },
     });
@@ -75,8 +79,9 @@ async function train(options: {
   teacher: Weights;
   pairs: Pairs;
   settings: Settings;
+  start: Start;
 }): Promise<Learned & { weights: Weights }> {
-  const { method, own, optimiser, seed, spec, ground, teacher, pairs, settings } = options;
+  const { method, own, optimiser, seed, spec, ground, teacher, pairs, settings, start } = options;
   const { size } = ground;
   const { batch, steps } = optimiser;
   const needs = method.needs(own as never, optimiser);
@@ -102,7 +107,7 @@ async function train(options: {
     ...(wanted.includes("codec") && { codec: {} }),
   };
   const job: Job<never> = { settings: own as never, optimiser, seed, subject };
-  const trainer = await create({ method: method.name, job, weights, engine });
+  const trainer = await start({ method: method.name, job, weights, engine });
   const drawn = (stream: string, step: number, rows = batch): Float32Array =>
     normals({ seed: 21, stream, offset: step * rows * size, length: rows * size });
   let figures: Record<string, number> = {};
