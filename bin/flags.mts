@@ -11,7 +11,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   config: { value: "FILE.yaml", about: "settings from a file, over the preset" },
   set: { value: "PATH=VALUE", about: "one setting, over everything else, as in train.batch=32", many: true },
   seed: { value: "S", about: "of everything random", sets: "seed" },
-  device: { value: "NAME", about: "what computes", sets: "engine.device" },
+  device: { value: "NAME", about: "what computes; several cards as cuda:0,cuda:1", sets: "engine.device" },
   threads: { value: "N", about: "of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
   json: { about: "print one JSON event a line instead of bars and words" },
   quiet: { about: "print results and warnings only" },
@@ -54,6 +54,11 @@ export const negative: Flag = {
   value: "TEXT",
   about: "what guidance leads away from, of published teachers; their pipeline's own unless told",
   sets: "simulate.negative",
+};
+export const workers: Flag = {
+  value: "N",
+  about: "trainers that share each batch, with the bits of one; each has its part of the threads, or a card",
+  sets: "train.workers",
 };
 export const solver: Flag = { value: "NAME", about: "of the ODE", sets: "simulate.solver" };
 

@@ -44,6 +44,8 @@ export type EagerDevice = "eager" | "tensorflow";
 
 export interface EngineOptions {
   device?: Device | EagerDevice;
+  /** Which CUDA device, where there are several; the first unless told. */
+  card?: number | undefined;
   /** Threads inside one operator; 0 for one a core. */
   threads?: number;
   /**
@@ -86,7 +88,15 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 }
 
 async function compiledEngine(device: Device, options: EngineOptions): Promise<Engine> {
-  const { threads = 0, precision = "single", profile, bakedBytes = BAKED_BYTES, memoryBytes, cache: folder = cacheFolder() } = options;
+  const {
+    card,
+    threads = 0,
+    precision = "single",
+    profile,
+    bakedBytes = BAKED_BYTES,
+    memoryBytes,
+    cache: folder = cacheFolder(),
+  } = options;
   const memory = await createMemory(device);
   const inOrder = createOrder();
   const cache = folder ? openCache({ folder }) : undefined;
@@ -105,7 +115,7 @@ async function compiledEngine(device: Device, options: EngineOptions): Promise<E
     constants,
     compile: async (spec) => {
       const path = profile === undefined ? undefined : `${profile}-${compiled++}`;
-      const session = { device, threads, profile: path, cache };
+      const session = { device, card, threads, profile: path, cache };
       const made = await compileProgram(spec, { session, precision, memory, inOrder, frozen, bakedBytes, memoryBytes });
       sessions.push(made.session);
       return made.program;

@@ -9,6 +9,8 @@ export type Device = "cpu" | "webgpu" | "cuda";
 
 export interface SessionOptions {
   device: Device;
+  /** Which CUDA device; the first unless told. */
+  card?: number | undefined;
   /** Threads inside one operator; 0 for one a core. */
   threads: number;
   /** Named in errors. */
@@ -56,12 +58,12 @@ async function optimised(model: Uint8Array, create: Create): Promise<Uint8Array>
 }
 
 function optionsOf(
-  { device, threads, profile, resident = [], folder }: SessionOptions,
+  { device, card = 0, threads, profile, resident = [], folder }: SessionOptions,
   { saveTo, format = "ORT", isOptimised = false }: How = {},
 ): ort.InferenceSession.SessionOptions {
   const onGpu = device === "webgpu" && resident.length > 0;
   return {
-    executionProviders: [device],
+    executionProviders: [device === "cuda" ? { name: device, deviceId: card } : device],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",

@@ -19,6 +19,18 @@ export function trainingRules(group: string): Rules<AnyTraining> {
           batch % accumulate === 0 ? undefined : "a batch is taken in equal micro-batches; set accumulate to a divisor of batch",
       },
       {
+        settings: at("workers", "batch", "accumulate"),
+        why: ({ workers, batch, accumulate }) => {
+          if (accumulate > 1) {
+            return accumulate % workers === 0
+              ? undefined
+              : "workers take the micro-batches in turn, each as many; set accumulate to a multiple of workers, or to 1 for one each";
+          }
+          if (workers > batch) return "a batch has fewer rows than there are workers; set fewer workers, or a larger batch";
+          return batch % workers === 0 ? undefined : "a batch is divided evenly among workers; set workers to a divisor of batch";
+        },
+      },
+      {
         settings: at("warmup", "steps"),
         why: ({ warmup, steps }) => (warmup > steps ? "the learning rate never rises to what is set; warm up in fewer steps" : undefined),
         unasked: "warn",
@@ -55,6 +67,28 @@ const makes = ({ parts }: Looked, ...wanted: Part[]): boolean => wanted.every((p
 /** Rules of settings of several owners. */
 export const commonRules: Rules<Looked> = {
   fit: [
+    {
+      settings: ["engine.cards", "engine.device"],
+      why: ({ settings: { engine } }) =>
+        engine.cards && engine.device !== "cuda" ? "only CUDA devices are told apart by numbers; set device=cuda, or no cards" : undefined,
+    },
+    ...["train", "simulate"].map((group) => ({
+      settings: [`${group}.workers`, "engine.cards"],
+      why: ({ settings, parts }: Looked) => {
+        const [{ cards = [] }, { workers }] = [settings.engine, settings[group as "train" | "simulate"]];
+        return parts.includes(group as Part) && cards.length > 1 && workers % cards.length !== 0
+          ? "each card has as many workers as the others; set workers to a multiple of the number of cards"
+          : undefined;
+      },
+    })),
+    ...["train", "simulate"].map((group) => ({
+      settings: [`${group}.workers`, "engine.device"],
+      why: ({ settings, parts }: Looked) =>
+        parts.includes(group as Part) && settings[group as "train" | "simulate"].workers > 1 && settings.engine.device === "webgpu"
+          ? "ONNX Runtime chooses one WebGPU adapter for all of them, and one worker uses it as well; set one"
+          : undefined,
+      isWaste: true,
+    })),
     {
       settings: ["diffusion.sigmaMin", "diffusion.sigmaMax"],
       why: (looked) =>

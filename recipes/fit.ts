@@ -2,14 +2,14 @@
  * Which settings fit each other and the data, and which have no effect: the one place that looks, before anything is
  * trained. Families, encoders, codecs and methods state the rules of their own settings; those of no one else stand here.
  */
-import { type AnyMethod, methodFor, methodNamed, methodNames, ownSettings } from "../methods/registry.ts";
+import { type AnyMethod, methodFor, methodNamed, methodNames, optimiserOf, ownSettings } from "../methods/registry.ts";
 import { codecRules } from "../models/codecs/codecs.ts";
 import { encoderRules, isConditional } from "../models/encoders/own.ts";
 import { familyRules } from "../models/families/registry.ts";
 import type { Asked } from "../methods/method.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { FitRule, PlannedNetwork, Rules } from "../schemas/fit.ts";
-import type { OptimiserSettings, Settings } from "../schemas/settings.ts";
+import type { Settings } from "../schemas/settings.ts";
 import { visible } from "../schemas/visible.ts";
 import { type AnyTraining, commonRules, trainingRules } from "./fit-rules.ts";
 import { type Part, readBy } from "./parts.ts";
@@ -130,7 +130,7 @@ function methodRules(options: Group & { settings: Settings; planned: PlannedNetw
   for (const name of Object.keys(method.settings.shape)) paths[name] = `${prefix}.${name}`;
   const asked: Asked<never> = {
     own: own as never,
-    optimiser: training as OptimiserSettings,
+    optimiser: optimiserOf(training),
     settings,
     planned,
     imageSize: settings.images.size,

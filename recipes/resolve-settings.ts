@@ -9,6 +9,7 @@ import { didYouMean } from "../schemas/nearest.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { systemReason } from "../schemas/system-error.ts";
 import { visible } from "../schemas/visible.ts";
+import { onEveryCard, withDevicesApart } from "./devices.ts";
 import type { Wishes } from "./fit.ts";
 import { isGroup, merge } from "./merge.ts";
 import { methodRecipe, presetNamed } from "./recipe.ts";
@@ -30,12 +31,13 @@ export interface Layer {
  * The settings that the layers make over the defaults; a later layer wins, lists are replaced whole.
  * Throws a usage failure that names the path, the value, its source and what was expected.
  */
-export function resolveSettings(layers: readonly Layer[]): Settings {
+export function resolveSettings(given: readonly Layer[]): Settings {
+  const layers = given.map((layer) => ({ ...layer, values: withDevicesApart(layer.values, layer.source) }));
   for (const layer of layers) {
     const parsed = settingsSchema.safeParse(layer.values);
     if (!parsed.success) throw badUsage(explain(parsed.error.issues[0]!, layer));
   }
-  return settingsSchema.parse(layers.reduce<unknown>((merged, { values }) => merge(merged, values), {}));
+  return onEveryCard(settingsSchema.parse(layers.reduce<unknown>((merged, { values }) => merge(merged, values), {})));
 }
 
 /**

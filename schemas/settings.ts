@@ -186,6 +186,7 @@ export const simulateSettings = z.strictObject({
   negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
   textLength: z.int().min(1).max(512).optional(), // tokens that a published teacher's T5 is given; its pipeline's own unless told
   textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
+  workers: count.default(1), // samplers that make shards side by side, each on a card or with a share of the threads
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 
@@ -223,6 +224,7 @@ export const evaluateSettings = z.strictObject({
 
 export const engineSettings = z.strictObject({
   device: z.enum(["auto", "cpu", "webgpu", "cuda", "tensorflow"]).default("cpu"),
+  cards: z.array(z.int().nonnegative()).min(1).optional(), // numbers of CUDA devices, as device=cuda:0,cuda:1 has them too
   precision: z.enum(["single", "half"]).default("single"), // half: float16 products on webgpu and cuda, where they are right
   threads: threads.default(0), // `run` divides them among its engines; 0: one for each core
 });

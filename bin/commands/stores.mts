@@ -55,6 +55,7 @@ export const simulate: Command = {
     solver,
     guidance,
     trajectory,
+    workers: { value: "N", about: "samplers side by side; each has its part of the threads, or a card", sets: "simulate.workers" },
     ...workFlags,
   },
   inherits: { teacher: [...model, "pretrain"] }, // of pretrain: whether the teacher's conditions were ever dropped

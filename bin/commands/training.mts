@@ -2,7 +2,22 @@
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, lora, lorasOf, method, model, negative, orPipeline, out, prompts, size, sizeIn, trajectory } from "../flags.mts";
+import {
+  count,
+  images,
+  lora,
+  lorasOf,
+  method,
+  model,
+  negative,
+  orPipeline,
+  out,
+  prompts,
+  size,
+  sizeIn,
+  trajectory,
+  workers,
+} from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -46,6 +61,7 @@ export const train: Command = {
     negative,
     steps: { value: "N", about: "training steps", sets: "train.steps" },
     batch: { value: "N", about: "triples a step", sets: "train.batch" },
+    workers,
   },
   inherits: { teacher: model },
   parts: async () => ["train"],
@@ -71,6 +87,7 @@ export const run: Command = {
     method,
     count,
     trajectory,
+    workers,
   },
   inherits: { teacher: model },
   parts: async ({ positionals, flags, settings }) => {

@@ -158,10 +158,12 @@ function* piecesOf(weights: Weights, chunk: number): Generator<{ ticket: number;
   if (pieces.length > 0) yield { ticket: ticketAt(at - 1), pieces };
 }
 
-/** sum + data, or 0 + data, with the rounding of a session's Add. */
+/** Adds data to the sum from a place on, with the rounding of a session's Add; the first begins with 0. */
 function addTo(sum: Float32Array, { at, data, isFirst }: { at: number; data: Float32Array; isFirst: boolean }): void {
+  const place = sum.subarray(at, at + data.length);
+  if (isFirst) place.fill(0);
   for (let i = 0; i < data.length; i++) {
-    const added = Math.fround((isFirst ? 0 : (sum[at + i] as number)) + (data[i] as number));
-    sum[at + i] = Math.abs(added) < LEAST ? 0 * added : added;
+    const added = Math.fround((place[i] as number) + (data[i] as number));
+    place[i] = added < LEAST && added > -LEAST ? 0 * added : added;
   }
 }

@@ -35,23 +35,32 @@ const ROOM = 2;
 
 const REST = 600e6;
 
-/** The memory of a trainer with these sets of variables, frozen networks and programs. */
-export function memoryOf(options: { sets: readonly VariableSet[]; frozen: readonly Weights[]; costs: readonly Cost[] }): Memory {
-  const { sets, frozen, costs } = options;
+/**
+ * The memory of a trainer with these sets of variables, frozen networks and programs; or of so many, which have all but the control
+ * thread's copies each, and one sum of gradients between them.
+ */
+export function memoryOf(options: {
+  sets: readonly VariableSet[];
+  frozen: readonly Weights[];
+  costs: readonly Cost[];
+  workers?: number;
+}): Memory {
+  const { sets, frozen, costs, workers = 1 } = options;
   const memory: Memory = { weights: 0, lora: 0, moments: 0, averages: 0, gradients: 0, activations: 0, rest: REST };
   for (const weights of new Set(frozen)) {
     const bytes = FLOAT * countWeights(weights);
-    memory.weights += bytes * (bytes < BAKED_BYTES ? COPIES.small : COPIES.large);
+    const copies = bytes < BAKED_BYTES ? COPIES.small : COPIES.large;
+    memory.weights += bytes * (1 + workers * (copies - 1));
   }
   let gradients = 0;
   for (const { name, variables } of sets) {
     const bytes = FLOAT * countWeights(variables);
-    memory[partOf(name, variables)] += BUFFERS * bytes;
+    memory[partOf(name, variables)] += workers * BUFFERS * bytes;
     if (name.endsWith(".network")) gradients = Math.max(gradients, bytes);
   }
-  const computed = ROOM * costs.reduce((sum, { peak }) => sum + peak, 0);
-  const apart = Math.min(gradients, computed);
-  memory.gradients += apart;
+  const computed = workers * ROOM * costs.reduce((sum, { peak }) => sum + peak, 0);
+  const apart = Math.min(workers * gradients, computed);
+  memory.gradients += apart + (workers > 1 ? gradients : 0);
   memory.activations += computed - apart;
   return memory;
 }

@@ -2,7 +2,7 @@
 import { availableMemory } from "../../engine/footprint.ts";
 import { countWeights } from "../../engine/weights.ts";
 import { checkFit } from "../../recipes/fit.ts";
-import { methodNamed, ownSettings } from "../../methods/registry.ts";
+import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { parameterGroups } from "../../models/denoiser.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
@@ -59,7 +59,8 @@ export async function reportPlan(options: {
       images: sizeInWords(codec.description.imageSize),
     },
   });
-  const { method, batch, accumulate, steps } = settings.train;
+  const { method, workers, batch, steps } = settings.train;
+  const { accumulate } = optimiserOf(settings.train);
   const { trained, frozen, memory } = largestOf(plan);
   report({
     type: "result",
@@ -70,6 +71,7 @@ export async function reportPlan(options: {
       frozen: `${frozen.toLocaleString("en")} numbers`,
       steps,
       batch: accumulate > 1 ? `${batch} in ${accumulate} micro-batches` : batch,
+      ...(workers > 1 && { workers }),
     },
   });
   const texts = plan.triples.find((triples) => triples.texts)?.texts;
@@ -168,6 +170,11 @@ function remediesOf({ settings, teacher }: Asked): { typed: string; settings: Se
   const targets = ["attention"].filter((group) => Object.hasOwn(parameterGroups(teacher.description.spec), group));
   const canAdapt = own.adapter === "all" && targets.length > 0;
   const divided = { typed: `--set train.accumulate=${batch}`, change: { accumulate: batch } };
+  const { accumulate: parts } = optimiserOf(train);
+  const alone =
+    train.workers > 1
+      ? [{ typed: `--set train.workers=1 --set train.accumulate=${parts}`, change: { workers: 1, accumulate: parts } }]
+      : [];
   const again = { typed: "--set train.checkpointing=blocks", change: { checkpointing: "blocks" } };
   const lora = { lora: { rank: 16, alpha: 16, targets } };
   const adapted = {
@@ -176,7 +183,7 @@ function remediesOf({ settings, teacher }: Asked): { typed: string; settings: Se
   };
   const [dividing, adapting] = [train.accumulate < batch ? [divided] : [], canAdapt ? [adapted] : []];
   const recomputing = train.checkpointing === "off" ? [again] : [];
-  const ways = [recomputing, dividing, adapting, [...adapting, ...dividing], [...adapting, ...dividing, ...recomputing]];
+  const ways = [alone, recomputing, dividing, adapting, [...adapting, ...dividing], [...adapting, ...dividing, ...recomputing]];
   return ways
     .filter((way) => way.length > 0)
     .map((way) => ({

@@ -144,7 +144,7 @@ async function planOnce(options: {
     steps: optimiser.steps,
     trained: countWeights(trained.network.variables),
     frozen: countWeights(rest),
-    memory: memoryOf({ sets: planner.sets, frozen: Object.values(frozen.weights), costs: planner.costs }),
+    memory: memoryOf({ sets: planner.sets, frozen: Object.values(frozen.weights), costs: planner.costs, workers: settings.train.workers }),
     programs: shares,
   };
 }

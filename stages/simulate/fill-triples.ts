@@ -12,7 +12,7 @@ import { rowsOf } from "../../store/layout.ts";
 import type { Store } from "../../store/store.ts";
 import type { OpenConditions } from "../sample/conditions.ts";
 import { withThreads } from "../workers/threads.ts";
-import { startSampler } from "../workers/start-sampler.ts";
+import { startSamplers } from "../workers/samplers.ts";
 
 /** Rows of one call of the sampler: what a row's last bits may depend on. */
 export function batchOf({ entries, rowsPerShard }: { entries: number; rowsPerShard: number }, batch: number): number {
@@ -51,7 +51,8 @@ export async function fillTriples(options: {
   const start = async () => {
     const { description, weights, given } = await options.teacher();
     const engine = withThreads(settings.engine, options.threads ?? settings.simulate.threads);
-    compute = await startSampler({ spec: description.spec, weights, plan: settings.simulate, batch, engine, signal });
+    const { workers } = settings.simulate;
+    compute = await startSamplers({ spec: description.spec, weights, plan: settings.simulate, batch, engine, workers, signal });
     return { compute, teacher: given };
   };
   let started: ReturnType<typeof start> | undefined;
@@ -70,7 +71,7 @@ export async function fillTriples(options: {
     await drain(
       pull(() => shards).pipe(
         conditionShards({ store, conditions, keep }),
-        simulateShards({ store, sample, batch, elsewhere, isMade, report }),
+        simulateShards({ store, sample, batch, atOnce: settings.simulate.workers, elsewhere, isMade, report }),
         writeTripleShards(store, isMade),
       ),
       { signal },

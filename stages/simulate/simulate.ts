@@ -110,19 +110,21 @@ export type Sample = (
  * Solves the teacher's ODE for the rows of one shard at a time, `batch` rows a call; the noise of the next batch is made
  * while the worker is busy. Of the rows that are kept a batch of its own is not solved again. A row whose latent or state is not
  * finite fails; where all are so from the first shard on, it throws a Failure, and also where an expected latent comes out
- * otherwise. A shard that another process has made is dropped. Holds two shards: one at work, one to be written.
+ * otherwise. A shard that another process has made is dropped. Holds one shard more than are at work: one is to be written.
  */
 export function simulateShards(options: {
   store: Store<TripleManifest>;
   sample: Sample;
   batch: number;
+  /** Shards at work at once; one unless told. */
+  atOnce?: number;
   /** Rows that need not be made here: what was there, and what others have made. */
   elsewhere: () => number;
   /** Whether another process has made a shard meanwhile: asked before each, and before each batch of it. */
   isMade?: ((shard: number) => Promise<boolean>) | undefined;
   report: (event: PipelineEvent) => void;
 }): OperatorFunction<PlannedShard, TripleShard> {
-  const { store, sample, batch, elsewhere, isMade, report } = options;
+  const { store, sample, batch, atOnce = 1, elsewhere, isMade, report } = options;
   const { shape, seed, entries } = store.manifest;
   const length = shape[0] * shape[1] * shape[2];
   const keep = store.manifest.trajectory?.steps.filter((step) => step > 0) ?? []; // that before step 0 is the noise
@@ -156,11 +158,10 @@ export function simulateShards(options: {
   progress();
   return stage({
     name: "simulate",
-    capacity: 2,
-    concurrency: 1,
+    capacity: atOnce + 1,
+    concurrency: atOnce,
     work: async (planned, signal): Promise<TripleShard | []> => {
       const { shard, from, conditions, kept } = planned;
-      const before = { made, failures };
       const rows: TripleRow[] = [];
       const failed: FailedRow[] = [];
       const add = (row: TripleRow | FailedRow): void => {
@@ -172,8 +173,8 @@ export function simulateShards(options: {
       for (let start = 0; start < conditions.length; start += batch) {
         signal.throwIfAborted();
         if (await isMade?.(shard)) {
-          made = before.made + conditions.length;
-          failures = before.failures;
+          made += conditions.length - start;
+          failures -= failed.length;
           progress();
           return [];
         }

@@ -2,6 +2,7 @@
 import { type Compute, transferables } from "../../engine/compute.ts";
 import { addedFrom } from "../../methods/registry.ts";
 import type { Context } from "../../schemas/events.ts";
+import { onCard } from "../workers/device.ts";
 import { startWorker } from "../workers/start.ts";
 import { startTeam } from "../workers/team.ts";
 import { startGrowing, threadsOfEach, withThreads } from "../workers/threads.ts";
@@ -20,7 +21,7 @@ export async function startTrainer(training: Training<unknown>, context: Context
       remedy: `lower ${group}.batch${checkpointing ? "" : ` or set ${group}.checkpointing=blocks`}`,
       options: {
         ...{ method: method.name, file: addedFrom(method.name), job, weights, start, checkpointing, among },
-        engine: withThreads(engine, count),
+        engine: onCard(withThreads(engine, count), among?.worker ?? 0),
       } satisfies TrainerOptions,
       signal: context.signal,
     });
@@ -28,7 +29,12 @@ export async function startTrainer(training: Training<unknown>, context: Context
     threads: () => threadsOfEach(threads(), workers),
     start: (count) => {
       if (workers === 1) return startOne(count);
-      return startTeam({ workers, start: (worker) => startOne(count, { worker, workers }), signal: context.signal });
+      return startTeam({
+        workers,
+        isExact: engine.device === "cpu",
+        start: (worker) => startOne(count, { worker, workers }),
+        signal: context.signal,
+      });
     },
     onGrown: (count) => context.report({ type: "note", stage: name, message: `goes on with ${count} threads, which others have left` }),
   });

@@ -19,3 +19,17 @@ export async function startWorker<Api extends Methods>(options: ComputeOptions &
   const compute = await explained(startCompute<Api>(rest));
   return { call: (...call) => explained(compute.call(...call)), close: compute.close };
 }
+
+/** Starts so many workers that belong together: where one cannot start, the others are closed and its error is thrown. */
+export async function startAll<Api extends Methods>(
+  workers: number,
+  start: (worker: number) => Promise<Compute<Api>>,
+): Promise<Compute<Api>[]> {
+  const starting = Array.from({ length: workers }, (_, worker) => start(worker));
+  try {
+    return await Promise.all(starting);
+  } catch (error) {
+    for (const started of await Promise.allSettled(starting)) if (started.status === "fulfilled") await started.value.close();
+    throw error;
+  }
+}

@@ -37,6 +37,7 @@ async function started(options: TrainerOptions, workers: number): Promise<Member
   if (workers === 1) return create(options);
   const team = await startTeam({
     workers,
+    isExact: true,
     signal: new AbortController().signal,
     start: async (worker) => {
       const api = await create({ ...options, among: { worker, workers } });
@@ -84,12 +85,17 @@ function settingsOf(method: string): Settings {
   const optimiser = { steps: 4, batch: BATCH, accumulate: BATCH, warmup: 2 };
   const games = { diffusion2gan: { adversarialStart: 1, perceptualWeight: 0, discriminator: "teacher" }, scott: { adversarialStart: 1 } };
   const small = {
-    ...{ ...games, instaflow: { reflowSteps: 2, squaredPart: 1 }, hipa: { rank: 2, alpha: 2, targets: ["map", "norm"], spatialWeight: 0 } },
+    ...{
+      ...games,
+      instaflow: { reflowSteps: 2, squaredPart: 1 },
+      hipa: { rank: 2, alpha: 2, targets: ["map", "norm"], spatialWeight: 0, highWeight: 0, latentWeight: 1 },
+    },
     ...{ tlcm: { lastPart: 0.5 }, yoso: { vSteps: 1, zeroSteps: 1, r1Weight: 0.3, r1Every: 2 }, d2o: { augment: "ada", adaImages: 20 } },
   };
   const own = { ...smoke.train[method], ...(small as Record<string, object>)[method] };
+  const chosen = methodNames().includes(method) ? { method, [method]: own } : {};
   const pretrain = Object.fromEntries(Object.entries(smoke.pretrain).map(([what, given]) => [what, { ...given, ...optimiser }]));
-  return settingsSchema.parse({ ...smoke, pretrain, train: { ...smoke.train, ...optimiser, method: method, [method]: own } });
+  return settingsSchema.parse({ ...smoke, pretrain, train: { ...smoke.train, ...optimiser, ...chosen } });
 }
 
 const SHAPE: [number, number, number] = [2, 2, 3];
@@ -136,7 +142,8 @@ for (const method of methods.filter(({ makes, name }) => makes !== "student" || 
       };
       const student = methodNamed("layton").student?.(job.settings, teacher, { imageTokenizer: tokens });
       const all: Job<never> = { ...job, subject: { ...subject, ...(method.name === "layton" && student && { student }) } };
-      const weights = method.name === "layton" ? { teacher: initDenoiser(teacher, 4), tokenizer: initImageTokenizer(tokens, 3) } : {};
+      const weights: Record<string, Weights> =
+        method.name === "layton" ? { teacher: initDenoiser(teacher, 4), tokenizer: initImageTokenizer(tokens, 3) } : {};
       const side = method.makes === "autoencoder" ? 8 * 8 * 3 : 8 * 8 * 2;
       return compare(async (start) => {
         const trainer = await start({ method: method.name, job: all, weights, engine });
