@@ -77,6 +77,27 @@ const refused: Record<string, Case & { says: string[] }> = {
     ...{ set: ["pretrain.prior.dropCondition=1"], parts: ["prior"] },
     says: ["pretrain.prior.dropCondition=1", "network.condition=class"],
   },
+  ...Object.fromEntries(
+    ["train", ...["teacher", "autoencoder", "perceptual", "tokenizer", "prior"].map((what) => `pretrain.${what}`)].map((group) => [
+      `${group}.workers & ${group}.batch & ${group}.accumulate`,
+      { set: [`${group}.workers=3`], parts: [group.replace("pretrain.", "") as Part], says: [`${group}.workers=3`, `${group}.batch=4`] },
+    ]),
+  ),
+  "engine.cards & engine.device": { ...{ set: ["engine.cards=[1]"], parts: ["train"] }, says: ["engine.cards=", "engine.device=cpu"] },
+  "train.workers & engine.cards": {
+    ...{ set: ["engine.device=cuda:0,cuda:1", "train.batch=6", "train.workers=3"], parts: ["train"] },
+    says: ["train.workers=3", "engine.cards="],
+  },
+  "simulate.workers & engine.cards": {
+    ...{ set: ["engine.device=cuda:0,cuda:1", "simulate.workers=3"], parts: ["simulate"] },
+    says: ["simulate.workers=3", "engine.cards="],
+  },
+  ...Object.fromEntries(
+    (["train", "simulate"] as const).map((group) => [
+      `${group}.workers & engine.device`,
+      { set: ["engine.device=webgpu", `${group}.workers=2`], parts: [group], says: [`${group}.workers=2`, "engine.device=webgpu"] },
+    ]),
+  ),
   "train.batch & train.accumulate": {
     ...{ set: ["train.batch=7", "train.accumulate=2"], parts: ["train"] },
     says: ["train.batch=7", "train.accumulate=2"],
