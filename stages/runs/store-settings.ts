@@ -17,11 +17,12 @@ export function latentSettings({ seed, images, encoder, engine }: Settings): obj
   return { seed, images, encoder, engine: { device: engine.device, precision: engine.precision } };
 }
 
-/** The same of a triple store, whose teacher decides network and diffusion, and the solver where nobody has. */
+/** The same of a triple store, whose teacher decides network and diffusion, and the solver where nobody has; not who made it. */
 export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "network" | "diffusion">): object {
   const { seed, images, encoder, engine } = settings;
   const { network, diffusion } = spec;
-  const simulate = { ...settings.simulate, solver: solverFor(settings.simulate.solver, diffusion) };
+  const { workers: _, ...rest } = settings.simulate;
+  const simulate = { ...rest, solver: solverFor(rest.solver, diffusion) };
   return { seed, images, encoder, network, diffusion, simulate, engine: { device: engine.device, precision: engine.precision } };
 }
 

@@ -121,7 +121,9 @@ const prior = { grid: [2, 2], codes: 32, network: { ...plain.network, condition:
 /** What those methods are about that have no ground of their own. */
 const subjects: Record<string, Subject> = {
   teacher: { spec: teacher },
-  autoencoder: { autoencoder: { config: autoencoderConfig({ downsample: 2, width: 8, channels: 2 } as never), imageSize: 8 } },
+  autoencoder: {
+    autoencoder: { config: autoencoderConfig({ channels: 2, downsample: 2, width: 8, perceptualWeight: 0, boundWeight: 1 }), imageSize: 8 },
+  },
   perceptual: { perceptual: perceptualConfig({ shape: SIDE, width: 8, sigmaData: 0.5, classes: 2, words: [] }) },
   tokenizer: { imageTokenizer: tokens },
   prior: { prior: prior as never },
