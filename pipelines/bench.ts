@@ -45,7 +45,7 @@ export async function bench(options: {
       throw badUsage(`Cannot measure "${name}": ${didYouMean(name, known, `expected some of ${known.join(",")}`)}`);
   }
   const chosen = only.filter((name) => name !== "store");
-  const { threads } = settings.engine;
+  const { threads, cards } = settings.engine;
   report({ type: "result", stage: "machine", values: { ...machine(), threads: threads === 0 ? "one a core" : threads } });
 
   const lines: Record<string, number | string>[] = [];
@@ -55,7 +55,7 @@ export async function bench(options: {
     for (const name of chosen) {
       const program = programs[name] as BenchProgram;
       try {
-        const { median, fastest, starting, runs } = await timeProgram({ program, device, threads, seconds, signal });
+        const { median, fastest, starting, runs } = await timeProgram({ program, device, card: cards?.[0], threads, seconds, signal });
         const rate = (1000 * program.amount) / median;
         lines.push({
           program: name,

@@ -89,7 +89,7 @@ export const bench: Command = {
   start: async ({ flags, positionals: _, ...rest }) =>
     (await import("../../pipelines/bench.ts")).bench({
       only: flags.only?.split(","),
-      device: flags.device,
+      device: flags.device && rest.settings.engine.device, // of several cards it is the first
       seconds: Number(flags.seconds ?? 5),
       ...rest,
     }),

@@ -17,13 +17,15 @@ export interface Timing {
 export async function timeProgram(options: {
   program: BenchProgram;
   device: Device | EagerDevice;
+  /** Which CUDA device; the first unless told. */
+  card?: number | undefined;
   threads: number;
   seconds: number;
   signal: AbortSignal;
 }): Promise<Timing> {
-  const { program, device, threads, seconds, signal } = options;
+  const { program, device, card, threads, seconds, signal } = options;
   const began = performance.now();
-  const engine = await createEngine({ device, threads });
+  const engine = await createEngine({ device, card, threads });
   try {
     const run = await program.start(engine);
     await run(0);
