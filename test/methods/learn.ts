@@ -24,7 +24,7 @@ export interface Learned {
 }
 
 /** What is asked of a trainer here, one or several that are as one. */
-export type Start = (options: TrainerOptions) => Promise<Pick<TrainerApi, "step" | "read" | "whole">>;
+type Start = (options: TrainerOptions) => Promise<Pick<TrainerApi, "step" | "read" | "whole">>;
 
 /** Trains the student of `settings.train.method` of the ground's exact teacher, by a trainer in this thread unless told. */
 export async function learn(options: { settings: Settings; spec: DenoiserSpec; ground: Ground; start?: Start }): Promise<Learned> {
