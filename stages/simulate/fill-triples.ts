@@ -78,7 +78,7 @@ export async function fillTriples(options: {
     );
     if (!compute) return {};
     const evaluations = await compute.call("evaluations", undefined as never);
-    return { evaluations, "seconds per triple": seconds / simulated };
+    return { evaluations, "seconds per triple": seconds / settings.simulate.workers / simulated };
   } finally {
     await started?.catch(() => {}); // a worker about to start is closed too
     await compute?.close();

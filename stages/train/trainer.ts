@@ -25,6 +25,7 @@ export async function startTrainer(training: Training<unknown>, context: Context
       } satisfies TrainerOptions,
       signal: context.signal,
     });
+  const each = workers > 1 ? " each" : "";
   const compute: Compute<TrainerApi> = await startGrowing<TrainerApi>({
     threads: () => threadsOfEach(threads(), workers),
     start: (count) => {
@@ -36,7 +37,8 @@ export async function startTrainer(training: Training<unknown>, context: Context
         signal: context.signal,
       });
     },
-    onGrown: (count) => context.report({ type: "note", stage: name, message: `goes on with ${count} threads, which others have left` }),
+    onGrown: (count) =>
+      context.report({ type: "note", stage: name, message: `goes on with ${count} threads${each}, which others have left` }),
   });
   return {
     step: (batch) => compute.call("step", batch, { transfer: transferables(batch) }),

@@ -2,9 +2,12 @@
 import { type Compute, type ComputeError, type ComputeOptions, type Methods, startCompute } from "../../engine/compute.ts";
 import { Failure } from "../../schemas/failure.ts";
 
+/** How an engine's error begins whose device is not there: it says what to install. */
+const ABSENT = /^Cannot use device "/;
+
 /**
  * Starts a compute module like `startCompute`. `remedy` says what to do when its memory does not suffice, as in
- * "lower simulate.batch": that is then a Failure which names the worker.
+ * "lower simulate.batch": that is then a Failure which names the worker. So is a device that is not there.
  */
 export async function startWorker<Api extends Methods>(options: ComputeOptions & { remedy: string }): Promise<Compute<Api>> {
   const { remedy, ...rest } = options;
@@ -12,6 +15,8 @@ export async function startWorker<Api extends Methods>(options: ComputeOptions &
     try {
       return await promise;
     } catch (error) {
+      const { message } = Object(error) as Error;
+      if (ABSENT.test(message)) throw new Failure(message, { cause: error });
       if ((error as ComputeError | undefined)?.name !== "ComputeError" || (error as ComputeError).kind !== "memory") throw error;
       throw new Failure(`${(error as ComputeError).message}; ${remedy}, or end other programs`, { cause: error });
     }

@@ -1,11 +1,12 @@
 /** Two and three workers that take the micro-batches of a step in turn are, to the bit, one that accumulates them: every method. */
-import type { Weights } from "../../engine/weights.ts";
+import { countWeights, type Weights } from "../../engine/weights.ts";
 import type { Job, Subject } from "../../methods/method.ts";
 import { methodNamed, methodNames, methods, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { autoencoderConfig } from "../../models/codecs/autoencoder.ts";
 import { type DenoiserSpec, initDenoiser } from "../../models/denoiser.ts";
 import { addFamily } from "../../models/families/registry.ts";
 import { perceptualConfig } from "../../models/losses/perceptual.ts";
+import type { Meeting } from "../../models/training/shared-sum.ts";
 import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
 import { presetNamed } from "../../recipes/recipe.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
@@ -30,7 +31,7 @@ interface Result {
   figures: object[];
 }
 
-type Member = Pick<TrainerApi, "step" | "read" | "whole" | "save">;
+type Member = Pick<TrainerApi, "step" | "read" | "whole" | "save" | "meeting">;
 
 /** So many trainers in this thread as one, which note what they come to. */
 async function started(options: TrainerOptions, workers: number): Promise<Member> {
@@ -49,6 +50,7 @@ async function started(options: TrainerOptions, workers: number): Promise<Member
     read: (asked) => team.call("read", asked),
     whole: (asked) => team.call("whole", asked),
     save: () => team.call("save", undefined),
+    meeting: () => team.call("meeting", undefined),
   };
 }
 
@@ -67,7 +69,15 @@ async function resultOf(workers: number, body: (start: (options: TrainerOptions)
       },
     };
   });
-  return { states: await Promise.all(all.map((member) => member.save())), figures };
+  const states = await Promise.all(all.map((member) => member.save()));
+  for (const [i, member] of all.entries()) assertTrainedAlone(await member.meeting(), states[i]!);
+  return { states, figures };
+}
+
+/** What workers share has room for the gradient of what is trained of one part, and for scalars, but not for a frozen network. */
+function assertTrainedAlone({ memory, chunks }: Meeting, state: Record<string, Weights>): void {
+  const trained = Object.entries(state).flatMap(([set, weights]) => (set.endsWith(".network") ? [countWeights(weights)] : []));
+  assert.is(memory.byteLength / 4, Math.max(...trained) + 1 + chunks + BATCH * 256);
 }
 
 async function compare(body: Parameters<typeof resultOf>[1]): Promise<void> {

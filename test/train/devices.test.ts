@@ -1,6 +1,8 @@
 /** Lists of devices, and workers that do not fit a batch: each is set, or refused in a sentence. */
 import { checkFit } from "../../recipes/fit.ts";
 import { assignmentLayer, pathLayer, presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
+import { isFailure } from "../../schemas/failure.ts";
+import { startWorker } from "../../stages/workers/start.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("devices");
@@ -58,6 +60,14 @@ for (const [set, says] of unfit)
 test("what fits is let through", () => {
   for (const set of [["train.workers=2"], ["train.workers=2", "train.batch=8", "train.accumulate=4"], ["engine.device=cuda:0,cuda:1"]])
     checkFit({ settings: resolveSettings([presetLayer("smoke"), ...set.map(assignmentLayer)]), parts: ["train", "simulate"] });
+});
+
+test("a device that is not there is told in a sentence", async () => {
+  const script = `throw new Error('Cannot use device "cuda": no driver.')`;
+  const module = new URL(`data:text/javascript,export const create = () => { ${script} }`);
+  const starting = startWorker({ name: "trainer", module, options: {}, remedy: "buy one" });
+  const error = await assert.rejects(starting, /^Cannot use device "cuda": no driver\.$/);
+  assert.ok(isFailure(error));
 });
 
 test.run();
