@@ -13,6 +13,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   seed: { value: "S", about: "of everything random", sets: "seed" },
   device: { value: "NAME", about: "what computes; several cards as cuda:0,cuda:1", sets: "engine.device" },
   threads: { value: "N", about: "of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
+  cache: { value: "FOLDER", about: "keeps what was read of buckets, and graphs; as ONESTEP_CACHE" },
   json: { about: "print one JSON event a line instead of bars and words" },
   quiet: { about: "print results and warnings only" },
   help: { about: "print this" },
@@ -37,6 +38,8 @@ export async function sizeIn({ size: text }: Input["flags"]) {
 
 export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
 export const out = (value: string, about: string, output: Output = "folder"): Flag => ({ value, about, required: true, output });
+/** What is a store that its command writes where it lies, or a run that it sends there itself. */
+export const store = (flag: Flag): Flag => ({ ...flag, bucket: "store" });
 export const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };
 export const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulate.steps" };
 export const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };

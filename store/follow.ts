@@ -3,8 +3,9 @@ import { setTimeout } from "node:timers/promises";
 import { dirname } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { filesAt } from "./files.ts";
-import { shardPath, type Store } from "./layout.ts";
+import { removedPath, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
+import { missingShard } from "./shard-file.ts";
 
 const gone = Symbol("a store that was removed while it was waited for");
 
@@ -34,8 +35,9 @@ export async function waitForShard(
   const path = shardPath(store, shard);
   options.signal?.throwIfAborted();
   if (await isThere(path)) return;
-  options.onWait?.(shard);
   const { folder } = store;
+  if (await isThere(removedPath(store, shard))) throw await missingShard(store, shard);
+  options.onWait?.(shard);
   const wait = isUrl(folder) ? waitForObject : waitForFile;
   await wait(path, { ...options, anchor: within(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });
 }

@@ -8,10 +8,11 @@ import { filesAt } from "./files.ts";
 import { inOrder } from "./in-order.ts";
 import { textHash } from "./hash.ts";
 import { journalLine } from "./journal.ts";
-import { journalPath, type Store } from "./layout.ts";
+import { journalPath, quarantineName, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
 import { countMissing } from "./present.ts";
-import { readHead } from "./read.ts";
+import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
+import { readEnd, type ShardEnd } from "./removed.ts";
 import { idsInWords } from "./shard-file.ts";
 import { createTotals, type Statistics } from "./statistics.ts";
 import { readText } from "./text.ts";
@@ -48,7 +49,7 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
         "Repeat the command that made it.",
     );
   }
-  const { summary, journal, reason } = await summarise(store, options);
+  const { summary, journal, reason } = await summarise(store, { ...options, headOf: await headsWithQuarantine(store) });
   if (summary.rows === 0) {
     throw new Failure(
       `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ` +
@@ -85,8 +86,7 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
   );
 }
 
-/** What a shard says of itself, and how large its file is. */
-type HeadOf = (shard: number) => ReturnType<typeof readHead>;
+type HeadOf = (shard: number) => Promise<ShardEnd>;
 
 /** Bytes of a sha256. */
 const HASH = 32;
@@ -97,7 +97,7 @@ const HASH = 32;
  */
 export async function summarise(
   store: Store,
-  { signal, headOf = (shard) => readHead(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
+  { signal, headOf = (shard) => readEnd(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
 ): Promise<{ summary: Summary; journal: AsyncIterable<Uint8Array>; reason?: string }> {
   const { entries } = await readWholeJournal(store);
   const totals = createTotals(store.manifest.shape[2]);
@@ -106,9 +106,10 @@ export async function summarise(
   const counts = { rows: 0, rejected: 0, bytes: 0 };
   let reason: string | undefined;
   let shard = 0;
-  for await (const { rows, failed, sums, bytes } of inOrder(store.shards, headOf, signal)) {
+  for await (const { rows, failed, sums, bytes, sha256 } of inOrder(store.shards, headOf, signal)) {
     const known = entries.get(shard) ?? [];
-    const hash = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : await hashOf(store, shard);
+    const recorded = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : undefined;
+    const hash = sha256 ?? recorded ?? (await hashOf(store, shard));
     totals.add(sums);
     contents.update(`${hash}\n`);
     hashes.write(hash, HASH * shard, "hex");
@@ -142,6 +143,19 @@ async function* journalLines(
     text = "";
   }
   yield Buffer.from(text);
+}
+
+/** Reads the ends of shards; at the first reading of each its quarantine is made what it says: it may be of one made on an unlike device. */
+async function headsWithQuarantine(store: Store): Promise<HeadOf> {
+  const quarantined = await quarantinesOf(store);
+  const seen = new Set<number>(); // of those that fail or have such a file
+  return async (shard) => {
+    const head = await readEnd(store, shard);
+    if ((head.failed.length === 0 && !quarantined.has(quarantineName(shard))) || seen.has(shard)) return head;
+    await mendQuarantine(store, { shard, failed: head.failed, quarantined });
+    seen.add(shard);
+    return head;
+  };
 }
 
 /** Whether a store was finished: it has a summary, sound or damaged. */

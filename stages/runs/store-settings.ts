@@ -21,7 +21,7 @@ export function latentSettings({ seed, images, encoder, engine }: Settings): obj
 export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "network" | "diffusion">): object {
   const { seed, images, encoder, engine } = settings;
   const { network, diffusion } = spec;
-  const { workers: _, ...rest } = settings.simulate;
+  const { workers: _workers, lead: _lead, keep: _keep, ...rest } = settings.simulate; // of how it was made, which no row tells
   const simulate = { ...rest, solver: solverFor(rest.solver, diffusion) };
   return { seed, images, encoder, network, diffusion, simulate, engine: { device: engine.device, precision: engine.precision } };
 }
