@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import "./cuda.ts"; // before the package that it changes
 import * as ort from "onnxruntime-node";
 import type { GraphCache } from "./cache.ts";
 
@@ -79,6 +80,7 @@ function optionsOf(
         set_denormal_as_zero: "1",
         intra_op: { allow_spinning: "1", spin_duration_us: "20" },
         force_spinning_stop: "1",
+        ...(device !== "cpu" && process.env.ONESTEP_STRICT === "1" && { disable_cpu_ep_fallback: "1" }),
         ...(saveTo !== undefined && { save_model_format: format }),
         ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
       },
@@ -97,8 +99,8 @@ function remedy(device: Device, message: string): string {
   }
   if (device === "cuda" && /Cuda|shared library|provider/i.test(message)) {
     return (
-      " It needs an NVIDIA driver, CUDA 12, cuDNN 9 and ONNX Runtime's CUDA files: run " +
-      '`ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false`, or use device "cpu" or "webgpu".'
+      " It needs an NVIDIA driver, CUDA, cuDNN 9 and ONNX Runtime's CUDA files: see `pipeline doctor --build-cuda python3`, " +
+      'or use device "cpu" or "webgpu".'
     );
   }
   return device === "cpu" ? "" : ' Device "cpu" runs every program.';
