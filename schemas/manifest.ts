@@ -30,6 +30,7 @@ const common = {
   rowsPerShard: count, // shard s holds ids s * rowsPerShard up to (s + 1) * rowsPerShard, less what failed
   classes: z.array(z.string()), // names of the labels
   engine: z.looseObject({ device: z.string(), version: z.string() }), // what else decides the bits of a row
+  shardFormat: z.enum(["arrow"]).optional(), // absent where shards are Parquet: stores of earlier versions keep their fingerprints
 };
 
 /** States x = clean + sigma epsilon before solver steps: their numbers, rising, and noise levels, falling. */

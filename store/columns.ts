@@ -46,7 +46,7 @@ export function tensorOf(row: LatentRow | TripleRow | TokenRow): Float32Array {
   return "tokens" in row ? Float32Array.from(row.tokens) : row.latent;
 }
 
-/** The columns of a store as Parquet has them; the first is the id. */
+/** The columns of a store as shards have them; the first is the id. */
 export const columnsOf = (manifest: Manifest): Column[] => fieldsOf(manifest).map(columnOf);
 
 const dtypes = { Float32: "float32", Float16: "float16", Int16: "int16" } as const;
@@ -63,6 +63,6 @@ function columnOf(field: Field): Column {
     case "Utf8":
       return { name, type: "text" };
     case "FixedSizeList":
-      return { name, type: "tensor", length: lengthOf(field), dtype: dtypes[field.of] };
+      return { name, type: "tensor", shape: field.shape, length: lengthOf(field), dtype: dtypes[field.of] };
   }
 }

@@ -1,6 +1,7 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
 import { filesAt } from "./files.ts";
-import { shardName, shardPath, type Store } from "./layout.ts";
+import { extensions } from "./formats.ts";
+import { extensionOf, shardDigits, shardPath, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 
 /** Shards from (inclusive) to (exclusive). */
@@ -9,10 +10,16 @@ export interface Stretch {
   to: number;
 }
 
-/** The number of a shard by its file's name; undefined for any other name. */
-export function shardOf(name: string): number | undefined {
-  const [, digits] = /^(\d{6,15})\.parquet$/.exec(name) ?? [];
-  return digits !== undefined && shardName(Number(digits)) === name ? Number(digits) : undefined;
+/** The number of a shard by the name of its file, which ends so; undefined for any other name. */
+export function shardOf(name: string, endings: readonly string[] = extensions): number | undefined {
+  const [, digits = "", ending = ""] = /^(\d{6,15})\.([a-z]+)$/.exec(name) ?? [];
+  return endings.includes(ending) && shardDigits(Number(digits)) === digits ? Number(digits) : undefined;
+}
+
+/** Whether a folder has a file of this shard, in whatever format. */
+export async function hasFileOf(folder: string, shard: number): Promise<boolean> {
+  const paths = extensions.map((extension) => within(folder, "shards", `${shardDigits(shard)}.${extension}`));
+  return (await Promise.all(paths.map((path) => filesAt(path).size(path)))).some((size) => size !== undefined);
 }
 
 /**
@@ -36,8 +43,9 @@ export async function hasShard(store: Store, shard: number): Promise<boolean> {
  */
 export async function presentShards(store: Store): Promise<number[]> {
   const present: number[] = [];
+  const ending = [extensionOf(store.manifest)];
   for (const name of await filesAt(store.folder).list(within(store.folder, "shards"))) {
-    const shard = shardOf(name);
+    const shard = shardOf(name, ending);
     if (shard !== undefined && shard < store.shards) present.push(shard);
   }
   return present.sort((a, b) => a - b);
