@@ -66,3 +66,22 @@ function columnOf(field: Field): Column {
       return { name, type: "tensor", shape: field.shape, length: lengthOf(field), dtype: dtypes[field.of] };
   }
 }
+
+const elements = { float32: "Float32", float16: "Float16", int16: "Int16" } as const;
+
+/** The field that a column is made of. */
+export function fieldOf(column: Column): Field {
+  const { name } = column;
+  switch (column.type) {
+    case "id":
+      return { name, type: "Int64", nullable: false };
+    case "uint64":
+      return { name, type: "Uint64", nullable: false };
+    case "int32":
+      return { name, type: "Int32", nullable: true };
+    case "text":
+      return { name, type: "Utf8", nullable: true };
+    case "tensor":
+      return { name, type: "FixedSizeList", nullable: false, of: elements[column.dtype], shape: column.shape ?? [column.length] };
+  }
+}

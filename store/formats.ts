@@ -1,10 +1,11 @@
 /** The formats of shards, by the ending of their files. */
 import type { Manifest } from "../schemas/manifest.ts";
+import { arrowShards } from "./arrow-shard.ts";
 import { extensionOf } from "./layout.ts";
 import { parquetShards } from "./parquet-shard.ts";
 import type { ShardFormat } from "./shard-format.ts";
 
-const formats: Readonly<Record<string, ShardFormat>> = { parquet: parquetShards };
+const formats: Readonly<Record<string, ShardFormat>> = { parquet: parquetShards, arrow: arrowShards };
 
 /** All endings. */
 export const extensions: readonly string[] = Object.keys(formats);
