@@ -81,8 +81,7 @@ function inWords(column: FileColumn): string {
   return `${name} (list of ${length} ${dtype}, ${tensorInWords(JSON.stringify({ shape }))})`;
 }
 
-const tensorInWords = (shape: string): string =>
-  `ARROW:extension:name=arrow.fixed_shape_tensor ARROW:extension:metadata=${shape}`;
+const tensorInWords = (shape: string): string => `ARROW:extension:name=arrow.fixed_shape_tensor ARROW:extension:metadata=${shape}`;
 
 /** The same of what a schema says of a field. */
 function foundInWords(field: Table): string {

@@ -116,7 +116,8 @@ function regionsOf(batch: Table, { columns, block, rows }: { columns: readonly F
   const found = columns.map((column) => {
     const [, nulls = 0] = pairAt(nodes, node);
     const mayBeNull = column.type === "int32" || column.type === "text";
-    if (!(nulls >= 0 && nulls <= (mayBeNull ? rows : 0))) throw wrong(`says that ${nulls} of its ${rows} values of ${column.name} are null`);
+    if (!(nulls >= 0 && nulls <= (mayBeNull ? rows : 0)))
+      throw wrong(`says that ${nulls} of its ${rows} values of ${column.name} are null`);
     for (const { length, nulls: of } of nodesOf(column, rows, nulls)) {
       const [said, missing] = pairAt(nodes, node++);
       if (said !== length || missing !== of) throw wrong(`has ${said} values (${missing} null) of ${column.name}, expected ${length}`);

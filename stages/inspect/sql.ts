@@ -11,9 +11,15 @@ const most = 1000; // rows of an answer
 
 /**
  * Answers one SELECT. The store's rows are the view `triples` (or `latents`), its class names the view `classes`.
- * Throws a Failure where DuckDB is not installed, and a usage failure that carries DuckDB's words on a wrong query.
+ * Throws a Failure where DuckDB is not installed or cannot read the shards, and a usage failure that carries DuckDB's words on a wrong query.
  */
 export async function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
+  if (store.manifest.shardFormat !== undefined) {
+    throw new Failure(
+      `Cannot answer SQL over ${store.folder}: its shards are Arrow files, and DuckDB reads Parquet. Make such a store of its rows with ` +
+        `\`pipeline reprocess ${store.folder} --to NEW --set store.format=parquet\`, or ask with --where.`,
+    );
+  }
   const { DuckDBInstance, StatementType, DuckDBBlobValue } = await duckdb();
   const shards = (await presentShards(store)).map((shard) => resolve(shardPath(store, shard)));
   if (shards.length === 0) throw new Failure(`Cannot query ${store.folder}: it has no shards yet. Repeat the command that made it.`);
