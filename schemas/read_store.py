@@ -49,7 +49,9 @@ def crc(row, schema):  # over the columns in order
     return zlib.crc32(b"".join(parts))
 
 def parts(path):  # of a shard: its metadata, and what it holds, some 4 MB at a time
-    if path.endswith(".parquet"): return (file := pq.ParquetFile(path)).metadata.metadata, map(file.read_row_group, range(file.num_row_groups))
+    if path.endswith(".parquet"):
+        file = pq.ParquetFile(path)
+        return file.metadata.metadata, map(file.read_row_group, range(file.num_row_groups))
     file = pa.ipc.open_file(path)
     batches = (file.get_batch(i) for i in range(file.num_record_batches))
     return file.schema.metadata, (pa.table([*map(plain, batch.columns)], batch.schema.names) for batch in batches)

@@ -24,8 +24,8 @@ export function nodesOf(column: FileColumn, rows: number, nulls = 0): Node[] {
 }
 
 /**
- * The lengths of a column's buffers: of what may be null the bits of those that are not, where any is null, then offsets and bytes of texts,
- * or the values. `text` is how many bytes all texts have.
+ * The lengths of a column's buffers: of what may be null the bits of those that are not, where any is null, then offsets and bytes of
+ * texts, or the values. `text` is how many bytes all texts have.
  */
 export function bufferLengths(column: FileColumn, rows: number, { nulls = 0, text = 0 } = {}): number[] {
   const validity = nulls > 0 ? Math.ceil(rows / 8) : 0;

@@ -16,7 +16,13 @@ export function shardOf(name: string, endings: readonly string[] = extensions): 
   return endings.includes(ending) && shardDigits(Number(digits)) === digits ? Number(digits) : undefined;
 }
 
-/** Whether a folder has a file of this shard, in whatever format. */
+/**
+ * Whether a folder has a file of this shard, in whatever format.
+ *
+ * @example
+ * import { hasFileOf } from "./present.ts";
+ * assert.deepEqual([await hasFileOf(latents.folder, 6), await hasFileOf(latents.folder, 7)], [true, false]);
+ */
 export async function hasFileOf(folder: string, shard: number): Promise<boolean> {
   const paths = extensions.map((extension) => within(folder, "shards", `${shardDigits(shard)}.${extension}`));
   return (await Promise.all(paths.map((path) => filesAt(path).size(path)))).some((size) => size !== undefined);

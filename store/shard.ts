@@ -44,8 +44,8 @@ export async function encodeShard(options: {
   if (description <= mostFooterBytes && bytes.length <= mostShardBytes) return bytes;
   // What no reader would take must not be written.
   throw new Failure(
-    `Cannot write a shard of ${bytes.length} bytes, ${description} of them for rows that failed: a shard has at most ${mostShardBytes} and ` +
-      `${mostFooterBytes}. Make smaller shards with simulate.rowsPerShard or encoder.rowsPerShard.`,
+    `Cannot write a shard of ${bytes.length} bytes, ${description} of them for rows that failed: a shard has at most ` +
+      `${mostShardBytes} and ${mostFooterBytes}. Make smaller shards with simulate.rowsPerShard or encoder.rowsPerShard.`,
   );
 }
 

@@ -11,7 +11,8 @@ const most = 1000; // rows of an answer
 
 /**
  * Answers one SELECT. The store's rows are the view `triples` (or `latents`), its class names the view `classes`.
- * Throws a Failure where DuckDB is not installed or cannot read the shards, and a usage failure that carries DuckDB's words on a wrong query.
+ * Throws a Failure where DuckDB is not installed or cannot read the shards, and a usage failure that carries DuckDB's words on a wrong
+ * query.
  */
 export async function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
   if (store.manifest.shardFormat !== undefined) {

@@ -1,5 +1,6 @@
 /**
- * Prints the store's speed, with Parquet and with Arrow shards, against bare hyparquet(-writer), and memory while a large store is written and read.
+ * Prints the store's speed, with Parquet and with Arrow shards, against bare hyparquet(-writer), and memory while a large store is
+ * written and read.
  *   taskset -c 0 node --import tsx test/bench/store.ts                 one core, 16,384-float tensors
  *   SIZE=20e9 FOLDER=/data node --import tsx test/bench/store.ts memory   bytes to write and read; 1e9 unless told
  * ROUNDS (5) of the comparison; `--out FILE.json` for either.

@@ -37,6 +37,11 @@ else {
     assert.equal(await answerSql(latents, "select count(*)::integer as n from latents where caption is null", signal), [{ n: 5 }]);
   });
 
+  test("Arrow shards are refused with what to do", async () => {
+    const arrow = await triples({ entries: 8, manifest: { shardFormat: "arrow" } });
+    await assert.rejects(answerSql(arrow, "select 1", signal), /DuckDB reads Parquet.*--set store\.format=parquet/);
+  });
+
   test("only looks: no writing, no other file, no setting, no second statement", async () => {
     const before = contentsOf(store.folder);
     const target = join(freshFolder(), "x.csv");

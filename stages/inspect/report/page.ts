@@ -42,7 +42,8 @@ export function pageOf(options: {
     ["shards", "Shards"],
     ["quarantine", "Quarantine"],
   ];
-  const page = markup`${headOf({ policy: reportPolicy(live), title: `${name} - onestep store`, rest: markup`<style>${trusted(style)}</style>` })}
+  const rest = markup`<style>${trusted(style)}</style>`;
+  const page = markup`${headOf({ policy: reportPolicy(live), title: `${name} - onestep store`, rest })}
 <body${live ? markup` data-live` : undefined}>
 <a class="skip" href="#gallery-heading">To the gallery</a>
 <header><div class="inner"><h1>${name} <span class="soft">store of ${manifest.kind}</span></h1>
