@@ -13,6 +13,7 @@ import { rowsPerGroup, type ShardFormat } from "./shard-format.ts";
 import { CHECKSUM, type Stored } from "./stored-rows.ts";
 
 const MAGIC = Buffer.from("ARROW1");
+const LEAD = 8; // bytes of the mark at the start and what follows it up to the first message
 const CONTINUES = 0xffffffff; // stands before the length of a message
 const V5 = 4; // of Arrow's metadata, as MetadataVersion numbers them
 
@@ -27,21 +28,23 @@ export const encodeArrow: ShardFormat["encode"] = async ({ columns, rows, checks
   const all = fileColumns(columns);
   const { fields } = arrowSchema(columns.map(fieldOf));
   const schema = new Schema([...fields, new ArrowField(CHECKSUM, new Uint32(), false)], new Map(Object.entries(metadata)));
-  const lead = messageBytes(Message.from(schema as never), 8); // so many bytes of the mark at the file's start
+  const lead = messageBytes(Message.from(schema as never), LEAD);
   const batches: { head: Uint8Array; parts: Part[]; length: number }[] = [];
   for (let from = 0, size = rowsPerGroup(columns); from < rows.length; from += size) {
     batches.push(batchOf(all, { rows: rows.slice(from, from + size), checksums: checksums.slice(from, from + size) }));
     await setImmediate();
   }
   const blocks: FileBlock[] = [];
-  let end = 8 + lead.length;
+  let end = LEAD + lead.length;
   for (const { head, length } of batches) {
     blocks.push(new FileBlock(head.length, length, end));
     end += head.length + length;
   }
   const footer = Footer.encode(new Footer(schema as never, V5, blocks, []));
-  const bytes = new Uint8Array(room(end + 8 + footer.length + 10), 0, end + 8 + footer.length + 10);
-  bytes.set(lead, setMark(bytes, 0));
+  const size = end + 8 + footer.length + 10;
+  const bytes = new Uint8Array(room(size), 0, size);
+  bytes.fill(0, 0, LEAD).set(MAGIC);
+  bytes.set(lead, LEAD);
   for (const [i, { head, parts, length }] of batches.entries()) {
     const { offset } = blocks[i]!;
     bytes.set(head, offset);
@@ -56,11 +59,6 @@ export const encodeArrow: ShardFormat["encode"] = async ({ columns, rows, checks
   bytes.set(MAGIC, end + 12 + footer.length);
   return { bytes, description: footer.length };
 };
-
-function setMark(bytes: Uint8Array, at: number): number {
-  bytes.fill(0, at, at + 8).set(MAGIC, at);
-  return at + 8;
-}
 
 /** A message with the length before it, so long that what follows is aligned where it begins `before` bytes behind a place that is. */
 function messageBytes(message: Message, before = 0): Uint8Array {
