@@ -1,8 +1,8 @@
 /** SQL over the shards of a store, by DuckDB where the user has it; nothing is written and nothing is fetched. */
-import { resolve } from "node:path";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { visible } from "../../schemas/visible.ts";
-import { presentShards, shardPath, type Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import { withParquetFiles } from "./parquet-files.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */
 export type Answer = Record<string, string | number>[];
@@ -11,18 +11,15 @@ const most = 1000; // rows of an answer
 
 /**
  * Answers one SELECT. The store's rows are the view `triples` (or `latents`), its class names the view `classes`.
- * Throws a Failure where DuckDB is not installed or cannot read the shards, and a usage failure that carries DuckDB's words on a wrong
- * query.
+ * Throws a Failure where DuckDB is not installed, and a usage failure that carries DuckDB's words on a wrong query.
  */
-export async function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
-  if (store.manifest.shardFormat !== undefined) {
-    throw new Failure(
-      `Cannot answer SQL over ${store.folder}: its shards are Arrow files, and DuckDB reads Parquet. Make such a store of its rows with ` +
-        `\`pipeline reprocess ${store.folder} --to NEW --set store.format=parquet\`, or ask with --where.`,
-    );
-  }
+export function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
+  return withParquetFiles(store, signal, (shards) => answerOver(store, shards, sql, signal));
+}
+
+/** The same over shards as Parquet files. */
+async function answerOver(store: Store, shards: readonly string[], sql: string, signal: AbortSignal): Promise<Answer> {
   const { DuckDBInstance, StatementType, DuckDBBlobValue } = await duckdb();
-  const shards = (await presentShards(store)).map((shard) => resolve(shardPath(store, shard)));
   if (shards.length === 0) throw new Failure(`Cannot query ${store.folder}: it has no shards yet. Repeat the command that made it.`);
   const instance = await DuckDBInstance.create(":memory:", {
     autoinstall_known_extensions: "false", // it would fetch them
