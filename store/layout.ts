@@ -71,7 +71,13 @@ export function shardName({ manifest }: Pick<Store, "manifest">, shard: number):
   return `${shardDigits(shard)}.${extensionOf(manifest)}`;
 }
 
-/** The number of a shard as the names of files have it, so that their order as text is that of their numbers. */
+/**
+ * The number of a shard as the names of files have it, so that their order as text is that of their numbers.
+ *
+ * @example
+ * import { shardDigits } from "./layout.ts";
+ * assert.equal(shardDigits(42), "000042");
+ */
 export function shardDigits(shard: number): string {
   return String(shard).padStart(6, "0");
 }

@@ -10,7 +10,13 @@ export interface Stretch {
   to: number;
 }
 
-/** The number of a shard by the name of its file, which ends so; undefined for any other name. */
+/**
+ * The number of a shard by the name of its file, which ends so; undefined for any other name.
+ *
+ * @example
+ * import { shardOf } from "./present.ts";
+ * assert.deepEqual(["000042.parquet", "1000000.arrow", "42.parquet", "notes.txt"].map((name) => shardOf(name)), [42, 1e6, undefined, undefined]);
+ */
 export function shardOf(name: string, endings: readonly string[] = extensions): number | undefined {
   const [, digits = "", ending = ""] = /^(\d{6,15})\.([a-z]+)$/.exec(name) ?? [];
   return endings.includes(ending) && shardDigits(Number(digits)) === digits ? Number(digits) : undefined;

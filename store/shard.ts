@@ -28,6 +28,11 @@ export interface DecodedRows {
 /**
  * The bytes of a shard, made a few milliseconds at a time, since this is the control thread. Throws a RangeError when a
  * tensor has the wrong length.
+ *
+ * @example
+ * import { encodeShard } from "./shard.ts";
+ * const bytes = await encodeShard({ columns: [{ name: "id", type: "id" }], rows: [{ id: 3 }], metadata: {} });
+ * assert.equal(new TextDecoder().decode(bytes.subarray(0, 4)), "PAR1");
  */
 export async function encodeShard(options: {
   columns: Column[];
