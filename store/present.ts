@@ -15,7 +15,7 @@ export interface Stretch {
  *
  * @example
  * import { shardOf } from "./present.ts";
- * assert.deepEqual(["000042.parquet", "1000000.arrow", "42.parquet", "notes.txt"].map((name) => shardOf(name)), [42, 1e6, undefined, undefined]);
+ * assert.deepEqual([shardOf("000042.parquet"), shardOf("1000000.arrow"), shardOf("42.parquet")], [42, 1_000_000, undefined]);
  */
 export function shardOf(name: string, endings: readonly string[] = extensions): number | undefined {
   const [, digits = "", ending = ""] = /^(\d{6,15})\.([a-z]+)$/.exec(name) ?? [];
