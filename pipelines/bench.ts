@@ -79,8 +79,14 @@ export async function bench(options: {
   if (only.includes("store")) {
     const { write, firstRead, read } = await timeStoreAndBare({ rows, signal });
     const table = Object.entries({ write, "first read, every sha256": firstRead, "shuffled batches": read }).map(
-      ([what, { store, bare }]) => ({
-        ...{ store: what, "MB/s": store.median, "bare hyparquet, MB/s": bare.median, ratio: store.median / bare.median },
+      ([what, { store, arrow, bare }]) => ({
+        ...{
+          store: what,
+          "MB/s": store.median,
+          "Arrow shards, MB/s": arrow.median,
+          "bare hyparquet, MB/s": bare.median,
+          ratio: store.median / bare.median,
+        },
       }),
     );
     report({ type: "table", stage: "store", rows: table });

@@ -10,7 +10,7 @@ import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { differingKeys, type LatentManifest, type TripleManifest } from "../schemas/manifest.ts";
+import { differingKeys, type LatentManifest, shardFormatOf, type TripleManifest } from "../schemas/manifest.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
 import { latentSettings, tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { projectedBytes } from "../stages/doctor/projection.ts";
@@ -90,7 +90,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   const fresh = teacher
     ? tripleManifestOf({ teacher: teacher.description, conditions: identity, settings, version: version() })
     : draftOf(from, settings);
-  const { trajectory: _, embedding: __, ...others } = from.manifest;
+  const { trajectory: _, embedding: __, shardFormat: ___, ...others } = from.manifest;
   const wantedOf = (made: string): TripleManifest => ({
     ...others,
     ...fresh,
@@ -174,6 +174,7 @@ function draftOf({ folder, manifest }: Store<TripleManifest>, settings: Settings
     ...(trajectory && { trajectory }),
     ...(isStored && embedding && { embedding }),
     ...(guidanceRescale && { guidanceRescale }),
+    ...shardFormatOf(settings.store),
     ...{ entries: count, rowsPerShard, noise, dtype, guidance, seed: String(settings.seed) },
     solver: { ...manifest.solver, name: solverFor(solver, manifest.diffusion), steps },
     engine: { ...manifest.engine, device: settings.engine.device, batch },
@@ -184,8 +185,10 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   const { path, to, images = [], dryRun, settings, context } = options;
   const codec = await openCodec(settings, context);
   const { manifest } = from;
+  const { shardFormat: _, ...others } = manifest;
   const wanted: LatentManifest = {
-    ...manifest,
+    ...others,
+    ...shardFormatOf(settings.store),
     ...{ shape: codec.description.shape, rowsPerShard: settings.encoder.rowsPerShard, imageSize: settings.images.size },
     encoder: { kind: codec.description.kind, hash: codec.description.hash, background: settings.images.background },
     source: { ...manifest.source, shuffle: settings.seed },
@@ -193,7 +196,8 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   };
   const changed = differingKeys(manifest, wanted).map(({ key }) => key);
   // A network's last bits may depend on a row's place in its batch; pixels do not.
-  const kept = isPixels(codec.description.kind) && changed.every((key) => key === "rowsPerShard");
+  const harmless = isPixels(codec.description.kind) ? ["rowsPerShard", "shardFormat"] : ["shardFormat"];
+  const kept = changed.every((key) => harmless.includes(key));
   context.report({
     type: "result",
     stage: "plan",

@@ -20,14 +20,14 @@ export type Part =
 
 /** The groups of settings that each part reads. */
 export const readBy: Readonly<Record<Part, readonly string[]>> = {
-  encode: ["images", "encoder"],
+  encode: ["images", "encoder", "store"],
   autoencoder: ["pretrain.autoencoder"],
   perceptual: ["pretrain.perceptual", "diffusion"],
   tokenizer: ["pretrain.tokenizer", "diffusion"],
-  tokenize: ["encoder"],
+  tokenize: ["encoder", "store"],
   prior: ["pretrain.prior", "network"],
   teacher: ["pretrain.teacher", "network", "diffusion", "simulate"],
-  simulate: ["simulate"],
+  simulate: ["simulate", "store"],
   train: ["train", "simulate"],
   evaluate: ["evaluate", "simulate", "images"],
 };

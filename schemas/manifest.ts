@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 import { embeddingSize, textShape } from "./embedding.ts";
 import { Failure } from "./failure.ts";
-import { anyDiffusion, simulateSettings } from "./settings.ts";
+import { anyDiffusion, simulateSettings, type StoreSettings } from "./settings.ts";
 
 /** Raised, with an entry in `upgrades`, when a reader of the earlier version would misread what is written now. */
 export const storeVersion = 1;
@@ -30,6 +30,7 @@ const common = {
   rowsPerShard: count, // shard s holds ids s * rowsPerShard up to (s + 1) * rowsPerShard, less what failed
   classes: z.array(z.string()), // names of the labels
   engine: z.looseObject({ device: z.string(), version: z.string() }), // what else decides the bits of a row
+  shardFormat: z.enum(["arrow"]).optional(), // absent where shards are Parquet: stores of earlier versions keep their fingerprints
 };
 
 /** States x = clean + sigma epsilon before solver steps: their numbers, rising, and noise levels, falling. */
@@ -159,6 +160,9 @@ function excessesOf({ steps, sigmas }: Trajectory, manifest: TripleManifest, val
   }
   return found;
 }
+
+/** What a description says of the format of its shards. */
+export const shardFormatOf = ({ format }: StoreSettings): { shardFormat?: "arrow" } => (format === "arrow" ? { shardFormat: format } : {});
 
 /** sha256 (hex) of the manifest in canonical JSON: two stores of one fingerprint hold the same rows. */
 export function fingerprint(value: object): string {

@@ -1,6 +1,6 @@
 """Reads and verifies a onestep store with pyarrow and numpy alone: python read_store.py STORE. See README.md beside this file."""
 import hashlib, json, os, re, struct, sys, zlib
-import numpy as np, pyarrow.parquet as pq
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 
 def check(holds, what): holds or sys.exit(f"Cannot trust {what}")
 
@@ -48,22 +48,36 @@ def crc(row, schema):  # over the columns in order
         else: parts.append(struct.pack("<Q" if kind == "uint64" else "<q", row[name]))
     return zlib.crc32(b"".join(parts))
 
+def parts(path):  # of a shard: its metadata, and what it holds, some 4 MB at a time
+    if path.endswith(".parquet"):
+        file = pq.ParquetFile(path)
+        return file.metadata.metadata, map(file.read_row_group, range(file.num_row_groups))
+    file = pa.ipc.open_file(path)
+    batches = (file.get_batch(i) for i in range(file.num_record_batches))
+    return file.schema.metadata, (pa.table([*map(plain, batch.columns)], batch.schema.names) for batch in batches)
+
+def plain(column):  # a tensor's values as the bytes that Parquet has
+    if not isinstance(column, pa.ExtensionArray): return column
+    values, length = column.storage.flatten(), column.type.storage_type.list_size
+    return pa.Array.from_buffers(pa.binary(values.type.bit_width // 8 * length), len(column), [None, values.buffers()[1]])
+
 def read(folder):  # every row that is there, verified, as a dict; tensors [height, width, channels]
     manifest, fingerprint = manifest_of(folder)
     lines = [re.fullmatch(r'(.*),"crc32":"(.{8})"}\n?', line) for line in open(os.path.join(folder, "journal.jsonl"), encoding="utf8")]
     entries = [json.loads(line[1] + "}") for line in lines if line and f"{zlib.crc32(line[1].encode()):08x}" == line[2]]
     known, kind = {(e["shard"], e["sha256"]) for e in entries}, {"float16": "<f2", "float32": "<f4", "int16": "<i2"}[manifest["dtype"]]
-    for name in sorted(n for n in os.listdir(os.path.join(folder, "shards")) if re.fullmatch(r"\d{6,}\.parquet", n)):
+    ending = manifest.get("shardFormat", "parquet")
+    for name in sorted(n for n in os.listdir(os.path.join(folder, "shards")) if re.fullmatch(r"\d{6,}\." + ending, n)):
         with open(path := os.path.join(folder, "shards", name), "rb") as raw: digest = hashlib.sha256(raw.read()).hexdigest()
-        check((int(name[:-8]), digest) in known, f"{path}: its sha256 is not in journal.jsonl")
-        file = pq.ParquetFile(path)
-        said = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
+        check((shard := int(name.split(".")[0]), digest) in known, f"{path}: its sha256 is not in journal.jsonl")
+        metadata, groups = parts(path)
+        said = {key.decode(): value.decode() for key, value in metadata.items()}
         check(said["fingerprint"] == fingerprint, f"{path}: it belongs to another store")
-        first, gone = int(name[:-8]) * manifest["rowsPerShard"], {failure["id"] for failure in json.loads(said["failed"])}
+        first, gone = shard * manifest["rowsPerShard"], {failure["id"] for failure in json.loads(said["failed"])}
         ids = iter([id for id in range(first, min(first + manifest["rowsPerShard"], manifest["entries"])) if id not in gone])
-        for row in (row for group in range(file.num_row_groups) for row in file.read_row_group(group).to_pylist()):
+        for row, schema in ((row, group.schema) for group in groups for row in group.to_pylist()):
             check(row["id" if manifest["kind"] == "triples" else "index"] == next(ids, None), f"{path}: its ids are not the shard's")
-            check(crc(row, file.schema_arrow) == row.pop("crc32"), f"{path}: a row does not match its checksum")
+            check(crc(row, schema) == row.pop("crc32"), f"{path}: a row does not match its checksum")
             tensor = "tokens" if manifest["kind"] == "tokens" else "latent"
             row[tensor] = np.frombuffer(row[tensor], kind).reshape(manifest["shape"])
             if manifest["kind"] == "triples":

@@ -63,6 +63,10 @@ export const networkSettings = z.strictObject({
   control: controlSettings.optional(), // a branch beside the frozen network reads a map of an image's codes, as of Layton's decoder
 });
 
+export const storeSettings = z.strictObject({
+  format: z.enum(["parquet", "arrow"]).default("parquet"), // of shards; arrow: Arrow IPC files, whose tensors are looked at where they lie
+});
+
 /** A network as settings ask for it, or a published one, of which `published` says all: the other sizes are nobody's then. */
 export const anyNetwork = networkSettings.extend({
   kind: z.enum([...networkSettings.shape.kind.unwrap().options, "published"]),
@@ -253,6 +257,7 @@ export function settingsSchemaWith({ usual, students, pretrained }: MethodSettin
     diffusion: diffusionSettings.prefault({}),
     pretrain: pretrainSettings(pretrained).prefault({}),
     simulate: simulateSettings.prefault({}),
+    store: storeSettings.prefault({}),
     train: trainSettings({ usual, students }).prefault({}),
     evaluate: evaluateSettings.prefault({}),
     engine: engineSettings.prefault({}),
@@ -278,6 +283,7 @@ export interface Settings {
     prior: TrainingSettings;
   };
   simulate: SimulateSettings;
+  store: StoreSettings;
   train: TrainSettings;
   evaluate: EvaluateSettings;
   engine: EngineSettings;
@@ -289,6 +295,7 @@ export type NetworkSettings = z.infer<typeof anyNetwork>;
 export type DiffusionSettings = z.infer<typeof anyDiffusion>;
 export type OptimiserSettings = z.infer<typeof optimiserSettings>;
 export type OrderSettings = z.infer<typeof orderSettings>;
+export type StoreSettings = z.infer<typeof storeSettings>;
 export type SimulateSettings = z.infer<typeof simulateSettings>;
 /** The common settings, `method`, and one group under each method's name. */
 export type TrainSettings = z.infer<typeof commonTrainSettings> & { method: string; readonly [group: string]: unknown };

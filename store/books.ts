@@ -85,7 +85,7 @@ export function missingOf(store: Store, made: readonly number[]): Finding[] {
   return gapsIn(made, store.shards).map(({ from, to }) => {
     const shards = to - from;
     const ids = { from: idRange(store.manifest, from).from, to: idRange(store.manifest, to - 1).to };
-    const file = join("shards", shardName(from)) + (shards > 1 ? ` to ${shardName(to - 1)}` : "");
+    const file = join("shards", shardName(store, from)) + (shards > 1 ? ` to ${shardName(store, to - 1)}` : "");
     const problem = `${shards > 1 ? "they are" : "it is"} missing from a finished store`;
     return { shard: from, ...(shards > 1 && { shards }), ids, file, problem, remedy: REMAKE };
   });

@@ -91,6 +91,17 @@ async function* objectPieces(url: string): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < file.byteLength; at += 2 ** 24) yield new Uint8Array(await file.slice(at, at + 2 ** 24));
 }
 
+/** Bytes in memory, which need no copy to be looked at. */
+export interface MemoryBuffer extends AsyncBuffer {
+  view: (from: number, to: number) => Uint8Array;
+}
+
+/** The bytes of a stretch, aligned to 8: a view of what is in memory so, else a copy. */
+export async function bytesIn(file: AsyncBuffer | MemoryBuffer, from: number, to: number): Promise<Uint8Array> {
+  const seen = "view" in file ? file.view(from, to) : undefined;
+  return seen && seen.byteOffset % 8 === 0 ? seen : new Uint8Array(await file.slice(from, to));
+}
+
 /**
  * Bytes in memory as hyparquet wants them; of a stretch of a file `start` is the place of its first byte.
  *
@@ -99,10 +110,11 @@ async function* objectPieces(url: string): AsyncGenerator<Uint8Array> {
  * const { byteLength, slice } = memoryBuffer(Uint8Array.of(1, 2, 3));
  * assert.deepEqual([byteLength, new Uint8Array(await slice(1))], [3, Uint8Array.of(2, 3)]);
  */
-export function memoryBuffer(bytes: Uint8Array, start = 0): AsyncBuffer {
+export function memoryBuffer(bytes: Uint8Array, start = 0): MemoryBuffer {
   const end = start + bytes.length;
   return {
     byteLength: end,
+    view: (from, to) => bytes.subarray(from - start, to - start),
     slice: (from, to = end) => new Uint8Array(bytes.subarray(from - start, to - start)).buffer,
   };
 }

@@ -46,7 +46,7 @@ export function tensorOf(row: LatentRow | TripleRow | TokenRow): Float32Array {
   return "tokens" in row ? Float32Array.from(row.tokens) : row.latent;
 }
 
-/** The columns of a store as Parquet has them; the first is the id. */
+/** The columns of a store as shards have them; the first is the id. */
 export const columnsOf = (manifest: Manifest): Column[] => fieldsOf(manifest).map(columnOf);
 
 const dtypes = { Float32: "float32", Float16: "float16", Int16: "int16" } as const;
@@ -63,6 +63,25 @@ function columnOf(field: Field): Column {
     case "Utf8":
       return { name, type: "text" };
     case "FixedSizeList":
-      return { name, type: "tensor", length: lengthOf(field), dtype: dtypes[field.of] };
+      return { name, type: "tensor", shape: field.shape, length: lengthOf(field), dtype: dtypes[field.of] };
+  }
+}
+
+const elements = { float32: "Float32", float16: "Float16", int16: "Int16" } as const;
+
+/** The field that a column is made of. */
+export function fieldOf(column: Column): Field {
+  const { name } = column;
+  switch (column.type) {
+    case "id":
+      return { name, type: "Int64", nullable: false };
+    case "uint64":
+      return { name, type: "Uint64", nullable: false };
+    case "int32":
+      return { name, type: "Int32", nullable: true };
+    case "text":
+      return { name, type: "Utf8", nullable: true };
+    case "tensor":
+      return { name, type: "FixedSizeList", nullable: false, of: elements[column.dtype], shape: column.shape ?? [column.length] };
   }
 }

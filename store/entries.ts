@@ -1,7 +1,7 @@
 /** The journal of a store as a whole: one file, and in a bucket, until the store is sealed, one object a line beside it. */
 import { filesAt } from "./files.ts";
 import { emptyJournal, type Journal, type JournalEntry, journalLine, named, parsed, readJournal, take, withJournal } from "./journal.ts";
-import { entriesPath, journalPath, type Store } from "./layout.ts";
+import { entriesPath, journalPath, shardDigits, type Store } from "./layout.ts";
 import { linesOf } from "./lines.ts";
 import { isUrl, within } from "./place.ts";
 import { sideBySide } from "./side-by-side.ts";
@@ -35,8 +35,6 @@ export async function removeEntries(store: Store): Promise<void> {
   const folder = entriesPath(store);
   await sideBySide(await filesAt(folder).list(folder), (name) => filesAt(folder).remove(within(folder, name)));
 }
-
-const shardDigits = (shard: number): string => String(shard).padStart(6, "0");
 
 async function takeEntries(store: Store, { entries, damaged }: Journal, prefix: string): Promise<void> {
   const folder = entriesPath(store);

@@ -1,7 +1,6 @@
 /** All that can be wrong with a shard, found without trusting a number in it. */
 import type { AsyncBuffer } from "hyparquet";
 import { memoryBuffer } from "./buffers.ts";
-import { mostShardBytes } from "./footer.ts";
 import { sha256 } from "./hash.ts";
 import { readEntriesOf } from "./entries.ts";
 import type { FailedRow, Recorded } from "./journal.ts";
@@ -9,7 +8,8 @@ import type { Manifest } from "../schemas/manifest.ts";
 import { tensorOf } from "./columns.ts";
 import type { RowOf, Store } from "./layout.ts";
 import { decodeRows } from "./shard.ts";
-import { headOf, idProblem, inWords, problemOf, rowProblem, withFile } from "./shard-file.ts";
+import { mostShardBytes } from "./shard-format.ts";
+import { headOf, idProblem, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
 import { sumsOf } from "./statistics.ts";
 import type { Row } from "./stored-rows.ts";
@@ -51,11 +51,11 @@ export async function examineFile(store: Store, shard: number, file: AsyncBuffer
       throw new Error(`its sha256 is not the one in journal.jsonl: it has ${size} bytes, expected ${sizesOf(store, shard)}`);
     }
     if (size > mostShardBytes) throw new Error(`it has ${size} bytes, expected at most ${mostShardBytes}`);
-    const { parquet, metadata } = await headOf(store, shard, file);
+    const { groups, metadata } = await headOf(store, shard, file);
     const bytes = new Uint8Array(await file.slice(0, size));
     const hash = first ? await sha256(bytes) : "";
     const { columns } = store;
-    const decoded = await decodeRows({ columns, file: memoryBuffer(bytes), parquet, from: 0, to: metadata.rows }).catch(inWords);
+    const decoded = await decodeRows({ columns, file: memoryBuffer(bytes), groups, from: 0, to: metadata.rows });
     const { rows } = decoded;
     const problem = rowProblem(store, decoded) ?? idProblem(store, { shard, failed: metadata.failed, rows, from: 0 });
     if (recorded && !(await recordedOf(store, shard, (entry) => entry.sha256 === hash))?.length) {

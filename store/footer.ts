@@ -1,16 +1,10 @@
 /** The end of a shard's file: what it says it holds, believed only as far as the format promises and the file's size allows. */
 import { type AsyncBuffer, type ColumnMetaData, type FileMetaData, parquetMetadata, type RowGroup } from "hyparquet";
 import { parquetHeader } from "hyparquet/src/column.js";
+import { fetchedBytes, mostFooterBytes } from "./shard-format.ts";
 import { CHECKSUM, type Column, checksumElement, elementOf, tensorBytes } from "./stored-rows.ts";
 import { checkThrift } from "./thrift.ts";
 
-/** The longest end that is read: 64 MiB, some 400,000 rows that failed. */
-export const mostFooterBytes = 2 ** 26;
-
-/** The largest file that is read: Node's and most systems' limit for one read. */
-export const mostShardBytes = 2 ** 31 - 2;
-
-const fetched = 2 ** 14; // bytes of the first read, which most ends fit into
 const headerBytes = 128; // of a page; the writer's take 25
 const magic = 0x31524150; // "PAR1"
 
@@ -21,7 +15,7 @@ const magic = 0x31524150; // "PAR1"
 export async function readFooter(file: AsyncBuffer): Promise<FileMetaData> {
   const size = file.byteLength;
   if (size < 12) throw new Error(`it has ${size} bytes`);
-  let end = new Uint8Array(await file.slice(Math.max(0, size - fetched), size));
+  let end = new Uint8Array(await file.slice(Math.max(0, size - fetchedBytes), size));
   const view = new DataView(end.buffer, end.byteOffset, end.length);
   if (view.getUint32(end.length - 4, true) !== magic) throw new Error("it does not end with PAR1");
   const length = view.getUint32(end.length - 8, true);
@@ -47,7 +41,7 @@ export function keyValues({ key_value_metadata: pairs = [] }: FileMetaData): Rec
  * page a column and row group, which follow each other without gap or overlap from byte 4 to the description. After this no
  * number in the file is larger than the file.
  */
-export function checkLayout(options: { columns: Column[]; parquet: FileMetaData; size: number; rows: number }): void {
+export function checkLayout(options: { columns: readonly Column[]; parquet: FileMetaData; size: number; rows: number }): void {
   const { columns, parquet, size, rows } = options;
   if (parquet.num_rows !== BigInt(rows)) throw new Error(`it says that it has ${parquet.num_rows} rows, expected ${rows}`);
   checkColumns(columns, parquet);
@@ -119,7 +113,7 @@ function isPlain({ codec, path_in_schema: path, dictionary_page_offset, index_pa
   return codec === "UNCOMPRESSED" && path.length === 1 && path[0] === name && pages;
 }
 
-function checkColumns(columns: Column[], { schema }: FileMetaData): void {
+function checkColumns(columns: readonly Column[], { schema }: FileMetaData): void {
   const [root, ...found] = schema;
   const expected = [...columns.map(elementOf), checksumElement];
   const inWords = (name: string | undefined, type: string | undefined) => `${name} (${type ?? "no values"})`;

@@ -46,15 +46,18 @@ export function rowsOf({ manifest }: Pick<Store, "manifest">, shards: readonly n
   return shards.map((shard) => idRange(manifest, shard)).reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
+/** The ending of a store's shards, which names their format. */
+export const extensionOf = ({ shardFormat }: Manifest): string => shardFormat ?? "parquet";
+
 /**
- * The path of a shard: STORE/shards/000042.parquet.
+ * The path of a shard: STORE/shards/000042.parquet, or .arrow.
  *
  * @example
  * import { shardPath } from "./store.ts";
  * assert.ok(shardPath(latents, 42).endsWith("000042.parquet"));
  */
 export function shardPath(store: Store, shard: number): string {
-  return within(store.folder, "shards", shardName(shard));
+  return within(store.folder, "shards", shardName(store, shard));
 }
 
 /**
@@ -62,10 +65,21 @@ export function shardPath(store: Store, shard: number): string {
  *
  * @example
  * import { shardName } from "./store.ts";
- * assert.equal(shardName(42), "000042.parquet");
+ * assert.equal(shardName(latents, 42), "000042.parquet");
  */
-export function shardName(shard: number): string {
-  return `${String(shard).padStart(6, "0")}.parquet`;
+export function shardName({ manifest }: Pick<Store, "manifest">, shard: number): string {
+  return `${shardDigits(shard)}.${extensionOf(manifest)}`;
+}
+
+/**
+ * The number of a shard as the names of files have it, so that their order as text is that of their numbers.
+ *
+ * @example
+ * import { shardDigits } from "./layout.ts";
+ * assert.equal(shardDigits(42), "000042");
+ */
+export function shardDigits(shard: number): string {
+  return String(shard).padStart(6, "0");
 }
 
 export function journalPath({ folder }: Pick<Store, "folder">): string {
@@ -87,5 +101,5 @@ export function quarantinePath(store: Store, shard: number): string {
 }
 
 export function quarantineName(shard: number): string {
-  return shardName(shard).replace(".parquet", ".jsonl");
+  return `${shardDigits(shard)}.jsonl`;
 }

@@ -3,10 +3,10 @@ import { memoryBuffer } from "./buffers.ts";
 import { forgetShard, keepShard, keptShard } from "./cache.ts";
 import { examineFile, type Sound } from "./examine.ts";
 import { filesAt } from "./files.ts";
-import { mostShardBytes } from "./footer.ts";
 import { readEntriesOf } from "./entries.ts";
 import { shardPath, type Store } from "./layout.ts";
 import { missingShard } from "./shard-file.ts";
+import { mostShardBytes } from "./shard-format.ts";
 
 /** Reads and checks a shard as `examineShard` does. One that the cache has damaged is read anew. */
 export async function examineObject(store: Store, shard: number): Promise<Sound | { problem: string }> {

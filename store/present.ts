@@ -1,6 +1,7 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
 import { filesAt } from "./files.ts";
-import { removedPath, shardName, shardPath, type Store } from "./layout.ts";
+import { extensions } from "./formats.ts";
+import { extensionOf, removedPath, shardDigits, shardPath, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 
 /** Shards from (inclusive) to (exclusive). */
@@ -9,10 +10,28 @@ export interface Stretch {
   to: number;
 }
 
-/** The number of a shard by its file's name; undefined for any other name. */
-export function shardOf(name: string): number | undefined {
-  const [, digits] = /^(\d{6,15})\.parquet$/.exec(name) ?? [];
-  return digits !== undefined && shardName(Number(digits)) === name ? Number(digits) : undefined;
+/**
+ * The number of a shard by the name of its file, which ends so; undefined for any other name.
+ *
+ * @example
+ * import { shardOf } from "./present.ts";
+ * assert.deepEqual([shardOf("000042.parquet"), shardOf("1000000.arrow"), shardOf("42.parquet")], [42, 1_000_000, undefined]);
+ */
+export function shardOf(name: string, endings: readonly string[] = extensions): number | undefined {
+  const [, digits = "", ending = ""] = /^(\d{6,15})\.([a-z]+)$/.exec(name) ?? [];
+  return endings.includes(ending) && shardDigits(Number(digits)) === digits ? Number(digits) : undefined;
+}
+
+/**
+ * Whether a folder has a file of this shard, in whatever format.
+ *
+ * @example
+ * import { hasFileOf } from "./present.ts";
+ * assert.deepEqual([await hasFileOf(latents.folder, 6), await hasFileOf(latents.folder, 7)], [true, false]);
+ */
+export async function hasFileOf(folder: string, shard: number): Promise<boolean> {
+  const paths = extensions.map((extension) => within(folder, "shards", `${shardDigits(shard)}.${extension}`));
+  return (await Promise.all(paths.map((path) => filesAt(path).size(path)))).some((size) => size !== undefined);
 }
 
 /**
@@ -38,10 +57,7 @@ export async function hasShard(store: Store, shard: number): Promise<boolean> {
  */
 export async function removedShards(store: Store): Promise<number[]> {
   const names = await filesAt(store.folder).list(within(store.folder, "removed"));
-  return shardsNamed(
-    store,
-    names.flatMap((name) => (name.endsWith(".json") ? name.replace(/json$/, "parquet") : [])),
-  );
+  return shardsNamed(store, names, ["json"]);
 }
 
 /** The shards that were made, those that were removed since among them, ascending. */
@@ -77,14 +93,15 @@ export function union(first: number[], second: number[]): number[] {
  * assert.deepEqual(await presentShards(latents), [0, 1, 2, 3, 4, 5, 6]);
  */
 export async function presentShards(store: Store): Promise<number[]> {
-  return shardsNamed(store, await filesAt(store.folder).list(within(store.folder, "shards")));
+  const names = await filesAt(store.folder).list(within(store.folder, "shards"));
+  return shardsNamed(store, names, [extensionOf(store.manifest)]);
 }
 
-/** The store's shards among names of files, ascending. */
-function shardsNamed(store: Store, names: readonly string[]): number[] {
+/** The store's shards among names of files with such an ending, ascending. */
+function shardsNamed(store: Store, names: readonly string[], endings: readonly string[]): number[] {
   const found: number[] = [];
   for (const name of names) {
-    const shard = shardOf(name);
+    const shard = shardOf(name, endings);
     if (shard !== undefined && shard < store.shards) found.push(shard);
   }
   return found.sort((a, b) => a - b);

@@ -70,9 +70,9 @@ export async function readRows<M extends Manifest>(
   options: { shard: number; from: number; to: number },
 ): Promise<RowOf<M>[]> {
   const { shard, from } = options;
-  return withShard(store, shard, async ({ file, parquet, metadata }) => {
+  return withShard(store, shard, async ({ file, groups, metadata }) => {
     const to = Math.min(options.to, metadata.rows);
-    const decoded = await decodeRows({ columns: store.columns, file, parquet, from, to });
+    const decoded = await decodeRows({ columns: store.columns, file, groups, from, to });
     const problem = rowProblem(store, decoded, from) ?? idProblem(store, { shard, failed: metadata.failed, rows: decoded.rows, from });
     if (problem) throw new Error(problem);
     return decoded.rows as RowOf<M>[];
@@ -88,5 +88,5 @@ export async function readRows<M extends Manifest>(
  * assert.equal(first?.name, "dir/48.png");
  */
 export async function readScalars(store: Store, shard: number): Promise<Record<string, unknown>[]> {
-  return withShard(store, shard, ({ file, parquet }) => decodeScalars({ columns: store.columns, file, parquet }));
+  return withShard(store, shard, ({ file, groups }) => decodeScalars({ columns: store.columns, file, groups }));
 }

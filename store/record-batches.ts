@@ -1,5 +1,4 @@
 /** A store's rows as Arrow record batches whose tensors are views of the bytes of the shard, as they were read. */
-import { parquetReadObjects, type RowGroup } from "hyparquet";
 import type { RecordBatch } from "apache-arrow";
 import { type Field, fieldsOf, lengthOf, noiseField, type TensorField } from "../schemas/columns.ts";
 import { Failure } from "../schemas/failure.ts";
@@ -7,14 +6,13 @@ import type { Manifest } from "../schemas/manifest.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { type FieldValues, recordBatch } from "./arrow.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
-import { type FileBuffer, memoryBuffer } from "./buffers.ts";
-import { checkPages, chunkOf } from "./footer.ts";
+import { type FileBuffer, type MemoryBuffer, memoryBuffer } from "./buffers.ts";
 import type { Store } from "./layout.ts";
 import { readShard } from "./read.ts";
 import { valuesOfRows } from "./row-values.ts";
-import { groupsOf, type Placed, parsers } from "./shard.ts";
 import { damage, idProblem, type OpenShard, openShard, problemOf, rowProblem } from "./shard-file.ts";
-import { CHECKSUM, type Column, checksumOf, type Stored, tensorBytes, type TensorColumn } from "./stored-rows.ts";
+import type { RowGroup } from "./shard-format.ts";
+import { CHECKSUM, checksumOf, type Stored, tensorBytes } from "./stored-rows.ts";
 import { noiseOf } from "./triples.ts";
 
 export interface RecordBatchOptions {
@@ -65,9 +63,9 @@ interface Wanted {
 async function* shardBatches(store: Store, { shard, fields, most, signal }: Wanted): AsyncGenerator<RecordBatch> {
   const opened = await openShard(store, shard);
   try {
-    for (const placed of groupsOf(opened.parquet, 0, opened.metadata.rows)) {
+    for (const group of opened.groups) {
       signal?.throwIfAborted();
-      const batch = await groupBatch(store, { ...opened, shard, placed, fields }).catch((error) => {
+      const batch = await groupBatch(store, { ...opened, shard, group, fields }).catch((error) => {
         throw damage(store, shard, problemOf(error));
       });
       if (batch.numRows <= most) yield batch;
@@ -105,18 +103,18 @@ function wantedFields({ folder, manifest }: Store, names?: readonly string[]): F
 /** The rows of a row group as a batch. Throws an Error in words where they are damaged. */
 async function groupBatch(
   store: Store,
-  { file, parquet, metadata, shard, placed, fields }: OpenShard & Pick<Wanted, "shard" | "fields"> & { placed: Placed },
+  { file, metadata, shard, group, fields }: OpenShard & Pick<Wanted, "shard" | "fields"> & { group: RowGroup },
 ): Promise<RecordBatch> {
-  const { group, start: from, rows } = placed;
+  const { start: from, rows } = group;
   const { columns } = store;
-  const { bytes, start } = await readGroup(file, group, columns);
-  const window = memoryBuffer(bytes, start);
-  await checkPages({ columns: [...columns, undefined], file: window, group });
-  const names = [...columns.filter(({ type }) => type !== "tensor").map(({ name }) => name), CHECKSUM];
-  const scalars = { metadata: parquet, columns: names, rowStart: from, rowEnd: from + rows, parsers };
-  const stored = (await parquetReadObjects({ file: window, ...scalars })) as Stored[];
+  const window = await readGroup(file, group);
+  const names = [...columns.map(({ name }) => name), CHECKSUM];
+  const { rows: stored, places } = await group.read({ file: window, columns: names, from: 0, to: rows });
   const tensors = new Map<string, Uint8Array>();
-  for (const column of columns) if (column.type === "tensor") tensors.set(column.name, valuesIn(bytes, start, group, column));
+  for (const column of columns) {
+    const at = places.get(column.name);
+    if (column.type === "tensor" && at !== undefined) tensors.set(column.name, window.view(at, at + rows * tensorBytes(column)));
+  }
   for (const [i, row] of stored.entries()) {
     for (const [name, values] of tensors) row[name] = values.subarray((i * values.length) / rows, ((i + 1) * values.length) / rows);
   }
@@ -130,34 +128,18 @@ async function groupBatch(
 }
 
 /**
- * The bytes of a row group, whose columns follow each other without a gap, and the place of the first in the file. They are read to
- * where the values of the widest tensor are aligned: a page begins anywhere, and a view of numbers at multiples of their width alone.
+ * The bytes of a group of rows. They are read to where the values of the widest tensor are aligned: a page of Parquet begins anywhere,
+ * and a view of numbers at multiples of their width alone.
  */
-async function readGroup(file: FileBuffer, group: RowGroup, columns: readonly Column[]): Promise<{ bytes: Uint8Array; start: number }> {
-  const chunks = group.columns.map(({ meta_data }) => meta_data!);
-  const start = Number(chunks[0]!.data_page_offset);
-  const length = chunks.reduce((sum, chunk) => sum + Number(chunk.total_compressed_size), 0);
-  const tensors = columns.filter((column): column is TensorColumn => column.type === "tensor");
-  const widest = tensors.reduce((a, b) => (tensorBytes(b) >= tensorBytes(a) ? b : a));
-  const pad = (ALIGNMENT - ((startIn(group, widest) - start) % ALIGNMENT)) % ALIGNMENT;
-  const { buffer } = Buffer.allocUnsafeSlow(pad + length).fill(0, 0, pad); // zeros for all of it would cost as much as reading
-  const bytes = new Uint8Array(buffer, pad, length);
-  await file.fill(bytes, start);
-  return { bytes, start };
+async function readGroup(file: FileBuffer, { bytes: { from, to, aligned } }: RowGroup): Promise<MemoryBuffer> {
+  const pad = (ALIGNMENT - ((aligned - from) % ALIGNMENT)) % ALIGNMENT;
+  const { buffer } = Buffer.allocUnsafeSlow(pad + to - from).fill(0, 0, pad); // zeros for all of it would cost as much as reading
+  const bytes = new Uint8Array(buffer, pad, to - from);
+  await file.fill(bytes, from);
+  return memoryBuffer(bytes, from);
 }
 
 const ALIGNMENT = 8; // bytes, as Arrow wants its buffers
-
-/** Where in the file the values of a tensor's page begin: it ends with them. */
-function startIn(group: RowGroup, column: TensorColumn): number {
-  const { data_page_offset: page, total_compressed_size: size } = chunkOf(group, column.name);
-  return Number(page) + Number(size) - Number(group.num_rows) * tensorBytes(column);
-}
-
-function valuesIn(bytes: Uint8Array, start: number, group: RowGroup, column: TensorColumn): Uint8Array {
-  const at = startIn(group, column) - start;
-  return bytes.subarray(at, at + Number(group.num_rows) * tensorBytes(column));
-}
 
 /** The values of a field, of tensors as a view where they lie aligned. */
 function fieldValues(

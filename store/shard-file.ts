@@ -1,23 +1,23 @@
 /** The file of one shard: opened, its end believed only as far as the format promises, and what may be wrong with it in words. */
-import type { AsyncBuffer, FileMetaData } from "hyparquet";
+import type { AsyncBuffer } from "hyparquet";
 import { Failure } from "../schemas/failure.ts";
 import { openBuffer } from "./buffers.ts";
-import { checkLayout, keyValues, readFooter } from "./footer.ts";
 import { filesAt } from "./files.ts";
+import { formatOf } from "./formats.ts";
 import type { FailedRow } from "./journal.ts";
 import { idRange, removedPath, shardPath, type Store } from "./layout.ts";
 import type { DecodedRows } from "./shard.ts";
+import type { RowGroup } from "./shard-format.ts";
 import { parseShardMetadata, type ShardMetadata } from "./shard-metadata.ts";
 import type { Row } from "./stored-rows.ts";
 
 type ShardFile = Awaited<ReturnType<typeof openBuffer>>;
 
 /** What the end of a shard's file says, checked. Throws an Error in words. */
-export async function headOf(store: Store, shard: number, file: AsyncBuffer): Promise<{ parquet: FileMetaData; metadata: ShardMetadata }> {
-  const parquet = await readFooter(file).catch(inWords);
-  const metadata = parseShardMetadata(store, shard, keyValues(parquet));
-  checkLayout({ columns: store.columns, parquet, size: file.byteLength, rows: metadata.rows });
-  return { parquet, metadata };
+export async function headOf(store: Store, shard: number, file: AsyncBuffer): Promise<{ groups: RowGroup[]; metadata: ShardMetadata }> {
+  const { pairs, groups } = await formatOf(store.manifest).readEnd(file);
+  const metadata = parseShardMetadata(store, shard, pairs);
+  return { groups: groups({ columns: store.columns, rows: metadata.rows }), metadata };
 }
 
 async function openFile(store: Store, shard: number): Promise<ShardFile> {
@@ -38,7 +38,7 @@ export async function withFile<T>(store: Store, shard: number, work: (file: Shar
 
 export interface OpenShard {
   file: ShardFile;
-  parquet: FileMetaData;
+  groups: RowGroup[];
   metadata: ShardMetadata;
 }
 
@@ -70,12 +70,6 @@ export function problemOf(error: unknown): string {
   const { errno, message } = error as NodeJS.ErrnoException;
   if (error instanceof Failure || errno !== undefined) throw error;
   return message;
-}
-
-/** For errors of hyparquet's, whose words do not tell that a file is meant. */
-export function inWords(error: NodeJS.ErrnoException): never {
-  if (error.errno !== undefined) throw error;
-  throw new Error(`it is not a readable Parquet file (${error.message})`, { cause: error });
 }
 
 /** Which rows do not match their checksum, if any; `offset` is the position of the first row in its shard. */

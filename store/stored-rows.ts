@@ -10,7 +10,7 @@ export type Column =
   | { name: string; type: "id" } // non-negative safe integer, INT64
   | { name: string; type: "uint64" }
   | { name: string; type: "int32" | "text" } // may be null
-  | { name: string; type: "tensor"; length: number; dtype: "float32" | "float16" | "int16" };
+  | { name: string; type: "tensor"; length: number; shape?: readonly number[]; dtype: "float32" | "float16" | "int16" };
 
 export type TensorColumn = Column & { type: "tensor" };
 

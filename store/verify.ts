@@ -62,7 +62,7 @@ export async function examineStore(store: Store, options: VerifyOptions): Promis
     const examined = await examineShard(store, shard);
     if (examined.problem !== undefined) {
       const { problem } = examined;
-      findings.push({ shard, ids: idRange(store.manifest, shard), file: join("shards", shardName(shard)), problem, remedy: REMAKE });
+      findings.push({ shard, ids: idRange(store.manifest, shard), file: join("shards", shardName(store, shard)), problem, remedy: REMAKE });
     } else {
       sound.set(shard, examined.sha256);
       findings.push(...(await recordsOf(store, shard, { examined, quarantined })));
@@ -113,9 +113,9 @@ async function strangers(
   store: Store,
   { present, quarantined, finished }: { present: readonly number[]; quarantined: ReadonlySet<string>; finished: boolean },
 ): Promise<Finding[]> {
-  const known = new Set(present.map(shardName));
+  const known = new Set(present.map((shard) => shardName(store, shard)));
   // A shard's quarantine is written before the shard.
-  const isQuarantine = (name: string) => (shardOf(name.replace(/\.jsonl$/, ".parquet")) ?? Infinity) < store.shards;
+  const isQuarantine = (name: string) => (shardOf(name, ["jsonl"]) ?? Infinity) < store.shards;
   const findings: Finding[] = [];
   for (const [folder, names, isOurs] of [
     ["shards", await filesAt(store.folder).list(within(store.folder, "shards")), (name: string) => known.has(name)],

@@ -8,6 +8,7 @@ import { tensorOf } from "./columns.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { putEntry } from "./entries.ts";
+import { formatOf } from "./formats.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
@@ -86,7 +87,12 @@ const failuresOf = (store: Store, shard: number): Promise<FailedRow[]> => withSh
 
 /** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */
 export async function shardBytes(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Promise<Uint8Array> {
-  return encodeShard({ columns: store.columns, rows, metadata: await shardMetadata(store, shard, rows, failed) });
+  return encodeShard({
+    columns: store.columns,
+    format: formatOf(store.manifest),
+    rows,
+    metadata: await shardMetadata(store, shard, rows, failed),
+  });
 }
 
 function checkIds(store: Store, shard: number, rows: Row[], failed: FailedRow[]): void {

@@ -1,6 +1,10 @@
 /** Decoding piece by piece: a decoder's memory grows with the picture, and its attention with the square of it. */
+import { type Tensor, tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
+
+/** Pixels of the latents that tiles share, unless told. */
+const OVERLAP = 16;
 
 /** Images or latents [b, h, w, c]. */
 type Picture = Weights[string];
@@ -17,7 +21,7 @@ export async function decodeInTiles(options: {
   overlap?: number;
   decode: (latents: Picture) => Promise<Picture>;
 }): Promise<Picture> {
-  const { latents, tile = 64, overlap = 16, decode } = options;
+  const { latents, tile = 64, overlap = OVERLAP, decode } = options;
   if (!(Number.isInteger(tile) && Number.isInteger(overlap) && tile >= 1 && overlap >= 0 && overlap < tile)) {
     throw badUsage(
       `Cannot decode in tiles of ${tile} that overlap by ${overlap}: both must be whole numbers, the overlap less than the tile`,
@@ -40,6 +44,37 @@ export async function decodeInTiles(options: {
     }
   }
   return sum as Picture;
+}
+
+/**
+ * The same as a part of a traced program, which holds the decoder once for each tile and its weights once: latents [b, h, w, c] to a
+ * picture.
+ */
+export function tracedInTiles(options: { latents: Tensor; tile: number; overlap?: number; decode: (latents: Tensor) => Tensor }): Tensor {
+  const { latents, tile, overlap = OVERLAP, decode } = options;
+  const [, height, width, channels] = latents.shape as [number, number, number, number];
+  if (height <= tile && width <= tile) return decode(latents);
+  const [rows, columns] = [tilesAlong(height, { tile, overlap }), tilesAlong(width, { tile, overlap })];
+  const pieces = rows.starts.flatMap((top) =>
+    columns.starts.map((left) => {
+      const piece = decode(tf.slice(latents, [0, top, left, 0], [-1, rows.length, columns.length, channels]));
+      const [, tall, wide] = piece.shape as [number, number, number, number];
+      const factor = tall / rows.length;
+      const down = tf.tensor4d(rows.shares(top, factor), [1, tall, 1, 1]);
+      const across = tf.tensor4d(columns.shares(left, factor), [1, 1, wide, 1]);
+      const around = ([start, side, all]: readonly [number, number, number]): [number, number] => [
+        start * factor,
+        all * factor - start * factor - side,
+      ];
+      return tf.pad(tf.mul(tf.mul(piece, down), across), [
+        [0, 0],
+        around([top, tall, height]),
+        around([left, wide, width]),
+        [0, 0],
+      ]) as Tensor;
+    }),
+  );
+  return pieces.reduce((sum, piece) => tf.add(sum, piece) as Tensor);
 }
 
 /** Where tiles begin along a side, and how long they are. */

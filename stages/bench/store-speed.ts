@@ -1,4 +1,4 @@
-/** Times the store against bare hyparquet(-writer) doing the same job without checks, in the same run. */
+/** Times the store, in both formats of its shards, against bare hyparquet(-writer) doing the same job without checks, in the same run. */
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, open, readFile, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -22,12 +22,19 @@ export interface Rate {
   fastest: number;
 }
 
+/** The store with Parquet shards, with Arrow ones, and bare hyparquet. */
+export interface Sides {
+  store: Rate;
+  arrow: Rate;
+  bare: Rate;
+}
+
 export interface Comparison {
-  write: { store: Rate; bare: Rate };
+  write: Sides;
   /** Every byte's sha256 checked, as on the first reading of a shard. */
-  firstRead: { store: Rate; bare: Rate };
+  firstRead: Sides;
   /** As in all later epochs: the rows' checksums only. */
-  read: { store: Rate; bare: Rate };
+  read: Sides;
   folder: string;
   megabytes: number;
 }
@@ -45,7 +52,7 @@ export async function timeStoreAndBare(
   options: { shards?: number; rows?: number; rounds?: number; folder?: string; signal?: AbortSignal } = {},
 ): Promise<Comparison> {
   const { shards = 8, rows = 256, rounds = 5, signal } = options;
-  const folder = await mkdtemp(join(options.folder ?? (await memoryFolder(3 * shards * rows * LENGTH * 4)), "onestep-bench-"));
+  const folder = await mkdtemp(join(options.folder ?? (await memoryFolder(4 * shards * rows * LENGTH * 4)), "onestep-bench-"));
   try {
     const values = normals({ seed: 1, stream: "bench", length: rows * LENGTH });
     const rowsOf = (shard: number): TripleRow[] =>
@@ -56,18 +63,19 @@ export async function timeStoreAndBare(
     const megabytes = (shards * rows * LENGTH * 4) / 1e6;
     const manifest = manifestOf(shards, rows);
     const store = await createTripleStore({ folder: join(folder, "store"), manifest });
+    const arrow = await createTripleStore({ folder: join(folder, "arrow"), manifest: { ...manifest, shardFormat: "arrow" } });
     await mkdir(join(folder, "bare"));
     const steps = Math.floor((shards * rows) / ORDER.batch);
 
     const jobs = {
       "write/bare": () => each(shards, (shard) => writeBare(bareOf(folder, shard), rowsOf(shard))),
       "write/store": () => each(shards, (shard) => writeShard(store, { shard, rows: rowsOf(shard) })),
+      "write/arrow": () => each(shards, (shard) => writeShard(arrow, { shard, rows: rowsOf(shard) })),
       "read/bare": () => touch(bareBatches({ folder, shards, rows, steps })),
-      "firstRead/store": () => {
-        store.sound.clear();
-        return touch(storeBatches(store, steps));
-      },
+      "firstRead/store": () => touch(anew(store, steps)),
+      "firstRead/arrow": () => touch(anew(arrow, steps)),
       "read/store": () => touch(storeBatches(store, steps)),
+      "read/arrow": () => touch(storeBatches(arrow, steps)),
     };
     const seconds = new Map(Object.keys(jobs).map((name) => [name, [] as number[]]));
     let expected: string | undefined;
@@ -87,10 +95,11 @@ export async function timeStoreAndBare(
       const sorted = [...(seconds.get(name) as number[])].sort((a, b) => a - b);
       return { median: megabytes / (sorted[sorted.length >> 1] as number), fastest: megabytes / (sorted[0] as number) };
     };
+    const sides = (job: string, bare = job): Sides => ({
+      ...{ store: rate(`${job}/store`), arrow: rate(`${job}/arrow`), bare: rate(`${bare}/bare`) },
+    });
     return {
-      write: { store: rate("write/store"), bare: rate("write/bare") },
-      firstRead: { store: rate("firstRead/store"), bare: rate("read/bare") },
-      read: { store: rate("read/store"), bare: rate("read/bare") },
+      ...{ write: sides("write"), firstRead: sides("firstRead", "read"), read: sides("read") },
       ...{ folder, megabytes },
     };
   } finally {
@@ -115,6 +124,11 @@ async function touch(batches: AsyncIterable<Float32Array>): Promise<string> {
     hash.update(Float32Array.from({ length: batch.length / LENGTH }, (_, row) => batch[row * LENGTH + 7] as number));
   }
   return hash.digest("hex");
+}
+
+function anew(store: Store<TripleManifest>, toStep: number): AsyncGenerator<Float32Array> {
+  store.sound.clear();
+  return storeBatches(store, toStep);
 }
 
 async function* storeBatches(store: Store<TripleManifest>, toStep: number): AsyncGenerator<Float32Array> {

@@ -6,7 +6,7 @@ import type { ImageSample, Rejected } from "../../schemas/images.ts";
 import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { displayName } from "../../schemas/visible.ts";
-import type { Draft, LatentManifest } from "../../schemas/manifest.ts";
+import { type Draft, type LatentManifest, shardFormatOf } from "../../schemas/manifest.ts";
 import type { Network } from "../runs/model.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { startWorker } from "../workers/start.ts";
@@ -31,6 +31,7 @@ export function latentManifestOf(options: {
   return {
     shape: codec.shape,
     dtype: "float32",
+    ...shardFormatOf(settings.store),
     entries: source.entries,
     rowsPerShard: settings.encoder.rowsPerShard,
     classes: source.classes,

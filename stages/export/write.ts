@@ -4,7 +4,8 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
 import { removeTemporaries, writeAtomic } from "../../store/atomic.ts";
-import { readShard, shardName, type Store } from "../../store/store.ts";
+import { shardDigits } from "../../store/layout.ts";
+import { readShard, type Store } from "../../store/store.ts";
 import { bytesOf, columnsToExport, type ExportColumn } from "./columns.ts";
 import type { ShardFormat } from "./formats.ts";
 import { npyHeader, shapeOf } from "./npy.ts";
@@ -50,7 +51,7 @@ export async function writeShardFiles({ store, out, signal, onShard, format }: E
   let written = 0;
   for (let shard = 0; shard < store.shards; shard++) {
     signal.throwIfAborted();
-    const path = join(out, shardName(shard).replace("parquet", format.extension));
+    const path = join(out, `${shardDigits(shard)}.${format.extension}`);
     if (!existsSync(path)) {
       const rows = await readShard(store, shard);
       if (rows.length > 0) {

@@ -1,9 +1,9 @@
 /** SQL over the shards of a store, by DuckDB where the user has it; nothing is written and nothing is fetched. */
-import { resolve } from "node:path";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { visible } from "../../schemas/visible.ts";
 import { isUrl } from "../../store/place.ts";
-import { presentShards, shardPath, type Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import { withParquetFiles } from "./parquet-files.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */
 export type Answer = Record<string, string | number>[];
@@ -20,8 +20,12 @@ export async function answerSql(store: Store, sql: string, signal: AbortSignal):
       `Cannot ask ${store.folder} in SQL: DuckDB is not let out of this machine here. Copy the store: pipeline merge URL --out FOLDER`,
     );
   }
+  return withParquetFiles(store, signal, (shards) => answerOver(store, shards, sql, signal));
+}
+
+/** The same over shards as Parquet files. */
+async function answerOver(store: Store, shards: readonly string[], sql: string, signal: AbortSignal): Promise<Answer> {
   const { DuckDBInstance, StatementType, DuckDBBlobValue } = await duckdb();
-  const shards = (await presentShards(store)).map((shard) => resolve(shardPath(store, shard)));
   if (shards.length === 0) throw new Failure(`Cannot query ${store.folder}: it has no shards yet. Repeat the command that made it.`);
   const instance = await DuckDBInstance.create(":memory:", {
     autoinstall_known_extensions: "false", // it would fetch them

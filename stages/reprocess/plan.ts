@@ -4,7 +4,7 @@ import { batchOf } from "../simulate/fill-triples.ts";
 import { idRange, type Store } from "../../store/store.ts";
 
 /** What rows do not depend on. All else that differs means that every row is simulated again. */
-const HARMLESS = ["entries", "rowsPerShard", "noise", "dtype", "conditions", "format", "version", "kind", "engine.batch"];
+const HARMLESS = ["entries", "rowsPerShard", "shardFormat", "noise", "dtype", "conditions", "format", "version", "kind", "engine.batch"];
 
 /** Of the conditions what latents depend on though: rows do not tell it. */
 const GUIDING = ["conditions.text", "conditions.negative"];

@@ -11,6 +11,7 @@ import { filesAt } from "../../store/files.ts";
 import type { Holder } from "../../store/holder.ts";
 import { holdFolder } from "../../store/lock.ts";
 import { isUrl, within } from "../../store/place.ts";
+import { shardOf } from "../../store/present.ts";
 import { readText } from "../../store/text.ts";
 
 /** What a command makes of a folder; "store" is one of either kind. */
@@ -130,7 +131,7 @@ async function kindsIn(folder: string, found?: readonly string[]): Promise<Folde
   const has = (name: string): boolean => names.includes(name);
   const kinds = new Set<FolderKind>(mark ? [mark.kind] : []);
   if (has("store.json")) kinds.add(named((await jsonOf(within(folder, "store.json")))?.kind, ["latents", "triples", "tokens"]) ?? "store");
-  else if (has("shards") && (await filesAt(folder).list(within(folder, "shards"))).some((name) => name.endsWith(".parquet")))
+  else if (has("shards") && (await filesAt(folder).list(within(folder, "shards"))).some((name) => shardOf(name) !== undefined))
     kinds.add("store");
   if (has("export.json")) kinds.add("export");
   if (has("results.jsonl") || has("study.json")) kinds.add("study");

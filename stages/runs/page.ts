@@ -1,6 +1,7 @@
 /** RUN/run.html: one document that needs nothing else, tells how a training stands, and loads itself anew while it goes on. */
 import { packageText } from "../../schemas/package.ts";
 import { durationInWords, numberInWords } from "../../schemas/words.ts";
+import { headOf } from "../picture/head.ts";
 import { type Markup, markup, trusted } from "../picture/markup.ts";
 import { pagePolicy } from "../picture/policy.ts";
 import { distanceChart, historyCharts } from "./charts.ts";
@@ -52,16 +53,9 @@ export function runPage(run: RunState): string {
   const details = markup`<details><summary>settings.yaml</summary><pre>${settings}</pre></details>`;
   const written = settings ? markup`<section><h2>Settings</h2>${details}</section>` : undefined;
   const style = packageText("stages/runs/page.css");
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${trusted(pagePolicy({ styles: [style] }))}">${refresh}
-<title>${Math.floor((100 * step) / steps)} % ${folder} - onestep ${name}</title>
-<link rel="icon" href="data:,">
-<style>${trusted(style)}</style>
-</head>
+  const rest = markup`<style>${trusted(style)}</style>${refresh}`;
+  const title = `${Math.floor((100 * step) / steps)} % ${folder} - onestep ${name}`;
+  const page = markup`${headOf({ policy: pagePolicy({ styles: [style] }), title, rest })}
 <body>
 <header><h1>${folder} <span class="soft">${name}, ${state}${reason ? `: ${reason}` : ""}</span></h1>
 <progress value="${step}" max="${steps}" aria-label="steps done"></progress>

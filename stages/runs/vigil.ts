@@ -3,10 +3,10 @@ import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { durationInWords } from "../../schemas/words.ts";
 import { waitForShard } from "../../store/follow.ts";
-import { filesAt } from "../../store/files.ts";
 import { makersOf } from "../../store/lock.ts";
-import { isUrl, within } from "../../store/place.ts";
-import { type Store, shardName } from "../../store/store.ts";
+import { isUrl } from "../../store/place.ts";
+import { hasFileOf } from "../../store/present.ts";
+import type { Store } from "../../store/store.ts";
 
 export interface Vigil {
   /** Ends with the context's signal, or with a Failure once nothing can come any more. */
@@ -40,7 +40,7 @@ export function openVigil(options: {
     if (!awaited) return;
     const { folder, shard, since, at, next } = awaited;
     const now = performance.now();
-    if ((await filesAt(folder).size(within(folder, "shards", shardName(shard)))) !== undefined) {
+    if (await hasFileOf(folder, shard)) {
       if (next > pace.told) note(`shard ${shard} of ${folder} has come after ${durationInWords((now - since) / 1000)}`);
       awaited = undefined;
       return;

@@ -4,7 +4,7 @@ import type { OperatorFunction } from "rxjs";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
+import { type Draft, shardFormatOf, type TripleManifest } from "../../schemas/manifest.ts";
 import { type Conditioned, conditionedRows } from "../../models/conditions.ts";
 import { labelsOf } from "../../models/denoiser.ts";
 import { textShapeOf } from "../../models/families/published.ts";
@@ -36,6 +36,7 @@ export function tripleManifestOf(options: {
   return {
     shape: spec.shape,
     dtype,
+    ...shardFormatOf(settings.store),
     entries: count,
     rowsPerShard,
     classes: labelsOf(spec),

@@ -6,6 +6,7 @@ import { countWeights } from "../../engine/weights.ts";
 import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { openSafetensors } from "../../models/weights/open.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { shardOf } from "../../store/present.ts";
 import { openTripleStore } from "../../store/triples.ts";
 import { readLatestCheckpoint } from "../train/checkpoint.ts";
 
@@ -60,7 +61,7 @@ async function parametersIn(folder: string): Promise<number> {
 /** Bytes of all shards below a folder. */
 async function shardsIn(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".parquet"));
+  const files = entries.filter((entry) => entry.isFile() && shardOf(entry.name) !== undefined);
   const sizes = await Promise.all(files.map(async (entry) => (await stat(join(entry.parentPath ?? entry.path, entry.name))).size));
   return sizes.reduce((sum, size) => sum + size, 0);
 }

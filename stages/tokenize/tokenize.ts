@@ -3,7 +3,7 @@ import type { OperatorFunction } from "rxjs";
 import { textHash } from "../../store/hash.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { Draft, LatentManifest, TokenManifest } from "../../schemas/manifest.ts";
+import { type Draft, type LatentManifest, shardFormatOf, type TokenManifest } from "../../schemas/manifest.ts";
 import type { ImageTokenizerDescription } from "../../schemas/model.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { gridOf, tokenCount } from "../../models/tokens/image-tokenizer.ts";
@@ -39,6 +39,7 @@ export function tokenManifestOf(options: {
   return {
     shape: [...gridOf(tokenizer.config), 1],
     dtype: "int16",
+    ...shardFormatOf(settings.store),
     ...{ entries: manifest.entries, rowsPerShard: manifest.rowsPerShard, classes: manifest.classes, imageSize },
     encoder: { kind: encoder.kind, hash: encoder.hash },
     tokenizer: { hash: tokenizer.hash, codes: tokenizer.config.codes, description: textHash(JSON.stringify(tokenizer)) },

@@ -1,5 +1,6 @@
 /**
- * Prints the store's speed against bare hyparquet(-writer), and memory while a large store is written and read.
+ * Prints the store's speed, with Parquet and with Arrow shards, against bare hyparquet(-writer), and memory while a large store is
+ * written and read.
  *   taskset -c 0 node --import tsx test/bench/store.ts                 one core, 16,384-float tensors
  *   SIZE=20e9 FOLDER=/data node --import tsx test/bench/store.ts memory   bytes to write and read; 1e9 unless told
  * ROUNDS (5) of the comparison; `--out FILE.json` for either.
@@ -9,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
-import { type Comparison, timeStoreAndBare } from "../../stages/bench/store-speed.ts";
+import { type Sides, timeStoreAndBare } from "../../stages/bench/store-speed.ts";
 import { rowBatches } from "../../store/batches.ts";
 import { writeShard } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
@@ -25,11 +26,13 @@ else await speed();
 async function speed(): Promise<void> {
   const figures = await timeStoreAndBare({ rounds: Number(settings.ROUNDS) });
   console.log(`${figures.megabytes.toFixed(0)} MB of 16,384-float tensors in ${figures.folder}; MB/s, median (fastest)`);
-  const line = (name: string, { store, bare }: Comparison["write"], target: string) => {
+  const line = (name: string, { store, arrow, bare }: Sides, target: string) => {
     const side = ({ median, fastest }: typeof store) => `${median.toFixed(0)} (${fastest.toFixed(0)})`.padEnd(14);
     const ratio = store.median / bare.median;
-    console.log(`${name.padEnd(24)} store ${side(store)} bare ${side(bare)} ratio ${ratio.toFixed(2)}  ${target}`);
-    record({ job: name, "store, MB/s": rounded(store.median, 3), "bare, MB/s": rounded(bare.median, 3), ratio: rounded(ratio, 3) });
+    console.log(`${name.padEnd(24)} store ${side(store)} Arrow ${side(arrow)} bare ${side(bare)} ratio ${ratio.toFixed(2)}  ${target}`);
+    const speed = ({ median }: typeof store) => rounded(median, 3);
+    const speeds = { "store, MB/s": speed(store), "of Arrow shards, MB/s": speed(arrow), "bare, MB/s": speed(bare) };
+    record({ job: name, ...speeds, ratio: rounded(ratio, 3) });
   };
   line("write", figures.write, "target 0.8");
   line("read, every sha256", figures.firstRead, "");

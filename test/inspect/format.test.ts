@@ -128,6 +128,15 @@ print(json.dumps([{k: shown[k](value) if k in shown else value for k, value in r
       }
       const half = await triples({ manifest: { dtype: "float16", ...trajectory }, entries: 8, change: onTheWay });
       assert.is((runPython(script, schemas, half.folder) as unknown[]).length, 8);
+      const arrow = await triples({ manifest: { ...trajectory, shardFormat: "arrow", dtype: "float16" }, entries: 20, change: onTheWay });
+      assert.equal(
+        runPython(script, schemas, arrow.folder),
+        runPython(
+          script,
+          schemas,
+          (await triples({ manifest: { ...trajectory, dtype: "float16" }, entries: 20, change: onTheWay })).folder,
+        ),
+      );
       const latents = await images();
       const rows = runPython(script, schemas, latents.folder) as Record<string, unknown>[];
       const ours = (await Promise.all([0, 1, 2].map((shard) => readShard(latents, shard)))).flat();

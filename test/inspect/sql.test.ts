@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "../../pipelines/inspect.ts";
 import { Failure } from "../../schemas/failure.ts";
@@ -35,6 +36,17 @@ else {
     assert.equal(row, { seed: "9007199254740993", caption: "наутро 🐈", latent: "<768 bytes>" });
     const latents = await images();
     assert.equal(await answerSql(latents, "select count(*)::integer as n from latents where caption is null", signal), [{ n: 5 }]);
+  });
+
+  test("Arrow shards give the same answers, and leave nothing behind", async () => {
+    const formats = [{}, { shardFormat: "arrow" as const }];
+    const [parquet, arrow] = await Promise.all(formats.map((manifest) => triples({ manifest })));
+    const sql = "select id, label, caption, octet_length(latent)::integer as bytes from triples order by id desc";
+    assert.equal(await answerSql(arrow!, sql, signal), await answerSql(parquet!, sql, signal));
+    assert.equal(
+      readdirSync(tmpdir()).filter((name) => name.startsWith("onestep-sql-")),
+      [],
+    );
   });
 
   test("only looks: no writing, no other file, no setting, no second statement", async () => {

@@ -2,9 +2,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
+import { type PortableSpec, portableModel } from "../../engine/portable.ts";
+import { type Tensor, type Tensor4D, tf } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { autoencoderKl, latentScale } from "../../models/codecs/kl.ts";
-import { decodeInTiles } from "../../models/codecs/tiles.ts";
+import { decodeInTiles, tracedInTiles } from "../../models/codecs/tiles.ts";
 import { readConfig } from "../../models/published/network.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { readPart } from "../../stages/published/part.ts";
@@ -99,6 +101,39 @@ test("tiles of a decoder that sees no further than a pixel are the whole", async
     assert.ok(apart(tiled, whole) <= 1e-6, `${side} in ${tile}`);
   }
   await assert.rejects(decodeInTiles({ latents: noise([1, 9, 9, 1]), tile: 4, overlap: 4, decode }), "Cannot decode in tiles of 4");
+});
+
+test("a graph for other runtimes decodes in the same tiles, for any batch", async () => {
+  const [tile, overlap, channels] = [5, 2, 3];
+  // A decoder that sees where in its tile a pixel lies: without the right fading tiles would show.
+  const ramp = (h: number, w: number) => Float32Array.from({ length: h * w }, (_, i) => Math.floor(i / w) / h - (2 * (i % w)) / w);
+  const here = async ({ shape: [b = 0, h = 0, w = 0], data }: Picture): Promise<Picture> => {
+    const [tall, wide, at] = [2 * h, 2 * w, ramp(2 * h, 2 * w)];
+    const values = Float32Array.from({ length: b * tall * wide * channels }, (_, i) => {
+      const [pixel, image] = [Math.floor(i / channels) % (tall * wide), Math.floor(i / channels / (tall * wide))];
+      const [y, x] = [Math.floor(pixel / wide) >> 1, (pixel % wide) >> 1];
+      return (data[((image * h + y) * w + x) * channels + (i % channels)] as number) + (at[pixel] as number);
+    });
+    return { shape: [b, tall, wide, channels], data: values };
+  };
+  const traced = (latents: Tensor): Tensor => {
+    const [, h, w] = latents.shape as [number, number, number];
+    const larger = tf.image.resizeNearestNeighbor(latents as Tensor4D, [2 * h, 2 * w]);
+    return tf.add(larger, tf.tensor4d(ramp(2 * h, 2 * w), [1, 2 * h, 2 * w, 1]));
+  };
+  const { InferenceSession, Tensor: Port } = await import("onnxruntime-node");
+  const inputs = { latents: { shape: [11, 13, channels] } };
+  const run: PortableSpec["run"] = (_, { latents }) => ({
+    image: tracedInTiles({ latents: latents as Tensor, tile, overlap, decode: traced }),
+  });
+  const session = await InferenceSession.create(portableModel({ name: "tiles", weights: {}, inputs, run }).whole());
+  for (const b of [1, 3]) {
+    const latents = noise([b, 11, 13, channels]);
+    const { image } = await session.run({ latents: new Port(latents.data, latents.shape) });
+    const expected = await decodeInTiles({ latents, tile, overlap, decode: here });
+    assert.equal(image!.dims, expected.shape);
+    assert.ok(apart({ shape: expected.shape, data: image!.data as Float32Array }, expected) <= 1e-5);
+  }
 });
 
 const config = (json: object) => readConfig(autoencoderKl.config, { json, file: "config.json" });

@@ -7,9 +7,10 @@ import { ByteWriter } from "hyparquet-writer";
 import { writePageHeader } from "hyparquet-writer/src/datapage.js";
 import { writeMetadata } from "hyparquet-writer/src/metadata.js";
 import { crc32 } from "../../schemas/numbers/crc.ts";
+import { formatOf } from "../../store/formats.ts";
 import { type JournalEntry, journalLine } from "../../store/journal.ts";
 import { journalPath } from "../../store/layout.ts";
-import { encodeShard } from "../../store/shard.ts";
+import { encodeShard, readShardMetadata } from "../../store/shard.ts";
 import { idRange, readShard, type Store, shardPath } from "../../store/store.ts";
 import type { Row } from "../../store/stored-rows.ts";
 
@@ -32,15 +33,13 @@ export async function withMetadata(
   shard: number,
   options: { rows?: (rows: Row[]) => Row[]; change?: (pairs: Record<string, string>) => void; crc32?: string },
 ): Promise<Uint8Array> {
-  const original = readFileSync(shardPath(store, shard));
-  const { crc32: _, ...pairs } = Object.fromEntries(
-    (footerOf(original).key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""]),
-  );
+  const { crc32: _, ...pairs } = await readShardMetadata(shardPath(store, shard));
   options.change?.(pairs);
   const rows = (await readShard(store, shard)) as Row[];
   const checksum = options.crc32 ?? String(crc32(Buffer.from(JSON.stringify(pairs))));
   const metadata = { ...pairs, crc32: checksum };
-  return Uint8Array.from(await encodeShard({ columns: store.columns, rows: options.rows?.(rows) ?? rows, metadata }));
+  const format = formatOf(store.manifest);
+  return Uint8Array.from(await encodeShard({ columns: store.columns, format, rows: options.rows?.(rows) ?? rows, metadata }));
 }
 
 /** What a file's end says, as hyparquet reads it. */

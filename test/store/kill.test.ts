@@ -13,10 +13,11 @@ import { contentsOf, fill, fillShard, freshFolder, latentManifest } from "./fixt
 const test = suite("kill");
 const script = fileURLToPath(new URL("writer.ts", import.meta.url));
 const size = { entries: 600, rowsPerShard: 2 };
+const formats = { parquet: size, arrow: { ...size, entries: 200, shardFormat: "arrow" as const } };
 
 /** Runs the writer; kills it `delay` ms after it is ready to write. Answers whether it finished. */
-function write(folder: string, delay?: number): Promise<boolean> {
-  const args = [...process.execArgv, script, folder, String(size.entries), String(size.rowsPerShard)];
+function write(folder: string, format: keyof typeof formats, delay?: number): Promise<boolean> {
+  const args = [...process.execArgv, script, folder, String(formats[format].entries), String(size.rowsPerShard), format];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve, reject) => {
     let output = "";
@@ -29,27 +30,28 @@ function write(folder: string, delay?: number): Promise<boolean> {
   });
 }
 
-test(
-  "killed at random instants and restarted, the store is byte-identical",
-  async () => {
-    const unbroken = await createLatentStore({ folder: freshFolder(), manifest: latentManifest(size) });
-    await fill(unbroken, (id) => id % 11 === 3);
-    await sealStore(unbroken);
-    const folder = freshFolder();
-    let kills = 0;
-    for (const delay of uniforms({ seed: 8, stream: "kills", length: 4 })) {
-      if (await write(folder, delay * 150)) break;
-      kills++;
-      const store = await createLatentStore({ folder, manifest: latentManifest(size) });
-      assert.equal(await verifyStore(store).then((all) => all.filter(({ file }) => file !== "journal.jsonl")), []);
-    }
-    assert.ok(kills >= 1, `no kill hit`);
-    const store = await createLatentStore({ folder, manifest: latentManifest(size) });
-    if ((await readSummary(store)) === undefined) assert.ok(await write(folder));
-    assert.equal(contentsOf(folder), contentsOf(unbroken.folder));
-  },
-  { seconds: 90 },
-);
+for (const [format, of] of Object.entries(formats) as [keyof typeof formats, typeof size][])
+  test(
+    `killed at random instants and restarted, the store is byte-identical (${format})`,
+    async () => {
+      const unbroken = await createLatentStore({ folder: freshFolder(), manifest: latentManifest(of) });
+      await fill(unbroken, (id) => id % 11 === 3);
+      await sealStore(unbroken);
+      const folder = freshFolder();
+      let kills = 0;
+      for (const delay of uniforms({ seed: 8, stream: "kills", length: 4 })) {
+        if (await write(folder, format, delay * 150)) break;
+        kills++;
+        const store = await createLatentStore({ folder, manifest: latentManifest(of) });
+        assert.equal(await verifyStore(store).then((all) => all.filter(({ file }) => file !== "journal.jsonl")), []);
+      }
+      assert.ok(kills >= 1, `no kill hit`);
+      const store = await createLatentStore({ folder, manifest: latentManifest(of) });
+      if ((await readSummary(store)) === undefined) assert.ok(await write(folder, format));
+      assert.equal(contentsOf(folder), contentsOf(unbroken.folder));
+    },
+    { seconds: 90 },
+  );
 
 test("two processes told to make the same shards lose nothing", async () => {
   const small = { entries: 40, rowsPerShard: 2 };

@@ -6,7 +6,7 @@ import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import { readParquet } from "parquet-wasm/node";
 import { crc32, createCrc, IEEE } from "../../schemas/numbers/crc.ts";
 import { memoryBuffer } from "../../store/buffers.ts";
-import { checkLayout, readFooter } from "../../store/footer.ts";
+import { parquetShards } from "../../store/parquet-shard.ts";
 import { decodeRows, encodeShard } from "../../store/shard.ts";
 import type { Column, Row } from "../../store/stored-rows.ts";
 import { readRows, readShard, shardPath, writeShard } from "../../store/store.ts";
@@ -29,9 +29,8 @@ function independently(path: string): Record<string, unknown[]> {
 /** Rows of a file of bytes, after the checks that every reader makes. */
 async function decoded(options: { columns: Column[]; file: AsyncBuffer; rows: number; from?: number; to?: number }) {
   const { columns, file, rows, from = 0, to = rows } = options;
-  const parquet = await readFooter(file);
-  checkLayout({ columns, parquet, size: file.byteLength, rows });
-  return decodeRows({ columns, file, parquet, from, to });
+  const groups = (await parquetShards.readEnd(file)).groups({ columns, rows });
+  return decodeRows({ columns, file, groups, from, to });
 }
 
 const floats = (bytes: unknown) => new Float32Array(new Uint8Array(bytes as Uint8Array).buffer);

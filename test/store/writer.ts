@@ -1,11 +1,16 @@
 /** Child process of the kill test: makes what a store misses, and seals it. */
+import { shardFormatOf } from "../../schemas/manifest.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { missingShards } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { fillShard, latentManifest } from "./fixture.ts";
 
-const [folder = "", entries = "", rowsPerShard = ""] = process.argv.slice(2);
-const manifest = latentManifest({ entries: Number(entries), rowsPerShard: Number(rowsPerShard) });
+const [folder = "", entries = "", rowsPerShard = "", format = "parquet"] = process.argv.slice(2);
+const manifest = latentManifest({
+  entries: Number(entries),
+  rowsPerShard: Number(rowsPerShard),
+  ...shardFormatOf({ format: format as "arrow" }),
+});
 const store = await createLatentStore({ folder, manifest });
 process.stdout.write("ready\n");
 for (const shard of await missingShards(store)) await fillShard(store, shard, (id) => id % 11 === 3);

@@ -84,25 +84,60 @@ const decoder = encodeModel({
   constants: [constant("most", [1], [0.9])],
 });
 
-const text = encodeModel({
-  inputs: [port("ids", "int32")],
-  outputs: [port("text")],
-  nodes: [
-    node("Cast", ["ids"], "floats", { to: 1 }),
-    node("ReduceMean", ["floats"], "mean", { axes: [1], keepdims: 0 }),
-    node("Mul", ["mean", "hundredth"], "small"),
-    node("Reshape", ["small", "shape"], "text"),
-  ],
-  constants: [constant("hundredth", [1], [0.01]), constant("shape", [4], [-1, 1, 1, 1], "int64")],
-});
+/** A tokenizer as others publish them: of three words, of which one may have an s, between 2 and 1; 3 for all others. */
+const published = (() => {
+  const special = (id: number, content: string) => ({ id, content, special: true });
+  const piece = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
+  const token = (id: string, of: number) => ({ [id]: { id, ids: [of], tokens: [id] } });
+  return {
+    ...{ version: "1.0", truncation: null, padding: null, normalizer: null, decoder: null, pre_tokenizer: { type: "Whitespace" } },
+    added_tokens: [special(2, "<s>"), special(1, "</s>")],
+    post_processor: {
+      ...{ type: "TemplateProcessing", single: [piece("<s>"), { Sequence: { id: "A", type_id: 0 } }, piece("</s>")], pair: [] },
+      special_tokens: { ...token("<s>", 2), ...token("</s>", 1) },
+    },
+    model: {
+      ...{ type: "WordPiece", unk_token: "<u>", continuing_subword_prefix: "##", max_input_chars_per_word: 100 },
+      vocab: { "<u>": 3, "<s>": 2, "</s>": 1, a: 10, cat: 11, owl: 12, "##s": 13 },
+    },
+  };
+})();
 
-/** Writes the folder of a model: what onestep.json says of it is checked by its schema. */
-export async function writeModel(folder: string, kind: Kind, { isLoop = false }: { isLoop?: boolean } = {}): Promise<void> {
+const text = (isBeside: boolean) =>
+  encodeModel({
+    inputs: [port("ids", "int32")],
+    outputs: [port("text")],
+    nodes: [
+      node("Cast", ["ids"], "floats", { to: 1 }),
+      node("ReduceMean", ["floats"], "mean", { axes: [1], keepdims: 0 }),
+      node("Mul", ["mean", "hundredth"], "small"),
+      node("Reshape", ["small", "shape"], "text"),
+    ],
+    constants: [...(isBeside ? [] : [constant("hundredth", [1], [0.01])]), constant("shape", [4], [-1, 1, 1, 1], "int64")],
+    beside: isBeside ? [{ name: "hundredth", shape: [1], dtype: "float32", location: "text.onnx.data", offset: 0, byteLength: 4 }] : [],
+  });
+
+/**
+ * Writes the folder of a model: what onestep.json says of it is checked by its schema. Of a published one captions are read by a
+ * tokenizer of other people's, and a weight lies beside its graph.
+ */
+export async function writeModel(
+  folder: string,
+  kind: Kind,
+  { isLoop = false, isPublished = false }: { isLoop?: boolean; isPublished?: boolean } = {},
+): Promise<void> {
   await mkdir(folder, { recursive: true });
   const written = async (file: string, content: Uint8Array, inputs: unknown[], outputs: unknown[]) => {
     await writeFile(join(folder, file), content);
-    return { file, bytes: content.length, sha256: createHash("sha256").update(content).digest("hex"), inputs, outputs };
+    return { ...about(file, content), inputs, outputs };
   };
+  const about = (file: string, content: Uint8Array) => {
+    return { file, bytes: content.length, sha256: createHash("sha256").update(content).digest("hex") };
+  };
+  const beside = new Uint8Array(Float32Array.of(0.01).buffer);
+  const tokenizer = isPublished
+    ? { file: "tokenizer.json", kind: "huggingface", input: "ids", length: tokens, end: 1, padding: 0, isLowered: true }
+    : { file: "vocabulary.json", kind: "own", input: "ids", length: tokens, end: 1, padding: 0 };
   const picture = ["batch", side, side, 3];
   const [latent, level] = [
     { name: "latent", shape: picture, dtype: "float32" },
@@ -122,27 +157,28 @@ export async function writeModel(folder: string, kind: Kind, { isLoop = false }:
       madeBy: "a test",
     },
     ...{ opset: 17, precision: "single", image: { width: side, height: side, channels: 3, range: [-1, 1] }, latent: [side, side, 3] },
-    condition:
-      kind === "class"
-        ? { kind, input: "label", names: classes }
-        : { kind, captions, tokenizers: [{ file: "vocabulary.json", kind: "own", input: "ids", length: tokens, end: 1, padding: 0 }] },
+    condition: kind === "class" ? { kind, input: "label", names: classes } : { kind, captions, tokenizers: [tokenizer] },
     sampler: isLoop ? { kind: "loop", calls: 2, loops: { 2: loop } } : { kind: "direct" },
     noise: { stream: "samples" },
     graphs: {
       generator: await written("generator.onnx", generator(kind, isLoop), isLoop ? [noise, level, given] : [noise, given], [latent]),
       decoder: await written("decoder.onnx", decoder, [latent], [image]),
       ...(kind === "caption" && {
-        text: await written("text.onnx", text, [{ name: "ids", shape: ["batch", tokens], dtype: "int32" }], [given]),
+        text: {
+          ...(await written("text.onnx", text(isPublished), [{ name: "ids", shape: ["batch", tokens], dtype: "int32" }], [given])),
+          ...(isPublished && { data: about("text.onnx.data", beside) }),
+        },
       }),
     },
     parity: { tolerance: 1e-4, range: { latent: 2, image: 2 }, differences: [{ runtime: "none", latent: 0, image: 0, rows: 1 }] },
     speed: { machine: "none", generator: 1, decoder: 1, image: 2 },
   };
   await writeFile(join(folder, "onestep.json"), JSON.stringify(onestepJson.parse(model)));
-  if (kind === "caption") await writeFile(join(folder, "vocabulary.json"), JSON.stringify(vocabulary));
+  if (kind === "caption") await writeFile(join(folder, tokenizer.file), JSON.stringify(isPublished ? published : vocabulary));
+  if (isPublished) await writeFile(join(folder, "text.onnx.data"), beside);
 }
 
-type Condition = { label: number } | { caption: string };
+type Condition = { label: number } | { caption: string } | { ids: number[] };
 
 /** Values [side * side * 3] in -1..1 of a picture, by its formula in double precision; `noise` in the place of that of a picture. */
 export function expected(noise: ArrayLike<number>, condition: Condition): number[] {
@@ -168,6 +204,6 @@ export const noiseOf = ({ seed, index }: Which, stream = "samples"): Float32Arra
 
 function shiftOf(condition: Condition): number {
   if ("label" in condition) return 0.1 + 0.2 * condition.label;
-  const ids = [...createTokenizer(vocabulary).encode(condition.caption, tokens)];
+  const ids = "ids" in condition ? condition.ids : [...createTokenizer(vocabulary).encode(condition.caption, tokens)];
   return ids.reduce((sum, id) => sum + id, 0) / tokens / 100;
 }

@@ -200,6 +200,34 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
   );
 
   test(
+    "captions are read by a published tokenizer, and weights that lie beside a graph are loaded",
+    async () => {
+      const out = freshFolder();
+      await writeModel(join(out, "model"), "caption", { isPublished: true });
+      const { ownBytes, site } = await writeSite({ out, title: "published" });
+      assert.ok(ownBytes <= 60_000);
+      assert.ok((JSON.parse(await readFile(join(out, "files.json"), "utf8")) as string[]).includes(site.tokenizers!));
+      const { url, stop } = await served(out);
+      try {
+        for (const [caption, ids] of [
+          ["A cat", [2, 10, 11, 1, 0, 0, 0, 0]],
+          ["owls cat cat dog cat cat", [2, 12, 13, 11, 11, 3, 11, 1]], // seven pieces where six have room
+        ] as const) {
+          const link = `caption=${caption.replaceAll(" ", "+")}&seed=4`;
+          const { page, errors } = await openPage(browser!, `${url}?device=wasm#${link}`, { ready: "h1" });
+          await until(page, drawnIs(link), 2400);
+          await shows(page, "picture", expected(noiseOf({ seed: 4, index: 0 }), { ids: [...ids] }));
+          assert.equal(errors, []);
+          await page.context().close();
+        }
+      } finally {
+        await stop();
+      }
+    },
+    patience,
+  );
+
+  test(
     "what keeps a page from drawing is said in words",
     async () => {
       const { url, stop } = await served(sites.class);

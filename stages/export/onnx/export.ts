@@ -4,7 +4,6 @@ import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { OPSET } from "../../../engine/onnx.ts";
 import { type PortableModel, portableModel } from "../../../engine/portable.ts";
-import { codecFunctions } from "../../../models/codecs/codecs.ts";
 import { labelsOf } from "../../../models/denoiser.ts";
 import { familyOf } from "../../../models/families/registry.ts";
 import type { Context } from "../../../schemas/events.ts";
@@ -50,7 +49,6 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
   const { spec, role, hash } = description;
   refuseTokens(run, description);
   const codec = await readCodec(run, context);
-  refuseTiles(run, codec);
   const sampler = samplerOf(run, description, settings.simulate);
   const written = ["export.json"]; // the folder's claim, too
   const write = async (name: string, content: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<void> => {
@@ -102,17 +100,6 @@ function refuseTokens(run: string, { spec }: Denoiser["description"]): void {
   if (!spec.network.control) return;
   throw new Failure(
     `Cannot export ${run} as ONNX: it draws from tokens that a prior makes one by one, which no graph here holds. Use it here.`,
-  );
-}
-
-/** Throws a Failure for latents that are decoded piece by piece here (models/codecs/tiles.ts): a graph decodes a whole picture. */
-function refuseTiles(run: string, { description }: Codec): void {
-  const { tile = Number.POSITIVE_INFINITY } = codecFunctions(description) ?? {};
-  const [height, width] = description.shape;
-  if (height <= tile && width <= tile) return;
-  throw new Failure(
-    `Cannot export ${run} as ONNX: its latents of ${height}x${width} are decoded in tiles of ${tile} here, and no graph does that. ` +
-      "Use --format diffusers.",
   );
 }
 

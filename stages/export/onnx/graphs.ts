@@ -4,6 +4,7 @@ import type { Tensors } from "../../../engine/program.ts";
 import { type Tensor, tf } from "../../../engine/tfjs.ts";
 import type { Weights } from "../../../engine/weights.ts";
 import { type Codec, codecFunctions } from "../../../models/codecs/codecs.ts";
+import { tracedInTiles } from "../../../models/codecs/tiles.ts";
 import { applyNetwork, takesGuidance } from "../../../models/denoiser.ts";
 import { numbers, tensors } from "../../../models/diffusion/arithmetic.ts";
 import { denoise, type Network } from "../../../models/diffusion/denoise.ts";
@@ -136,7 +137,7 @@ export function generatorModel(options: {
   });
 }
 
-/** The decoder: a latent [b, h, w, c] in the model's scale to a picture [b, H, W, 3] in -1..1. */
+/** The decoder: a latent [b, h, w, c] in the model's scale to a picture [b, H, W, 3] in -1..1, in tiles where it is larger than one. */
 export function decoderModel(options: { description: Denoiser["description"]; codec: Codec; isHalf: boolean }): PortableModel {
   const { description, codec, isHalf } = options;
   const { spec, statistics } = description;
@@ -150,7 +151,10 @@ export function decoderModel(options: { description: Denoiser["description"]; co
     inputs: { latent: { shape: spec.shape } },
     run: ({ codec: parameters = {} }, { latent }) => {
       const raw = tf.add(tf.mul(latent as Tensor, tf.tensor1d(scale)), tf.tensor1d(shift as Float32Array)) as Tensor;
-      return { image: tf.clipByValue(functions ? functions.decode(parameters, raw) : raw, -1, 1) as Tensor };
+      if (!functions) return { image: tf.clipByValue(raw, -1, 1) as Tensor };
+      const { tile = Number.POSITIVE_INFINITY, decode } = functions;
+      const image = tracedInTiles({ latents: raw, tile, decode: (latents) => decode(parameters, latents) });
+      return { image: tf.clipByValue(image, -1, 1) as Tensor };
     },
   });
 }

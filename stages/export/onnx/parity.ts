@@ -113,8 +113,9 @@ async function drawHere(options: {
   const decoder = await createPictureDecoder({ codec, engine, context, spec, statistics, batch: ROWS });
   try {
     const { label, caption } = conditions.spread(ROWS, description.captions, settings.seed);
-    // A published pipeline takes no text, and an empty one, for its negative prompt.
-    const asked = { label, caption: ids ? caption.map((text, i) => text || `picture ${i + 1}`) : caption };
+    // A published pipeline takes no text, and an empty one, for its negative prompt: which the graphs know unless another was given.
+    const without = simulate.negative === undefined ? 1 : 0;
+    const asked = { label, caption: ids ? caption.map((text, i) => text || (i < without ? "" : `picture ${i + 1}`)) : caption };
     const bag = { ...(await conditions.inputs(asked)), ...ids?.(asked.caption) };
     const noise = noiseFor({ seed: settings.seed, stream: "samples", rows: ROWS, spec, plan });
     const latent = await sampler.call("sample", { ...noise, rows: ROWS, conditions: bag });

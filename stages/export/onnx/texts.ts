@@ -1,7 +1,7 @@
 /** The text side of an exported model: a program from ids to what the generator reads of captions, and the tokenizers that make ids. */
 import { join } from "node:path";
 import type { PortableModel, PortableSpec } from "../../../engine/portable.ts";
-import type { Tensor } from "../../../engine/tfjs.ts";
+import { type Tensor, tf } from "../../../engine/tfjs.ts";
 import { textShapeOf } from "../../../models/families/published.ts";
 import { openTokenizer, type PublishedTokenizer } from "../../../models/text/published-tokenizer.ts";
 import { Failure } from "../../../schemas/failure.ts";
@@ -67,7 +67,7 @@ export async function publishedTextSide(
         "Name a copy of the pipeline with --set simulate.textEncoders=FOLDER, or put it back.",
     );
   }
-  const { side } = await readTextIndex(folder);
+  const { side, hasZeroNegative } = await readTextIndex(folder);
   const opened: (Opened | undefined)[] = [];
   const weights: PortableSpec["weights"] = {};
   for (const [i, part] of side.parts.entries()) {
@@ -88,6 +88,10 @@ export async function publishedTextSide(
     opened.push({ name: part.encoder, tokenizer, about, forward: network.forward });
   }
   const present = opened.flatMap((each) => each ?? []);
+  const idsOf = ({ tokenizer, about: { length } }: Opened, caption: string) =>
+    tokenizer.encode(side.prepared?.(caption) ?? caption, length);
+  const [asked] = present;
+  const silent = hasZeroNegative && choice.negative === undefined && asked ? idsOf(asked, "").ids : undefined;
   const inputs = present.flatMap(({ about: { input, length, mask } }): [string, PortableSpec["inputs"][string]][] => [
     [input, { shape: [length], dtype: "int32" }],
     ...(mask ? [[mask, { shape: [length] }] as [string, PortableSpec["inputs"][string]]] : []),
@@ -102,7 +106,8 @@ export async function publishedTextSide(
           const asked = { input_ids: given[input] as Tensor, ...(mask && { attention_mask: given[mask] as Tensor }) };
           return each.forward(parameters[each.name] as never, asked, "");
         });
-        const { tokens, pooled } = side.join(answers, { width: shape.width, lengths: text.lengths });
+        const joined = side.join(answers, { width: shape.width, lengths: text.lengths });
+        const { tokens, pooled } = silent ? silenced(joined, given[asked!.about.input] as Tensor, silent) : joined;
         const mask = present.find(({ about }) => about.mask)?.about.mask;
         const sequence = { tokens, ...(shape.isMasked && mask && { mask: given[mask] as Tensor }) };
         return embeddedPorts({ sequences: [sequence], ...(shape.pooled > 0 && pooled && { vector: pooled }) });
@@ -112,14 +117,25 @@ export async function publishedTextSide(
     files: Object.fromEntries(present.map(({ tokenizer, about }) => [about.file, `${JSON.stringify(tokenizer.json)}\n`])),
     ids: (captions) => {
       const rows: ConditionRows = {};
-      for (const { tokenizer, about } of present) {
-        const encoded = captions.map((caption) => tokenizer.encode(side.prepared?.(caption ?? "") ?? caption ?? "", about.length));
+      for (const each of present) {
+        const { about } = each;
+        const encoded = captions.map((caption) => idsOf(each, caption ?? ""));
         rows[about.input] = Int32Array.from(encoded.flatMap(({ ids }) => [...ids]));
         if (about.mask)
           rows[about.mask] = Float32Array.from(encoded.flatMap(({ ids, count }) => [...ids].map((_, i) => (i < count ? 1 : 0))));
       }
       return rows;
     },
+  };
+}
+
+/** Features of texts, [b, n, d] and [b, d], and zeros for those whose ids are the empty text's: what such pipelines read for none. */
+function silenced<F extends { tokens: Tensor; pooled?: Tensor }>({ tokens, pooled }: F, ids: Tensor, empty: ArrayLike<number>) {
+  const apart = tf.abs(tf.sub(tf.cast(ids, "float32"), tf.tensor1d(Array.from(empty), "float32")));
+  const says = tf.minimum(tf.sum(apart, 1), 1); // [b]: whole numbers, so it is 0 or 1
+  return {
+    tokens: tf.mul<Tensor>(tokens, tf.reshape(says, [-1, 1, 1])),
+    ...(pooled && { pooled: tf.mul<Tensor>(pooled, tf.reshape(says, [-1, 1])) }),
   };
 }
 

@@ -1,6 +1,5 @@
 /** What the page and its worker say to each other, and what site.json says to both. */
 import type { OnestepJson } from "../../../schemas/onestep-json.ts";
-import type { TokenizerData } from "../../../schemas/model.ts";
 import type { Wish } from "./link.ts";
 
 /** A file that is loaded with progress and kept by its hash; `file` is from the site's root. */
@@ -28,6 +27,8 @@ export interface Site {
   /** Folders with onestep.json in them. */
   models: { student: string; teacher?: string };
   runtimes: Record<Device, Runtime>;
+  /** The script that reads published tokenizers, where a model has some. */
+  tokenizers?: string;
 }
 
 /** A model as the worker needs it. */
@@ -36,7 +37,8 @@ export interface Loading {
   model: OnestepJson;
   /** Its folder, from the site's root and with a slash at its end. */
   folder: string;
-  tokenizers: readonly TokenizerData[];
+  /** What their files hold, in the order in which the model names them: of its own kind TokenizerData. */
+  tokenizers: readonly unknown[];
 }
 
 export type ToWorker =

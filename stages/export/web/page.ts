@@ -1,6 +1,7 @@
 /** The page's HTML: all its words and controls, for what the model takes; browser/page.ts brings them to life. */
 import type { OnestepJson } from "../../../schemas/onestep-json.ts";
-import { type Markup, markup, trusted } from "../../picture/markup.ts";
+import { headOf } from "../../picture/head.ts";
+import { type Markup, markup } from "../../picture/markup.ts";
 import { callsOf } from "./choices.ts";
 import { longestCaption } from "./link.ts";
 
@@ -39,20 +40,12 @@ export function pageOf(options: {
   const pixels = markup`<button type="button" id="pixels" aria-pressed="false">Pixels</button>`;
   const teacherCalls = teacher && callsOf(teacher)[0];
   const isSmall = Math.max(image.width, image.height) < 160; // shown several times as large
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${trusted(sitePolicy)}">
-<meta name="description" content="A one-step image generator that runs in this browser.">
+  const rest = markup`<meta name="description" content="A one-step image generator that runs in this browser.">
 <meta name="theme-color" content="#f6f3ee" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#171513" media="(prefers-color-scheme: dark)">
-<title>${title} - onestep</title>
-<link rel="icon" href="data:,">
 <link rel="stylesheet" href="page.css">
-${modules.map((file) => markup`<link rel="modulepreload" href="${file}">\n`)}<script type="module" src="${entry}"></script>
-</head>
+${modules.map((file) => markup`<link rel="modulepreload" href="${file}">\n`)}<script type="module" src="${entry}"></script>`;
+  const page = markup`${headOf({ policy: sitePolicy, title: `${title} - onestep`, rest })}
 <body class="loading">
 <a class="skip" href="#desk">To the controls</a>
 <header><p class="mark">onestep</p><h1>${title}</h1><p id="engine" role="status"></p></header>

@@ -1,4 +1,4 @@
-/** ONNX Runtime's files for browsers, as they lie in the npm package onnxruntime-web. */
+/** Files of other packages that a site holds: ONNX Runtime for browsers (onnxruntime-web), and what reads published tokenizers. */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -34,6 +34,12 @@ export async function runtimeFiles(device: Device): Promise<Record<"script" | "l
   });
   const { script, loader, program } = files[device];
   return { script: await read(script), loader: await read(loader), program: await read(program) };
+}
+
+/** The script that reads published tokenizers in a page, as it lies in the npm package @huggingface/tokenizers. */
+export function publishedTokenizers(): Promise<Uint8Array> {
+  const folder = dirname(createRequire(import.meta.url).resolve("@huggingface/tokenizers"));
+  return readFile(join(folder, "tokenizers.min.mjs"));
 }
 
 function packageFolder(): string {

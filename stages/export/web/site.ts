@@ -7,17 +7,19 @@ import { Failure } from "../../../schemas/failure.ts";
 import { integers } from "../../../schemas/numbers/philox.ts";
 import { type OnestepJson, onestepJson } from "../../../schemas/onestep-json.ts";
 import { packageText, version } from "../../../schemas/package.ts";
+import { bytesInWords } from "../../../schemas/words.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import { lean, modulesOf } from "./code.ts";
 import type { Asset, Device, Runtime, Site } from "./messages.ts";
 import { pageOf } from "./page.ts";
-import { runtimeFiles } from "./runtime.ts";
+import { publishedTokenizers, runtimeFiles } from "./runtime.ts";
 
 /** Folders of a site's models, each with onestep.json and its graphs: what `export --format onnx` writes. */
 export const modelFolders = { student: "model", teacher: "teacher" } as const;
 
 const examples = 4; // captions to begin with
 const browser = "stages/export/web/browser";
+const mostBytes = 2 ** 31 - 1; // of one file: browsers give no more memory in one piece
 
 /**
  * Writes the page and what it needs into `out`, where the models lie already, the student's and perhaps its teacher's. Answers the bytes
@@ -33,10 +35,14 @@ export async function writeSite({ out, title }: { out: string; title: string }):
   const code = [...modules.keys()].map((path) => `code/${path}`);
 
   const [wasm, webgpu] = [await writeRuntime(out, "wasm"), await writeRuntime(out, "webgpu")];
+  const needsPublished = [model, teacher].some((each) => each && readsPublished(each));
+  const place = "tokenizers/tokenizers.js";
+  if (needsPublished) await writeAtomic(join(out, place), await publishedTokenizers());
   const site: Site = {
     version: version(),
     models: { student: `${modelFolders.student}/`, ...(hasTeacher && { teacher: `${modelFolders.teacher}/` }) },
     runtimes: { wasm, webgpu },
+    ...(needsPublished && { tokenizers: place }),
   };
   const page = pageOf({
     ...{ model, teacher, title, captions: examplesOf(model), version: version() },
@@ -51,6 +57,7 @@ export async function writeSite({ out, title }: { out: string; title: string }):
   };
   const descriptions = [model, teacher].flatMap((each, i) => (each ? filesOf(each, Object.values(modelFolders)[i] as string) : []));
   const kept = ["./", ...Object.keys(own).filter((path) => path !== "sw.js"), ...descriptions];
+  if (needsPublished) kept.push(place);
   kept.push(...[wasm, webgpu].flatMap(({ script, loader }) => [script, loader]));
   for (const [path, text] of Object.entries(own)) await writeAtomic(join(out, path), text);
   await writeAtomic(join(out, "files.json"), `${JSON.stringify(kept, null, 2)}\n`); // what the service worker keeps
@@ -61,15 +68,17 @@ async function readModel(folder: string): Promise<OnestepJson> {
   const path = join(folder, "onestep.json");
   const found = onestepJson.safeParse(JSON.parse(await readFile(path, "utf8")));
   if (!found.success) throw new Failure(`Cannot use ${path}: ${found.error.issues[0]?.message}. Export the model again.`);
-  const { condition, graphs } = found.data;
-  const foreign = "tokenizers" in condition && condition.tokenizers.some(({ kind }) => kind !== "own");
-  const isSplit = Object.values(graphs).some((graph) => graph?.data !== undefined);
-  if (!foreign && !isSplit) return found.data;
-  const why = foreign
-    ? "its captions are read by a published tokenizer, which the page does not have"
-    : "its weights are more than a browser holds";
-  throw new Failure(`Cannot export ${found.data.name} as a web page: ${why}. Use --format onnx, and run it with onnxruntime-node or -web.`);
+  const { name, graphs } = found.data;
+  const largest = Math.max(...Object.values(graphs).map((graph) => graph?.data?.bytes ?? graph?.bytes ?? 0));
+  if (largest <= mostBytes) return found.data;
+  throw new Failure(
+    `Cannot export ${name} as a web page: a file of its weights has ${bytesInWords(largest)}, and a browser holds ` +
+      `${bytesInWords(mostBytes)}. Use --precision half, or --format onnx, and run it with onnxruntime-node.`,
+  );
 }
+
+const readsPublished = ({ condition }: OnestepJson): boolean =>
+  "tokenizers" in condition && condition.tokenizers.some(({ kind }) => kind === "huggingface");
 
 /** Small files of a model's folder. */
 function filesOf({ condition }: OnestepJson, folder: string): string[] {

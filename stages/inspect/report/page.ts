@@ -3,6 +3,7 @@ import { packageText } from "../../../schemas/package.ts";
 import type { Manifest } from "../../../schemas/manifest.ts";
 import type { GalleryRow } from "./row.ts";
 import { script } from "./script.ts";
+import { headOf } from "../../picture/head.ts";
 import { jsonMarkup, type Markup, markup, trusted } from "../../picture/markup.ts";
 import { pagePolicy } from "../../picture/policy.ts";
 import type { Sections } from "./sections.ts";
@@ -41,16 +42,8 @@ export function pageOf(options: {
     ["shards", "Shards"],
     ["quarantine", "Quarantine"],
   ];
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${trusted(reportPolicy(live))}">
-<title>${name} - onestep store</title>
-<link rel="icon" href="data:,">
-<style>${trusted(style)}</style>
-</head>
+  const rest = markup`<style>${trusted(style)}</style>`;
+  const page = markup`${headOf({ policy: reportPolicy(live), title: `${name} - onestep store`, rest })}
 <body${live ? markup` data-live` : undefined}>
 <a class="skip" href="#gallery-heading">To the gallery</a>
 <header><div class="inner"><h1>${name} <span class="soft">store of ${manifest.kind}</span></h1>

@@ -1,5 +1,4 @@
 /** Opens the page: what it needs of the browser, its descriptions, the worker and the models. */
-import type { TokenizerData } from "../../../../schemas/model.ts";
 import type { OnestepJson } from "../../../../schemas/onestep-json.ts";
 import type { Device, Loading, Site, Who } from "../messages.ts";
 
@@ -23,7 +22,7 @@ export async function readLoading(who: Who, folder: string, base: string): Promi
   const root = new URL(folder, base);
   const model = await fetched<OnestepJson>(new URL("onestep.json", root));
   const files = "tokenizers" in model.condition ? model.condition.tokenizers.map(({ file }) => file) : [];
-  return { who, model, folder, tokenizers: await Promise.all(files.map((file) => fetched<TokenizerData>(new URL(file, root)))) };
+  return { who, model, folder, tokenizers: await Promise.all(files.map((file) => fetched<unknown>(new URL(file, root)))) };
 }
 
 async function fetched<T>(url: URL): Promise<T> {

@@ -1,15 +1,17 @@
 /** The worker: loads the runtime and the models, and draws what the page wishes for, one network call at a time. */
-import { createTokenizer } from "../../../../models/text/tokenizer.ts";
 import type { OnestepJson } from "../../../../schemas/onestep-json.ts";
 import { draw, pixelsOf, type Values } from "../drawing.ts";
 import type { Wish } from "../link.ts";
 import type { Drawn, FromWorker, Loading, Site, ToWorker, Who } from "../messages.ts";
 import { forgetOthers, loadAsset } from "./assets.ts";
+import { captionReader } from "./captions.ts";
 import { chooseDevice, type Loaded, loadRuntime, type Session } from "./runtime.ts";
 
 /** A model that is ready to draw. */
 interface Artist {
   loading: Loading;
+  /** What the text encoder is given for a caption. */
+  read: (caption: string) => Values;
   sessions: Record<"generator" | "decoder", Session> & { text?: Session };
   /** What the text encoder made of captions of late. */
   known: Map<string, Values>;
@@ -45,7 +47,9 @@ async function ready(loading: Loading, site: Site, asked: "best" | "wasm" | "web
   const { who, model, folder } = loading;
   const device = await chooseDevice(asked);
   const graphs = Object.entries(model.graphs).filter(([, graph]) => graph !== undefined);
-  const files = graphs.map(([, graph]) => ({ ...graph, file: folder + graph.file }));
+  const files = graphs
+    .flatMap(([, { data, ...graph }]) => [graph, ...(data ? [data] : [])])
+    .map((each) => ({ ...each, file: folder + each.file }));
   const program = site.runtimes[device].program;
   const total = files.reduce((sum, { bytes }) => sum + bytes, runtime ? 0 : program.bytes);
   const counts = new Map<string, number>();
@@ -58,12 +62,15 @@ async function ready(loading: Loading, site: Site, asked: "best" | "wasm" | "web
   const [loaded, ...contents] = await Promise.all([runtime, ...files.map((file) => loadAsset(file, base, counting(file.file)))]);
   const executionProviders = loaded.device === "webgpu" ? ["webgpu"] : ["wasm"];
   const sessions: Record<string, Session> = {};
-  for (const [i, [name]] of graphs.entries()) {
-    sessions[name] = await inTurn(() => loaded.ort.InferenceSession.create(contents[i] as Uint8Array, { executionProviders }));
+  for (const [name, { data }] of graphs) {
+    const graph = contents.shift() as Uint8Array;
+    const beside = data ? { externalData: [{ path: data.file, data: contents.shift() as Uint8Array }] } : {};
+    sessions[name] = await inTurn(() => loaded.ort.InferenceSession.create(graph, { executionProviders, ...beside }));
   }
+  const read = await captionReader(loading, site, base);
   if (who === "student") await forgetOthers([...files, ...Object.values(site.runtimes).map((each) => each.program)], base).catch(() => {});
   say({ say: "ready", who, device: loaded.device, threads: loaded.threads });
-  return { loading, sessions: sessions as Artist["sessions"], known: new Map() };
+  return { loading, read, sessions: sessions as Artist["sessions"], known: new Map() };
 }
 
 /** Does one thing after the other: a runtime that is at work answers nothing else. */
@@ -86,7 +93,7 @@ async function answer(id: number, who: Who, wish: Wish): Promise<void> {
 }
 
 /** The picture of a wish; undefined where it was given up on the way. */
-async function pictureOf({ loading: { model, tokenizers }, sessions, known }: Artist, wish: Wish, id: number): Promise<Drawn | undefined> {
+async function pictureOf({ loading: { model }, read, sessions, known }: Artist, wish: Wish, id: number): Promise<Drawn | undefined> {
   const { ort } = (await runtime) as Loaded;
   const started = performance.now();
   const run = async (
@@ -128,11 +135,7 @@ async function pictureOf({ loading: { model, tokenizers }, sessions, known }: Ar
     if (!("tokenizers" in condition) || !sessions.text || !graphs.text) return {};
     const found = known.get(wish.caption);
     if (found) return found;
-    const ids: Values = {};
-    for (const [i, { input, length }] of condition.tokenizers.entries()) {
-      ids[input] = createTokenizer(tokenizers[i]!).encode(wish.caption, length);
-    }
-    const made = await run(sessions.text, graphs.text, ids);
+    const made = await run(sessions.text, graphs.text, read(wish.caption));
     if (known.size >= 64) known.delete(known.keys().next().value as string);
     known.set(wish.caption, made);
     return made;
