@@ -1,6 +1,7 @@
 /**
  * Every kind of published network distilled for ten steps: whole by Diffusion2GAN, as a LoRA by YOSO, and for few calls by TLCM. Each
- * goes by one of them in turn, for its programs take long to compile; ONESTEP_STUDENTS=all goes by all, =sd15,edm those networks by all.
+ * goes by one of them in turn, for its programs take long to compile; ONESTEP_STUDENTS=all goes by all, =sd15,edm those networks by all,
+ * =sdxl:yoso one by one.
  */
 import { hashWeights } from "../../engine/weights.ts";
 import { familyOf } from "../../models/families/registry.ts";
@@ -34,6 +35,9 @@ const figuresOf: Record<Form, string[]> = {
   tlcm: ["segments", "whole"],
 };
 
+/** Of sd3's last block what texts ask for: their answer is nobody's input (../shared/pipelines/README.md). */
+const INERT = /^transformer_blocks\.2\.attn\.add_q_proj\./;
+
 const asked = (process.env.ONESTEP_STUDENTS ?? "").split(",");
 const isFinite = (values: Iterable<number>): boolean => Array.from(values).every(Number.isFinite);
 
@@ -42,7 +46,7 @@ for (const [name, { side, usual }] of Object.entries(pipelines)) {
   for (const form of Object.keys(figuresOf) as Form[]) {
     const title = `${name}: ten steps by ${form}`;
     if (!arePipelines()) test.skip(title, "there is no ../shared/pipelines");
-    else if (form === usual || asked.includes("all") || asked.includes(name))
+    else if (asked[0] === "" ? form === usual : ["all", name, `${name}:${form}`].some((word) => asked.includes(word)))
       test(title, async () => holdToTraining(await (ground ??= groundOf(name, side)), form), { seconds: 1200 });
   }
 }
@@ -71,7 +75,7 @@ async function holdToTraining(ground: Awaited<ReturnType<typeof groundOf>>, form
     const { attention } = familyOf(teacher.description.spec).groups;
     assert.equal(
       moved,
-      Object.keys(teacher.weights).filter((of) => of.endsWith(".kernel") && attention!.test(of)),
+      Object.keys(teacher.weights).filter((of) => of.endsWith(".kernel") && attention!.test(of) && !INERT.test(of)),
     );
     assert.is((await readLora(out)).base, teacherHash);
   } else {
