@@ -10,7 +10,7 @@ import { filesAt } from "./files.ts";
 import { type Finding, REMAKE, REMOVE, REWRITE } from "./finding.ts";
 import { sha256Pieces } from "./hash.ts";
 import { recordOf } from "./journal.ts";
-import { idRange, journalPath, quarantineName, shardName, type Store } from "./layout.ts";
+import { idRange, journalPath, quarantineName, shardDigits, shardName, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 import { presentShards, removedShards, shardOf, union, without } from "./present.ts";
 import { quarantineFits, quarantinesOf } from "./quarantine.ts";
@@ -83,7 +83,7 @@ async function examineRemoved(store: Store, shard: number): Promise<{ sha256: st
   const isRecorded = kept && (!recorded || recorded.some((entry) => JSON.stringify(entry) === JSON.stringify(recordOf(kept))));
   if (kept && isRecorded) return { sha256: kept.sha256 };
   const problem = kept ? "it is not what the journal says" : "it is damaged";
-  const file = join("removed", shardName(shard).replace(".parquet", ".json"));
+  const file = join("removed", `${shardDigits(shard)}.json`);
   return { shard, ids: idRange(store.manifest, shard), file, problem, remedy: REMAKE };
 }
 
