@@ -164,6 +164,12 @@ async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {
     throw new Failure(`Cannot finish training ${folder}: the batches ended before step ${total}`);
   } catch (error) {
     await record.end("stopped", (error as Error | undefined)?.message).catch(() => {}); // the first error is the one to report
+    if (context.signal.aborted) {
+      await progress.saveStopped().catch((reason: Error) => {
+        const message = `the steps since the last checkpoint are lost: ${reason.message}`;
+        context.report({ type: "warning", stage: name, message });
+      });
+    }
     throw error;
   } finally {
     vigil.close();

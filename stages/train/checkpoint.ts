@@ -27,7 +27,9 @@ export interface Checkpoint {
 const pattern = /^checkpoint-(\d{8,})-([0-9a-f]{16})\.safetensors$/;
 
 /**
- * Writes a checkpoint, reads it back and compares before it appears; only then removes all but the newest `keep`.
+ * Writes a checkpoint, reads it back and compares before it appears; only then removes all but the newest `keep`. Older ones of
+ * steps that are not `isRegular`, of a training that was stopped there, are removed too: what stands in the folder in the end does
+ * not tell of stops.
  * Answers its path. Throws a Failure when a weight is not finite, and when the disk is full or gives back other bytes.
  */
 export async function writeCheckpoint(options: {
@@ -36,8 +38,9 @@ export async function writeCheckpoint(options: {
   sets: Record<string, Weights>;
   metadata?: Record<string, unknown>;
   keep?: number;
+  isRegular?: (step: number) => boolean;
 }): Promise<string> {
-  const { folder, step, sets, metadata = {}, keep = 2 } = options;
+  const { folder, step, sets, metadata = {}, keep = 2, isRegular = () => true } = options;
   const tensors: Weights = {};
   for (const [set, weights] of Object.entries(sets)) {
     for (const [name, tensor] of Object.entries(weights)) tensors[`${set}/${name}`] = tensor;
@@ -56,7 +59,9 @@ export async function writeCheckpoint(options: {
     if ((await sha256Pieces(contentOf(temporary))) === hash) return;
     throw new Failure(`Cannot keep the checkpoint of step ${step} in ${folder}: the disk gives back other bytes. Choose another disk.`);
   });
-  for (const old of (await newestFirst(folder)).slice(keep)) await rm(join(folder, old.name), { force: true });
+  const found = await newestFirst(folder);
+  const kept = found.filter((other, index) => index === 0 || isRegular(other.step)).slice(0, keep);
+  for (const old of found) if (!kept.includes(old)) await rm(join(folder, old.name), { force: true });
   await removeTemporaries(folder);
   return path;
 }

@@ -15,13 +15,20 @@ import type { KeptLora, Trainer, Training } from "./training.ts";
 export interface Progress {
   /** Steps done when it was opened. */
   readonly from: number;
+  /** Steps that the trainer has begun, and those that have passed all parts since. */
+  begun: number;
+  done: number;
   selection: Selection;
   /** The EMA of the least distance, where it is kept. */
   best?: Weights;
   /** Whether nothing is left to do after `step` steps: all are done, or patience has ended. */
   isOver: (step: number) => boolean;
+  /** Whether a checkpoint is due after `step` steps. */
+  isDue: (step: number) => boolean;
   /** Writes a checkpoint of all that the training needs to go on exactly. */
   save: (step: number) => Promise<void>;
+  /** The same of the last step of a training that was stopped, where it is none's yet and nothing was given up since. */
+  saveStopped: () => Promise<void>;
 }
 
 /** The set of a checkpoint that holds the EMA of the least distance. */
@@ -70,17 +77,25 @@ export async function openProgress(options: {
   const { steps } = training.job.optimiser;
   const report = (type: "warning" | "note", message: string): void => context.report({ type, stage: name, message });
   const checkpoint = await readLatestCheckpoint({ folder, warn: (message) => report("warning", message) });
+  const from = checkpoint?.step ?? 0;
+  let saved = from;
+  const every = training.settings.checkpointEvery ?? Math.min(1000, Math.max(50, Math.ceil(steps / 10)));
   const progress: Progress = {
-    from: checkpoint?.step ?? 0,
+    ...{ from, begun: from, done: from },
     selection: NOTHING_YET,
+    isDue: (step) => step % every === 0, // as asked for, or so often that little work is lost to a kill, however short the training
     isOver: (step) => step >= steps || isSpent(progress.selection, measuring?.patience ?? 0),
     save: async (step) => {
       const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };
       for (const [set, weights] of Object.entries(sets)) if (/\.(network|average)$/.test(set)) requireFinite(weights, training, step);
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
-      await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured } });
+      await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured }, isRegular: progress.isDue });
+      saved = step;
       await training.push?.();
       await training.reader?.passed(await oldestCheckpoint(folder));
+    },
+    saveStopped: async () => {
+      if (progress.done > saved && progress.begun === progress.done) await progress.save(progress.done);
     },
   };
   if (!checkpoint) {

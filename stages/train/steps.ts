@@ -32,10 +32,11 @@ export interface Parts {
 }
 
 /** Takes the batch's step. Throws a Failure where a figure is not finite. */
-export function steps({ training, trainer }: Parts): Turn<Batch, Step> {
+export function steps({ training, trainer, progress }: Parts): Turn<Batch, Step> {
   const { out } = training;
   return async (item) => {
     const { step } = item;
+    progress.begun = step + 1;
     const figures = await trainer.step(item);
     const bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
     if (bad) {
@@ -61,18 +62,13 @@ export function measured({ training, trainer, progress, measuring }: Parts): Tur
   };
 }
 
-/** Steps between two checkpoints: as asked for, or so many that little work is lost to an interruption, however short the training. */
-const checkpointSteps = ({ settings, job }: Parts["training"]): number =>
-  settings.checkpointEvery ?? Math.min(1000, Math.max(50, Math.ceil(job.optimiser.steps / 10)));
-
 /** Steps between two lines of metrics. */
 const LOG_EVERY = 10;
 
 /** Reports the step, and writes down what there is to tell: a line of metrics, a picture, the run page. */
-export function recorded({ training, trainer, record, adorn, context }: Parts): Turn<Step, Step> {
+export function recorded({ training, trainer, progress, record, adorn, context }: Parts): Turn<Step, Step> {
   const { name, settings, method, job } = training;
   const { steps: total, batch } = job.optimiser;
-  const checkpointEvery = checkpointSteps(training);
   const isRare = (figures: Figures): boolean => (method.rare ?? []).some((name) => name in figures);
   return async (step) => {
     const { done, figures, isMeasured, isLast } = step;
@@ -81,7 +77,7 @@ export function recorded({ training, trainer, record, adorn, context }: Parts): 
     const isPictured = done % settings.pictureEvery === 0;
     if (isPictured || isLast) await pictured({ training, trainer, record, adorn }, done);
     await record.passed(done);
-    if (done % checkpointEvery === 0 || isPictured || isMeasured) await record.flush();
+    if (progress.isDue(done) || isPictured || isMeasured) await record.flush();
     return step;
   };
 }
@@ -99,7 +95,6 @@ export async function pictured(
 export function kept({ training, progress, record, context }: Parts): Turn<Step, Step> {
   const { name, job } = training;
   const { steps: total } = job.optimiser;
-  const checkpointEvery = checkpointSteps(training);
   const note = (message: string): void => context.report({ type: "note", stage: name, message });
   return async (step) => {
     const { done, isLast } = step;
@@ -108,7 +103,8 @@ export function kept({ training, progress, record, context }: Parts): Turn<Step,
       if (done < total) note(`ends at step ${done} of ${total}: ${since} distances in a row were no less than the least (patience)`);
       await record.end(done < total ? "ended early" : "finished");
     }
-    if (isLast || done % checkpointEvery === 0) await progress.save(done);
+    if (isLast || progress.isDue(done)) await progress.save(done);
+    progress.done = done;
     return step;
   };
 }

@@ -9,9 +9,14 @@ import { startGrowing, threadsOfEach, withThreads } from "../workers/threads.ts"
 import type { Among, TrainerApi, TrainerOptions } from "../workers/trainer.ts";
 import type { Trainer, Training } from "./training.ts";
 
-/** Starts the worker of a training, or its workers; its programs are compiled when first needed. */
+/**
+ * Starts the worker of a training, or its workers; its programs are compiled when first needed. They outlive a stop until they are
+ * closed, so that the step under way is finished and kept; samples are given up.
+ */
 export async function startTrainer(training: Training<unknown>, context: Context): Promise<Trainer> {
   const { name, method, job, weights, start, settings, engine, threads, group } = training;
+  const { signal } = context;
+  signal.throwIfAborted();
   const checkpointing = settings.checkpointing === "blocks";
   const { workers } = settings;
   const startOne = (count: number, among?: Among): Promise<Compute<TrainerApi>> =>
@@ -23,7 +28,6 @@ export async function startTrainer(training: Training<unknown>, context: Context
         ...{ method: method.name, file: addedFrom(method.name), job, weights, start, checkpointing, among },
         engine: onCard(withThreads(engine, count), among?.worker ?? 0),
       } satisfies TrainerOptions,
-      signal: context.signal,
     });
   const each = workers > 1 ? " each" : "";
   const compute: Compute<TrainerApi> = await startGrowing<TrainerApi>({
@@ -34,7 +38,6 @@ export async function startTrainer(training: Training<unknown>, context: Context
         workers,
         isExact: engine.device === "cpu",
         start: (worker) => startOne(count, { worker, workers }),
-        signal: context.signal,
       });
     },
     onGrown: (count) =>
@@ -42,8 +45,8 @@ export async function startTrainer(training: Training<unknown>, context: Context
   });
   return {
     step: (batch) => compute.call("step", batch, { transfer: transferables(batch) }),
-    sample: (inputs, of = "average") => compute.call("sample", { inputs, of }),
-    look: (program, inputs) => compute.call("look", { program, inputs }),
+    sample: (inputs, of = "average") => compute.call("sample", { inputs, of }, { signal }),
+    look: (program, inputs) => compute.call("look", { program, inputs }, { signal }),
     read: (role, set) => compute.call("read", { role, set }),
     sizes: (role) => compute.call("sizes", role),
     whole: (role, trained) => compute.call("whole", { role, trained }),

@@ -17,14 +17,12 @@ export async function startTeam(options: {
   workers: number;
   isExact: boolean;
   start: (worker: number) => Promise<Compute<TrainerApi>>;
-  signal: AbortSignal;
 }): Promise<Compute<TrainerApi>> {
-  const { workers, isExact, start, signal } = options;
+  const { workers, isExact, start } = options;
   const members = await startAll(workers, start);
   const [first, ...others] = members as [Compute<TrainerApi>, ...Compute<TrainerApi>[]];
   let stop = (): void => {};
   const close = async (): Promise<void> => {
-    signal.removeEventListener("abort", stop);
     stop();
     for (const member of members) await member.close();
   };
@@ -42,7 +40,6 @@ export async function startTeam(options: {
     const meeting = await first.call("meeting", undefined);
     stop = () => stopMeeting(meeting);
     await Promise.all(members.map((member) => member.call("join", meeting)));
-    signal.addEventListener("abort", stop, { once: true });
   } catch (error) {
     await close();
     throw error;

@@ -39,7 +39,6 @@ async function started(options: TrainerOptions, workers: number): Promise<Member
   const team = await startTeam({
     workers,
     isExact: true,
-    signal: new AbortController().signal,
     start: async (worker) => {
       const api = await create({ ...options, among: { worker, workers } });
       return { call: async (method, argument) => (await api[method](argument as never)) as never, close: async () => {} };

@@ -35,6 +35,17 @@ test("the newest comes back whole, and only two are kept", async () => {
   assert.equal(latest?.metadata, { seed: "7", ages: [200_000_000] });
 });
 
+test("one of a step between the regular ones goes when a newer one is there, and takes none of theirs for good", async () => {
+  const folder = freshFolder();
+  const stepsAfter = async (step: number): Promise<number[]> => {
+    await writeCheckpoint({ folder, step, sets: sets(step), isRegular: (step) => step % 10 === 0 });
+    return readdirSync(folder).map((name) => Number(name.split("-")[1]));
+  };
+  const seen: number[][] = [];
+  for (const step of [10, 20, 23, 27, 30, 31, 40]) seen.push((await stepsAfter(step)).sort((a, b) => a - b));
+  assert.equal(seen, [[10], [10, 20], [20, 23], [20, 27], [20, 30], [30, 31], [30, 40]]);
+});
+
 test("equal state gives equal files", async () => {
   const [a, b] = [await written([5]), await written([5])];
   assert.equal(readdirSync(a), readdirSync(b));

@@ -76,10 +76,11 @@ test(
       const stopping = {
         ...broken.context,
         report: (event: Parameters<typeof broken.context.report>[0]) => {
-          if (event.type === "progress" && event.stage === "teacher" && event.done === 4) broken.stop(new Error("stopped"));
+          if (event.type === "progress" && event.stage === "teacher" && event.done === 5) broken.stop(new Error("stopped"));
         },
       };
       await pretrain({ what: "teacher", data: at("latents"), out: at("broken"), settings, context: stopping }).catch(() => {});
+      assert.is((await readLatestCheckpoint({ folder: at("broken") }))?.step, 5, "the step under way is kept");
       await cp(at("broken"), at("foreign"), { recursive: true });
       await pretrain({ what: "teacher", data: at("latents"), out: at("broken"), settings, context });
       assert.equal(await contents(at("broken")), await contents(at("whole")));
