@@ -106,18 +106,32 @@ translate("Concat", (inputs, { axis }, graph) =>
 translate("SplitV", ({ x }, { numOrSizeSplits, axis }, graph) => {
   const input = x as Value;
   const at = tf.util.parseAxisParam(axis, input.shape)[0] as number;
+  const lengths = tf.backend_util.prepareSplitSize(input as never, numOrSizeSplits, at);
+  if (lengths.length > PIECES && input.name && !graph.isPortable) return cut(graph, input, lengths, at);
   let start = 0;
-  return tf.backend_util.prepareSplitSize(input as never, numOrSizeSplits, at).map((length) => {
+  return lengths.map((length) => {
     const begin = input.shape.map((_, i) => (i === at ? start : 0));
     start += length;
-    return slice(
-      graph,
-      input,
-      begin,
-      input.shape.map((n, i) => (i === at ? length : n)),
-    );
+    return slice(graph, input, begin, along(input.shape, at, length));
   });
 });
+/** Most pieces of one Split: WebGPU promises a shader eight buffers, and what is cut is one of them. */
+const PIECES = 7;
+
+/** `x` in pieces of these lengths along the axis `at`, by Splits of Splits: a few nodes where Slices would be one a piece. */
+function cut(graph: Graph, x: Value, lengths: readonly number[], at: number): Value[] {
+  if (lengths.length === 1) return [x];
+  const each = Math.ceil(lengths.length / PIECES);
+  const groups = Array.from({ length: Math.ceil(lengths.length / each) }, (_, i) => lengths.slice(i * each, (i + 1) * each));
+  const totals = groups.map((group) => group.reduce((a, b) => a + b));
+  const parts = totals.map((length) => ({ shape: along(x.shape, at, length), dtype: x.dtype }));
+  const made = graph.addMany("Split", [x, graph.integers(totals)], parts, { axis: at });
+  return groups.flatMap((group, i) => cut(graph, made[i] as Value, group, at));
+}
+
+/** `shape` with another length along the axis `at`. */
+const along = (shape: readonly number[], at: number, length: number): number[] => shape.map((n, i) => (i === at ? length : n));
+
 translate("Pack", (inputs, { axis }, graph) => {
   const values = Object.values(inputs);
   const expanded = values.map((value) => {

@@ -41,6 +41,9 @@ export interface AdamState {
   second: Parameters;
 }
 
+/** A gradient, its parameter, and the running means of the gradient and of its square. */
+type Four = [Tensor, Tensor, Tensor, Tensor];
+
 /** One AdamW step. Returns the new state and the gradient's norm before clipping. */
 export function adamStep(options: {
   state: AdamState;
@@ -52,19 +55,39 @@ export function adamStep(options: {
   const { beta1, beta2, epsilon = 1e-8, weightDecay, clip } = config;
   const norm = globalNorm(gradients);
   const scale = tf.minimum(1, tf.div(clip, tf.add(norm, 1e-12))) as Tensor;
-  const next: AdamState = { parameters: {}, first: {}, second: {} };
-  for (const [name, gradient] of Object.entries(gradients)) {
-    const value = state.parameters[name] as Tensor;
+  const sets = [gradients, state.parameters, state.first, state.second];
+  const [parameters = {}, first = {}, second = {}] = eachTensor(sets, ([gradient, value, oldMean, oldSquare]: Four) => {
     const clipped = tf.mul(gradient, scale);
-    const first = tf.add(tf.mul(state.first[name] as Tensor, beta1), tf.mul(clipped, 1 - beta1));
-    const second = tf.add(tf.mul(state.second[name] as Tensor, beta2), tf.mul(tf.square(clipped), 1 - beta2));
-    const direction = tf.div(tf.div(first, rates.correction1), tf.add(tf.sqrt(tf.div(second, rates.correction2)), epsilon));
+    const mean = tf.add(tf.mul(oldMean, beta1), tf.mul(clipped, 1 - beta1));
+    const square = tf.add(tf.mul(oldSquare, beta2), tf.mul(tf.square(clipped), 1 - beta2));
+    const direction = tf.div(tf.div(mean, rates.correction1), tf.add(tf.sqrt(tf.div(square, rates.correction2)), epsilon));
     const decayed = value.rank >= 2 && weightDecay > 0 ? tf.add(direction, tf.mul(value, weightDecay)) : direction;
-    next.parameters[name] = tf.sub(value, tf.mul(decayed, rates.rate));
-    next.first[name] = first;
-    next.second[name] = second;
+    return [tf.sub(value, tf.mul(decayed, rates.rate)), mean, square];
+  });
+  return { parameters, first, second, norm };
+}
+
+/**
+ * `update`, which works element by element, of the tensors that have the same name in each of `sets`: a set for each of its results.
+ * Vectors, most of a network's tensors, go through it as one: the same numbers by far fewer nodes (engine/NOTES.md).
+ */
+function eachTensor<T extends Tensor[]>(sets: readonly Parameters[], update: (tensors: T) => Tensor[]): Parameters[] {
+  const named = (name: string): Tensor[] => sets.map((set) => set[name] as Tensor);
+  const names = Object.keys(sets[0] ?? {});
+  const made = new Map<string, Tensor[]>();
+  const vectors = names.filter((name) => named(name)[0]?.rank === 1);
+  if (vectors.length > 1) {
+    const lengths = vectors.map((name) => named(name)[0]?.size as number);
+    const joined = sets.map((set) => tf.concat(vectors.map((name) => set[name] as Tensor)));
+    const pieces = update(joined as T).map((tensor) => tf.split(tensor, lengths));
+    for (const [i, name] of vectors.entries())
+      made.set(
+        name,
+        pieces.map((of) => of[i] as Tensor),
+      );
   }
-  return { ...next, norm };
+  const results = names.map((name) => made.get(name) ?? update(named(name) as T));
+  return (results[0] ?? []).map((_, i) => Object.fromEntries(names.map((name, j) => [name, results[j]?.[i] as Tensor])));
 }
 
 /** sqrt of the sum of squares over all tensors. */
@@ -79,9 +102,8 @@ function globalNorm(tensors: Parameters): Tensor {
 /** average + (1 - decay) (value - average), for every parameter. `decay` may be a tensor, to ramp it up. */
 export function updateAverage(average: Parameters, values: Parameters, decay: Tensor): Parameters {
   const share = tf.sub(1, decay);
-  return Object.fromEntries(
-    Object.entries(average).map(([name, old]) => [name, tf.add(old, tf.mul(tf.sub(values[name] as Tensor, old), share))]),
-  );
+  const moved = ([old, value]: [Tensor, Tensor]): Tensor[] => [tf.add(old, tf.mul(tf.sub(value, old), share))];
+  return eachTensor([average, values], moved)[0] ?? {};
 }
 
 /**

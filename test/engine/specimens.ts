@@ -528,7 +528,7 @@ export const specimens: Record<string, Maker> = {
   SplitV: (draw) => {
     const shape = draw.shape(1, 3);
     const axis = draw.axis(shape);
-    const sizes = draw.ints(draw.int(1, 3), 1, 2);
+    const sizes = draw.ints(draw.int(1, 9), 1, 2);
     shape[axis < 0 ? axis + shape.length : axis] = sizes.reduce((a, b) => a + b, 0);
     return {
       shapes: [shape],

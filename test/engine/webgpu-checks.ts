@@ -104,6 +104,14 @@ const KERNELS: Record<string, Case> = {
         [0, 2],
       ]),
   },
+  "many joined, and cut into many": {
+    shapes: [[2, 90], [60]],
+    body: (x, y) => {
+      const lengths = Array.from({ length: 60 }, (_, i) => 1 + (i % 2));
+      const pieces = tf.split(x!, lengths, 1).map((piece, i) => tf.mul(piece, tf.slice(y!, [i], [1])));
+      return tf.concat(pieces.reverse(), 1);
+    },
+  },
   "transpose, reshape, gather": {
     shapes: [[2, 3, 4]],
     body: (x) => tf.gather(tf.reshape(tf.transpose(x!, [2, 0, 1]), [4, 6]), tf.tensor1d([3, 0, 0], "int32")),
