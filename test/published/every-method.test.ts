@@ -1,6 +1,7 @@
 /**
  * Every kind of published network distilled for ten steps: whole by Diffusion2GAN, as a LoRA by YOSO, and for few calls by TLCM. Each
- * goes by one of them in turn, for its programs take long to compile; ONESTEP_STUDENTS=all goes by all, =sd15,edm those networks by all.
+ * goes by one of them in turn, for its programs take long to compile; ONESTEP_STUDENTS=all goes by all, =sd15,edm those networks by all,
+ * =sdxl:yoso one by one.
  */
 import { hashWeights } from "../../engine/weights.ts";
 import { familyOf } from "../../models/families/registry.ts";
@@ -42,7 +43,7 @@ for (const [name, { side, usual }] of Object.entries(pipelines)) {
   for (const form of Object.keys(figuresOf) as Form[]) {
     const title = `${name}: ten steps by ${form}`;
     if (!arePipelines()) test.skip(title, "there is no ../shared/pipelines");
-    else if (form === usual || asked.includes("all") || asked.includes(name))
+    else if (asked[0] === "" ? form === usual : ["all", name, `${name}:${form}`].some((word) => asked.includes(word)))
       test(title, async () => holdToTraining(await (ground ??= groundOf(name, side)), form), { seconds: 1200 });
   }
 }
