@@ -30,56 +30,70 @@ const clipping = {
   thresholding: z.literal(false).default(false),
 };
 
+/** Refuses a table of betas that is not one for each training step. */
+function wholeTable(c: { trained_betas: number[] | null; num_train_timesteps: number }, context: z.RefinementCtx): void {
+  if (!c.trained_betas || c.trained_betas.length === c.num_train_timesteps) return;
+  context.addIssue({ code: "custom", path: ["trained_betas"], message: `num_train_timesteps is ${c.num_train_timesteps}` });
+}
+
 /** Refuses two grids of levels at once. */
 function oneGrid(c: { use_karras_sigmas: boolean | null; use_exponential_sigmas: boolean | null }, context: z.RefinementCtx): void {
   if (!c.use_karras_sigmas || !c.use_exponential_sigmas) return;
   context.addIssue({ code: "custom", path: ["use_exponential_sigmas"], message: "use_karras_sigmas is true as well" });
 }
 
-export const ddimConfig = z.strictObject({
-  ...others,
-  ...discrete,
-  ...zeroSnr,
-  ...clipping,
-  timestep_spacing: spacing.default("leading"),
-  set_alpha_to_one: z.boolean().default(true),
-});
+export const ddimConfig = z
+  .strictObject({
+    ...others,
+    ...discrete,
+    ...zeroSnr,
+    ...clipping,
+    timestep_spacing: spacing.default("leading"),
+    set_alpha_to_one: z.boolean().default(true),
+  })
+  .superRefine(wholeTable);
 export type DdimConfig = z.infer<typeof ddimConfig>;
 
-export const ddpmConfig = z.strictObject({
-  ...others,
-  ...discrete,
-  ...zeroSnr,
-  ...clipping,
-  timestep_spacing: spacing.default("leading"),
-  variance_type: z
-    .enum(["fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"])
-    .default("fixed_small"),
-});
+export const ddpmConfig = z
+  .strictObject({
+    ...others,
+    ...discrete,
+    ...zeroSnr,
+    ...clipping,
+    timestep_spacing: spacing.default("leading"),
+    variance_type: z
+      .enum(["fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"])
+      .default("fixed_small"),
+  })
+  .superRefine(wholeTable);
 export type DdpmConfig = z.infer<typeof ddpmConfig>;
 
-export const pndmConfig = z.strictObject({
-  ...others,
-  ...discrete,
-  prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
-  timestep_spacing: spacing.default("leading"),
-  set_alpha_to_one: z.boolean().default(false),
-  skip_prk_steps: z.boolean().default(false),
-});
+export const pndmConfig = z
+  .strictObject({
+    ...others,
+    ...discrete,
+    prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
+    timestep_spacing: spacing.default("leading"),
+    set_alpha_to_one: z.boolean().default(false),
+    skip_prk_steps: z.boolean().default(false),
+  })
+  .superRefine(wholeTable);
 export type PndmConfig = z.infer<typeof pndmConfig>;
 
-export const lcmConfig = z.strictObject({
-  ...others,
-  ...discrete,
-  ...zeroSnr,
-  ...clipping,
-  beta_start: z.number().default(0.00085),
-  beta_end: z.number().default(0.012),
-  beta_schedule: betaKeys.beta_schedule.default("scaled_linear"),
-  clip_sample: z.boolean().default(false),
-  original_inference_steps: z.int().positive().default(50),
-  timestep_scaling: z.number().positive().default(10),
-});
+export const lcmConfig = z
+  .strictObject({
+    ...others,
+    ...discrete,
+    ...zeroSnr,
+    ...clipping,
+    beta_start: z.number().default(0.00085),
+    beta_end: z.number().default(0.012),
+    beta_schedule: betaKeys.beta_schedule.default("scaled_linear"),
+    clip_sample: z.boolean().default(false),
+    original_inference_steps: z.int().positive().default(50),
+    timestep_scaling: z.number().positive().default(10),
+  })
+  .superRefine(wholeTable);
 export type LcmConfig = z.infer<typeof lcmConfig>;
 
 export const eulerConfig = z
@@ -97,10 +111,13 @@ export const eulerConfig = z
     use_exponential_sigmas: isUsed,
     use_beta_sigmas: unused,
   })
+  .superRefine(wholeTable)
   .superRefine(oneGrid);
 export type EulerConfig = z.infer<typeof eulerConfig>;
 
-export const ancestralConfig = z.strictObject({ ...others, ...discrete, ...zeroSnr, timestep_spacing: spacing.default("linspace") });
+export const ancestralConfig = z
+  .strictObject({ ...others, ...discrete, ...zeroSnr, timestep_spacing: spacing.default("linspace") })
+  .superRefine(wholeTable);
 export type AncestralConfig = z.infer<typeof ancestralConfig>;
 
 export const dpmConfig = z
@@ -125,6 +142,7 @@ export const dpmConfig = z
     use_flow_sigmas: unused,
     use_dynamic_shifting: unused,
   })
+  .superRefine(wholeTable)
   .superRefine(oneGrid);
 export type DpmConfig = z.infer<typeof dpmConfig>;
 
@@ -134,16 +152,18 @@ export type DpmConfig = z.infer<typeof dpmConfig>;
  */
 export function tableConfig([start, end, schedule]: readonly [number, number, "linear" | "scaled_linear"]) {
   const own = ["predict_x0", "solver_p", "disable_corrector", "noise_sampler_seed", "use_karras_sigmas", "use_exponential_sigmas"];
-  return z.strictObject({
-    ...others,
-    ...Object.fromEntries(own.map((key) => [key, z.unknown().optional()])),
-    ...discrete,
-    ...zeroSnr,
-    beta_start: z.number().default(start),
-    beta_end: z.number().default(end),
-    beta_schedule: betaKeys.beta_schedule.default(schedule),
-    use_flow_sigmas: unused,
-  });
+  return z
+    .strictObject({
+      ...others,
+      ...Object.fromEntries(own.map((key) => [key, z.unknown().optional()])),
+      ...discrete,
+      ...zeroSnr,
+      beta_start: z.number().default(start),
+      beta_end: z.number().default(end),
+      beta_schedule: betaKeys.beta_schedule.default(schedule),
+      use_flow_sigmas: unused,
+    })
+    .superRefine(wholeTable);
 }
 export type TableConfig = z.infer<ReturnType<typeof tableConfig>>;
 

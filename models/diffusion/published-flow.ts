@@ -6,8 +6,9 @@ import { linspace } from "./published-timesteps.ts";
 
 const f32 = Math.fround;
 
+/** Networks are told a share of noise, which they multiply by a thousand themselves: no other number of training steps fits them. */
 export const flowKeys = {
-  num_train_timesteps: z.int().positive().default(1000),
+  num_train_timesteps: z.literal(1000).default(1000),
   shift: z.number().positive().default(1),
   use_dynamic_shifting: z.boolean().default(false),
   base_shift: z.number().nullable().default(0.5),

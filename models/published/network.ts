@@ -105,6 +105,9 @@ export function boundNetwork<C>(network: PublishedNetwork<C>, { json, file }: { 
   };
 }
 
+/** The most of a value that a sentence shows, in characters. */
+const LONGEST = 200;
+
 /** A config.json by its schema; see {@link boundNetwork}. */
 export function readConfig<C>(schema: z.ZodType<C>, { json, file }: { json: object; file: string }): C {
   const own = Object.fromEntries(Object.entries(json).filter(([key]) => !key.startsWith("_")));
@@ -113,7 +116,8 @@ export function readConfig<C>(schema: z.ZodType<C>, { json, file }: { json: obje
   const [issue] = error?.issues ?? [];
   const path = issue?.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] as string] : (issue?.path ?? []);
   const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], own);
-  const what = `${path.map(String).join(".")}: ${JSON.stringify(value)}`;
+  const text = JSON.stringify(value) ?? "undefined";
+  const what = `${path.map(String).join(".")}: ${text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text}`;
   const why = issue?.code === "unrecognized_keys" ? "no network here knows this key" : issue?.message;
   throw new Failure(`Cannot use ${file}: ${what} is not understood (${why}). Use another model, or ask for this one to be added.`);
 }

@@ -1,53 +1,20 @@
 /** What published schedulers do in a step: against diffusers' own code, against the exact flow of a Gaussian, and what is refused. */
 import { numbers } from "../../models/diffusion/arithmetic.ts";
-import { advance, integrate, memoriesOf, type Registers } from "../../models/diffusion/machine.ts";
-import { type Schedule, scheduleOf, solverFor, trajectoryOf, walkSchedule } from "../../models/diffusion/plan-schedule.ts";
+import { integrate } from "../../models/diffusion/machine.ts";
+import { scheduleOf, solverFor, trajectoryOf } from "../../models/diffusion/plan-schedule.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
 import { publishedSchedule } from "../../models/diffusion/published-schedule.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
-import type { DiffusionSettings } from "../../schemas/settings.ts";
 import { assert, suite } from "../harness.ts";
+import { denoiserOf, diffusionOf, noises, toy, walked, walkOf } from "./walking.ts";
 
 const test = suite("published walks");
 
 const sd = { beta_start: 0.00085, beta_end: 0.012, beta_schedule: "scaled_linear" };
 
-/** The diffusion of a network that was published with such a scheduler. */
-const diffusionOf = (className: string, config: object): DiffusionSettings => ({
-  ...settingsSchema.parse({}).diffusion,
-  schedule: { _class_name: className, ...config },
-});
-
-const walkOf = (className: string, config: object, steps: number): Schedule =>
-  walkSchedule({ diffusion: diffusionOf(className, config), shape: [8, 8, 4], steps })!;
-
-/** D of a network F, as programs compute it: what F is given and told follows from the parameterisation. */
-function denoiserOf(diffusion: DiffusionSettings, network: (x: number, time: number) => number) {
-  const { precondition } = createParameterisation(diffusion);
-  return (x: number, sigma: number, time?: number): number => {
-    const { cSkip, cOut, cIn, cNoise } = precondition(sigma, numbers);
-    return cSkip * x + cOut * network(cIn * x, time ?? cNoise);
-  };
-}
-
-/** The end of a walk from unit noise, with the fresh noise that ancestral schedulers add. */
-function walked(schedule: Schedule, denoise: (x: number, sigma: number, time?: number) => number, noise: number, fresh = 0): number {
-  const { stages, start, clip } = schedule;
-  let registers: Registers<number> = { x: start * noise, memories: new Array<number>(memoriesOf(stages)).fill(0) };
-  for (const [i, stage] of stages.entries()) {
-    const denoised = denoise(registers.x, stage.sigma, stage.time);
-    const clipped = clip === undefined ? undefined : Math.min(clip, Math.max(-clip, denoised));
-    const next = advance({ stage, ...registers, denoised, clipped }, numbers);
-    registers = { ...next, x: next.x + (schedule.fresh[i] as number) * fresh };
-  }
-  return registers.x;
-}
-
-const noises = [-1.5, -0.4, 0.3, 1.2];
 const added = [0.7, -0.2, 0.5, -1.1];
-const toy = (x: number, time: number): number => 0.8 * Math.sin(1.3 * x + time / 400) + 0.1 * x;
 
-/** Where diffusers 0.42.1 came to from these noises with the network above (PyTorch, some of whose states are float32). */
+/** Where diffusers 0.42.1 came to from the noises of walking.ts with its network (PyTorch, some of whose states are float32). */
 const ends: [className: string, config: object, steps: number, ends: number[]][] = [
   ["DDIMScheduler", { ...sd }, 6, [-0.379172, -0.370587, -0.372639, -0.371563]],
   [
