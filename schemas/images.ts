@@ -38,7 +38,7 @@ export interface ImageFile {
   caption?: string;
 }
 
-/** A decoded image: `pixels` is [size, size, 3] RGB. */
+/** A decoded image: `pixels` is [height, width, 3] RGB of its size. */
 export interface ImageSample {
   kind: "image";
   index: number;
@@ -46,7 +46,7 @@ export interface ImageSample {
   name: string;
   label?: number;
   caption?: string;
-  size: number;
+  size: ImageSize;
   pixels: Uint8Array;
 }
 

@@ -6,6 +6,7 @@ import type { Shapes, Weights } from "../../engine/weights.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { Failure } from "../../schemas/failure.ts";
+import { type ImageSize, sidesOf } from "../../schemas/images.ts";
 import { packageRoot } from "../../schemas/package.ts";
 import { BUILTIN_SIZE, builtin, builtinDifferences } from "./builtin.ts";
 import { mobilenet, mobilenetDifferences, mobilenetLayers } from "./mobilenet.ts";
@@ -18,17 +19,22 @@ const builtinPath = fileURLToPath(new URL("data/demo/features.safetensors", root
 const publishedFolder = fileURLToPath(new URL("../shared/data/features/", root));
 
 /**
- * The feature network in which images of side `imageSize` are compared.
+ * The feature network in which images of this size are compared; those that are no squares as squares of their longer side are, whose
+ * own proportions they lose.
  *
  * `path` is a safetensors file (ResNet-20, MobileNetV2 with its layer list beside it, or the built-in layout),
  * "builtin", or "auto": from `folder`, ResNet-20 up to 48 px and MobileNetV2 above; the built-in one where that folder
  * is absent.
  * Throws a Failure when the weights cannot be read or fit no known network.
  */
-export async function loadFeatureNetwork(options: Options): Promise<FeatureNetwork> {
-  const { architecture, size, hash } = await open(options);
+export async function loadFeatureNetwork(options: Omit<Options, "imageSize"> & { imageSize: ImageSize }): Promise<FeatureNetwork> {
+  const sides = sidesOf(options.imageSize);
+  const { architecture, size, hash } = await open({ ...options, imageSize: Math.max(...sides) });
   const { name, dimension, parameters, apply } = architecture;
-  return { ...{ name, dimension, parameters, apply, size, hash }, resizeFilter: size === options.imageSize ? "none" : RESIZE_FILTER };
+  return {
+    ...{ name, dimension, parameters, apply, size, hash },
+    resizeFilter: sides.every((side) => side === size) ? "none" : RESIZE_FILTER,
+  };
 }
 
 /**

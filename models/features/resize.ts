@@ -1,17 +1,28 @@
+import { type ImageSize, sidesOf } from "../../schemas/images.ts";
+
 /** The filter below by name. Printed with every distance: another filter gives another one (Parmar et al. 2022). */
 export const RESIZE_FILTER = "bicubic, antialiased (a=-0.5)";
 
 /**
- * Plans the resizing of RGB images [height, width, 3], bytes, to [size, size, 3] floats, 0..255. Separable Catmull-Rom
+ * Plans the resizing of RGB images [height, width, 3], bytes, to floats of another size, a square's side or [height, width], 0..255. Separable Catmull-Rom
  * cubic, widened by the scale when shrinking so that nothing aliases, with Pillow's sample positions and edge handling;
  * in floating point, clamped but not rounded. An image that has the size already only changes type.
  */
-export function planResize({ height, width, size }: { height: number; width: number; size: number }): (pixels: Uint8Array) => Float32Array {
-  if (height === size && width === size) return (pixels) => Float32Array.from(pixels);
-  const rows = cubicTaps(height, size);
-  const columns = cubicTaps(width, size);
+export function planResize({
+  height,
+  width,
+  size,
+}: {
+  height: number;
+  width: number;
+  size: ImageSize;
+}): (pixels: Uint8Array) => Float32Array {
+  const [high, wide] = sidesOf(size);
+  if (height === high && width === wide) return (pixels) => Float32Array.from(pixels);
+  const rows = cubicTaps(height, high);
+  const columns = cubicTaps(width, wide);
   return (pixels) => {
-    const narrow = new Float32Array(height * size * 3);
+    const narrow = new Float32Array(height * wide * 3);
     for (let y = 0, at = 0; y < height; y++) {
       for (const { first, weights } of columns) {
         for (let channel = 0; channel < 3; channel++) {
@@ -21,8 +32,8 @@ export function planResize({ height, width, size }: { height: number; width: num
         }
       }
     }
-    const result = new Float32Array(size * size * 3);
-    const stride = size * 3;
+    const result = new Float32Array(high * wide * 3);
+    const stride = wide * 3;
     for (const [y, { first, weights }] of rows.entries()) {
       for (let x = 0; x < stride; x++) {
         let sum = 0;

@@ -1,6 +1,7 @@
 /** How far pictures are from those that they stand for: LPIPS and PSNR of pairs. */
 import type { Engine } from "../../engine/engine.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
+import { type ImageSize, sidesOf } from "../../schemas/images.ts";
 import { loadTracedFeatures } from "../features/load.ts";
 import { tracedFeatureSets } from "../features/traced.ts";
 import { featureDifference } from "../losses/distance.ts";
@@ -15,17 +16,27 @@ export interface PairMeasures {
 }
 
 export interface Pairs {
-  /** Pictures [rows, imageSize, imageSize, 3] and those they are compared with. */
+  /** Pictures [rows, height, width, 3] and those they are compared with. */
   add: (a: Uint8Array, b: Uint8Array) => Promise<void>;
   result: () => PairMeasures;
 }
 
 /** Answers what compares pairs by the feature network `features` (as `loadFeatureNetwork`), each call a count of its own. */
-export async function createPairs(options: { engine: Engine; features: string; imageSize: number; batch: number }): Promise<() => Pairs> {
+export async function createPairs(options: {
+  engine: Engine;
+  features: string;
+  imageSize: ImageSize;
+  batch: number;
+}): Promise<() => Pairs> {
   const { engine, features, imageSize, batch } = options;
-  const { networks, weights } = await loadTracedFeatures({ paths: [features], imageSize, setting: "evaluate.features" });
+  const [height, width] = sidesOf(imageSize);
+  const { networks, weights } = await loadTracedFeatures({
+    paths: [features],
+    imageSize: Math.max(height, width),
+    setting: "evaluate.features",
+  });
   const taps = tracedFeatureSets(networks);
-  const shape = [batch, imageSize, imageSize, 3];
+  const shape = [batch, height, width, 3];
   const program = await engine.compile({
     name: "LPIPS",
     sets: { features: engine.constants("LPIPS features", weights) },
@@ -35,7 +46,7 @@ export async function createPairs(options: { engine: Engine; features: string; i
       return { outputs: { distance: featureDifference(maps(a as Tensor), maps(b as Tensor)) } };
     },
   });
-  const length = imageSize * imageSize * 3;
+  const length = height * width * 3;
   const images = (pixels: Uint8Array): Float32Array =>
     Float32Array.from({ length: batch * length }, (_, i) => (pixels[i % pixels.length] as number) / 127.5 - 1);
 

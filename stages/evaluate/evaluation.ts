@@ -5,8 +5,9 @@ import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Measurer } from "../workers/measurer.ts";
 import { type Generator, openGenerator } from "../sample/generator.ts";
-import type { Picture } from "../../schemas/images.ts";
-import { readDenoiser } from "../runs/model.ts";
+import type { ImageSize, Picture } from "../../schemas/images.ts";
+import { isPublishedTeacher } from "../published/teacher.ts";
+import { readCodecDescription, readDenoiser } from "../runs/model.ts";
 import { translateLabels } from "../simulate/classes.ts";
 import { startWorker } from "../workers/start.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
@@ -54,7 +55,8 @@ export interface Neighbours {
 }
 
 /**
- * Reads the reference (`evaluate.reference`: all of it, or `evaluate.count` images) and measures its features. Throws a
+ * Reads the reference (`evaluate.reference`: all of it, or `evaluate.count` images) and measures its features. Images are brought to
+ * `images.size`, or to the size of the first model's pictures where those are no squares. Throws a
  * Failure where there are fewer images than the feature network needs.
  */
 export async function openEvaluation(options: {
@@ -71,7 +73,10 @@ export async function openEvaluation(options: {
   const { settings, context } = options;
   const { count, features, batch } = settings.evaluate;
   const seeds = Array.from({ length: settings.evaluate.seeds }, (_, i) => settings.seed + i);
-  const reference = await openReference({ path: options.reference, settings, signal: context.signal });
+  const [own] = options.models ?? [];
+  const size = own === undefined || isPublishedTeacher(own) ? undefined : (await readCodecDescription(own)).imageSize;
+  const opening = { path: options.reference, settings, signal: context.signal, ...(typeof size !== "number" && { size }) };
+  const reference = await openReference(opening);
   for (const message of reference.losses) context.report({ type: "warning", stage: "evaluate", message });
   for (const path of options.models ?? []) askedOf((await readDenoiser(path)).description.spec, path);
   const measurer = await startWorker<Measurer>({
@@ -81,7 +86,7 @@ export async function openEvaluation(options: {
     options: { features, imageSize: reference.size, batch, engine: settings.engine },
     signal: context.signal,
   });
-  const generators = createGenerators(context, options.priors);
+  const generators = createGenerators({ context, size, priors: options.priors });
   const gather = createGatherer({ measurer, reference: { path: options.reference, size: reference.size }, batch, report: context.report });
   const isWhole = settings.evaluate.reference === "whole";
   const setOf = (name: string, seed: number) => `${name} of seed ${seed}`;
@@ -186,7 +191,7 @@ export async function openEvaluation(options: {
     },
     images: async function* () {
       if (isWhole) return yield* reference.all();
-      const again = await openReference({ path: options.reference, settings, signal: context.signal });
+      const again = await openReference(opening);
       yield* again.draw(count);
     },
     rest: generators.close,
@@ -197,7 +202,13 @@ export async function openEvaluation(options: {
 }
 
 /** Generators one at a time: asked for the same model twice in a row, it is the same one. */
-function createGenerators(context: Context, priors: Readonly<Record<string, string>> = {}) {
+function createGenerators(options: {
+  context: Context;
+  /** That of the first model, at which published teachers draw as well. */
+  size: ImageSize | undefined;
+  priors: Readonly<Record<string, string>> | undefined;
+}) {
+  const { context, size, priors = {} } = options;
   let held: { key: string; generator: Generator } | undefined;
   const close = async (): Promise<void> => {
     await held?.generator.close();
@@ -208,7 +219,14 @@ function createGenerators(context: Context, priors: Readonly<Record<string, stri
       const key = JSON.stringify([path, settings.simulate, steps]);
       if (held?.key === key) return held.generator;
       await close();
-      const generator = await openGenerator({ path, settings, context, steps, prior: priors[path] });
+      const generator = await openGenerator({
+        path,
+        settings,
+        context,
+        steps,
+        prior: priors[path],
+        ...(isPublishedTeacher(path) && { size }),
+      });
       held = { key, generator };
       return generator;
     },

@@ -3,12 +3,14 @@ import { setImmediate } from "node:timers/promises";
 import type { Compute } from "../../engine/compute.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { pixelsOf } from "../../schemas/images.ts";
+import { type ImageSize, pixelsOf, sidesOf, sizeInWords, sizeOf } from "../../schemas/images.ts";
 import type { Measurer } from "../workers/measurer.ts";
 import type { RunningObedience } from "./obedience.ts";
 
 export interface Gathered {
-  pixels: Uint8Array; // [size, size, 3]
+  pixels: Uint8Array; // [height, width, 3]
+  width?: number;
+  height?: number;
   caption?: string | null;
   condition?: string;
 }
@@ -27,13 +29,13 @@ type Gatherer = (options: {
  */
 export function createGatherer(options: {
   measurer: Compute<Measurer>;
-  reference: { path: string; size: number };
+  reference: { path: string; size: ImageSize };
   batch: number;
   report: Context["report"];
 }): Gatherer {
   const { measurer, reference, batch, report } = options;
-  const { size } = reference;
-  const length = size ** 2 * 3;
+  const [height, width] = sidesOf(reference.size);
+  const length = height * width * 3;
   return async ({ set, pictures, total, obedience }) => {
     let [done, seconds, asked] = [0, 0, performance.now()];
     let held: Gathered[] = [];
@@ -49,14 +51,10 @@ export function createGatherer(options: {
     for await (const picture of pictures) {
       seconds += (performance.now() - asked) / 1000;
       if (picture.pixels.length !== length) {
-        const side = Math.sqrt(picture.pixels.length / 3);
-        throw new Failure(
-          `Cannot compare images of ${side} px with ${reference.path} at ${reference.size} px: give images, or latents ` +
-            `ingested at images.size ${side}`,
-        );
+        throw new Failure(unlike(picture, reference));
       }
       if (obedience && picture.caption) {
-        obedience.add({ pixels: picture.pixels, width: size, height: size, caption: picture.caption });
+        obedience.add({ pixels: picture.pixels, width, height, caption: picture.caption });
         await setImmediate(); // reading a picture takes milliseconds, and the control thread serves others too
       }
       held.push(picture);
@@ -68,6 +66,13 @@ export function createGatherer(options: {
     await sent;
     return { done, seconds: seconds / done };
   };
+}
+
+/** What is wrong with a picture of another size than the reference's. */
+function unlike({ pixels, width, height }: Gathered, { path, size }: { path: string; size: ImageSize }): string {
+  const own = width !== undefined && height !== undefined ? sizeOf([height, width]) : Math.sqrt(pixels.length / 3);
+  const remedy = typeof own === "number" ? `give images, or latents ingested at images.size ${own}` : "give images";
+  return `Cannot compare images of ${sizeInWords(own)} with ${path} at ${sizeInWords(size)}: ${remedy}`;
 }
 
 /** What two pictures must share to count as answers to the same request; "" where there was none. */

@@ -3,16 +3,17 @@ import { join } from "node:path";
 import { filter } from "rxjs";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { ImageSize } from "../../schemas/images.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
-import { decode, lossesInWords, openImages, SQUARE_FILTER } from "../ingest/mod.ts";
+import { decode, lossesInWords, openImages, CROP_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
 import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
 import type { LatentRow } from "../../store/columns.ts";
 import { startWorker } from "../workers/start.ts";
 
-/** A real image, [size, size, 3] RGB, with the condition under which its counterpart is generated. */
+/** A real image, [height, width, 3] RGB, with the condition under which its counterpart is generated. */
 export interface ReferencePicture {
   pixels: Uint8Array;
   label?: number;
@@ -21,7 +22,7 @@ export interface ReferencePicture {
 
 /** Real images: all of them, or some in an order that the seed alone decides. */
 export interface Reference {
-  size: number;
+  size: ImageSize;
   /** How many there are at most: some may turn out not to be readable. */
   available: number;
   classes: string[];
@@ -37,6 +38,8 @@ export interface Reference {
 
 interface ReferenceOptions {
   path: string;
+  /** What images are brought to, where it is not `images.size`. */
+  size?: ImageSize | undefined;
   settings: Settings;
   signal?: AbortSignal;
 }
@@ -47,8 +50,8 @@ export function openReference(options: ReferenceOptions): Promise<Reference> {
 }
 
 /** Images decoded as `ingest` does. */
-async function imageReference({ path, settings, signal }: ReferenceOptions): Promise<Reference> {
-  const { size, background, maxPixels } = settings.images;
+async function imageReference({ path, settings, size = settings.images.size, signal }: ReferenceOptions): Promise<Reference> {
+  const { background, maxPixels } = settings.images;
   const source = await openImages({ paths: [path], limits: settings.images, signal });
   const read = async function* (isChosen: Choice) {
     const wanted = source.images().pipe(through(filter(({ index }) => isChosen(index))), decode({ size, background, maxPixels }));
@@ -58,7 +61,7 @@ async function imageReference({ path, settings, signal }: ReferenceOptions): Pro
     size,
     available: source.entries,
     classes: source.classes,
-    preparation: `${SQUARE_FILTER}, where not of this size`,
+    preparation: `${CROP_FILTER}, where not of this size`,
     losses: lossesInWords(source),
     all: () => read(() => true),
     draw: drawing({ entries: source.entries, seed: settings.seed }, read),

@@ -1,12 +1,12 @@
 import type { OperatorFunction } from "rxjs";
 import { Failure } from "../../schemas/failure.ts";
 import { sharp } from "../../schemas/sharp.ts";
-import type { ImageFile, ImageSample, Rejected } from "../../schemas/images.ts";
+import type { ImageFile, ImageSample, ImageSize, Rejected } from "../../schemas/images.ts";
 import { stage } from "../flow/mod.ts";
+import { cropped } from "./crop.ts";
 import { displayName } from "../../schemas/visible.ts";
 import { declaredPixels, plainSize, withoutText } from "./png.ts";
 import { sniff } from "./sniff.ts";
-import { square } from "./square.ts";
 import { tiffPage } from "./tiff.ts";
 
 // One thread an image: the stage decodes several images at once instead. Nothing is decoded twice, so no cache.
@@ -14,17 +14,17 @@ sharp.concurrency(1);
 sharp.cache(false);
 
 export interface DecodeOptions {
-  size: number; // side of the square, in pixels
+  size: ImageSize; // in pixels
   background: string; // "#rrggbb" under transparent pixels
   maxPixels: number; // width x height of the stored image
   concurrency?: number;
 }
 
 /**
- * Decodes files to [size, size, 3] RGB in order; what cannot be decoded becomes a Rejected. Of an animation the first
+ * Decodes files to [height, width, 3] RGB of that size in order; what cannot be decoded becomes a Rejected. Of an animation the first
  * frame, of a TIFF the first page that is no thumbnail; grey, palette, 16-bit and CMYK become 8-bit sRGB by their colour
- * profiles; EXIF orientation is applied; transparency is flattened. The centre square is cut out and resized as
- * `SQUARE_FILTER` says. Holds at most 32 MiB of files, and one more.
+ * profiles; EXIF orientation is applied; transparency is flattened. The largest middle part of the size's
+ * proportions is cut out and resized as `CROP_FILTER` says. Holds at most 32 MiB of files, and one more.
  */
 export function decode(options: DecodeOptions): OperatorFunction<ImageFile | Rejected, ImageSample | Rejected> {
   return stage({
@@ -46,7 +46,7 @@ export function decode(options: DecodeOptions): OperatorFunction<ImageFile | Rej
   });
 }
 
-/** One file's bytes to [size, size, 3] RGB, as `decode` does. Rejects with an Error that says what is wrong. */
+/** One file's bytes to [height, width, 3] RGB, as `decode` does. Rejects with an Error that says what is wrong. */
 export async function decodeImage(bytes: Uint8Array, { size, background, maxPixels }: DecodeOptions): Promise<Uint8Array> {
   const { format, supported } = sniff(bytes);
   if (bytes.length === 0) throw new Error("an empty file");
@@ -57,7 +57,7 @@ export async function decodeImage(bytes: Uint8Array, { size, background, maxPixe
   try {
     const input = format === "PNG" ? withoutText(bytes) : bytes;
     const plain = format === "PNG" ? plainSize(input) : undefined;
-    return await square(input, { size, background, plain, limitInputPixels: maxPixels, failOn: "error", ...(page > 0 && { page }) });
+    return await cropped(input, { size, background, plain, limitInputPixels: maxPixels, failOn: "error", ...(page > 0 && { page }) });
   } catch (error) {
     const message = (error as Error).message;
     if (error instanceof Failure) throw error; // says already what is wrong

@@ -3,6 +3,7 @@ import { createEngine } from "../../engine/engine.ts";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import { loadFeatureNetwork } from "../../models/features/load.ts";
 import { conditionalDiversity } from "../../models/metrics/diversity.ts";
+import { type ImageSize, sidesOf } from "../../schemas/images.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { type Comparison, createComparer } from "../../models/metrics/compare.ts";
 import { createDescriber, type ImageSet } from "../../models/metrics/describe.ts";
@@ -13,8 +14,7 @@ import { createProducts } from "../../models/metrics/products.ts";
 export interface MeasurerOptions {
   /** As `evaluate.features`: "auto", "builtin" or the path of a safetensors file. */
   features: string;
-  /** Side of the images, in pixels. */
-  imageSize: number;
+  imageSize: ImageSize;
   batch: number;
   engine: EngineSettings;
 }
@@ -28,6 +28,7 @@ interface Pair {
 /** The worker's methods; see engine/compute.ts. Sets of images go by name. */
 export async function create({ features, imageSize, batch, engine: where }: MeasurerOptions) {
   const engine = await createEngine(deviceOf(where));
+  const [height, width] = sidesOf(imageSize);
   const network = await loadFeatureNetwork({ path: features, imageSize });
   const { dimension } = network;
   const describe = await createDescriber({ network, engine, batch });
@@ -62,12 +63,12 @@ export async function create({ features, imageSize, batch, engine: where }: Meas
       const { name, hash, size, resizeFilter } = network;
       return { name, dimension, hash, size, resizeFilter };
     },
-    /** Adds images [imageSize, imageSize, 3] that lie one after the other to a set; `conditions` are theirs. */
+    /** Adds images [height, width, 3] that lie one after the other to a set; `conditions` are theirs. */
     addAll: async ({ set, pixels, conditions }: { set: string; pixels: Uint8Array; conditions: string[] }) => {
-      const length = imageSize * imageSize * 3;
+      const length = height * width * 3;
       const entry = called(set);
       for (const [i, condition] of conditions.entries()) {
-        await entry.collector.add({ pixels: pixels.subarray(i * length, (i + 1) * length), width: imageSize, height: imageSize });
+        await entry.collector.add({ pixels: pixels.subarray(i * length, (i + 1) * length), width, height });
         entry.conditions.push(condition);
       }
     },

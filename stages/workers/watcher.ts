@@ -38,7 +38,7 @@ export interface Watched {
 export async function create({ features, imageSize, engine: where, coverage: isCovered = false }: WatcherOptions) {
   const engine = await createEngine(deviceOf(where));
   const [height, width] = sidesOf(imageSize);
-  const network = await loadFeatureNetwork({ path: features, imageSize: Math.max(height, width) });
+  const network = await loadFeatureNetwork({ path: features, imageSize });
   const { size, dimension } = network;
   const program = await compileFeatures({ network, engine, batch: BATCH });
   const resize = planResize({ width, height, size });

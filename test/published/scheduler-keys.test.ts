@@ -107,7 +107,10 @@ function holdTo(className: string, config: Record<string, unknown>, expected: An
   near([initNoiseSigma], [expected.initNoiseSigma], `${title}: initial noise`);
   assert.is(schedule.isDeterministic, expected.ends !== undefined, title);
   if (!expected.ends) return;
-  const diffusion = { ...diffusionOf(className, config), ...(config.use_dynamic_shifting && { flow: { patch: 1, isEven: false } }) };
+  const diffusion = {
+    ...diffusionOf(className, config),
+    ...(config.use_dynamic_shifting === true && { flow: { patch: 1, isEven: false } }),
+  };
   const walk = walkOf(className, config, steps, diffusion, [tokens / 32, 32, 4]);
   const ends = noises.map((noise) => walked(walk, denoiserOf(diffusion, toy), noise));
   assert.close(ends, expected.ends, 1e-4 * Math.max(...expected.ends.map(Math.abs)), `${title}: ends`);

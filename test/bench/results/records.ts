@@ -14,7 +14,7 @@ const evaluation = z.object({
   ...made,
   load: z.number(),
   settings: z.object({ evaluate: z.object({ count: z.number() }), simulate: z.object({ solver: z.string(), guidance: z.number() }) }),
-  reference: z.object({ count: z.number(), size: z.number(), preparation: z.string() }),
+  reference: z.object({ count: z.number(), size: z.union([z.number(), z.tuple([z.number(), z.number()])]), preparation: z.string() }),
   features: z.object({ name: z.string(), dimension: z.number(), resizeFilter: z.string() }),
   subjects: z.array(z.object({ subject: z.string(), role: z.string(), evaluations: z.number().optional(), figures })),
   speed: z.record(z.string(), z.object({ millisecondsAnImage: z.number(), imagesASecond: z.number(), batch: z.number() })).optional(),

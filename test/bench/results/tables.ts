@@ -1,6 +1,7 @@
 /** Records as Markdown tables, and the sentence that says how a record was made. */
 import type { Machine } from "../../../stages/doctor/machine.ts";
 import { findingsOf, type StudyRecord } from "../../../stages/study/record.ts";
+import { sizeInWords } from "../../../schemas/images.ts";
 import { summarise } from "../../../stages/evaluate/measures.ts";
 import { distancesAt, resultsOf } from "../../../stages/study/rows.ts";
 import { tableRows } from "../../../stages/study/summary.ts";
@@ -166,7 +167,7 @@ function comparedWords({ settings, reference, features, subjects }: EvaluationRe
   const resized = resizeFilter === "none" ? "not resized" : `resized by a ${resizeFilter} filter`;
   const { solver, guidance } = settings.simulate;
   return (
-    `${samples} against ${grouped(reference.count)} images of ${reference.size} px (${reference.preparation}); ` +
+    `${samples} against ${grouped(reference.count)} images of ${sizeInWords(reference.size)} (${reference.preparation}); ` +
     `features: ${name}, ${dimension} of them, images ${resized}; the teacher by ${solver}, guidance ${guidance}.`
   );
 }

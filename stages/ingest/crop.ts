@@ -1,21 +1,22 @@
-/** The centre square of an encoded image, in sRGB, at a size. */
+/** The middle of an encoded image, in sRGB, at a size. */
 import { setImmediate } from "node:timers/promises";
 import type { Sharp, SharpOptions } from "sharp";
 import { planResize } from "../../models/features/resize.ts";
+import { type ImageSize, sidesOf } from "../../schemas/images.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { type Conversion, conversionOf } from "./profile.ts";
 
 /** How images of another size come to theirs, as results print it. */
-export const SQUARE_FILTER = "Lanczos 3 down (from a factor of 4 on over averages of pixels), bicubic up";
+export const CROP_FILTER = "Lanczos 3 down (from a factor of 4 on over averages of pixels), bicubic up";
 
 /**
- * Cuts out the centre square and brings it to [size, size, 3] bytes of sRGB by its colour profile, transparency flattened
- * onto `background` ("#rrggbb"). The filter is that of {@link SQUARE_FILTER} whatever the file format: the averages, of
+ * Cuts out the largest middle part of the size's proportions and brings it to [height, width, 3] bytes of sRGB by its colour profile, transparency flattened
+ * onto `background` ("#rrggbb"). The filter is that of {@link CROP_FILTER} whatever the file format: the averages, of
  * squares of pixels, leave Lanczos a factor between two and four. An image of the right size keeps its pixels exactly. Only
  * 16-bit images with a profile are held as a whole, one at a time. Rejects with a Failure where a profile cannot be read,
  * and with sharp's Error where the file is damaged.
  */
-export async function square(input: Uint8Array, options: SquareOptions): Promise<Uint8Array> {
+export async function cropped(input: Uint8Array, options: CropOptions): Promise<Uint8Array> {
   const { size: _, background: __, plain, ...reading } = options;
   if (plain) return finished(sharp(input, reading), { ...options, ...plain, isDeep: false, hasGreyAlpha: false });
   const metadata = await sharp(input, reading).metadata();
@@ -30,31 +31,33 @@ export async function square(input: Uint8Array, options: SquareOptions): Promise
   return alone(async () => finished(await converted(image.toColourspace(isGrey ? "grey16" : "rgb16"), conversion), rest));
 }
 
-type SquareOptions = SharpOptions & {
-  size: number;
+type CropOptions = SharpOptions & {
+  size: ImageSize;
   background: string;
   /** Of an image known to be 8-bit RGB with or without alpha, and upright. */
   plain?: { width: number; height: number };
 };
 
-/** An oriented image to the finished square. */
+/** An oriented image to the finished one. */
 async function finished(
   image: Sharp,
-  options: { size: number; background: string; width: number; height: number; isDeep: boolean; hasGreyAlpha: boolean },
+  options: { size: ImageSize; background: string; width: number; height: number; isDeep: boolean; hasGreyAlpha: boolean },
 ): Promise<Uint8Array> {
   const { size, background, width, height, isDeep, hasGreyAlpha } = options;
-  const side = Math.min(width, height);
-  const isSmall = side < size;
+  const [high, wide] = sidesOf(size);
+  const [cutWidth, cutHeight] = [Math.min(width, Math.round((height * wide) / high)), Math.min(height, Math.round((width * high) / wide))];
+  const isSmall = cutWidth < wide || cutHeight < high;
   // Cut out first: sharp would cut to whole pixels of the result. It also keeps sharp from shrinking JPEG and WebP, by other
   // filters, while it loads them.
-  const isWhole = width === size && height === size;
-  const cut = isWhole ? image : image.extract({ left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side });
-  const sized = isSmall || isWhole ? cut : cut.resize(size, size, { kernel: "lanczos3" });
+  const isWhole = width === wide && height === high;
+  const box = { left: (width - cutWidth) >> 1, top: (height - cutHeight) >> 1, width: cutWidth, height: cutHeight };
+  const cut = isWhole ? image : image.extract(box);
+  const sized = isSmall || isWhole ? cut : cut.resize(wide, high, { kernel: "lanczos3", fit: "fill" });
   // sharp flattens before it makes RGB of grey, which would get the background's red alone.
   const pixels = hasGreyAlpha
     ? await flattened(sized, { isDeep, background })
     : await bytesOf(sized.flatten({ background }).toColourspace("srgb").removeAlpha().raw({ depth: "uchar" }));
-  return isSmall ? Uint8Array.from(planResize({ height: side, width: side, size })(pixels), Math.round) : pixels;
+  return isSmall ? Uint8Array.from(planResize({ height: cutHeight, width: cutWidth, size })(pixels), Math.round) : pixels;
 }
 
 async function bytesOf(image: Sharp): Promise<Uint8Array> {
