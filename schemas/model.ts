@@ -69,6 +69,7 @@ export const denoiserDescription = z.strictObject({
   tokenizer: tokenizerSchema.optional(), // of caption conditions; see models/text/tokenizer.ts
   captions: z.array(z.string()), // captions to sample from where none are given
   textEncoders: z.string().optional(), // FOLDER of the pipeline whose encoders embed texts for a published network (network.text)
+  textLoras: z.array(loraRequest).optional(), // files that are added to those encoders
   sampler: samplerDescription.optional(), // of a teacher there is none: any solver may integrate its ODE
   source: publishedSource.optional(), // of published teachers and their students
 });

@@ -9,7 +9,7 @@ type Answers = readonly (Readonly<Record<string, Tensor>> | undefined)[];
 
 /** One text encoder, by the names of its folders. */
 export interface TextPart {
-  encoder: string;
+  encoder: "text_encoder" | "text_encoder_2" | "text_encoder_3";
   tokenizer: string;
   /** Tokens that a text is cut or padded to; as many as its tokenizer says without it. */
   length?: number;

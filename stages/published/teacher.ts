@@ -23,6 +23,7 @@ import { addLoraFiles } from "./lora.ts";
 import { readScheduleJson } from "./schedules.ts";
 import { latentsOfSize } from "./size.ts";
 import { checkTextEncoders, readTextSettings } from "./text-files.ts";
+import { textLorasOf } from "./text-loras.ts";
 
 /** Parts that a denoiser may be: of pipelines by their folders, and a network alone in the folder itself. */
 const PARTS = ["unet", "transformer", ""] as const;
@@ -88,7 +89,9 @@ async function describeTeacher(folder: string, { loras = [], size, textLength, i
   const { mean, std, sigmaData, factor } = await latentsOf(folder, trained[2]);
   const sides = sidesAt({ folder, size, denoiser, factor });
   const condition = conditions.text ? "caption" : classes > 0 ? "class" : "none";
-  const text = conditions.text && (await readTextSettings(folder, { textLength, isHashed }));
+  const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
+  const textLoras = await textLorasOf({ folder, loras: added, denoiser: part || "unet", readsTexts: conditions.text !== undefined });
+  const text = conditions.text && (await readTextSettings(folder, { textLength, isHashed, loras: textLoras }));
   const pixels = sides.map((side) => side * factor); // networks that read texts may be told the picture's size too
   const spec: DenoiserDescription["spec"] = {
     shape: [...sides, trained[2]],
@@ -99,9 +102,16 @@ async function describeTeacher(folder: string, { loras = [], size, textLength, i
   };
   const ends = (side: number): number[] => mean.map((middle, i) => middle + side * 2 * (std[i] as number));
   const statistics: Statistics = { mean, std, min: ends(-1), max: ends(1), nonFinite: 0 }; // the ends are nobody's measurement
-  const added = loras.map(({ path, scale }) => ({ path: resolve(path), scale }));
   const source = { path: resolve(folder), ...(added.length > 0 && { loras: added }) };
-  const description = { role: "teacher" as const, spec, statistics, captions: [], source, ...(text && { textEncoders: source.path }) };
+  const description = {
+    role: "teacher" as const,
+    spec,
+    statistics,
+    captions: [],
+    source,
+    ...(text && { textEncoders: source.path }),
+    ...(textLoras.length > 0 && { textLoras }),
+  };
   const shapes = await found.shapes(names);
   await checkDenoiser({ place: join(folder, part), network: found, denoiser, spec, shapes });
   if (text) await checkTextEncoders(folder, text.lengths);
@@ -118,8 +128,7 @@ export async function readPublishedTeacher(
   { loras = [], ...taken }: Taking = {},
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
   const { description, part, read, names } = await describeTeacher(folder, { loras, ...taken });
-  const changed = part || "unet";
-  const weights = await addLoraFiles({ weights: await read(names), part: changed, names, loras, changed: [changed] });
+  const weights = await addLoraFiles({ weights: await read(names), part: part || "unet", names, loras });
   return { description: { ...description, hash: hashWeights(weights) }, weights };
 }
 

@@ -9,9 +9,11 @@ import { openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { type PublishedText, publishedText, type TextPart, textPipelines } from "../../models/text/published-text.ts";
 import { parseIndex } from "../../models/weights/shards.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
+import type { LoraRequest } from "../../schemas/model.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
 import { sha256Pieces, textHash } from "../../store/hash.ts";
 import { checkEncoder } from "./complete.ts";
+import { checkLoraFile } from "./lora.ts";
 
 /** Files of a tokenizer's folder that say what it is. */
 const TOKENIZER_FILES = [
@@ -61,12 +63,13 @@ export function tokenizerIn(folder: string, { tokenizer }: TextPart): string {
 
 /**
  * The text side of a folder with the hash of all files that it is read from, which takes its time: a plan does without (`isHashed`
- * false). T5 is given `textLength` tokens, as many as the pipeline gives unless told. Throws a Failure where one is missing.
+ * false), and of the LoRAs that are added to it. T5 is given `textLength` tokens, as many as the pipeline gives unless told. Throws a Failure where one is missing.
  */
 export async function readTextSettings(
   folder: string,
-  { textLength, isHashed = true }: { textLength?: number | undefined; isHashed?: boolean } = {},
+  options: { textLength?: number | undefined; isHashed?: boolean; loras?: readonly LoraRequest[] | undefined } = {},
 ): Promise<TextSettings> {
+  const { textLength, isHashed = true, loras = [] } = options;
   const { pipeline, side, hasZeroNegative } = await readTextIndex(folder);
   if (textLength !== undefined && side.parts.every(({ length }) => length === undefined)) {
     throw badUsage(
@@ -80,6 +83,10 @@ export async function readTextSettings(
     const isThere = await hasEncoder(folder, part);
     lengths.push((part.length && (textLength ?? part.length)) ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
     if (isThere && isHashed) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
+  }
+  for (const [i, { path, scale }] of isHashed ? loras.entries() : []) {
+    await checkLoraFile(path);
+    hashes[`LoRA ${i}`] = `${scale} ${await fileHash(path)}`;
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
 }

@@ -4,6 +4,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { InputArray, Program } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { countWeights, type Weights } from "../../engine/weights.ts";
+import type { LoraPart } from "../../models/published/lora-files.ts";
 import type { BoundNetwork } from "../../models/published/network.ts";
 import { openPart, type PartFiles } from "../../models/published/part-files.ts";
 import { publishedNetwork } from "../../models/published/registry.ts";
@@ -12,6 +13,8 @@ import type { PublishedText, TextPart } from "../../models/text/published-text.t
 import { openTokenizer, type PublishedTokenizer } from "../../models/text/published-tokenizer.ts";
 import { embeddingSize, type TextShape } from "../../schemas/embedding.ts";
 import { Failure } from "../../schemas/failure.ts";
+import type { LoraRequest } from "../../schemas/model.ts";
+import { addLoraFiles } from "./lora.ts";
 import { hasEncoder, readTextIndex, tokenizerIn } from "./text-files.ts";
 
 export interface TextEncoders {
@@ -24,7 +27,7 @@ export interface TextEncoders {
 /** One encoder of the folder, by the name of its folder. */
 interface Encoder {
   part: TextPart;
-  name: string;
+  name: TextPart["encoder"];
   length: number;
   isMasked: boolean;
   network: BoundNetwork;
@@ -33,6 +36,8 @@ interface Encoder {
 
 interface EncodersOptions {
   folder: string;
+  /** Files that are added to the encoders. */
+  loras?: readonly LoraRequest[] | undefined;
   lengths: readonly number[];
   shape: TextShape;
   engine: Engine;
@@ -42,7 +47,7 @@ interface EncodersOptions {
 async function encodersIn(
   { folder, lengths }: EncodersOptions,
   { parts }: PublishedText,
-  weightsOf: (files: PartFiles, network: BoundNetwork) => Promise<Weights>,
+  weightsOf: (files: PartFiles, network: BoundNetwork, part: LoraPart) => Promise<Weights>,
 ): Promise<(Encoder | undefined)[]> {
   const encoders: (Encoder | undefined)[] = [];
   for (const [i, part] of parts.entries()) {
@@ -53,7 +58,7 @@ async function encodersIn(
     const { encoder: name, isMasked = false } = part;
     const files = await openPart(join(folder, name));
     const network = publishedNetwork(files);
-    encoders.push({ part, name, length: lengths[i] as number, isMasked, network, weights: await weightsOf(files, network) });
+    encoders.push({ part, name, length: lengths[i] as number, isMasked, network, weights: await weightsOf(files, network, name) });
   }
   return encoders;
 }
@@ -109,7 +114,10 @@ export async function planTextEncoders(options: EncodersOptions): Promise<number
 export async function openTextEncoders(options: EncodersOptions): Promise<TextEncoders> {
   const { folder, shape } = options;
   const { side, hasZeroNegative } = await readTextIndex(folder);
-  const encoders = await encodersIn(options, side, ({ read }, { names }) => read(names));
+  const { loras = [] } = options;
+  const encoders = await encodersIn(options, side, async ({ read }, { names }, part) =>
+    addLoraFiles({ weights: await read(names), part, names, loras }),
+  );
   const opened: (Pick<Encoder, "name" | "length" | "isMasked"> & { tokenizer: PublishedTokenizer })[] = [];
   for (const each of encoders) if (each) opened.push({ ...each, tokenizer: await openTokenizer(tokenizerIn(folder, each.part)) });
   let program: Promise<Program> | undefined;

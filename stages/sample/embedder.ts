@@ -5,7 +5,7 @@ import type { Embed } from "../../models/conditions.ts";
 import { textShapeOf } from "../../models/families/published.ts";
 import { embeddingSize, type TextShape } from "../../schemas/embedding.ts";
 import { Failure } from "../../schemas/failure.ts";
-import type { DenoiserDescription } from "../../schemas/model.ts";
+import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import type { EngineSettings, SimulateSettings, TextSettings } from "../../schemas/settings.ts";
 import { readTextSettings } from "../published/text-files.ts";
 import { startWorker } from "../workers/start.ts";
@@ -30,7 +30,7 @@ const AT_ONCE = 16;
  * the encoders is gone, or holds others than the denoiser's.
  */
 export function openEmbedder(options: {
-  description: Pick<DenoiserDescription, "spec" | "textEncoders">;
+  description: Pick<DenoiserDescription, "spec" | "textEncoders" | "textLoras">;
   choice: TextChoice;
   /** The negative prompt's embedding, where a store keeps it. */
   negative?: Float32Array | undefined;
@@ -42,13 +42,14 @@ export function openEmbedder(options: {
   const { text } = description.spec.network;
   if (!shape || !text) return undefined;
   const folder = choice.textEncoders ?? description.textEncoders;
+  const loras = description.textLoras;
   const start = async (): Promise<Compute<TextWorker>> => {
-    await checkEncoders(folder, text);
+    await checkEncoders({ folder, loras, text });
     return startWorker<TextWorker>({
       name: "text encoders",
       module: new URL("../workers/text.ts", import.meta.url),
       remedy: "embed the prompts on a machine with more memory: simulate --set simulate.embeddings=stored",
-      options: { folder, lengths: text.lengths, shape, negative: choice.negative, engine },
+      options: { folder, loras, lengths: text.lengths, shape, negative: choice.negative, engine },
       signal,
     });
   };
@@ -78,14 +79,20 @@ export function openEmbedder(options: {
 }
 
 /** Throws a Failure where the folder is not the one whose encoders a denoiser was made with, and its copy neither. */
-async function checkEncoders(folder: string | undefined, { pipeline, hash }: TextSettings): Promise<void> {
+async function checkEncoders(options: {
+  folder: string | undefined;
+  loras: readonly LoraRequest[] | undefined;
+  text: TextSettings;
+}): Promise<void> {
+  const { folder, loras, text } = options;
+  const { pipeline, hash } = text;
   const remedy = "Name a copy of the pipeline with --set simulate.textEncoders=FOLDER, or put it back.";
   if (folder === undefined || !existsSync(folder)) {
     throw new Failure(`Cannot embed texts: the text encoders of the ${pipeline} are not at ${folder ?? "any known place"}. ${remedy}`);
   }
-  if ((await readTextSettings(folder)).hash === hash) return;
+  if ((await readTextSettings(folder, { loras })).hash === hash) return;
   throw new Failure(
-    `Cannot embed texts by ${folder}: its text encoders or tokenizers are not those that the model was made with. ${remedy}`,
+    `Cannot embed texts by ${folder}: its text encoders, tokenizers or LoRAs are not those that the model was made with. ${remedy}`,
   );
 }
 

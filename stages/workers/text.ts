@@ -1,12 +1,14 @@
 /** Embeds texts in a worker, by the encoders of a published pipeline's folder. */
 import { createEngine } from "../../engine/engine.ts";
 import type { TextShape } from "../../schemas/embedding.ts";
+import type { LoraRequest } from "../../schemas/model.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
 import { openTextEncoders } from "../published/text.ts";
 import { deviceOf } from "./device.ts";
 
 export interface TextOptions {
   folder: string;
+  loras: readonly LoraRequest[] | undefined;
   lengths: readonly number[];
   shape: TextShape;
   negative: string | undefined;

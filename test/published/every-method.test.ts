@@ -35,6 +35,9 @@ const figuresOf: Record<Form, string[]> = {
   tlcm: ["segments", "whole"],
 };
 
+/** Of sd3's last block what texts ask for: their answer is nobody's input (../shared/pipelines/README.md). */
+const INERT = /^transformer_blocks\.2\.attn\.add_q_proj\./;
+
 const asked = (process.env.ONESTEP_STUDENTS ?? "").split(",");
 const isFinite = (values: Iterable<number>): boolean => Array.from(values).every(Number.isFinite);
 
@@ -72,7 +75,7 @@ async function holdToTraining(ground: Awaited<ReturnType<typeof groundOf>>, form
     const { attention } = familyOf(teacher.description.spec).groups;
     assert.equal(
       moved,
-      Object.keys(teacher.weights).filter((of) => of.endsWith(".kernel") && attention!.test(of)),
+      Object.keys(teacher.weights).filter((of) => of.endsWith(".kernel") && attention!.test(of) && !INERT.test(of)),
     );
     assert.is((await readLora(out)).base, teacherHash);
   } else {

@@ -34,7 +34,7 @@ else {
         return [input, { shape, data, isWhole: dtype === "I64" }] as const;
       });
       const loras = [{ path, scale }];
-      const weights = await addLoraFiles({ weights: part.weights, part: "unet", names: part.network.names, loras, changed: ["unet"] });
+      const weights = await addLoraFiles({ weights: part.weights, part: "unet", names: part.network.names, loras });
       const adapted = { ...part, weights };
       const found = await forwardOf({ engine, part: adapted, folder, call: "", inputs: Object.fromEntries(given) });
       const expected = tensors[outputs.out as string]?.data as Float32Array;

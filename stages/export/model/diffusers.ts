@@ -1,14 +1,14 @@
 /** A student as a folder that Python's diffusers loads: its network, the scheduler that asks it, and its teacher's other parts. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { besidePart } from "../../../models/published/part-files.ts";
+import { besidePart, openPart } from "../../../models/published/part-files.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
 import type { Denoiser } from "../../runs/model.ts";
-import { copyPart, jsonText, type StoredAs, writeNetwork, writePartOfFile } from "./parts.ts";
+import { copyPart, jsonText, type StoredAs, writeNetwork } from "./parts.ts";
 import type { Asking } from "./scheduler.ts";
 import { configOf } from "./size.ts";
-import type { Source } from "./source.ts";
+import { isEncoder, partOf, type Source } from "./source.ts";
 
 /** Parts without which a pipeline draws all the same: it is saved without them where the teacher's folder lacks them. */
 const SPARE = ["safety_checker", "feature_extractor", "image_encoder"];
@@ -60,8 +60,11 @@ export async function writeScheduler(out: string, { scheduler }: Asking): Promis
 async function writePart({ part, source, out, dtype }: { part: string; source: Source; out: string; dtype: StoredAs }): Promise<boolean> {
   const [from, folder] = [join(source.path, part), join(out, part)];
   const own = [...(source.single?.parts ?? [])].find(([name]) => name === part);
-  if (own) {
-    await writePartOfFile({ from, json: own[1].config, folder, dtype });
+  const isChanged = source.loras.length > 0 && isEncoder(part);
+  if (own || (isChanged && existsSync(from))) {
+    const json = own ? own[1].config : (await openPart(from)).json;
+    const { weights } = await partOf(source, part);
+    await writeNetwork({ folder, json, weights, dtype, stem: part === "vae" ? "diffusion_pytorch_model" : "model" });
     return true;
   }
   if (!existsSync(besidePart(from))) return false;

@@ -1,4 +1,4 @@
-/** Parts of a published pipeline written as diffusers lays them out: copied from a folder, or out of one file. */
+/** Parts of a published pipeline written as diffusers lays them out: networks, and parts copied from a folder. */
 import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,6 @@ import { PICKLES } from "../../../models/published/folder.ts";
 import { toTorch } from "../../../models/published/torch.ts";
 import { safetensorsPieces, sourcesOf, type TensorSource } from "../../../models/weights/pieces.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
-import { readPart } from "../../published/part.ts";
 
 /** How weights are stored: as they are, or rounded to halves. */
 export type StoredAs = "F32" | "F16";
@@ -35,13 +34,6 @@ export async function writeNetwork(options: {
   const { folder, json, stem, ...rest } = options;
   await writeTorchWeights({ path: join(folder, `${stem}.safetensors`), ...rest });
   await writeAtomic(join(folder, "config.json"), jsonText(json));
-}
-
-/** A part of one file, whose config is what its weights show. */
-export async function writePartOfFile(options: { from: string; json: object; folder: string; dtype: StoredAs }): Promise<void> {
-  const { from, folder, json, dtype } = options;
-  const { weights } = await readPart(from);
-  await writeNetwork({ folder, json, weights, dtype, stem: from.endsWith("vae") ? "diffusion_pytorch_model" : "model" });
 }
 
 /** Weights that other libraries read, not to be copied beside safetensors. */

@@ -7,10 +7,9 @@ import { toTorch } from "../../../models/published/torch.ts";
 import { safetensorsPieces, sourcesOf } from "../../../models/weights/pieces.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
-import { readPart } from "../../published/part.ts";
 import { pipelineOf } from "./diffusers.ts";
 import type { StoredAs } from "./parts.ts";
-import type { Source } from "./source.ts";
+import { partOf, type Source } from "./source.ts";
 
 /** The file's name in the folder. */
 const SINGLE_FILE = "model.safetensors";
@@ -20,7 +19,7 @@ export async function writeSingleFile(options: { out: string; weights: Weights; 
   const { out, weights, source, dtype } = options;
   const kind = await kindOf(source);
   const parts: Partial<Record<OriginalPart, Weights>> = { unet: toTorch(weights) };
-  for (const part of originalParts(kind)) parts[part] ??= toTorch((await readPart(join(source.path, part))).weights);
+  for (const part of originalParts(kind)) parts[part] ??= toTorch((await partOf(source, part)).weights);
   const path = join(out, SINGLE_FILE);
   await writeAtomic(path, safetensorsPieces({ tensors: sourcesOf(toOriginal(kind, parts), dtype), metadata: { format: "pt" } }));
   return path;

@@ -8,6 +8,7 @@ import { Failure } from "../../../schemas/failure.ts";
 import type { OnestepJson } from "../../../schemas/onestep-json.ts";
 import { packageText } from "../../../schemas/package.ts";
 import type { Settings } from "../../../schemas/settings.ts";
+import { addLoraFiles } from "../../published/lora.ts";
 import { readPart } from "../../published/part.ts";
 import { hasEncoder, readTextIndex, readTextSettings, tokenizerIn } from "../../published/text-files.ts";
 import type { Denoiser } from "../../runs/model.ts";
@@ -61,7 +62,8 @@ export async function publishedTextSide(
   const { text } = spec.network;
   const shape = textShapeOf(spec);
   const folder = choice.textEncoders ?? description.textEncoders;
-  if (!text || !shape || folder === undefined || (await readTextSettings(folder)).hash !== text.hash) {
+  const { textLoras: loras = [] } = description;
+  if (!text || !shape || folder === undefined || (await readTextSettings(folder, { loras })).hash !== text.hash) {
     throw new Failure(
       `Cannot export ${run} as ONNX: the text encoders that it was made with are not at ${folder ?? "any known place"}. ` +
         "Name a copy of the pipeline with --set simulate.textEncoders=FOLDER, or put it back.",
@@ -75,7 +77,8 @@ export async function publishedTextSide(
       opened.push(undefined);
       continue;
     }
-    const { network, weights: own } = await readPart(join(folder, part.encoder));
+    const { network, weights: read } = await readPart(join(folder, part.encoder));
+    const own = await addLoraFiles({ weights: read, part: part.encoder, names: network.names, loras });
     const tokenizer = await openTokenizer(tokenizerIn(folder, part));
     const { end, padding } = tokenizer;
     const input = `tokens${i === 0 ? "" : `_${i + 1}`}`;
