@@ -4,9 +4,9 @@ import { type ImageSize, sidesOf } from "../../schemas/images.ts";
 export const RESIZE_FILTER = "bicubic, antialiased (a=-0.5)";
 
 /**
- * Plans the resizing of RGB images [height, width, 3], bytes, to floats of another size, a square's side or [height, width], 0..255. Separable Catmull-Rom
- * cubic, widened by the scale when shrinking so that nothing aliases, with Pillow's sample positions and edge handling;
- * in floating point, clamped but not rounded. An image that has the size already only changes type.
+ * Plans the resizing of RGB images [height, width, 3], bytes, to floats 0..255 of another size, a square's side or [height, width].
+ * Separable Catmull-Rom cubic, widened by the scale when shrinking so that nothing aliases, with Pillow's sample positions and edge
+ * handling; in floating point, clamped but not rounded. An image that has the size already only changes type.
  */
 export function planResize({
   height,

@@ -10,11 +10,11 @@ import { type Conversion, conversionOf } from "./profile.ts";
 export const CROP_FILTER = "Lanczos 3 down (from a factor of 4 on over averages of pixels), bicubic up";
 
 /**
- * Cuts out the largest middle part of the size's proportions and brings it to [height, width, 3] bytes of sRGB by its colour profile, transparency flattened
- * onto `background` ("#rrggbb"). The filter is that of {@link CROP_FILTER} whatever the file format: the averages, of
- * squares of pixels, leave Lanczos a factor between two and four. An image of the right size keeps its pixels exactly. Only
- * 16-bit images with a profile are held as a whole, one at a time. Rejects with a Failure where a profile cannot be read,
- * and with sharp's Error where the file is damaged.
+ * Cuts out the largest middle part of the size's proportions and brings it to [height, width, 3] bytes of sRGB by its colour profile,
+ * transparency flattened onto `background` ("#rrggbb"). The filter is that of {@link CROP_FILTER} whatever the file format: the averages,
+ * of squares of pixels, leave Lanczos a factor between two and four. An image of the right size keeps its pixels exactly. Only 16-bit
+ * images with a profile are held as a whole, one at a time. Rejects with a Failure where a profile cannot be read, and with sharp's Error
+ * where the file is damaged.
  */
 export async function cropped(input: Uint8Array, options: CropOptions): Promise<Uint8Array> {
   const { size: _, background: __, plain, ...reading } = options;

@@ -62,8 +62,9 @@ export function tokenizerIn(folder: string, { tokenizer }: TextPart): string {
 }
 
 /**
- * The text side of a folder with the hash of all files that it is read from, which takes its time: a plan does without (`isHashed`
- * false), and of the LoRAs that are added to it. T5 is given `textLength` tokens, as many as the pipeline gives unless told. Throws a Failure where one is missing.
+ * The text side of a folder with the hash of all files that it is read from, and of the LoRAs that are added to it, which takes its time:
+ * a plan does without (`isHashed` false). T5 is given `textLength` tokens, as many as the pipeline gives unless told. Throws a Failure
+ * where a file is missing.
  */
 export async function readTextSettings(
   folder: string,
