@@ -3,12 +3,12 @@ import { filesAt } from "./files.ts";
 import { type Finding, REWRITE } from "./finding.ts";
 import { journalLinesOf, readWholeJournal, removeEntries } from "./entries.ts";
 import { journalLine } from "./journal.ts";
-import { quarantineText } from "./failures.ts";
-import { journalPath, quarantinePath, type Store } from "./layout.ts";
-import { isUrl, within } from "./place.ts";
+import { journalPath, type Store } from "./layout.ts";
+import { isUrl } from "./place.ts";
+import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
 import { readHead } from "./read.ts";
 import { isFinished, sealStore } from "./summary.ts";
-import { examineStore, quarantineFits, type VerifyOptions, verifyStore } from "./verify.ts";
+import { examineStore, type VerifyOptions, verifyStore } from "./verify.ts";
 
 /**
  * Writes anew what the sound shards decide: journal, quarantine and, where no shard is damaged or missing, the summary.
@@ -32,13 +32,11 @@ export async function mendStore(
   for (const finding of findings) options.onFinding?.(finding);
   if (!findings.some(({ remedy }) => remedy === REWRITE)) return findings;
   const files = filesAt(store.folder);
-  const quarantined = new Set(await files.list(within(store.folder, "quarantine")));
+  const quarantined = await quarantinesOf(store);
   for (const shard of sound.keys()) {
     options.signal?.throwIfAborted();
     const { failed } = await readHead(store, shard);
-    if (await quarantineFits(store, { shard, failed, quarantined })) continue;
-    if (failed.length > 0) await files.replace(quarantinePath(store, shard), quarantineText(failed));
-    else await files.remove(quarantinePath(store, shard));
+    await mendQuarantine(store, { shard, failed, quarantined });
   }
   const finished = await isFinished(store);
   const isLost = (shard: number) => shard < store.shards && !sound.has(shard);

@@ -8,9 +8,10 @@ import { filesAt } from "./files.ts";
 import { inOrder } from "./in-order.ts";
 import { textHash } from "./hash.ts";
 import { journalLine } from "./journal.ts";
-import { journalPath, type Store } from "./layout.ts";
+import { journalPath, quarantineName, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
 import { countMissing } from "./present.ts";
+import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
 import { readHead } from "./read.ts";
 import { idsInWords } from "./shard-file.ts";
 import { createTotals, type Statistics } from "./statistics.ts";
@@ -48,7 +49,7 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
         "Repeat the command that made it.",
     );
   }
-  const { summary, journal, reason } = await summarise(store, options);
+  const { summary, journal, reason } = await summarise(store, { ...options, headOf: await headsWithQuarantine(store) });
   if (summary.rows === 0) {
     throw new Failure(
       `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ` +
@@ -142,6 +143,19 @@ async function* journalLines(
     text = "";
   }
   yield Buffer.from(text);
+}
+
+/** Reads the ends of shards; at the first reading of each its quarantine is made what it says: it may be of one made on an unlike device. */
+async function headsWithQuarantine(store: Store): Promise<HeadOf> {
+  const quarantined = await quarantinesOf(store);
+  const seen = new Set<number>(); // of those that fail or have such a file
+  return async (shard) => {
+    const head = await readHead(store, shard);
+    if ((head.failed.length === 0 && !quarantined.has(quarantineName(shard))) || seen.has(shard)) return head;
+    await mendQuarantine(store, { shard, failed: head.failed, quarantined });
+    seen.add(shard);
+    return head;
+  };
 }
 
 /** Whether a store was finished: it has a summary, sound or damaged. */

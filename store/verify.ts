@@ -8,11 +8,11 @@ import { examineShard, type Sound } from "./examine.ts";
 import { filesAt } from "./files.ts";
 import { type Finding, REMAKE, REMOVE, REWRITE } from "./finding.ts";
 import { sha256Pieces } from "./hash.ts";
-import { type FailedRow, recordOf } from "./journal.ts";
-import { quarantineText } from "./failures.ts";
-import { idRange, journalPath, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
+import { recordOf } from "./journal.ts";
+import { idRange, journalPath, quarantineName, shardName, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 import { presentShards, shardOf } from "./present.ts";
+import { quarantineFits, quarantinesOf } from "./quarantine.ts";
 import { isFinished, summarise, summaryPath, summaryText } from "./summary.ts";
 import { readText } from "./text.ts";
 
@@ -45,7 +45,7 @@ export async function examineStore(store: Store, options: VerifyOptions): Promis
   store.sound.clear();
   const findings = await examineBooks(store);
   const present = await presentShards(store);
-  const quarantined = new Set(await filesAt(store.folder).list(within(store.folder, "quarantine")));
+  const quarantined = await quarantinesOf(store);
   if (finished) findings.push(...missingOf(store, present));
 
   const sound = new Map<number, string>();
@@ -85,18 +85,6 @@ async function recordsOf(
     findings.push({ file: "journal.jsonl", problem: `the line of shard ${shard} is not what the shard says`, remedy: REWRITE });
   }
   return findings;
-}
-
-/** Whether the quarantine file of a shard is there, where it lists failures, and says what it says. */
-export async function quarantineFits(
-  store: Store,
-  { shard, failed, quarantined }: { shard: number; failed: FailedRow[]; quarantined: ReadonlySet<string> },
-): Promise<boolean> {
-  if (!quarantined.has(quarantineName(shard))) return failed.length === 0;
-  const text = quarantineText(failed);
-  const path = quarantinePath(store, shard);
-  const size = await filesAt(path).size(path);
-  return text !== "" && size === Buffer.byteLength(text) && (await readText(path)) === text;
 }
 
 /** Files among the shards and the quarantine that are none of the store's; what systems and tools litter is passed over. */

@@ -9,9 +9,10 @@ import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { putEntry } from "./entries.ts";
 import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
-import { quarantineText } from "./failures.ts";
-import { idRange, journalPath, quarantinePath, type RowOf, shardPath, type Store } from "./layout.ts";
+import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
+import { writeQuarantine } from "./quarantine.ts";
+import { readFailures } from "./read.ts";
 import { encodeShard, recycle } from "./shard.ts";
 import type { Row } from "./stored-rows.ts";
 import { sumsOf } from "./statistics.ts";
@@ -54,34 +55,31 @@ export async function copyShard(
   const { from, to } = idRange(store.manifest, shard);
   const rows = to - from - failed.length;
   const entry = { shard, rows, bytes: bytes.length, sha256: await sha256(bytes), failed };
-  const quarantine = quarantinePath(store, shard);
-  const files = filesAt(store.folder);
   store.sound.delete(shard);
   if (isUrl(store.folder)) {
     await putShard(store, entry, bytes);
     return entry;
   }
-  if (failed.length > 0) await files.replace(quarantine, quarantineText(failed));
-  else await files.remove(quarantine);
+  await writeQuarantine(store, { shard, failed });
   await writeAtomic(shardPath(store, shard), bytes, () => appendLine(journalPath(store), journalLine(entry)));
   return entry;
 }
 
 /**
- * Puts a shard into a bucket: its journal entry, then the shard, then its quarantine, which only who has put the shard writes.
- * Where another has put one that differs, made on an unlike device, that stays.
+ * Puts a shard into a bucket: its journal entry, its quarantine, then the shard, so that whoever is killed leaves no shard without the
+ * others. Where another has put one that differs, made on an unlike device, that stays, and the quarantine is made its own again.
  */
 async function putShard(store: Store, entry: JournalEntry, bytes: Uint8Array): Promise<void> {
   const { shard, failed } = entry;
   const files = filesAt(store.folder);
-  await putEntry(store, entry);
-  const path = shardPath(store, shard);
   const isRemade = store.remade.delete(shard);
+  await putEntry(store, entry);
+  if (failed.length > 0 || isRemade) await writeQuarantine(store, { shard, failed });
+  const path = shardPath(store, shard);
   if (isRemade) await files.replace(path, bytes);
-  else if ((await files.create(path, bytes)) === "other") return;
-  const quarantine = quarantinePath(store, shard);
-  if (failed.length > 0) await files.replace(quarantine, quarantineText(failed));
-  else if (isRemade) await files.remove(quarantine);
+  else if ((await files.create(path, bytes)) === "other" && failed.length > 0) {
+    await writeQuarantine(store, { shard, failed: await readFailures(store, shard) });
+  }
 }
 
 /** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */

@@ -11,6 +11,7 @@ import { createLatentStore } from "../../store/latents.ts";
 import { mendStore } from "../../store/mend.ts";
 import { mergeStores } from "../../store/merge.ts";
 import { forgetOperators } from "../../store/operator.ts";
+import { isUrl } from "../../store/place.ts";
 import { missingShards, openStore } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { verifyStore } from "../../store/verify.ts";
@@ -119,6 +120,31 @@ check("a flipped byte is found, the shard made again alone, and what is written 
   assert.equal(await objectsOf(endpoint, keyOf(url)), before);
 });
 
+check("a quarantine that a killed or unlike maker has left missing, false or over is made anew when the store is sealed", async () => {
+  const expected = contentsOf(await sealedFolder());
+  for (const folder of [freshUrl(), freshFolder()]) {
+    const store = await createLatentStore({ folder, manifest: latentManifest() });
+    await fill(store, fails);
+    const files = filesAt(folder);
+    await files.remove(`${folder}/quarantine/000000.jsonl`);
+    await files.replace(`${folder}/quarantine/000001.jsonl`, "another's");
+    await files.replace(`${folder}/quarantine/000002.jsonl`, "a stranger's");
+    await sealStore(store);
+    assert.equal(isUrl(folder) ? await objectsOf(endpoint, keyOf(folder)) : contentsOf(folder), expected);
+  }
+});
+
+check("where another has put a shard that differs, it stays, with its own quarantine", async () => {
+  const url = freshUrl();
+  const store = await createLatentStore({ folder: url, manifest: latentManifest() });
+  await fillShard(store, 0, fails);
+  const before = await objectsOf(endpoint, keyOf(url));
+  await fillShard(store, 0, (id) => id === 5);
+  const after = await objectsOf(endpoint, keyOf(url));
+  for (const name of ["shards/000000.parquet", "quarantine/000000.jsonl"]) assert.is(after[name], before[name]);
+  assert.equal(await verifyStore(store), []);
+});
+
 check("parts in two buckets and a folder are merged to the same store", async () => {
   const whole = await sealedFolder();
   const parts = [freshUrl(), freshFolder()];
@@ -204,6 +230,7 @@ check(
         killed++;
         continue;
       }
+      assert.is(code, 0);
       assert.equal(await objectsOf(endpoint, keyOf(url)), expected);
       url = freshUrl();
     }
