@@ -18,11 +18,15 @@ import { keptOf } from "../stages/reprocess/kept.ts";
 import { requireOde } from "../stages/simulate/ode.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
+import { projectedBytes } from "../stages/doctor/projection.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
 import { withThreads } from "../stages/workers/threads.ts";
 import { rowsOf } from "../store/layout.ts";
+import { nearReaders } from "../store/lead.ts";
 import { ownThenOthers } from "../store/others.ts";
+import { within } from "../store/place.ts";
 import { hasShard } from "../store/present.ts";
+import { askToRegister, keepingOf } from "../store/readers.ts";
 import { shareOf } from "../store/share.ts";
 import type { Store } from "../store/store.ts";
 import type { Summary } from "../store/summary.ts";
@@ -84,11 +88,12 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
     throw error;
   });
 
+  const lead = await nearness(store, settings.simulate, work);
   const { repaired, retried, ...planned } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
     ...{
       store,
-      ...sharedWork(store, { work, ...planned }),
+      ...sharedWork(store, { work, ...planned, lead, context: { ...context, signal: vigil.signal } }),
       conditions,
       settings,
       context: { ...context, signal: vigil.signal },
@@ -110,17 +115,49 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
 /** What one of several processes makes of a store, in its turn, and whether another has made it meanwhile. */
 function sharedWork(
   store: Store<TripleManifest>,
-  { work, shards }: { work: Work; shards: number[] },
+  { work, shards, lead, context }: { work: Work; shards: number[]; lead: number | undefined; context: Context },
 ): Pick<Parameters<typeof fillTriples>[0], "shards" | "elsewhere" | "isMade"> {
   const { part, others } = work;
   // What is repaired or tried again has a file, and is made all the same.
-  if (part === undefined || !others || work.repair || work.retry) return { shards };
+  if (work.repair || work.retry) return { shards };
   const isMine = shareOf(work, store.shards);
+  const helps = part !== undefined && others;
+  if (!helps && lead === undefined) return { shards };
   const mine = Array.from({ length: store.shards }, (_, shard) => shard).filter(isMine);
   let there = rowsOf(store, mine) - rowsOf(store, shards);
+  const shared = { own: shards, onThere: (rows: number) => void (there += rows) };
+  const onWait = tellsOnce(store, context);
+  const { signal } = context;
   return {
-    shards: ownThenOthers(store, { own: shards, part, isMine, onThere: (rows) => void (there += rows) }),
-    elsewhere: () => there,
-    isMade: (shard) => hasShard(store, shard),
+    shards:
+      lead !== undefined
+        ? nearReaders(store, { ...shared, lead, ...(helps && { others: { part, isMine } }), onWait, signal })
+        : ownThenOthers(store, { ...shared, part: part as string, isMine }),
+    elsewhere: () => (helps ? there : store.manifest.entries - rowsOf(store, shards)),
+    ...(helps && { isMade: (shard: number) => hasShard(store, shard) }),
   };
+}
+
+/** Says for whom simulation waits: once of each reader. */
+function tellsOnce({ folder }: Store, { report }: Context): (shard: number, slowest: string | undefined) => void {
+  const told = new Set<string | undefined>();
+  return (shard, slowest) => {
+    if (told.has(slowest)) return;
+    told.add(slowest);
+    const who = slowest ? `the training of ${within(folder, "readers", slowest)}` : "a training that reads it";
+    const remedy = slowest ? "; remove that file if it will not go on" : "";
+    report({ type: "note", stage: "simulate", message: `shard ${shard} of ${folder} waits for ${who} (simulate.lead)${remedy}` });
+  };
+}
+
+/** How many shards simulation may be ahead, where there is a limit. The store's readers are asked to register where somebody needs that. */
+async function nearness(store: Store<TripleManifest>, asked: Settings["simulate"], work: Work): Promise<number | undefined> {
+  const { lead, keep = "all" } = asked;
+  if (lead !== undefined || keep === "unread" || (await keepingOf(store))) await askToRegister(store, keep);
+  if (lead === undefined || work.repair || work.retry) return undefined;
+  if (typeof lead === "number") return lead;
+  const [, amount, unit = ""] = /^([\d.]+)([MGT])B$/.exec(lead) ?? [];
+  const bytes = Number(amount) * ({ M: 1e6, G: 1e9, T: 1e12 }[unit] as number);
+  const { shape, rowsPerShard: count, embedding } = store.manifest;
+  return Math.max(1, Math.floor(bytes / projectedBytes({ ...asked, count }, shape, embedding)));
 }

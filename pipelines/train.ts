@@ -94,7 +94,9 @@ export async function trained<Result>(
       await writeSettings(out, settings);
       await tellFrozen(trainer, training, context);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
-      return await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));
+      const made = await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));
+      await training.reader?.end();
+      return made;
     } finally {
       await trainer.close();
     }

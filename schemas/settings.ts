@@ -129,6 +129,7 @@ export const orderSettings = z.strictObject({
   window: count.default(4), // shards from which one block of batches is shuffled
   firstShards: count.default(1), // shards that must exist before step 0
   stepsPerShard: rate.default(8), // every so many steps one further shard may be drawn from
+  once: z.boolean().optional(), // draw from each shard once, one window after the other, of a store that may lose what was read
 });
 
 /** The settings of a method, as its file declares them. */
@@ -166,6 +167,9 @@ function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined
   return z.NEVER;
 }
 
+/** Shards, or bytes in words. */
+const lead = z.union([z.string().regex(/^\d+(\.\d+)?[MGT]B$/, "a number of shards, or bytes as in 200GB"), z.coerce.number().pipe(count)]);
+
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples
   steps: count.default(18), // Heun: 2 * steps - 1 evaluations; published: what its pipelines call num_inference_steps
@@ -185,6 +189,8 @@ export const simulateSettings = z.strictObject({
   negative: z.string().optional(), // of published teachers: the text in place of a dropped or missing one; their pipeline's own otherwise
   textLength: z.int().min(1).max(512).optional(), // tokens that a published teacher's T5 is given; its pipeline's own unless told
   textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
+  lead: lead.optional(), // shards, or bytes as in 200GB, that simulation may be ahead of the slowest training that reads them; no limit unless told
+  keep: z.enum(["all", "unread"]).optional(), // unread: a shard goes once the checkpoints of all trainings have passed it; all unless told
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });
 

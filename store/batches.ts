@@ -16,6 +16,8 @@ export interface BatchOptions extends OrderSettings {
   signal?: AbortSignal;
   /** Called when training must wait for a shard that is not made yet. */
   onWait?: (shard: number) => void;
+  /** Called before a block is read, with the shard below which all of it lies. */
+  onAsk?: ((below: number) => Promise<void>) | undefined;
 }
 
 /** A block in memory: its rows in training order. */
@@ -49,6 +51,7 @@ export async function* rowBatches<M extends Manifest>(
   const load = async (position: number, before?: Loaded<RowOf<M>>): Promise<Loaded<RowOf<M>>> => {
     const block = blockAt(position);
     const shards = new Map<number, RowOf<M>[]>();
+    await options.onAsk?.(Math.max(...block.shards) + 1);
     for (const shard of block.shards) {
       signal.throwIfAborted();
       shards.set(shard, before?.shards.get(shard) ?? (await readWhenThere(store, shard, { ...options, signal })));

@@ -9,7 +9,7 @@ import { textHash } from "./hash.ts";
 import { readWholeJournal } from "./entries.ts";
 import { idRange, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
 import { within } from "./place.ts";
-import { gapsIn, presentShards } from "./present.ts";
+import { gapsIn, madeShards } from "./present.ts";
 import { isFinished, readSummary, type Summary } from "./summary.ts";
 import { readText } from "./text.ts";
 
@@ -73,16 +73,16 @@ function summaryProblem(store: Store, summary: Summary): string | undefined {
 export async function checkBooks(store: Store): Promise<void> {
   const finished = await isFinished(store);
   const findings = (await examineBooks(store)).filter(({ file }) => finished || file !== "journal.jsonl");
-  if (finished && findings.length === 0) findings.push(...missingOf(store, await presentShards(store)), ...(await falseQuarantine(store)));
+  if (finished && findings.length === 0) findings.push(...missingOf(store, await madeShards(store)), ...(await falseQuarantine(store)));
   const [first, ...others] = findings;
   if (!first) return;
   const more = others.length > 0 ? ` (and ${others.length} more: pipeline verify names all)` : "";
   throw new Failure(`Cannot use the store ${store.folder}: ${first.file}: ${first.problem}. Remedy: ${first.remedy}${more}.`);
 }
 
-/** What a finished store lacks: a finding for each stretch of shards without a file. */
-export function missingOf(store: Store, present: readonly number[]): Finding[] {
-  return gapsIn(present, store.shards).map(({ from, to }) => {
+/** What a finished store lacks: a finding for each stretch of shards that have no file and were not removed. */
+export function missingOf(store: Store, made: readonly number[]): Finding[] {
+  return gapsIn(made, store.shards).map(({ from, to }) => {
     const shards = to - from;
     const ids = { from: idRange(store.manifest, from).from, to: idRange(store.manifest, to - 1).to };
     const file = join("shards", shardName(from)) + (shards > 1 ? ` to ${shardName(to - 1)}` : "");

@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import { dirname } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { filesAt } from "./files.ts";
-import { shardPath, type Store } from "./layout.ts";
+import { removedPath, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
 
 const gone = Symbol("a store that was removed while it was waited for");
@@ -34,8 +34,14 @@ export async function waitForShard(
   const path = shardPath(store, shard);
   options.signal?.throwIfAborted();
   if (await isThere(path)) return;
-  options.onWait?.(shard);
   const { folder } = store;
+  if (await isThere(removedPath(store, shard))) {
+    throw new Failure(
+      `Cannot read shard ${shard} of ${folder}: it was removed once the trainings of then had read it (simulate.keep). ` +
+        "Make the store again elsewhere, and start all trainings before the first of them reads on.",
+    );
+  }
+  options.onWait?.(shard);
   const wait = isUrl(folder) ? waitForObject : waitForFile;
   await wait(path, { ...options, anchor: within(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });
 }

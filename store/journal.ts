@@ -4,8 +4,8 @@
  * may repeat, and may come in any order until the store is sealed.
  */
 import { stat } from "node:fs/promises";
-import { crc32 } from "../schemas/numbers/crc.ts";
 import { type FileBuffer, openBuffer } from "./buffers.ts";
+import { checkedLine, checkedText } from "./checked-line.ts";
 import { createEntries, type Entries, type Recorded } from "./recorded.ts";
 import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
@@ -41,14 +41,12 @@ export interface Journal {
   turn: Promise<unknown>;
 }
 
-const checksumBytes = `,"crc32":"00000000"}`.length;
 /** Damaged lines that are named. */
 export const named = 20;
 
 /** A journal line, without its end. */
 export function journalLine({ shard, rows, bytes, sha256, failed }: JournalEntry): string {
-  const text = JSON.stringify({ shard, rows, bytes, sha256, failed }).slice(0, -1);
-  return `${text},"crc32":"${checksumOf(Buffer.from(text))}"}`;
+  return checkedLine({ shard, rows, bytes, sha256, failed });
 }
 
 /** What a line must leave in memory: for comparing a line that would be written with one that was read. */
@@ -112,10 +110,10 @@ export function take(entries: Journal["entries"], bytes: Buffer | undefined): st
 
 /** A line as an entry, or what is wrong with it. */
 export function parsed(line: Buffer): { entry?: JournalEntry; problem?: string } {
-  const text = line.subarray(0, Math.max(0, line.length - checksumBytes));
-  if (line.subarray(text.length).toString("latin1") !== `,"crc32":"${checksumOf(text)}"}`) return { problem: "is damaged" };
+  const text = checkedText(line);
+  if (text === undefined) return { problem: "is damaged" };
   try {
-    const { shard, rows, bytes, sha256, failed } = JSON.parse(`${text}}`) as Record<string, unknown>;
+    const { shard, rows, bytes, sha256, failed } = JSON.parse(text) as Record<string, unknown>;
     for (const [key, value] of Object.entries({ shard, rows, bytes })) {
       if (!isCount(value)) return { problem: `is impossible: its ${key} is no whole number` };
     }
@@ -125,10 +123,6 @@ export function parsed(line: Buffer): { entry?: JournalEntry; problem?: string }
   } catch (error) {
     return { problem: `is impossible: ${error instanceof SyntaxError ? "it is no JSON" : (error as Error).message}` };
   }
-}
-
-function checksumOf(text: Uint8Array): string {
-  return crc32(text).toString(16).padStart(8, "0");
 }
 
 /** Tells one file from another that has taken its place; empty where that cannot be told. */

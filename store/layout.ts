@@ -77,6 +77,11 @@ export function entriesPath({ folder }: Pick<Store, "folder">): string {
   return within(folder, "journal");
 }
 
+/** Of a shard that was removed once all had read it: what it said of itself, removed/000042.json. */
+export function removedPath({ folder }: Pick<Store, "folder">, shard: number): string {
+  return within(folder, "removed", shardName(shard).replace(".parquet", ".json"));
+}
+
 export function quarantinePath(store: Store, shard: number): string {
   return within(store.folder, "quarantine", quarantineName(shard));
 }

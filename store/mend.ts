@@ -6,7 +6,7 @@ import { journalLine } from "./journal.ts";
 import { journalPath, type Store } from "./layout.ts";
 import { isUrl } from "./place.ts";
 import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
-import { readHead } from "./read.ts";
+import { readEnd } from "./removed.ts";
 import { isFinished, sealStore } from "./summary.ts";
 import { examineStore, type VerifyOptions, verifyStore } from "./verify.ts";
 
@@ -35,7 +35,7 @@ export async function mendStore(
   const quarantined = await quarantinesOf(store);
   for (const shard of sound.keys()) {
     options.signal?.throwIfAborted();
-    const { failed } = await readHead(store, shard);
+    const { failed } = await readEnd(store, shard);
     await mendQuarantine(store, { shard, failed, quarantined });
   }
   const finished = await isFinished(store);
@@ -54,9 +54,9 @@ async function* journalOf(
   store: Store,
   { sound, lost, signal }: { sound: ReadonlyMap<number, string>; lost: readonly string[]; signal?: AbortSignal },
 ): AsyncGenerator<Uint8Array> {
-  for (const [shard, sha256] of sound) {
+  for (const [shard, sha256] of [...sound].sort(([a], [b]) => a - b)) {
     signal?.throwIfAborted();
-    const { rows, bytes, failed } = await readHead(store, shard);
+    const { rows, bytes, failed } = await readEnd(store, shard);
     yield Buffer.from(`${journalLine({ shard, rows, bytes, sha256, failed })}\n`);
   }
   for (const line of lost) yield Buffer.from(`${line}\n`);

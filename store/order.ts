@@ -4,7 +4,8 @@
  *
  * Positions fall into blocks; a block shuffles the rows of a window of shards. While the store may still be growing,
  * a block draws its window from the first V shards, V = firstShards + floor(step / stepsPerShard) at its first step.
- * Once V covers the store, blocks run through seeded permutations of all shards, epoch by epoch.
+ * Once V covers the store, blocks run through seeded permutations of all shards, epoch by epoch. With `once` the windows are taken one
+ * after the other instead, and the sequence ends with the store: what was read is never drawn again.
  */
 import { permutation } from "../schemas/numbers/philox.ts";
 
@@ -17,6 +18,8 @@ export interface OrderSettings {
   firstShards: number;
   /** Every so many steps one further shard may be drawn from. */
   stepsPerShard: number;
+  /** Draws from each shard once, in its turn: the blocks are windows one after the other, and `firstShards` and `stepsPerShard` do not count. */
+  once?: boolean | undefined;
 }
 
 export interface Block {
@@ -52,7 +55,16 @@ export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShar
     return kept.order;
   };
 
+  const next = (position: number): Block => {
+    const index = Math.floor(position / (window * rowsPerShard));
+    const first = index * window;
+    if (first >= shards) throw new RangeError(`Cannot draw position ${position} of a store that is read once: it has ${shards} shards`);
+    const drawn = Array.from({ length: Math.min(window, shards - first) }, (_, i) => first + i);
+    return { index, start: first * rowsPerShard, length: drawn.length * rowsPerShard, shards: drawn };
+  };
+
   return (position) => {
+    if (settings.once) return next(position);
     while (end <= position && visibleAt(end) < shards) {
       const visible = visibleAt(end);
       growing.push({ start: end, visible });
@@ -76,6 +88,20 @@ export function blocksOf(settings: OrderSettings & { shards: number; rowsPerShar
       shards: [...drawn],
     };
   };
+}
+
+/**
+ * The shard below which training from a position on draws nothing, whatever becomes of it: 0 unless every shard is drawn from once.
+ *
+ * @example
+ * import { leastAfter } from "./order.ts";
+ * const order = { seed: 1, batch: 4, window: 2, firstShards: 1, stepsPerShard: 1, shards: 6, rowsPerShard: 8 };
+ * assert.deepEqual([leastAfter({ ...order, once: true }, 16), leastAfter(order, 16)], [2, 0]);
+ */
+export function leastAfter(settings: OrderSettings & { shards: number; rowsPerShard: number }, position: number): number {
+  const { once, shards, rowsPerShard } = settings;
+  if (!once) return 0;
+  return position >= shards * rowsPerShard ? shards : blocksOf(settings)(position).shards[0]!;
 }
 
 /**

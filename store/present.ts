@@ -1,6 +1,6 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
 import { filesAt } from "./files.ts";
-import { shardName, shardPath, type Store } from "./layout.ts";
+import { removedPath, shardName, shardPath, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 
 /** Shards from (inclusive) to (exclusive). */
@@ -16,15 +16,38 @@ export function shardOf(name: string): number | undefined {
 }
 
 /**
- * Whether a shard has a file.
+ * Whether a shard was made: it has a file, or had one and was removed once all had read it.
  *
  * @example
  * import { hasShard } from "./present.ts";
  * assert.equal(await hasShard(latents, 6), true);
  */
 export async function hasShard(store: Store, shard: number): Promise<boolean> {
-  const path = shardPath(store, shard);
-  return (await filesAt(path).size(path)) !== undefined;
+  for (const path of [shardPath(store, shard), removedPath(store, shard)]) {
+    if ((await filesAt(path).size(path)) !== undefined) return true;
+  }
+  return false;
+}
+
+/** The shards that were removed once all had read them, ascending. */
+export async function removedShards(store: Store): Promise<number[]> {
+  const names = await filesAt(store.folder).list(within(store.folder, "removed"));
+  return shardsNamed(
+    store,
+    names.flatMap((name) => (name.endsWith(".json") ? name.replace(/json$/, "parquet") : [])),
+  );
+}
+
+/** The shards that were made, those that were removed since among them, ascending. */
+export async function madeShards(store: Store): Promise<number[]> {
+  const present = await presentShards(store); // first: what is removed meanwhile is found in the other list
+  const removed = await removedShards(store);
+  return union(present, removed);
+}
+
+/** The numbers that are in one of two lists or in both, ascending as these are. */
+export function union(first: number[], second: number[]): number[] {
+  return second.length === 0 ? first : [...new Set([...first, ...second])].sort((a, b) => a - b);
 }
 
 /**
@@ -35,12 +58,17 @@ export async function hasShard(store: Store, shard: number): Promise<boolean> {
  * assert.deepEqual(await presentShards(latents), [0, 1, 2, 3, 4, 5, 6]);
  */
 export async function presentShards(store: Store): Promise<number[]> {
-  const present: number[] = [];
-  for (const name of await filesAt(store.folder).list(within(store.folder, "shards"))) {
+  return shardsNamed(store, await filesAt(store.folder).list(within(store.folder, "shards")));
+}
+
+/** The store's shards among names of files, ascending. */
+function shardsNamed(store: Store, names: readonly string[]): number[] {
+  const found: number[] = [];
+  for (const name of names) {
     const shard = shardOf(name);
-    if (shard !== undefined && shard < store.shards) present.push(shard);
+    if (shard !== undefined && shard < store.shards) found.push(shard);
   }
-  return present.sort((a, b) => a - b);
+  return found.sort((a, b) => a - b);
 }
 
 /**
@@ -62,7 +90,7 @@ export function gapsIn(present: readonly number[], shards: number): Stretch[] {
 }
 
 /**
- * The shards that have no file yet, ascending: for a command that makes them. Others ask for the gaps.
+ * The shards that were not made yet, ascending: for a command that makes them. Others ask for the gaps.
  *
  * @example
  * import { rm } from "node:fs/promises";
@@ -73,14 +101,14 @@ export function gapsIn(present: readonly number[], shards: number): Stretch[] {
  */
 export async function missingShards(store: Store): Promise<number[]> {
   const missing: number[] = [];
-  for (const { from, to } of gapsIn(await presentShards(store), store.shards)) {
+  for (const { from, to } of gapsIn(await madeShards(store), store.shards)) {
     for (let shard = from; shard < to; shard++) missing.push(shard);
   }
   return missing;
 }
 
 /**
- * How many shards have no file yet, and the first of them.
+ * How many shards were not made yet, and the first of them.
  *
  * @example
  * import { rm } from "node:fs/promises";
@@ -90,6 +118,6 @@ export async function missingShards(store: Store): Promise<number[]> {
  * assert.deepEqual(await countMissing(latents), { missing: 1, first: 3 });
  */
 export async function countMissing(store: Store): Promise<{ missing: number; first?: number }> {
-  const gaps = gapsIn(await presentShards(store), store.shards);
+  const gaps = gapsIn(await madeShards(store), store.shards);
   return { missing: gaps.reduce((sum, { from, to }) => sum + to - from, 0), first: gaps[0]?.from };
 }

@@ -12,7 +12,7 @@ import { journalPath, quarantineName, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
 import { countMissing } from "./present.ts";
 import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
-import { readHead } from "./read.ts";
+import { readEnd, type ShardEnd } from "./removed.ts";
 import { idsInWords } from "./shard-file.ts";
 import { createTotals, type Statistics } from "./statistics.ts";
 import { readText } from "./text.ts";
@@ -86,8 +86,7 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
   );
 }
 
-/** What a shard says of itself, and how large its file is. */
-type HeadOf = (shard: number) => ReturnType<typeof readHead>;
+type HeadOf = (shard: number) => Promise<ShardEnd>;
 
 /** Bytes of a sha256. */
 const HASH = 32;
@@ -98,7 +97,7 @@ const HASH = 32;
  */
 export async function summarise(
   store: Store,
-  { signal, headOf = (shard) => readHead(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
+  { signal, headOf = (shard) => readEnd(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
 ): Promise<{ summary: Summary; journal: AsyncIterable<Uint8Array>; reason?: string }> {
   const { entries } = await readWholeJournal(store);
   const totals = createTotals(store.manifest.shape[2]);
@@ -107,9 +106,10 @@ export async function summarise(
   const counts = { rows: 0, rejected: 0, bytes: 0 };
   let reason: string | undefined;
   let shard = 0;
-  for await (const { rows, failed, sums, bytes } of inOrder(store.shards, headOf, signal)) {
+  for await (const { rows, failed, sums, bytes, sha256 } of inOrder(store.shards, headOf, signal)) {
     const known = entries.get(shard) ?? [];
-    const hash = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : await hashOf(store, shard);
+    const recorded = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : undefined;
+    const hash = sha256 ?? recorded ?? (await hashOf(store, shard));
     totals.add(sums);
     contents.update(`${hash}\n`);
     hashes.write(hash, HASH * shard, "hex");
@@ -150,7 +150,7 @@ async function headsWithQuarantine(store: Store): Promise<HeadOf> {
   const quarantined = await quarantinesOf(store);
   const seen = new Set<number>(); // of those that fail or have such a file
   return async (shard) => {
-    const head = await readHead(store, shard);
+    const head = await readEnd(store, shard);
     if ((head.failed.length === 0 && !quarantined.has(quarantineName(shard))) || seen.has(shard)) return head;
     await mendQuarantine(store, { shard, failed: head.failed, quarantined });
     seen.add(shard);

@@ -1,18 +1,20 @@
 /** Every byte of a store checked against what it must be. */
 import { join } from "node:path";
+import { isFailure } from "../schemas/failure.ts";
 import { isLitterName } from "../schemas/litter.ts";
 import { isTemporary } from "./atomic.ts";
 import { examineBooks, missingOf } from "./books.ts";
 import { piecesOf } from "./buffers.ts";
 import { examineShard, type Sound } from "./examine.ts";
 import { filesAt } from "./files.ts";
-import { type Finding, REMAKE, REMOVE, REWRITE } from "./finding.ts";
+import { type Finding, REMAKE, REMOVE, REPEAT, REWRITE } from "./finding.ts";
 import { sha256Pieces } from "./hash.ts";
 import { recordOf } from "./journal.ts";
 import { idRange, journalPath, quarantineName, shardName, type Store } from "./layout.ts";
 import { within } from "./place.ts";
-import { presentShards, shardOf } from "./present.ts";
+import { presentShards, removedShards, shardOf, union } from "./present.ts";
 import { quarantineFits, quarantinesOf } from "./quarantine.ts";
+import { readRemoved } from "./removed.ts";
 import { isFinished, summarise, summaryPath, summaryText } from "./summary.ts";
 import { readText } from "./text.ts";
 
@@ -39,16 +41,22 @@ export async function verifyStore(store: Store, options: VerifyOptions = {}): Pr
   return (await examineStore(store, options)).findings;
 }
 
-/** What is wrong with a store, and of the shards that are sound their hashes by number. */
+/** What is wrong with a store, and of the shards that are sound, or were removed, their hashes by number. */
 export async function examineStore(store: Store, options: VerifyOptions): Promise<{ findings: Finding[]; sound: Map<number, string> }> {
   const finished = await isFinished(store); // damaged or not, the store was finished
   store.sound.clear();
   const findings = await examineBooks(store);
   const present = await presentShards(store);
   const quarantined = await quarantinesOf(store);
-  if (finished) findings.push(...missingOf(store, present));
+  const removed = await removedShards(store);
+  if (finished) findings.push(...missingOf(store, union(present, removed)));
 
   const sound = new Map<number, string>();
+  for (const shard of removed) {
+    const examined = await examineRemoved(store, shard);
+    if ("problem" in examined) findings.push(examined);
+    else sound.set(shard, examined.sha256);
+  }
   for (const shard of present) {
     options.signal?.throwIfAborted();
     const examined = await examineShard(store, shard);
@@ -64,6 +72,19 @@ export async function examineStore(store: Store, options: VerifyOptions): Promis
   findings.push(...(await strangers(store, { present, quarantined, finished })));
   if (finished && findings.length === 0) findings.push(...(await falseBooks(store, options)));
   return { findings, sound };
+}
+
+/** The hash of a removed shard; what is wrong where what was kept of it is damaged, or is not what the journal says. */
+async function examineRemoved(store: Store, shard: number): Promise<{ sha256: string } | Finding> {
+  const kept = await readRemoved(store, shard).catch((error) => {
+    if (!isFailure(error)) throw error;
+  });
+  const recorded = store.journal.entries.get(shard);
+  const isRecorded = kept && (!recorded || recorded.some((entry) => JSON.stringify(entry) === JSON.stringify(recordOf(kept))));
+  if (kept && isRecorded) return { sha256: kept.sha256 };
+  const problem = kept ? "it is not what the journal says" : "it is damaged";
+  const file = join("removed", shardName(shard).replace(".parquet", ".json"));
+  return { shard, ids: idRange(store.manifest, shard), file, problem, remedy: `${REMOVE}, and ${REPEAT}` };
 }
 
 /** What the quarantine and the journal say of a sound shard and it does not. */

@@ -21,7 +21,8 @@ export function latentSettings({ seed, images, encoder, engine }: Settings): obj
 export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "network" | "diffusion">): object {
   const { seed, images, encoder, engine } = settings;
   const { network, diffusion } = spec;
-  const simulate = { ...settings.simulate, solver: solverFor(settings.simulate.solver, diffusion) };
+  const { lead: _lead, keep: _keep, ...rest } = settings.simulate; // of how it was made, which no row tells
+  const simulate = { ...rest, solver: solverFor(settings.simulate.solver, diffusion) };
   return { seed, images, encoder, network, diffusion, simulate, engine: { device: engine.device, precision: engine.precision } };
 }
 

@@ -78,6 +78,11 @@ export async function readLatestCheckpoint(options: { folder: string; warn?: (me
   throw new Failure(`Cannot resume from ${folder}: all ${found.length} checkpoints are damaged. Delete them to start again from step 0.`);
 }
 
+/** The step of the oldest checkpoint that is kept, to which a run may have to go back; 0 where there is none. */
+export async function oldestCheckpoint(folder: string): Promise<number> {
+  return (await newestFirst(folder)).at(-1)?.step ?? 0;
+}
+
 const contentOf = (path: string): AsyncIterable<Uint8Array> => createReadStream(path, { highWaterMark: 2 ** 22 });
 
 /** The checkpoint of a file, or what is wrong with it in words. What the system says of the file itself is thrown as it is. */

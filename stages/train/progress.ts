@@ -7,7 +7,7 @@ import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { isSpent, NOTHING_YET, type Selection } from "../runs/selection.ts";
 import type { Measuring } from "./watch.ts";
-import { readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { oldestCheckpoint, readLatestCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { type Differences, differencesFrom, settingsDifferences } from "./identity.ts";
 import { productOf } from "./product.ts";
 import type { KeptLora, Trainer, Training } from "./training.ts";
@@ -79,6 +79,7 @@ export async function openProgress(options: {
       for (const [set, weights] of Object.entries(sets)) if (/\.(network|average)$/.test(set)) requireFinite(weights, training, step);
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
       await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured } });
+      await training.reader?.passed(await oldestCheckpoint(folder));
     },
   };
   if (!checkpoint) {

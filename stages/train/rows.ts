@@ -22,12 +22,14 @@ export interface Order extends OrderSettings {
   optimiser: OptimiserSettings;
   fromStep: number;
   follow: Follow;
+  /** Is told of triples, before they are read, below which shard they lie. */
+  onAsk?: ((below: number) => Promise<void>) | undefined;
 }
 
 /** A store that is finished: every shard may be drawn from at once. */
-export const FINISHED: OrderSettings = { window: 16, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1 };
+export const FINISHED: OrderSettings = { window: 16, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1, once: false };
 
-const ordered = ({ optimiser, follow, ...order }: Order, { folder }: Store) => ({
+const ordered = ({ optimiser, follow, onAsk: _, ...order }: Order, { folder }: Store) => ({
   ...{ ...order, batch: optimiser.batch, toStep: optimiser.steps },
   ...{ signal: follow.signal, onWait: (shard: number) => follow.onWait(folder, shard) },
 });
@@ -79,7 +81,7 @@ export async function* tripleRows(options: {
     });
   try {
     for await (const { step, noise, latent, states, ...given } of tripleBatches(triples, {
-      ...{ ...ordered(order, triples), states: needs.trajectory },
+      ...{ ...ordered(order, triples), states: needs.trajectory, onAsk: order.onAsk },
     })) {
       const batch = { step, noise, latent, ...(states && { states }), conditions: await conditions.inputs(given) };
       const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;

@@ -7,6 +7,7 @@ import type { InputArray } from "../../engine/program.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Figures } from "../../schemas/figures.ts";
 import type { Identity } from "./identity.ts";
+import type { Reader } from "./prepare/reader.ts";
 import type { Measuring } from "./watch.ts";
 import type { Lora } from "../runs/lora.ts";
 import type { Vigil } from "../runs/vigil.ts";
@@ -62,6 +63,8 @@ export interface Training<Result> {
   threads: Share;
   /** Batches from a step on, in order: a pure function of the step. */
   batches: (fromStep: number, follow: Follow) => AsyncIterable<Batch>;
+  /** Of triples that may be made, and removed, meanwhile: tells their store how far it is. */
+  reader?: Pick<Reader, "passed" | "end">;
   /** Writes what stands in the run folder beside the settings before the first step. Nothing is written there until this is called. */
   begin?: () => Promise<void>;
   /** Draws what there is to see after `step` steps into RUN/pictures. */

@@ -32,6 +32,7 @@ import { frozenOf, imagesOf, startOf, triplesOf } from "./given.ts";
 import { identityOf } from "../identity.ts";
 import { besideTeacher, reconstructions, samples } from "../pictures.ts";
 import { conditionRows, latentRows, type Order, tripleRows } from "../rows.ts";
+import { checkReading, readerOf } from "./reader.ts";
 import type { Training } from "../training.ts";
 
 /** What a student is made of, and where. */
@@ -61,6 +62,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const { spec, statistics } = teacher.description;
   checkFit({ settings: { ...settings, network: spec.network }, parts: ["train"], shape: spec.shape });
   const triples = await triplesOf({ ...options, needs, description: teacher.description });
+  if (triples) await checkReading(triples, { ...train, seed, optimiser });
   const codec = await readCodec(options.teacher, { ...context, size });
   const frozen = await frozenOf({ needs, teacher, codec, settings, context });
   const imageTokenizer = frozen.tokenizer?.config;
@@ -100,6 +102,23 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   });
   const reference = images?.store ?? triples;
   const pictured = Math.min(RECONSTRUCTED, images?.store.manifest.entries ?? 0);
+  const isMeasured = train.distanceEvery > 0 && reference !== undefined && isComparable(reference, context);
+  const identity = identityOf({
+    ...{ method, job, settings: train },
+    data: {
+      store: triples?.fingerprint,
+      teacher: teacher.description.hash,
+      images: images?.store.fingerprint,
+      perceptual: frozen.perceptual?.description.hash,
+      features: frozen.features?.map(({ hash }) => hash),
+      tokenizer: frozen.tokenizer?.hash,
+      fewStep: frozen.fewStep?.hash,
+      text: captions.identity,
+      start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
+    },
+  });
+  const first = isMeasured && !images ? train.distanceCount : 1;
+  const reader = triples && readerOf(triples, { identity: identity.hash, out, first, order: { ...train, seed, optimiser } });
   return {
     ...{
       name: "train",
@@ -113,20 +132,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
       engine: settings.engine,
       threads,
     },
-    identity: identityOf({
-      ...{ method, job, settings: train },
-      data: {
-        store: triples?.fingerprint,
-        teacher: teacher.description.hash,
-        images: images?.store.fingerprint,
-        perceptual: frozen.perceptual?.description.hash,
-        features: frozen.features?.map(({ hash }) => hash),
-        tokenizer: frozen.tokenizer?.hash,
-        fewStep: frozen.fewStep?.hash,
-        text: captions.identity,
-        start: start && Object.fromEntries(Object.entries(start).map(([role, weights]) => [role, hashWeights(weights)])),
-      },
-    }),
+    identity,
+    ...(reader && { reader }),
     begin: async () => {
       await writeCodec(out, codec);
       // What draws from tokens is nothing without what its tokens mean.
@@ -141,7 +148,7 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         conditions,
         teacher,
         asked: settings.simulate,
-        order: { ...train, optimiser, seed, fromStep, follow },
+        order: { ...train, optimiser, seed, fromStep, follow, onAsk: reader?.begin(fromStep) },
       }),
     picture:
       codes && images
@@ -154,17 +161,15 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
         : triples
           ? besideTeacher({ triples, conditions, plan, seed, decoder, folder: out, context })
           : samples({ inputs: () => picturedInputs({ spec, captions: captions.shown, plan, conditions, seed }), decoder, folder: out }),
-    ...(train.distanceEvery > 0 &&
-      reference !== undefined &&
-      isComparable(reference, context) && {
-        measuring: (trainer) =>
-          measuringOf({
-            settings: train,
-            watch,
-            sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
-            reference: reference.fingerprint,
-          }),
-      }),
+    ...(isMeasured && {
+      measuring: (trainer) =>
+        measuringOf({
+          settings: train,
+          watch,
+          sample: (inputs) => sampleEvenly((part) => trainer.sample(part), inputs),
+          reference: reference.fingerprint,
+        }),
+    }),
     write: async (weights, lora) => {
       const itself = { role: "student" as const, hash: hashWeights(weights), spec: student };
       const description = { ...teacher.description, ...itself, captions: await captions.kept(), ...(sampler && { sampler }) };

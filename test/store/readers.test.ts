@@ -1,0 +1,168 @@
+/** Stores that are read while they are made: simulation stays near its readers, and what all have read may go. */
+import { setTimeout } from "node:timers/promises";
+import { rowBatches } from "../../store/batches.ts";
+import { filesAt } from "../../store/files.ts";
+import { waitForShard } from "../../store/follow.ts";
+import { createLatentStore } from "../../store/latents.ts";
+import { nearReaders } from "../../store/lead.ts";
+import { mendStore } from "../../store/mend.ts";
+import { hasShard } from "../../store/present.ts";
+import { askToRegister, keptFor, openReader, readersOf } from "../../store/readers.ts";
+import { removeRead } from "../../store/removed.ts";
+import { missingShards, openStore, presentShards } from "../../store/store.ts";
+import { sealStore } from "../../store/summary.ts";
+import { verifyStore } from "../../store/verify.ts";
+import { assert, suite } from "../harness.ts";
+import { noBucket, startBucket } from "./bucket-server.ts";
+import { contentsOf, fill, fillShard, freshFolder, latentManifest } from "./fixture.ts";
+
+const test = suite("readers");
+const reason = noBucket();
+if (!reason) await startBucket();
+process.env.ONESTEP_CACHE = "off";
+let urls = 0;
+const places: [name: string, fresh: () => string][] = [
+  ["a folder", freshFolder],
+  ["a bucket", () => `s3://bucket/readers-${urls++}`],
+];
+const fails = (id: number): boolean => id % 11 === 3;
+
+for (const [name, fresh] of places) {
+  if (name === "a bucket" && reason) {
+    test.skip(name, reason);
+    continue;
+  }
+
+  test(`${name} loses what all readers' checkpoints have passed, and is sealed and verified as one that kept it`, async () => {
+    const whole = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+    await fill(whole, fails);
+    await sealStore(whole);
+    const expected = contentsOf(whole.folder);
+
+    const store = await createLatentStore({ folder: fresh(), manifest: latentManifest() });
+    const files = filesAt(store.folder);
+    const at = (path: string): string => `${store.folder}/${path}`;
+    const hex = async (path: string): Promise<string> => Buffer.from((await files.read(at(path))) ?? []).toString("hex");
+    for (const shard of [0, 1, 2, 3]) await fillShard(store, shard, fails);
+    const [fast, slow] = ["a1", "b2"].map((name) => openReader(store, { name, pinned: 1, from: 0 }));
+    await fast!.passed(3);
+    assert.equal(await readersOf(store), []); // nobody asked for that
+    await askToRegister(store, "unread");
+    await fast!.passed(3);
+    await slow!.asks(4);
+    assert.is(await removeRead(store), 0);
+    await slow!.passed(2);
+    assert.equal(await keptFor(store), { from: 1, to: 2 });
+    assert.is(await removeRead(store), 1);
+    assert.equal(await presentShards(store), [0, 2, 3]);
+    assert.equal(await missingShards(store), [4, 5, 6]);
+    assert.is(await hasShard(store, 1), true);
+    assert.equal(await verifyStore(await openStore({ folder: store.folder })), []);
+    await assert.rejects(waitForShard(store, 1), /shard 1 of .* was removed once the trainings of then had read it/);
+
+    const again = await createLatentStore({ folder: store.folder, manifest: latentManifest() });
+    for (const shard of await missingShards(again)) await fillShard(again, shard, fails);
+    await sealStore(again);
+    for (const path of ["journal.jsonl", "summary.json", "quarantine/000001.jsonl"]) assert.is(await hex(path), expected[path], path);
+    assert.equal(await verifyStore(again), []);
+
+    await files.replace(at("journal.jsonl"), "torn");
+    assert.equal(await mendStore(again), []);
+    assert.is(await hex("journal.jsonl"), expected["journal.jsonl"]);
+
+    await files.remove(at("shards/000003.parquet"));
+    const [lost] = await verifyStore(again);
+    assert.match(`${lost?.file}: ${lost?.problem}`, /000003.parquet: it is missing from a finished store/);
+    await fillShard(again, 3, fails);
+    const record = at("removed/000001.json");
+    const kept = Buffer.from((await files.read(record))!);
+    for (const [text, problem] of [
+      [kept.toString().replace('"rows":7', '"rows":8'), "it is damaged"],
+      ["", "it is damaged"],
+    ] as const) {
+      assert.not(text === kept.toString());
+      await files.replace(record, text);
+      assert.equal(
+        (await verifyStore(again)).map(({ file, problem }) => `${file}: ${problem}`),
+        [`removed/000001.json: ${problem}`],
+      );
+    }
+    await files.remove(record);
+    await fillShard(again, 1, fails); // as its remedy says
+    await sealStore(again);
+    assert.equal(await verifyStore(again), []);
+    assert.is(await hex("shards/000001.parquet"), expected["shards/000001.parquet"]);
+  });
+
+  test(`what is made in ${name} stays near the slowest reader, and all of it is made`, async () => {
+    const store = await createLatentStore({ folder: fresh(), manifest: latentManifest() });
+    await askToRegister(store, "all");
+    const given: number[] = [];
+    const waits: number[] = [];
+    const made = (async () => {
+      const near = { own: [0, 2, 4, 6], lead: 2, others: { part: "1/2", isMine: (shard: number) => shard % 2 === 0 } };
+      for await (const shard of nearReaders(store, { ...near, onWait: (shard) => void waits.push(shard) })) {
+        given.push(shard);
+        await fillShard(store, shard);
+      }
+    })();
+    const until = async (shards: number[]): Promise<void> => {
+      for (let tries = 0; String([...given].sort()) !== String(shards); tries++) {
+        assert.ok(tries < 400, `gave ${given}`);
+        await setTimeout(25);
+      }
+      await setTimeout(300);
+      assert.equal([...given].sort(), shards);
+    };
+    await until([0, 1]); // 1 is another's, which its maker has left: without it no reader would go on
+    const fast = openReader(store, { name: "a1", pinned: 0, from: 0 });
+    const slow = openReader(store, { name: "b2", pinned: 0, from: 0 });
+    await slow.asks(1);
+    await fast.asks(7);
+    await until([0, 1, 2]);
+    await slow.asks(4);
+    await until([0, 1, 2, 3, 4, 5]);
+    await slow.asks(5);
+    await made;
+    assert.equal([...given].sort(), [0, 1, 2, 3, 4, 5, 6]);
+    assert.ok(waits.length > 0);
+  });
+}
+
+test("a reader that is started again keeps its name and what it said of its checkpoints", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await askToRegister(store, "unread");
+  const said = async () => (await readersOf(store))[0]?.reading;
+  const reader = openReader(store, { name: "a1", pinned: 1, from: 0 });
+  await Promise.all([reader.asks(6), reader.passed(4), reader.asks(5)]);
+  assert.equal(await said(), { asked: 6, next: 4, pinned: 1 });
+  await openReader(store, { name: "a1", pinned: 1, from: 5 }).asks(6);
+  assert.equal(await said(), { asked: 6, next: 4, pinned: 1 }); // it may have to go back to the checkpoint before
+  await openReader(store, { name: "a1", pinned: 1, from: 0 }).asks(1);
+  assert.equal(await said(), { asked: 1, next: 0, pinned: 1 }); // it begins anew
+  await filesAt(store.folder).replace(`${store.folder}/readers/c3.json`, "torn");
+  assert.equal((await readersOf(store))[1]?.reading, { asked: 0, next: 0, pinned: 0 });
+});
+
+test("read once, a store gives every row once, window by window, and says what it asks for before", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest({ entries: 48 }) });
+  await fill(store);
+  const asked: number[] = [];
+  const onAsk = async (below: number): Promise<void> => void asked.push(below);
+  const order = { seed: 3, batch: 6, window: 2, firstShards: 1, stepsPerShard: 9, once: true, toStep: 8, onAsk };
+  const seen: number[] = [];
+  for await (const { rows } of rowBatches(store, order)) {
+    for (const { index } of rows) {
+      assert.is(Math.floor(index / 16), Math.floor(seen.length / 16));
+      seen.push(index);
+    }
+  }
+  assert.equal(asked, [2, 4, 6]);
+  assert.not.equal(seen, [...seen].sort((a, b) => a - b));
+  assert.equal(
+    [...seen].sort((a, b) => a - b),
+    Array.from({ length: 48 }, (_, i) => i),
+  );
+});
+
+test.run();
