@@ -2,7 +2,7 @@
 import { computeWorkers } from "../engine/compute.ts";
 import type { Plan, Wishes } from "../recipes/fit.ts";
 import type { Layer } from "../recipes/resolve-settings.ts";
-import type { Context, PipelineEvent } from "../schemas/events.ts";
+import type { PipelineEvent } from "../schemas/events.ts";
 import { badUsage, isFailure } from "../schemas/failure.ts";
 import { quoted } from "../schemas/quoted.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -13,6 +13,7 @@ import type { Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
+import { checkSettingsPlaces, inPlace, type Send } from "./places.mts";
 import { createReporter, type Mode } from "./reporter.mts";
 import { watchStreams } from "./streams.mts";
 
@@ -96,9 +97,12 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       if (answer !== "") out(`${answer}\n`);
       return 0;
     }
-    const { settings, asked } = await settingsOf({ ...request, command });
-    checkPaths(request);
-    await perform({ ...request, command }, { settings, asked }, { ...outside, line: lineOf(args) });
+    await inPlace({ ...request, command }, async (here, send) => {
+      const { settings, asked } = await settingsOf(here);
+      checkSettingsPlaces(settings);
+      checkPaths(here);
+      await perform(here, { settings, asked }, { ...outside, send, line: lineOf(args) });
+    });
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
     if (!isAbort(error, signal)) explain(error, err);
@@ -109,18 +113,20 @@ export async function execute(args: readonly string[], outside: Outside, table: 
 }
 
 async function perform(
-  { command, positionals, flags, repeated }: Work,
+  { command, positionals, flags: given, repeated }: Work,
   { settings, asked }: Resolved,
-  outside: Outside & { line: string },
+  outside: Outside & { line: string; send: Send },
 ): Promise<void> {
-  const reporter = createReporter({ ...outside, mode: modeOf(flags, outside.terminal) });
-  const report = (event: PipelineEvent) => reporter.report(event);
-  const context: Context = { signal: outside.signal, report };
+  const reporter = createReporter({ ...outside, mode: modeOf(given, outside.terminal) });
+  const told = (event: PipelineEvent) => reporter.report(event);
   try {
-    const parts = await command.parts?.({ positionals, flags, settings });
-    if (parts) await checkSettings({ settings, parts, asked }, (message) => report({ type: "warning", stage: command.name, message }));
-    const { withDevice } = await import("../stages/doctor/choose.ts");
-    await command.start({ command: outside.line, positionals, flags, repeated, settings: await withDevice(settings, context), context });
+    await outside.send({ signal: outside.signal, report: told }, async (flags, context) => {
+      const warn = (message: string): void => context.report({ type: "warning", stage: command.name, message });
+      const parts = await command.parts?.({ positionals, flags, settings });
+      if (parts) await checkSettings({ settings, parts, asked }, warn);
+      const { withDevice } = await import("../stages/doctor/choose.ts");
+      await command.start({ command: outside.line, positionals, flags, repeated, settings: await withDevice(settings, context), context });
+    });
   } finally {
     reporter.close();
   }

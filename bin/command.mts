@@ -12,12 +12,19 @@ export interface Flag {
   most?: number; // of a whole number; 2^53 - 1 unless told
   output?: Output; // the value names what the command writes
   input?: InputPath;
+  bucket?: Bucket;
   required?: boolean;
   many?: boolean;
 }
 
 /** What a value names: a folder to read, or a file that is called so. */
 export type InputPath = "folder" | { orFile: RegExp };
+
+/**
+ * What becomes of a URL: a store is read and written where it lies, and so is a run that the command itself sends; "none" takes folders of
+ * this machine alone. Without it a run is fetched before, and a folder sent after (places.mts).
+ */
+export type Bucket = "store" | "none";
 
 /** What a command writes: a folder, or a file whose name ends in one of these. */
 export type Output = "folder" | { file: readonly string[] };
@@ -30,6 +37,7 @@ export interface Positional {
   many?: boolean;
   optional?: boolean;
   input?: InputPath;
+  bucket?: Bucket;
 }
 
 /** What a command's line gave: flags by name, single ones and those that may be repeated, and the settings that resulted. */

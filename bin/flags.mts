@@ -37,6 +37,8 @@ export async function sizeIn({ size: text }: Input["flags"]) {
 
 export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
 export const out = (value: string, about: string, output: Output = "folder"): Flag => ({ value, about, required: true, output });
+/** What is a store that its command writes where it lies, or a run that it sends there itself. */
+export const store = (flag: Flag): Flag => ({ ...flag, bucket: "store" });
 export const count: Flag = { value: "N", about: "triples to make", sets: "simulate.count" };
 export const steps: Flag = { value: "K", about: "solver steps a triple", sets: "simulate.steps" };
 export const guidance: Flag = { value: "G", about: "classifier-free guidance scale; 1 is none", sets: "simulate.guidance" };

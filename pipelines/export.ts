@@ -17,6 +17,7 @@ import { exportModel } from "./export-model.ts";
 import { exportGraphs } from "./export-onnx.ts";
 import { exportPage } from "./export-web.ts";
 import { checkBooks } from "../store/books.ts";
+import { isUrl } from "../store/place.ts";
 import { openStore } from "../store/store.ts";
 import { readSummary } from "../store/summary.ts";
 
@@ -24,7 +25,7 @@ import { readSummary } from "../store/summary.ts";
 export async function exportPath(options: Parameters<typeof exportModel>[0] & Partial<Parameters<typeof exportGraphs>[0]>): Promise<void> {
   const { path, format, teacher, half, licence, settings } = options;
   const isGraphs = graphFormats.some((name) => name === format);
-  if (existsSync(join(path, "model.json")) || (isGraphs && isPublishedTeacher(path))) {
+  if (!isUrl(path) && (existsSync(join(path, "model.json")) || (isGraphs && isPublishedTeacher(path)))) {
     if (format === "onnx" && settings) return exportGraphs({ ...options, settings });
     if (format === "web" && settings) return exportPage({ ...options, run: path, settings });
     if (licence !== undefined) throw badUsage(`Cannot use --licence for ${format}: its README names the teacher, whose licence holds`);

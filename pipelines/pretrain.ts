@@ -12,7 +12,9 @@ import { type Asked, openPretraining, openTokenPretraining, type What } from "..
 import { preparePrior } from "../stages/train/prepare/prior.ts";
 import { prepareTeacher } from "../stages/train/prepare/teacher.ts";
 import { prepareTokenizer } from "../stages/train/prepare/tokenizer.ts";
+import { mirrored, type Push } from "../stages/runs/mirror.ts";
 import type { Training } from "../stages/train/training.ts";
+import { isUrl } from "../store/place.ts";
 import { trained } from "./train.ts";
 
 /** On latents, and of the prior on tokens. */
@@ -30,9 +32,18 @@ const prepare: Readonly<Record<What, (asked: Asked) => Promise<Training<void>>>>
  * of another kind.
  */
 export async function pretrain(options: { what: What; data: string; out: string; settings: Settings; context: Context }): Promise<void> {
-  const { what, out, settings, context } = options;
+  const { what, out, context } = options;
+  if (!isUrl(out)) return pretrainIn(options);
+  await inFolder({ folder: out, kind: what, command: "pretrain", context }, () =>
+    mirrored({ url: out, command: "pretrain", context }, ({ folder, ...rest }) => pretrainIn({ ...options, out: folder, ...rest })),
+  );
+}
+
+/** Trains it in a folder of this machine. */
+async function pretrainIn(options: Parameters<typeof pretrain>[0] & { push?: Push }): Promise<void> {
+  const { what, out, push, settings, context } = options;
   await inFolder({ folder: out, kind: what, command: "pretrain", context }, async () => {
-    await trained(await prepare[what](options), { settings, context });
+    await trained({ ...(await prepare[what](options)), push }, { settings, context });
   });
   context.report({ type: "result", stage: `pretrain ${what}`, values: { out } });
 }

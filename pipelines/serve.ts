@@ -16,6 +16,7 @@ import { reportSource } from "../stages/inspect/report/serve.ts";
 import type { Source } from "../stages/serve/answer.ts";
 import { folderSource, pageSource } from "../stages/serve/folder.ts";
 import { serveSource } from "../stages/serve/listen.ts";
+import { isUrl } from "../store/place.ts";
 import { openStore } from "../store/store.ts";
 
 /**
@@ -30,6 +31,7 @@ export async function serve(options: { path: string; port: number; settings: Set
 }
 
 async function sourceFor(path: string, settings: Settings, context: Context): Promise<Source> {
+  if (isUrl(path)) return reportSource({ store: await openStore({ folder: path }), engine: settings.engine, context });
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() && basename(path) === "run.html") return pageSource(path);
   if (!found?.isDirectory()) {

@@ -14,6 +14,7 @@ import type { Settings } from "../schemas/settings.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
 import { inFolder, markFolder, readMark } from "../stages/runs/folder.ts";
+import { mirrored, type Push } from "../stages/runs/mirror.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
 import { ornaments } from "../stages/runs/ornament.ts";
 import { openRecord } from "../stages/runs/record.ts";
@@ -35,9 +36,27 @@ import { simulate } from "./simulate.ts";
  * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
  * (`train.keep`). Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
  */
-export async function train(options: Omit<StudentOptions, "method">): Promise<Denoiser> {
+export async function train(options: Omit<StudentOptions, "method" | "place">): Promise<Denoiser> {
   const { out, settings, context } = options;
-  if (isUrl(out)) throw badUsage(`Cannot train into ${out} (--out): a run needs a folder, where it appends to its figures; name one`);
+  if (!isUrl(out)) return trainIn(options);
+  const method = methodNamed(settings.train.method);
+  if (method.phases) {
+    throw badUsage(
+      `Cannot train by ${method.name} into ${out} (--out): its phases make stores and runs of their own in the folder; name a folder`,
+    );
+  }
+  return inFolder({ folder: out, kind: "student", command: "train", context }, () =>
+    mirrored({ url: out, command: "train", context }, ({ folder, push, context }) =>
+      trainIn({ ...options, out: folder, place: out, push, context }),
+    ),
+  );
+}
+
+type TrainOptions = Omit<StudentOptions, "method"> & { push?: Push };
+
+/** Trains a student in a folder of this machine. */
+async function trainIn(options: TrainOptions): Promise<Denoiser> {
+  const { out, settings, context } = options;
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
   return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name), context }, async () => {
@@ -50,8 +69,8 @@ export async function train(options: Omit<StudentOptions, "method">): Promise<De
 }
 
 /** One training of a student. */
-async function trainOnce(options: StudentOptions): Promise<Denoiser> {
-  return trained(await prepareStudent(options), options);
+async function trainOnce(options: StudentOptions & { push?: Push }): Promise<Denoiser> {
+  return trained({ ...(await prepareStudent(options)), push: options.push }, options);
 }
 
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
@@ -95,6 +114,7 @@ export async function trained<Result>(
       await tellFrozen(trainer, training, context);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
       const made = await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));
+      await training.push?.();
       await training.reader?.end();
       return made;
     } finally {

@@ -1,6 +1,8 @@
 /** From recipes, files and flags to the one validated set of settings. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { filesAt } from "../store/files.ts";
+import { localCopy } from "../store/local-copy.ts";
+import { isUrl, within } from "../store/place.ts";
 import { inspect, isDeepStrictEqual } from "node:util";
 import type * as z from "zod";
 import { methodNamed } from "../methods/registry.ts";
@@ -81,8 +83,10 @@ export async function askedMethodLayer(asked: string | URL): Promise<Layer> {
 
 /** The layer of what the run or store in a folder recorded of these top-level groups; none where it recorded nothing. */
 export async function recordedLayers(folder: string, sections: readonly (keyof Settings)[]): Promise<Layer[]> {
-  const path = join(folder, "settings.yaml");
-  return existsSync(path) ? [await fileLayer(path, sections)] : [];
+  const path = within(folder, "settings.yaml");
+  if (!isUrl(path)) return existsSync(path) ? [await fileLayer(path, sections)] : [];
+  if ((await filesAt(path).size(path)) === undefined) return [];
+  return [{ ...(await fileLayer(await localCopy(path), sections)), source: path }];
 }
 
 /** The layer of a YAML file; `sections` keeps only those top-level groups of it. */

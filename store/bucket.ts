@@ -46,6 +46,15 @@ export const bucketFiles: Files = {
     }),
 };
 
+/** What tells an object from another that takes its place; undefined where there is none. */
+export async function tagOf(url: string): Promise<string | undefined> {
+  return asked("look for", url, async () => {
+    const { operator, key } = await operatorOf(url);
+    const found = await orAbsent(operator.stat(key));
+    return found && JSON.stringify([found.etag ?? found.lastModified, String(found.contentLength)]);
+  });
+}
+
 async function created(url: string, bytes: Uint8Array): Promise<Created> {
   const { operator, key } = await operatorOf(url, bytes.length);
   const hash = await sha256(bytes);

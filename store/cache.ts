@@ -5,22 +5,26 @@
  */
 import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { writeAtomic } from "./atomic.ts";
 
 const leastBetween = 2 ** 28; // bytes written between two looks at what all processes keep there
 
 let written = leastBetween;
 
-/** The folder of kept shards; undefined where ONESTEP_CACHE is "off", or no user's folder is known. */
-function folderOf({ ONESTEP_CACHE, XDG_CACHE_HOME }: NodeJS.ProcessEnv = process.env): string | undefined {
-  if (ONESTEP_CACHE) return ONESTEP_CACHE === "off" ? undefined : join(ONESTEP_CACHE, "shards");
+/** The cache's folder of this name; undefined where ONESTEP_CACHE is "off", or no user's folder is known. */
+export function cacheFolder(name: string): string | undefined {
+  const { ONESTEP_CACHE, XDG_CACHE_HOME } = process.env;
+  if (ONESTEP_CACHE) return ONESTEP_CACHE === "off" ? undefined : join(resolve(ONESTEP_CACHE), name);
   try {
-    return join(XDG_CACHE_HOME || join(homedir(), ".cache"), "onestep", "shards");
+    return join(XDG_CACHE_HOME || join(homedir(), ".cache"), "onestep", name);
   } catch {
     return undefined;
   }
 }
+
+/** The folder of kept shards. */
+const folderOf = (): string | undefined => cacheFolder("shards");
 
 /** Bytes that the folder may hold: ONESTEP_CACHE_GB, 20 unless told. */
 const limit = (): number => 1e9 * (Number(process.env.ONESTEP_CACHE_GB) || 20);

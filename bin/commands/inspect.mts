@@ -10,6 +10,7 @@ export const inspect: Command = {
       name: "PATH",
       about: "a latent store, triple store, run, pipeline of diffusers, or Stable Diffusion in one file",
       input: orPipeline,
+      bucket: "store",
     },
   ],
   flags: {
@@ -26,8 +27,9 @@ export const inspect: Command = {
       value: "LATENTS",
       about: "why: the store that lent the conditions; looked for beside the store otherwise",
       input: "folder",
+      bucket: "store",
     },
-    diff: { value: "STORE", about: "compare settings, rows and channels with another store", input: "folder" },
+    diff: { value: "STORE", about: "compare settings, rows and channels with another store", input: "folder", bucket: "store" },
     html: { value: "FILE.html", about: "write a report as one page that needs nothing else", output: { file: [".html", ".htm"] } },
     parity: { value: "GOLDEN.safetensors", about: "of a pipeline of diffusers: compute golden vectors again and compare" },
   },
@@ -50,7 +52,12 @@ export const serve: Command = {
   name: "serve",
   summary: "show a site, student, run or store to this machine's browser",
   positionals: [
-    { name: "PATH", about: "a site of `export --format web`, a student, a run or its run.html, or a store", input: { orFile: /\.html$/ } },
+    {
+      name: "PATH",
+      about: "a site of `export --format web`, a student, a run or its run.html, or a store",
+      input: { orFile: /\.html$/ },
+      bucket: "store",
+    },
   ],
   flags: { port: { value: "N", about: "the port; any free one unless told", whole: true, most: 65_535 } },
   looks: true,

@@ -49,7 +49,7 @@ export const evaluate: Command = {
     model: { value: "RUN", about: "the run to measure", required: true, input: "folder" },
     prior,
     teacher: { value: "RUN", about: "measure this teacher too, on the same noise and conditions", input: "folder" },
-    reference: { value: "PATH", about: "latent store, zip or folder to compare with", required: true },
+    reference: { value: "PATH", about: "latent store, zip or folder to compare with", required: true, bucket: "store" },
     count: { value: "N", about: "samples of each model, compared with the whole reference", sets: "evaluate.count" },
     seeds: { value: "N", about: "repetitions with other samples, for mean and spread; 3 for results", sets: "evaluate.seeds" },
     steps: { value: "1,2,4,8", about: "measure the model at each of these numbers of network calls; solver steps of a teacher" },
@@ -87,7 +87,7 @@ export const reconstruct: Command = {
   positionals: [],
   flags: {
     model: { value: "RUN", about: "a student by layton; its tokenizer stands in the same folder", required: true, input: "folder" },
-    reference: { value: "LATENTS", about: "latent store whose images are drawn again", required: true, input: "folder" },
+    reference: { value: "LATENTS", about: "latent store whose images are drawn again", required: true, input: "folder", bucket: "store" },
     count: { value: "N", about: "images, or all where there are fewer", sets: "evaluate.count" },
     seeds: { value: "N", about: "repetitions with other noise, for mean and spread", sets: "evaluate.seeds" },
     steps: { value: "1,2", about: "numbers of network calls; the fewest and the student's own unless told" },

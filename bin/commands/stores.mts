@@ -17,6 +17,7 @@ import {
   sizeIn,
   solver,
   steps,
+  store,
   trajectory,
   workFlags,
   workOf,
@@ -27,7 +28,7 @@ export const ingest: Command = {
   summary: "turn images into a store of latents",
   positionals: [images],
   flags: {
-    out: out("LATENTS", "folder of the latent store"),
+    out: store(out("LATENTS", "folder of the latent store")),
     size: { value: "PIXELS", about: "side of the square images", sets: "images.size" },
     encoder: { value: "KIND", about: "what makes latents", sets: "encoder.kind" },
     ...workFlags,
@@ -46,8 +47,13 @@ export const simulate: Command = {
     teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
     lora,
     size,
-    conditions: { value: "LATENTS", about: "store whose labels or captions to use; the teacher's own otherwise", input: "folder" },
-    out: out("STORE", "folder of the triple store"),
+    conditions: {
+      value: "LATENTS",
+      about: "store whose labels or captions to use; the teacher's own otherwise",
+      input: "folder",
+      bucket: "store",
+    },
+    out: store(out("STORE", "folder of the triple store")),
     prompts,
     negative,
     count,
@@ -77,9 +83,9 @@ export const tokenize: Command = {
   summary: "turn latents into a store of tokens, which a prior learns from",
   positionals: [],
   flags: {
-    data: { value: "LATENTS", about: "latent store of the images", required: true, input: "folder" },
+    data: { value: "LATENTS", about: "latent store of the images", required: true, input: "folder", bucket: "store" },
     tokenizer: { value: "RUN", about: "run of `pretrain tokenizer`", required: true, input: "folder" },
-    out: out("TOKENS", "folder of the token store"),
+    out: store(out("TOKENS", "folder of the token store")),
     ...workFlags,
   },
   inherits: { data: ["seed", "images", "encoder"] },
@@ -98,7 +104,7 @@ export const tokenize: Command = {
 export const verify: Command = {
   name: "verify",
   summary: "check every byte of a store, and name what is damaged",
-  positionals: [{ name: "STORE", about: "a store of latents, triples or tokens, finished or not", input: "folder" }],
+  positionals: [{ name: "STORE", about: "a store of latents, triples or tokens, finished or not", input: "folder", bucket: "store" }],
   flags: { repair: { about: "write journal, quarantine and summary anew where the shards are sound" } },
   example: "pipeline verify triples",
   start: async ({ positionals, flags, context }) =>
@@ -112,8 +118,10 @@ export const verify: Command = {
 export const merge: Command = {
   name: "merge",
   summary: "put the shards of stores made apart into one",
-  positionals: [{ name: "STORES", about: "stores of the same settings, each with some of the shards", many: true, input: "folder" }],
-  flags: { out: out("STORE", "folder of the whole store") },
+  positionals: [
+    { name: "STORES", about: "stores of the same settings, each with some of the shards", many: true, input: "folder", bucket: "store" },
+  ],
+  flags: { out: store(out("STORE", "folder of the whole store")) },
   example: "pipeline merge triples-a triples-b --out triples",
   start: async ({ positionals, flags, context }) =>
     (await import("../../pipelines/merge.ts")).merge({ stores: positionals, out: flags.out!, context }),
@@ -123,13 +131,13 @@ export const reprocess: Command = {
   name: "reprocess",
   summary: "make a store anew with other settings, redoing only what they change",
   positionals: [
-    { name: "STORE", about: "the store to start from; it is only read", input: "folder" },
+    { name: "STORE", about: "the store to start from; it is only read", input: "folder", bucket: "store" },
     { name: "IMAGES", about: "of a latent store, where they must be encoded again", many: true, optional: true },
   ],
   flags: {
-    to: { value: "NEW", about: "folder of the new store", required: true, output: "folder" },
+    to: store({ value: "NEW", about: "folder of the new store", required: true, output: "folder" }),
     teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: orPipeline },
-    conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added", input: "folder" },
+    conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added", input: "folder", bucket: "store" },
     "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
     count,
     steps,
@@ -162,7 +170,9 @@ function isHalf({ half, precision = half === undefined ? "single" : "half" }: Re
 export const exportCommand: Command = {
   name: "export",
   summary: "write a store, or a student of a published teacher, as files that other tools load",
-  positionals: [{ name: "PATH", about: "a finished store of latents, triples or tokens, or a run of `train`", input: "folder" }],
+  positionals: [
+    { name: "PATH", about: "a finished store of latents, triples or tokens, or a run of `train`", input: "folder", bucket: "store" },
+  ],
   flags: {
     format: {
       value: "FORMAT",

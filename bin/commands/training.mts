@@ -2,7 +2,22 @@
 import { badUsage } from "../../schemas/failure.ts";
 import type { What } from "../../stages/train/prepare/pretraining.ts";
 import type { Command } from "../command.mts";
-import { count, images, lora, lorasOf, method, model, negative, orPipeline, out, prompts, size, sizeIn, trajectory } from "../flags.mts";
+import {
+  count,
+  images,
+  lora,
+  lorasOf,
+  method,
+  model,
+  negative,
+  orPipeline,
+  out,
+  prompts,
+  size,
+  sizeIn,
+  store,
+  trajectory,
+} from "../flags.mts";
 
 export const pretrain: Command = {
   name: "pretrain",
@@ -16,8 +31,9 @@ export const pretrain: Command = {
       about: "latent store; of pixels for the autoencoder, of tokens for the prior",
       required: true,
       input: "folder",
+      bucket: "store",
     },
-    out: out("RUN", "folder of the run"),
+    out: store(out("RUN", "folder of the run")),
   },
   inherits: { data: ["images", "encoder"] },
   parts: async ({ positionals }) => [positionals[0] as What],
@@ -36,11 +52,11 @@ export const train: Command = {
   summary: "train a one-step student on triples, also while they are still being written",
   positionals: [],
   flags: {
-    store: { value: "STORE", about: "store of `simulate`, for methods that need triples", input: "folder" },
+    store: { value: "STORE", about: "store of `simulate`, for methods that need triples", input: "folder", bucket: "store" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`, or a published pipeline", required: true, input: orPipeline },
     lora,
     size,
-    out: out("RUN", "folder of the run"),
+    out: store(out("RUN", "folder of the run")),
     method,
     prompts,
     negative,
@@ -66,7 +82,7 @@ export const run: Command = {
   summary: "the whole job, overlapped: ingest, simulate and train; the built-in demo without IMAGES",
   positionals: [{ ...images, optional: true }],
   flags: {
-    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES", output: "folder" },
+    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES", output: "folder", bucket: "none" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: orPipeline },
     method,
     count,
@@ -98,11 +114,16 @@ export const study: Command = {
     },
   ],
   flags: {
-    store: { value: "STORE", about: "store of `simulate`; all but frequency need it", input: "folder" },
+    store: { value: "STORE", about: "store of `simulate`; all but frequency need it", input: "folder", bucket: "store" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`", required: true, input: "folder" },
     student: { value: "RUN", about: "run of `train`, for frequency", input: "folder" },
-    reference: { value: "LATENTS", about: "latent store, zip or folder of the real images to compare with", required: true },
-    out: out("FOLDER", "folder of the study; the same command goes on after a stop"),
+    reference: {
+      value: "LATENTS",
+      about: "latent store, zip or folder of the real images to compare with",
+      required: true,
+      bucket: "store",
+    },
+    out: { ...out("FOLDER", "folder of the study; the same command goes on after a stop"), bucket: "none" },
     seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
     only: { value: "A,B", about: "these of its variants" },
     steps: { value: "N", about: "training steps of a run, over all its phases", sets: "train.steps" },

@@ -9,6 +9,7 @@ import { iterate, through } from "../flow/mod.ts";
 import { decode, lossesInWords, openImages, SQUARE_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
 import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
+import { isUrl } from "../../store/place.ts";
 import type { LatentRow } from "../../store/columns.ts";
 import { startWorker } from "../workers/start.ts";
 
@@ -43,7 +44,7 @@ interface ReferenceOptions {
 
 /** Opens a latent store that `ingest` wrote, or else a zip or folder of images. */
 export function openReference(options: ReferenceOptions): Promise<Reference> {
-  return existsSync(join(options.path, "store.json")) ? latentReference(options) : imageReference(options);
+  return isUrl(options.path) || existsSync(join(options.path, "store.json")) ? latentReference(options) : imageReference(options);
 }
 
 /** Images decoded as `ingest` does. */

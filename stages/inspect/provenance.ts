@@ -15,6 +15,8 @@ import { checkTeacher } from "../runs/teacher-of-store.ts";
 import { openConditions } from "../sample/conditions.ts";
 import { namesIn } from "../../store/atomic.ts";
 import { stateColumn, tensorOf, type TripleRow } from "../../store/columns.ts";
+import { isUrl, within } from "../../store/place.ts";
+import { readText } from "../../store/text.ts";
 import { idRange, openStore, readShard, type Store } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { largestDifference } from "./diff.ts";
@@ -163,12 +165,8 @@ async function isTeacher(folder: string, { teacher }: TripleManifest): Promise<b
 async function conditionStore({ folder, manifest }: Store<TripleManifest>, named?: string): Promise<Store<LatentManifest> | undefined> {
   const wanted = manifest.conditions.source;
   const isWanted = async (candidate: string) => {
-    const path = join(candidate, "store.json");
-    return (
-      existsSync(path) &&
-      (await readFile(path, "utf8")).includes(`"${wanted}"`) &&
-      (await openStore({ folder: candidate })).fingerprint === wanted
-    );
+    const text = await readText(within(candidate, "store.json"));
+    return text?.includes(`"${wanted}"`) === true && (await openStore({ folder: candidate })).fingerprint === wanted;
   };
   const found = named ?? (await beside(folder, isWanted));
   if (!found) return undefined;
@@ -180,6 +178,7 @@ async function conditionStore({ folder, manifest }: Store<TripleManifest>, named
 
 /** The folder beside this one that fits, as `run` lays them out. */
 async function beside(folder: string, fits: (candidate: string) => Promise<boolean>): Promise<string | undefined> {
+  if (isUrl(folder)) return undefined; // what lies beside a store in a bucket is named
   const parent = dirname(resolve(folder));
   for (const name of await namesIn(parent)) {
     const candidate = join(parent, name);

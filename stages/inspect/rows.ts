@@ -1,6 +1,7 @@
 /** Rows of a store to look at: all in order, one by its id, or those that a condition selects. */
-import { existsSync } from "node:fs";
 import { badUsage, Failure } from "../../schemas/failure.ts";
+import { filesAt } from "../../store/files.ts";
+import { hasShard } from "../../store/present.ts";
 import type { LatentRow, TokenRow, TripleRow } from "../../store/columns.ts";
 import { readScalars } from "../../store/read.ts";
 import { idRange, presentShards, readHead, readRows, readShard, shardPath, type Store } from "../../store/store.ts";
@@ -37,7 +38,15 @@ export async function rowOfId(store: Store, id: number): Promise<{ row: StoreRow
     throw badUsage(`Cannot show row ${id} of ${folder}: its rows have the ids 0 to ${manifest.entries - 1}.`);
   }
   const shard = Math.floor(id / manifest.rowsPerShard);
-  if (!existsSync(shardPath(store, shard))) throw refuse(`its shard ${shard} is not made yet. Repeat the command that made the store`);
+  const path = shardPath(store, shard);
+  if ((await filesAt(path).size(path)) === undefined) {
+    const isRemoved = await hasShard(store, shard);
+    throw refuse(
+      isRemoved
+        ? `its shard ${shard} was removed once all had read it`
+        : `its shard ${shard} is not made yet. Repeat the command that made the store`,
+    );
+  }
   const { failed: failures } = await readHead(store, shard);
   const failure = failures.find((row) => row.id === id);
   if (failure) throw refuse(`it was rejected${failure.name ? ` (${failure.name})` : ""}: ${failure.reason}`);

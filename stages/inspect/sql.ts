@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { visible } from "../../schemas/visible.ts";
+import { isUrl } from "../../store/place.ts";
 import { presentShards, shardPath, type Store } from "../../store/store.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */
@@ -14,6 +15,11 @@ const most = 1000; // rows of an answer
  * Throws a Failure where DuckDB is not installed, and a usage failure that carries DuckDB's words on a wrong query.
  */
 export async function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
+  if (isUrl(store.folder)) {
+    throw badUsage(
+      `Cannot ask ${store.folder} in SQL: DuckDB is not let out of this machine here. Copy the store: pipeline merge URL --out FOLDER`,
+    );
+  }
   const { DuckDBInstance, StatementType, DuckDBBlobValue } = await duckdb();
   const shards = (await presentShards(store)).map((shard) => resolve(shardPath(store, shard)));
   if (shards.length === 0) throw new Failure(`Cannot query ${store.folder}: it has no shards yet. Repeat the command that made it.`);

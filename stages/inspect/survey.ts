@@ -1,8 +1,8 @@
 /** One pass over a store: all that can be told of its rows, in memory that does not grow with their number. */
-import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { isFailure } from "../../schemas/failure.ts";
 import { examineShard } from "../../store/examine.ts";
+import { filesAt } from "../../store/files.ts";
 import type { FailedRow } from "../../store/journal.ts";
 import { gapsIn, type Stretch } from "../../store/present.ts";
 import { createTotals, type Statistics, type Sums } from "../../store/statistics.ts";
@@ -102,7 +102,8 @@ export async function surveyShards(store: Store, signal: AbortSignal): Promise<E
       }
     } catch (error) {
       if (!isFailure(error)) throw error;
-      const { size: bytes } = await stat(shardPath(store, shard)).catch(() => ({ size: 0 }));
+      const path = shardPath(store, shard);
+      const bytes = (await filesAt(path).size(path)) ?? 0;
       Object.assign(facts, { state: "damaged", bytes, problem: error.cause instanceof Error ? error.cause.message : error.message });
     }
   }

@@ -79,6 +79,7 @@ export async function openProgress(options: {
       for (const [set, weights] of Object.entries(sets)) if (/\.(network|average)$/.test(set)) requireFinite(weights, training, step);
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };
       await writeCheckpoint({ folder, step, sets, metadata: { identity: identity.hash, ...measured } });
+      await training.push?.();
       await training.reader?.passed(await oldestCheckpoint(folder));
     },
   };

@@ -10,6 +10,7 @@ import type { Identity } from "./identity.ts";
 import type { Reader } from "./prepare/reader.ts";
 import type { Measuring } from "./watch.ts";
 import type { Lora } from "../runs/lora.ts";
+import type { Push } from "../runs/mirror.ts";
 import type { Vigil } from "../runs/vigil.ts";
 import type { Share } from "../workers/threads.ts";
 
@@ -63,6 +64,8 @@ export interface Training<Result> {
   threads: Share;
   /** Batches from a step on, in order: a pure function of the step. */
   batches: (fromStep: number, follow: Follow) => AsyncIterable<Batch>;
+  /** Sends what stands in the run folder to where it lasts: after each checkpoint, before anything relies on that. */
+  push?: Push | undefined;
   /** Of triples that may be made, and removed, meanwhile: tells their store how far it is. */
   reader?: Pick<Reader, "passed" | "end">;
   /** Writes what stands in the run folder beside the settings before the first step. Nothing is written there until this is called. */

@@ -60,7 +60,18 @@ else {
       process.env.ONESTEP_CACHE = join(root, "cache");
       const teacher = await writeRun({ condition: "none" });
       const common = ["--threads", "1", "--quiet"];
-      const simulate = (out: string): string[] => ["simulate", "--teacher", teacher, "--out", out, "--count", "32", "--steps", "3", ...common];
+      const simulate = (out: string): string[] => [
+        "simulate",
+        "--teacher",
+        teacher,
+        "--out",
+        out,
+        "--count",
+        "32",
+        "--steps",
+        "3",
+        ...common,
+      ];
       const train = (store: string, out: string): string[] => [
         ...["train", "--store", store, "--teacher", teacher, "--out", out, "--preset", "smoke", ...common],
         ...set(training),
@@ -73,7 +84,9 @@ else {
       const victim = begin(...train(url, "student"));
       await until("a checkpoint", () => {
         if (victim.child.exitCode !== null) return true;
-        return readdirSync(root).includes("student") && readdirSync(join(root, "student")).some((name) => /^checkpoint-0000000[3-6]/.test(name));
+        return (
+          readdirSync(root).includes("student") && readdirSync(join(root, "student")).some((name) => /^checkpoint-0000000[3-6]/.test(name))
+        );
       });
       victim.child.kill("SIGKILL");
       const { said } = await victim.ended;

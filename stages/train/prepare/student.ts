@@ -41,6 +41,8 @@ export interface StudentOptions extends Taking {
   store?: string;
   teacher: string;
   out: string;
+  /** What names the run to the stores that it reads, where it is not `out`: the URL under which it lasts. */
+  place?: string | undefined;
   /** Of the trainer's engine, asked before each step; the settings' otherwise. */
   threads?: Share;
   settings: Settings;
@@ -118,7 +120,8 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     },
   });
   const first = isMeasured && !images ? train.distanceCount : 1;
-  const reader = triples && readerOf(triples, { identity: identity.hash, out, first, order: { ...train, seed, optimiser } });
+  const reader =
+    triples && readerOf(triples, { identity: identity.hash, out: options.place ?? out, first, order: { ...train, seed, optimiser } });
   return {
     ...{
       name: "train",

@@ -1,0 +1,111 @@
+/**
+ * Paths of a command line that are URLs. Stores stay where they are; runs are fetched; a folder that is written is sent when it is whole;
+ * anything else is refused, so that no URL is ever taken for a folder's name.
+ */
+import { badUsage } from "../schemas/failure.ts";
+import type { Context } from "../schemas/events.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { isUrl, placeOf, within } from "../store/place.ts";
+import type { Request } from "./arguments.mts";
+import type { Flag, Input, Positional } from "./command.mts";
+import { commonFlags } from "./flags.mts";
+
+/** Does a command's work with flags whose folders are of this machine, and sends what it wrote to where it belongs. */
+export type Send = (context: Context, work: (flags: Input["flags"], context: Context) => Promise<void>) => Promise<void>;
+
+/** What stands for a value that is a path. */
+const PATHS = /FILE|FOLDER|PATH|RUN|STORE|LATENTS|TOKENS|IMAGES|LORAS|PIPELINE|GOLDEN/;
+
+/**
+ * Does the work of a request in which URLs of runs have become folders; whatever it says or throws of these has the URLs' names again.
+ * Throws a usage failure for a URL that its place does not take.
+ */
+export async function inPlace<R extends Request>(request: R, work: (here: R, send: Send) => Promise<void>): Promise<void> {
+  const words = [...request.positionals, ...Object.values(request.flags), ...Object.values(request.repeated).flat()];
+  if (!words.some((word) => word !== undefined && isUrl(word))) return work(request, (context, start) => start(request.flags, context));
+  const { failureNamed, mirrored, renamed } = await import("../stages/runs/mirror.ts");
+  const { here, names, output } = await placed(request);
+  const named = (text: string): string => [...names].reduce((changed, [folder, url]) => changed.replaceAll(folder, url), text);
+  const send: Send = (given, start) => {
+    const context = { ...given, report: (event) => given.report(renamed(event, named) as typeof event) } satisfies Context;
+    if (!output) return start(here.flags, context);
+    const { flag, url } = output;
+    const sent = { url, command: request.command.name, context };
+    return mirrored(sent, ({ folder, context }) => start({ ...here.flags, [flag]: folder }, context));
+  };
+  await work(here, send).catch((error) => {
+    throw failureNamed(error, named);
+  });
+}
+
+/** The request without URLs but those that its command takes itself; what was fetched, by its folder; and what is to be sent. */
+async function placed<R extends Request>(request: R) {
+  const { command } = request;
+  const names = new Map<string, string>();
+  let output: { flag: string; url: string } | undefined;
+
+  const pathOf = async (path: string, what: string, spec: Partial<Flag & Positional>): Promise<string> => {
+    if (!isUrl(path)) return path;
+    const how = bucketUse(command.name, path, what, spec);
+    if (how === "itself") return path;
+    if (how === "sent") {
+      output = { flag: what.slice(2), url: path };
+      return path;
+    }
+    const { filesAt } = await import("../store/files.ts");
+    const isStore = (await filesAt(path).size(within(path, "store.json"))) !== undefined;
+    if (isStore && spec.bucket === "store") return path;
+    if (isStore) throw badUsage(`Cannot use ${path} (${what}): it is a store; name the folder or URL of a run`);
+    const { fetchedRun } = await import("../stages/runs/mirror.ts");
+    const folder = await fetchedRun(path);
+    names.set(folder, path.replace(/\/+$/, ""));
+    return folder;
+  };
+
+  const rest = [...request.positionals];
+  const positionals: string[] = [];
+  for (const positional of command.positionals) {
+    const isPath = PATHS.test(positional.name) || positional.input !== undefined;
+    for (const word of positional.many ? rest.splice(0) : rest.splice(0, 1)) {
+      positionals.push(isPath ? await pathOf(word, positional.name, positional) : word);
+    }
+  }
+  const known: Readonly<Record<string, Flag>> = { ...commonFlags, ...command.flags };
+  const flags = { ...request.flags };
+  for (const [name, value] of Object.entries(flags)) {
+    if (value !== undefined && isPathOf(known[name])) flags[name] = await pathOf(value, `--${name}`, known[name] as Flag);
+  }
+  for (const [name, values] of Object.entries(request.repeated)) {
+    if (isPathOf(known[name])) for (const value of values) await pathOf(value, `--${name}`, known[name] as Flag);
+  }
+  return { here: { ...request, positionals, flags }, names, output };
+}
+
+/** What becomes of a URL: its command takes it itself, or it is fetched before or sent after. Throws a usage failure for no such place. */
+function bucketUse(command: string, url: string, what: string, spec: Partial<Flag & Positional>): "itself" | "fetched" | "sent" {
+  const { input, output, bucket, many } = spec;
+  if (bucket === "none") throw badUsage(`Cannot ${command} with ${url} (${what}): ${command} works in folders of this machine; name one`);
+  placeOf(url);
+  if (output === "folder") return bucket === "store" ? "itself" : "sent";
+  if (output === undefined && !(many && bucket === undefined) && (input !== undefined || bucket !== undefined)) return "fetched";
+  const remedy = output === undefined ? "copy it here with your cloud's own tool" : "name one, and copy it there when it is written";
+  throw badUsage(`Cannot use ${url} (${what}): it must be a file or folder of this machine; ${remedy}`);
+}
+
+const isPathOf = (flag: Flag | undefined): boolean =>
+  flag !== undefined &&
+  (flag.input !== undefined || flag.output !== undefined || (flag.sets === undefined && PATHS.test(flag.value ?? "")));
+
+/** Settings that may be URLs: a store that is read where it lies, and words. */
+const FREE = ["train.images", "simulate.negative"];
+
+/** Throws a usage failure where a setting that is a path is a URL. */
+export function checkSettingsPlaces(settings: Settings): void {
+  const look = (value: unknown, at: string): void => {
+    if (typeof value === "string" && isUrl(value) && !FREE.includes(at)) {
+      throw badUsage(`Cannot use ${value} (${at}): it must be a file or folder of this machine; copy it here with your cloud's own tool`);
+    }
+    if (value !== null && typeof value === "object") for (const [key, each] of Object.entries(value)) look(each, at ? `${at}.${key}` : key);
+  };
+  look(settings, "");
+}

@@ -1,0 +1,151 @@
+/**
+ * Runs in a bucket. A run is written in a folder of this machine, where it appends to its figures and maps its weights; what lasts is the
+ * bucket: it is fetched before, and sent there after, each file whole, the ones that others are read by last.
+ */
+import { mkdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, sep } from "node:path";
+import { createReadStream, readdirSync } from "node:fs";
+import type { Context, PipelineEvent } from "../../schemas/events.ts";
+import { badUsage, Failure, isFailure } from "../../schemas/failure.ts";
+import { parsedJson } from "../../schemas/json.ts";
+import { absent } from "../../schemas/system-error.ts";
+import { writeAtomic } from "../../store/atomic.ts";
+import { tagOf } from "../../store/bucket.ts";
+import { piecesOf } from "../../store/buffers.ts";
+import { cacheFolder } from "../../store/cache.ts";
+import { filesAt } from "../../store/files.ts";
+import { holdFolder } from "../../store/lock.ts";
+import { textHash } from "../../store/hash.ts";
+import { lastName, within } from "../../store/place.ts";
+import { sideBySide } from "../../store/side-by-side.ts";
+import { readText } from "../../store/text.ts";
+
+/** Sends to the bucket what has changed, and takes away what is gone. */
+export type Push = () => Promise<void>;
+
+/** Where what lies under a URL has its folder on this machine. */
+export function workingFolder(url: string, purpose: "runs" | "fetched" = "runs"): string {
+  return join(cacheFolder(purpose) ?? join(tmpdir(), `onestep-${purpose}`), textHash(url.replace(/\/+$/, "")).slice(0, 16), lastName(url));
+}
+
+/** Names by which others are read: a checkpoint's figures come before it, a network before its description. */
+const LAST = [/^checkpoint-.*\.safetensors$/, /(^|\/)(model|codec|export)\.json$/];
+
+/** Of what is fetched: by name the object's tag, and the state of the file here. */
+const TAGS = ".fetched.json";
+type Tags = Record<string, [tag: string, state: string]>;
+
+/**
+ * Makes `folder` what lies under a URL, as far as `wants` names it; what was fetched before and has not changed since is not fetched again.
+ * Answers what sends back what is changed after.
+ */
+export async function fetched(url: string, folder: string, wants: (name: string) => boolean = () => true): Promise<Push> {
+  const sent = new Map<string, string>(); // what is under the URL, by name, and as which state of the file here
+  const there = (await namesUnder(url)).filter(wants);
+  await mkdir(folder, { recursive: true });
+  for (const name of namesIn(folder)) if (!there.includes(name)) await rm(join(folder, name), { force: true });
+  const tags = (parsedJson(await readText(join(folder, TAGS))) ?? {}) as Tags;
+  const now: Tags = {};
+  await sideBySide(there, async (name) => {
+    const [from, to] = [within(url, name), join(folder, name)];
+    const tag = (await tagOf(from)) ?? "";
+    const [known, as] = tags[name] ?? [];
+    if (known !== tag || as !== (await stateOf(to).catch(absent))) await writeAtomic(to, piecesOf(from));
+    const state = await stateOf(to);
+    now[name] = [tag, state];
+    sent.set(name, state);
+  });
+  await writeAtomic(join(folder, TAGS), JSON.stringify(now));
+  return async () => {
+    const names = namesIn(folder);
+    const rank = (name: string): number => LAST.findIndex((pattern) => pattern.test(name));
+    for (const name of names.sort((a, b) => rank(a) - rank(b))) {
+      const path = join(folder, name);
+      const state = await stateOf(path).catch(absent);
+      if (state === undefined || sent.get(name) === state) continue;
+      await filesAt(url).replace(within(url, name), createReadStream(path, { highWaterMark: 2 ** 22 }));
+      sent.set(name, state);
+    }
+    for (const name of [...sent.keys()].filter((name) => !names.includes(name))) {
+      await filesAt(url).remove(within(url, name));
+      sent.delete(name);
+    }
+  };
+}
+
+/**
+ * Does the work of a command that writes under a URL in a folder of this machine, which holds before what lies there; one process of this
+ * machine at a time. The work may send on the way; at its end all is sent. What is told of the folder is told of the URL.
+ */
+export async function mirrored<T>(
+  { url, command, context }: { url: string; command: string; context: Context },
+  work: (options: { folder: string; push: Push; context: Context }) => Promise<T>,
+): Promise<T> {
+  const folder = workingFolder(url);
+  await mkdir(dirname(folder), { recursive: true });
+  const release = await holdFolder({ folder: dirname(folder), command, signal: context.signal }).catch((error) => {
+    throw failureNamed(error, (text) => text.replaceAll(dirname(folder), url));
+  });
+  const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
+  const report = (event: PipelineEvent): void => context.report(renamed(event, named) as PipelineEvent);
+  try {
+    const push = await fetched(url, folder);
+    const result = await work({ folder, push, context: { ...context, report } });
+    await push();
+    return result;
+  } catch (error) {
+    throw failureNamed(error, named);
+  } finally {
+    await release();
+  }
+}
+
+/** An error, a failure with its sentence changed. */
+export function failureNamed(error: unknown, named: (text: string) => string): unknown {
+  return isFailure(error) ? new Failure(named(error.message), { exitCode: error.exitCode, cause: error.cause }) : error;
+}
+
+/**
+ * The folder of this machine that holds what lies under a URL, all but checkpoints and TensorBoard's events, to be read. Throws a usage
+ * failure where nothing lies there.
+ */
+export async function fetchedRun(url: string): Promise<string> {
+  const folder = workingFolder(url, "fetched");
+  await fetched(url, folder, (name) => !/^(checkpoint-|tensorboard\/)/.test(name));
+  if (namesIn(folder).length > 0) return folder;
+  throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
+}
+
+/** A value with another text for each in it. */
+export function renamed(value: unknown, named: (text: string) => string): unknown {
+  if (typeof value === "string") return named(value);
+  if (Array.isArray(value)) return value.map((each) => renamed(each, named));
+  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, renamed(each, named)]));
+}
+
+/** The names of all files under a URL; none that could lead out of it, or that only this machine means. */
+async function namesUnder(url: string, prefix = ""): Promise<string[]> {
+  const names = (await filesAt(url).list(within(url, prefix))).filter((name) => !name.startsWith(".") && !name.includes("\\"));
+  const found = await sideBySide(names, async (name) => {
+    const path = prefix === "" ? name : `${prefix}/${name}`;
+    const isFile = (await filesAt(url).size(within(url, path))) !== undefined;
+    return isFile ? [path] : namesUnder(url, path);
+  });
+  return found.flat();
+}
+
+/** The names of all files below a folder, but hidden ones: locks and what is being written. */
+function namesIn(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.flatMap((entry) => {
+    const name = join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1);
+    return entry.isFile() && !entry.name.startsWith(".") ? name.split(sep).join("/") : [];
+  });
+}
+
+const stateOf = async (path: string): Promise<string> => {
+  const { size, mtimeMs, ino } = await stat(path);
+  return `${size} ${mtimeMs} ${ino}`;
+};

@@ -1,0 +1,95 @@
+/** A run in a bucket: sent there after each checkpoint, and gone on with on another machine. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { train } from "../../pipelines/train.ts";
+import { simulate } from "../../pipelines/simulate.ts";
+import { fetched, workingFolder } from "../../stages/runs/mirror.ts";
+import { filesAt } from "../../store/files.ts";
+import { assert, suite } from "../harness.ts";
+import { writeRun } from "../simulate/fixture.ts";
+import { noBucket, objectsOf, startBucket } from "../store/bucket-server.ts";
+import { contents, recordingContext, tinySettings } from "../train/fixture.ts";
+
+const test = suite("runs in a bucket");
+const reason = noBucket();
+const check = (name: string, body: () => Promise<void>): void => (reason ? test.skip(name, reason) : test(name, body, { seconds: 200 }));
+const { endpoint } = reason ? { endpoint: "" } : await startBucket();
+const root = mkdtempSync(join(tmpdir(), "onestep-mirror-"));
+process.on("exit", () => rmSync(root, { recursive: true, force: true }));
+let machines = 0;
+const newMachine = (): void => {
+  process.env.ONESTEP_CACHE = join(root, `machine-${machines++}`);
+};
+
+check("what is changed is sent, what is gone is taken away, and a folder becomes what lies there", async () => {
+  const url = "s3://bucket/some/run";
+  const folder = join(root, "a");
+  const push = await fetched(url, folder);
+  await push();
+  for (const [name, text] of Object.entries({ "model.json": "{}", "b.txt": "b", ".lock": "mine", "c.txt": "c" })) {
+    writeFileSync(join(folder, name), text);
+  }
+  await push();
+  rmSync(join(folder, "c.txt"));
+  writeFileSync(join(folder, "b.txt"), "b, longer");
+  await filesAt(url).replace(`${url}/pictures/1.png`, "of another");
+  await push();
+  const hex = (text: string): string => Buffer.from(text).toString("hex");
+  const expected = { "b.txt": hex("b, longer"), "model.json": hex("{}"), "pictures/1.png": hex("of another") };
+  assert.equal(await objectsOf(endpoint, "some/run"), expected);
+  writeFileSync(join(root, "a", "stale.txt"), "of an earlier run");
+  await fetched(url, folder);
+  assert.equal(await contents(folder, /^\./), expected);
+});
+
+check("a training that is stopped goes on on another machine and ends as one that was not, bit by bit", async () => {
+  const settings = tinySettings({
+    simulate: { count: 16, rowsPerShard: 4 },
+    train: { steps: 6, checkpointEvery: 2, pictureEvery: 2, distanceEvery: 2, distanceCount: 8, diffusion2gan: { perceptualWeight: 0 } },
+  });
+  newMachine();
+  const teacher = await writeRun({ condition: "none" });
+  const store = join(root, "triples");
+  await simulate({ teacher, out: store, settings, context: recordingContext().context });
+  const common = { teacher, store, settings };
+  await train({ ...common, out: join(root, "alone"), context: recordingContext().context });
+
+  const url = "s3://bucket/students/one/";
+  const { context, stop, events } = recordingContext();
+  const report: typeof context.report = (event) => {
+    context.report(event);
+    if (event.type === "progress" && event.stage === "train" && event.done === 5) stop(new Error("the machine is taken away"));
+  };
+  await assert.rejects(train({ ...common, out: url, context: { ...context, report } }), /taken away/);
+  const there = Object.keys(await objectsOf(endpoint, "students/one"));
+  assert.ok(
+    there.some((name) => name.startsWith("checkpoint-00000004-")),
+    String(there),
+  );
+  assert.ok(there.includes("pictures/0000004.png"));
+  assert.not(JSON.stringify(events).includes(workingFolder(url)));
+
+  newMachine();
+  const second = recordingContext();
+  await train({ ...common, out: url, context: second.context });
+  assert.ok(second.events.some((event) => event.type === "note" && event.message === "resuming at step 4 of 6"));
+  const expected = await contents(join(root, "alone"));
+  const found = Object.entries(await objectsOf(endpoint, "students/one")).filter(([name]) => !/run\.html$|tensorboard/.test(name));
+  assert.equal(Object.fromEntries(found), expected);
+  assert.equal(Object.keys(expected).filter((name) => /weights|checkpoint|png|metrics/.test(name)).length > 5, true);
+});
+
+check("what stands there already, and what a run in phases would be, is told in one sentence", async () => {
+  const { context } = recordingContext();
+  const settings = tinySettings({ train: { method: "instaflow" } });
+  const store = join(root, "triples");
+  const teacher = await writeRun({ condition: "none" });
+  const into = (out: string, settings = tinySettings()) => train({ teacher, store, out, settings, context });
+  await assert.rejects(into("s3://bucket/flow", settings), /its phases make stores/);
+  await filesAt("s3://").replace("s3://bucket/other/model.json", JSON.stringify({ role: "teacher" }));
+  await assert.rejects(into("s3://bucket/other"), /Cannot train into s3:\/\/bucket\/other: it holds a teacher/);
+  assert.ok(readdirSync(root).length > 0 && readFileSync(join(root, "triples/store.json")).length > 0);
+});
+
+test.run();
