@@ -13,6 +13,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   seed: { value: "S", about: "of everything random", sets: "seed" },
   device: { value: "NAME", about: "what computes", sets: "engine.device" },
   threads: { value: "N", about: "of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
+  cache: { value: "FOLDER", about: "keeps what was read of buckets, and graphs; as ONESTEP_CACHE" },
   json: { about: "print one JSON event a line instead of bars and words" },
   quiet: { about: "print results and warnings only" },
   help: { about: "print this" },

@@ -3,7 +3,6 @@
  * visible shard always has one; a line without a shard is work that a kill cut short. Lines carry their own checksum,
  * may repeat, and may come in any order until the store is sealed.
  */
-import { stat } from "node:fs/promises";
 import { type FileBuffer, openBuffer } from "./buffers.ts";
 import { checkedLine, checkedText } from "./checked-line.ts";
 import { createEntries, type Entries, type Recorded } from "./recorded.ts";
@@ -77,7 +76,7 @@ async function update(path: string, journal: Journal): Promise<void> {
   await withJournal(path, async (file) => {
     const size = file.byteLength;
     const { place } = journal;
-    const identity = await identityOf(path);
+    const { identity } = file;
     const goesOn =
       identity !== "" && place.file === identity && size >= place.offset && (await tailOf(file, place.offset)).equals(place.tail);
     const { entries, damaged } = goesOn || isUrl(path) ? journal : fresh;
@@ -123,13 +122,6 @@ export function parsed(line: Buffer): { entry?: JournalEntry; problem?: string }
   } catch (error) {
     return { problem: `is impossible: ${error instanceof SyntaxError ? "it is no JSON" : (error as Error).message}` };
   }
-}
-
-/** Tells one file from another that has taken its place; empty where that cannot be told. */
-async function identityOf(path: string): Promise<string> {
-  if (isUrl(path)) return "";
-  const { ino, dev } = await stat(path);
-  return `${dev}:${ino}`;
 }
 
 /** Does something with the open journal, where there is one. */

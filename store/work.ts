@@ -72,9 +72,9 @@ export async function finishWork<M extends Manifest>(
   options: WorkShare & { repaired: number[]; stage: string; signal?: AbortSignal; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
   const { repaired, stage, signal, report, part, shards } = options;
-  const { entries } = await readWholeJournal(store);
+  const journal = repaired.length > 0 ? await readWholeJournal(store) : undefined; // sealing reads it for itself
   for (const shard of repaired) {
-    if ((entries.get(shard)?.length ?? 0) < 2) continue;
+    if ((journal?.entries.get(shard)?.length ?? 0) < 2) continue;
     const message = `shard ${shard} was made again, but not bit by bit as it was: another driver or library made it then`;
     report({ type: "warning", stage, message });
   }
