@@ -79,7 +79,7 @@ export const commonRules: Rules<Looked> = {
         const { train, simulate } = looked.settings;
         const shards = Math.ceil(simulate.count / simulate.rowsPerShard);
         const seen = train.firstShards + Math.floor((train.steps - 1) / train.stepsPerShard);
-        return seen >= shards
+        return train.once || seen >= shards
           ? undefined
           : `of ${shards} shards only ${seen} would ever be drawn from; lower stepsPerShard, or simulate less`;
       },

@@ -5,6 +5,7 @@ import { Failure } from "../schemas/failure.ts";
 import { filesAt } from "./files.ts";
 import { removedPath, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
+import { missingShard } from "./shard-file.ts";
 
 const gone = Symbol("a store that was removed while it was waited for");
 
@@ -35,12 +36,7 @@ export async function waitForShard(
   options.signal?.throwIfAborted();
   if (await isThere(path)) return;
   const { folder } = store;
-  if (await isThere(removedPath(store, shard))) {
-    throw new Failure(
-      `Cannot read shard ${shard} of ${folder}: it was removed once the trainings of then had read it (simulate.keep). ` +
-        "Make the store again elsewhere, and start all trainings before the first of them reads on.",
-    );
-  }
+  if (await isThere(removedPath(store, shard))) throw await missingShard(store, shard);
   options.onWait?.(shard);
   const wait = isUrl(folder) ? waitForObject : waitForFile;
   await wait(path, { ...options, anchor: within(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });

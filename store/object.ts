@@ -20,10 +20,10 @@ export async function examineObject(store: Store, shard: number): Promise<Sound 
   }
   const path = shardPath(store, shard);
   const size = await filesAt(path).size(path);
-  if (size === undefined) throw missingShard(store, shard);
+  if (size === undefined) throw await missingShard(store, shard);
   if (size > mostShardBytes) return { problem: `it has ${size} bytes, expected at most ${mostShardBytes}` };
   const bytes = await filesAt(path).read(path, { from: 0, to: size });
-  if (!bytes) throw missingShard(store, shard);
+  if (!bytes) throw await missingShard(store, shard);
   const examined = await examineFile(store, shard, memoryBuffer(bytes));
   const hash = examined.problem === undefined ? examined.sha256 || (other ? "" : recorded?.sha256) : undefined;
   if (hash) await keepShard(hash, bytes);

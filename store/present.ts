@@ -45,6 +45,13 @@ export async function madeShards(store: Store): Promise<number[]> {
   return union(present, removed);
 }
 
+/** The numbers of a list that are not in another. */
+export function without(first: readonly number[], second: readonly number[]): number[] {
+  if (first.length === 0) return [];
+  const others = new Set(second);
+  return first.filter((number) => !others.has(number));
+}
+
 /** The numbers that are in one of two lists or in both, ascending as these are. */
 export function union(first: number[], second: number[]): number[] {
   return second.length === 0 ? first : [...new Set([...first, ...second])].sort((a, b) => a - b);

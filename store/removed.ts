@@ -4,7 +4,7 @@
  */
 import { Failure } from "../schemas/failure.ts";
 import { checkedLine, checkedText } from "./checked-line.ts";
-import { readWholeJournal } from "./entries.ts";
+import { readEntriesOf } from "./entries.ts";
 import { filesAt } from "./files.ts";
 import { isCount, parseFailures } from "./failures.ts";
 import { removedPath, shardPath, type Store } from "./layout.ts";
@@ -38,7 +38,7 @@ export async function readRemoved(store: Store, shard: number): Promise<(ShardEn
   const text = checkedText(Buffer.from(bytes).subarray(0, -1));
   const found = text === undefined ? undefined : (JSON.parse(text) as ShardEnd & { shard: number; sha256: string });
   if (found?.shard === shard && isCount(found.rows)) return { ...found, failed: parseFailures(found.failed) };
-  throw new Failure(`Cannot use ${path}: it is damaged. Remove it and repeat the command that made the store: it makes the shard again.`);
+  throw new Failure(`Cannot use ${path}: it is damaged. Repeat the command that made the store with --repair: it makes the shard again.`);
 }
 
 /**
@@ -48,13 +48,14 @@ export async function readRemoved(store: Store, shard: number): Promise<(ShardEn
 export async function removeRead(store: Store): Promise<number> {
   const { from, to } = await keptFor(store);
   const going = to <= from ? [] : (await presentShards(store)).filter((shard) => shard >= from && shard < to);
-  if (going.length > 0) store.journal = await readWholeJournal(store);
   for (const shard of going) await remove(store, shard);
   return going.length;
 }
 
 async function remove(store: Store, shard: number): Promise<void> {
-  const { rows, bytes, failed, sums } = await readHead(store, shard);
+  const { rows, bytes, failed, sums, sha256: isGone } = await readEnd(store, shard);
+  if (isGone !== undefined) return; // another reader was faster
+  if (!store.journal.entries.has(shard)) await readEntriesOf(store, shard);
   const [recorded, other] = store.journal.entries.get(shard) ?? [];
   const sha256 = recorded && !other && recorded.bytes === bytes ? recorded.sha256 : (await readWhole(store, shard)).sha256;
   const path = removedPath(store, shard);

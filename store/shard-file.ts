@@ -3,8 +3,9 @@ import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { Failure } from "../schemas/failure.ts";
 import { openBuffer } from "./buffers.ts";
 import { checkLayout, keyValues, readFooter } from "./footer.ts";
+import { filesAt } from "./files.ts";
 import type { FailedRow } from "./journal.ts";
-import { idRange, shardPath, type Store } from "./layout.ts";
+import { idRange, removedPath, shardPath, type Store } from "./layout.ts";
 import type { DecodedRows } from "./shard.ts";
 import { parseShardMetadata, type ShardMetadata } from "./shard-metadata.ts";
 import type { Row } from "./stored-rows.ts";
@@ -20,8 +21,8 @@ export async function headOf(store: Store, shard: number, file: AsyncBuffer): Pr
 }
 
 async function openFile(store: Store, shard: number): Promise<ShardFile> {
-  return openBuffer(shardPath(store, shard)).catch((error) => {
-    throw missing(store, shard, error);
+  return openBuffer(shardPath(store, shard)).catch(async (error) => {
+    throw (error as NodeJS.ErrnoException).code === "ENOENT" ? await missingShard(store, shard) : error;
   });
 }
 
@@ -118,14 +119,13 @@ export function idsInWords(store: Store, shard: number): string {
   return `rows ${from} to ${to - 1}`;
 }
 
-function missing(store: Store, shard: number, error: unknown): unknown {
-  return (error as NodeJS.ErrnoException).code === "ENOENT" ? missingShard(store, shard) : error;
-}
-
-/** The Failure that says that a shard is not there. */
-export function missingShard(store: Store, shard: number): Failure {
-  return new Failure(
-    `Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: it is not there. ` +
-      "Repeat the command that made the store: it makes what is missing.",
-  );
+/** The Failure that says that a shard is not there, or that it was removed. */
+export async function missingShard(store: Store, shard: number): Promise<Failure> {
+  const path = removedPath(store, shard);
+  const isRemoved = (await filesAt(path).size(path)) !== undefined;
+  const reason = isRemoved
+    ? "it was removed once the trainings of then had read it (simulate.keep). Make the store again elsewhere, and start all trainings " +
+      "before the first of them reads on."
+    : "it is not there. Repeat the command that made the store: it makes what is missing.";
+  return new Failure(`Cannot read shard ${shard} (${idsInWords(store, shard)}) of ${store.folder}: ${reason}`);
 }

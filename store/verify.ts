@@ -7,12 +7,12 @@ import { examineBooks, missingOf } from "./books.ts";
 import { piecesOf } from "./buffers.ts";
 import { examineShard, type Sound } from "./examine.ts";
 import { filesAt } from "./files.ts";
-import { type Finding, REMAKE, REMOVE, REPEAT, REWRITE } from "./finding.ts";
+import { type Finding, REMAKE, REMOVE, REWRITE } from "./finding.ts";
 import { sha256Pieces } from "./hash.ts";
 import { recordOf } from "./journal.ts";
 import { idRange, journalPath, quarantineName, shardName, type Store } from "./layout.ts";
 import { within } from "./place.ts";
-import { presentShards, removedShards, shardOf, union } from "./present.ts";
+import { presentShards, removedShards, shardOf, union, without } from "./present.ts";
 import { quarantineFits, quarantinesOf } from "./quarantine.ts";
 import { readRemoved } from "./removed.ts";
 import { isFinished, summarise, summaryPath, summaryText } from "./summary.ts";
@@ -52,7 +52,7 @@ export async function examineStore(store: Store, options: VerifyOptions): Promis
   if (finished) findings.push(...missingOf(store, union(present, removed)));
 
   const sound = new Map<number, string>();
-  for (const shard of removed) {
+  for (const shard of without(removed, present)) {
     const examined = await examineRemoved(store, shard);
     if ("problem" in examined) findings.push(examined);
     else sound.set(shard, examined.sha256);
@@ -84,7 +84,7 @@ async function examineRemoved(store: Store, shard: number): Promise<{ sha256: st
   if (kept && isRecorded) return { sha256: kept.sha256 };
   const problem = kept ? "it is not what the journal says" : "it is damaged";
   const file = join("removed", shardName(shard).replace(".parquet", ".json"));
-  return { shard, ids: idRange(store.manifest, shard), file, problem, remedy: `${REMOVE}, and ${REPEAT}` };
+  return { shard, ids: idRange(store.manifest, shard), file, problem, remedy: REMAKE };
 }
 
 /** What the quarantine and the journal say of a sound shard and it does not. */

@@ -6,6 +6,7 @@ import type { TextShape } from "../../schemas/embedding.ts";
 import type { Manifest, Trajectory } from "../../schemas/manifest.ts";
 import { stateColumn, tensorOf } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
+import { presentShards, removedShards, without } from "../../store/present.ts";
 import { readLeftOut } from "../../store/left-out.ts";
 import { readSummary } from "../../store/summary.ts";
 import type { Statistics } from "../../store/statistics.ts";
@@ -17,6 +18,12 @@ import type { Outlier, Survey } from "./survey.ts";
 import type { StateFacts } from "./trajectory.ts";
 
 export type Facts = Record<string, string | number>;
+
+/** How many shards went because all had read them. */
+async function removedInWords(store: Store): Promise<string> {
+  const gone = without(await removedShards(store), await presentShards(store)).length;
+  return gone > 0 ? `; ${gone} more were removed once they were read` : "";
+}
 
 /** The facts of a store by name: the manifest's and, unless only the shards' ends were read, those of its rows. */
 export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejected"> & Partial<Survey>): Promise<Facts> {
@@ -33,7 +40,7 @@ export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejec
     kind: manifest.kind,
     finished: summary ? "yes" : "no: repeat the command that made it",
     rows: `${total("rows")} of ${manifest.entries} planned`,
-    shards: `${here.length} of ${store.shards}, ${manifest.rowsPerShard} rows each`,
+    shards: `${here.length} of ${store.shards}, ${manifest.rowsPerShard} rows each${await removedInWords(store)}`,
     size: bytesInWords(total("bytes")),
     rejected: rejected.count === 0 ? 0 : `${rejected.count} (${reasons})`,
     ...(manifest.kind === "tokens"

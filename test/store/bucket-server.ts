@@ -46,7 +46,7 @@ export async function startBucket(): Promise<{ endpoint: string }> {
   return { endpoint };
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().on("error", reject);
     server.listen(0, "127.0.0.1", () => {
