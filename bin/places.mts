@@ -48,14 +48,14 @@ async function placed<R extends Request>(request: R) {
     if (!isUrl(path)) return path;
     const how = bucketUse(command.name, path, what, spec);
     if (how === "itself") return path;
+    const { filesAt } = await import("../store/files.ts");
+    const isStore = (await filesAt(path).size(within(path, "store.json"))) !== undefined;
+    if (isStore && spec.bucket === "store") return path;
+    if (isStore) throw badUsage(`Cannot use ${path} (${what}): a store lies there; name ${how === "sent" ? "another place" : "a run"}`);
     if (how === "sent") {
       output = { flag: what.slice(2), url: path };
       return path;
     }
-    const { filesAt } = await import("../store/files.ts");
-    const isStore = (await filesAt(path).size(within(path, "store.json"))) !== undefined;
-    if (isStore && spec.bucket === "store") return path;
-    if (isStore) throw badUsage(`Cannot use ${path} (${what}): it is a store; name the folder or URL of a run`);
     const { fetchedRun } = await import("../stages/runs/mirror.ts");
     const folder = await fetchedRun(path);
     names.set(folder, path.replace(/\/+$/, ""));
