@@ -8,7 +8,7 @@ const checksumBytes = `,"crc32":"00000000"}`.length;
  *
  * @example
  * import { checkedLine } from "./checked-line.ts";
- * assert.equal(checkedLine({ shard: 4 }), '{"shard":4,"crc32":"e2aa8a50"}');
+ * assert.equal(checkedLine({ shard: 4 }), '{"shard":4,"crc32":"10889f8b"}');
  */
 export function checkedLine(value: object): string {
   const text = JSON.stringify(value).slice(0, -1);
@@ -21,7 +21,7 @@ export function checkedLine(value: object): string {
  * @example
  * import { checkedLine, checkedText } from "./checked-line.ts";
  * assert.equal(checkedText(Buffer.from(checkedLine({ shard: 4 }))), '{"shard":4}');
- * assert.equal(checkedText(Buffer.from('{"shard":5,"crc32":"e2aa8a50"}')), undefined);
+ * assert.equal(checkedText(Buffer.from('{"shard":5,"crc32":"10889f8b"}')), undefined);
  */
 export function checkedText(line: Buffer): string | undefined {
   const text = line.subarray(0, Math.max(0, line.length - checksumBytes));

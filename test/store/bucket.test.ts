@@ -183,7 +183,9 @@ async function madeWhole(url: string, size: object): Promise<void> {
       const workers = Array.from({ length: 16 }, async () => {
         for (let shard = missing.shift(); shard !== undefined; shard = missing.shift()) await fillShard(store, shard, fails);
       });
-      await Promise.all(workers);
+      const ends = await Promise.allSettled(workers); // a command that is begun again has ended
+      const failed = ends.find((end) => end.status === "rejected");
+      if (failed) throw failed.reason;
       await sealStore(store);
       return;
     } catch (error) {
