@@ -46,7 +46,13 @@ export const bucketFiles: Files = {
     }),
 };
 
-/** What tells an object from another that takes its place; undefined where there is none. */
+/**
+ * What tells an object from another that takes its place; undefined where there is none.
+ *
+ * @example
+ * import { tagOf } from "./bucket.ts";
+ * await assert.rejects(tagOf("s3://bucket"), /expected a bucket and a prefix in it/);
+ */
 export async function tagOf(url: string): Promise<string | undefined> {
   return asked("look for", url, async () => {
     const { operator, key } = await operatorOf(url);

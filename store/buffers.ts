@@ -73,7 +73,15 @@ async function objectBuffer(url: string): Promise<FileBuffer> {
   };
 }
 
-/** A file's content in pieces, wherever it lies. */
+/**
+ * A file's content in pieces, wherever it lies.
+ *
+ * @example
+ * import { piecesOf } from "./buffers.ts";
+ * let bytes = 0;
+ * for await (const piece of piecesOf(`${latents.folder}/store.json`)) bytes += piece.length;
+ * assert.ok(bytes > 100);
+ */
 export function piecesOf(path: string): AsyncIterable<Uint8Array> {
   return isUrl(path) ? objectPieces(path) : createReadStream(path);
 }

@@ -12,7 +12,14 @@ const leastBetween = 2 ** 28; // bytes written between two looks at what all pro
 
 let written = leastBetween;
 
-/** The cache's folder of this name; undefined where ONESTEP_CACHE is "off", or no user's folder is known. */
+/**
+ * The cache's folder of this name; undefined where ONESTEP_CACHE is "off", or no user's folder is known.
+ *
+ * @example
+ * import { cacheFolder } from "./cache.ts";
+ * process.env.ONESTEP_CACHE = folder;
+ * assert.equal(cacheFolder("shards"), `${folder}/shards`);
+ */
 export function cacheFolder(name: string): string | undefined {
   const { ONESTEP_CACHE, XDG_CACHE_HOME } = process.env;
   if (ONESTEP_CACHE) return ONESTEP_CACHE === "off" ? undefined : join(resolve(ONESTEP_CACHE), name);

@@ -29,7 +29,13 @@ export async function hasShard(store: Store, shard: number): Promise<boolean> {
   return false;
 }
 
-/** The shards that were removed once all had read them, ascending. */
+/**
+ * The shards that were removed once all had read them, ascending.
+ *
+ * @example
+ * import { removedShards } from "./present.ts";
+ * assert.deepEqual(await removedShards(latents), []);
+ */
 export async function removedShards(store: Store): Promise<number[]> {
   const names = await filesAt(store.folder).list(within(store.folder, "removed"));
   return shardsNamed(
@@ -45,7 +51,13 @@ export async function madeShards(store: Store): Promise<number[]> {
   return union(present, removed);
 }
 
-/** The numbers of a list that are not in another. */
+/**
+ * The numbers of a list that are not in another.
+ *
+ * @example
+ * import { without } from "./present.ts";
+ * assert.deepEqual(without([1, 2, 3], [2]), [1, 3]);
+ */
 export function without(first: readonly number[], second: readonly number[]): number[] {
   if (first.length === 0) return [];
   const others = new Set(second);

@@ -26,7 +26,15 @@ const NONE: Reading = { asked: 0, next: 0, pinned: 0 };
 
 const markPath = ({ folder }: Pick<Store, "folder">): string => within(folder, "readers.json");
 
-/** What a store keeps, as its last maker said; undefined where its readers need not register. */
+/**
+ * What a store keeps, as its last maker said; undefined where its readers need not register.
+ *
+ * @example
+ * import { askToRegister, keepingOf } from "./readers.ts";
+ * assert.equal(await keepingOf(latents), undefined);
+ * await askToRegister(latents, "unread");
+ * assert.equal(await keepingOf(latents), "unread");
+ */
 export async function keepingOf(store: Pick<Store, "folder">): Promise<Keeping | undefined> {
   const text = await readText(markPath(store));
   if (text === undefined) return undefined;
@@ -35,7 +43,15 @@ export async function keepingOf(store: Pick<Store, "folder">): Promise<Keeping |
 
 const markText = (keep: Keeping): string => `${JSON.stringify({ keep })}\n`;
 
-/** Asks the readers of a store to register. */
+/**
+ * Asks the readers of a store to register, and says what is kept.
+ *
+ * @example
+ * import { askToRegister, openReader, readersOf } from "./readers.ts";
+ * await askToRegister(latents, "all");
+ * await openReader(latents, { name: "a1", pinned: 0, from: 0 }).asks(2);
+ * assert.equal((await readersOf(latents)).length, 1);
+ */
 export async function askToRegister(store: Pick<Store, "folder">, keep: Keeping): Promise<void> {
   if ((await keepingOf(store)) !== keep) await filesAt(store.folder).replace(markPath(store), markText(keep));
 }

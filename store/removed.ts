@@ -44,6 +44,15 @@ export async function readRemoved(store: Store, shard: number): Promise<(ShardEn
 /**
  * Removes the shards that the checkpoints of all registered readers have passed, where the store is to keep only what is unread. What is
  * kept of a shard is durable before the shard goes. Answers how many went.
+ *
+ * @example
+ * import { missingShards, presentShards } from "onestep/store";
+ * import { askToRegister, openReader } from "./readers.ts";
+ * import { removeRead } from "./removed.ts";
+ * await askToRegister(latents, "unread");
+ * await openReader(latents, { name: "a1", pinned: 1, from: 3 }).passed(3);
+ * assert.equal(await removeRead(latents), 2);
+ * assert.deepEqual([await presentShards(latents), await missingShards(latents)], [[0, 3, 4, 5, 6], []]);
  */
 export async function removeRead(store: Store): Promise<number> {
   const { from, to } = await keptFor(store);
