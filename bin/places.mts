@@ -7,11 +7,14 @@ import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { isUrl, placeOf, within } from "../store/place.ts";
 import type { Request } from "./arguments.mts";
-import type { Flag, Input, Positional } from "./command.mts";
+import type { Flag, Input } from "./command.mts";
 import { commonFlags } from "./flags.mts";
 
 /** Does a command's work with flags whose folders are of this machine, and sends what it wrote to where it belongs. */
 export type Send = (context: Context, work: (flags: Input["flags"], context: Context) => Promise<void>) => Promise<void>;
+
+/** What a flag or positional says of its path. */
+type Place = Pick<Flag, "input" | "output" | "bucket" | "many">;
 
 /** What stands for a value that is a path. */
 const PATHS = /FILE|FOLDER|PATH|RUN|STORE|LATENTS|TOKENS|IMAGES|LORAS|PIPELINE|GOLDEN/;
@@ -44,7 +47,7 @@ async function placed<R extends Request>(request: R) {
   const names = new Map<string, string>();
   let output: { flag: string; url: string } | undefined;
 
-  const pathOf = async (path: string, what: string, spec: Partial<Flag & Positional>): Promise<string> => {
+  const pathOf = async (path: string, what: string, spec: Place): Promise<string> => {
     if (!isUrl(path)) return path;
     const how = bucketUse(command.name, path, what, spec);
     if (how === "itself") return path;
@@ -82,7 +85,7 @@ async function placed<R extends Request>(request: R) {
 }
 
 /** What becomes of a URL: its command takes it itself, or it is fetched before or sent after. Throws a usage failure for no such place. */
-function bucketUse(command: string, url: string, what: string, spec: Partial<Flag & Positional>): "itself" | "fetched" | "sent" {
+function bucketUse(command: string, url: string, what: string, spec: Place): "itself" | "fetched" | "sent" {
   const { input, output, bucket, many } = spec;
   if (bucket === "none") throw badUsage(`Cannot ${command} with ${url} (${what}): ${command} works in folders of this machine; name one`);
   placeOf(url);
