@@ -16,15 +16,17 @@ process.on("exit", () => rmSync(root, { recursive: true, force: true }));
 const at = (name: string): string => join(root, name);
 const url = (name: string): string => `s3://bucket/jobs/${name}`;
 
-/** Runs a line; its output. */
-async function run(...words: string[]): Promise<string> {
+/** Runs a line that ends with a code; its output. */
+async function ends(expected: number, ...words: string[]): Promise<string> {
   let text = "";
   const add = (piece: string): void => void (text += piece);
   const outside = { out: add, err: add, signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 };
-  assert.is(await execute([...words, "--threads", "1"], outside), 0, `${words.join(" ")}\n${text}`);
+  assert.is(await execute([...words, "--threads", "1"], outside), expected, `${words.join(" ")}\n${text}`);
   assert.not.match(text, /onestep-commands-.*cache/, text); // fetched and sent folders have their URLs' names
   return text;
 }
+
+const run = (...words: string[]): Promise<string> => ends(0, ...words);
 
 const images = ["--size", "16", "--set", "encoder.rowsPerShard=8"];
 
@@ -63,8 +65,8 @@ else {
       await run("sample", "--model", teacher, "--out", at("b.png"), ...few);
       assert.equal(readFileSync(at("a.png")), readFileSync(at("b.png")));
       assert.match(await run("inspect", url("teacher")), new RegExp(url("teacher")));
-      const measured = ["--count", "24", "--set", "evaluate.reference=draw"];
-      await run("evaluate", "--model", url("teacher"), "--reference", url("latents"), ...measured);
+      const measured = await ends(1, "evaluate", "--model", url("teacher"), "--reference", url("latents"), "--count", "24");
+      assert.match(measured, /Cannot measure a Fréchet distance from 24 images/); // it has read them
       const simulation = ["--count", "8", "--steps", "2", "--set", "simulate.rowsPerShard=4"];
       await run("simulate", "--teacher", url("teacher"), "--out", url("triples"), ...simulation);
       await run("simulate", "--teacher", teacher, "--out", at("triples"), ...simulation);
