@@ -9,7 +9,7 @@ import { readersOf } from "./readers.ts";
 const POLL = { first: 0.2, last: 5 };
 
 /** The shards below which a store may be made: `lead` after what the slowest reader has asked for; without readers the first `lead`. */
-export async function leadEnd(store: Store, lead: number): Promise<{ end: number; slowest?: string }> {
+async function leadEnd(store: Store, lead: number): Promise<{ end: number; slowest?: string }> {
   const readers = await readersOf(store);
   const asked = Math.min(...readers.map(({ reading }) => reading.asked));
   const slowest = readers.find(({ reading }) => reading.asked === asked);

@@ -12,7 +12,7 @@ import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
 import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
 import { writeQuarantine } from "./quarantine.ts";
-import { readFailures } from "./read.ts";
+import { withShard } from "./shard-file.ts";
 import { encodeShard, recycle } from "./shard.ts";
 import type { Row } from "./stored-rows.ts";
 import { sumsOf } from "./statistics.ts";
@@ -78,9 +78,11 @@ async function putShard(store: Store, entry: JournalEntry, bytes: Uint8Array): P
   const path = shardPath(store, shard);
   if (isRemade) await files.replace(path, bytes);
   else if ((await files.create(path, bytes)) === "other" && failed.length > 0) {
-    await writeQuarantine(store, { shard, failed: await readFailures(store, shard) });
+    await writeQuarantine(store, { shard, failed: await failuresOf(store, shard) });
   }
 }
+
+const failuresOf = (store: Store, shard: number): Promise<FailedRow[]> => withShard(store, shard, async ({ metadata }) => metadata.failed);
 
 /** The bytes of a shard: a pure function of the store's manifest, the rows and the failures. */
 export async function shardBytes(store: Store, shard: number, rows: Row[], failed: FailedRow[]): Promise<Uint8Array> {
