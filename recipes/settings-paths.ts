@@ -17,6 +17,7 @@ interface Node {
   maximum?: number;
   exclusiveMinimum?: number;
   pattern?: string;
+  examples?: readonly unknown[];
 }
 
 let tree: { of: typeof settingsSchema; node: Node } | undefined; // of the schema as it was when it was last asked
@@ -86,7 +87,7 @@ function inWords(node: Node): string {
     return node.anyOf.map((option) => (option.const === undefined ? inWords(option) : JSON.stringify(option.const))).join(", or ");
   if (node.prefixItems) return `a list of ${node.prefixItems.length}: ${node.prefixItems.map(inWords).join(", ")}`;
   if (node.items) return `a list${node.minItems === 1 ? " of at least one" : ""}, each ${inWords(node.items)}`;
-  if (node.pattern) return `text such as ${JSON.stringify(node.default)}`;
+  if (node.pattern) return `text such as ${JSON.stringify(node.default ?? node.examples?.[0])}`;
   if (node.type === "string") return "text";
   if (node.type === "boolean") return "true or false";
   const kind = node.type === "integer" ? "a whole number" : "a number";

@@ -173,7 +173,13 @@ function stepsOf(given: unknown, context: z.RefinementCtx): number[] | undefined
 }
 
 /** Shards, or bytes in words. */
-const lead = z.union([z.string().regex(/^\d+(\.\d+)?[MGT]B$/, "a number of shards, or bytes as in 200GB"), z.coerce.number().pipe(count)]);
+const lead = z.union([
+  z
+    .string()
+    .regex(/^\d+(\.\d+)?[MGT]B$/)
+    .meta({ examples: ["200GB"] }),
+  z.coerce.number().pipe(count),
+]);
 
 export const simulateSettings = z.strictObject({
   count: count.default(10_000), // triples

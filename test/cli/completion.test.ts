@@ -38,8 +38,8 @@ const expected: [line: string, candidates: readonly string[]][] = [
   ["help ev", ["evaluate"]],
   ["xyzzy --", []],
   ["simulate --so", ["--solver"]],
-  ["simulate --teacher t --c", ["--conditions", "--count", "--config"]],
-  ["simulate --config f --c", ["--conditions", "--count"]], // a flag that was given is not offered again
+  ["simulate --teacher t --c", ["--conditions", "--count", "--config", "--cache"]],
+  ["simulate --config f --c", ["--conditions", "--count", "--cache"]], // a flag that was given is not offered again
   ["simulate --set seed=1 --se", ["--set", "--seed"]], // unless it may be
   ["simulate --solver ", ["auto", "published", "euler", "heun", "ddim", "dpm++2m"]],
   ["simulate --solver e", ["euler"]],
