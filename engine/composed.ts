@@ -171,16 +171,16 @@ compose({
   },
 });
 
-// What tf.fused and tf.layers emit. Where gradients are taken TensorFlow.js writes the parts out itself.
+/** What tf.fused and tf.layers emit. Where gradients are taken TensorFlow.js writes the parts out itself. */
+export const fusedParts: Record<string, Parts> = {};
 const FUSED = { _FusedMatMul: "BatchMatMul", FusedConv2D: "Conv2D", FusedDepthwiseConv2D: "DepthwiseConv2dNative" };
 for (const [kernelName, product] of Object.entries(FUSED)) {
-  compose({
-    kernelName,
-    parts: ({ bias, preluActivationWeights, ...operands }, attributes) => {
-      const y = tf.engine().runKernel(product, operands, attributes as never) as Tensor;
-      return activate(bias ? tf.add(y, bias) : y, attributes, preluActivationWeights);
-    },
-  });
+  const parts: Parts = ({ bias, preluActivationWeights, ...operands }, attributes) => {
+    const y = tf.engine().runKernel(product, operands, attributes as never) as Tensor;
+    return activate(bias ? tf.add(y, bias) : y, attributes, preluActivationWeights);
+  };
+  fusedParts[kernelName] = parts;
+  compose({ kernelName, parts });
 }
 
 function activate(x: Tensor, { activation, leakyreluAlpha }: Attributes, slopes: Tensor | undefined): Tensor {

@@ -2,6 +2,7 @@
  * Gradients that replace TensorFlow.js's: where its first derivative fails or is wrong, where it has no second one, and
  * where a cheaper form is as exact. With tape.ts every gradient can be differentiated again.
  */
+import "./reach.ts";
 import "./tape.ts";
 import "./gradients/convolution.ts";
 import "./gradients/elementwise.ts";

@@ -1,6 +1,7 @@
 /** Kernels over volumes [b, d, h, w, c] and the morphological one, made of those over images; see composed.ts. */
 import type { Attributes } from "./backend.ts";
 import { compose } from "./composed.ts";
+import { threefold, withinReach } from "./reach.ts";
 import { tf, type Tensor, type Tensor3D, type Tensor4D, type Tensor5D } from "./tfjs.ts";
 
 type Range = [number, number];
@@ -14,25 +15,19 @@ function every(x: Tensor, from: number, length: number, stride: number): Tensor 
   return tf.stridedSlice(x, [0, from, ...rest], [x.shape[0] as number, end, ...whole], [1, stride, ...rest.map(() => 1)]);
 }
 
-/** x with zeros around its axes 1 to 3, or without its borders where a margin is negative, as TensorFlow.js's "same" may have it. */
-function margins(x: Tensor5D, sides: [number, number][]): Tensor5D {
-  const all = [[0, 0], ...sides, [0, 0]] as [number, number][];
-  const begin = all.map(([before]) => Math.max(0, -before));
-  const kept = x.shape.map((n, i) => n - (begin[i] as number) - Math.max(0, -(all[i] as Range)[1]));
-  return tf.pad(
-    tf.slice(x, begin as never, kept as never),
-    all.map((side) => side.map((n) => Math.max(0, n)) as Range),
-  ) as Tensor5D;
-}
+/** x with zeros around its axes 1 to 3. */
+const margins = (x: Tensor5D, sides: Range[]): Tensor5D => tf.pad(x, [[0, 0], ...sides, [0, 0]] as Range[]) as Tensor5D;
 
 compose({
   kernelName: "Conv3D", // for each depth of the kernel a convolution of images, added up
   inputs: ["x", "filter"],
-  parts: ({ x, filter }, { strides, pad, dilations }) => {
+  parts: ({ x, filter }, attributes) => {
     const kernel = filter as Tensor5D;
-    const i = tf.backend_util.computeConv3DInfo((x as Tensor5D).shape, kernel.shape, strides as never, dilations as never, pad as never);
+    const { strides, pad, dilations } = attributes;
+    const input = withinReach(x as Tensor5D, kernel.shape.slice(0, 3), attributes);
+    const i = tf.backend_util.computeConv3DInfo(input.shape, kernel.shape, strides as never, dilations as never, pad as never);
     const { front, back, top, bottom, left, right } = i.padInfo;
-    const padded = margins(x as Tensor5D, [
+    const padded = margins(input, [
       [front, back],
       [top, bottom],
       [left, right],
@@ -56,26 +51,17 @@ compose({
 /** A pooling of volumes as one of images over height and width, then one over depth: a mean of means, a maximum of maxima. */
 const pooling =
   (pool: typeof tf.avgPool) =>
-  ({ x }: Record<string, Tensor>, { filterSize, strides, pad, dimRoundingMode }: Attributes): Tensor => {
-    const i = tf.backend_util.computePool3DInfo(
-      (x as Tensor5D).shape,
-      filterSize as never,
-      strides as never,
-      1,
-      pad as never,
-      dimRoundingMode,
-    );
+  ({ x }: Record<string, Tensor>, attributes: Attributes): Tensor => {
+    const { filterSize, strides, pad, dimRoundingMode } = attributes;
+    const volume = withinReach(x as Tensor5D, threefold(filterSize), attributes);
+    const i = tf.backend_util.computePool3DInfo(volume.shape, filterSize as never, strides as never, 1, pad as never, dimRoundingMode);
     const { front, top, left } = i.padInfo;
-    const volume = margins(
-      x as Tensor5D,
-      [front, top, left].map((n) => [Math.min(0, n), 0]),
-    );
     const [b, d, h, w, c] = volume.shape;
     /** The padding of an axis, as far as its last window reaches. */
-    const side = (before: number, out: number, stride: number, filter: number, length: number): Range => {
-      const first = Math.max(0, before);
-      return [first, Math.max(0, (out - 1) * stride + filter - length - first)];
-    };
+    const side = (before: number, out: number, stride: number, filter: number, length: number): Range => [
+      before,
+      Math.max(0, (out - 1) * stride + filter - length - before),
+    ];
     const rows = side(top, i.outHeight, i.strideHeight, i.filterHeight, h);
     const columns = side(left, i.outWidth, i.strideWidth, i.filterWidth, w);
     const depths = side(front, i.outDepth, i.strideDepth, i.filterDepth, d);

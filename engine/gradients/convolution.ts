@@ -14,7 +14,7 @@ const foreign = ({ dilations }: Attributes): boolean =>
   tf.getBackend() !== BACKEND && ([dilations ?? 1].flat() as number[]).some((n) => n > 1);
 
 /** A kernel [h, w, in, out] with zeros between its taps: without dilation it does what the given one does dilated. */
-function spaced(filter: Tensor, { dilations }: Attributes): Tensor {
+export function spaced(filter: Tensor, { dilations }: Attributes): Tensor {
   const [h, w, c, m] = filter.shape as [number, number, number, number];
   const [down, across] = typeof dilations === "number" ? [dilations, dilations] : (dilations as [number, number]);
   const apart = tf.pad(tf.reshape(filter, [h, 1, w, 1, c * m]), [

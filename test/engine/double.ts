@@ -1,4 +1,5 @@
 /** Derivatives of a specimen by central differences, in double precision; runs in double-worker.mjs. */
+import "../../engine/reach.ts";
 import { tf } from "../../engine/tfjs.ts";
 import { createDraw } from "./draw.ts";
 import { specimens } from "./specimens.ts";
