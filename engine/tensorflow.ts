@@ -2,12 +2,14 @@
  * The user's own TensorFlow as a backend of TensorFlow.js: an addon that `pipeline doctor --build-tensorflow` has built against a
  * current TensorFlow, or else what tfjs-node installed by itself.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import util from "node:util";
 import { isMainThread } from "node:worker_threads";
 import { cacheFolder } from "./cache.ts";
+import type { TensorflowBackend } from "./tensorflow/backend.ts";
+import { mendKernels } from "./tensorflow/kernels.ts";
 import { tf, type KernelBackend } from "./tfjs.ts";
 
 /** What was built, as BUILT says it beside the addon. */
@@ -17,8 +19,10 @@ export interface BuiltTensorflow {
   /** The folder of the TensorFlow it is linked to, and that one's version. */
   tensorflow: string;
   version: string;
-  /** Whether NVIDIA's libraries lie beside that TensorFlow: it is meant to compute on a GPU. */
+  /** Whether that TensorFlow was built for CUDA: it is meant to compute on a GPU. */
   isForGpu: boolean;
+  /** The package that it was compiled from, with the backend's JavaScript. */
+  package?: string;
 }
 
 /** The file that says what was built: in each build's folder, and above them the last one's. */
@@ -73,6 +77,17 @@ export function tfjsNodeFolder(): string | undefined {
 }
 
 /**
+ * The folder with the JavaScript that belongs to what was built; undefined where there is none.
+ *
+ * @example
+ * import { packageOf } from "./tensorflow.ts";
+ * assert.equal(packageOf({ addon: "", tensorflow: "", version: "", isForGpu: false, package: process.cwd() }), process.cwd());
+ */
+export function packageOf(built: BuiltTensorflow): string | undefined {
+  return built.package !== undefined && existsSync(join(built.package, "package.json")) ? built.package : tfjsNodeFolder();
+}
+
+/**
  * Sets what TensorFlow reads from the environment, unless the user has: a worker's environment is a copy, so this counts in the
  * main thread alone, and before the first worker loads TensorFlow. `threads` is of the engine, 0 for one a core.
  *
@@ -107,6 +122,7 @@ export async function loadTensorflow(): Promise<readonly string[]> {
   for (const name of PACKAGES) {
     try {
       await import(name);
+      mendKernels(tf.findBackend("tensorflow") as unknown as TensorflowBackend);
       return [];
     } catch (error) {
       problems.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
@@ -119,8 +135,9 @@ export async function loadTensorflow(): Promise<readonly string[]> {
   );
 }
 
-function loadBuilt({ addon, version, isForGpu }: BuiltTensorflow): readonly string[] {
-  const folder = tfjsNodeFolder();
+function loadBuilt(built: BuiltTensorflow): readonly string[] {
+  const { addon, version, isForGpu } = built;
+  const folder = packageOf(built);
   if (folder === undefined) {
     throw new Error(
       `Cannot use device "tensorflow": its addon is built (${addon}), but the package with its JavaScript is not installed. ` +
@@ -129,12 +146,17 @@ function loadBuilt({ addon, version, isForGpu }: BuiltTensorflow): readonly stri
   }
   try {
     const binding = require(addon);
+    // The package may lie where another copy of TensorFlow.js is: loaded, that one would take the place of our kernels and gradients.
+    const theirs = createRequire(join(folder, "package.json")).resolve("@tensorflow/tfjs");
+    require.cache[theirs] = require.cache[require.resolve("@tensorflow/tfjs")];
     require(join(folder, "dist/register_all_kernels.js"));
     const { NodeJSKernelBackend } = require(join(folder, "dist/nodejs_kernel_backend.js"));
-    const backend = new NodeJSKernelBackend(binding, "tensorflow") as KernelBackend & { isUsingGpuDevice: boolean };
+    const backend = new NodeJSKernelBackend(binding, "tensorflow") as KernelBackend & TensorflowBackend;
     tf.registerBackend("tensorflow", () => backend, 3);
+    backend.isGPUPackage = backend.isUsingGpuDevice;
+    mendKernels(backend);
     if (!isForGpu || backend.isUsingGpuDevice) return [];
-    return [`TensorFlow ${version} brings NVIDIA's libraries but found no GPU that it can use: device "tensorflow" computes on the CPU`];
+    return [`TensorFlow ${version} is built for CUDA but found no GPU that it can use: device "tensorflow" computes on the CPU`];
   } catch (error) {
     throw new Error(
       `Cannot use device "tensorflow": what was built at ${addon} does not load (${(error as Error).message.split("\n")[0]}). ` +

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { BUILT, type BuiltTensorflow, tensorflowFolder, tfjsNodeFolder } from "../../engine/tensorflow.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { CORE, firstLine, run, tensorflowOf } from "./find-tensorflow.ts";
+import { CORE, firstLine, purposeOf, run, tensorflowOf } from "./find-tensorflow.ts";
 import { nodeHeaders, tryTensorflow } from "./tensorflow.ts";
 
 const FRAMEWORK = "libtensorflow_framework.so.2";
@@ -59,16 +59,24 @@ export async function buildTensorflow(from: string, { report, signal }: Context)
     await rm(place, { recursive: true });
     throw new Failure(`${action}: it compiles, but does not compute here: ${answer.problem}; try another version of TensorFlow`);
   }
-  const isForGpu = existsSync(join(dirname(tensorflow), "nvidia"));
-  const built: BuiltTensorflow = { addon, tensorflow, version: answer.version, isForGpu };
+  const { isForGpu, cuda, hasLibraries } = await purposeOf(tensorflow);
+  const built: BuiltTensorflow = { addon, tensorflow, version: answer.version, isForGpu, package: folder };
   for (const each of [place, builds]) await replaceFile(join(each, BUILT), `${JSON.stringify(built, null, 2)}\n`);
-  const values = { tensorflow: answer.version, "linked to": tensorflow, addon, "computes on": answer.device };
+  const values = {
+    tensorflow: answer.version,
+    "linked to": tensorflow,
+    addon,
+    "built for": isForGpu ? `CUDA ${cuda ?? ""}`.trim() : "CPU",
+    "computes on": answer.device,
+  };
   report({ type: "result", stage: "build", values });
   if (isForGpu && answer.device === "CPU") {
     report({
       type: "warning",
       stage: "build",
-      message: "NVIDIA's libraries are beside this TensorFlow, and it found no GPU that it can use",
+      message: hasLibraries
+        ? "NVIDIA's libraries are beside this TensorFlow, and it found no GPU that it can use: see nvidia-smi"
+        : "this TensorFlow was built for CUDA, and NVIDIA's libraries are not beside it: python -m pip install 'tensorflow[and-cuda]'",
     });
   }
 }

@@ -2,16 +2,18 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import StreamZip from "node-stream-zip";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 
 /** TensorFlow's library, in the folder of its package. */
 export const CORE = "libtensorflow_cc.so.2";
-/** What of a wheel is needed: nothing of Python is. */
+/** Says of the package, in its folder, what it was built for. */
+const ABOUT = "python/platform/build_info.py";
+/** What of a wheel is needed: of Python nothing but what says for which devices it was built. */
 const WANTED =
-  /^tensorflow\/(libtensorflow_(cc|framework)\.so\.2|include\/(tensorflow\/(c|core\/platform|tsl)|tsl\/platform|xla\/tsl\/c)\/.*)$/;
+  /^tensorflow\/(libtensorflow_(cc|framework)\.so\.2|python\/platform\/build_info\.py|include\/(tensorflow\/(c|core\/platform|tsl)|tsl\/platform|xla\/tsl\/c)\/.*)$/;
 
 /**
  * The folder of the TensorFlow that `from` names; a wheel is unpacked below `builds`. Throws a Failure that begins with `action`
@@ -45,6 +47,23 @@ export async function tensorflowOf(from: string, where: { builds: string; action
   throw new Failure(
     `${action}: ${folder} has no ${CORE}, as versions 2.15 to 2.21 for Linux have; install one of these (builds in ${builds} stay)`,
   );
+}
+
+/** What a TensorFlow was made for: a CUDA build finds a GPU only by NVIDIA's libraries, which lie beside its folder or are the system's. */
+export interface Purpose {
+  isForGpu: boolean;
+  /** Of the CUDA it was compiled for, as in "12.5.1"; undefined where that is not said. */
+  cuda?: string;
+  hasLibraries: boolean;
+}
+
+/** What the TensorFlow in `folder` was built for, by what its package says of itself. */
+export async function purposeOf(folder: string): Promise<Purpose> {
+  const hasLibraries = existsSync(join(dirname(folder), "nvidia"));
+  const about = await readFile(join(folder, ABOUT), "utf8").catch(() => undefined);
+  const cuda = /'cuda_version', '([\d.]+)'/.exec(about ?? "")?.[1];
+  const isForGpu = about === undefined ? hasLibraries : /'is_cuda_build', True/.test(about);
+  return { isForGpu, hasLibraries, ...(cuda !== undefined && { cuda }) };
 }
 
 /** Unpacks the libraries and headers of a wheel beside the builds. */

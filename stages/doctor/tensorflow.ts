@@ -1,7 +1,7 @@
 /** Whether a built TensorFlow computes, and on what: tried in a child process, since a wrong library can end the process. */
 import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
-import { type BuiltTensorflow, builtTensorflow, tfjsNodeFolder } from "../../engine/tensorflow.ts";
+import { type BuiltTensorflow, builtTensorflow, packageOf, tfjsNodeFolder } from "../../engine/tensorflow.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { packageVersion } from "./versions.ts";
 
@@ -75,13 +75,12 @@ export async function tryTensorflow(addon: string, folder: string, signal?: Abor
 }
 
 /** What is said of a GPU that was meant and is not used. */
-const unused = ({ isForGpu }: BuiltTensorflow): string =>
-  isForGpu ? " though NVIDIA's libraries are beside it: it found no GPU that it can use" : "";
+const unused = ({ isForGpu }: BuiltTensorflow): string => (isForGpu ? " though it is built for CUDA: it found no GPU that it can use" : "");
 
 /** A line on the device "tensorflow" for people: what was built and on what it computes, or what to do. */
 export async function tensorflowInWords(signal?: AbortSignal): Promise<string> {
-  const folder = tfjsNodeFolder();
   const built = builtTensorflow();
+  const folder = built ? packageOf(built) : tfjsNodeFolder();
   if (folder === undefined) return "not installed (optional peer @tensorflow/tfjs-node-gpu)";
   if (built === undefined) {
     const name = folder.endsWith("-gpu") ? "@tensorflow/tfjs-node-gpu" : "@tensorflow/tfjs-node";
@@ -94,8 +93,9 @@ export async function tensorflowInWords(signal?: AbortSignal): Promise<string> {
 
 /** Where a GPU was meant and is not used, a sentence that says so; throws a Failure where what was built does not load at all. */
 export async function tensorflowWarning(signal?: AbortSignal): Promise<string | undefined> {
-  const [folder, built] = [tfjsNodeFolder(), builtTensorflow()];
-  if (!built?.isForGpu || folder === undefined) return undefined;
+  const built = builtTensorflow();
+  const folder = built?.isForGpu ? packageOf(built) : undefined;
+  if (built === undefined || folder === undefined) return undefined;
   const answer = await tryTensorflow(built.addon, folder, signal);
   if ("problem" in answer) {
     throw new Failure(

@@ -1,7 +1,8 @@
 /**
  * Every kernel over random shapes: values and gradients compiled against TensorFlow.js's CPU backend, first and second
  * derivatives against central differences in double precision. ONESTEP_PARITY_CASES is the number of cases a kernel gets,
- * ONESTEP_PARITY_SEED the seed of the first, ONESTEP_PARITY_KERNEL names the only kernel.
+ * ONESTEP_PARITY_SEED the seed of the first, ONESTEP_PARITY_KERNEL names the only kernel, ONESTEP_PARITY_DEVICE the device that is compiled
+ * for; where ONESTEP_TENSORFLOW names what was built, device "tensorflow" is compared too.
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
@@ -14,7 +15,7 @@ import { engines, worst } from "./parity.ts";
 import { specimens } from "./specimens.ts";
 
 const test = suite("parity");
-const { eager, compiled } = await engines();
+const { eager, compiled, tensorflow } = await engines();
 const double = new Worker(new URL("./double-worker.mjs", import.meta.url), {
   workerData: { module: new URL("./double.ts", import.meta.url).href, answer: "differences" },
 });
@@ -74,17 +75,22 @@ async function check(kernel: string, seed: number): Promise<void> {
   const draw = createDraw(seed, `${kernel} numbers`);
   const fill = (from: number, to: number) => shapes.map((shape) => draw.spread(tf.util.sizeFromShape(shape), from, to));
   const request: Request = { kernel, seed, inputs: fill(low, high), along: [fill(-1, 1), fill(-1, 1)] };
-  const outputs = await evaluate(compiled, kernel, seed, request);
   const reference = await evaluate(eager, kernel, seed, request);
   const split = (from: Record<string, number[]>, second: boolean) =>
     Object.fromEntries(Object.entries(from).filter(([name]) => name.startsWith("curvature") === second));
-  for (const [second, tolerance] of [
-    [false, 1e-5],
-    [true, 1e-4],
-  ] as const) {
-    const { error, output } = worst(split(outputs, second), split(reference, second));
-    assert.ok(error <= tolerance, `${output} differs by ${error} from the CPU backend`);
-  }
+  const checked = async (engine: Engine): Promise<Record<string, number[]>> => {
+    const outputs = await evaluate(engine, kernel, seed, request);
+    for (const [second, tolerance] of [
+      [false, 1e-5],
+      [true, 1e-4],
+    ] as const) {
+      const { error, output } = worst(split(outputs, second), split(reference, second));
+      assert.ok(error <= tolerance, `${output} on device "${engine.device}" differs by ${error} from the CPU backend`);
+    }
+    return outputs;
+  };
+  const outputs = await checked(compiled);
+  if (tensorflow) await checked(tensorflow);
   if (gradient === false) return;
   const exact = await differences(request);
   compared++;

@@ -1,5 +1,6 @@
 /** Runs a function of tensors compiled and on the tfjs CPU backend, with its gradients, for comparison. */
 import { createEngine, type Engine } from "../../engine/engine.ts";
+import { builtTensorflow } from "../../engine/tensorflow.ts";
 import { uniforms } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 
@@ -58,10 +59,12 @@ export function worst(actual: Record<string, number[]>, expected: Record<string,
   return found;
 }
 
-/** Both engines, made once for a file. */
-export async function engines(): Promise<{ eager: Engine; compiled: Engine }> {
+/** Both engines, made once for a file, and one on the user's TensorFlow where ONESTEP_TENSORFLOW names what was built. */
+export async function engines(): Promise<{ eager: Engine; compiled: Engine; tensorflow?: Engine }> {
+  const tensorflow = process.env.ONESTEP_TENSORFLOW !== undefined && builtTensorflow() !== undefined;
   return {
     eager: await createEngine({ device: "eager" }),
     compiled: await createEngine({ device: (process.env.ONESTEP_PARITY_DEVICE ?? "cpu") as "cpu", threads: 1 }),
+    ...(tensorflow && { tensorflow: await createEngine({ device: "tensorflow" }) }),
   };
 }
