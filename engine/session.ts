@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import "./cuda.ts"; // before the package that it changes
 import * as ort from "onnxruntime-node";
 import type { GraphCache } from "./cache.ts";
 
@@ -95,8 +96,8 @@ function remedy(device: Device, message: string): string {
   }
   if (device === "cuda" && /Cuda|shared library|provider/i.test(message)) {
     return (
-      " It needs an NVIDIA driver, CUDA 12, cuDNN 9 and ONNX Runtime's CUDA files: run " +
-      '`ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false`, or use device "cpu" or "webgpu".'
+      " It needs an NVIDIA driver, CUDA, cuDNN 9 and ONNX Runtime's CUDA files: see `pipeline doctor --build-cuda python3`, " +
+      'or use device "cpu" or "webgpu".'
     );
   }
   return device === "cpu" ? "" : ' Device "cpu" runs every program.';

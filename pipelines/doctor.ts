@@ -1,5 +1,6 @@
 /**
  * pipeline doctor [--teacher RUN] [--size WxH] [--method NAME] [--count N] [--steps K] [--profile STEP] [--build-tensorflow PYTHON]
+ *                 [--build-cuda PYTHON]
  *
  * this machine | versions, devices, memory | disk and hours of the simulation that the settings describe
  * a teacher's configs and headers | programs traced over shapes | memory and hours of its distillation
@@ -16,6 +17,7 @@ import type { ImageSize } from "../schemas/images.ts";
 import { version } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { bytesInWords, durationInWords } from "../schemas/words.ts";
+import { buildCuda } from "../stages/doctor/build-cuda.ts";
 import { buildTensorflow } from "../stages/doctor/build-tensorflow.ts";
 import { planFor, reportPlan } from "../stages/doctor/plan.ts";
 import { probe } from "../stages/doctor/probe.ts";
@@ -57,7 +59,7 @@ export async function doctor(options: {
 
   const gpus = {
     webgpu: await probe("webgpu", { signal }),
-    cuda: hasCudaProvider() ? await probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)",
+    cuda: hasCudaProvider() ? await probe("cuda", { signal }) : "not installed: see doctor --build-cuda",
   };
   report({
     type: "result",
@@ -101,6 +103,9 @@ export async function doctor(options: {
 
 /** Builds device "tensorflow" against the TensorFlow of a Python, of a wheel or in a folder, and reports what it computes on. */
 export const doctorBuildTensorflow = (from: string, context: Context): Promise<void> => buildTensorflow(from, context);
+
+/** Links ONNX Runtime's CUDA provider of a Python's onnxruntime-gpu for device "cuda", and reports whether a session loads. */
+export const doctorBuildCuda = (from: string, context: Context): Promise<void> => buildCuda(from, context);
 
 /** Reports where the time of one of the bench's programs goes on the settings' device. */
 export async function doctorProfile(options: {

@@ -30,14 +30,16 @@ export const doctor: Command = {
       value: "PYTHON",
       about: "instead: build device tensorflow against the TensorFlow of this Python, or of a wheel",
     },
+    "build-cuda": { value: "PYTHON", about: "instead: link device cuda to the onnxruntime-gpu of this Python" },
   },
   inherits: { teacher: model },
   looks: true,
   example: "pipeline doctor --teacher FOLDER --method yoso",
   start: async ({ flags, positionals: _, ...rest }) => {
-    const { doctor, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
-    const { teacher, method, "build-tensorflow": python } = flags;
+    const { doctor, doctorBuildCuda, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
+    const { teacher, method, "build-tensorflow": python, "build-cuda": cuda } = flags;
     if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
+    if (cuda !== undefined) return doctorBuildCuda(cuda, rest.context);
     if (flags.plan !== undefined) {
       const { plan } = await import("../../pipelines/plan.ts");
       return plan({ teacher, size: await sizeIn(flags), ...planned(flags), ...rest });

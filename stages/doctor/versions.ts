@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { builtCuda } from "../../engine/cuda.ts";
 
 const { resolve } = createRequire(import.meta.url);
 
@@ -25,8 +26,9 @@ export function packageVersion(name: string): string | undefined {
   return folder && JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version;
 }
 
-/** True where ONNX Runtime's CUDA provider lies beside its library. */
+/** True where ONNX Runtime's CUDA provider lies beside its library, or was linked beside it. */
 export function hasCudaProvider(): boolean {
+  if (builtCuda()) return true;
   const folder = packageFolder("onnxruntime-node");
   if (folder === undefined) return false;
   return readdirSync(join(folder, "bin"), { recursive: true }).some((name) => /providers_cuda\.(so|dll)$/.test(String(name)));

@@ -1,0 +1,55 @@
+/**
+ * ONNX Runtime's CUDA provider as `pipeline doctor --build-cuda` has linked it: the files of PyPI's onnxruntime-gpu beside onnxruntime-node's
+ * own, in a cache folder, and where NVIDIA's libraries lie. Imported before onnxruntime-node, it makes that package load from there.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cacheFolder } from "./cache.ts";
+
+/** What was linked, as built.json says it. */
+export interface BuiltCuda {
+  /** Path of the addon, whose folder holds ONNX Runtime and the provider. */
+  addon: string;
+  /** The version of ONNX Runtime that all of them have. */
+  version: string;
+  /** NVIDIA's libraries in the order in which they are opened. */
+  libraries: string[];
+}
+
+/**
+ * The folder that CUDA builds lie in: ONESTEP_CUDA, or one in the user's cache; undefined where there is no cache.
+ *
+ * @example
+ * import { cudaFolder } from "./cuda.ts";
+ * assert.equal(cudaFolder({ ONESTEP_CUDA: "/opt/cuda" }), "/opt/cuda");
+ */
+export function cudaFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  const cache = cacheFolder(environment);
+  return environment.ONESTEP_CUDA ?? (cache && join(cache, "cuda"));
+}
+
+/**
+ * What was linked last, for the onnxruntime-node that is installed; undefined where nothing was, or for another version.
+ *
+ * @example
+ * import { builtCuda } from "./cuda.ts";
+ * assert.equal(builtCuda("/nowhere"), undefined);
+ */
+export function builtCuda(folder = cudaFolder()): BuiltCuda | undefined {
+  try {
+    if (folder === undefined) return undefined;
+    const built = JSON.parse(readFileSync(join(folder, "built.json"), "utf8")) as BuiltCuda;
+    const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+    return built.version === version && existsSync(built.addon) ? built : undefined;
+  } catch {
+    return undefined; // none, or one that broke off
+  }
+}
+
+/** The file that puts a build in place, for a child process that tries it: its function `useBuilt` takes a {@link BuiltCuda}. */
+export const CUDA_RUNTIME = fileURLToPath(new URL("./cuda-runtime.cjs", import.meta.url));
+
+const built = builtCuda();
+if (built) createRequire(import.meta.url)(CUDA_RUNTIME).useBuilt(built);
