@@ -7,13 +7,12 @@
  * Environment: THREADS (1), ROUNDS (12), ONLY (all of programs.ts), COMPILE=1 adds torch.compile. `--out FILE.json`. ONLY may name
  * programs of published.py too, whose networks are made in the folder PUBLISHED (the largest of 3.4 GB).
  */
-import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { NAMES } from "./peers/programs.ts";
+import { type Side, startSide } from "./peers/side.ts";
 import { openBench, rounded } from "./record.ts";
 
 const { settings, words, record } = openBench({
@@ -27,40 +26,12 @@ const { THREADS, ROUNDS, ONLY, COMPILE, PUBLISHED } = settings;
 
 mkdirSync(PUBLISHED, { recursive: true });
 
-interface Side {
-  version: string;
-  times: number[];
-  ask: (line: string) => Promise<unknown>;
-  close: () => void;
-}
-
 /** Starts one side; `undefined`, with its complaint, where it cannot run. */
 async function start(command: string[], environment: Record<string, string>, note: string): Promise<Side | undefined> {
-  const child = spawn(command[0] as string, command.slice(1), {
-    env: { ...process.env, THREADS, PUBLISHED, ...environment },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  let complaint = "";
-  child.stderr.on("data", (data) => (complaint += data));
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ended = new Promise<never>((_, reject) => {
-    child.on("error", reject);
-    child.on("exit", () => reject(new Error(complaint.trim().split("\n").at(-1))));
-  });
-  ended.catch(() => {});
-  const read = async (): Promise<unknown> => JSON.parse((await Promise.race([lines.next(), ended])).value as string);
-  try {
-    const { version } = (await read()) as { version: string };
-    const ask: Side["ask"] = (line) => {
-      child.stdin.write(`${line}\n`);
-      return read();
-    };
-    return { version: version + note, times: [], ask, close: () => child.kill("SIGKILL") };
-  } catch (error) {
-    console.log(`  ${command.join(" ")}${note}: cannot run (${(error as Error).message})`);
-    child.kill("SIGKILL");
-    return undefined;
-  }
+  const side = await startSide(command, { THREADS, PUBLISHED, ...environment }, note);
+  if ("close" in side) return side;
+  console.log(`  ${command.join(" ")}${note}: cannot run (${side.problem})`);
+  return undefined;
 }
 
 /** Milliseconds: how long a side works at a time, and rests before. */

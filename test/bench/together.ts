@@ -2,7 +2,8 @@
  * What running simulation and training side by side costs: rows a second of the sampler alone and steps a second of the
  * student's training alone, each with every core, then both at once with the cores divided as `run` divides them. Prints
  * the efficiency, the sum over both of (rate together / rate alone): 1 is as much work per second as one alone.
- * DURATION (20 s) of each measurement, ROUNDS (3, alternating) and CORES (all) come from the environment; `--out FILE.json`.
+ * DURATION (20 s) of each measurement, ROUNDS (3, alternating), CORES (all), DEVICE (cpu), WIDTH (128) and DEPTH (4) of the network and
+ * BATCH (64) come from the environment; `--out FILE.json`.
  */
 import { availableParallelism } from "node:os";
 import { type Compute, startCompute } from "../../engine/compute.ts";
@@ -17,18 +18,22 @@ import { divideThreads } from "../../stages/workers/threads.ts";
 import { openBench, rounded } from "./record.ts";
 
 const {
-  settings: { DURATION, ROUNDS, CORES },
+  settings: { DURATION, ROUNDS, CORES, DEVICE, WIDTH, DEPTH, BATCH },
   record,
-} = openBench({ DURATION: "20", ROUNDS: "3", CORES: String(availableParallelism()) });
+} = openBench({
+  ...{ DURATION: "20", ROUNDS: "3", CORES: String(availableParallelism()) },
+  ...{ DEVICE: "cpu", WIDTH: "128", DEPTH: "4", BATCH: "64" },
+});
+const device = DEVICE as "cpu" | "webgpu" | "cuda";
 const cores = Number(CORES);
 const settings = settingsSchema.parse({
   engine: { threads: cores },
-  train: { steps: 1e6, batch: 64, diffusion2gan: { adversarialStart: 0 } },
-  simulate: { batch: 64 },
+  train: { steps: 1e6, batch: Number(BATCH), diffusion2gan: { adversarialStart: 0 } },
+  simulate: { batch: Number(BATCH) },
 });
 const spec: DenoiserSpec = {
   shape: [16, 16, 4],
-  network: networkSettings.parse({ width: 128, depth: 4 }),
+  network: networkSettings.parse({ width: Number(WIDTH), depth: Number(DEPTH) }),
   diffusion: diffusionSettings.parse({}),
   classes: Array.from({ length: 10 }, (_, index) => String(index)),
   vocabulary: 0,
@@ -43,7 +48,7 @@ const startSampler = (threads: number) =>
   startCompute<Sampler>({
     name: "teacher sampler",
     module: new URL("../../stages/workers/sampler.ts", import.meta.url),
-    options: { spec, weights, plan: settings.simulate, batch, engine: { device: "cpu", threads } },
+    options: { spec, weights, plan: settings.simulate, batch, engine: { device, threads } },
   });
 const method = methodNamed("diffusion2gan");
 const startTrainer = (threads: number) =>
@@ -57,7 +62,7 @@ const startTrainer = (threads: number) =>
         subject: { spec, plan: settings.simulate },
       },
       weights: { teacher: weights },
-      engine: { device: "cpu", precision: "single", threads },
+      engine: { device, precision: "single", threads },
     } satisfies TrainerOptions,
   });
 

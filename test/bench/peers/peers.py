@@ -1,8 +1,9 @@
 """The same work in PyTorch, one program a process: `peers.py NAME`, then a number of steps on each line of standard input.
 
 Answers each line with a JSON list of step times in ms; a last line of "memory" with the peak resident memory in MB.
-Environment: THREADS (1), COMPILE (0: eager, 1: torch.compile). Programs and shapes are those of programs.ts.
+Environment: THREADS (1), COMPILE (0: eager, 1: torch.compile), DEVICE (cpu, cuda), PRECISION (float32, tf32, bfloat16). Programs and shapes are those of programs.ts.
 """
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,12 @@ import torch.nn.functional as F
 
 torch.set_num_threads(int(os.environ.get("THREADS", 1)))
 torch.manual_seed(0)
+device, precision = os.environ.get("DEVICE", "cpu"), os.environ.get("PRECISION", "float32")
+torch.set_default_device(device)
+torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+torch.backends.cudnn.allow_tf32 = precision == "tf32"
+half = lambda: torch.autocast(device, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
+finished = torch.cuda.synchronize if device == "cuda" else lambda: None
 compiled = torch.compile if os.environ.get("COMPILE", "0") == "1" else lambda f: f
 
 
@@ -49,7 +56,7 @@ def dit(batch, tokens, width, depth, heads, train):
     run = compiled(model)
     if not train:
         def forward():
-            with torch.inference_mode():
+            with torch.inference_mode(), half():
                 run(x, c)
         return forward
     return training(lambda: ((run(x, c) - target) ** 2).mean(), torch.optim.Adam(weights.values(), 1e-3))
@@ -58,7 +65,9 @@ def dit(batch, tokens, width, depth, heads, train):
 def training(loss, optimizer):
     def step():
         optimizer.zero_grad()
-        loss().backward()
+        with half():
+            value = loss()
+        value.backward()
         optimizer.step()
     return step
 
@@ -129,8 +138,9 @@ def autoencoder():
     return images(Autoencoder(), x, x, lambda p: torch.optim.Adam(p, 1e-3))
 
 
-def unet():
-    return images(UNet(), torch.randn(32, 4, 16, 16), torch.randn(32, 4, 16, 16), lambda p: torch.optim.SGD(p, 1e-2))
+def unet(batch=32, side=16):
+    shape = (batch, 4, side, side)
+    return images(UNet(), torch.randn(shape), torch.randn(shape), lambda p: torch.optim.SGD(p, 1e-2))
 
 
 PROGRAMS = {
@@ -141,6 +151,12 @@ PROGRAMS = {
     "forward-1": lambda: dit(1, 64, 128, 4, 4, False),
     "forward-16": lambda: dit(16, 64, 128, 4, 4, False),
     "forward-256": lambda: dit(256, 64, 128, 4, 4, False),
+    "gpu-dit": lambda: dit(64, 256, 768, 12, 12, True),
+    "gpu-sample": lambda: dit(64, 256, 768, 12, 12, False),
+    "gpu-unet": lambda: unet(256, 32),
+    "tiny-dit": lambda: dit(2, 4, 8, 1, 2, True),
+    "tiny-sample": lambda: dit(2, 4, 8, 1, 2, False),
+    "tiny-unet": lambda: unet(1, 4),
 }
 
 if sys.argv[1] not in PROGRAMS:
@@ -148,6 +164,7 @@ if sys.argv[1] not in PROGRAMS:
 
 step = PROGRAMS[sys.argv[1]]()
 step()
+finished()
 print(json.dumps({"version": f"PyTorch {torch.__version__}"}), flush=True)
 for line in sys.stdin:
     if line.strip() == "memory":
@@ -157,5 +174,6 @@ for line in sys.stdin:
     for _ in range(int(line)):
         start = time.perf_counter()
         step()
+        finished()
         times.append((time.perf_counter() - start) * 1e3)
     print(json.dumps(times), flush=True)

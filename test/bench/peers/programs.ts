@@ -7,15 +7,8 @@ import { decode, encode, initAutoencoder } from "../../../models/codecs/autoenco
 import { gelu, layerNorm, linear, type Parameters, selfAttention } from "../../../models/layers.ts";
 import { smallUnet } from "../../../stages/bench/programs.ts";
 import { publishedStep } from "./published.ts";
+import { type DitShape, GPU_DIT, TINY_DIT } from "./shapes.ts";
 import { declared, feedsOf, meanSquare, type Step, train } from "./step.ts";
-
-interface DitShape {
-  batch: number;
-  tokens: number;
-  width: number;
-  depth: number;
-  heads: number;
-}
 
 function ditWeights({ tokens, width, depth }: DitShape): Weights {
   const normal = (name: string, shape: number[], scale: number) => {
@@ -70,11 +63,11 @@ async function ditForward(engine: Engine, shape: DitShape): Promise<Step> {
   return () => run(feeds);
 }
 
-function unet(engine: Engine): Promise<Step> {
+function unet(engine: Engine, { batch = 32, side = 16 } = {}): Promise<Step> {
   const { weights, apply } = smallUnet();
   return train(engine, {
     weights,
-    shapes: { x: [32, 16, 16, 4], target: [32, 16, 16, 4] },
+    shapes: { x: [batch, side, side, 4], target: [batch, side, side, 4] },
     loss: (p, { x, target }) => meanSquare(apply(p, x as Tensor), target as Tensor),
     adam: false,
   });
@@ -92,19 +85,34 @@ function autoencoder(engine: Engine): Promise<Step> {
 }
 
 const SMALL = { tokens: 64, width: 128, depth: 4, heads: 4 };
+
 const PROGRAMS: Record<string, (engine: Engine) => Promise<Step>> = {
   dit: (engine) => ditTraining(engine, { batch: 64, ...SMALL }),
   "dit-large": (engine) => ditTraining(engine, { batch: 8, tokens: 256, width: 384, depth: 12, heads: 6 }),
-  unet,
+  unet: (engine) => unet(engine),
   autoencoder,
   "forward-1": (engine) => ditForward(engine, { batch: 1, ...SMALL }),
   "forward-16": (engine) => ditForward(engine, { batch: 16, ...SMALL }),
   "forward-256": (engine) => ditForward(engine, { batch: 256, ...SMALL }),
 };
+const ON_GPU: typeof PROGRAMS = {
+  "gpu-dit": (engine) => ditTraining(engine, GPU_DIT),
+  "gpu-sample": (engine) => ditForward(engine, GPU_DIT),
+  "gpu-unet": (engine) => unet(engine, { batch: 256, side: 32 }),
+  "tiny-dit": (engine) => ditTraining(engine, TINY_DIT),
+  "tiny-sample": (engine) => ditForward(engine, TINY_DIT),
+  "tiny-unet": (engine) => unet(engine, { batch: 1, side: 4 }),
+};
 export const NAMES = Object.keys(PROGRAMS);
 
-/** The program `name`, compiled: one of the above, or of published.ts. */
+/** The program `name` compiled on the engine: one of the above, or of published.ts. */
+export function startStep(engine: Engine, name: string): Promise<Step> {
+  const program = PROGRAMS[name] ?? ON_GPU[name];
+  return program ? program(engine) : publishedStep(engine, name);
+}
+
+/** The same on an engine of its own, by DEVICE (cpu) and PRECISION (single) of the environment. */
 export async function compileStep(name: string, threads: number): Promise<Step> {
-  const engine = await createEngine({ device: "cpu", threads });
-  return PROGRAMS[name] ? PROGRAMS[name](engine) : publishedStep(engine, name);
+  const { DEVICE = "cpu", PRECISION = "single" } = process.env;
+  return startStep(await createEngine({ device: DEVICE as "cpu", precision: PRECISION as "single", threads }), name);
 }
