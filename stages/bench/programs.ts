@@ -97,11 +97,12 @@ export function attentionStep(
 }
 
 /** A small U-Net of 64 and 128 channels at 16 and 8 px; convolutions inside its blocks have no bias. */
-export function smallUnet(): { weights: Weights; apply: (parameters: Parameters, x: Tensor) => Tensor } {
+export function smallUnet(width = 64): { weights: Weights; apply: (parameters: Parameters, x: Tensor) => Tensor } {
   const init = createInitialiser(0);
-  const blocks = { down1: [64, 64], down2: [64, 128], middle: [128, 128], up2: [256, 128], up1: [192, 64] };
-  init.conv("head", 3, 4, 64);
-  init.conv("tail", 3, 64, 4);
+  const deep = 2 * width;
+  const blocks = { down1: [width, width], down2: [width, deep], middle: [deep, deep], up2: [2 * deep, deep], up1: [deep + width, width] };
+  init.conv("head", 3, 4, width);
+  init.conv("tail", 3, width, 4);
   const bare = Object.entries(blocks).flatMap(([name, sides]) => {
     const [from, to] = sides as [number, number];
     init.norm(`${name}.norm1`, from);

@@ -85,13 +85,14 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Levels of 64 and 128 channels on [batch, 4, 16, 16]."""
+    """Levels of `width` and twice that many channels on [batch, 4, side, side]."""
 
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.head, self.tail = nn.Conv2d(4, 64, 3, padding=1), nn.Conv2d(64, 4, 3, padding=1)
-        self.down1, self.down2, self.middle = Block(64, 64), Block(64, 128), Block(128, 128)
-        self.up2, self.up1 = Block(256, 128), Block(192, 64)
+        deep = 2 * width
+        self.head, self.tail = nn.Conv2d(4, width, 3, padding=1), nn.Conv2d(width, 4, 3, padding=1)
+        self.down1, self.down2, self.middle = Block(width, width), Block(width, deep), Block(deep, deep)
+        self.up2, self.up1 = Block(2 * deep, deep), Block(deep + width, width)
 
     def forward(self, x):
         h1 = self.down1(self.head(x))
@@ -138,9 +139,9 @@ def autoencoder():
     return images(Autoencoder(), x, x, lambda p: torch.optim.Adam(p, 1e-3))
 
 
-def unet(batch=32, side=16):
+def unet(batch=32, side=16, width=64):
     shape = (batch, 4, side, side)
-    return images(UNet(), torch.randn(shape), torch.randn(shape), lambda p: torch.optim.SGD(p, 1e-2))
+    return images(UNet(width), torch.randn(shape), torch.randn(shape), lambda p: torch.optim.SGD(p, 1e-2))
 
 
 PROGRAMS = {
@@ -156,7 +157,7 @@ PROGRAMS = {
     "gpu-unet": lambda: unet(256, 32),
     "tiny-dit": lambda: dit(2, 4, 8, 1, 2, True),
     "tiny-sample": lambda: dit(2, 4, 8, 1, 2, False),
-    "tiny-unet": lambda: unet(1, 4),
+    "tiny-unet": lambda: unet(1, 4, 8),
 }
 
 if sys.argv[1] not in PROGRAMS:

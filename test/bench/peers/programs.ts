@@ -63,8 +63,8 @@ async function ditForward(engine: Engine, shape: DitShape): Promise<Step> {
   return () => run(feeds);
 }
 
-function unet(engine: Engine, { batch = 32, side = 16 } = {}): Promise<Step> {
-  const { weights, apply } = smallUnet();
+function unet(engine: Engine, { batch = 32, side = 16, width = 64 } = {}): Promise<Step> {
+  const { weights, apply } = smallUnet(width);
   return train(engine, {
     weights,
     shapes: { x: [batch, side, side, 4], target: [batch, side, side, 4] },
@@ -101,7 +101,7 @@ const ON_GPU: typeof PROGRAMS = {
   "gpu-unet": (engine) => unet(engine, { batch: 256, side: 32 }),
   "tiny-dit": (engine) => ditTraining(engine, TINY_DIT),
   "tiny-sample": (engine) => ditForward(engine, TINY_DIT),
-  "tiny-unet": (engine) => unet(engine, { batch: 1, side: 4 }),
+  "tiny-unet": (engine) => unet(engine, { batch: 1, side: 4, width: 8 }),
 };
 export const NAMES = Object.keys(PROGRAMS);
 

@@ -1,0 +1,47 @@
+/** test/bench/gpu.sh, dry: every piece of what is prepared for a GPU runs on a processor that pretends to be one, without Python. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { assert, suite } from "../harness.ts";
+import { findDriver, NO_DRIVER } from "./software-gpu.ts";
+
+const test = suite("gpu script");
+const script = new URL("../bench/gpu.sh", import.meta.url).pathname;
+const run = promisify(execFile);
+
+const everyPieceRuns = async (): Promise<void> => {
+  const out = await mkdtemp(join(tmpdir(), "onestep-gpu-"));
+  try {
+    const { stdout } = await run("bash", [script, "--dry", "--out", out], { env: { ...process.env, PYTHON: join(out, "no-python") } });
+    const { rows } = JSON.parse(await readFile(join(out, "gpu.json"), "utf8")) as { rows: Record<string, string | number>[] };
+    const pieces = new Set(rows.map(({ piece }) => piece));
+    if (rows.some(({ piece }) => piece === "all that follows")) return; // a driver, and no adapter comes of it: webgpu.test.ts says so
+    for (const piece of ["devices", "parity", "tiny-dit", "tiny-sample", "hottest", "together", "npm start"])
+      assert.ok(pieces.has(piece), piece);
+    assert.match(String(rows.find(({ on }) => on === "PyTorch")?.note), /^left out: .*no-python has no PyTorch/);
+    assert.is(rows.find(({ piece }) => piece === "parity")?.rate, "2 / 2");
+    assert.equal(
+      rows.filter(({ note }) => /does not run|ended with/.test(String(note))),
+      [],
+    );
+    assert.match(stdout, /^piece +on +median ms/);
+  } finally {
+    await rm(out, { recursive: true });
+  }
+};
+const name = "a dry run measures every piece, and leaves out PyTorch's with a message";
+if (findDriver()) test(name, everyPieceRuns, { seconds: 240 });
+else test.skip(name, NO_DRIVER);
+
+test("a folder without what --pack makes is named", async () => {
+  const error = (await run("bash", [script, "--from", "/nowhere"]).catch((problem: unknown) => problem)) as {
+    code: number;
+    stderr: string;
+  };
+  assert.is(error.code, 2);
+  assert.match(error.stderr, /^Cannot unpack \/nowhere\/onestep-gpu\.tar\.xz: it is not there; make it by .*--pack/);
+});
+
+test.run();
