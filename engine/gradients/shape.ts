@@ -1,5 +1,5 @@
 /** Gradients of kernels that move or look up elements. */
-import type { Attributes } from "../backend.ts";
+import { type Attributes, BACKEND } from "../backend.ts";
 import { tf, type Tensor, type Tensor2D } from "../tfjs.ts";
 import { noGradient, register, registerByParts, registerUnary } from "./register.ts";
 
@@ -19,6 +19,7 @@ tf.registerGradient({
 
 // TensorFlow.js adds up slices, of at most four axes: here the repetitions are summed as axes of their own.
 registerUnary("Tile", (dy, x, { reps }) => {
+  if (tf.getBackend() !== BACKEND) return summedInTurn(dy, x.shape, reps);
   const split: number[] = [];
   const repeated: number[] = [];
   for (const [i, n] of x.shape.entries()) {
@@ -27,6 +28,17 @@ registerUnary("Tile", (dy, x, { reps }) => {
   }
   return repeated.length > 0 ? tf.sum(tf.reshape(dy, split), repeated) : tf.clone(dy);
 });
+
+/** The same an axis at a time: TensorFlow broadcasts few axes, as the gradient of a sum over many does. */
+function summedInTurn(dy: Tensor, shape: readonly number[], reps: readonly number[]): Tensor {
+  let left = dy;
+  for (const [i, n] of shape.entries()) {
+    const [before, after] = [left.shape.slice(0, i), left.shape.slice(i + 1)];
+    const inner = n * after.reduce((a, b) => a * b, 1);
+    if (reps[i] !== 1) left = tf.reshape(tf.sum(tf.reshape(left, [-1, reps[i] as number, inner]), 1), [...before, n, ...after]);
+  }
+  return left === dy ? tf.clone(dy) : left;
+}
 
 /** Lookups with `batchDims`, as one lookup in the tables of all batches laid one after another. */
 function gatherBatched(x: Tensor, indices: Tensor, { axis, batchDims = 0 }: Attributes): Tensor {
