@@ -3,6 +3,7 @@ import { checkInput, type Declared, type InputArray, type Program, type ProgramS
 import { type Trace, traceProgram } from "./trace.ts";
 import { availableMemory, checkFootprint } from "./footprint.ts";
 import { type Placed, placeFrozen } from "./frozen.ts";
+import { traitsOf } from "./graph.ts";
 import { type Precision, soundInHalf } from "./precision.ts";
 import { createSession, type Device, ort, type SessionOptions } from "./session.ts";
 import { adopt, type ConstantSet, type InOrder, type Memory, present, type Slot, type VariableSet } from "./variables.ts";
@@ -37,7 +38,7 @@ export async function compileProgram<S extends Sets>(
     placed.set(set, await placing);
   }
   await checkFiles(placed);
-  const trace = traceProgram(spec, { frozen: placed, fusesProducts: device !== "webgpu" });
+  const trace = traceProgram(spec, { frozen: placed, ...traitsOf(device) });
   const footprint = trace.footprint();
   if (footprint) checkFootprint(spec.name, footprint, memoryBytes ?? availableMemory());
   // Where memory is the device's own every run fetches all outputs there and copies what is wanted: the Node binding of

@@ -40,12 +40,17 @@ export interface Constant {
 export interface Traits {
   /** Products that transpose their operands as they read them: WebGPU lacks FusedMatMul, which would run on the CPU. */
   fusesProducts: boolean;
+  /** WebGPU has no Slice of whole numbers and no ArgMax, which would run on the CPU: they are made of what it has. */
+  lacksIndexing?: boolean;
   /**
    * Plain operators, the same whatever the batch, in place of forms that are chosen by shape for ONNX Runtime on the CPU (Winograd's
    * convolutions, products taken the other way round): for a model that other runtimes run (portable.ts).
    */
   isPortable?: boolean;
 }
+
+/** The traits of a device by its name. */
+export const traitsOf = (device: string): Traits => ({ fusesProducts: device !== "webgpu", lacksIndexing: device === "webgpu" });
 
 export interface Graph extends Required<Traits> {
   nodes: Node[];
@@ -150,6 +155,7 @@ export function createGraph(traits: Traits): Graph {
   const bytesOf = (name: string): number => sizes.get(name) ?? 0;
   return {
     isPortable: false,
+    lacksIndexing: false,
     ...traits,
     nodes,
     constants,

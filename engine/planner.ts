@@ -5,6 +5,7 @@
 import type { Cost } from "./cost.ts";
 import type { Engine } from "./engine.ts";
 import { BAKED_BYTES, type Placed } from "./frozen.ts";
+import { traitsOf } from "./graph.ts";
 import type { Precision } from "./precision.ts";
 import type { Device } from "./session.ts";
 import { traceProgram } from "./trace.ts";
@@ -36,7 +37,7 @@ export function createPlanner({ device = "cpu", precision = "single" }: { device
   const compile: Engine["compile"] = async (spec) => {
     const frozen = Object.values(spec.sets).filter((set) => set.kind === "constants");
     const placed = new Map(frozen.map((set) => [set, outside(set, device)]));
-    costs.push(traceProgram(spec, { frozen: placed, fusesProducts: device !== "webgpu" }).cost());
+    costs.push(traceProgram(spec, { frozen: placed, ...traitsOf(device) }).cost());
     const run = async (): Promise<never> => {
       throw new Error(`Cannot run program "${spec.name}": it was planned, not compiled. Make it with createEngine.`);
     };

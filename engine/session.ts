@@ -78,6 +78,7 @@ function optionsOf(
         set_denormal_as_zero: "1",
         intra_op: { allow_spinning: "1", spin_duration_us: "20" },
         force_spinning_stop: "1",
+        ...(device !== "cpu" && process.env.ONESTEP_STRICT === "1" && { disable_cpu_ep_fallback: "1" }),
         ...(saveTo !== undefined && { save_model_format: format }),
         ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
       },

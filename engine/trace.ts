@@ -44,7 +44,11 @@ export interface Trace {
  */
 export function traceProgram<S extends Sets>(
   spec: ProgramSpec<S>,
-  { frozen = new Map(), fusesProducts = true }: { frozen?: ReadonlyMap<ConstantSet, Record<string, Placed>> } & Partial<Traits> = {},
+  {
+    frozen = new Map(),
+    fusesProducts = true,
+    ...traits
+  }: { frozen?: ReadonlyMap<ConstantSet, Record<string, Placed>> } & Partial<Traits> = {},
 ): Trace {
   for (const [name, { shape, dtype = "float32" }] of Object.entries(spec.inputs)) {
     if (dtype === "float32" || dtype === "int32") continue;
@@ -79,7 +83,7 @@ export function traceProgram<S extends Sets>(
         ),
       };
     },
-    { fusesProducts },
+    { fusesProducts, ...traits },
   );
 
   const ports: Port[] = [];

@@ -2,7 +2,7 @@
 import { translate } from "../backend.ts";
 import { type Graph, size, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
-import { cast } from "./elementwise.ts";
+import { arithmetic, cast, elementwise } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 
 /** Reduces `axes` of x with an ONNX operator. */
@@ -61,10 +61,25 @@ for (const kernel of ["ArgMax", "ArgMin"]) {
   translate(kernel, ({ x }, { axis }, graph) => {
     const input = x as Value;
     const at = tf.util.parseAxisParam(axis, input.shape)[0] as number;
+    if (graph.lacksIndexing) return firstExtreme(graph, input, at, kernel === "ArgMax" ? "ReduceMax" : "ReduceMin");
     const shape = input.shape.filter((_, i) => i !== at);
     return cast(graph, graph.add(kernel, [input], shape, "int64", { axis: at, keepdims: 0 }), "int32");
   });
 }
+
+/** The place along axis `at` of the first element that is the extreme one: of those the one with most elements from it to the end. */
+function firstExtreme(graph: Graph, x: Value, at: number, extreme: "ReduceMax" | "ReduceMin"): Value {
+  const length = x.shape[at] as number;
+  const hit = elementwise(graph, "Equal", [x, reduce(graph, extreme, x, [at], true)], "bool");
+  const toEnd: Value = {
+    shape: x.shape.map((_, axis) => (axis === at ? length : 1)),
+    dtype: "float32",
+    constant: Float32Array.from({ length }, (_, i) => length - i),
+  };
+  const most = reduce(graph, "ReduceMax", arithmetic(graph, "Mul", cast(graph, hit, "float32"), toEnd), [at], false);
+  return cast(graph, arithmetic(graph, "Sub", graph.scalar(length), most), "int32");
+}
+
 translate("Cumsum", ({ x }, { axis, exclusive, reverse }, graph) => {
   const input = x as Value;
   const at = graph.scalar(tf.util.parseAxisParam(axis, input.shape)[0] as number, "int32");

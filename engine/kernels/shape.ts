@@ -38,10 +38,23 @@ export function transpose(graph: Graph, x: Value, perm: readonly number[]): Valu
 export function slice(graph: Graph, x: Value, begin: readonly number[], shape: readonly number[]): Value {
   if (sameShape(x.shape, shape)) return x;
   const axes = x.shape.map((_, i) => i).filter((i) => x.shape[i] !== shape[i]);
+  if (graph.lacksIndexing && x.dtype === "int32") return taken(graph, x, begin, shape);
   const starts = axes.map((i) => begin[i] as number);
   const ends = axes.map((i) => (begin[i] as number) + (shape[i] as number));
   const operands = [x, graph.integers(starts), graph.integers(ends), graph.integers(axes)];
   return graph.add("Slice", operands, [...shape], x.dtype);
+}
+
+/** A slice as lookups of each axis's elements. */
+function taken(graph: Graph, x: Value, begin: readonly number[], shape: readonly number[]): Value {
+  return shape.reduce((value, length, axis) => {
+    if (value.shape[axis] === length) return value;
+    const places = graph.indices(
+      [length],
+      Array.from({ length }, (_, i) => (begin[axis] as number) + i),
+    );
+    return graph.add("Gather", [value, places], value.shape.with(axis, length), value.dtype, { axis });
+  }, x);
 }
 
 /** Values joined along `axis`. */

@@ -46,6 +46,7 @@ export async function reportProfile(options: {
       "in nodes, %": percent(result.nodes),
       "between nodes, %": percent(result.between),
       "outside ONNX Runtime, %": percent(result.outside),
+      ...(device !== "cpu" && { [`not on ${device}, nodes a step`]: result.strayed.reduce((sum, { calls }) => sum + calls, 0) }),
     },
   });
   const lines = (kinds: ProfileRow[], name: string) =>

@@ -4,24 +4,21 @@
  */
 import type { Cost } from "../../engine/cost.ts";
 import { createPlanner, type Planner } from "../../engine/planner.ts";
-import type { Batch, Job, Kit, Needs } from "../../methods/method.ts";
+import type { Batch, Job, Needs } from "../../methods/method.ts";
 import { type AnyMethod, methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { conditionInputs, type DenoiserSpec } from "../../models/denoiser.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { textShapeOf } from "../../models/families/published.ts";
-import { trajectoryOf } from "../../models/diffusion/plan-schedule.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { countWeights, elements } from "../../engine/weights.ts";
 import { planTextEncoders } from "../published/text.ts";
 import type { Codec, Denoiser } from "../runs/model.ts";
-import { frozenOf } from "../train/prepare/given.ts";
-import { subjectOf } from "../train/prepare/student.ts";
 import { SAMPLED_AT_ONCE } from "../train/watch.ts";
-import { plannedPhases } from "../train/phases.ts";
 import { deviceOf } from "../workers/device.ts";
 import { createUpdates } from "../workers/updates.ts";
 import { type Memory, memoryOf } from "./memory.ts";
+import { partsOf, phasesOf, type Training } from "./programs.ts";
 
 /** A program with how often a step runs it, on average. */
 interface Share {
@@ -66,10 +63,7 @@ export async function planTraining(options: { teacher: Denoiser; codec: Codec; s
   const { settings, teacher } = options;
   const method = methodNamed(settings.train.method);
   const own = ownSettings(method, settings.train);
-  const phases = method.phases?.(own) ?? [];
-  const planned = phases.length > 0 ? await plannedPhases({ method, phases, given: undefined, out: "", settings }) : [];
-  const trained = phases.length > 0 ? planned.filter(({ kind }) => kind === "train").map((phase) => phase.settings) : [settings];
-  const simulated = planned.filter(({ kind }) => kind === "simulate").map((phase) => phase.settings);
+  const { trained, simulated } = await phasesOf(settings);
   const needs = method.needs(own, optimiserOf(settings.train));
   if (needs.rows === "triples") simulated.unshift(settings);
   const [trainings, triples]: [PlannedTraining[], PlannedTriples[]] = [[], []];
@@ -100,28 +94,10 @@ async function planTexts({ spec, textEncoders }: Denoiser["description"], settin
 }
 
 /** One training. */
-async function planOnce(options: {
-  teacher: Denoiser;
-  codec: Codec;
-  method: AnyMethod;
-  settings: Settings;
-  context: Context;
-}): Promise<PlannedTraining> {
-  const { teacher, codec, method, settings, context } = options;
-  const { spec } = teacher.description;
-  const own = ownSettings(method, settings.train);
-  const optimiser = optimiserOf(settings.train);
-  const needs = method.needs(own, optimiser);
-  const frozen = await frozenOf({ needs, teacher, codec, settings, context });
-  const student = method.student?.(own, spec, { imageTokenizer: frozen.tokenizer?.config }) ?? spec;
-  const trajectory = trajectoryOf(settings.simulate, spec)?.sigmas;
-  const subject = subjectOf({
-    ...{ teacher: teacher.description, student, needs, frozen, settings, trajectory },
-    codec: codec.description,
-  });
-  const job: Job<never> = { settings: own, optimiser, seed: settings.seed, subject };
-  const kit: Kit<never> = { ...job, weights: frozen.weights };
-
+async function planOnce(options: Training): Promise<PlannedTraining> {
+  const { method, settings } = options;
+  const { job, kit, needs, student } = await partsOf(options);
+  const { optimiser } = job;
   const planner = plannerFor(settings);
   const { networks, programs, compileUpdate, compileSampling } = createUpdates({
     ...{ engine: planner.engine, method, kit },
@@ -144,7 +120,7 @@ async function planOnce(options: {
     steps: optimiser.steps,
     trained: countWeights(trained.network.variables),
     frozen: countWeights(rest),
-    memory: memoryOf({ sets: planner.sets, frozen: Object.values(frozen.weights), costs: planner.costs }),
+    memory: memoryOf({ sets: planner.sets, frozen: Object.values(kit.weights), costs: planner.costs }),
     programs: shares,
   };
 }

@@ -1,0 +1,77 @@
+/**
+ * Compiles every program of every method, for a DiT told captions or a U-Net told classes, and a pass of every published pipeline in the
+ * folder given, on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON each; run by placement.test.ts.
+ */
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createEngine, type Engine } from "../../engine/engine.ts";
+import { hashWeights } from "../../engine/weights.ts";
+import { methodNames } from "../../methods/registry.ts";
+import { initDenoiser } from "../../models/denoiser.ts";
+import { createSampling } from "../../models/diffusion/sampling.ts";
+import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
+import { networkSettings } from "../../schemas/settings.ts";
+import { compileTraining } from "../../stages/doctor/programs.ts";
+import { type Denoiser, readCodec, readDenoiser, writeModel } from "../../stages/runs/model.ts";
+import { recordingContext, tinySettings } from "../train/fixture.ts";
+
+const demo = new URL("../../data/demo/", import.meta.url).pathname;
+const { context } = recordingContext();
+const [pipelines] = process.argv.slice(2);
+/** Every method on both kinds of networks, and every pipeline: three times as long. */
+const isWhole = process.env.ONESTEP_PLACEMENT === "all";
+const SOME = ["sd15", "dit"];
+
+async function tried(name: string, compile: (engine: Engine) => Promise<unknown>): Promise<void> {
+  const engine = await createEngine({ device: "webgpu", threads: 1, cache: false });
+  try {
+    console.log(JSON.stringify({ name, programs: await compile(engine) }));
+  } catch (error) {
+    console.log(JSON.stringify({ name, error: (error as Error).message }));
+  } finally {
+    await engine.dispose();
+  }
+}
+
+const folder = await mkdtemp(join(tmpdir(), "onestep-placement-"));
+try {
+  const { description } = await readDenoiser(join(demo, "teacher"));
+  const codec = await readCodec(join(demo, "teacher"));
+  const { shape, diffusion } = description.spec;
+  const config = { shape, downsample: 4, width: 8, codes: 16, dimension: 4, sigmaData: diffusion.sigmaData } as never;
+  const weights = initImageTokenizer(config, 0);
+  const tokenizer = { role: "tokenizer", hash: hashWeights(weights), config, statistics: description.statistics } as never;
+  await writeModel(join(folder, "tokenizer"), { description: tokenizer, weights });
+  const teacherOf = (network: object): Denoiser => {
+    const spec = { ...description.spec, network: networkSettings.parse({ ...description.spec.network, ...network }) };
+    return { description: { ...description, spec }, weights: initDenoiser(spec, 0) };
+  };
+  const teachers = {
+    dit: teacherOf({ width: 16, depth: 1, heads: 2 }),
+    unet: teacherOf({ kind: "unet", width: 16, depth: 1, heads: 2, multipliers: [1, 2], condition: "class" }),
+  };
+  for (const [i, method] of methodNames().entries()) {
+    for (const [kind, teacher] of Object.entries(teachers).filter((_, j) => isWhole || j === i % 2)) {
+      const train = { method, perceptual: join(demo, "perceptual"), tokenizer: join(folder, "tokenizer"), images: folder };
+      const settings = tinySettings({ train: train as never });
+      await tried(`${method} of a ${kind}`, (engine) => compileTraining({ teacher, codec, settings, context, engine }));
+    }
+  }
+} finally {
+  await rm(folder, { recursive: true });
+}
+const published = pipelines === undefined ? [] : (await readdir(pipelines)).sort();
+for (const name of published.filter(
+  (name) => existsSync(join(pipelines as string, name, "model_index.json")) && (isWhole || SOME.includes(name)),
+)) {
+  await tried(`pipeline ${name}`, async (engine) => {
+    const { description, weights } = await readDenoiser(join(pipelines as string, name), context);
+    const plan = { ...tinySettings().simulate, batch: 1 };
+    const network = engine.constants("network", weights);
+    const { evaluations } = await createSampling({ engine, spec: description.spec, network, plan, batch: 1 });
+    return evaluations;
+  });
+}
+process.exit();
