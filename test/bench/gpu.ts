@@ -22,7 +22,7 @@ const { SECONDS_IN_ALL, PYTHON } = settings;
 
 const began = performance.now();
 const left = (): number => Number(SECONDS_IN_ALL) - (performance.now() - began) / 1000;
-const runner = process.features.typescript ? [] : ["--import", "tsx"];
+const runner = "typescript" in process.features && process.features.typescript ? [] : ["--import", "tsx"];
 const file = (name: string): string => new URL(name, import.meta.url).pathname;
 const root = file("../..");
 
