@@ -1,6 +1,6 @@
 /**
- * Compiles every program of every method, for a DiT told captions or a U-Net told classes, and a pass of every published pipeline in the
- * folder given, on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON each; run by placement.test.ts.
+ * Compiles the programs of methods, for a DiT told captions or a U-Net told classes, and a pass of published pipelines in the folder given,
+ * on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON each; run by placement.test.ts.
  */
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
