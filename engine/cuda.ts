@@ -1,6 +1,7 @@
 /**
  * ONNX Runtime's CUDA provider as `pipeline doctor --build-cuda` has linked it: the files of PyPI's onnxruntime-gpu beside those of
- * onnxruntime-node, in a cache folder, and where NVIDIA's libraries lie. Imported before onnxruntime-node, it makes that package load from there.
+ * onnxruntime-node, in a cache folder, and where NVIDIA's libraries lie. Imported before onnxruntime-node, it makes that package load from
+ * there.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";

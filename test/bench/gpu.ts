@@ -3,7 +3,7 @@
  * left is said to be left out, and every figure is in the file of `--out` (a folder) as soon as it is known. `--dry` takes tiny shapes and
  * seconds, to see that every piece runs.
  */
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { findDriver, withDriver } from "../engine/software-gpu.ts";
 import { GPU_DIT } from "./peers/shapes.ts";
 import { startSide } from "./peers/side.ts";
 import { openBench, rounded } from "./record.ts";
+import { utilisation } from "./utilisation.ts";
 
 const { values } = parseArgs({ options: { dry: { type: "boolean" }, out: { type: "string" }, device: { type: "string" } } });
 const { dry = false, out = mkdtempSync(join(tmpdir(), "onestep-gpu-")), device = "webgpu" } = values;
@@ -151,24 +152,6 @@ for (const program of ["dit", "sample", "unet"].map((name) => `${size}-${name}`)
     side.close();
     stops.delete(side.close);
   }
-}
-
-/** Samples the card twice a second until called: how busy it was, on average, and the most memory in use. */
-function utilisation(): () => Promise<string> {
-  const query = ["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "500"];
-  const child = spawn("nvidia-smi", query, { stdio: ["ignore", "pipe", "ignore"] });
-  let text = "";
-  child.stdout.on("data", (data) => (text += data));
-  child.on("error", () => {});
-  return async () => {
-    child.kill();
-    const samples = text
-      .trim()
-      .split("\n")
-      .map((line) => line.split(",").map(Number));
-    const [busy, memory] = [0, 1].map((i) => samples.map((sample) => sample[i] ?? 0)) as [number[], number[]];
-    return `${rounded(busy.reduce((a, b) => a + b, 0) / busy.length, 3)} % busy, ${Math.max(...memory)} MiB`;
-  };
 }
 
 // 4. The hottest kernels.
