@@ -60,7 +60,7 @@ export interface Purpose {
 
 /** What the TensorFlow in `folder` was built for, by what its package says of itself. */
 export async function purposeOf(folder: string): Promise<Purpose> {
-  const hasLibraries = existsSync(join(dirname(folder), "nvidia"));
+  const hasLibraries = existsSync(join(dirname(folder), "nvidia/cuda_runtime")); // of CUDA 12, as tensorflow[and-cuda] lays it
   const about = await readFile(join(folder, ABOUT), "utf8").catch(() => undefined);
   const cuda = /'cuda_version', '([\d.]+)'/.exec(about ?? "")?.[1];
   const isForGpu = about === undefined ? hasLibraries : /'is_cuda_build', True/.test(about);

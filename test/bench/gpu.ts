@@ -114,8 +114,8 @@ const theirs = (precision: string, compile = "0") => ({
   command: [PYTHON, file("peers/peers.py")],
   env: { DEVICE: torchOn, PRECISION: precision, COMPILE: compile, THREADS: "1" },
 });
-/** A dry run takes one side a program: on a processor that pretends to be a GPU each takes seconds to compile. */
-const drySide: Record<string, string> = { "tiny-dit": "single", "tiny-sample": "half" };
+/** A dry run takes few sides a program: on a processor that pretends to be a GPU each takes seconds to compile. */
+const DRY: Record<string, string[]> = { "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] };
 const sides = [
   ...(canRun ? [ours("single"), ours("half")] : []),
   ...(torchVersion && (dry || torchOn === "cuda") ? [theirs("float32"), theirs("tf32"), theirs("bfloat16")] : []),
@@ -130,7 +130,7 @@ const operations: Record<string, number> = { "gpu-dit": 3 * pass, "gpu-sample": 
 const stops = new Set<() => void>();
 for (const program of ["dit", "sample", "unet"].map((name) => `${size}-${name}`)) {
   for (const { on, command, env } of sides) {
-    if (dry && on.startsWith("onestep") && !on.endsWith(drySide[program] ?? " ")) continue;
+    if (dry && !DRY[program]?.some((name) => on.endsWith(name))) continue;
     if (left() < 100 && !dry) {
       row(program, on, { note: "left out: no time" });
       continue;
