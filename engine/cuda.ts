@@ -1,6 +1,7 @@
 /**
- * ONNX Runtime's CUDA provider as `pipeline doctor --build-cuda` has linked it: the files of PyPI's onnxruntime-gpu beside onnxruntime-node's
- * own, in a cache folder, and where NVIDIA's libraries lie. Imported before onnxruntime-node, it makes that package load from there.
+ * ONNX Runtime's CUDA provider as `pipeline doctor --build-cuda` has linked it: the files of PyPI's onnxruntime-gpu beside those of
+ * onnxruntime-node, in a cache folder, and where NVIDIA's libraries lie. Imported before onnxruntime-node, it makes that package load from
+ * there.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -48,8 +49,21 @@ export function builtCuda(folder = cudaFolder()): BuiltCuda | undefined {
   }
 }
 
-/** The file that puts a build in place, for a child process that tries it: its function `useBuilt` takes a {@link BuiltCuda}. */
+/** The file that puts a build in place, for a child process that tries it: `useAddon(addon)` and `openLibraries(libraries)`. */
 export const CUDA_RUNTIME = fileURLToPath(new URL("./cuda-runtime.cjs", import.meta.url));
 
+interface Runtime {
+  useAddon: (addon: string) => void;
+  openLibraries: (libraries: readonly string[]) => void;
+}
 const built = builtCuda();
-if (built) createRequire(import.meta.url)(CUDA_RUNTIME).useBuilt(built);
+const runtime = built && (createRequire(import.meta.url)(CUDA_RUNTIME) as Runtime);
+if (built) runtime?.useAddon(built.addon);
+
+let isOpen = false;
+
+/** Opens NVIDIA's libraries of the build, once; does nothing where there is none. Before the first session on device "cuda". */
+export function openCuda(): void {
+  if (!isOpen) runtime?.openLibraries(built?.libraries ?? []);
+  isOpen = true;
+}

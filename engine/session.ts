@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import "./cuda.ts"; // before the package that it changes
+import { openCuda } from "./cuda.ts"; // before the package that it changes
 import * as ort from "onnxruntime-node";
 import type { GraphCache } from "./cache.ts";
 
@@ -31,6 +31,7 @@ export interface SessionOptions {
 /** A session for the model, or an error that says which device refused it and what to do. */
 export async function createSession(model: Uint8Array, options: SessionOptions): Promise<ort.InferenceSession> {
   const { device, program, cache, folder, rewrite } = options;
+  if (device === "cuda") openCuda();
   const create: Create = (bytes, how) => ort.InferenceSession.create(bytes, optionsOf(options, how));
   try {
     if (rewrite) return await create(rewrite(await optimised(model, create)), { isOptimised: true });
@@ -38,7 +39,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
     return cache && folder === undefined ? await cache.session(model, { device, create }) : await create(model);
   } catch (error) {
     const what = program === undefined ? "use" : `compile program "${program}" on`;
-    const message = (error as Error).message.replace(/^\/\S+ .*? was false\. /, "").trim(); // where in ONNX Runtime's source
+    const said = (error as Error).message.replace(/^\/\S+ .*? was false\. /, "").trim(); // where in ONNX Runtime's source
+    const message = /CUDA failure \d+: [^;]+/.exec(said)?.[0].trim() ?? said;
     throw new Error(`Cannot ${what} device "${device}": ${message.replace(/\.$/, "")}.${remedy(device, message)}`, { cause: error });
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { EagerDevice } from "../engine/engine.ts";
 import type { Device } from "../engine/session.ts";
+import { builtTensorflow } from "../engine/tensorflow.ts";
 import type { Context } from "../schemas/events.ts";
 import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
@@ -102,7 +103,7 @@ async function usableDevices(options: { device?: string; context: Context }): Pr
     webgpu: () => probe("webgpu", { signal }),
     cuda: async () => (hasCudaProvider() ? probe("cuda", { signal }) : "not installed (ONNX Runtime's CUDA provider)"),
     tensorflow: async () =>
-      ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].some(packageVersion)
+      builtTensorflow() !== undefined || ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].some(packageVersion)
         ? "ready"
         : "not installed (optional peer @tensorflow/tfjs-node-gpu)",
   };

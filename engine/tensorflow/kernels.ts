@@ -52,8 +52,6 @@ function refusedBy(kernel: string, inputs: Record<string, Tensor>, error: Error)
     .replace(/^Invalid TF_Status: \d+\s+Message: /, "")
     .split("\n")[0]
     ?.replace(/\.$/, "");
-  return new Error(
-    `Cannot run kernel "${kernel}" of ${shapes.join(", ")} on device "tensorflow": ${why}; use device "cpu", or write it with other operations.`,
-    { cause: error },
-  );
+  const what = `Cannot run kernel "${kernel}" of ${shapes.join(", ")} on device "tensorflow"`;
+  return new Error(`${what}: ${why}; use device "cpu", or write it with other operations.`, { cause: error });
 }

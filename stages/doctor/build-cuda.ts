@@ -1,7 +1,7 @@
 /**
  * ONNX Runtime's CUDA provider without NuGet: PyPI's onnxruntime-gpu of onnxruntime-node's version holds it, and the same Python mostly
- * has NVIDIA's libraries (PyTorch brings them). Both are linked beside onnxruntime-node's files in a cache folder; nothing is copied but its
- * addon, and node_modules stays as it is.
+ * has NVIDIA's libraries (PyTorch brings them). Both are linked beside onnxruntime-node's files in a cache folder; nothing is copied but
+ * its addon, and node_modules stays as it is.
  */
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, realpathSync } from "node:fs";
@@ -98,7 +98,7 @@ const kindOf = (name: string): string => name.split(".")[0] as string;
 /** NVIDIA's libraries that the provider opens, those that others need first. */
 const KINDS = ["libcudart", "libnvrtc", "libcublasLt", "libcublas", "libcurand", "libcufft", "libcudnn"];
 
-/** The names with versions that the provider's file says; of cuFFT and cuDNN it puts them together while it runs, and they are not there. */
+/** The names with versions that the provider's file says; those of cuFFT and cuDNN it puts together while it runs. */
 async function namedIn(provider: string): Promise<Set<string>> {
   const names = new Set<string>();
   let tail = "";

@@ -12,8 +12,9 @@ export const CORE = "libtensorflow_cc.so.2";
 /** Says of the package, in its folder, what it was built for. */
 const ABOUT = "python/platform/build_info.py";
 /** What of a wheel is needed: of Python nothing but what says for which devices it was built. */
-const WANTED =
-  /^tensorflow\/(libtensorflow_(cc|framework)\.so\.2|python\/platform\/build_info\.py|include\/(tensorflow\/(c|core\/platform|tsl)|tsl\/platform|xla\/tsl\/c)\/.*)$/;
+const LIBRARIES =
+  /^tensorflow\/(libtensorflow_(cc|framework)\.so\.2|include\/(tensorflow\/(c|core\/platform|tsl)|tsl\/platform|xla\/tsl\/c)\/.*)$/;
+const isWanted = (name: string): boolean => LIBRARIES.test(name) || name === `tensorflow/${ABOUT}`;
 
 /**
  * The folder of the TensorFlow that `from` names; a wheel is unpacked below `builds`. Throws a Failure that begins with `action`
@@ -59,7 +60,7 @@ export interface Purpose {
 
 /** What the TensorFlow in `folder` was built for, by what its package says of itself. */
 export async function purposeOf(folder: string): Promise<Purpose> {
-  const hasLibraries = existsSync(join(dirname(folder), "nvidia"));
+  const hasLibraries = existsSync(join(dirname(folder), "nvidia/cuda_runtime")); // of CUDA 12, as tensorflow[and-cuda] lays it
   const about = await readFile(join(folder, ABOUT), "utf8").catch(() => undefined);
   const cuda = /'cuda_version', '([\d.]+)'/.exec(about ?? "")?.[1];
   const isForGpu = about === undefined ? hasLibraries : /'is_cuda_build', True/.test(about);
@@ -81,7 +82,7 @@ async function unpacked(wheel: string, { builds, action }: { builds: string; act
   const zip = new StreamZip.async({ file: wheel });
   try {
     const names = Object.values(await zip.entries()).filter(
-      ({ name, isDirectory }) => !isDirectory && WANTED.test(name) && !name.includes(".."),
+      ({ name, isDirectory }) => !isDirectory && isWanted(name) && !name.includes(".."),
     );
     if (!names.some(({ name }) => name.endsWith(CORE))) throw new Error(`it holds no ${CORE}`);
     for (const { name } of names) {

@@ -7,7 +7,11 @@ import { encodeModel } from "../../engine/onnx.ts";
 /** Doubles four numbers on the device and prints the result; `ready 2,4,6,8` is the only good answer. */
 const child = `
 const [, runtime, device, model, prepare, built] = process.argv;
-if (built) require(prepare).useBuilt(JSON.parse(built));
+if (built) {
+  const [{ useAddon, openLibraries }, { addon, libraries }] = [require(prepare), JSON.parse(built)];
+  openLibraries(libraries);
+  useAddon(addon);
+}
 const { InferenceSession, Tensor } = require(runtime);
 InferenceSession.create(Buffer.from(model, "base64"), { executionProviders: [device], logSeverityLevel: 3 })
   .then((session) => session.run({ x: new Tensor("float32", Float32Array.of(1, 2, 3, 4), [4]) }))

@@ -32,7 +32,7 @@ if [ "${1:-}" = --pack ]; then
     --exclude='*.fesm*.js' --exclude='*/tfjs*/dist/tf-*' --exclude='*/tfjs/dist/tf.es2017.js' --exclude='*/tfjs/dist/tf.js' \
     --exclude='*/darwin' --exclude='*/win32' --exclude='*/linux/arm64' --exclude='*/onnxruntime-web' --exclude='*/@duckdb' \
     --exclude='*/@opendal' --exclude='*/src' --exclude='*.md' -T "$work/list" 2>/dev/null | tar xf - -C "$work/packed"
-  tar cf - -C "$work/packed" . | xz -T0 -6 >"$folder/onestep-gpu.tar.xz"
+  tar cf - -C "$work/packed" . | xz -T0 -3 >"$folder/onestep-gpu.tar.xz"
   bytes=$(($(stat -c %s "$folder/onestep-gpu.tar.xz") + $(git ls-files -z | xargs -0 stat -c %s 2>/dev/null | paste -sd+ | bc)))
   echo "$folder/onestep-gpu.tar.xz: with the checkout $((bytes / 1000000)) MB"
   [ "$bytes" -le 60000000 ] || { echo "Cannot upload $((bytes / 1000000)) MB: at most 60 go; leave out packages in $0" >&2; exit 1; }

@@ -3,7 +3,7 @@
  * left is said to be left out, and every figure is in the file of `--out` (a folder) as soon as it is known. `--dry` takes tiny shapes and
  * seconds, to see that every piece runs.
  */
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { findDriver, withDriver } from "../engine/software-gpu.ts";
 import { GPU_DIT } from "./peers/shapes.ts";
 import { startSide } from "./peers/side.ts";
 import { openBench, rounded } from "./record.ts";
+import { utilisation } from "./utilisation.ts";
 
 const { values } = parseArgs({ options: { dry: { type: "boolean" }, out: { type: "string" }, device: { type: "string" } } });
 const { dry = false, out = mkdtempSync(join(tmpdir(), "onestep-gpu-")), device = "webgpu" } = values;
@@ -113,8 +114,8 @@ const theirs = (precision: string, compile = "0") => ({
   command: [PYTHON, file("peers/peers.py")],
   env: { DEVICE: torchOn, PRECISION: precision, COMPILE: compile, THREADS: "1" },
 });
-/** A dry run takes one side a program: on a processor that pretends to be a GPU each takes seconds to compile. */
-const drySide: Record<string, string> = { "tiny-dit": "single", "tiny-sample": "half" };
+/** A dry run takes few sides a program: on a processor that pretends to be a GPU each takes seconds to compile. */
+const DRY: Record<string, string[]> = { "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] };
 const sides = [
   ...(canRun ? [ours("single"), ours("half")] : []),
   ...(torchVersion && (dry || torchOn === "cuda") ? [theirs("float32"), theirs("tf32"), theirs("bfloat16")] : []),
@@ -129,7 +130,7 @@ const operations: Record<string, number> = { "gpu-dit": 3 * pass, "gpu-sample": 
 const stops = new Set<() => void>();
 for (const program of ["dit", "sample", "unet"].map((name) => `${size}-${name}`)) {
   for (const { on, command, env } of sides) {
-    if (dry && on.startsWith("onestep") && !on.endsWith(drySide[program] ?? " ")) continue;
+    if (dry && !DRY[program]?.some((name) => on.endsWith(name))) continue;
     if (left() < 100 && !dry) {
       row(program, on, { note: "left out: no time" });
       continue;
@@ -151,24 +152,6 @@ for (const program of ["dit", "sample", "unet"].map((name) => `${size}-${name}`)
     side.close();
     stops.delete(side.close);
   }
-}
-
-/** Samples the card twice a second until called: how busy it was, on average, and the most memory in use. */
-function utilisation(): () => Promise<string> {
-  const query = ["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "500"];
-  const child = spawn("nvidia-smi", query, { stdio: ["ignore", "pipe", "ignore"] });
-  let text = "";
-  child.stdout.on("data", (data) => (text += data));
-  child.on("error", () => {});
-  return async () => {
-    child.kill();
-    const samples = text
-      .trim()
-      .split("\n")
-      .map((line) => line.split(",").map(Number));
-    const [busy, memory] = [0, 1].map((i) => samples.map((sample) => sample[i] ?? 0)) as [number[], number[]];
-    return `${rounded(busy.reduce((a, b) => a + b, 0) / busy.length, 3)} % busy, ${Math.max(...memory)} MiB`;
-  };
 }
 
 // 4. The hottest kernels.

@@ -1,4 +1,4 @@
-/** The hottest kernels of a program of peers/programs.ts, and what did not run on the device: `hottest.ts NAME [DEVICE] [STEPS]`, a line of JSON each. */
+/** The hottest kernels of a program of peers/programs.ts and what did not run on the device, as lines of JSON: `NAME [DEVICE] [STEPS]`. */
 import { profile } from "../../engine/profile.ts";
 import type { Device } from "../../engine/session.ts";
 import { startStep } from "./peers/programs.ts";

@@ -17,7 +17,7 @@ test.before.each(async () => {
 });
 test.after.each(() => rm(folder, { recursive: true }));
 
-test("a build is read from the folder that ONESTEP_CUDA names; one for another ONNX Runtime, or whose addon is gone, counts as none", async () => {
+test("a build is read from ONESTEP_CUDA; one for another ONNX Runtime, or whose addon is gone, counts as none", async () => {
   assert.is(cudaFolder({ ONESTEP_CUDA: folder }), folder);
   assert.is(cudaFolder({ ONESTEP_CACHE: "off" }), undefined);
   assert.is(builtCuda(folder), undefined);

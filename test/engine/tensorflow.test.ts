@@ -72,7 +72,7 @@ test("what a TensorFlow was built for is what its package says, and without that
   const about = (isCuda: string) => `build_info = collections.OrderedDict([('cuda_version', '12.5.1'), ('is_cuda_build', ${isCuda})])`;
   await writeFile(join(place, "python/platform/build_info.py"), about("True"));
   assert.equal(await purposeOf(place), { isForGpu: true, hasLibraries: false, cuda: "12.5.1" });
-  await mkdir(join(folder, "site-packages/nvidia"));
+  await mkdir(join(folder, "site-packages/nvidia/cuda_runtime"), { recursive: true });
   assert.is((await purposeOf(place)).hasLibraries, true);
   await writeFile(join(place, "python/platform/build_info.py"), "build_info = collections.OrderedDict([('is_cuda_build', False)])");
   assert.is((await purposeOf(place)).isForGpu, false);

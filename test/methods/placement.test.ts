@@ -11,7 +11,7 @@ import { pipelines } from "../published/golden.ts";
 const test = suite("placement");
 const driver = findDriver();
 const script = fileURLToPath(new URL("./placement-checks.ts", import.meta.url));
-const title = "every method's programs compile for WebGPU with no node on the CPU, and so do published networks";
+const title = "methods compile for WebGPU with no node on the CPU, and so do published networks; ONESTEP_PLACEMENT=all tries every one";
 
 const everyNode = async (): Promise<void> => {
   const env = { ...withDriver(driver as string), ONESTEP_STRICT: "1" };
@@ -24,11 +24,9 @@ const everyNode = async (): Promise<void> => {
     found.filter(({ error }) => error !== undefined),
     [],
   );
-  for (const method of methodNames())
-    assert.ok(
-      found.some(({ name }) => name.startsWith(`${method} `)),
-      method,
-    );
+  const tried = process.env.ONESTEP_PLACEMENT === "all" ? methodNames() : ["tlcm", "layton", "yoso"];
+  const missing = tried.filter((method) => !found.some(({ name }) => name.startsWith(`${method} `)));
+  assert.equal(missing, []);
 };
 if (driver !== undefined) test(title, everyNode, { seconds: 600 });
 else test.skip(title, NO_DRIVER);

@@ -1,7 +1,8 @@
 """The same work in PyTorch, one program a process: `peers.py NAME`, then a number of steps on each line of standard input.
 
 Answers each line with a JSON list of step times in ms; a last line of "memory" with the peak resident memory in MB.
-Environment: THREADS (1), COMPILE (0: eager, 1: torch.compile), DEVICE (cpu, cuda), PRECISION (float32, tf32, bfloat16). Programs and shapes are those of programs.ts.
+Environment: THREADS (1), COMPILE (0: eager, 1: torch.compile), DEVICE (cpu, cuda), PRECISION (float32, tf32, bfloat16). Programs and
+shapes are those of programs.ts.
 """
 import contextlib
 import json

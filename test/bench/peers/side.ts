@@ -30,8 +30,15 @@ export async function startSide(
     child.on("exit", () => reject(new Error(complaint.trim().split("\n").at(-1) || "it ended without a word")));
   });
   ended.catch(() => {});
-  const read = async (): Promise<unknown> => JSON.parse((await Promise.race([lines.next(), ended])).value as string);
-  const limit = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
+  const read = async (): Promise<unknown> => {
+    const { value, done } = await Promise.race([lines.next(), ended]);
+    return done ? ended : JSON.parse(value as string); // its output ends before it does
+  };
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, seconds * 1000);
   try {
     const { version } = (await read()) as { version: string };
     const ask: Side["ask"] = (line) => {
@@ -41,7 +48,7 @@ export async function startSide(
     return { version: version + note, times: [], ask, close: () => child.kill("SIGKILL") };
   } catch (error) {
     child.kill("SIGKILL");
-    return { problem: (error as Error).message };
+    return { problem: isLate ? `no first step within ${Math.round(seconds)} s` : (error as Error).message };
   } finally {
     clearTimeout(limit);
   }
