@@ -18,7 +18,7 @@ export interface OrderSettings {
   firstShards: number;
   /** Every so many steps one further shard may be drawn from. */
   stepsPerShard: number;
-  /** Draws from each shard once, in its turn: the blocks are windows one after the other, and `firstShards` and `stepsPerShard` do not count. */
+  /** Draws from each shard once, in its turn: blocks are windows one after the other; `firstShards` and `stepsPerShard` do not count. */
   once?: boolean | undefined;
 }
 

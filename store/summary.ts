@@ -145,7 +145,7 @@ async function* journalLines(
   yield Buffer.from(text);
 }
 
-/** Reads the ends of shards; at the first reading of each its quarantine is made what it says: it may be of one made on an unlike device. */
+/** Reads the ends of shards; at the first reading of each its quarantine is made what it says: it may be of an unlike device. */
 async function headsWithQuarantine(store: Store): Promise<HeadOf> {
   const quarantined = await quarantinesOf(store);
   const seen = new Set<number>(); // of those that fail or have such a file
