@@ -5,6 +5,7 @@ import { sizeInWords } from "../../../schemas/images.ts";
 import { summarise } from "../../../stages/evaluate/measures.ts";
 import { distancesAt, resultsOf } from "../../../stages/study/rows.ts";
 import { tableRows } from "../../../stages/study/summary.ts";
+import { digits, grouped, percent, plusMinus } from "./numbers.ts";
 import type { BenchRecord, EvaluationRecord, ReconstructionRecord, Records, ResultRecord, Summary } from "./records.ts";
 
 type Subject = EvaluationRecord["subjects"][number];
@@ -16,10 +17,11 @@ export interface Wanted {
   label?: string;
 }
 
-/** The subject that plays a role in a file: student, teacher, pair, floor or ceiling. */
+/** The subject that plays a role in a file: student, teacher, pair, floor or ceiling; student2 is the one of two network calls. */
 export function subjectOf(records: Records, { file, role }: Wanted): Subject {
   const { subjects } = records.read(file, "onestep-evaluation");
-  const found = subjects.find((subject) => subject.role === role);
+  const [, name, calls] = /^(.*?)(\d*)$/.exec(role) ?? [];
+  const found = subjects.find((subject) => subject.role === name && (!calls || subject.evaluations === Number(calls)));
   if (!found) throw new Error(`Cannot find a ${role} in ${file}: it has ${subjects.map((subject) => subject.role).join(", ")}`);
   return found;
 }
@@ -91,6 +93,7 @@ export function evaluationTable(records: Records, wanted: readonly Wanted[]): st
         recall: cell("recall"),
         duplicates: cell("duplicates"),
         diversity: cell("diversity"),
+        "finest band, dB": cell("finestBand"),
         "captions obeyed": figures.captionsObeyed ? percent(figures.captionsObeyed) : "",
         "images/s": speed ? digits(speed.imagesASecond, 3) : "",
         "ms alone": speed ? digits(speed.millisecondsAnImage, 3) : "",
@@ -182,20 +185,3 @@ function table(rows: readonly Record<string, string>[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(names), line(names.map(() => "---")), ...rows.map((row) => line(names.map((name) => row[name] ?? "")))].join("\n");
 }
-
-/** A share in percent, to three digits. */
-export const percent = ({ mean }: Summary): string => `${digits(100 * mean, 3)} %`;
-
-/** Mean and spread, the latter to two digits; the mean has no digits beyond the spread's. */
-export function plusMinus({ mean, spread }: Summary): string {
-  if (spread === undefined || spread === 0) return digits(mean, 4);
-  const places = Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(spread))));
-  return `${mean.toFixed(places)} ± ${spread.toFixed(places)}`;
-}
-
-/** A number to so many significant digits, without an exponent where it can be helped. */
-export function digits(value: number, significant: number): string {
-  return String(Number(value.toPrecision(significant)));
-}
-
-const grouped = (value: number): string => value.toLocaleString("en");

@@ -9,18 +9,8 @@
  *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
  */
 import type { Records } from "./records.ts";
-import {
-  benchTable,
-  digits,
-  evaluationTable,
-  figuresOf,
-  madeText,
-  percent,
-  plusMinus,
-  reconstructionTable,
-  studyTable,
-  summaryTable,
-} from "./tables.ts";
+import { digits, percent, plusMinus } from "./numbers.ts";
+import { evaluationTable, benchTable, figuresOf, madeText, reconstructionTable, studyTable, summaryTable } from "./tables.ts";
 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
 export function renderTemplate(template: string, records: Records): string {
