@@ -14,16 +14,20 @@ import { writeNegative } from "./negative.ts";
 
 /** The settings that a latent store may depend on: what stands in its settings.yaml. */
 export function latentSettings({ seed, images, encoder, store, engine }: Settings): object {
-  return { seed, images, encoder, store, engine: { device: engine.device, precision: engine.precision } };
+  return { seed, images, encoder, ...formatIn(store), engine: { device: engine.device, precision: engine.precision } };
 }
+
+/** Nothing of the usual format of shards: such stores have the bytes that they had before there was another. */
+const formatIn = (store: Settings["store"]): { store?: object } => (store.format === "parquet" ? {} : { store });
 
 /** The same of a triple store, whose teacher decides network and diffusion, and the solver where nobody has; not who made it. */
 export function tripleSettings(settings: Settings, spec: Pick<DenoiserSpec, "network" | "diffusion">): object {
   const { seed, images, encoder, store, engine } = settings;
   const { network, diffusion } = spec;
+  const device = { device: engine.device, precision: engine.precision };
   const { workers: _workers, lead: _lead, keep: _keep, ...rest } = settings.simulate; // of how it was made, which no row tells
   const simulate = { ...rest, solver: solverFor(rest.solver, diffusion) };
-  return { seed, images, encoder, network, diffusion, simulate, store, engine: { device: engine.device, precision: engine.precision } };
+  return { seed, images, encoder, network, diffusion, simulate, ...formatIn(store), engine: device };
 }
 
 /**
