@@ -73,7 +73,7 @@ check("a training that is stopped goes on on another machine and ends as one tha
   newMachine();
   const second = recordingContext();
   await train({ ...common, out: url, context: second.context });
-  assert.ok(second.events.some((event) => event.type === "note" && event.message === "resuming at step 4 of 6"));
+  assert.ok(second.events.some((event) => event.type === "note" && event.message === "resuming at step 5 of 6"));
   const expected = await contents(join(root, "alone"));
   const found = Object.entries(await objectsOf(endpoint, "students/one")).filter(([name]) => !/run\.html$|tensorboard/.test(name));
   assert.equal(Object.fromEntries(found), expected);
