@@ -181,7 +181,9 @@ function machineWords({ processor, cores, memory, system, onestep, node, onnxrun
 }
 
 function table(rows: readonly Record<string, string>[]): string {
-  const names = Object.keys(rows[0] ?? {}).filter((name, index) => index === 0 || rows.some((row) => row[name] !== ""));
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter(
+    (name, index) => index === 0 || rows.some((row) => (row[name] ?? "") !== ""),
+  );
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(names), line(names.map(() => "---")), ...rows.map((row) => line(names.map((name) => row[name] ?? "")))].join("\n");
 }
