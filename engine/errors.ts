@@ -23,7 +23,8 @@ export function placeOf(stack: string): Place {
   let operation = "an operation";
   let backward = false;
   for (const text of stack.split("\n")) {
-    const [, name = "", file = "", line = ""] = FRAME.exec(text) ?? [];
+    const [, named = "", file = "", line = ""] = FRAME.exec(text) ?? [];
+    const name = named.replace(/ \[as \w+\]$/, ""); // by newer versions of Node, where a method is called by another name than its own
     if (!file || file.startsWith("node:")) continue;
     if (isEngine(file)) continue;
     if (!isLibrary(file)) return { operation, line: `${shown(file)}:${line}`, backward };
