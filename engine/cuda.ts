@@ -3,11 +3,10 @@
  * onnxruntime-node, in a cache folder, and where NVIDIA's libraries lie. Imported before onnxruntime-node, it makes that package load from
  * there.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheFolder } from "./cache.ts";
+import { buildsFolder, lastBuilt } from "./builds.ts";
 
 /** What was linked, as built.json says it. */
 export interface BuiltCuda {
@@ -27,8 +26,7 @@ export interface BuiltCuda {
  * assert.equal(cudaFolder({ ONESTEP_CUDA: "/opt/cuda" }), "/opt/cuda");
  */
 export function cudaFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
-  const cache = cacheFolder(environment);
-  return environment.ONESTEP_CUDA ?? (cache && join(cache, "cuda"));
+  return buildsFolder("cuda", environment);
 }
 
 /**
@@ -39,14 +37,10 @@ export function cudaFolder(environment: NodeJS.ProcessEnv = process.env): string
  * assert.equal(builtCuda("/nowhere"), undefined);
  */
 export function builtCuda(folder = cudaFolder()): BuiltCuda | undefined {
-  try {
-    if (folder === undefined) return undefined;
-    const built = JSON.parse(readFileSync(join(folder, "built.json"), "utf8")) as BuiltCuda;
-    const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
-    return built.version === version && existsSync(built.addon) ? built : undefined;
-  } catch {
-    return undefined; // none, or one that broke off
-  }
+  const built = lastBuilt<BuiltCuda>(folder);
+  if (!built) return undefined;
+  const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+  return built.version === version && existsSync(built.addon) ? built : undefined;
 }
 
 /** The file that puts a build in place, for a child process that tries it: `useAddon(addon)` and `openLibraries(libraries)`. */

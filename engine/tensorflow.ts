@@ -2,17 +2,17 @@
  * The user's own TensorFlow as a backend of TensorFlow.js: an addon that `pipeline doctor --build-tensorflow` has built against a
  * current TensorFlow, or else what tfjs-node installed by itself.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import util from "node:util";
 import { isMainThread } from "node:worker_threads";
-import { cacheFolder } from "./cache.ts";
+import { buildsFolder, lastBuilt } from "./builds.ts";
 import type { TensorflowBackend } from "./tensorflow/backend.ts";
 import { mendKernels } from "./tensorflow/kernels.ts";
 import { tf, type KernelBackend } from "./tfjs.ts";
 
-/** What was built, as BUILT says it beside the addon. */
+/** What was built, as built.json says it beside the addon. */
 export interface BuiltTensorflow {
   /** Path of the native addon. */
   addon: string;
@@ -24,9 +24,6 @@ export interface BuiltTensorflow {
   /** The package that it was compiled from, with the backend's JavaScript. */
   package?: string;
 }
-
-/** The file that says what was built: in each build's folder, and above them the last one's. */
-export const BUILT = "built.json";
 
 /** The packages that hold the addon's sources and its JavaScript; they differ in name alone. */
 const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
@@ -41,8 +38,7 @@ const require = createRequire(import.meta.url);
  * assert.equal(tensorflowFolder({ ONESTEP_TENSORFLOW: "/opt/built" }), "/opt/built");
  */
 export function tensorflowFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
-  const cache = cacheFolder(environment);
-  return environment.ONESTEP_TENSORFLOW ?? (cache && join(cache, "tensorflow"));
+  return buildsFolder("tensorflow", environment);
 }
 
 /**
@@ -53,11 +49,7 @@ export function tensorflowFolder(environment: NodeJS.ProcessEnv = process.env): 
  * assert.equal(builtTensorflow("/nowhere"), undefined);
  */
 export function builtTensorflow(folder = tensorflowFolder()): BuiltTensorflow | undefined {
-  try {
-    return folder === undefined ? undefined : (JSON.parse(readFileSync(join(folder, BUILT), "utf8")) as BuiltTensorflow);
-  } catch {
-    return undefined; // none, or one that broke off
-  }
+  return lastBuilt(folder);
 }
 
 /**

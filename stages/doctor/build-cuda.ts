@@ -5,14 +5,16 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, realpathSync } from "node:fs";
-import { copyFile, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rm, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
+import { BUILT } from "../../engine/builds.ts";
 import { type BuiltCuda, cudaFolder } from "../../engine/cuda.ts";
 import type { Context } from "../../schemas/events.ts";
-import { badUsage, Failure } from "../../schemas/failure.ts";
-import { firstLine, run } from "./find-tensorflow.ts";
+import { Failure } from "../../schemas/failure.ts";
+import { writeAtomic } from "../../store/atomic.ts";
 import { probe } from "./probe.ts";
+import { askPython, pythonOf } from "./run-program.ts";
 
 const PROVIDER = "libonnxruntime_providers_cuda.so";
 const SHARED = "libonnxruntime_providers_shared.so";
@@ -39,13 +41,8 @@ export async function buildCuda(from: string, { report, signal }: Context): Prom
   }
   const folder = cudaFolder();
   if (folder === undefined) throw new Failure(`${action}: there is no folder to keep it in; name one in ONESTEP_CUDA`);
-  const virtual = join(from, "bin/python");
-  const python = existsSync(virtual) ? virtual : from;
-  const said = await run(python, ["-c", FIND], signal).catch((error: NodeJS.ErrnoException) => {
-    if (signal?.aborted) throw signal.reason;
-    const why = error.code === "ENOENT" ? "there is no such program" : firstLine(error.message);
-    throw badUsage(`${action}: it does not run as Python (${why}); name a Python, or the folder of a virtual environment`);
-  });
+  const python = pythonOf(from);
+  const said = await askPython(python, FIND, { action, remedy: "name a Python, or the folder of a virtual environment", signal });
   const [found = "", theirs = "", ...paths] = said.trimEnd().split("\n");
   const require = createRequire(import.meta.url);
   const { version } = require("onnxruntime-node/package.json") as { version: string };
@@ -71,9 +68,7 @@ export async function buildCuda(from: string, { report, signal }: Context): Prom
   await symlink(join(own, "libonnxruntime.so.1"), join(place, "libonnxruntime.so.1"));
   for (const name of [PROVIDER, SHARED]) await symlink(join(theirs, "capi", name), join(place, name));
   const built: BuiltCuda = { addon, version, libraries };
-  const fresh = join(folder, `built.json.${process.pid}`);
-  await writeFile(fresh, `${JSON.stringify(built, null, 2)}\n`);
-  await rename(fresh, join(folder, "built.json"));
+  await writeAtomic(join(folder, BUILT), `${JSON.stringify(built, null, 2)}\n`);
   const answer = await probe("cuda", { signal, seconds: 60 });
   report({
     type: "result",

@@ -4,12 +4,15 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { BUILT, type BuiltTensorflow, tensorflowFolder, tfjsNodeFolder } from "../../engine/tensorflow.ts";
+import { BUILT } from "../../engine/builds.ts";
+import { type BuiltTensorflow, tensorflowFolder, tfjsNodeFolder } from "../../engine/tensorflow.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { CORE, firstLine, purposeOf, run, tensorflowOf } from "./find-tensorflow.ts";
+import { writeAtomic } from "../../store/atomic.ts";
+import { CORE, purposeOf, tensorflowOf } from "./find-tensorflow.ts";
+import { firstLine, run, whyNot } from "./run-program.ts";
 import { nodeHeaders, tryTensorflow } from "./tensorflow.ts";
 
 const FRAMEWORK = "libtensorflow_framework.so.2";
@@ -39,10 +42,9 @@ export async function buildTensorflow(from: string, { report, signal }: Context)
     throw new Failure(`${action}: Node's header node_api.h is not beside ${process.execPath}; run npm install node-api-headers`);
   }
   const compiler = process.env.CXX || "g++";
-  const compilerVersion = await run(compiler, ["--version"], signal).catch((error: NodeJS.ErrnoException) => {
+  const compilerVersion = await run(compiler, ["--version"], signal).catch((error) => {
     if (signal?.aborted) throw signal.reason;
-    const why = error.code === "ENOENT" ? "there is no such program" : firstLine(error.message);
-    throw new Failure(`${action} with the C++ compiler "${compiler}": ${why}; install g++, or name a compiler in CXX`);
+    throw new Failure(`${action} with the C++ compiler "${compiler}": ${whyNot(error)}; install g++, or name a compiler in CXX`);
   });
   const tensorflow = await tensorflowOf(from, { builds, action, signal });
   const { size, mtimeMs } = await stat(join(tensorflow, CORE));
@@ -61,7 +63,7 @@ export async function buildTensorflow(from: string, { report, signal }: Context)
   }
   const { isForGpu, cuda, hasLibraries } = await purposeOf(tensorflow);
   const built: BuiltTensorflow = { addon, tensorflow, version: answer.version, isForGpu, package: folder };
-  for (const each of [place, builds]) await replaceFile(join(each, BUILT), `${JSON.stringify(built, null, 2)}\n`);
+  for (const each of [place, builds]) await writeAtomic(join(each, BUILT), `${JSON.stringify(built, null, 2)}\n`);
   const values = {
     tensorflow: answer.version,
     "linked to": tensorflow,
@@ -122,9 +124,4 @@ function headersFolder(): string | undefined {
   if (existsSync(join(beside, "node_api.h"))) return beside;
   const header = nodeHeaders();
   return header && dirname(header);
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.${process.pid}`, text);
-  await rename(`${path}.${process.pid}`, path);
 }

@@ -1,11 +1,11 @@
-/** The TensorFlow to build against: of a Python, out of a wheel, or the folder of the package; and programs that are run for it. */
-import { execFile } from "node:child_process";
+/** The TensorFlow to build against: of a Python, out of a wheel, or the folder of the package. */
 import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import StreamZip from "node-stream-zip";
 import { badUsage, Failure } from "../../schemas/failure.ts";
+import { askPython, pythonOf } from "./run-program.ts";
 
 /** TensorFlow's library, in the folder of its package. */
 export const CORE = "libtensorflow_cc.so.2";
@@ -28,16 +28,12 @@ export async function tensorflowOf(from: string, where: { builds: string; action
     () => false,
   );
   if (isFolder && existsSync(join(from, CORE))) return realpathSync(from);
-  const virtual = join(from, "bin/python");
-  const python = isFolder && existsSync(virtual) ? virtual : from;
+  const python = pythonOf(from);
   if (isFolder && python === from)
     throw badUsage(`${action}: the folder holds neither ${CORE} nor bin/python; name a Python, a wheel or a package's folder`);
   const find = 'import importlib.util as u; s = u.find_spec("tensorflow"); print(s.submodule_search_locations[0] if s else "")';
-  const found = await run(python, ["-c", find], signal).catch((error: NodeJS.ErrnoException) => {
-    if (signal?.aborted) throw signal.reason;
-    const why = error.code === "ENOENT" ? "there is no such program" : firstLine(error.message);
-    throw badUsage(`${action}: it does not run as Python (${why}); name a Python, a wheel or the folder of the package tensorflow`);
-  });
+  const remedy = "name a Python, a wheel or the folder of the package tensorflow";
+  const found = await askPython(python, find, { action, remedy, signal });
   if (found.trim() === "") {
     throw new Failure(
       `${action}: this Python has no TensorFlow; run ${python} -m pip install 'tensorflow[and-cuda]==2.21.0' (tensorflow-cpu: no GPU)`,
@@ -100,17 +96,4 @@ async function unpacked(wheel: string, { builds, action }: { builds: string; act
     await rm(fresh, { recursive: true, force: true });
   }
   return join(target, "tensorflow");
-}
-
-/** Of what a program said, the first line. */
-export const firstLine = (text: string): string => text.trim().split("\n")[0] as string;
-
-/** What a program prints; rejects with what it printed to stderr. */
-export function run(program: string, words: string[], signal?: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(program, words, { signal, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
-      if (!error) return resolve(stdout);
-      reject(stderr.trim() && error.code !== "ENOENT" ? Object.assign(new Error(stderr.trim()), { code: error.code }) : error);
-    });
-  });
 }
