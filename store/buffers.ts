@@ -102,6 +102,58 @@ export async function bytesIn(file: AsyncBuffer | MemoryBuffer, from: number, to
   return seen && seen.byteOffset % 8 === 0 ? seen : new Uint8Array(await file.slice(from, to));
 }
 
+/** A stretch of a file, from `from` (inclusive) to `to`, and the place in it that is to be at a multiple of 8 in memory. */
+export interface Stretch {
+  from: number;
+  to: number;
+  aligned: number;
+}
+
+/**
+ * The bytes of a stretch, read to where `aligned` is at a multiple of 8: numbers can only be viewed at multiples of their width.
+ *
+ * @example
+ * import { memoryBuffer, readStretch } from "./buffers.ts";
+ * const file = memoryBuffer(Uint8Array.from({ length: 20 }, (_, i) => i));
+ * const bytes = await readStretch(file, { from: 1, to: 15, aligned: 3 });
+ * assert.deepEqual([bytes[2], (bytes.byteOffset + 2) % 8], [3, 0]);
+ */
+export async function readStretch(file: AsyncBuffer | FileBuffer, { from, to, aligned }: Stretch): Promise<Uint8Array> {
+  const pad = (ALIGNMENT - ((aligned - from) % ALIGNMENT)) % ALIGNMENT;
+  const { buffer } = Buffer.allocUnsafeSlow(pad + to - from).fill(0, 0, pad); // zeros for all of it would cost as much as reading
+  const bytes = new Uint8Array(buffer, pad, to - from);
+  if ("fill" in file) await file.fill(bytes, from);
+  else bytes.set("view" in file ? (file as MemoryBuffer).view(from, to) : new Uint8Array(await file.slice(from, to)));
+  return bytes;
+}
+
+const ALIGNMENT = 8; // bytes, as Arrow wants its buffers
+
+/**
+ * All of a file in memory, in pieces that follow each other. What lies in two of them is looked at in a copy.
+ *
+ * @example
+ * import { memoryPieces } from "./buffers.ts";
+ * const { byteLength, view } = memoryPieces([Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5)]);
+ * assert.deepEqual([byteLength, [...view(2, 4)], [...view(1, 3)]], [5, [3, 4], [2, 3]]);
+ */
+export function memoryPieces(pieces: readonly Uint8Array[]): MemoryBuffer {
+  const starts: number[] = [];
+  let end = 0;
+  for (const { length } of pieces) {
+    starts.push(end);
+    end += length;
+  }
+  const view = (from: number, to: number): Uint8Array => {
+    const at = starts.findLastIndex((start) => start <= from);
+    const [piece, start] = [pieces[at], starts[at]];
+    if (piece === undefined || start === undefined) return new Uint8Array();
+    if (to <= start + piece.length) return piece.subarray(from - start, to - start);
+    return Buffer.concat(pieces).subarray(from, to);
+  };
+  return { byteLength: end, view, slice: (from, to = end) => new Uint8Array(view(from, to)).buffer };
+}
+
 /**
  * Bytes in memory as hyparquet wants them; of a stretch of a file `start` is the place of its first byte.
  *

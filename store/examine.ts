@@ -1,14 +1,14 @@
 /** All that can be wrong with a shard, found without trusting a number in it. */
 import type { AsyncBuffer } from "hyparquet";
-import { memoryBuffer } from "./buffers.ts";
-import { sha256 } from "./hash.ts";
+import { memoryPieces, readStretch, type Stretch } from "./buffers.ts";
+import { sha256Pieces } from "./hash.ts";
 import { readEntriesOf } from "./entries.ts";
 import type { FailedRow, Recorded } from "./journal.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { tensorOf } from "./columns.ts";
 import type { RowOf, Store } from "./layout.ts";
 import { decodeRows } from "./shard.ts";
-import { mostShardBytes } from "./shard-format.ts";
+import { mostShardBytes, type RowGroup } from "./shard-format.ts";
 import { headOf, idProblem, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
 import { sumsOf } from "./statistics.ts";
@@ -17,7 +17,9 @@ import { shardBytes } from "./write.ts";
 
 export interface Sound {
   rows: Row[];
-  bytes: Uint8Array;
+  /** How many bytes the file has, and these in order; tensors of the rows may be views of them. */
+  bytes: number;
+  pieces: Uint8Array[];
   metadata: ShardMetadata;
   /** Of the bytes, on the first read of this process; empty on later ones. */
   sha256: string;
@@ -52,10 +54,13 @@ export async function examineFile(store: Store, shard: number, file: AsyncBuffer
     }
     if (size > mostShardBytes) throw new Error(`it has ${size} bytes, expected at most ${mostShardBytes}`);
     const { groups, metadata } = await headOf(store, shard, file);
-    const bytes = new Uint8Array(await file.slice(0, size));
-    const hash = first ? await sha256(bytes) : "";
+    const reading = stretchesOf(groups, size).map((stretch) => readStretch(file, stretch));
+    const read = Promise.all(reading);
+    read.catch(() => {}); // reported when it is awaited
+    const hash = first ? await sha256Pieces(reading) : ""; // of one piece while the next ones are read
+    const pieces = await read;
     const { columns } = store;
-    const decoded = await decodeRows({ columns, file: memoryBuffer(bytes), groups, from: 0, to: metadata.rows });
+    const decoded = await decodeRows({ columns, file: memoryPieces(pieces), groups, from: 0, to: metadata.rows });
     const { rows } = decoded;
     const problem = rowProblem(store, decoded) ?? idProblem(store, { shard, failed: metadata.failed, rows, from: 0 });
     if (recorded && !(await recordedOf(store, shard, (entry) => entry.sha256 === hash))?.length) {
@@ -64,12 +69,12 @@ export async function examineFile(store: Store, shard: number, file: AsyncBuffer
     if (problem) throw new Error(problem);
     if (first) {
       if (!(await sumsFit(store, rows, metadata))) throw new Error("its sums are not those of its rows");
-      if (!recorded && !(await isCanonical(store, shard, bytes, rows, metadata.failed))) {
+      if (!recorded && !(await isCanonical(store, shard, pieces, rows, metadata.failed))) {
         throw new Error("its bytes are not what its rows give");
       }
       store.sound.add(shard);
     }
-    return { rows, bytes, metadata, sha256: hash };
+    return { rows, bytes: size, pieces, metadata, sha256: hash };
   } catch (error) {
     return { problem: problemOf(error) };
   }
@@ -94,6 +99,18 @@ async function sumsFit({ manifest: { shape } }: Store, rows: Row[], { sums }: Sh
 }
 
 /** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */
-async function isCanonical(store: Store, shard: number, bytes: Uint8Array, rows: Row[], failed: FailedRow[]): Promise<boolean> {
-  return Buffer.from(await shardBytes(store, shard, rows, failed)).equals(bytes);
+async function isCanonical(store: Store, shard: number, pieces: Uint8Array[], rows: Row[], failed: FailedRow[]): Promise<boolean> {
+  return Buffer.concat(pieces).equals(await shardBytes(store, shard, rows, failed));
+}
+
+/** All of a file: each group of rows, and what lies before, between and after them. */
+function stretchesOf(groups: readonly RowGroup[], size: number): Stretch[] {
+  const stretches: Stretch[] = [];
+  let end = 0;
+  for (const { bytes } of [...groups, { bytes: { from: size, to: size, aligned: size } }]) {
+    if (bytes.from > end) stretches.push({ from: end, to: bytes.from, aligned: end });
+    if (bytes.to > bytes.from) stretches.push(bytes);
+    end = bytes.to;
+  }
+  return stretches;
 }

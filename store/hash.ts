@@ -21,7 +21,8 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
 }
 
 /**
- * sha256 (hex) of bytes that come in pieces, a file's from `createReadStream`, say; others have the thread between two.
+ * sha256 (hex) of bytes that come in pieces, a file's from `createReadStream`, say, or promises of them; others have the thread
+ * between two.
  *
  * @example
  * import { sha256, sha256Pieces } from "./hash.ts";
@@ -31,7 +32,7 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
  * }
  * assert.equal(await sha256Pieces(pieces()), await sha256(Uint8Array.of(1, 2, 3)));
  */
-export async function sha256Pieces(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+export async function sha256Pieces(pieces: AsyncIterable<Uint8Array> | Iterable<Promise<Uint8Array>>): Promise<string> {
   const hash = createHash("sha256");
   for await (const piece of pieces) {
     hash.update(piece);

@@ -43,7 +43,7 @@ export async function mergeStores(options: {
   for (const source of sources) {
     for (const shard of await presentShards(source)) {
       signal?.throwIfAborted();
-      const { bytes, sha256: hash, metadata } = await readWhole(source, shard);
+      const { pieces, sha256: hash, metadata } = await readWhole(source, shard);
       const known = hashes.get(shard);
       if (known && known.hash !== hash) {
         throw new Failure(
@@ -53,7 +53,7 @@ export async function mergeStores(options: {
       }
       if (known) shared++;
       else {
-        await copyShard(store, { shard, bytes, failed: metadata.failed });
+        await copyShard(store, { shard, bytes: Buffer.concat(pieces), failed: metadata.failed });
         hashes.set(shard, { hash, folder: source.folder });
         copied++;
       }

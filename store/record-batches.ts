@@ -6,7 +6,7 @@ import type { Manifest } from "../schemas/manifest.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { type FieldValues, recordBatch } from "./arrow.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
-import { type FileBuffer, type MemoryBuffer, memoryBuffer } from "./buffers.ts";
+import { memoryBuffer, readStretch } from "./buffers.ts";
 import type { Store } from "./layout.ts";
 import { readShard } from "./read.ts";
 import { valuesOfRows } from "./row-values.ts";
@@ -107,7 +107,7 @@ async function groupBatch(
 ): Promise<RecordBatch> {
   const { start: from, rows } = group;
   const { columns } = store;
-  const window = await readGroup(file, group);
+  const window = memoryBuffer(await readStretch(file, group.bytes), group.bytes.from);
   const names = [...columns.map(({ name }) => name), CHECKSUM];
   const { rows: stored, places } = await group.read({ file: window, columns: names, from: 0, to: rows });
   const tensors = new Map<string, Uint8Array>();
@@ -126,20 +126,6 @@ async function groupBatch(
   const parts = fields.map((field) => ({ field, values: fieldValues(field, { stored, tensors, manifest: store.manifest }) }));
   return recordBatch(parts, rows);
 }
-
-/**
- * The bytes of a group of rows. They are read to where the values of the widest tensor are aligned: a page of Parquet begins anywhere,
- * and a view of numbers at multiples of their width alone.
- */
-async function readGroup(file: FileBuffer, { bytes: { from, to, aligned } }: RowGroup): Promise<MemoryBuffer> {
-  const pad = (ALIGNMENT - ((aligned - from) % ALIGNMENT)) % ALIGNMENT;
-  const { buffer } = Buffer.allocUnsafeSlow(pad + to - from).fill(0, 0, pad); // zeros for all of it would cost as much as reading
-  const bytes = new Uint8Array(buffer, pad, to - from);
-  await file.fill(bytes, from);
-  return memoryBuffer(bytes, from);
-}
-
-const ALIGNMENT = 8; // bytes, as Arrow wants its buffers
 
 /** The values of a field, of tensors as a view where they lie aligned. */
 function fieldValues(

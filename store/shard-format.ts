@@ -3,6 +3,7 @@
  * the same for both and asks through these.
  */
 import type { AsyncBuffer } from "hyparquet";
+import type { Stretch } from "./buffers.ts";
 import { type Column, type Stored, tensorBytes } from "./stored-rows.ts";
 
 /** The longest description at a file's end that is written and read: 64 MiB, some 400,000 rows that failed. */
@@ -47,8 +48,8 @@ export interface RowGroup {
   /** The position of its first row in the shard, and how many it has. */
   start: number;
   rows: number;
-  /** The bytes that hold it, `from` (inclusive) to `to`; read so that `aligned` is at a multiple of 8, its widest tensor can be viewed. */
-  bytes: { from: number; to: number; aligned: number };
+  /** The bytes that hold it; read so that `aligned` is at a multiple of 8, its widest tensor can be viewed. */
+  bytes: Stretch;
   /**
    * What these columns have in the rows `from` (inclusive) to `to` of the group; of tensors nothing but where in the file the values of
    * the group's first row begin, the others following. Throws an Error in words where the file is not what its end says.

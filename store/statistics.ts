@@ -38,20 +38,32 @@ export function createSums(channels: number): { add: (latent: Float32Array) => v
   const add = (latent: Float32Array): void => {
     for (let c = 0; c < channels; c++) {
       // a channel at a time: its sums stay in registers
-      let [n, s, q, low, high] = [count[c]!, sum[c]!, squares[c]!, min[c]!, max[c]!];
+      let [s, q, low, high] = [sum[c]!, squares[c]!, min[c]!, max[c]!];
       for (let i = c; i < latent.length; i += channels) {
         const value = latent[i]!;
-        if (value - value !== 0) {
-          nonFinite++;
-          continue;
-        }
-        n++;
         s += value;
         q += value * value;
         if (value < low) low = value;
         if (value > high) high = value;
       }
-      [count[c], sum[c], squares[c], min[c], max[c]] = [n, s, q, low, high];
+      // Squares of float32 values cannot exceed float64: a sum of them is finite where all values are.
+      if (q - q === 0) [count[c], sum[c], squares[c], min[c], max[c]] = [count[c]! + latent.length / channels, s, q, low, high];
+      else addFinite(latent, c);
+    }
+  };
+  /** Adds those values of a channel that are finite, and counts the others. */
+  const addFinite = (latent: Float32Array, c: number): void => {
+    for (let i = c; i < latent.length; i += channels) {
+      const value = latent[i]!;
+      if (value - value !== 0) {
+        nonFinite++;
+        continue;
+      }
+      count[c]!++;
+      sum[c]! += value;
+      squares[c]! += value * value;
+      min[c] = Math.min(min[c]!, value);
+      max[c] = Math.max(max[c]!, value);
     }
   };
   const orNull = (values: Float64Array) => Array.from(values, (value) => (Number.isFinite(value) ? value : null));

@@ -99,7 +99,7 @@ async function recordsOf(
     findings.push({ file: join("quarantine", quarantineName(shard)), problem: "it is not what the shard says", remedy: REWRITE });
   }
   const entries = store.journal.entries.get(shard);
-  const expected = JSON.stringify(recordOf({ rows: metadata.rows, bytes: bytes.length, sha256, failed: metadata.failed }));
+  const expected = JSON.stringify(recordOf({ rows: metadata.rows, bytes, sha256, failed: metadata.failed }));
   const recorded = entries?.find((entry) => entry.sha256 === sha256);
   if (!recorded) findings.push({ file: "journal.jsonl", problem: `shard ${shard} has no line`, remedy: REWRITE });
   else if (JSON.stringify(recorded) !== expected) {
