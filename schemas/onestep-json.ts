@@ -4,7 +4,7 @@
  *
  * A picture is made so, every array float32 unless its port says otherwise, the batch any number of rows:
  *
- *     condition: label, or tokens -> text.onnx -> its outputs, which are inputs of the generator by the same names
+ *     condition: label; or tokens of an image; or those of a caption -> text.onnx -> its outputs, inputs of the generator by the same names
  *     sampler "direct":  latent = generator(noise, [prior,] condition)
  *     sampler "loop":    x = start * noise [+ mean + std * prior]; memory_j = 0
  *                        for each stage: D = generator(x, level, condition).latent
@@ -50,6 +50,9 @@ const condition = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("none") }),
   // The input of the generator is int32 [batch], of which 0 is the first name.
   z.strictObject({ kind: z.literal("class"), input: z.string(), names: z.array(z.string()) }),
+  // The input of the generator is int32 [batch, height * width]: the tokens of an image, row by row of its grid, each below `codes`, as
+  // the image tokenizer of this hash makes them (`pipeline tokenize`) or a prior draws them.
+  z.strictObject({ kind: z.literal("tokens"), input: z.string(), grid: z.tuple([size, size]), codes: size, tokenizer: hash }),
   // The captions are some to begin with.
   z.strictObject({ kind: z.literal("caption"), tokenizers: z.array(tokenizer).min(1), captions: z.array(z.string()) }),
 ]);

@@ -7,16 +7,19 @@ import { fileURLToPath } from "node:url";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { hashWeights } from "../../engine/weights.ts";
-import { initDenoiser } from "../../models/denoiser.ts";
+import { initDenoiser, withControl } from "../../models/denoiser.ts";
 import { createTokenizer } from "../../models/text/tokenizer.ts";
+import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
 import { exportPath } from "../../pipelines/export.ts";
 import type { DenoiserDescription, Sampler } from "../../schemas/model.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { type OnestepJson, onestepJson } from "../../schemas/onestep-json.ts";
 import { exportOnnx } from "../../stages/export/onnx/export.ts";
-import { openCodec, readDenoiser, writeCodec, writeModel } from "../../stages/runs/model.ts";
+import { openCodec, readDenoiser, writeCodec, writeModel, writeStoresTokenizer } from "../../stages/runs/model.ts";
+import { openDrawing } from "../../stages/sample/drawing.ts";
 import { openGenerator } from "../../stages/sample/generator.ts";
 import { assert, suite } from "../harness.ts";
+import { perturbed } from "../models/parameters.ts";
 import { pipelines } from "../published/golden.ts";
 import { studentOf } from "../published/students.ts";
 import { CAPTIONS, contextOf, freshFolder, settingsOf, SIZE, STATISTICS, writeRun } from "../simulate/fixture.ts";
@@ -26,7 +29,8 @@ const test = suite("export to ONNX");
 const settings = settingsOf();
 /** Each export starts three threads, which takes its time on a busy machine. */
 const LONG = { seconds: 120 };
-const [shape, length] = [[SIZE, SIZE, 3], SIZE * SIZE * 3];
+const shape: [number, number, number] = [SIZE, SIZE, 3];
+const length = SIZE * SIZE * 3;
 
 const said = (out: string): OnestepJson => onestepJson.parse(JSON.parse(readFileSync(join(out, "onestep.json"), "utf8")));
 
@@ -227,6 +231,43 @@ test(
   "the lines of README.md draw",
   () => {
     for (const { out } of Object.values(folders)) drawsByReadme(out);
+  },
+  LONG,
+);
+
+test(
+  "a decoder by layton takes an image's tokens",
+  async () => {
+    const { sigmaData } = settings.diffusion;
+    const config = { shape, codes: 32, dimension: 4, downsample: 2 as const, width: 16, sigmaData };
+    const [run, base, tokenizer] = [freshFolder(), await readDenoiser(folders.class.run), initImageTokenizer(config, 3)];
+    const grid: [number, number] = [SIZE / 2, SIZE / 2];
+    const control = { height: grid[0], width: grid[1], dimension: 4 };
+    const spec = { ...base.description.spec, network: { ...base.description.spec.network, control } };
+    const weights = perturbed(withControl(spec, base.weights, 2));
+    await writeModel(run, { description: { ...base.description, spec, hash: hashWeights(weights) }, weights });
+    await writeCodec(run, await openCodec(settings));
+    const hash = hashWeights(tokenizer);
+    await writeStoresTokenizer(run, { description: { role: "tokenizer", hash, config, statistics: STATISTICS }, weights: tokenizer });
+    const out = await exported(run);
+    assert.equal(said(out).condition, { kind: "tokens", input: "tokens", grid, codes: 32, tokenizer: hash });
+
+    const tokens = Int32Array.from({ length: grid[0] * grid[1] }, (_, i) => (5 * i) % 32);
+    const given = { noise: floats(noiseOf(1), [1, ...shape]), tokens: new Tensor("int32", tokens, [1, tokens.length]) };
+    const { latent } = await answer(out, "generator.onnx", given);
+    // The code of a token is its row of the codebook, of length 1.
+    const codes = [...tokens].flatMap((token) => {
+      const row = tokenizer.codes!.data.slice(4 * token, 4 * token + 4);
+      return Array.from(row, (value) => value / Math.hypot(...row));
+    });
+    const drawing = await openDrawing({ path: run, model: await readDenoiser(run), settings, context: contextOf(), batch: 1 });
+    const bag = { label: Int32Array.of(-1), codes: Float32Array.from(codes), keep: Float32Array.of(0) };
+    const expected = await drawing.latents({ seed: 7, count: 1 }, bag);
+    await drawing.close();
+    assert.ok(apart(latent!, expected) < 1e-4);
+    drawsByReadme(out);
+    const page = exportPath({ path: run, format: "web", out: freshFolder(), settings, context: contextOf() });
+    await assert.rejects(page, /draws from an image's tokens, which nobody types/);
   },
   LONG,
 );

@@ -6,6 +6,7 @@ import { OPSET } from "../../../engine/onnx.ts";
 import { type PortableModel, portableModel } from "../../../engine/portable.ts";
 import { labelsOf } from "../../../models/denoiser.ts";
 import { familyOf } from "../../../models/families/registry.ts";
+import { gridOf } from "../../../models/tokens/image-tokenizer.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure, isFailure } from "../../../schemas/failure.ts";
 import { sidesOf } from "../../../schemas/images.ts";
@@ -13,7 +14,7 @@ import { type OnestepJson, onestepJson, onestepJsonFormat } from "../../../schem
 import { version } from "../../../schemas/package.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { writeAtomic } from "../../../store/atomic.ts";
-import { type Codec, type Denoiser, readCodec } from "../../runs/model.ts";
+import { type Codec, type Denoiser, readCodec, readStoresTokenizer } from "../../runs/model.ts";
 import { decoderModel, generatorModel, isGuidedBy, storedAs } from "./graphs.ts";
 import { measureExport } from "./parity.ts";
 import { readmeOf } from "./readme.ts";
@@ -47,7 +48,6 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
   const { run, out, model, isHalf, settings, context, licence = UNKNOWN_LICENCE } = options;
   const { description } = model;
   const { spec, role, hash } = description;
-  refuseTokens(run, description);
   const codec = await readCodec(run, context);
   const sampler = samplerOf(run, description, settings.simulate);
   const written = ["export.json"]; // the folder's claim, too
@@ -95,14 +95,6 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
   }
 }
 
-/** Throws a Failure for a model that draws from an image's tokens: a prior makes these, one at a time. */
-function refuseTokens(run: string, { spec }: Denoiser["description"]): void {
-  if (!spec.network.control) return;
-  throw new Failure(
-    `Cannot export ${run} as ONNX: it draws from tokens that a prior makes one by one, which no graph here holds. Use it here.`,
-  );
-}
-
 /** The graphs by name, and what is said of conditions. */
 async function traced(
   { run, model, isHalf, settings }: OnnxExport,
@@ -113,6 +105,13 @@ async function traced(
   const { spec, captions, tokenizer } = description;
   const weights = storedAs(model.weights, isHalf);
   const decoder = decoderModel({ description, codec, isHalf });
+  if (spec.network.control) {
+    const tokenizer = await readStoresTokenizer(run);
+    const { config, hash } = tokenizer.description;
+    const generator = generatorModel({ description, weights, sampler, tokenizer });
+    const condition = { kind: "tokens", input: "tokens", grid: gridOf(config), codes: config.codes, tokenizer: hash } as const;
+    return { models: { generator, decoder }, condition };
+  }
   const encoder = familyOf(spec).encoders.find(({ reads }) => reads === "caption");
   if (!encoder) {
     const generator = generatorModel({ description, weights, sampler });

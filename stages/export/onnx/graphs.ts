@@ -14,9 +14,10 @@ import { createParameterisation, type Preconditioning } from "../../../models/di
 import { type Embedded, type Encoder, joinedEmbedded } from "../../../models/encoders/encoder.ts";
 import { isConditional } from "../../../models/encoders/own.ts";
 import { familyOf } from "../../../models/families/registry.ts";
+import { codesOfTokens, tokenCount } from "../../../models/tokens/image-tokenizer.ts";
 import { toHalf } from "../../../schemas/numbers/half.ts";
 import { denormalise } from "../../../store/statistics.ts";
-import type { Denoiser } from "../../runs/model.ts";
+import type { Denoiser, ImageTokenizer } from "../../runs/model.ts";
 import type { ExportSampler } from "./sampler.ts";
 
 /** The fewest elements of a tensor that is rounded to half: smaller ones, such as biases and norms, weigh nothing. */
@@ -73,8 +74,10 @@ export function generatorModel(options: {
   sampler: ExportSampler;
   /** What the text encoder answers, a row each; undefined without one. */
   text?: PortableModel["outputs"];
+  /** Of a network that draws what an image's tokens say: `tokens` [b, n] are its condition then. */
+  tokenizer?: ImageTokenizer;
 }): PortableModel {
-  const { description, weights, sampler, text = [] } = options;
+  const { description, weights, sampler, text = [], tokenizer } = options;
   const { spec } = description;
   const { direct, prior, guidance } = sampler;
   const family = familyOf(spec);
@@ -82,14 +85,20 @@ export function generatorModel(options: {
   const within = family.encoders.filter(({ reads }) => reads !== "caption");
   const asked = within.filter(({ name }) => name !== "guidance");
   const conditions = Object.assign({}, ...asked.map((encoder) => encoder.inputs(1))) as ReturnType<Encoder["inputs"]>;
-  const rows = [
+  const ofConditions = [
     ...Object.entries(conditions).map(([name, { shape, dtype = "float32" as const }]) => ({ name, shape: shape.slice(1), dtype })),
     ...text.map(({ name, shape = [] }) => ({ name, shape: shape.slice(1) as number[], dtype: "float32" as const })),
   ];
+  const rows = tokenizer ? [tokensPort(tokenizer)] : ofConditions;
   const parameterisation = createParameterisation(spec.diffusion);
 
   /** The network with its conditions held. */
-  const held = (network: Tensors, given: Tensors, batch: number): Network => {
+  const held = ({ network = {}, tokenizer: codebook = {} }: Record<string, Tensors>, given: Tensors, batch: number): Network => {
+    if (tokenizer) {
+      const codes = codesOfTokens(tokenizer.description.config, codebook, given.tokens as Tensor);
+      const condition = joinedEmbedded(family.encoders.map((encoder) => encoder.encode(network, { ...dropped(encoder, batch), codes })));
+      return (at) => applyNetwork(spec, network, { ...at, condition });
+    }
     const scale = takesGuidance(spec) ? { guidance: tf.fill([batch], guidance) as Tensor } : {};
     const embedded = (keep: Tensor, copies: 1 | 2): Embedded => {
       const twice = (tensor: Tensor, other = tensor): Tensor => (copies === 2 ? tf.concat([tensor, other]) : tensor);
@@ -107,17 +116,18 @@ export function generatorModel(options: {
     return guidedNetwork({ scale: guidance, network: both });
   };
 
-  const common = { name: "generator", weights: { network: weights } };
+  const codebook = tokenizer && { tokenizer: { codes: tokenizer.weights.codes as StoredWeights[string] } };
+  const common = { name: "generator", weights: { network: weights, ...codebook } };
   const perRow = Object.fromEntries(rows.map(({ name, ...port }) => [name, port]));
   if (!direct) {
     return portableModel({
       ...common,
       inputs: { x: { shape: spec.shape }, level: { shape: [4], isShared: true }, ...perRow },
-      run: ({ network = {} }, { x, level, ...given }) => {
+      run: (sets, { x, level, ...given }) => {
         const [cSkip, cOut, cIn, cNoise] = tf.split(level as Tensor, 4) as [Tensor, Tensor, Tensor, Tensor];
         const coefficients: Preconditioning<Tensor> = { cSkip, cOut, cIn, cNoise };
         const state = x as Tensor;
-        return { latent: denoise({ x: state, coefficients, network: held(network, given, state.shape[0] as number) }) };
+        return { latent: denoise({ x: state, coefficients, network: held(sets, given, state.shape[0] as number) }) };
       },
     });
   }
@@ -127,14 +137,25 @@ export function generatorModel(options: {
   return portableModel({
     ...common,
     inputs: { noise: { shape: spec.shape }, ...(prior && { prior: { shape: spec.shape } }), ...perRow },
-    run: ({ network = {} }, { noise, prior: ofPrior, ...given }) => {
+    run: (sets, { noise, prior: ofPrior, ...given }) => {
       const scaled = tf.mul(noise as Tensor, start) as Tensor;
       const begun = prior && tf.add(tf.mul(ofPrior as Tensor, tf.tensor1d([...prior.std])), tf.tensor1d([...prior.mean]));
       const x = begun ? tf.add<Tensor>(begun, scaled) : scaled;
-      const denoised = denoise({ x, coefficients, network: held(network, given, x.shape[0] as number) });
+      const denoised = denoise({ x, coefficients, network: held(sets, given, x.shape[0] as number) });
       return { latent: advance({ stage, x, memories: [], denoised }, tensors).x };
     },
   });
+}
+
+/** The input of a generator that takes an image's tokens, a row each. */
+function tokensPort({ description: { config } }: ImageTokenizer) {
+  return { name: "tokens", shape: [tokenCount(config)], dtype: "int32" as const };
+}
+
+/** Inputs of an encoder whose condition is dropped: whatever stands in them has no effect. */
+function dropped(encoder: Encoder, batch: number): Tensors {
+  const zeros = Object.entries(encoder.inputs(batch)).map(([name, { shape, dtype = "float32" }]) => [name, tf.zeros(shape, dtype)]);
+  return { ...Object.fromEntries(zeros), keep: tf.zeros([batch]) };
 }
 
 /** The decoder: a latent [b, h, w, c] in the model's scale to a picture [b, H, W, 3] in -1..1, in tiles where it is larger than one. */

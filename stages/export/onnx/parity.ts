@@ -8,8 +8,10 @@ import { Failure } from "../../../schemas/failure.ts";
 import type { OnestepJson } from "../../../schemas/onestep-json.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import type { Codec, Denoiser } from "../../runs/model.ts";
+import { openCodes } from "../../sample/codes.ts";
 import { openConditions } from "../../sample/conditions.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
+import { openStoresTokenizer } from "../../sample/tokenizer.ts";
 import type { DrawnFrom, ExportedWorker } from "./exported.ts";
 import { startSampler } from "../../workers/start-sampler.ts";
 import { startWorker } from "../../workers/start.ts";
@@ -31,7 +33,7 @@ type Measured = Pick<OnestepJson, "parity" | "speed">;
 export async function measureExport(options: {
   run: string;
   folder: string;
-  json: Drawable & Pick<OnestepJson, "precision">;
+  json: Drawable & Pick<OnestepJson, "precision" | "condition">;
   model: Denoiser;
   codec: Codec;
   ids?: (captions: readonly (string | null)[]) => ConditionRows;
@@ -96,6 +98,7 @@ const NODE = `onnxruntime-node ${(createRequire(import.meta.url)("onnxruntime-no
 /** The same pictures by the product's own way, and all that they were drawn from. */
 async function drawHere(options: {
   run: string;
+  json: Pick<OnestepJson, "condition">;
   model: Denoiser;
   codec: Codec;
   /** What text.onnx takes of captions, where conditions do not hold it. */
@@ -103,12 +106,13 @@ async function drawHere(options: {
   settings: Settings;
   context: Context;
 }): Promise<{ from: DrawnFrom; drawn: Drawn }> {
-  const { run, model, codec, ids, settings, context } = options;
+  const { run, json, model, codec, ids, settings, context } = options;
   const { description, weights } = model;
   const { spec, statistics } = description;
   const { engine, simulate } = settings;
   const plan = planOf(description, simulate, { name: run });
   const conditions = openConditions({ description, choice: simulate, engine, signal: context.signal });
+  const codes = openCodes(conditions, () => openStoresTokenizer({ folder: run, engine, context }));
   const sampler = await startSampler({ name: "sampler", spec, weights, plan, batch: ROWS, engine, signal: context.signal });
   const decoder = await createPictureDecoder({ codec, engine, context, spec, statistics, batch: ROWS });
   try {
@@ -116,14 +120,21 @@ async function drawHere(options: {
     // A published pipeline takes no text, and an empty one, for its negative prompt: which the graphs know unless another was given.
     const without = simulate.negative === undefined ? 1 : 0;
     const asked = { label, caption: ids ? caption.map((text, i) => text || (i < without ? "" : `picture ${i + 1}`)) : caption };
-    const bag = { ...(await conditions.inputs(asked)), ...ids?.(asked.caption) };
+    const tokens = json.condition.kind === "tokens" ? someTokens(json.condition) : undefined;
+    const bag = tokens ? await codes.ofTokens(tokens) : { ...(await conditions.inputs(asked)), ...ids?.(asked.caption) };
     const noise = noiseFor({ seed: settings.seed, stream: "samples", rows: ROWS, spec, plan });
     const latent = await sampler.call("sample", { ...noise, rows: ROWS, conditions: bag });
     const image = (await decoder.values(latent)).map((value) => Math.min(1, Math.max(-1, value)));
-    return { from: { rows: ROWS, noise, conditions: bag }, drawn: { latent, image } };
+    return { from: { rows: ROWS, noise, conditions: tokens ? { tokens } : bag }, drawn: { latent, image } };
   } finally {
-    await Promise.all([conditions.close(), sampler.close(), decoder.close()]);
+    await Promise.all([conditions.close(), codes.close(), sampler.close(), decoder.close()]);
   }
+}
+
+/** Tokens of `ROWS` pictures from all over the codebook. */
+function someTokens({ grid: [height, width], codes }: Extract<OnestepJson["condition"], { kind: "tokens" }>): Int32Array {
+  const count = ROWS * height * width;
+  return Int32Array.from({ length: count }, (_, i) => Math.floor((i * codes) / count));
 }
 
 /** Some of the rows. */

@@ -11,6 +11,9 @@ export function readmeOf(json: OnestepJson): string {
     `ONNX graphs of opset ${opset}, ONNX's own operators alone, ${WEIGHTS[precision]}, ` +
       `any batch. \`onestep.json\` says all of it: ports, ${stepsInWords(json)}, hashes; the largest difference of a picture from ` +
       `onestep's own is ${worst.toPrecision(2)} of 2.`,
+    ...(json.condition.kind === "tokens"
+      ? ["", "It draws the image whose tokens it is given; those below are all 0. `pipeline tokenize` makes an image's own."]
+      : []),
     ...(json.sampler.kind === "loop" && hasMore(json)
       ? ["", "Its loop has memories or bounds, which the lines below leave out: onestep.json names them all."]
       : []),
@@ -44,6 +47,9 @@ function hasMore({ sampler }: OnestepJson): boolean {
 const captionOf = ({ condition }: OnestepJson): string =>
   JSON.stringify(("captions" in condition ? condition.captions[0] : undefined) ?? "a red boat");
 
+/** How many tokens an image has that is drawn from them. */
+const tokensOf = ({ condition }: OnestepJson): number => (condition.kind === "tokens" ? condition.grid[0] * condition.grid[1] : 0);
+
 /** Those of captions; none of other conditions. */
 const tokenizersOf = ({ condition }: OnestepJson) => ("tokenizers" in condition ? condition.tokenizers : []);
 
@@ -53,7 +59,8 @@ const isPublished = (json: OnestepJson): boolean => tokenizersOf(json).some(({ k
 function inPython(json: OnestepJson): string[] {
   const { condition, sampler, latent, image } = json;
   const [h, w, c] = latent;
-  const conditions = { none: [], class: ['"label": np.int32([0])'], caption: ["**features"] }[condition.kind];
+  const tokens = `"tokens": np.zeros((1, ${tokensOf(json)}), "int32")`;
+  const conditions = { none: [], class: ['"label": np.int32([0])'], tokens: [tokens], caption: ["**features"] }[condition.kind];
   const given = (...own: string[]): string => `{${[...own, ...conditions].join(", ")}}`;
   const prior = priorOf(json);
   const readsText = tokenizersOf(json).length > 0;
@@ -128,7 +135,9 @@ function inJavaScript(json: OnestepJson): string[] {
   const shape = `[1, ${latent.join(", ")}]`;
   const channels = latent[2];
   const size = latent.reduce((product, side) => product * side, 1);
-  const conditions = { none: [], class: ['label: new Tensor("int32", [0], [1])'], caption: ["...features"] }[condition.kind];
+  const label = 'label: new Tensor("int32", [0], [1])';
+  const tokens = `tokens: new Tensor("int32", new Int32Array(${tokensOf(json)}), [1, ${tokensOf(json)}])`;
+  const conditions = { none: [], class: [label], tokens: [tokens], caption: ["...features"] }[condition.kind];
   const given = (...own: string[]): string => `{ ${[...own, ...conditions].join(", ")} }`;
   const prior = priorOf(json);
   const readsText = tokenizersOf(json).length > 0;

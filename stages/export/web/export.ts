@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Context } from "../../../schemas/events.ts";
+import { Failure } from "../../../schemas/failure.ts";
 import { onestepJson } from "../../../schemas/onestep-json.ts";
 import type { Settings } from "../../../schemas/settings.ts";
 import { inFolder } from "../../runs/folder.ts";
@@ -30,6 +31,11 @@ export async function exportWeb(options: {
   await runtimeFiles("wasm"); // where they are absent, that is told before the work
   const runs = { student: run, ...(teacher !== undefined && { teacher }) };
   const models = await Promise.all(Object.values(runs).map((path) => readDenoiser(path, context)));
+  if (models.some(({ description }) => description.spec.network.control)) {
+    throw new Failure(
+      `Cannot export ${run} as a web page: it draws from an image's tokens, which nobody types. Use --format onnx, which takes them.`,
+    );
+  }
   const dtype = isHalf ? "F16" : "F32";
   return inFolder({ folder: out, kind: "export", command: "export", context }, async () => {
     const identity = { format: "web", weights: models[0]!.description.hash, dtype, teacher: models[1]?.description.hash ?? "" };
