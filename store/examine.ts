@@ -11,7 +11,7 @@ import { decodeRows } from "./shard.ts";
 import { mostShardBytes, type RowGroup } from "./shard-format.ts";
 import { headOf, idProblem, problemOf, rowProblem, withFile } from "./shard-file.ts";
 import type { ShardMetadata } from "./shard-metadata.ts";
-import { sumsOf } from "./statistics.ts";
+import { createSums } from "./statistics.ts";
 import type { Row } from "./stored-rows.ts";
 import { shardBytes } from "./write.ts";
 
@@ -59,8 +59,10 @@ export async function examineFile(store: Store, shard: number, file: AsyncBuffer
     read.catch(() => {}); // reported when it is awaited
     const hash = first ? await sha256Pieces(reading) : ""; // of one piece while the next ones are read
     const pieces = await read;
-    const { columns } = store;
-    const decoded = await decodeRows({ columns, file: memoryPieces(pieces), groups, from: 0, to: metadata.rows });
+    const { columns, manifest } = store;
+    const sums = createSums(manifest.shape[2]);
+    const onSound = first ? (row: Row) => sums.add(tensorOf(row as RowOf<Manifest>)) : undefined;
+    const decoded = await decodeRows({ columns, file: memoryPieces(pieces), groups, from: 0, to: metadata.rows, onSound });
     const { rows } = decoded;
     const problem = rowProblem(store, decoded) ?? idProblem(store, { shard, failed: metadata.failed, rows, from: 0 });
     if (recorded && !(await recordedOf(store, shard, (entry) => entry.sha256 === hash))?.length) {
@@ -68,7 +70,7 @@ export async function examineFile(store: Store, shard: number, file: AsyncBuffer
     }
     if (problem) throw new Error(problem);
     if (first) {
-      if (!(await sumsFit(store, rows, metadata))) throw new Error("its sums are not those of its rows");
+      if (JSON.stringify(sums.result()) !== JSON.stringify(metadata.sums)) throw new Error("its sums are not those of its rows");
       if (!recorded && !(await isCanonical(store, shard, pieces, rows, metadata.failed))) {
         throw new Error("its bytes are not what its rows give");
       }
@@ -91,11 +93,6 @@ async function recordedOf(store: Store, shard: number, fits: (entry: Recorded) =
 function sizesOf(store: Store, shard: number): string {
   const sizes = store.journal.entries.get(shard)?.map(({ bytes }) => bytes) ?? [];
   return sizes.slice(0, 3).join(" or ");
-}
-
-/** Whether the sums that a shard states are those of its latents, to the last bit. */
-async function sumsFit({ manifest: { shape } }: Store, rows: Row[], { sums }: ShardMetadata): Promise<boolean> {
-  return JSON.stringify(await sumsOf(rows as RowOf<Manifest>[], shape, tensorOf)) === JSON.stringify(sums);
 }
 
 /** Whether a file is bit by bit what its rows and failures give: the check of a shard whose journal line was lost. */

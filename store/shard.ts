@@ -78,8 +78,10 @@ export async function decodeRows(options: {
   groups: readonly RowGroup[];
   from: number;
   to: number;
+  /** Called with each row that matches its checksum, whose values have just been read. */
+  onSound?: ((row: Row) => void) | undefined;
 }): Promise<DecodedRows> {
-  const { columns, file, groups, from, to } = options;
+  const { columns, file, groups, from, to, onSound } = options;
   const tensors = columns.filter((column): column is TensorColumn => column.type === "tensor");
   const names = [...columns.map(({ name }) => name), CHECKSUM];
   const stored: Stored[] = [];
@@ -96,9 +98,13 @@ export async function decodeRows(options: {
     for (const row of rows) stored.push(row);
   }
   const damaged: number[] = [];
-  const rows = stored.map((row, i) => {
-    if (checksumOf(columns, row) !== row[CHECKSUM]) damaged.push(i);
-    return fromStored(columns, row);
+  let at = 0;
+  const rows = await inTurns(stored, rowBytesOf(columns), (row) => {
+    const decoded = fromStored(columns, row);
+    if (checksumOf(columns, row) === row[CHECKSUM]) onSound?.(decoded);
+    else damaged.push(at);
+    at++;
+    return decoded;
   });
   return { rows, damaged };
 }
