@@ -272,16 +272,22 @@ test(
   LONG,
 );
 
+/** Exports a student of a published pipeline in small. */
+async function exportedOf(pipeline: string, size?: number): Promise<string> {
+  const { run } = await studentOf(pipeline, undefined, size);
+  const out = freshFolder();
+  process.env.ONESTEP_PYTHON = "none";
+  await exportPath({ path: run, format: "onnx", out, settings: settingsOf({ guidance: 1 }), context: contextOf() });
+  return out;
+}
+
 /** A student of Stable Diffusion XL in small, with two encoders of texts and pooled features. */
 const published = "a published student is exported with its text encoders and their tokenizers";
 if (existsSync(pipelines)) {
   test(
     published,
     async () => {
-      const { run } = await studentOf("sdxl");
-      const out = freshFolder();
-      process.env.ONESTEP_PYTHON = "none";
-      await exportPath({ path: run, format: "onnx", out, settings: settingsOf({ guidance: 1 }), context: contextOf() });
+      const out = await exportedOf("sdxl");
       const { condition, parity, graphs } = said(out);
       assert.ok(parity.differences.every(({ image }) => image < 1e-4));
       assert.equal(
@@ -306,6 +312,23 @@ if (existsSync(pipelines)) {
     LONG,
   );
 } else test.skip(published, `${pipelines} is not there`);
+
+for (const family of ["flux", "pixart"]) {
+  const name = `a student of ${family} is exported with its text encoders`;
+  if (!existsSync(pipelines)) {
+    test.skip(name, `${pipelines} is not there`);
+    continue;
+  }
+  test(
+    name,
+    async () => {
+      const { condition, parity, graphs } = said(await exportedOf(family, 128));
+      assert.equal([condition.kind, graphs.decoder.outputs[0]?.shape], ["caption", ["batch", 128, 128, 3]]);
+      assert.ok(parity.differences.every(({ image }) => image < 1e-4));
+    },
+    LONG,
+  );
+}
 
 if (pythonHas("numpy")) {
   test("tokenizer.py has the ids of the tokenizer here", async () => {
