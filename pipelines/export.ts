@@ -10,7 +10,7 @@ import { badUsage, Failure } from "../schemas/failure.ts";
 import { didYouMean } from "../schemas/nearest.ts";
 import { exportFormats, shardFormats } from "../stages/export/formats.ts";
 import { claimFolder, writeNpyFiles, writeShardFiles } from "../stages/export/write.ts";
-import { graphFormats } from "../stages/export/model/formats.ts";
+import { graphFormats, modelFormats } from "../stages/export/model/formats.ts";
 import { isPublishedTeacher } from "../stages/published/teacher.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { exportModel } from "./export-model.ts";
@@ -35,6 +35,11 @@ export async function exportPath(options: Parameters<typeof exportModel>[0] & Pa
     ([, is]) => is,
   )?.[0];
   if (flag) throw badUsage(`Cannot use ${flag} for ${path}: it holds no run (model.json); it is for the export of students`);
+  if (!exportFormats.includes(format) && [...modelFormats, ...graphFormats].some((name) => name === format)) {
+    const student = join(path, "student");
+    const remedy = !isUrl(path) && existsSync(join(student, "model.json")) ? `name ${student}` : "name the folder of a student or teacher";
+    throw badUsage(`Cannot export ${path} as ${format}: it holds no run (model.json); ${remedy}`);
+  }
   return exportStore(options);
 }
 

@@ -4,7 +4,7 @@ import { tableFromIPC } from "apache-arrow";
 import { parquetReadObjects } from "hyparquet";
 import { decodeSafetensors } from "../../models/weights/safetensors.ts";
 import { fromHalf, toHalf } from "../../schemas/numbers/half.ts";
-import { exportStore } from "../../pipelines/export.ts";
+import { exportPath, exportStore } from "../../pipelines/export.ts";
 import type { Failure } from "../../schemas/failure.ts";
 import type { TripleRow } from "../../store/columns.ts";
 import { memoryBuffer } from "../../store/buffers.ts";
@@ -271,6 +271,8 @@ test("refuses unknown formats, unfinished stores and damaged shards in a sentenc
   const folder = freshFolder();
   const run = (path: string, format: string) => exportStore({ path, format, out: folder, context: listening().context });
   const unknown = await assert.rejects(run(store.folder, "parquet"), 'Cannot export as "parquet"');
+  const site = exportPath({ path: store.folder, format: "web", out: folder, context: listening().context });
+  await assert.rejects(site, / as web: it holds no run \(model\.json\); name the folder of a student or teacher$/);
   assert.is((unknown as Failure).exitCode, 2);
   await assert.rejects(run((await triples({ seal: false })).folder, "npy"), /it is not finished/);
   const missing = await triples({ change: (row: TripleRow) => row });
