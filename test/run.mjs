@@ -6,7 +6,7 @@
  * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, and last
  * `N passed, N failed`.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
@@ -58,7 +58,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
 
 const built =
-  values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? translated() : undefined));
+  values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? await translated() : undefined));
 const loaderOf = (path) => {
   if (typed) return [];
   const isTranslated = built && !AS_WRITTEN.some((name) => path.endsWith(join(name)));
@@ -82,16 +82,13 @@ if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 ? 1 : 0);
 
-/** Makes product and tests as JavaScript, in a folder beside its source folders until this process ends; types are not checked. */
-function translated() {
+/** Makes product and tests as JavaScript, in a folder beside its source folders until this process ends. */
+async function translated() {
   const folder = mkdtempSync(join(root, ".built-"));
   chmodSync(folder, 0o755); // a test that gives up its rights reads it too
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  const everything = ["-p", "tsconfig.json", "--noEmit", "false", "--rootDir", ".", "--allowJs", "--rewriteRelativeImportExtensions"];
-  for (const project of [everything, ["-p", "stages/inspect/report/browser/tsconfig.build.json", "--declaration", "false"]]) {
-    execFileSync(process.execPath, [compiler, ...project, "--outDir", folder, "--noCheck"], { cwd: root, stdio: "inherit" });
-  }
+  const { translate } = await import("./translate.mjs");
+  await translate(root, folder);
   return folder;
 }
 
