@@ -49,6 +49,9 @@ const LONG = [
 /** Tests that start from TypeScript in every run: two import modules that they write, one looks for its own lines in messages. */
 const AS_WRITTEN = ["docs/examples", "library/own-method", "engine/errors"].map((name) => `${name}.test.ts`);
 
+/** Starts scripts either way. */
+const SCRIPTS = join(here, "fixtures/script.ts");
+
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
     for (const child of running) stop(child);
@@ -59,11 +62,24 @@ process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
 
 const built =
   values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? await translated() : undefined));
-const loaderOf = (path) => {
-  if (typed) return [];
-  const isTranslated = built && !AS_WRITTEN.some((name) => path.endsWith(join(name)));
-  return ["--import", isTranslated ? new URL("translation.mjs", import.meta.url).href : "tsx"];
+/** The words that start a file: as the JavaScript made of it; by the loader where it or what it imports names sources to be loaded. */
+const startOf = (path) => {
+  if (typed) return [path];
+  if (!built || AS_WRITTEN.some((name) => path.endsWith(join(name)))) return ["--import", "tsx", path];
+  if (namesSources(path)) return ["--import", new URL("translation.mjs", import.meta.url).href, path];
+  return [join(built, "apart", relative(root, path)).replace(/ts$/, "js")];
 };
+
+/** Whether a file of tests, or one that it imports, starts or loads TypeScript by its path. */
+function namesSources(path, seen = new Set()) {
+  if (seen.has(path)) return false;
+  seen.add(path);
+  if (path === SCRIPTS) return false;
+  const text = readFileSync(path, "utf8").replace(/fileURLToPath\(new URL\(.*?\)\)/g, ""); // what such a path starts has words of its own
+  if (/execArgv|\.m?ts", import\.meta\.url|import\.meta\.(?!url)/.test(text)) return true;
+  const imported = [...text.matchAll(/from "(\.\.?\/[^"]+\.ts)"/g)].map(([, name]) => join(dirname(path), name));
+  return imported.some((name) => name.startsWith(here) && namesSources(name, seen));
+}
 
 const isLong = (path) => LONG.some((name) => path.endsWith(join(name)));
 const queue = [...files.filter(isLong), ...files.filter((path) => !isLong(path))].map((path, index) => ({ path, index }));
@@ -97,7 +113,7 @@ function run({ path, index }) {
   const report = join(reports, `${index}.json`);
   const env = { ...process.env, ...(built && { ONESTEP_BUILT: built }), ONESTEP_TEST_REPORT: report, ONESTEP_TEST_SHARED: shared };
   const started = performance.now();
-  const child = spawn(process.execPath, [...loaderOf(path), path], {
+  const child = spawn(process.execPath, startOf(path), {
     cwd: root,
     detached: process.platform !== "win32",
     env: { ...env, NODE_NO_WARNINGS: "1" },

@@ -18,8 +18,9 @@ const NOT_SOURCES = /^data\/(runs|stores)\/|^test\/fixtures\/method\/|\.d\.m?ts$
 /** Packages of many files that much of the product imports. */
 const MANY_FILES = ["zod", "rxjs", "yaml", "hyparquet", "hyparquet-writer"];
 
-/** Modules that read others as files beside their own. */
-const READS_MODULES = /^stages\/(export\/web|inspect\/report)\//;
+/** Modules that read or load others as files beside their own: in `apart/` they find those by themselves. */
+const READS_PAGE = /^stages\/(export\/web|inspect\/report)\//;
+const READS_OWN = /^(methods\/(registry|load)|engine\/errors)\.ts$/;
 
 const OPTIONS = { format: "esm", platform: "node", target: "es2022", logLevel: "error" };
 
@@ -58,26 +59,29 @@ export async function translate(root, folder) {
       });
     },
   };
-  const located = {
+  /** Modules that ask where they are: tests are told of their sources, others of what starts threads, unless they read what is apart. */
+  const located = (isApart) => ({
     name: "located",
     setup: ({ onLoad }) => {
       onLoad({ filter: /\.m?ts$/ }, ({ path }) => {
         const name = relative(root, path).split(sep).join("/");
         const text = texts.get(name);
         if (!text?.includes("import.meta.url")) return;
-        const at = `${READS_MODULES.test(name) ? "apart/" : ""}${name.replace(/ts$/, "js")}`;
-        const url = `import.meta.url.replace(/(\\/\\.built-[^/]+\\/).+/, ${JSON.stringify(`$1${at}`)})`;
-        return { contents: text.replaceAll("import.meta.url", url), loader: "ts" };
+        const built = name.replace(/ts$/, "js");
+        const place = READS_PAGE.test(name) || (isApart && READS_OWN.test(name)) ? `$1apart/${built}` : `$1${built}`;
+        const [pattern, at] = isApart && name.startsWith("test/") ? ["\\.built-[^/]+\\/.+", name] : ["(\\.built-[^/]+\\/).+", place];
+        const contents = text.replaceAll("import.meta.url", `import.meta.url.replace(/${pattern}/, ${JSON.stringify(at)})`);
+        return { contents, loader: "ts" };
       });
     },
-  };
+  });
   const apart = { ...OPTIONS, absWorkingDir: root, bundle: true, packages: "external", outbase: root, outdir: join(folder, "apart") };
   for (const ending of ["ts", "mts"]) {
     const entryPoints = paths.filter((path) => path.endsWith(`.${ending}`));
-    await build({ ...apart, entryPoints, outExtension: { ".js": `.${ending.replace("t", "j")}` }, plugins: [separate] });
+    await build({ ...apart, entryPoints, outExtension: { ".js": `.${ending.replace("t", "j")}` }, plugins: [separate, located(true)] });
   }
   const starts = startsOf(texts).map((path) => ({ in: path, out: path.replace(/\.m?ts$/, "") }));
-  await build({ ...joined, entryPoints: starts, outbase: root, outdir: folder, chunkNames: "chunks/[name]-[hash]", plugins: [located] });
+  await build({ ...joined, entryPoints: starts, outbase: root, outdir: folder, chunkNames: "chunks/[name]-[hash]", plugins: [located(false)] });
   await writeFile(join(folder, "bin/cli.mjs"), 'export * from "./cli.js";\n');
   for (const name of ["compute-worker.mjs", "cuda-runtime.cjs"]) await cp(join(root, "engine", name), join(folder, "engine", name));
 }
