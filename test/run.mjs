@@ -42,9 +42,12 @@ const files = readdirSync(values.folder, { recursive: true })
 
 /** The files that take longest begin first, so that at the end no core waits for one of them. */
 const LONG = [
-  ...["store/bucket", "package", "parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "text-students"],
+  ...["package", "parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "text-students"],
   ...["known", "gradients", "growth", "published/webgpu", "engine/webgpu", "every-method"],
 ].map((name) => `${name}.test.ts`);
+
+/** Files that wait for servers, browsers and file systems most of their time: one at a time runs beside the others. */
+const WAITING = ["store/bucket", "cluster/slurm", "web/site", "store/damage", "web/road", "store/lock"].map((name) => `${name}.test.ts`);
 
 /** Tests that start from TypeScript in every run: two import modules that they write, one looks for its own lines in messages. */
 const AS_WRITTEN = ["docs/examples", "library/own-method", "engine/errors"].map((name) => `${name}.test.ts`);
@@ -81,12 +84,15 @@ function namesSources(path, seen = new Set()) {
   return imported.some((name) => name.startsWith(here) && namesSources(name, seen));
 }
 
-const isLong = (path) => LONG.some((name) => path.endsWith(join(name)));
-const queue = [...files.filter(isLong), ...files.filter((path) => !isLong(path))].map((path, index) => ({ path, index }));
-const work = async () => {
-  for (let next = queue.shift(); next; next = queue.shift()) print(await run(next));
+const among = (names) => (path) => names.some((name) => path.endsWith(join(name)));
+const [isLong, isWaiting] = [among(LONG), among(WAITING)];
+const waiting = files.filter(isWaiting);
+const others = files.filter((path) => !isWaiting(path));
+const queue = [...others.filter(isLong), ...others.filter((path) => !isLong(path))];
+const work = async (...queues) => {
+  for (let path; (path = queues.find((each) => each.length > 0)?.shift()); ) print(await run({ path, index: files.indexOf(path) }));
 };
-await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+await Promise.all([work(waiting), ...Array.from({ length: Number(values.jobs) }, () => work(queue, waiting))]);
 
 if (files.length === 0) {
   console.log(`no test file matches ${patterns.join(" ")} in ${values.folder}`);

@@ -54,7 +54,9 @@ export async function translate(root, folder) {
         kind === "entry-point" ? undefined : { path: path.replace(/\.(m?)ts$/, ".$1js"), external: true },
       );
       onResolve({ filter: new RegExp(`^(${vendored.join("|")})$`) }, ({ path, importer }) => {
-        const from = relative(dirname(relative(root, importer)), join("vendor", `${fileName(path)}.js`)).split(sep).join("/");
+        const from = relative(dirname(relative(root, importer)), join("vendor", `${fileName(path)}.js`))
+          .split(sep)
+          .join("/");
         return { path: from.startsWith(".") ? from : `./${from}`, external: true };
       });
     },
@@ -70,20 +72,32 @@ export async function translate(root, folder) {
         const built = name.replace(/ts$/, "js");
         const place = READS_PAGE.test(name) || (isApart && READS_OWN.test(name)) ? `$1apart/${built}` : `$1${built}`;
         const [pattern, at] = isApart && name.startsWith("test/") ? ["\\.built-[^/]+\\/.+", name] : ["(\\.built-[^/]+\\/).+", place];
-        const contents = text.replaceAll("import.meta.url", `import.meta.url.replace(/${pattern}/, ${JSON.stringify(at)})`);
+        const contents = text
+          .replace('createRequire(import.meta.url)("@tensorflow/tfjs")', (load) => `(${withCode}, ${load})`)
+          .replaceAll("import.meta.url", `import.meta.url.replace(/${pattern}/, ${JSON.stringify(at)})`);
         return { contents, loader: "ts" };
       });
     },
   });
+  const withCode = `createRequire(import.meta.url)(${JSON.stringify(join(folder, "code-cache.cjs"))})`;
   const apart = { ...OPTIONS, absWorkingDir: root, bundle: true, packages: "external", outbase: root, outdir: join(folder, "apart") };
   for (const ending of ["ts", "mts"]) {
     const entryPoints = paths.filter((path) => path.endsWith(`.${ending}`));
     await build({ ...apart, entryPoints, outExtension: { ".js": `.${ending.replace("t", "j")}` }, plugins: [separate, located(true)] });
   }
   const starts = startsOf(texts).map((path) => ({ in: path, out: path.replace(/\.m?ts$/, "") }));
-  await build({ ...joined, entryPoints: starts, outbase: root, outdir: folder, chunkNames: "chunks/[name]-[hash]", plugins: [located(false)] });
+  await build({
+    ...joined,
+    entryPoints: starts,
+    outbase: root,
+    outdir: folder,
+    chunkNames: "chunks/[name]-[hash]",
+    plugins: [located(false)],
+  });
   await writeFile(join(folder, "bin/cli.mjs"), 'export * from "./cli.js";\n');
   for (const name of ["compute-worker.mjs", "cuda-runtime.cjs"]) await cp(join(root, "engine", name), join(folder, "engine", name));
+  await cp(new URL("./code-cache.cjs", import.meta.url), join(folder, "code-cache.cjs"));
+  createRequire(import.meta.url)(join(folder, "code-cache.cjs")).keepCode();
 }
 
 const fileName = (of) => of.replace(/\.js$/, "").replace(/\W/g, "_");
@@ -98,7 +112,8 @@ function startsOf(texts) {
   const starts = new Set(["bin/cli.mts"]);
   for (const [path, text] of texts) {
     if (/^methods\/[\w-]+\.ts$/.test(path)) starts.add(path);
-    for (const [, name] of text.matchAll(/(?:new URL|part)\("(\.\.?\/[\w/-]+\.ts)"/g)) starts.add(join(dirname(path), name).split(sep).join("/"));
+    for (const [, name] of text.matchAll(/(?:new URL|part)\("(\.\.?\/[\w/-]+\.ts)"/g))
+      starts.add(join(dirname(path), name).split(sep).join("/"));
   }
   return [...starts].filter((path) => texts.has(path));
 }
