@@ -1,7 +1,7 @@
 /**
  * Runs every test/**\/*.test.ts, each in its own process: `node test/run.mjs [PATTERN...]`.
- * A run of all files translates product and tests to JavaScript first, which tests, compute workers and `bin/pipeline` then start from:
- * where Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
+ * A run of all files makes JavaScript of product and tests first (translate.mjs), which tests, compute workers and `bin/pipeline` start
+ * from: where Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
  * A file fails when a test of it failed, or when it crashed, hung (--limit seconds) or ran no test.
  * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, and last
  * `N passed, N failed`.
