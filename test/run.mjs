@@ -73,13 +73,13 @@ const startOf = (path) => {
   return [join(built, "apart", relative(root, path)).replace(/ts$/, "js")];
 };
 
-/** Whether a file of tests, or one that it imports, starts or loads TypeScript by its path. */
+/** Whether a file of tests, or one that it imports, starts or loads TypeScript by its path, or asks for the place of a line of it. */
 function namesSources(path, seen = new Set()) {
   if (seen.has(path)) return false;
   seen.add(path);
   if (path === SCRIPTS) return false;
   const text = readFileSync(path, "utf8").replace(/fileURLToPath\(new URL\(.*?\)\)/g, ""); // what such a path starts has words of its own
-  if (/execArgv|\.m?ts", import\.meta\.url|import\.meta\.(?!url)/.test(text)) return true;
+  if (/execArgv|\.m?ts", import\.meta\.url|import\.meta\.(?!url)|\.ts:/.test(text)) return true;
   const imported = [...text.matchAll(/from "(\.\.?\/[^"]+\.ts)"/g)].map(([, name]) => join(dirname(path), name));
   return imported.some((name) => name.startsWith(here) && namesSources(name, seen));
 }
