@@ -16,8 +16,8 @@ const test = suite("gradient checkpointing of published networks");
  * Gradients go back through all blocks whichever those are, and a program compiles the faster the fewer it changes.
  */
 const published: Record<string, [name: string, oneIn: number]> = {
-  ddpm: ["unet", 9],
-  dit: ["transformer", 3],
+  ddpm: ["unet", 1],
+  dit: ["transformer", 1],
   edm: ["network_raw", 9],
   flux: ["transformer", 9],
   pixart: ["transformer", 9],
