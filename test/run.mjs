@@ -1,12 +1,12 @@
 /**
  * Runs every test/**\/*.test.ts, each in its own process: `node test/run.mjs [PATTERN...]`.
- * A run of all files translates product and tests to JavaScript first, which tests, compute workers and `bin/pipeline` then start from:
- * where Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
+ * A run of all files makes JavaScript of product and tests first (translate.mjs), which tests, compute workers and `bin/pipeline` start
+ * from: where Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
  * A file fails when a test of it failed, or when it crashed, hung (--limit seconds) or ran no test.
  * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, and last
  * `N passed, N failed`.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
@@ -42,12 +42,18 @@ const files = readdirSync(values.folder, { recursive: true })
 
 /** The files that take longest begin first, so that at the end no core waits for one of them. */
 const LONG = [
-  ...["store/bucket", "package", "parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "text-students"],
+  ...["package", "parity", "trunks", "kill", "every-first", "every-second", "train/train", "added", "text-students"],
   ...["known", "gradients", "growth", "published/webgpu", "engine/webgpu", "every-method"],
 ].map((name) => `${name}.test.ts`);
 
+/** Files that wait for servers, browsers and file systems most of their time: one at a time runs beside the others. */
+const WAITING = ["store/bucket", "cluster/slurm", "web/site", "store/damage", "web/road", "store/lock"].map((name) => `${name}.test.ts`);
+
 /** Tests that start from TypeScript in every run: two import modules that they write, one looks for its own lines in messages. */
 const AS_WRITTEN = ["docs/examples", "library/own-method", "engine/errors"].map((name) => `${name}.test.ts`);
+
+/** Starts scripts either way. */
+const SCRIPTS = join(here, "fixtures/script.ts");
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
@@ -58,19 +64,35 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
 
 const built =
-  values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? translated() : undefined));
-const loaderOf = (path) => {
-  if (typed) return [];
-  const isTranslated = built && !AS_WRITTEN.some((name) => path.endsWith(join(name)));
-  return ["--import", isTranslated ? new URL("translation.mjs", import.meta.url).href : "tsx"];
+  values.folder !== here || typed ? undefined : (process.env.ONESTEP_BUILT ?? (patterns.length === 0 ? await translated() : undefined));
+/** The words that start a file: as the JavaScript made of it; by the loader where it or what it imports names sources to be loaded. */
+const startOf = (path) => {
+  if (typed) return [path];
+  if (!built || AS_WRITTEN.some((name) => path.endsWith(join(name)))) return ["--import", "tsx", path];
+  if (namesSources(path)) return ["--import", new URL("translation.mjs", import.meta.url).href, path];
+  return [join(built, "apart", relative(root, path)).replace(/ts$/, "js")];
 };
 
-const isLong = (path) => LONG.some((name) => path.endsWith(join(name)));
-const queue = [...files.filter(isLong), ...files.filter((path) => !isLong(path))].map((path, index) => ({ path, index }));
-const work = async () => {
-  for (let next = queue.shift(); next; next = queue.shift()) print(await run(next));
+/** Whether a file of tests, or one that it imports, starts or loads TypeScript by its path, or asks for the place of a line of it. */
+function namesSources(path, seen = new Set()) {
+  if (seen.has(path)) return false;
+  seen.add(path);
+  if (path === SCRIPTS) return false;
+  const text = readFileSync(path, "utf8").replace(/fileURLToPath\(new URL\(.*?\)\)/g, ""); // what such a path starts has words of its own
+  if (/execArgv|\.m?ts", import\.meta\.url|import\.meta\.(?!url)|\.ts:/.test(text)) return true;
+  const imported = [...text.matchAll(/from "(\.\.?\/[^"]+\.ts)"/g)].map(([, name]) => join(dirname(path), name));
+  return imported.some((name) => name.startsWith(here) && namesSources(name, seen));
+}
+
+const among = (names) => (path) => names.some((name) => path.endsWith(join(name)));
+const [isLong, isWaiting] = [among(LONG), among(WAITING)];
+const waiting = files.filter(isWaiting);
+const others = files.filter((path) => !isWaiting(path));
+const queue = [...others.filter(isLong), ...others.filter((path) => !isLong(path))];
+const work = async (...queues) => {
+  for (let path; (path = queues.find((each) => each.length > 0)?.shift()); ) print(await run({ path, index: files.indexOf(path) }));
 };
-await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+await Promise.all([work(waiting), ...Array.from({ length: Number(values.jobs) }, () => work(queue, waiting))]);
 
 if (files.length === 0) {
   console.log(`no test file matches ${patterns.join(" ")} in ${values.folder}`);
@@ -82,16 +104,13 @@ if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 ? 1 : 0);
 
-/** Makes product and tests as JavaScript, in a folder beside its source folders until this process ends; types are not checked. */
-function translated() {
+/** Makes product and tests as JavaScript, in a folder beside its source folders until this process ends. */
+async function translated() {
   const folder = mkdtempSync(join(root, ".built-"));
   chmodSync(folder, 0o755); // a test that gives up its rights reads it too
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  const everything = ["-p", "tsconfig.json", "--noEmit", "false", "--rootDir", ".", "--allowJs", "--rewriteRelativeImportExtensions"];
-  for (const project of [everything, ["-p", "stages/inspect/report/browser/tsconfig.build.json", "--declaration", "false"]]) {
-    execFileSync(process.execPath, [compiler, ...project, "--outDir", folder, "--noCheck"], { cwd: root, stdio: "inherit" });
-  }
+  const { translate } = await import("./translate.mjs");
+  await translate(root, folder);
   return folder;
 }
 
@@ -100,7 +119,7 @@ function run({ path, index }) {
   const report = join(reports, `${index}.json`);
   const env = { ...process.env, ...(built && { ONESTEP_BUILT: built }), ONESTEP_TEST_REPORT: report, ONESTEP_TEST_SHARED: shared };
   const started = performance.now();
-  const child = spawn(process.execPath, [...loaderOf(path), path], {
+  const child = spawn(process.execPath, startOf(path), {
     cwd: root,
     detached: process.platform !== "win32",
     env: { ...env, NODE_NO_WARNINGS: "1" },

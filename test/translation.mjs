@@ -1,6 +1,6 @@
 /**
- * Loads the project's modules as the JavaScript that test/run.mjs made of them, under their own names: `node --import` this, with
- * ONESTEP_BUILT naming that folder. Translating in each process, as tsx does, takes more than a second of a file's start.
+ * Loads the project's modules as the JavaScript that translate.mjs made of each, under their own names: `node --import` this, with
+ * ONESTEP_BUILT naming its folder. Translating in each process, as tsx does, takes more than a second of a file's start.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { register } from "node:module";
@@ -9,7 +9,7 @@ import { isMainThread } from "node:worker_threads";
 
 const { ONESTEP_BUILT: folder = "" } = process.env;
 const root = new URL("../", import.meta.url).href;
-const made = `${pathToFileURL(folder).href}/`;
+const made = `${pathToFileURL(folder).href}/apart/`;
 
 if (isMainThread) register(import.meta.url); // its hooks run in a thread of their own; compute workers start from made files anyway
 

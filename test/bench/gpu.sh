@@ -7,7 +7,7 @@
 #   bash test/bench/gpu.sh --out OUT            where Node and node_modules are
 #   bash test/bench/gpu.sh --dry --out OUT      tiny shapes, on a processor that pretends to be a GPU where there is no other
 #
-# SECONDS_IN_ALL (570) is when it ends at the latest, PYTHON (python3) the one with PyTorch.
+# SECONDS_IN_ALL (570) is when it ends at the latest, PYTHON (python3) the one with PyTorch, LOADER (tsx) what an older Node loads TypeScript by.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -48,4 +48,4 @@ if [ -n "$from" ]; then
 fi
 command -v node >/dev/null || { echo "Cannot measure: there is no Node here; name a packed one with --from FOLDER" >&2; exit 2; }
 if [ "$(node -p 'Boolean(process.features.typescript)')" = true ]; then exec node test/bench/gpu.ts "$@"; fi
-exec node --import tsx test/bench/gpu.ts "$@"
+exec node --import "${LOADER:-tsx}" test/bench/gpu.ts "$@"

@@ -23,7 +23,7 @@ const { SECONDS_IN_ALL, PYTHON } = settings;
 
 const began = performance.now();
 const left = (): number => Number(SECONDS_IN_ALL) - (performance.now() - began) / 1000;
-const runner = "typescript" in process.features && process.features.typescript ? [] : ["--import", "tsx"];
+const runner = process.execArgv; // what loads TypeScript, where Node does not by itself
 const file = (name: string): string => new URL(name, import.meta.url).pathname;
 const root = file("../..");
 

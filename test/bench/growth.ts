@@ -86,7 +86,7 @@ function measured(options: { checkout: string; job: string; source: string; out:
   const script = fileURLToPath(new URL("growth/job.ts", import.meta.url));
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
-    ["--import", "tsx", script, checkout, job, source, out, String(rows), String(shards)],
+    [...process.execArgv, script, checkout, job, source, out, String(rows), String(shards)],
     { encoding: "utf8", cwd: root, maxBuffer: 2 ** 26 },
   );
   rmSync(out, { recursive: true, force: true });

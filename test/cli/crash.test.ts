@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isTemporary } from "../../store/atomic.ts";
 import type { Fault } from "../fixtures/faulty.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { SIZE, writeRun } from "../simulate/fixture.ts";
 import { inFolder, writeSquares } from "../train/fixture.ts";
@@ -17,7 +18,7 @@ const test = suite("crash");
 
 /** Runs a command line, with a fault in one of its workers. */
 async function command(args: string[], fault?: Fault): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(process.execPath, [...process.execArgv, join(root, "test/fixtures/counting-command.ts"), ...args], {
+  const child = spawn(process.execPath, [...scriptWords(join(root, "test/fixtures/counting-command.ts")), ...args], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NODE_NO_WARNINGS: "1", ...(fault && { FAULT: JSON.stringify(fault), NODE_OPTIONS: `--import ${preload}` }) },

@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const slow = [...process.execArgv, join(root, "test/fixtures/slow-command.ts"), "wait"];
+const slow = [...scriptWords(join(root, "test/fixtures/slow-command.ts")), "wait"];
 
 const test = suite("command line process");
 
@@ -64,7 +65,7 @@ test("the second Ctrl-C exits at once", async () => {
 
 /** Exit code and errors of a command whose reader goes away once it is ready. */
 async function withoutReader(args: string[], stream: "stdout" | "stderr" = "stdout"): Promise<{ code: unknown; err: string }> {
-  const { child, output, ended } = start([...process.execArgv, join(root, "test/fixtures/slow-command.ts"), ...args]);
+  const { child, output, ended } = start([...scriptWords(join(root, "test/fixtures/slow-command.ts")), ...args]);
   await until(() => output.out, "ready");
   child[stream]!.destroy();
   if (stream === "stderr") child.kill("SIGINT"); // it then writes there

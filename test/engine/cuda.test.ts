@@ -40,7 +40,7 @@ async function pretended(answer: string, place = ""): Promise<string> {
 }
 async function link(python: string): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, ONESTEP_CUDA: join(folder, "built") };
-  const run = promisify(execFile)(process.execPath, [...process.execArgv, pipeline, "doctor", "--build-cuda", python], { env });
+  const run = promisify(execFile)(process.execPath, [pipeline, "doctor", "--build-cuda", python], { env });
   return run.then(
     (said) => ({ code: 0, ...said }),
     (error) => error as { code: number; stdout: string; stderr: string },

@@ -14,7 +14,9 @@ const run = promisify(execFile);
 const everyPieceRuns = async (): Promise<void> => {
   const out = await mkdtemp(join(tmpdir(), "onestep-gpu-"));
   try {
-    const { stdout } = await run("bash", [script, "--dry", "--out", out], { env: { ...process.env, PYTHON: join(out, "no-python") } });
+    const loader = process.env.ONESTEP_BUILT ? { LOADER: new URL("../translation.mjs", import.meta.url).href } : {}; // as test/run.mjs
+    const env = { ...process.env, ...loader, PYTHON: join(out, "no-python") };
+    const { stdout } = await run("bash", [script, "--dry", "--out", out], { env });
     const { rows } = JSON.parse(await readFile(join(out, "gpu.json"), "utf8")) as { rows: Record<string, string | number>[] };
     const pieces = new Set(rows.map(({ piece }) => piece));
     if (rows.some(({ piece }) => piece === "all that follows")) return; // a driver, and no adapter comes of it: webgpu.test.ts says so

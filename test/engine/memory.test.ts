@@ -15,7 +15,7 @@ globalThis.gc = runInNewContext("gc");
 
 test("1,600 steps: resident memory does not grow", async () => {
   const engine = await createEngine({ device: "cpu", threads: 1, cache: false });
-  const step = await ditStep(engine, { depth: 1, batch: 8, width: 32 });
+  const step = await ditStep(engine, { depth: 1, batch: 2, width: 32 });
   const { numTensors } = tf.memory();
   const { slope } = await residentGrowth({ steps: 1600, warmup: 400, run: step });
   assert.is(tf.memory().numTensors, numTensors);

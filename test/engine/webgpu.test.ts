@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { findDriver, NO_ADAPTER, NO_DRIVER, withDriver } from "./software-gpu.ts";
 import { checks, PROBE } from "./webgpu-checks.ts";
@@ -21,7 +22,7 @@ async function withoutAdapter(icd: string): Promise<string | undefined> {
 }
 
 async function run(icd: string, ...names: string[]): Promise<{ errors: Map<string, string | undefined>; stderr: string }> {
-  const child = promisify(execFile)(process.execPath, [...process.execArgv, script, ...names], { env: withDriver(icd) });
+  const child = promisify(execFile)(process.execPath, [...scriptWords(script), ...names], { env: withDriver(icd) });
   const { stdout, stderr } = await child.catch((error) => error as { stdout: string; stderr: string });
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
   const found = lines.map((line) => JSON.parse(line) as { name: string; error?: string });

@@ -10,6 +10,7 @@ import { manifestText } from "../../schemas/manifest.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
 import { openStore } from "../../store/store.ts";
 import { verifyStore } from "../../store/verify.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder, writeRun } from "../simulate/fixture.ts";
 import { commands, type Job, prepareJob, settings } from "./job.ts";
@@ -131,7 +132,7 @@ else {
       rmSync(join(out, "shards"), { recursive: true });
       rmSync(join(out, "summary.json"));
       // 2 kB: less than a shard. Caches of the loader would be cut off too, so it gets none.
-      const command = `"${process.execPath}" ${process.execArgv.join(" ")} "${victim}"`;
+      const command = [process.execPath, ...scriptWords(victim)].map((word) => `"${word}"`).join(" ");
       const line = `ulimit -f 2; exec ${command} simulate "${out}" '${JSON.stringify(job)}'`;
       const env = { ...process.env, TSX_DISABLE_CACHE: "1" };
       const child = spawn("bash", ["-c", line], { stdio: ["ignore", "ignore", "pipe"], env });
@@ -162,7 +163,7 @@ test(
   async () => {
     const out = freshFolder();
     const run = async () => {
-      const child = spawn(process.execPath, [...process.execArgv, victim, "simulate", out, JSON.stringify(job)], {
+      const child = spawn(process.execPath, [...scriptWords(victim), "simulate", out, JSON.stringify(job)], {
         stdio: ["ignore", "ignore", "inherit"],
       });
       return (await once(child, "close"))[0];

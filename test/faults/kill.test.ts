@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { uniforms } from "../../schemas/numbers/philox.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder } from "../simulate/fixture.ts";
 import { commands, type Job, prepareJob } from "./job.ts";
@@ -23,7 +24,7 @@ test.before(
 
 /** Runs a command in a process of its own and kills it `delay` ms after it is at work. Answers whether it was killed. */
 function attempt(command: string, out: string, delay: number): Promise<boolean> {
-  const args = [...process.execArgv, victim, command, out, JSON.stringify(job)];
+  const args = [...scriptWords(victim), command, out, JSON.stringify(job)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   return new Promise((resolve, reject) => {
     let output = "";

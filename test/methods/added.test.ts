@@ -1,8 +1,8 @@
 /** A method is one file and one recipe: a copy of this tree with nothing else added trains by it. */
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { assert, suite } from "../harness.ts";
@@ -26,19 +26,15 @@ const SOURCES = [
   "tsconfig.json",
 ];
 
-/** Puts what test/run.mjs made of the sources into the tree too, and of the files added: to translate them at each start takes long. */
-async function translate(tree: string, files: string[]): Promise<NodeJS.ProcessEnv> {
-  const { ONESTEP_BUILT: made } = process.env;
-  if (!made) return process.env;
-  const copy = join(tree, basename(made));
-  await cp(made, copy, { recursive: true, filter: (path) => path !== join(made, "test") });
-  const { default: ts } = await import("typescript");
-  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, rewriteRelativeImportExtensions: true };
-  for (const file of files) {
-    const { outputText } = ts.transpileModule(await readFile(join(tree, file), "utf8"), { compilerOptions });
-    await writeFile(join(copy, file.replace(/ts$/, "js")), outputText);
-  }
-  return { ...process.env, ONESTEP_BUILT: copy };
+/** Makes JavaScript of the tree too where test/run.mjs did of the sources: to translate at each start takes long. */
+async function translated(tree: string): Promise<NodeJS.ProcessEnv> {
+  if (!process.env.ONESTEP_BUILT) return process.env;
+  const { translate } = (await import(new URL("../translate.mjs", import.meta.url).href)) as {
+    translate: (root: string, folder: string) => Promise<void>;
+  };
+  const folder = join(tree, ".built-tree");
+  await translate(tree, folder);
+  return { ...process.env, ONESTEP_BUILT: folder };
 }
 
 test(
@@ -54,7 +50,7 @@ test(
         await cp(fixture("regression.yaml"), join(tree, "recipes/regression.yaml"));
         await cp(fixture("dataless.ts"), join(tree, "methods/dataless.ts"));
         await cp(fixture("waymarks.ts"), join(tree, "methods/waymarks.ts"));
-        const env = await translate(tree, ["methods/regression.ts", "methods/dataless.ts", "methods/waymarks.ts"]);
+        const env = await translated(tree);
         const pipeline = async (...words: string[]): Promise<string> => {
           const { stdout, stderr } = await promisify(execFile)(join(tree, "bin/pipeline"), words, { cwd: tree, env });
           return stdout + stderr;

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { methodNames } from "../../methods/registry.ts";
 import { findDriver, NO_ADAPTER, NO_DRIVER, withDriver } from "../engine/software-gpu.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { pipelines } from "../published/golden.ts";
 
@@ -15,7 +16,7 @@ const title = "methods compile for WebGPU with no node on the CPU, and so do pub
 
 const everyNode = async (): Promise<void> => {
   const env = { ...withDriver(driver as string), ONESTEP_STRICT: "1" };
-  const words = [...process.execArgv, script, ...(existsSync(pipelines) ? [pipelines] : [])];
+  const words = [...scriptWords(script), ...(existsSync(pipelines) ? [pipelines] : [])];
   const { stdout } = await promisify(execFile)(process.execPath, words, { env, maxBuffer: 2 ** 24 });
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
   const found = lines.map((line) => JSON.parse(line) as { name: string; error?: string });

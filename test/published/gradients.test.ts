@@ -109,7 +109,8 @@ else {
         let at = 0;
         const gradients = Object.fromEntries(shapes.map(([of, length]) => [of, all.subarray(at, (at += length))]));
         const most = (of: Float32Array): number => of.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
-        const without = names.filter((of) => !(most(gradients[of]!) > 1e-7 * most(all)));
+        const least = 1e-7 * most(all);
+        const without = names.filter((of) => !(most(gradients[of]!) > least));
         assert.equal(
           without.filter((of) => !inert.test(of)),
           [],

@@ -9,6 +9,7 @@ import { waitForShard } from "../../store/follow.ts";
 import { holdFolder } from "../../store/lock.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import type { Store } from "../../store/store.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { fillShard, freshFolder, latentManifest } from "../store/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";
@@ -68,7 +69,7 @@ test("a living maker is waited for", async () => {
 
 test("a maker that was killed ends the wait, with its name; one started anew in time does not", async () => {
   const store = await storeOf();
-  const child = spawn(process.execPath, [...process.execArgv, script, store.folder, "simulate", "shared"], {
+  const child = spawn(process.execPath, [...scriptWords(script), store.folder, "simulate", "shared"], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   await once(child.stdout, "data");

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { simulate } from "../../pipelines/simulate.ts";
 import { openTripleStore, readTriples } from "../../store/triples.ts";
 import { verifyStore } from "../../store/verify.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import {
   CAPTIONS,
@@ -80,7 +81,7 @@ test(
   async () => {
     const out = freshFolder();
     const script = fileURLToPath(new URL("killed.ts", import.meta.url));
-    const child = spawn(process.execPath, [...process.execArgv, script, teacher, out, "5"], { stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(process.execPath, [...scriptWords(script), teacher, out, "5"], { stdio: ["ignore", "inherit", "inherit"] });
     assert.equal(await once(child, "close"), [null, "SIGKILL"]);
     await simulate({ teacher, out, settings: settingsOf(), context: contextOf() });
     assert.equal(contentsOf(out), contentsOf(unbroken));

@@ -14,6 +14,7 @@ import { simulateShards, type TripleShard } from "../../stages/simulate/simulate
 import { readSummary } from "../../store/summary.ts";
 import { createTripleStore, noiseOf, openTripleStore, readTriples, statesOf } from "../../store/triples.ts";
 import { verifyStore } from "../../store/verify.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder, LENGTH, settingsOf, writeRun } from "./fixture.ts";
 
@@ -170,7 +171,7 @@ test(
 
     const script = fileURLToPath(new URL("killed.ts", import.meta.url));
     for (const progress of [2, 4]) {
-      const child = spawn(process.execPath, [...process.execArgv, script, teacher, killed, String(progress), "0,1"], { stdio: "inherit" });
+      const child = spawn(process.execPath, [...scriptWords(script), teacher, killed, String(progress), "0,1"], { stdio: "inherit" });
       assert.equal(await once(child, "exit"), [null, "SIGKILL"]);
     }
     await simulate({ teacher, out: killed, settings, context: contextOf() });

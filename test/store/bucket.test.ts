@@ -15,6 +15,7 @@ import { isUrl } from "../../store/place.ts";
 import { missingShards, openStore } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { verifyStore } from "../../store/verify.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { environmentOf, noBucket, objectsOf, startBucket } from "./bucket-server.ts";
 import { startFaultProxy } from "./fault-proxy.ts";
@@ -230,7 +231,7 @@ check(
     let url = freshUrl();
     for (let killed = 0; killed < kills; ) {
       const [delay = 0] = uniforms({ seed: 5, stream: "kills", offset: killed, length: 1 });
-      const args = [...process.execArgv, script, url, String(size.entries), String(size.rowsPerShard)];
+      const args = [...scriptWords(script), url, String(size.entries), String(size.rowsPerShard)];
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
       child.stdout.once("data", () => setTimeout(() => child.kill("SIGKILL"), delay * 250));
       const code = await new Promise((resolve) => child.on("close", resolve));

@@ -7,6 +7,7 @@ import { removeTemporaries, writeAtomic } from "../../store/atomic.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { readSummary, sealStore } from "../../store/summary.ts";
 import { verifyStore } from "../../store/verify.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentManifest } from "./fixture.ts";
 
@@ -17,7 +18,7 @@ const formats = { parquet: size, arrow: { ...size, entries: 200, shardFormat: "a
 
 /** Runs the writer; kills it `delay` ms after it is ready to write. Answers whether it finished. */
 function write(folder: string, format: keyof typeof formats, delay?: number): Promise<boolean> {
-  const args = [...process.execArgv, script, folder, String(formats[format].entries), String(size.rowsPerShard), format];
+  const args = [...scriptWords(script), folder, String(formats[format].entries), String(size.rowsPerShard), format];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve, reject) => {
     let output = "";

@@ -6,6 +6,7 @@ import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { holdFolder, makersOf } from "../../store/lock.ts";
+import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("lock");
@@ -23,7 +24,7 @@ const locksIn = (folder: string): string[] => readdirSync(folder).sort();
 
 /** Starts a process that holds a folder; answers it with its first line. */
 async function holder(folder: string, command: string, mode: "shared" | "alone", beat?: number) {
-  const args = [...process.execArgv, script, folder, command, mode, ...(beat ? [String(beat)] : [])];
+  const args = [...scriptWords(script), folder, command, mode, ...(beat ? [String(beat)] : [])];
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] }) as unknown as ChildProcessWithoutNullStreams;
   children.add(child);
   child.stdout.setEncoding("utf8");

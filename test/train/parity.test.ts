@@ -19,9 +19,10 @@ const BATCH = 2;
 const SHAPE = [8, 8, 4] as const;
 const tensor = (stream: string): Float32Array => normals({ seed: 5, stream, length: BATCH * 256 });
 
-/** Wide enough for the U-Net's convolutions to take Winograd's algorithm. */
+/** The U-Net is wide enough for its convolutions to take Winograd's algorithm. */
 function job(kind: "dit" | "unet"): { spec: DenoiserSpec; settings: Settings } {
-  const network = { kind, condition: "class", width: 32, depth: kind === "dit" ? 2 : 1, heads: 2, multipliers: [1, 2] };
+  const size = kind === "dit" ? { width: 16, depth: 2 } : { width: 32, depth: 1 };
+  const network = { kind, condition: "class", ...size, heads: 2, multipliers: [1, 2] };
   const settings = settingsSchema.parse({
     network,
     pretrain: { teacher: { batch: BATCH, warmup: 1 } },
