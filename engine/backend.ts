@@ -117,7 +117,9 @@ class TraceBackend extends tf.KernelBackend {
 /** A value with the given elements. One number many times over, as tf.ones makes it, stays one number. */
 function literal(values: ArrayLike<number>, shape: number[], dtype: DType): Value {
   const first = values[0] as number;
-  const uniform = values.length > 1 && Array.prototype.every.call(values, (value) => Object.is(value, first));
+  let same = 0;
+  while (same < values.length && Object.is(values[same], first)) same++;
+  const uniform = values.length > 1 && same === values.length;
   const constant = toStored(uniform ? [first] : values, dtype);
   return uniform ? { shape: [...shape], dtype, broadcastOf: { shape: [], dtype, constant } } : { shape: [...shape], dtype, constant };
 }

@@ -30,12 +30,12 @@ test(
   "full-size models have as many parameters as everybody knows, by their headers",
   async () => {
     const folder = freshFolder();
-    await writePipeline(folder, "StableDiffusionPipeline", { unet: "sd15", vae: "vae", text_encoder: "clip" });
+    await writePipeline(folder, { kind: "StableDiffusionPipeline", parts: { unet: "sd15", vae: "vae", text_encoder: "clip" } });
     const { parts } = await describePublished(folder);
     const found = Object.fromEntries(parts.map(({ part, parameters }) => [part, parameters]));
     assert.equal([found.unet, found.vae, found.text_encoder], [KNOWN.sd15, KNOWN.vae, KNOWN.clip]);
     const larger = freshFolder();
-    await writePipeline(larger, "StableDiffusionXLPipeline", { unet: "sdxl", transformer: "pixart" });
+    await writePipeline(larger, { kind: "StableDiffusionXLPipeline", parts: { unet: "sdxl", transformer: "pixart" } });
     const counts = (await describePublished(larger)).parts.map(({ parameters }) => Number(parameters));
     assert.is(counts[1], Number(KNOWN.sdxl));
     assert.ok(Math.abs(counts[2]! / 610e6 - 1) < 0.005, `${counts[2]}`); // "0.6 B" (Chen et al. 2023), with the size's embeddings
@@ -47,7 +47,7 @@ test(
   "a full-size teacher is described from headers: nothing of its weights is read",
   async () => {
     const folder = freshFolder();
-    await writePipeline(folder, "DiTPipeline", { transformer: "dit", vae: "vae" });
+    await writePipeline(folder, { kind: "DiTPipeline", parts: { transformer: "dit", vae: "vae" } });
     const { teacher, codec } = await planDenoiser(folder);
     assert.ok(Object.values(teacher.weights).every(({ data }) => data.length === 0));
     assert.is(countWeights(codec.weights), Number(KNOWN.vae));
