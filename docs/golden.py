@@ -156,7 +156,7 @@ def main():
     parser.add_argument("--size", type=int, default=256)
     given = parser.parse_args()
     torch.manual_seed(0)
-    variant = "fp16" if any(given.folder.glob("*/*.fp16.safetensors")) else None
+    variant = "fp16" if any(given.folder.glob("*/*.fp16*.safetensors")) else None
     index = json.loads((given.folder / "model_index.json").read_text())
     absent = {name: None for name, part in index.items() if isinstance(part, list) and not (given.folder / name).exists()}
     pipe = DiffusionPipeline.from_pretrained(given.folder, torch_dtype=torch.float32, variant=variant, **absent)

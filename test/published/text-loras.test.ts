@@ -10,12 +10,13 @@ import { createEngine } from "../../engine/engine.ts";
 import { textShapeOf } from "../../models/families/published.ts";
 import { embeddingParts } from "../../models/text/embedding.ts";
 import { openTokenizer } from "../../models/text/published-tokenizer.ts";
+import { exportPath } from "../../pipelines/export.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
 import { openTextEncoders } from "../../stages/published/text.ts";
 import { readDenoiser, writeCodec, readCodec, writeModel } from "../../stages/runs/model.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
 import { assert, suite } from "../harness.ts";
-import { freshFolder } from "../simulate/fixture.ts";
+import { contextOf, freshFolder, settingsOf } from "../simulate/fixture.ts";
 import { pipelines } from "./golden.ts";
 import { quick } from "./quick.ts";
 import { at, exported } from "./students.ts";
@@ -111,7 +112,8 @@ else {
     "encoders that leave as ONNX have them",
     async () => {
       const { run, expected } = await adaptedStudent("sd15");
-      const out = await exported(run, "onnx");
+      const out = freshFolder();
+      await exportPath({ path: run, format: "onnx", out, settings: settingsOf({ guidance: 1 }), context: contextOf() });
       const session = await InferenceSession.create(join(out, "text.onnx"));
       const { ids } = (await openTokenizer(join(at("sd15"), "tokenizer"))).encode(prompt, 77);
       const answers = Object.values(await session.run({ tokens: new Tensor("int32", Int32Array.from(ids), [1, 77]) }));
