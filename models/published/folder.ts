@@ -1,7 +1,7 @@
 /** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { shapesAlone, type Weights } from "../../engine/weights.ts";
+import { shapesAlone, type Weights, type WeightsHash } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
@@ -54,15 +54,19 @@ export async function weightsIn(folder: string): Promise<string> {
 
 /**
  * Weights of a file, or of several by their index, under our names and in our layouts. Throws a Failure where a file is missing or torn,
- * has a parameter twice, or an element that is not finite.
+ * has a parameter twice, or an element that is not finite. `hash` is given each tensor as it comes, in the order of our names.
  */
-export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
+export async function readPublished(path: string, names: TorchNames, hash?: WeightsHash): Promise<Weights> {
   const { tensors } = await openWeights(path);
   const asked = refusing(path, () => torchPlaces(tensors, names)).map(([written, own, order]): Asked => {
     return [own, tensors[written] as StoredTensor, { isChecked: true, ...(order && { order }) }];
   });
+  if (hash) asked.sort(([a], [b]) => (a < b ? -1 : 1)); // as hashWeights sorts them
   const weights: Weights = {};
-  for await (const [own, tensor] of readAhead(asked)) weights[own] = tensor;
+  for await (const [own, tensor] of readAhead(asked)) {
+    weights[own] = tensor;
+    hash?.add(own, tensor);
+  }
   return weights;
 }
 
