@@ -12,6 +12,10 @@ import { fromTorch, type TorchNames, torchPlaces } from "./torch.ts";
 
 /** File names of weights without their variant and ending, the likeliest first. */
 const STEMS = ["diffusion_pytorch_model", "model", "network"];
+/** Variants, the most exact first; any other, as ".bf16", comes after these. */
+const VARIANTS = ["", ".fp16"];
+/** A file of weights or the index of several: stem, variant, whether it is an index, and where that has the variant instead. */
+const WEIGHTS = /^([a-z_]+)(\.\w+)?\.safetensors(\.index(\.\w+)?\.json)?$/;
 /** Endings of pickled weights. */
 export const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
 
@@ -36,14 +40,13 @@ export function classOf(json: object): string {
 /** The file of a part's weights, or the index of several. */
 export async function weightsIn(folder: string): Promise<string> {
   const names = await readdir(folder);
-  const wanted = STEMS.flatMap((stem) =>
-    ["", ".fp16"].flatMap((variant) => [
-      `${stem}${variant}.safetensors`,
-      `${stem}.safetensors.index${variant}.json`,
-      `${stem}${variant}.safetensors.index.json`,
-    ]),
-  );
-  const found = wanted.find((name) => names.includes(name));
+  const known = names.flatMap((name) => {
+    const [, stem = "", variant = "", index = "", other = ""] = WEIGHTS.exec(name) ?? [];
+    const place = VARIANTS.indexOf(variant + other);
+    const order = [STEMS.indexOf(stem), place < 0 ? VARIANTS.length : place, index === "" ? 0 : 1];
+    return STEMS.includes(stem) ? [{ name, order: order.join() }] : [];
+  });
+  const [found] = known.sort((a, b) => (a.order + a.name < b.order + b.name ? -1 : 1)).map(({ name }) => name);
   if (found !== undefined) return join(folder, found);
   const pickle = names.find((name) => PICKLES.test(name));
   const remedy = pickle
