@@ -2,6 +2,7 @@
  * What a training would take, by its programs traced over shapes alone: nothing is read but configs and headers, and nothing is
  * computed.
  */
+import { setImmediate } from "node:timers/promises";
 import type { Cost } from "../../engine/cost.ts";
 import { createPlanner, type Planner } from "../../engine/planner.ts";
 import type { Batch, Job } from "../../methods/method.ts";
@@ -95,7 +96,7 @@ async function planTexts({ spec, textEncoders }: Denoiser["description"], settin
 
 /** One training. */
 async function planOnce(options: Training): Promise<PlannedTraining> {
-  const { method, settings } = options;
+  const { method, settings, context } = options;
   const { job, kit, student } = await partsOf(options);
   const { optimiser } = job;
   const planner = plannerFor(settings);
@@ -108,6 +109,8 @@ async function planOnce(options: Training): Promise<PlannedTraining> {
   for (const [name, program] of Object.entries(programs)) {
     const before = planner.costs.length;
     if (!("trains" in program) || calls(name) === 0) continue;
+    await setImmediate(); // a trace holds this thread: let Ctrl-C in
+    context.signal.throwIfAborted();
     await compileUpdate(name, program);
     const [first, ...others] = planner.costs.slice(before) as [Cost, ...Cost[]];
     // In micro-batches it is two programs, the first of which runs once for each.
