@@ -69,10 +69,17 @@ export function countWeights(weights: Shapes): number {
  * assert.notEqual(hashWeights(weights), hashWeights({ bias: { shape: [2, 1], data: Float32Array.of(1, 2) } }));
  */
 export function hashWeights(weights: Weights): string {
-  const hash = createHash("sha256");
-  for (const name of Object.keys(weights).sort()) addTensor(hash, name, weights[name] as Weights[string]);
-  return hash.digest("hex");
+  const hash = startHash();
+  for (const name of Object.keys(weights).sort()) hash.add(name, weights[name] as Weights[string]);
+  return hash.digest();
 }
+
+/** Begins {@link hashWeights} of tensors that come one after the other, in the order of their names. */
+export function startHash() {
+  const hash = createHash("sha256");
+  return { add: (name: string, tensor: Weights[string]): void => addTensor(hash, name, tensor), digest: (): string => hash.digest("hex") };
+}
+export type WeightsHash = ReturnType<typeof startHash>;
 
 /**
  * {@link hashWeights} of weights that may lie in files, of which one tensor at a time is in memory.
@@ -84,12 +91,12 @@ export function hashWeights(weights: Weights): string {
  * assert.equal(await hashFrozen(weights), hashWeights(weights));
  */
 export async function hashFrozen(weights: FrozenWeights): Promise<string> {
-  const hash = createHash("sha256");
+  const hash = startHash();
   for (const name of Object.keys(weights).sort()) {
     const tensor = weights[name] as FrozenWeights[string];
-    addTensor(hash, name, { shape: tensor.shape, data: isInFile(tensor) ? await tensor.read() : tensor.data });
+    hash.add(name, { shape: tensor.shape, data: isInFile(tensor) ? await tensor.read() : tensor.data });
   }
-  return hash.digest("hex");
+  return hash.digest();
 }
 
 /** Bytes given to a hash at once: it takes less than 2 GiB. */

@@ -12,6 +12,13 @@ for (const [kernelName, extreme] of [
   });
 }
 
+// TensorFlow.js makes an array of ones for each, which has gigabytes where scores of an attention are summed.
+registerUnary("Sum", (dy, x, { axis }) => {
+  const axes = tf.util.parseAxisParam(axis, x.shape);
+  const kept = x.shape.map((length, i) => (axes.includes(i) ? 1 : length));
+  return tf.mul(tf.reshape(dy, kept), tf.fill(x.shape, 1));
+});
+
 // TensorFlow.js's is right along the last axis only.
 registerUnary("Cumsum", (dy, _x, { axis, exclusive, reverse }) => tf.cumsum(dy, axis, exclusive, !reverse));
 

@@ -1,6 +1,6 @@
 /** scheduler_config.json of each published scheduler that is understood: its keys, their defaults and the values that count. */
 import * as z from "zod";
-import { betaKeys } from "./published-betas.ts";
+import { type BetaConfig, betaKeys } from "./published-betas.ts";
 import { flowKeys } from "./published-flow.ts";
 
 const spacing = z.enum(["linspace", "leading", "trailing"]);
@@ -21,6 +21,7 @@ const others = Object.fromEntries(
   ].map((key) => [key, z.unknown().optional()]),
 ) as Record<never, never>;
 
+/** Keys of every schedule of numbered steps. */
 const discrete = { ...betaKeys, prediction_type: prediction, steps_offset: z.int().nonnegative().default(0) };
 const zeroSnr = { rescale_betas_zero_snr: z.boolean().default(false) };
 /** What is done to the clean image that each step predicts. */
@@ -31,9 +32,15 @@ const clipping = {
 };
 
 /** Refuses a table of betas that is not one for each training step. */
-function wholeTable(c: { trained_betas: number[] | null; num_train_timesteps: number }, context: z.RefinementCtx): void {
+function wholeTable(c: BetaConfig, context: z.RefinementCtx): void {
   if (!c.trained_betas || c.trained_betas.length === c.num_train_timesteps) return;
   context.addIssue({ code: "custom", path: ["trained_betas"], message: `num_train_timesteps is ${c.num_train_timesteps}` });
+}
+
+/** The schema of a scheduler of numbered steps with these keys beside those that all of them have. */
+function discreteConfig<Keys extends z.ZodRawShape>(keys: Keys) {
+  const schema = z.strictObject({ ...others, ...discrete, ...keys });
+  return schema.superRefine((c, context) => wholeTable(c as BetaConfig, context));
 }
 
 /** Refuses two grids of levels at once. */
@@ -42,108 +49,80 @@ function oneGrid(c: { use_karras_sigmas: boolean | null; use_exponential_sigmas:
   context.addIssue({ code: "custom", path: ["use_exponential_sigmas"], message: "use_karras_sigmas is true as well" });
 }
 
-export const ddimConfig = z
-  .strictObject({
-    ...others,
-    ...discrete,
-    ...zeroSnr,
-    ...clipping,
-    timestep_spacing: spacing.default("leading"),
-    set_alpha_to_one: z.boolean().default(true),
-  })
-  .superRefine(wholeTable);
+export const ddimConfig = discreteConfig({
+  ...zeroSnr,
+  ...clipping,
+  timestep_spacing: spacing.default("leading"),
+  set_alpha_to_one: z.boolean().default(true),
+});
 export type DdimConfig = z.infer<typeof ddimConfig>;
 
-export const ddpmConfig = z
-  .strictObject({
-    ...others,
-    ...discrete,
-    ...zeroSnr,
-    ...clipping,
-    timestep_spacing: spacing.default("leading"),
-    variance_type: z
-      .enum(["fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"])
-      .default("fixed_small"),
-  })
-  .superRefine(wholeTable);
+export const ddpmConfig = discreteConfig({
+  ...zeroSnr,
+  ...clipping,
+  timestep_spacing: spacing.default("leading"),
+  variance_type: z
+    .enum(["fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"])
+    .default("fixed_small"),
+});
 export type DdpmConfig = z.infer<typeof ddpmConfig>;
 
-export const pndmConfig = z
-  .strictObject({
-    ...others,
-    ...discrete,
-    prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
-    timestep_spacing: spacing.default("leading"),
-    set_alpha_to_one: z.boolean().default(false),
-    skip_prk_steps: z.boolean().default(false),
-  })
-  .superRefine(wholeTable);
+export const pndmConfig = discreteConfig({
+  prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
+  timestep_spacing: spacing.default("leading"),
+  set_alpha_to_one: z.boolean().default(false),
+  skip_prk_steps: z.boolean().default(false),
+});
 export type PndmConfig = z.infer<typeof pndmConfig>;
 
-export const lcmConfig = z
-  .strictObject({
-    ...others,
-    ...discrete,
-    ...zeroSnr,
-    ...clipping,
-    beta_start: z.number().default(0.00085),
-    beta_end: z.number().default(0.012),
-    beta_schedule: betaKeys.beta_schedule.default("scaled_linear"),
-    clip_sample: z.boolean().default(false),
-    original_inference_steps: z.int().positive().default(50),
-    timestep_scaling: z.number().positive().default(10),
-  })
-  .superRefine(wholeTable);
+export const lcmConfig = discreteConfig({
+  ...zeroSnr,
+  ...clipping,
+  beta_start: z.number().default(0.00085),
+  beta_end: z.number().default(0.012),
+  beta_schedule: betaKeys.beta_schedule.default("scaled_linear"),
+  clip_sample: z.boolean().default(false),
+  original_inference_steps: z.int().positive().default(50),
+  timestep_scaling: z.number().positive().default(10),
+});
 export type LcmConfig = z.infer<typeof lcmConfig>;
 
-export const eulerConfig = z
-  .strictObject({
-    ...others,
-    ...discrete,
-    ...zeroSnr,
-    timestep_spacing: spacing.default("linspace"),
-    timestep_type: z.literal("discrete").default("discrete"),
-    interpolation_type: z.literal("linear").default("linear"),
-    final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
-    sigma_min: z.number().positive().nullable().default(null),
-    sigma_max: z.number().positive().nullable().default(null),
-    use_karras_sigmas: isUsed,
-    use_exponential_sigmas: isUsed,
-    use_beta_sigmas: unused,
-  })
-  .superRefine(wholeTable)
-  .superRefine(oneGrid);
+export const eulerConfig = discreteConfig({
+  ...zeroSnr,
+  timestep_spacing: spacing.default("linspace"),
+  timestep_type: z.literal("discrete").default("discrete"),
+  interpolation_type: z.literal("linear").default("linear"),
+  final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
+  sigma_min: z.number().positive().nullable().default(null),
+  sigma_max: z.number().positive().nullable().default(null),
+  use_karras_sigmas: isUsed,
+  use_exponential_sigmas: isUsed,
+  use_beta_sigmas: unused,
+}).superRefine(oneGrid);
 export type EulerConfig = z.infer<typeof eulerConfig>;
 
-export const ancestralConfig = z
-  .strictObject({ ...others, ...discrete, ...zeroSnr, timestep_spacing: spacing.default("linspace") })
-  .superRefine(wholeTable);
+export const ancestralConfig = discreteConfig({ ...zeroSnr, timestep_spacing: spacing.default("linspace") });
 export type AncestralConfig = z.infer<typeof ancestralConfig>;
 
-export const dpmConfig = z
-  .strictObject({
-    ...others,
-    ...discrete,
-    ...zeroSnr,
-    timestep_spacing: spacing.default("linspace"),
-    thresholding: z.literal(false).default(false),
-    algorithm_type: z.enum(["dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"]).default("dpmsolver++"),
-    solver_order: z.int().min(1).max(3).default(2),
-    solver_type: z.enum(["midpoint", "heun"]).default("midpoint"),
-    lower_order_final: z.boolean().default(true),
-    euler_at_final: z.boolean().default(false),
-    final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
-    lambda_min_clipped: lambda.default(Number.NEGATIVE_INFINITY),
-    variance_type: z.enum(["learned", "learned_range"]).nullable().default(null),
-    use_karras_sigmas: isUsed,
-    use_exponential_sigmas: isUsed,
-    use_beta_sigmas: unused,
-    use_lu_lambdas: unused,
-    use_flow_sigmas: unused,
-    use_dynamic_shifting: unused,
-  })
-  .superRefine(wholeTable)
-  .superRefine(oneGrid);
+export const dpmConfig = discreteConfig({
+  ...zeroSnr,
+  timestep_spacing: spacing.default("linspace"),
+  thresholding: z.literal(false).default(false),
+  algorithm_type: z.enum(["dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"]).default("dpmsolver++"),
+  solver_order: z.int().min(1).max(3).default(2),
+  solver_type: z.enum(["midpoint", "heun"]).default("midpoint"),
+  lower_order_final: z.boolean().default(true),
+  euler_at_final: z.boolean().default(false),
+  final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
+  lambda_min_clipped: lambda.default(Number.NEGATIVE_INFINITY),
+  variance_type: z.enum(["learned", "learned_range"]).nullable().default(null),
+  use_karras_sigmas: isUsed,
+  use_exponential_sigmas: isUsed,
+  use_beta_sigmas: unused,
+  use_lu_lambdas: unused,
+  use_flow_sigmas: unused,
+  use_dynamic_shifting: unused,
+}).superRefine(oneGrid);
 export type DpmConfig = z.infer<typeof dpmConfig>;
 
 /**
@@ -152,18 +131,14 @@ export type DpmConfig = z.infer<typeof dpmConfig>;
  */
 export function tableConfig([start, end, schedule]: readonly [number, number, "linear" | "scaled_linear"]) {
   const own = ["predict_x0", "solver_p", "disable_corrector", "noise_sampler_seed", "use_karras_sigmas", "use_exponential_sigmas"];
-  return z
-    .strictObject({
-      ...others,
-      ...Object.fromEntries(own.map((key) => [key, z.unknown().optional()])),
-      ...discrete,
-      ...zeroSnr,
-      beta_start: z.number().default(start),
-      beta_end: z.number().default(end),
-      beta_schedule: betaKeys.beta_schedule.default(schedule),
-      use_flow_sigmas: unused,
-    })
-    .superRefine(wholeTable);
+  return discreteConfig({
+    ...Object.fromEntries(own.map((key) => [key, z.unknown().optional()])),
+    ...zeroSnr,
+    beta_start: z.number().default(start),
+    beta_end: z.number().default(end),
+    beta_schedule: betaKeys.beta_schedule.default(schedule),
+    use_flow_sigmas: unused,
+  });
 }
 export type TableConfig = z.infer<ReturnType<typeof tableConfig>>;
 

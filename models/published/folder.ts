@@ -1,7 +1,7 @@
 /** The folder of a part of a published pipeline: its config.json and the weights beside it, as diffusers and transformers write them. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { shapesAlone, type Weights } from "../../engine/weights.ts";
+import { shapesAlone, type Weights, type WeightsHash } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
@@ -12,6 +12,10 @@ import { fromTorch, type TorchNames, torchPlaces } from "./torch.ts";
 
 /** File names of weights without their variant and ending, the likeliest first. */
 const STEMS = ["diffusion_pytorch_model", "model", "network"];
+/** Variants, the most exact first; any other, as ".bf16", comes after these. */
+const VARIANTS = ["", ".fp16"];
+/** A file of weights or the index of several: stem, variant, whether it is an index, and where that has the variant instead. */
+const WEIGHTS = /^([a-z_]+)(\.\w+)?\.safetensors(\.index(\.\w+)?\.json)?$/;
 /** Endings of pickled weights. */
 export const PICKLES = /\.(bin|ckpt|pt|pth|pkl)$/;
 
@@ -36,14 +40,13 @@ export function classOf(json: object): string {
 /** The file of a part's weights, or the index of several. */
 export async function weightsIn(folder: string): Promise<string> {
   const names = await readdir(folder);
-  const wanted = STEMS.flatMap((stem) =>
-    ["", ".fp16"].flatMap((variant) => [
-      `${stem}${variant}.safetensors`,
-      `${stem}.safetensors.index${variant}.json`,
-      `${stem}${variant}.safetensors.index.json`,
-    ]),
-  );
-  const found = wanted.find((name) => names.includes(name));
+  const known = names.flatMap((name) => {
+    const [, stem = "", variant = "", index = "", other = ""] = WEIGHTS.exec(name) ?? [];
+    const place = VARIANTS.indexOf(variant + other);
+    const order = [STEMS.indexOf(stem), place < 0 ? VARIANTS.length : place, index === "" ? 0 : 1];
+    return STEMS.includes(stem) ? [{ name, order: order.join() }] : [];
+  });
+  const [found] = known.sort((a, b) => (a.order + a.name < b.order + b.name ? -1 : 1)).map(({ name }) => name);
   if (found !== undefined) return join(folder, found);
   const pickle = names.find((name) => PICKLES.test(name));
   const remedy = pickle
@@ -54,15 +57,19 @@ export async function weightsIn(folder: string): Promise<string> {
 
 /**
  * Weights of a file, or of several by their index, under our names and in our layouts. Throws a Failure where a file is missing or torn,
- * has a parameter twice, or an element that is not finite.
+ * has a parameter twice, or an element that is not finite. `hash` is given each tensor as it comes, in the order of our names.
  */
-export async function readPublished(path: string, names: TorchNames): Promise<Weights> {
+export async function readPublished(path: string, names: TorchNames, hash?: WeightsHash): Promise<Weights> {
   const { tensors } = await openWeights(path);
   const asked = refusing(path, () => torchPlaces(tensors, names)).map(([written, own, order]): Asked => {
     return [own, tensors[written] as StoredTensor, { isChecked: true, ...(order && { order }) }];
   });
+  if (hash) asked.sort(([a], [b]) => (a < b ? -1 : 1)); // as hashWeights sorts them
   const weights: Weights = {};
-  for await (const [own, tensor] of readAhead(asked)) weights[own] = tensor;
+  for await (const [own, tensor] of readAhead(asked)) {
+    weights[own] = tensor;
+    hash?.add(own, tensor);
+  }
   return weights;
 }
 

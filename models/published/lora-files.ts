@@ -1,19 +1,20 @@
 /**
  * LoRA files as others write them: of diffusers and peft (`unet.PATH.lora_A.weight`, before `unet.PATH.lora.down.weight` and
  * `PATH.processor.to_q_lora.down.weight`), and of kohya's trainer (`lora_unet_PATH_WITH_UNDERSCORES.lora_down.weight`, of SDXL
- * with sgm's paths).
+ * with sgm's paths, of FLUX with its makers').
  */
 import type { Shapes, Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { DOWN, UP } from "../layers.ts";
 import { addLoras } from "../training/lora.ts";
+import { fluxNames } from "./flux-names.ts";
 import { sgmNames } from "./sgm-names.ts";
 import { fromTorch, type TorchNames } from "./torch.ts";
 
-/** Parts of a pipeline that a LoRA can change, and what kohya's names of their layers begin with. */
+/** Parts of a pipeline that a LoRA can change, and what kohya's names of their layers begin with: of any denoiser as {@link DENOISER}. */
 const KOHYA = {
-  unet: ["lora_unet_"],
+  unet: [],
   transformer: ["lora_transformer_"],
   text_encoder: ["lora_te_", "lora_te1_"],
   text_encoder_2: ["lora_te2_"],
@@ -21,6 +22,7 @@ const KOHYA = {
 } as const;
 export type LoraPart = keyof typeof KOHYA;
 const PARTS = Object.keys(KOHYA) as LoraPart[];
+const DENOISER = "lora_unet_";
 
 /** What is added to one kernel [..., in, out]: `factor` (alpha / rank) times `down` [..., in, rank] times `up` [rank, out]. */
 export interface LoraFactors {
@@ -49,23 +51,24 @@ export interface LoraBase {
  * tensor that is no plain low-rank factor, and for a factor that is of another network.
  */
 export function loraFactors(file: LoraFile, base: LoraBase): Record<string, LoraFactors> {
-  const kernelAt = kernelsOf(base);
-  const own: Record<string, Partial<Record<Role, Weights[string]>> & { path: string }> = {};
+  const kernelsAt = kernelsOf(base);
+  const own: Record<string, Partial<Record<Role, Weights[string]>> & { path: string; outputs: Outputs }> = {};
   for (const [name, tensor] of Object.entries(file.tensors)) {
     const { stem, role } = roleOf(name, file.path);
     const path = pathIn(stem, base.part);
     if (path === undefined) continue;
-    const kernel = kernelAt(path);
-    if (kernel === undefined)
+    const kernels = kernelsAt(path);
+    if (kernels === undefined)
       throw new Failure(
         `Cannot use ${file.path}: it changes "${path}", which the ${base.part} lacks. Use it with the model it was made for.`,
       );
-    own[kernel] = { ...own[kernel], path, [role]: tensor };
+    for (const [kernel, outputs] of kernels) own[kernel] = { ...own[kernel], path, outputs, [role]: tensor };
   }
   const alphaOf = alphasOf(file, base.part);
-  const factors = Object.entries(own).map(([kernel, { down, up, alpha, path }]): [string, LoraFactors] => {
+  const factors = Object.entries(own).map(([kernel, { down, up, alpha, path, outputs }]): [string, LoraFactors] => {
     const shape = base.shapes[kernel]?.shape as readonly number[];
-    const given = down && up && ours(down, up, shape);
+    const rows = up && rowsOf(up, outputs);
+    const given = down && rows && ours(down, rows, shape);
     if (!given) throw new Failure(`Cannot use ${file.path}: its factors of "${path}" do not fit [${shape.join(", ")}]. Fetch it again.`);
     const rank = given.up.shape[0] as number;
     return [kernel, { ...given, factor: alpha ? (alpha.data[0] as number) / rank : alphaOf(path, rank) }];
@@ -126,26 +129,45 @@ function ownerOf(stem: string): { part: LoraPart; path: string } | undefined {
 
 const plainOf = (stem: string): string => stem.replace(/^base_model\.model\./, "");
 
-/** The layer's path in the part, or undefined where it is of another. */
+/** The layer's path in the part, or undefined where it is of another. A name without a part is of the denoiser, and kohya's "unet" too. */
 function pathIn(stem: string, part: LoraPart): string | undefined {
   const owner = ownerOf(stem);
   if (owner) return owner.part === part ? owner.path : undefined;
-  return part === "unet" || part === "transformer" ? plainOf(stem) : undefined;
+  return part === "unet" || part === "transformer" ? plainOf(stem).replace(DENOISER, "") : undefined;
+}
+
+/** Of what a layer of a file answers, those outputs that are of one of our layers, and how many there are in all. */
+type Outputs = Readonly<Record<"from" | "count" | "all", number>>;
+
+/** The rows of a layer's `up` [all, rank] that are of these outputs; undefined where it has another number of them. */
+function rowsOf(up: Weights[string], { from, count, all }: Outputs): Weights[string] | undefined {
+  if (up.shape[0] !== all) return undefined;
+  const row = up.data.length / all;
+  return { shape: [count, ...up.shape.slice(1)], data: up.data.subarray(from * row, (from + count) * row) };
 }
 
 /**
- * Our name of a layer's kernel by its path in a file, undefined where the network has none. Paths without dots have underscores in
- * their place, and may be sgm's.
+ * Our names of a layer's kernels by its path in a file, with the outputs that are of each: most have one. Undefined where the network has
+ * none. Paths without dots have underscores in their place, and may be sgm's or those of FLUX's makers.
  */
-function kernelsOf({ shapes, names }: LoraBase): (path: string) => string | undefined {
+function kernelsOf({ shapes, names }: LoraBase): (path: string) => [kernel: string, Outputs][] | undefined {
   const layers = Object.keys(shapes).flatMap((name) => (name.endsWith(".kernel") ? [name.slice(0, -".kernel".length)] : []));
-  const mangled = new Map<string, string>();
-  for (const [layer, sgm] of sgmNames(layers)) mangled.set(sgm.replaceAll(".", "_"), layer);
-  for (const layer of layers) mangled.set(layer.replaceAll(".", "_"), layer);
+  const mangled = new Map<string, readonly string[]>();
+  for (const [layer, sgm] of sgmNames(layers)) mangled.set(sgm.replaceAll(".", "_"), [layer]);
+  for (const [theirs, ours] of fluxNames(layers)) mangled.set(theirs.replaceAll(".", "_"), ours);
+  for (const layer of layers) mangled.set(layer.replaceAll(".", "_"), [layer]);
+  const outputsOf = (layer: string): number => shapes[`${layer}.kernel`]?.shape.at(-1) as number;
   return (path) => {
     const today = names?.today?.(`${path}.weight`)?.replace(/\.weight$/, "") ?? path;
-    const layer = [today, mangled.get(path), mangled.get(path.replace(/^text_model_/, ""))].find((each) => `${each}.kernel` in shapes);
-    return layer && `${layer}.kernel`;
+    const candidates = [[today], mangled.get(path), mangled.get(path.replace(/^text_model_/, ""))];
+    const found = candidates.find((each) => each?.every((layer) => `${layer}.kernel` in shapes));
+    const all = (found ?? []).reduce((sum, layer) => sum + outputsOf(layer), 0);
+    let from = 0;
+    return found?.map((layer): [string, Outputs] => {
+      const count = outputsOf(layer);
+      from += count;
+      return [`${layer}.kernel`, { from: from - count, count, all }];
+    });
   };
 }
 

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Weights } from "../../engine/weights.ts";
+import type { Weights, WeightsHash } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
@@ -19,8 +19,11 @@ export interface PartFiles {
   /** Names the config in errors. */
   file: string;
   json: object;
-  /** The weights under our names and in our layouts. Throws a Failure where they are missing, torn or pickled. */
-  read: (names: TorchNames) => Promise<Weights>;
+  /**
+   * The weights under our names and in our layouts; `hash` is given all of them. Throws a Failure where they are missing, torn or
+   * pickled.
+   */
+  read: (names: TorchNames, hash?: WeightsHash) => Promise<Weights>;
   /** The same without elements: of the files no more than their headers is read. */
   shapes: (names: TorchNames) => Promise<Weights>;
 }
@@ -46,7 +49,7 @@ export async function openPart(path: string): Promise<PartFiles> {
     const { file, json } = await readPartConfig(path);
     return {
       ...{ file, json },
-      read: async (names) => readPublished(await weightsIn(path), names),
+      read: async (names, hash) => readPublished(await weightsIn(path), names, hash),
       shapes: async (names) => readPublishedShapes(await weightsIn(path), names),
     };
   }

@@ -5,7 +5,7 @@
 import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { type Shapes, shapesAlone, type Weights } from "../../engine/weights.ts";
+import { type Shapes, shapesAlone, type Weights, type WeightsHash } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { absent } from "../../schemas/system-error.ts";
 import { openWeights } from "../weights/load.ts";
@@ -90,10 +90,15 @@ async function predictionBeside(path: string): Promise<Prediction | undefined> {
 export function singlePart(
   single: SingleFile,
   part: OriginalPart,
-): { file: string; json: object; read: (names: TorchNames) => Promise<Weights>; shapes: (names: TorchNames) => Promise<Weights> } {
+): {
+  file: string;
+  json: object;
+  read: (names: TorchNames, hash?: WeightsHash) => Promise<Weights>;
+  shapes: (names: TorchNames) => Promise<Weights>;
+} {
   const { config, stored, origins } = single.parts.get(part) as SinglePart;
   const file = `${single.path} (${part})`;
-  async function read(names: TorchNames): Promise<Weights> {
+  async function read(names: TorchNames, hash?: WeightsHash): Promise<Weights> {
     const { today = (name: string) => name } = names;
     const asked = origins
       .filter((origin) => origin.names.some((name) => today(name) !== undefined))
@@ -101,7 +106,9 @@ export function singlePart(
     const byName = new Map(origins.map((origin) => [origin.name, origin]));
     const weights: Weights = {};
     for await (const [name, tensor] of readAhead(asked)) Object.assign(weights, fromOriginal(byName.get(name) as Origin, tensor));
-    return inOurLayout(file, weights, names);
+    const own = inOurLayout(file, weights, names);
+    if (hash) for (const name of Object.keys(own).sort()) hash.add(name, own[name] as Weights[string]);
+    return own;
   }
   async function shapes(names: TorchNames): Promise<Weights> {
     const places = origins.flatMap((origin) => placesOf(origin, (stored[origin.name] as StoredTensor).shape));

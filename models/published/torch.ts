@@ -11,6 +11,8 @@ export interface TorchNames {
   tables?: RegExp;
   /** The name that a parameter has today, where older files call it otherwise; undefined for what is no parameter at all. */
   today?: (name: string) => string | undefined;
+  /** Second names of parameters, by which files may have them too, or alone. */
+  copies?: Readonly<Record<string, string>>;
 }
 
 type Tensor = Weights[string];
@@ -32,10 +34,12 @@ export function fromTorch(tensors: Weights, names: TorchNames = {}): Weights {
 }
 
 /** What {@link fromTorch} does with each tensor, by a file's names and shapes; what is no parameter has no place. Throws as it does. */
-export function torchPlaces(shapes: Shapes, { tables, today = (name) => name }: TorchNames): Place[] {
+export function torchPlaces(shapes: Shapes, { tables, today = (name) => name, copies = {} }: TorchNames): Place[] {
   const taken = new Set<string>();
   return Object.entries(shapes).flatMap(([written, { shape }]) => {
-    const name = today(written);
+    const { [written]: original } = copies;
+    if (original !== undefined && Object.hasOwn(shapes, original)) return [];
+    const name = today(original ?? written);
     if (name === undefined) return [];
     const [own, order] = ownPlace(name, shape, tables);
     if (taken.has(own)) throw new Error(`it holds the parameter "${name}" twice, once as "${written}"`);

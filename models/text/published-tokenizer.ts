@@ -18,6 +18,8 @@ export interface PublishedTokenizer {
    * its network takes.
    */
   encode: (text: string, length?: number) => { ids: Int32Array; count: number };
+  /** How many tokens its network takes, where it says so. */
+  window?: number;
   /** The id of padding. */
   padding: number;
   /** The id that ends a text. */
@@ -91,5 +93,5 @@ export function publishedTokenizer(json: TokenizerJson, { eos, pad, window }: Om
     padded.set(kept);
     return { ids: padded, count: kept.length };
   };
-  return { ids, encode, padding, end, json };
+  return { ids, encode, ...(window !== undefined && { window }), padding, end, json };
 }

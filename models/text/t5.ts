@@ -117,8 +117,8 @@ function apply(c: Config, parameters: Parameters, inputs: Record<string, Tensor>
   return rmsNorm(parameters, "encoder.final_layer_norm", x, c.layer_norm_epsilon);
 }
 
-/** A second name of `shared`, and what whole T5 files hold of the decoder, are no parameters. */
-const noParameter = /^(encoder\.embed_tokens\.weight$|decoder\.|lm_head\.)/;
+/** What whole T5 files hold of the decoder is no parameter of the encoder. */
+const noParameter = /^(decoder\.|lm_head\.)/;
 
 export const t5Encoder: PublishedNetwork<Config> = {
   classes: ["T5EncoderModel"],
@@ -126,6 +126,7 @@ export const t5Encoder: PublishedNetwork<Config> = {
   names: () => ({
     tables: /^shared\.weight$|\.relative_attention_bias\.weight$/,
     today: (name) => (noParameter.test(name) ? undefined : name),
+    copies: { "encoder.embed_tokens.weight": "shared.weight" },
   }),
   spare: /\.bias$/,
   told: (c) => ({

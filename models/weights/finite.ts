@@ -1,8 +1,8 @@
 /** Elements that are not finite. */
 
 /** Bits of a float32 without its sign, and one more than the rest of them than the largest finite one's. */
-const MAGNITUDE = 0x7fffffff;
-const TO_SIGN = 0x00800000;
+export const MAGNITUDE = 0x7fffffff;
+export const TO_SIGN = 0x00800000;
 
 /**
  * The index of the first element that is infinite or no number; -1 where all are finite. It looks at the bits: an exponent of ones

@@ -1,5 +1,6 @@
 /** Tensors with their sides in another order. */
 import { elements, type Weights } from "../../engine/weights.ts";
+import { MAGNITUDE, TO_SIGN } from "./finite.ts";
 
 /** How a tensor's elements go to their places in another order of its sides, which ends with the side `along`. */
 export interface Rearrangement {
@@ -33,7 +34,7 @@ export function permuted({ shape, data }: Weights[string], order: readonly numbe
   if (data.length === 0) return { shape: order.map((side) => shape[side] as number), data }; // weights may be shapes alone
   const moves = rearrangement(shape, order);
   const moved = new Float32Array(data.length);
-  rearrange(moves, { given: data, moved, first: 0, end: moves.length });
+  rearrange(moves, { given: bitsOf(data), moved: bitsOf(moved), first: 0, end: moves.length });
   return { shape: moves.shape, data: moved };
 }
 
@@ -43,20 +44,53 @@ export function permuted({ shape, data }: Weights[string], order: readonly numbe
  */
 export const TILE = 64;
 
-/**
- * Moves the elements from `first` to `end` of each row of the result. Of what is moved `given` need hold no more than these, the first
- * of them at its beginning, where they are the outermost side of it.
- */
-export function rearrange(
-  { from, to, step }: Rearrangement,
-  { given, moved, first, end }: { given: Float32Array; moved: Float32Array; first: number; end: number },
-): void {
+/** What is moved: the elements from `first` to `end` of each row of the result, as their bits. */
+interface Moving<Given> {
+  /** No more than these elements, the first of them at its beginning, where they are the outermost side of what is moved. */
+  given: Given;
+  moved: Int32Array;
+  first: number;
+  end: number;
+}
+
+/** The bits of floats, in the same memory. */
+export const bitsOf = (values: Float32Array): Int32Array => new Int32Array(values.buffer, values.byteOffset, values.length);
+
+/** Moves floats, and answers whether all of them are finite: looking at them on the way takes a third of the time of a look of its own. */
+export function rearrange({ from, to, step }: Rearrangement, { given, moved, first, end }: Moving<Int32Array>): boolean {
+  let seen = 0;
   for (let tile = first; tile < end; tile += TILE) {
     const last = Math.min(end, tile + TILE);
     const offset = (tile - first) * step;
     for (let row = 0; row < from.length; row++) {
       const at = to[row] as number;
-      for (let i = tile, read = (from[row] as number) + offset; i < last; i++, read += step) moved[at + i] = given[read] as number;
+      for (let i = tile, read = (from[row] as number) + offset; i < last; i++, read += step) {
+        const bits = given[read] as number;
+        seen |= (bits & MAGNITUDE) + TO_SIGN;
+        moved[at + i] = bits;
+      }
     }
   }
+  return seen >= 0;
+}
+
+/** The same of halves, which become floats on the way: `widened` has the bits of each. */
+export function rearrangeHalves(
+  { from, to, step }: Rearrangement,
+  { given, moved, first, end, widened }: Moving<Uint16Array> & { widened: Int32Array },
+): boolean {
+  let seen = 0;
+  for (let tile = first; tile < end; tile += TILE) {
+    const last = Math.min(end, tile + TILE);
+    const offset = (tile - first) * step;
+    for (let row = 0; row < from.length; row++) {
+      const at = to[row] as number;
+      for (let i = tile, read = (from[row] as number) + offset; i < last; i++, read += step) {
+        const bits = widened[given[read] as number] as number;
+        seen |= (bits & MAGNITUDE) + TO_SIGN;
+        moved[at + i] = bits;
+      }
+    }
+  }
+  return seen >= 0;
 }

@@ -2,10 +2,10 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import type { FileTensor } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { DTYPES, type Dtype } from "./dtypes.ts";
+import { DTYPES, type Dtype, halvesIn } from "./dtypes.ts";
 import { firstNotFinite } from "./finite.ts";
 import type { Range } from "./header.ts";
-import { rearrange, rearrangement, TILE } from "./order.ts";
+import { bitsOf, rearrange, rearrangeHalves, rearrangement, TILE } from "./order.ts";
 
 /** Where a tensor is, for a thread that has not opened its file. */
 export interface Stored {
@@ -122,28 +122,37 @@ async function readTensor(stored: Stored, options: ReadOptions = {}): Promise<Fl
   const turns = isInPlace ? [] : [take(most), take(most)];
   const room = (length: number, at: number): Bytes =>
     isInPlace ? all.subarray(at, at + length) : new Uint8Array(turns[(at / each) % 2] as ArrayBuffer, 0, length);
-  const wide = moves && dtype !== "F32" ? take((4 * most) / bytes) : undefined;
+  const table = moves ? DTYPES[dtype].widened?.() : undefined;
+  const wide = moves && dtype !== "F32" && !table ? take((4 * most) / bytes) : undefined;
   const widened = (piece: Bytes, at: number): Float32Array => {
     const length = piece.length / bytes;
     if (dtype === "F32") return new Float32Array(piece.buffer, piece.byteOffset, length);
     return decode(piece, wide ? new Float32Array(wide, 0, length) : data.subarray(at, at + length));
   };
+  const notFinite = (part: Float32Array, at: number): void => {
+    const wrong = firstNotFinite(part);
+    if (wrong < 0) return;
+    throw new Failure(`Cannot use ${path}: element ${at + wrong} of tensor "${name}" is not finite (${part[wrong]}). Fetch it again.`);
+  };
 
   let at = 0;
   for await (const piece of piecesOf(stored, { each, room })) {
     onBytes?.(piece);
-    let part: Float32Array;
-    try {
-      part = widened(piece, at);
-    } catch (error) {
-      throw refuse((error as Error).message);
+    const end = at + piece.length / bytes;
+    const place = { moved: bitsOf(data), first: (at * bytes) / slice, end: (end * bytes) / slice };
+    if (moves && table) {
+      const isFinite = rearrangeHalves(moves, { ...place, given: halvesIn(piece), widened: table });
+      if (isChecked && !isFinite) notFinite(decode(piece), at);
+    } else {
+      let part: Float32Array;
+      try {
+        part = widened(piece, at);
+      } catch (error) {
+        throw refuse((error as Error).message);
+      }
+      const isFinite = moves && rearrange(moves, { ...place, given: bitsOf(part) });
+      if (isChecked && !isFinite) notFinite(part, at);
     }
-    const wrong = isChecked ? firstNotFinite(part) : -1;
-    if (wrong >= 0)
-      throw new Failure(`Cannot use ${path}: element ${at + wrong} of tensor "${name}" is not finite (${part[wrong]}). Fetch it again.`);
-    const end = at + part.length;
-    const perSlice = slice / bytes;
-    if (moves) rearrange(moves, { given: part, moved: data, first: at / perSlice, end: end / perSlice });
     at = end;
   }
   rooms.push(...taken);

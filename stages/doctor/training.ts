@@ -2,9 +2,10 @@
  * What a training would take, by its programs traced over shapes alone: nothing is read but configs and headers, and nothing is
  * computed.
  */
+import { setImmediate } from "node:timers/promises";
 import type { Cost } from "../../engine/cost.ts";
 import { createPlanner, type Planner } from "../../engine/planner.ts";
-import type { Batch, Job, Needs } from "../../methods/method.ts";
+import type { Batch, Job } from "../../methods/method.ts";
 import { type AnyMethod, methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { conditionInputs, type DenoiserSpec } from "../../models/denoiser.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
@@ -95,19 +96,21 @@ async function planTexts({ spec, textEncoders }: Denoiser["description"], settin
 
 /** One training. */
 async function planOnce(options: Training): Promise<PlannedTraining> {
-  const { method, settings } = options;
-  const { job, kit, needs, student } = await partsOf(options);
+  const { method, settings, context } = options;
+  const { job, kit, student } = await partsOf(options);
   const { optimiser } = job;
   const planner = plannerFor(settings);
   const { networks, programs, compileUpdate, compileSampling } = createUpdates({
     ...{ engine: planner.engine, method, kit },
     checkpointing: settings.train.checkpointing === "blocks",
   });
-  const calls = await callsPerStep({ method, job, needs, student });
+  const calls = await callsPerStep({ method, job, student });
   const shares: Share[] = [];
   for (const [name, program] of Object.entries(programs)) {
     const before = planner.costs.length;
     if (!("trains" in program) || calls(name) === 0) continue;
+    await setImmediate(); // a trace holds this thread: let Ctrl-C in
+    context.signal.throwIfAborted();
     await compileUpdate(name, program);
     const [first, ...others] = planner.costs.slice(before) as [Cost, ...Cost[]];
     // In micro-batches it is two programs, the first of which runs once for each.
@@ -133,15 +136,16 @@ const plannerFor = ({ engine }: Settings): Planner => {
 /** Steps at the end of a training that are looked at: more than any program of a method lets pass between two of its runs. */
 const LOOKED = 48;
 
-/** How often a step runs a program, by its name, on average of the last steps: what it does is asked on rows of zeros. */
-async function callsPerStep(options: {
-  method: AnyMethod;
-  job: Job<never>;
-  needs: Needs;
-  student: DenoiserSpec;
-}): Promise<(program: string) => number> {
-  const { method, job, needs, student } = options;
-  const { steps, batch: rows } = job.optimiser;
+/** Rows of a step that is looked at: which programs run is the same for any number of them, and a row's text may be megabytes. */
+const LOOKED_ROWS = 2;
+
+/** How often a step runs a program, by its name, on average of the last steps: what it does is asked on a few rows of zeros. */
+async function callsPerStep(options: { method: AnyMethod; job: Job<never>; student: DenoiserSpec }): Promise<(program: string) => number> {
+  const { method, student } = options;
+  const { steps, batch } = options.job.optimiser;
+  const rows = Math.min(LOOKED_ROWS, batch);
+  const job: Job<never> = { ...options.job, optimiser: { ...options.job.optimiser, batch: rows, accumulate: 1 } };
+  const needs = method.needs(job.settings, job.optimiser);
   const zeros = (count: number): Float32Array => new Float32Array(count * elements(student.shape));
   const conditions = (count: number) =>
     Object.fromEntries(

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { hashWeights, type Weights } from "../../engine/weights.ts";
+import { hashWeights, startHash, type Weights } from "../../engine/weights.ts";
 import type { Codec } from "../../models/codecs/codec.ts";
 import { flowLayouts } from "../../models/diffusion/published-flow.ts";
 import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
@@ -128,8 +128,9 @@ export async function readPublishedTeacher(
   { loras = [], ...taken }: Taking = {},
 ): Promise<{ description: DenoiserDescription; weights: Weights }> {
   const { description, part, read, names } = await describeTeacher(folder, { loras, ...taken });
-  const weights = await addLoraFiles({ weights: await read(names), part: part || "unet", names, loras });
-  return { description: { ...description, hash: hashWeights(weights) }, weights };
+  const hash = loras.length === 0 ? startHash() : undefined; // else weights are others once they are read
+  const weights = await addLoraFiles({ weights: await read(names, hash), part: part || "unet", names, loras });
+  return { description: { ...description, hash: hash ? hash.digest() : hashWeights(weights) }, weights };
 }
 
 /** The same with weights that have shapes and no elements, and no hash: none of them is read. */

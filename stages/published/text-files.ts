@@ -3,7 +3,7 @@ import { existsSync, createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { weightsIn } from "../../models/published/folder.ts";
-import { besidePart, hasPart, readIndex } from "../../models/published/part-files.ts";
+import { besidePart, hasPart, openPart, readIndex } from "../../models/published/part-files.ts";
 import { isSingleFile } from "../../models/published/single-file.ts";
 import { openTokenizer } from "../../models/text/published-tokenizer.ts";
 import { type PublishedText, publishedText, type TextPart, textPipelines } from "../../models/text/published-text.ts";
@@ -82,7 +82,7 @@ export async function readTextSettings(
   const hashes: Record<string, string> = {};
   for (const part of side.parts) {
     const isThere = await hasEncoder(folder, part);
-    lengths.push((part.length && (textLength ?? part.length)) ?? (await openTokenizer(tokenizerIn(folder, part))).encode("").ids.length);
+    lengths.push((part.length && (textLength ?? part.length)) ?? (await lengthOf(folder, part)));
     if (isThere && isHashed) for (const [name, path] of await filesOf(folder, part)) hashes[name] = await fileHash(path);
   }
   for (const [i, { path, scale }] of isHashed ? loras.entries() : []) {
@@ -90,6 +90,17 @@ export async function readTextSettings(
     hashes[`LoRA ${i}`] = `${scale} ${await fileHash(path)}`;
   }
   return { pipeline, lengths, hash: textHash(JSON.stringify({ pipeline, hasZeroNegative, hashes })) };
+}
+
+/** CLIP's, where a config leaves it out. */
+const POSITIONS = 77;
+
+/** How many tokens a part reads: as many as its tokenizer says, where it does, and no more than the encoder has positions for. */
+async function lengthOf(folder: string, part: TextPart): Promise<number> {
+  const { window = Number.POSITIVE_INFINITY } = await openTokenizer(tokenizerIn(folder, part));
+  const { json } = await openPart(join(folder, part.encoder));
+  const { max_position_embeddings: positions = POSITIONS } = json as { max_position_embeddings?: number };
+  return Math.min(window, positions);
 }
 
 /** Throws a Failure where an encoder's file is not that of its network (complete.ts). */

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { countWeights, hashWeights, type Weights } from "../../engine/weights.ts";
+import { countWeights, startHash, type Weights } from "../../engine/weights.ts";
 import { readPublished } from "../../models/published/folder.ts";
 import { safetensorsPieces, type TensorSource } from "../../models/weights/pieces.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
@@ -61,9 +61,10 @@ const ways: Record<string, (path: string) => Promise<number>> = {
   readPublished: async (path) => without(await readPublished(path, {})),
   readSafetensors: async (path) => without((await readSafetensors(path)).tensors),
   "readSafetensors with hash": async (path) => without((await readSafetensors(path, { hash: true })).tensors),
-  "readPublished and hashWeights": async (path) => {
-    const weights = await readPublished(path, {});
-    hashWeights(weights);
+  "readPublished with its hash": async (path) => {
+    const hash = startHash();
+    const weights = await readPublished(path, {}, hash);
+    hash.digest();
     return without(weights);
   },
 };

@@ -24,21 +24,27 @@ const test = suite("what a distillation takes");
 const LIMIT = { seconds: 240 };
 
 /** As published: of Stable Diffusion's and SDXL's U-Nets, CLIP's text encoder and the autoencoder, to the last one. */
-const KNOWN = { sd15: "859520964", sdxl: "2567463684", clip: "123060480", vae: "83653863" };
+const KNOWN = {
+  ...{ sd15: "859520964", sdxl: "2567463684", vae: "83653863" },
+  ...{ clip: "123060480", "clip-g": "694659840", "t5-xxl": "4762310656" },
+};
 
 test(
   "full-size models have as many parameters as everybody knows, by their headers",
   async () => {
     const folder = freshFolder();
-    await writePipeline(folder, "StableDiffusionPipeline", { unet: "sd15", vae: "vae", text_encoder: "clip" });
-    const { parts } = await describePublished(folder);
-    const found = Object.fromEntries(parts.map(({ part, parameters }) => [part, parameters]));
+    await writePipeline(folder, { kind: "StableDiffusionPipeline", parts: { unet: "sd15", vae: "vae", text_encoder: "clip" } });
+    const countsIn = async (at: string) =>
+      Object.fromEntries((await describePublished(at)).parts.map(({ part, parameters }) => [part, parameters]));
+    const found = await countsIn(folder);
     assert.equal([found.unet, found.vae, found.text_encoder], [KNOWN.sd15, KNOWN.vae, KNOWN.clip]);
     const larger = freshFolder();
-    await writePipeline(larger, "StableDiffusionXLPipeline", { unet: "sdxl", transformer: "pixart" });
-    const counts = (await describePublished(larger)).parts.map(({ parameters }) => Number(parameters));
-    assert.is(counts[1], Number(KNOWN.sdxl));
-    assert.ok(Math.abs(counts[2]! / 610e6 - 1) < 0.005, `${counts[2]}`); // "0.6 B" (Chen et al. 2023), with the size's embeddings
+    const parts = { unet: "sdxl", transformer: "pixart", text_encoder_2: "clip-g", text_encoder_3: "t5-xxl" };
+    await writePipeline(larger, { kind: "StableDiffusionXLPipeline", parts });
+    const counts = await countsIn(larger);
+    assert.equal([counts.unet, counts.text_encoder_2, counts.text_encoder_3], [KNOWN.sdxl, KNOWN["clip-g"], KNOWN["t5-xxl"]]);
+    const { transformer } = counts; // "0.6 B" (Chen et al. 2023), with the size's embeddings
+    assert.ok(Math.abs(Number(transformer) / 610e6 - 1) < 0.005, transformer);
   },
   LIMIT,
 );
@@ -47,7 +53,7 @@ test(
   "a full-size teacher is described from headers: nothing of its weights is read",
   async () => {
     const folder = freshFolder();
-    await writePipeline(folder, "DiTPipeline", { transformer: "dit", vae: "vae" });
+    await writePipeline(folder, { kind: "DiTPipeline", parts: { transformer: "dit", vae: "vae" } });
     const { teacher, codec } = await planDenoiser(folder);
     assert.ok(Object.values(teacher.weights).every(({ data }) => data.length === 0));
     assert.is(countWeights(codec.weights), Number(KNOWN.vae));

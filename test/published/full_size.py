@@ -50,13 +50,25 @@ MODELS = {
         hidden_size=768, intermediate_size=3072, layer_norm_eps=1e-5, max_position_embeddings=77, model_type="clip_text_model",
         num_attention_heads=12, num_hidden_layers=12, pad_token_id=1, projection_dim=768, vocab_size=49408,
     ),
+    "clip-g": dict(
+        architectures=["CLIPTextModelWithProjection"], attention_dropout=0.0, bos_token_id=0, eos_token_id=2, hidden_act="gelu",
+        hidden_size=1280, intermediate_size=5120, layer_norm_eps=1e-5, max_position_embeddings=77, model_type="clip_text_model",
+        num_attention_heads=20, num_hidden_layers=32, pad_token_id=1, projection_dim=1280, vocab_size=49408,
+    ),
+    "t5-xxl": dict(
+        architectures=["T5EncoderModel"], d_ff=10240, d_kv=64, d_model=4096, decoder_start_token_id=0, dense_act_fn="gelu_new",
+        dropout_rate=0.1, eos_token_id=1, feed_forward_proj="gated-gelu", is_encoder_decoder=True, is_gated_act=True,
+        layer_norm_epsilon=1e-6, model_type="t5", num_decoder_layers=24, num_heads=64, num_layers=24, pad_token_id=0,
+        relative_attention_max_distance=128, relative_attention_num_buckets=32, tie_word_embeddings=False, vocab_size=32128,
+    ),
 }
 
 
 def model_of(config):
     own = {key: value for key, value in config.items() if key not in ("_class_name", "architectures")}
     if "architectures" in config:
-        return transformers.CLIPTextModel(transformers.CLIPTextConfig(**own))
+        configs = {"t5": transformers.T5Config, "clip_text_model": transformers.CLIPTextConfig}
+        return getattr(transformers, config["architectures"][0])(configs[config["model_type"]](**own))
     kind = getattr(diffusers, config["_class_name"])
     known = inspect.signature(kind.__init__).parameters
     return kind(**{key: value for key, value in own.items() if key in known})
@@ -64,7 +76,7 @@ def model_of(config):
 
 def lines_of(model):
     lines = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in model.named_parameters():  # what is tied once
         if tensor.dtype.is_floating_point:
             key = (re.sub(r"\d+", "#", name), tuple(tensor.shape))
             lines.setdefault(key, []).append(".".join(re.findall(r"\d+", name)))

@@ -110,6 +110,29 @@ test("sgm's names of layers are understood", () => {
   assert.equal(Object.keys(read(file, {}, { part: "unet", shapes })), ["down_blocks.1.attentions.0.proj_in.kernel"]);
 });
 
+test("kohya's names of FLUX are understood: its layers are several of ours", () => {
+  const block = "single_transformer_blocks.3";
+  const parts = ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"];
+  const shapes = Object.fromEntries(parts.map((part, i) => [`${block}.${part}.kernel`, { shape: [3, i < 3 ? 1 : 2] }]));
+  const rows = tensor(5, 2);
+  const file = (name: string, second = rows) => ({
+    [`lora_unet_${name}.lora_down.weight`]: down,
+    [`lora_unet_${name}.lora_up.weight`]: second,
+    [`lora_unet_${name}.alpha`]: { shape: [], data: Float32Array.of(1) },
+  });
+  const of: LoraBase = { part: "transformer", shapes };
+  const factors = read(file("single_blocks_3_linear1"), {}, of);
+  const first = { shape: [3, 2], data: Float32Array.of(1, 4, 2, 5, 3, 6) };
+  assert.equal(factors, {
+    [`${block}.attn.to_q.kernel`]: { down: first, up: { shape: [2, 1], data: Float32Array.of(1, 2) }, factor: 0.5 },
+    [`${block}.attn.to_k.kernel`]: { down: first, up: { shape: [2, 1], data: Float32Array.of(3, 4) }, factor: 0.5 },
+    [`${block}.attn.to_v.kernel`]: { down: first, up: { shape: [2, 1], data: Float32Array.of(5, 6) }, factor: 0.5 },
+    [`${block}.proj_mlp.kernel`]: { down: first, up: { shape: [2, 2], data: Float32Array.of(7, 9, 8, 10) }, factor: 0.5 },
+  });
+  assert.throws(() => read(file("single_blocks_3_linear1", tensor(6, 2)), {}, of), /factors of "single_blocks_3_linear1" do not fit/);
+  assert.throws(() => read(file("double_blocks_0_img_attn_qkv"), {}, of), /"double_blocks_0_img_attn_qkv", which the transformer lacks/);
+});
+
 test("alpha is a layer's own, by a pattern, the adaptor's, or the rank", () => {
   const [first, second] = spellings.diffusers as [string, string];
   const factorOf = (more: Record<string, unknown>, alpha?: number): number | undefined =>

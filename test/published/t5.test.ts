@@ -59,6 +59,7 @@ test("the second name of the table of tokens and the decoder are no parameters",
   const stored = ["shared.weight", "encoder.embed_tokens.weight", "decoder.block.0.layer.0.SelfAttention.q.weight", "lm_head.weight"];
   const own = fromTorch(Object.fromEntries(stored.map((name) => [name, tensor])), names);
   assert.equal(own, { "shared.table": tensor });
+  assert.equal(fromTorch({ "encoder.embed_tokens.weight": tensor }, names), { "shared.table": tensor }, "it may have that name alone");
 });
 
 test.run();

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
+import { hashWeights } from "../../engine/weights.ts";
 import type { SolverPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createConditions } from "../../models/conditions.ts";
@@ -56,6 +57,13 @@ else {
     const plan: SolverPlan = { solver: "auto", steps: 6, guidance: 4 };
     const difference = await apart({ name: "dit", plan, labels: [207, 360], expected: "ddim.latents" });
     assert.ok(difference < 1e-3, `${difference}`);
+  });
+
+  test("the hash that is made while weights are read is theirs", async () => {
+    for (const name of ["dit", "flux", "edm"]) {
+      const { description, weights } = await readDenoiser(at(name));
+      assert.is(description.hash, hashWeights(weights), name);
+    }
   });
 
   test("a scheduler whose steps add noise is refused before anything is simulated", async () => {

@@ -5,15 +5,18 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { createEngine } from "../../engine/engine.ts";
 import { textShapeOf } from "../../models/families/published.ts";
 import { embeddingParts } from "../../models/text/embedding.ts";
+import { openTokenizer } from "../../models/text/published-tokenizer.ts";
+import { exportPath } from "../../pipelines/export.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
 import { openTextEncoders } from "../../stages/published/text.ts";
 import { readDenoiser, writeCodec, readCodec, writeModel } from "../../stages/runs/model.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
 import { assert, suite } from "../harness.ts";
-import { freshFolder } from "../simulate/fixture.ts";
+import { contextOf, freshFolder, settingsOf } from "../simulate/fixture.ts";
 import { pipelines } from "./golden.ts";
 import { quick } from "./quick.ts";
 import { at, exported } from "./students.ts";
@@ -83,15 +86,20 @@ else {
     await assert.rejects(gone.inputs(asked), /Cannot read the LoRA \/nowhere\.safetensors: there is no such file/);
   });
 
-  test("an exported folder's own encoders have them", async () => {
+  /** A student of a pipeline with a file of the golden cases added, and what they say of its tokens. */
+  async function adaptedStudent(pipeline: string): Promise<{ run: string; expected: number[] }> {
+    const { file, scale, tokens } = cases.findLast((each) => each.pipeline === pipeline)!;
     const run = freshFolder();
-    const loras = [{ path: join(folder, "kohya-sd15.safetensors"), scale: 0.6 }];
-    const teacher = await readDenoiser(at("sd15"), { loras });
+    const teacher = await readDenoiser(at(pipeline), { loras: [{ path: join(folder, file), scale }] });
     await writeModel(run, { ...teacher, description: { ...teacher.description, role: "student" } });
-    await writeCodec(run, await readCodec(at("sd15")));
+    await writeCodec(run, await readCodec(at(pipeline)));
+    return { run, expected: tokens };
+  }
+
+  test("an exported folder's own encoders have them", async () => {
+    const { run, expected } = await adaptedStudent("sd15");
     const out = await exported(run, "diffusers");
     const { tokens } = await embedded(out, []);
-    const expected = cases.find(({ file }) => file === "kohya-sd15.safetensors")!.tokens;
     assert.ok(apart(tokens!, expected) < 1e-4, `${apart(tokens!, expected)}`);
 
     const layer = "encoder.layers.0.self_attn.q_proj.weight";
@@ -99,6 +107,20 @@ else {
     const written = await readSafetensors(join(out, "text_encoder", "model.safetensors"));
     assert.equal(single.tensors[`cond_stage_model.transformer.text_model.${layer}`], written.tensors[layer]);
   });
+
+  test(
+    "encoders that leave as ONNX have them",
+    async () => {
+      const { run, expected } = await adaptedStudent("sd15");
+      const out = freshFolder();
+      await exportPath({ path: run, format: "onnx", out, settings: settingsOf({ guidance: 1 }), context: contextOf() });
+      const session = await InferenceSession.create(join(out, "text.onnx"));
+      const { ids } = (await openTokenizer(join(at("sd15"), "tokenizer"))).encode(prompt);
+      const { sequence } = await session.run({ tokens: new Tensor("int32", Int32Array.from(ids), [1, ids.length]) });
+      assert.ok(apart(sequence!.data as Float32Array, expected) < 1e-4);
+    },
+    { seconds: 120 },
+  );
 
   test("encoders that the file was not made for are refused by layer", async () => {
     const path = join(folder, "sdxl.safetensors");

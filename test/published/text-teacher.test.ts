@@ -1,6 +1,6 @@
 /** Published teachers that read texts: guided runs against the golden vectors, and embeddings that a store keeps. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createEngine } from "../../engine/engine.ts";
 import { conditionedRows } from "../../models/conditions.ts";
@@ -16,6 +16,7 @@ import { readNegative } from "../../stages/runs/negative.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
 import { openTripleStore, readTriples } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
+import { freshFolder } from "../simulate/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";
 import { prompted, quick } from "./quick.ts";
@@ -118,6 +119,23 @@ else {
     },
     { seconds: 120 },
   );
+
+  test("a tokenizer that does not say how long a text is gives as many tokens as its encoder has positions", async () => {
+    const lengthsOf = async (folder: string) => (await planDenoiser(folder)).teacher.description.spec.network.text!.lengths;
+    const expected = await lengthsOf(at("sd15"));
+    for (const [said, written] of [
+      ['"model_max_length": 77', '"model_max_length": 1000000000000000019884624838656'],
+      ['"model_max_length": 77,', ""],
+    ] as const) {
+      const folder = freshFolder();
+      await cp(at("sd15"), folder, { recursive: true });
+      const file = join(folder, "tokenizer", "tokenizer_config.json");
+      const before = await readFile(file, "utf8");
+      assert.ok(before.includes(said));
+      await writeFile(file, before.replace(said, written));
+      assert.equal(await lengthsOf(folder), expected);
+    }
+  });
 
   test("a length of texts is T5's alone, and a run has the one that it was trained with", async () => {
     for (const [name, lengths] of [

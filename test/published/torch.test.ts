@@ -1,6 +1,10 @@
-/** Names and layouts of PyTorch, against rearrangements written out by index; there and back is exact. */
+/** Names and layouts of PyTorch, against rearrangements written out by index; there and back is exact; and names of files. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { weightsIn } from "../../models/published/folder.ts";
 import { fromChannelsFirst, fromTorch, toChannelsFirst, toTorch } from "../../models/published/torch.ts";
 import { assert, suite } from "../harness.ts";
+import { freshFolder } from "../simulate/fixture.ts";
 
 const test = suite("PyTorch's layouts");
 const ramp = (shape: number[]) => ({ shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i) });
@@ -46,6 +50,21 @@ test("old names are read as today's; two of one name are refused; what is no par
   assert.equal(Object.keys(own), ["to_q.kernel"]);
   const twice = { "query.weight": ramp([2, 2]), "to_q.weight": ramp([2, 2]) };
   assert.throws(() => fromTorch(twice, { today }), /"to_q\.weight" twice, once as "to_q\.weight"/);
+});
+
+test("weights are found as libraries name them: whole before a variant, float16 before another, by their index where they are several", async () => {
+  for (const [names, expected] of [
+    [["model.fp16.safetensors", "model.safetensors"], "model.safetensors"],
+    [["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bf16.safetensors"], "diffusion_pytorch_model.fp16.safetensors"],
+    [["diffusion_pytorch_model.bf16.safetensors"], "diffusion_pytorch_model.bf16.safetensors"],
+    [["model.safetensors.index.fp16.json", "model.fp16-00001-of-00002.safetensors"], "model.safetensors.index.fp16.json"],
+    [["model.fp16.safetensors.index.json", "model.fp16-00001-of-00002.safetensors"], "model.fp16.safetensors.index.json"],
+  ] as const) {
+    const folder = freshFolder();
+    mkdirSync(folder, { recursive: true });
+    for (const name of names) writeFileSync(join(folder, name), "");
+    assert.is(await weightsIn(folder), join(folder, expected));
+  }
 });
 
 test.run();

@@ -81,4 +81,24 @@ for (const threads of [1, 2]) {
   });
 }
 
+for (const [dtype, one, wrong] of [
+  ["F16", 0x3c00, 0xfc00],
+  ["BF16", 0x3f80, 0xff80],
+] as const) {
+  test(`an element of ${dtype} that is not finite is found by its place in the file where it is turned`, async () => {
+    const shape = [150, 70];
+    const values = new Uint16Array(150 * 70).fill(one);
+    values[100 * 70 + 3] = wrong;
+    const path = join(folder, `wrong-${dtype}`);
+    writeFileSync(path, file({ matrix: { dtype, shape, data_offsets: [0, values.byteLength] } }, new Uint8Array(values.buffer)));
+    const { matrix } = (await openSafetensors(path)).tensors;
+    await assert.rejects(
+      matrix!.read({ order: [1, 0], isChecked: true }),
+      /wrong-B?F16: element 7003 of tensor "matrix" is not finite \(-Infinity\)/,
+    );
+    const turned = await matrix!.read({ order: [1, 0] });
+    assert.equal([turned[3 * 150 + 99], turned[3 * 150 + 100]], [1, Number.NEGATIVE_INFINITY], "nobody asked");
+  });
+}
+
 test.run();
