@@ -31,14 +31,16 @@ export const bucketFiles: Files = {
       const found = await orAbsent(operator.stat(key));
       return found === undefined ? undefined : Number(found.contentLength);
     }),
-  list: (url, prefix = "") =>
-    asked("list", url, async () => {
-      const { operator, key } = await operatorOf(url);
-      const start = `${key}/`;
-      const entries = await operator.list(start + prefix);
-      const names = entries.map((entry) => entry.path().slice(start.length).replace(/\/$/, ""));
-      return names.filter((name) => name !== "" && !name.includes("/")).sort();
-    }),
+  list: async function* (url, prefix = "") {
+    const { operator, key } = await operatorOf(url);
+    const start = `${key}/`;
+    const lister = await asked("list", url, () => operator.lister(start + prefix));
+    const next = () => asked("list", url, () => lister.next());
+    for (let entry = await next(); entry !== null; entry = await next()) {
+      const name = entry.path().slice(start.length).replace(/\/$/, "");
+      if (name !== "" && !name.includes("/")) yield name;
+    }
+  },
   remove: (url) =>
     asked("remove", url, async () => {
       const { operator, key } = await operatorOf(url);

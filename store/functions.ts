@@ -20,8 +20,8 @@ export interface Files {
   read: (path: string, range?: Range) => Promise<Uint8Array | undefined>;
   /** How many bytes a file has; undefined where there is none. */
   size: (path: string) => Promise<number | undefined>;
-  /** The names in a folder that begin so, sorted; none where there is no such folder. */
-  list: (folder: string, prefix?: string) => Promise<string[]>;
+  /** The names in a folder that begin so, as they come: in no order, few in memory. None where there is no such folder. */
+  list: (folder: string, prefix?: string) => AsyncIterable<string>;
   /** Removes a file, if it is there. */
   remove: (path: string) => Promise<void>;
 }

@@ -4,7 +4,6 @@ import { type Finding, REWRITE } from "./finding.ts";
 import { journalLinesOf, readWholeJournal, removeEntries } from "./entries.ts";
 import { journalLine } from "./journal.ts";
 import { journalPath, type Store } from "./layout.ts";
-import { isUrl } from "./place.ts";
 import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
 import { readEnd } from "./removed.ts";
 import { isFinished, sealStore } from "./summary.ts";
@@ -43,7 +42,7 @@ export async function mendStore(
   const lost = findings.some(({ shard }) => shard !== undefined) ? await journalLinesOf(store, isLost) : [];
   const pieces = { [Symbol.asyncIterator]: () => journalOf(store, { sound, lost, signal: options.signal }) };
   await files.replace(journalPath(store), pieces);
-  if (isUrl(store.folder)) await removeEntries(store);
+  await removeEntries(store);
   store.journal = await readWholeJournal(store);
   if (finished && sound.size === store.shards) await sealStore(store, options);
   return verifyStore(store, options);

@@ -3,7 +3,7 @@
  * STORE/readers/NAME.json how far it is, so that simulation stays near the slowest, and what all have passed may go.
  */
 import { checkedLine, checkedText } from "./checked-line.ts";
-import { filesAt } from "./files.ts";
+import { filesAt, namesAt } from "./files.ts";
 import { isCount } from "./failures.ts";
 import type { Store } from "./layout.ts";
 import { within } from "./place.ts";
@@ -59,7 +59,7 @@ export async function askToRegister(store: Pick<Store, "folder">, keep: Keeping)
 /** All registered readers by name; one that cannot be understood may be anywhere. */
 export async function readersOf({ folder }: Pick<Store, "folder">): Promise<{ name: string; reading: Reading }[]> {
   const home = within(folder, "readers");
-  const names = (await filesAt(home).list(home)).filter((name) => /^[0-9a-f]+\.json$/.test(name));
+  const names = (await namesAt(home)).filter((name) => /^[0-9a-f]+\.json$/.test(name));
   return Promise.all(names.map(async (name) => ({ name, reading: readingOf(await filesAt(home).read(within(home, name))) })));
 }
 

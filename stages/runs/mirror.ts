@@ -14,7 +14,7 @@ import { writeAtomic } from "../../store/atomic.ts";
 import { tagOf } from "../../store/bucket.ts";
 import { piecesOf } from "../../store/buffers.ts";
 import { cacheFolder } from "../../store/cache.ts";
-import { filesAt } from "../../store/files.ts";
+import { filesAt, namesAt } from "../../store/files.ts";
 import { holdFolder } from "../../store/lock.ts";
 import { textHash } from "../../store/hash.ts";
 import { lastName, within } from "../../store/place.ts";
@@ -127,7 +127,7 @@ export function renamed(value: unknown, named: (text: string) => string): unknow
 
 /** The names of all files under a URL; none that could lead out of it, or that only this machine means. */
 async function namesUnder(url: string, prefix = ""): Promise<string[]> {
-  const names = (await filesAt(url).list(within(url, prefix))).filter((name) => !name.startsWith(".") && !name.includes("\\"));
+  const names = (await namesAt(within(url, prefix))).filter((name) => !name.startsWith(".") && !name.includes("\\"));
   const found = await sideBySide(names, async (name) => {
     const path = prefix === "" ? name : `${prefix}/${name}`;
     const isFile = (await filesAt(url).size(within(url, path))) !== undefined;
