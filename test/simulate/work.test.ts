@@ -57,7 +57,9 @@ function partial(shards: number[]): string {
   cpSync(whole, out, { recursive: true });
   rmSync(join(out, "summary.json"));
   const lines = readFileSync(join(out, "journal.jsonl"), "utf8").split("\n");
-  writeFileSync(join(out, "journal.jsonl"), shards.map((shard) => `${lines[shard]}\n`).join(""));
+  rmSync(join(out, "journal.jsonl"));
+  mkdirSync(join(out, "journal"));
+  for (const shard of shards) writeFileSync(join(out, `journal/00000${shard}.json`), `${lines[shard]}\n`);
   for (let shard = 0; shard < 4; shard++) if (!shards.includes(shard)) rmSync(join(out, `shards/00000${shard}.parquet`));
   return out;
 }

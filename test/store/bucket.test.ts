@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { Failure } from "../../schemas/failure.ts";
 import { uniforms } from "../../schemas/numbers/philox.ts";
 import { rowBatches } from "../../store/batches.ts";
-import { filesAt } from "../../store/files.ts";
+import { filesAt, namesAt } from "../../store/files.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { mendStore } from "../../store/mend.ts";
 import { mergeStores } from "../../store/merge.ts";
@@ -67,7 +67,7 @@ check("creation is refused where something is, and says whether it is the same",
     assert.is(Buffer.from((await files.read(path, { from: 6, to: 7 })) ?? []).toString(), Buffer.from(bytes).toString().slice(6));
     assert.is(await files.size(path), 7);
     await files.replace(path, "another");
-    assert.equal(await files.list(path.slice(0, -5), "no"), ["note"]);
+    assert.equal(await namesAt(path.slice(0, -5), "no"), ["note"]);
     await files.remove(path);
     await files.remove(path);
     assert.equal([await files.size(path), await files.read(path)], [undefined, undefined]);

@@ -83,7 +83,10 @@ async function repair(folder: string): Promise<number[]> {
   const store = await createTripleStore({ folder, manifest: tripleManifest(), repair: true });
   await writeDescriptions({ folder, codec, settings });
   const shards = (await mendStore(store)).flatMap(({ shard }) => shard ?? []);
-  for (const shard of shards) await fillShard(store, shard, fails);
+  for (const shard of shards) {
+    store.remade.add(shard);
+    await fillShard(store, shard, fails);
+  }
   await sealStore(store);
   return shards;
 }
