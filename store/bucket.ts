@@ -14,7 +14,7 @@ const attempts = 5; // of a creation that left nothing
 
 /** Serves URLs. Throws Failures of one sentence; what they say of an answer has no credentials in it. */
 export const bucketFiles: Files = {
-  create: (url, bytes) => asked("write", url, () => created(url, bytes)),
+  create: (url, bytes, hash) => asked("write", url, () => created(url, bytes, hash)),
   replace: (url, content) => asked("write", url, () => replaced(url, content)),
   read: (url, range) =>
     asked("read", url, async () => {
@@ -63,9 +63,9 @@ export async function tagOf(url: string): Promise<string | undefined> {
   });
 }
 
-async function created(url: string, bytes: Uint8Array): Promise<Created> {
+async function created(url: string, bytes: Uint8Array, known?: string): Promise<Created> {
   const { operator, key } = await operatorOf(url, bytes.length);
-  const hash = await sha256(bytes);
+  const hash = known ?? (await sha256(bytes));
   for (let attempt = 1; ; attempt++) {
     try {
       await operator.write(key, asBuffer(bytes), { ifNotExists: true, userMetadata: { sha256: hash } });

@@ -73,7 +73,7 @@ async function putShard(store: Store, entry: JournalEntry, bytes: Uint8Array): P
   if (failed.length > 0 || isRemade) await writeQuarantine(store, { shard, failed });
   const path = shardPath(store, shard);
   if (isRemade) await files.replace(path, bytes);
-  else if ((await files.create(path, bytes)) === "other" && failed.length > 0) {
+  else if ((await files.create(path, bytes, entry.sha256)) === "other" && failed.length > 0) {
     await writeQuarantine(store, { shard, failed: await failuresOf(store, shard) });
   }
 }
