@@ -110,7 +110,9 @@ async function studyIn(options: Parameters<typeof study>[0] & Workplace): Promis
       throw new Failure(`Cannot go on with the study ${out}: ${run} was trained with other data or settings. ${remedy}.`);
     }
     if (found?.measurement === ground.measurement) return undefined;
-    await timed(out, job, "train", () => train({ store, teacher, out: folder, push, settings: job.settings, context: within(context, run) }));
+    await timed(out, job, "train", () =>
+      train({ store, teacher, out: folder, push, settings: job.settings, context: within(context, run) }),
+    );
     const measured = await timed(out, job, "measure", async () => measuredAt(await evaluating(), folder, asked.calls));
     const { evaluations } = ground;
     const needed = asked.calls && (await neededBy({ folder, store, evaluations, settings: job.settings }));

@@ -41,7 +41,14 @@ export async function train(options: Omit<StudentOptions, "method"> & { push?: P
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
   const stores = phases.filter((phase) => "simulate" in phase).map(({ name }) => name); // under a URL they lie there themselves
-  const how = { out, kind: "student", command: "train", parts: phases.map(({ name }) => name), except: stores, context: options.context } as const;
+  const how = {
+    out,
+    kind: "student",
+    command: "train",
+    parts: phases.map(({ name }) => name),
+    except: stores,
+    context: options.context,
+  } as const;
   return inPlaceOf(how, async (place) => {
     const all = { ...options, ...place, method };
     const student = phases.length > 0 ? await inPhases({ ...all, phases }) : await trainOnce(all);

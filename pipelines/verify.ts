@@ -17,7 +17,12 @@ import { verifyStore } from "../store/verify.ts";
  * written anew from sound shards, and the store is verified again. Throws a Failure when anything stays damaged. With `forget`, the name
  * of a training that will not go on, nothing is looked at: simulation no longer waits for that one.
  */
-export async function verify(options: { path: string; repair?: boolean; forget?: string | undefined; context: Context }): Promise<Finding[]> {
+export async function verify(options: {
+  path: string;
+  repair?: boolean;
+  forget?: string | undefined;
+  context: Context;
+}): Promise<Finding[]> {
   const { path, repair, forget, context } = options;
   const { signal, report } = context;
   const store = await openStore({ folder: path });

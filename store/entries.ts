@@ -6,7 +6,18 @@
 import { rmdir } from "node:fs/promises";
 import { removeTemporaries } from "./atomic.ts";
 import { filesAt } from "./files.ts";
-import { emptyJournal, type Journal, type JournalEntry, journalLine, noteDamage, parsed, readJournal, type Recorded, take, withJournal } from "./journal.ts";
+import {
+  emptyJournal,
+  type Journal,
+  type JournalEntry,
+  journalLine,
+  noteDamage,
+  parsed,
+  readJournal,
+  type Recorded,
+  take,
+  withJournal,
+} from "./journal.ts";
 import { entriesPath, journalPath, shardDigits, type Store } from "./layout.ts";
 import { linesOf } from "./lines.ts";
 import { isUrl, within } from "./place.ts";

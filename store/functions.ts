@@ -12,7 +12,10 @@ export type Created = "created" | "same" | "other";
 
 /** Whole files under paths of one kind. What is written appears whole or not at all. */
 export interface Files {
-  /** Writes a file that must not be there: of several who do so at once, one does. Answers what stands there after. `hash`: their sha256. */
+  /**
+   * Writes a file that must not be there: of several who do so at once, one does. Answers what stands there after. `hash` is the sha256 of
+   * the bytes, for who knows it.
+   */
   create: (path: string, bytes: Uint8Array, hash?: string) => Promise<Created>;
   /** Writes a file in the place of whatever is there. */
   replace: (path: string, content: Content) => Promise<void>;

@@ -16,7 +16,7 @@ import { examineStore, type VerifyOptions, verifyStore } from "./verify.ts";
  * before. The store must not be written to meanwhile.
  *
  * @example
- * import { appendLine } from "./atomic.ts";
+ * import { appendLine } from "./append-line.ts";
  * import { mendStore } from "./mend.ts";
  * import { verifyStore } from "onestep/store";
  * await appendLine(`${latents.folder}/journal.jsonl`, "torn");

@@ -60,7 +60,8 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
     );
   }
   await removeEntries(store);
-  if (!isUrl(store.folder)) for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(store.folder, place), { all: true });
+  if (!isUrl(store.folder))
+    for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(store.folder, place), { all: true });
   await files.replace(summaryPath(store), summaryText(summary)); // last: a finished store has nothing to be tidied
   return summary;
 }

@@ -31,7 +31,7 @@ export interface VerifyOptions {
  * `onShard` how far it is; answers what is wrong, nothing when all is well.
  *
  * @example
- * import { appendLine } from "./atomic.ts";
+ * import { appendLine } from "./append-line.ts";
  * import { verifyStore } from "onestep/store";
  * assert.deepEqual(await verifyStore(latents), []);
  * await appendLine(`${latents.folder}/journal.jsonl`, "torn");

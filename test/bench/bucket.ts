@@ -18,13 +18,26 @@ import { noBucket, startBucket } from "../store/bucket-server.ts";
 import { latentManifest } from "../store/fixture.ts";
 import { openBench, rounded } from "./record.ts";
 
-const { settings, record } = openBench({ SHARDS: "16", MEGABYTES: "32", ROUNDS: "5", GIGABYTES: "20", STEPS: "60", COUNT: "1024", ONLY: "speed,memory,train" });
+const { settings, record } = openBench({
+  SHARDS: "16",
+  MEGABYTES: "32",
+  ROUNDS: "5",
+  GIGABYTES: "20",
+  STEPS: "60",
+  COUNT: "1024",
+  ONLY: "speed,memory,train",
+});
 const [shards, rounds, gigabytes] = [Number(settings.SHARDS), Number(settings.ROUNDS), Number(settings.GIGABYTES)];
 const root = mkdtempSync(join(tmpdir(), "onestep-bench-"));
 
 /** One line of the table; `ratio` is above 1 where the store is the better one. */
 function tell(figure: string, store: number, opendal?: number, ratio?: number): void {
-  const row = { figure, store: rounded(store), opendal: opendal === undefined ? "" : rounded(opendal), ratio: ratio ? rounded(ratio, 3) : "" };
+  const row = {
+    figure,
+    store: rounded(store),
+    opendal: opendal === undefined ? "" : rounded(opendal),
+    ratio: ratio ? rounded(ratio, 3) : "",
+  };
   record(row);
   process.stdout.write(`${figure.padEnd(36)} ${String(row.store).padStart(8)} ${String(row.opendal).padStart(8)} ${row.ratio}\n`);
 }

@@ -58,7 +58,9 @@ const standIns: Readonly<Record<string, StandIn>> = {
     scheme: "az",
     program: join(bin, "node_modules/azurite/dist/src/blob/main.js"),
     install: () => {
-      execFileSync("npm", ["install", "--prefix", bin, "--no-audit", "--no-fund", "--ignore-scripts", "azurite@3.37.0"], { stdio: "ignore" });
+      execFileSync("npm", ["install", "--prefix", bin, "--no-audit", "--no-fund", "--ignore-scripts", "azurite@3.37.0"], {
+        stdio: "ignore",
+      });
     },
     words: (port) => ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent", "--blobPort", String(port)],
     makeBucket: (endpoint) => fetch(`${endpoint}/${account}/bucket?restype=container`, { method: "PUT", headers: signed() }),
@@ -147,7 +149,9 @@ export async function objectsOf(endpoint: string, prefix: string): Promise<Recor
   const found: Record<string, string> = {};
   if (name !== "gofakes3") {
     const { operator } = await operatorOf(bucketUrl(prefix));
-    const paths = (await operator.list(`${prefix}/`, { recursive: true })).map((entry) => entry.path()).filter((path) => !path.endsWith("/"));
+    const paths = (await operator.list(`${prefix}/`, { recursive: true }))
+      .map((entry) => entry.path())
+      .filter((path) => !path.endsWith("/"));
     for (const path of paths.sort()) found[path.slice(prefix.length + 1)] = (await operator.read(path)).toString("hex");
     return found;
   }

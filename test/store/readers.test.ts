@@ -147,10 +147,15 @@ test("a reader that is started again keeps its name and what it said of its chec
 
 test("a training that will not go on is forgotten by the command that simulation names", async () => {
   const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
-  const verifying = (forget: string) => verify({ path: store.folder, forget, context: { signal: new AbortController().signal, report: () => {} } });
+  const verifying = (forget: string) =>
+    verify({ path: store.folder, forget, context: { signal: new AbortController().signal, report: () => {} } });
   await assert.rejects(verifying("a1"), /Cannot forget the reader "a1" of .*: no training has registered there/);
   await askToRegister(store, "unread");
-  for (const [name, below] of [["a1", 2], ["b2", 5]] as const) await openReader(store, { name, pinned: 1, from: 0 }).passed(below);
+  for (const [name, below] of [
+    ["a1", 2],
+    ["b2", 5],
+  ] as const)
+    await openReader(store, { name, pinned: 1, from: 0 }).passed(below);
   assert.equal(await keptFor(store), { from: 1, to: 2 });
   await assert.rejects(verifying("c3"), /expected one of a1, b2/);
   await verifying("a1");

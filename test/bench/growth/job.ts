@@ -29,7 +29,11 @@ const jobs: Record<string, () => Promise<() => Promise<void>>> = {
   /** A reader that follows while the store is written: each shard's line of the journal comes just before the shard is read. */
   follow: async () => {
     const { readShard } = await from("store/store.ts");
-    const [journal, lines, summary] = ["journal.jsonl", "journal", "summary.json"].map((name) => join(source, name)) as [string, string, string];
+    const [journal, lines, summary] = ["journal.jsonl", "journal", "summary.json"].map((name) => join(source, name)) as [
+      string,
+      string,
+      string,
+    ];
     const text = readFileSync(journal, "utf8");
     await store(); // its code is read now
     return async () => {
