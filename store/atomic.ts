@@ -101,15 +101,8 @@ async function attempted<T>(path: string, content: Content, publish: (scratch: s
   }
 }
 
-/**
- * Writes a file that must be new, and waits until its bytes are on the disk; its folder is made if absent.
- *
- * @example
- * import { writeDurably } from "./atomic.ts";
- * await writeDurably(`${folder}/new/draft`, "on the disk");
- * await assert.rejects(writeDurably(`${folder}/new/draft`, "again"), /EEXIST/);
- */
-export async function writeDurably(path: string, content: Content): Promise<void> {
+/** Writes a file that must be new, and waits until its bytes are on the disk; its folder is made if absent. */
+async function writeDurably(path: string, content: Content): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const file = await open(path, "wx");
   try {
