@@ -1,6 +1,6 @@
 /** Who does what a store asks of the place where it lies: a file system, or a bucket. */
 import { open, rm, stat } from "node:fs/promises";
-import { absent } from "../schemas/system-error.ts";
+import { absent, writeError } from "../schemas/system-error.ts";
 import { createAtomic, eachName, writeAtomic } from "./atomic.ts";
 import { bucketFiles } from "./bucket.ts";
 import type { Files } from "./functions.ts";
@@ -57,5 +57,8 @@ const folderFiles: Files = {
   list: async function* (folder, prefix = "") {
     for await (const name of eachName(folder)) if (name.startsWith(prefix)) yield name;
   },
-  remove: (path) => rm(path, { force: true }),
+  remove: (path) =>
+    rm(path, { force: true }).catch((error) => {
+      throw writeError(path, error);
+    }),
 };

@@ -91,20 +91,21 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
 type HeadOf = (shard: number) => Promise<ShardEnd>;
 
 /**
- * What journal.jsonl and summary.json of a store with all its shards must say: `journal` is the one's text in pieces, and once it was
- * read to its end `result` answers the other, and the first reason of a failure. The ends of some shards are read at once (`headOf`), and
+ * What journal.jsonl and summary.json of a store with all its shards must say: `journal` is the one's text in pieces, made anew each time,
+ * and once it was read to its end `result` answers the other, and the first reason of a failure. The ends of some shards are read at once (`headOf`), and
  * nothing of them is held.
  */
 export function summarise(
   store: Store,
   { signal, headOf = (shard) => readEnd(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
 ): { journal: AsyncIterable<Uint8Array>; result: () => { summary: Summary; reason?: string } } {
-  const totals = createTotals(store.manifest.shape[2]);
-  const contents = createHash("sha256");
-  const counts = { rows: 0, rejected: 0, bytes: 0 };
-  let reason: string | undefined;
+  let found: { summary: Summary; reason?: string } | undefined;
 
   async function* journal(): AsyncGenerator<Uint8Array> {
+    const totals = createTotals(store.manifest.shape[2]);
+    const contents = createHash("sha256");
+    const counts = { rows: 0, rejected: 0, bytes: 0 };
+    let reason: string | undefined;
     const recordsOf = await openRecords(store);
     const ask = async (shard: number) => {
       const [end, recorded] = await Promise.all([headOf(shard), recordsOf(shard)]);
@@ -128,18 +129,20 @@ export function summarise(
       text = "";
     }
     yield Buffer.from(text);
+    const { rows, rejected, bytes } = counts;
+    const summary: Summary = {
+      ...{ fingerprint: store.fingerprint, rows, rejected, shards: store.shards, bytes },
+      contents: contents.digest("hex"),
+      statistics: totals.result(),
+    };
+    found = { summary, ...(reason !== undefined && { reason }) };
   }
 
   return {
-    journal: journal(),
+    journal: { [Symbol.asyncIterator]: journal },
     result: () => {
-      const { rows, rejected, bytes } = counts;
-      const summary: Summary = {
-        ...{ fingerprint: store.fingerprint, rows, rejected, shards: store.shards, bytes },
-        contents: contents.digest("hex"),
-        statistics: totals.result(),
-      };
-      return { summary, ...(reason !== undefined && { reason }) };
+      if (!found) throw new Error("the journal was not read to its end");
+      return found;
     },
   };
 }
