@@ -91,9 +91,9 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
 type HeadOf = (shard: number) => Promise<ShardEnd>;
 
 /**
- * What journal.jsonl and summary.json of a store with all its shards must say: `journal` is the one's text in pieces, made anew each time,
- * and once it was read to its end `result` answers the other, and the first reason of a failure. The ends of some shards are read at once (`headOf`), and
- * nothing of them is held.
+ * What journal.jsonl and summary.json of a store with all its shards must say: `journal` is the one's text in pieces, made anew each
+ * time, and once it was read to its end `result` answers the other, and the first reason of a failure. The ends of some shards are read
+ * at once (`headOf`), and nothing of them is held.
  */
 export function summarise(
   store: Store,

@@ -1,6 +1,7 @@
 /**
  * The slow form of the stores' tests in buckets: 200 kills and 10,000 faults of the network on each stand-in of a cloud, which are
- * installed where go and npm can fetch them: `npm run test:clouds [-- NAME...]`. ONESTEP_BUCKET_KILLS and ONESTEP_BUCKET_FAULTS make it shorter.
+ * installed where go and npm can fetch them: `npm run test:clouds [-- NAME...]`. ONESTEP_BUCKET_KILLS and ONESTEP_BUCKET_FAULTS make it
+ * shorter.
  */
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";

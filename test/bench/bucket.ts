@@ -87,7 +87,7 @@ async function speed(): Promise<void> {
   }
 }
 
-/** The most memory of this process while a store is written and read, at its first gigabyte and at its last; shards go once they are read. */
+/** The most memory of this process while a store is written and read, by its first gigabyte and by its last; shards go once read. */
 async function memory(): Promise<void> {
   const [rowsPerShard, length] = [512, 64 * 64 * 4];
   const count = Math.max(2, Math.round((gigabytes * 1e9) / (rowsPerShard * length * 4)));
