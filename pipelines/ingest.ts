@@ -19,7 +19,7 @@ import { type ImageSource, openImages } from "../stages/ingest/images.ts";
 import { lossesInWords } from "../stages/ingest/losses.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
-import { filesAt } from "../store/files.ts";
+import { namesAt } from "../store/files.ts";
 import { createLatentStore } from "../store/latents.ts";
 import type { Summary } from "../store/summary.ts";
 import { readFailures, type Store } from "../store/store.ts";
@@ -103,7 +103,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
 /** The first images that were rejected, and how many there are. */
 async function rejectedMessage(store: Store, rejected: number): Promise<string> {
   const quarantine = within(store.folder, "quarantine");
-  const [first = ""] = (await filesAt(quarantine).list(quarantine)).filter((name) => /^\d+\.jsonl$/.test(name));
+  const [first = ""] = (await namesAt(quarantine)).filter((name) => /^\d+\.jsonl$/.test(name));
   const failures = first === "" ? [] : (await readFailures(store, Number.parseInt(first, 10))).slice(0, shown);
   const named = failures.map(({ name = "", reason }) => `${name}: ${reason}`).join("; ");
   return `${numberInWords(rejected)} rejected (${named}${rejected > failures.length ? "; ..." : ""}): see ${quarantine}`;

@@ -17,12 +17,14 @@ import { packageRoot } from "../schemas/package.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { measureEventLoop } from "../stages/flow/event-loop.ts";
 import { together } from "../stages/flow/together.ts";
-import { inFolder, markFolder } from "../stages/runs/folder.ts";
+import { markFolder } from "../stages/runs/folder.ts";
+import { inPlaceOf, type Push, type Workplace } from "../stages/runs/mirror.ts";
 import { type Codec, readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { drawPairs } from "../stages/sample/pairs.ts";
 import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
+import { within } from "../store/place.ts";
 import { evaluate } from "./evaluate.ts";
 import { exportSiteOf } from "./export-web.ts";
 import { ingest } from "./ingest.ts";
@@ -38,7 +40,7 @@ const DEMO_PICTURES = 2880;
  * The whole job in one folder: OUT/latents, OUT/triples, OUT/student and OUT/samples.png. With a teacher given, ingest,
  * simulation and training overlap from the start; without one, the networks are pretrained on the images first. Without
  * images it is the demo: the built-in set and the bundled teacher, and OUT/site at its end. Any part that is there already is
- * not made again.
+ * not made again. Under a URL the stores are made there, and the rest in a folder that stands for it, which is sent after each checkpoint.
  */
 export async function run(options: {
   images: string[];
@@ -49,18 +51,19 @@ export async function run(options: {
 }): Promise<void> {
   const isDemo = options.images.length === 0;
   if (!isDemo && !options.out) throw badUsage("Cannot run without a place for the results: add --out RUN");
-  const out = options.out ?? "data/runs/demo";
-  await inFolder({ folder: out, kind: "job", command: "run", parts: PARTS, context: options.context }, () => runIn(out, options));
+  const how = { out: options.out ?? "data/runs/demo", kind: "job", command: "run", parts: PARTS, except: STORES } as const;
+  await inPlaceOf({ ...how, context: options.context }, (place) => runIn({ ...options, ...place }));
 }
 
-/** Folders of a run's parts. */
-const PARTS = ["latents", "triples", "student", "site", "teacher", "pixels", "autoencoder", "perceptual", "tokenizer"];
+/** Folders of a run's parts: stores, which under a URL lie there themselves, and networks, which are sent there. */
+const STORES = ["latents", "triples", "pixels"];
+const PARTS = [...STORES, "student", "site", "teacher", "autoencoder", "perceptual", "tokenizer"];
 
-async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<void> {
-  const { context } = options;
+async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<void> {
+  const { out, place = out, push, context } = options;
   const isDemo = options.images.length === 0;
   const parts = isDemo ? withDetails(context) : context;
-  const at = (name: string): string => join(out, name);
+  const at = (name: string): string => within(STORES.includes(name) ? place : out, name);
   const loop = measureEventLoop();
   const bundled = (name: string): string => fileURLToPath(new URL(`data/demo/${name}`, packageRoot()));
   const teacherGiven = options.teacher ?? (isDemo ? bundled("teacher") : undefined);
@@ -73,7 +76,7 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
   const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
   const prepared = teacherGiven
     ? { teacher: teacherGiven, settings: given }
-    : await pretrainAll({ images, out, at, settings: given, usesPerceptual: needs.uses, context });
+    : await pretrainAll({ images, out, at, push, settings: given, usesPerceptual: needs.uses, context });
   const { teacher, settings } = prepared;
   const codec: Codec = await readCodec(teacher, context);
 
@@ -97,12 +100,12 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
       let known = settings;
       if (needs.isRequired && !settings.train.perceptual) {
         await untilAborted(ingested.promise, inner.signal); // a perceptual network is trained on all images
-        await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context: inner });
+        await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), push, settings, context: inner });
         known = withPerceptual(settings, at("perceptual"));
       }
       if (needs.tokenizes && !known.train.tokenizer) {
         await untilAborted(ingested.promise, inner.signal); // and so is a tokenizer
-        await pretrain({ what: "tokenizer", data: at("latents"), out: at("tokenizer"), settings: known, context: inner });
+        await pretrain({ what: "tokenizer", data: at("latents"), out: at("tokenizer"), push, settings: known, context: inner });
         known = { ...known, train: { ...known.train, tokenizer: at("tokenizer") } };
       }
       const triples = needs.rows === "triples" ? at("triples") : undefined;
@@ -111,6 +114,8 @@ async function runIn(out: string, options: Parameters<typeof run>[0]): Promise<v
         store: triples,
         teacher,
         out: at("student"),
+        place: within(place, "student"),
+        push,
         threads: threads.train,
         settings: withImages(known, at("latents")),
         context: inner,
@@ -164,26 +169,27 @@ async function pretrainAll(options: {
   images: string[];
   out: string;
   at: (name: string) => string;
+  push: Push | undefined;
   settings: Settings;
   usesPerceptual: boolean;
   context: Context;
 }): Promise<{ teacher: string; settings: Settings }> {
-  const { images, out, at, usesPerceptual, context } = options;
+  const { images, out, at, push, usesPerceptual, context } = options;
   let settings = options.settings;
   if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
     await ingest({ images, out: at("pixels"), results: out, settings: pixels, context });
     await checkConditions(at("pixels"), settings);
-    await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), settings, context });
+    await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), push, settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
   await ingest({ images, out: at("latents"), results: out, settings, context });
   await checkConditions(at("latents"), settings);
   if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
-    await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), settings, context });
+    await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), push, settings, context });
     settings = withPerceptual(settings, at("perceptual"));
   }
-  await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), settings, context });
+  await pretrain({ what: "teacher", data: at("latents"), out: at("teacher"), push, settings, context });
   return { teacher: at("teacher"), settings };
 }
 

@@ -24,7 +24,6 @@ import { withThreads } from "../stages/workers/threads.ts";
 import { rowsOf } from "../store/layout.ts";
 import { nearReaders } from "../store/lead.ts";
 import { ownThenOthers } from "../store/others.ts";
-import { within } from "../store/place.ts";
 import { hasShard } from "../store/present.ts";
 import { askToRegister, keepingOf } from "../store/readers.ts";
 import { shareOf } from "../store/share.ts";
@@ -144,8 +143,9 @@ function tellsOnce({ folder }: Store, { report }: Context): (shard: number, slow
   return (shard, slowest) => {
     if (told.has(slowest)) return;
     told.add(slowest);
-    const who = slowest ? `the training of ${within(folder, "readers", slowest)}` : "a training that reads it";
-    const remedy = slowest ? "; remove that file if it will not go on" : "";
+    const name = slowest?.replace(/\.json$/, "");
+    const who = name ? `the training ${name}` : "a training that reads it";
+    const remedy = name ? `; if that will not go on: pipeline verify ${folder} --forget ${name}` : "";
     report({ type: "note", stage: "simulate", message: `shard ${shard} of ${folder} waits for ${who} (simulate.lead)${remedy}` });
   };
 }

@@ -10,7 +10,8 @@ import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { inFolder, markFolder } from "../stages/runs/folder.ts";
+import { markFolder } from "../stages/runs/folder.ts";
+import { inPlaceOf } from "../stages/runs/mirror.ts";
 import { type Denoiser, readDenoiser } from "../stages/runs/model.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
 import { openConditions } from "../stages/sample/conditions.ts";
@@ -39,8 +40,8 @@ export async function studyFrequency(options: {
   settings: Settings;
   context: Context;
 }): Promise<Measured[]> {
-  const { out: folder, context } = options;
-  return inFolder({ folder, kind: "study", command: "study", context }, () => measuredIn(options));
+  const { out, context } = options;
+  return inPlaceOf({ out, kind: "study", command: "study", context }, (place) => measuredIn({ ...options, ...place }));
 }
 
 async function measuredIn(options: Parameters<typeof studyFrequency>[0]): Promise<Measured[]> {

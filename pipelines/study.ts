@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { obeyed } from "../data/scenes/read.ts";
 import type { Context, PipelineEvent } from "../schemas/events.ts";
 import { Failure, isFailure } from "../schemas/failure.ts";
-import { inFolder, markFolder } from "../stages/runs/folder.ts";
+import { markFolder } from "../stages/runs/folder.ts";
+import { inPlaceOf, type Workplace } from "../stages/runs/mirror.ts";
 import { ornaments } from "../stages/runs/ornament.ts";
 import { writeSettings } from "../stages/runs/settings-file.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -63,12 +64,12 @@ export async function study(options: {
   /** The studies there are, where not the built-in ones. */
   studies?: readonly Study[];
 }): Promise<Result[]> {
-  const { out: folder, context } = options;
-  return inFolder({ folder, kind: "study", command: "study", context }, () => studyIn(options));
+  const { out, context } = options;
+  return inPlaceOf({ out, kind: "study", command: "study", context }, (place) => studyIn({ ...options, ...place }));
 }
 
-async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> {
-  const { store, teacher, out, seeds, only, settings, context } = options;
+async function studyIn(options: Parameters<typeof study>[0] & Workplace): Promise<Result[]> {
+  const { store, teacher, out, push, seeds, only, settings, context } = options;
   const asked = studyNamed(options.name, options.studies);
   const ground = await openGround(options);
   const { images } = ground;
@@ -109,12 +110,15 @@ async function studyIn(options: Parameters<typeof study>[0]): Promise<Result[]> 
       throw new Failure(`Cannot go on with the study ${out}: ${run} was trained with other data or settings. ${remedy}.`);
     }
     if (found?.measurement === ground.measurement) return undefined;
-    await timed(out, job, "train", () => train({ store, teacher, out: folder, settings: job.settings, context: within(context, run) }));
+    await timed(out, job, "train", () =>
+      train({ store, teacher, out: folder, push, settings: job.settings, context: within(context, run) }),
+    );
     const measured = await timed(out, job, "measure", async () => measuredAt(await evaluating(), folder, asked.calls));
     const { evaluations } = ground;
     const needed = asked.calls && (await neededBy({ folder, store, evaluations, settings: job.settings }));
     const result = { study: asked.name, ...placeOf(job), run, training, measurement: ground.measurement, ...measured };
     await appendResult(out, { ...result, ...(needed && { needed }) });
+    await push?.();
     return measured.figures;
   }
 

@@ -9,12 +9,12 @@ import { methodNamed, ownSettings } from "../methods/registry.ts";
 import { evaluationsOf } from "../models/diffusion/plan-schedule.ts";
 import { planOf, samplerInWords } from "../models/diffusion/sampler-plan.ts";
 import type { Context } from "../schemas/events.ts";
-import { badUsage, Failure } from "../schemas/failure.ts";
+import { Failure } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { inTurn, iterate, pull } from "../stages/flow/mod.ts";
-import { inFolder, markFolder, readMark } from "../stages/runs/folder.ts";
-import { mirrored, type Push } from "../stages/runs/mirror.ts";
+import { markFolder, readMark } from "../stages/runs/folder.ts";
+import { inPlaceOf, type Push } from "../stages/runs/mirror.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
 import { ornaments } from "../stages/runs/ornament.ts";
 import { openRecord } from "../stages/runs/record.ts";
@@ -28,53 +28,45 @@ import { startTrainer } from "../stages/train/trainer.ts";
 import type { Trainer, Training } from "../stages/train/training.ts";
 import { waiting } from "../stages/train/waiting.ts";
 import { sampledOf } from "../stages/workers/trained-sampling.ts";
-import { isUrl } from "../store/place.ts";
 import { simulate } from "./simulate.ts";
 
 /**
  * Trains a student by `settings.train.method`, on a store that is finished or still being written: which rows a
  * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
- * (`train.keep`). Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
+ * (`train.keep`). Under a URL it trains in a folder that stands for it, and sends what it made after each checkpoint; `push` does so for
+ * whom the run is a part of. Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
  */
-export async function train(options: Omit<StudentOptions, "method" | "place">): Promise<Denoiser> {
-  const { out, settings, context } = options;
-  if (!isUrl(out)) return trainIn(options);
-  const method = methodNamed(settings.train.method);
-  if (method.phases) {
-    throw badUsage(
-      `Cannot train by ${method.name} into ${out} (--out): its phases make stores and runs of their own in the folder; name a folder`,
-    );
-  }
-  return inFolder({ folder: out, kind: "student", command: "train", context }, () =>
-    mirrored({ url: out, command: "train", context }, ({ folder, push, context }) =>
-      trainIn({ ...options, out: folder, place: out, push, context }),
-    ),
-  );
-}
-
-type TrainOptions = Omit<StudentOptions, "method"> & { push?: Push };
-
-/** Trains a student in a folder of this machine. */
-async function trainIn(options: TrainOptions): Promise<Denoiser> {
-  const { out, settings, context } = options;
+export async function train(options: Omit<StudentOptions, "method"> & { push?: Push | undefined }): Promise<Denoiser> {
+  const { out, settings } = options;
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
-  return inFolder({ folder: out, kind: "student", command: "train", parts: phases.map(({ name }) => name), context }, async () => {
-    const student = phases.length > 0 ? await inPhases({ ...options, method, phases }) : await trainOnce({ ...options, method });
+  const stores = phases.filter((phase) => "simulate" in phase).map(({ name }) => name); // under a URL they lie there themselves
+  const how = {
+    out,
+    kind: "student",
+    command: "train",
+    parts: phases.map(({ name }) => name),
+    except: stores,
+    context: options.context,
+  } as const;
+  return inPlaceOf(how, async (place) => {
+    const all = { ...options, ...place, method };
+    const student = phases.length > 0 ? await inPhases({ ...all, phases }) : await trainOnce(all);
     const { description } = student;
     const evaluations = evaluationsOf(planOf(description, settings.simulate), description.spec);
-    context.report({ type: "result", stage: "train", values: { out, pictures: `${out}/pictures`, evaluations } });
+    const values = { out: place.out, pictures: `${place.out}/pictures`, evaluations };
+    place.context.report({ type: "result", stage: "train", values });
     return student;
   });
 }
 
 /** One training of a student. */
-async function trainOnce(options: StudentOptions & { push?: Push }): Promise<Denoiser> {
+async function trainOnce(options: StudentOptions & { push?: Push | undefined }): Promise<Denoiser> {
   return trained({ ...(await prepareStudent(options)), push: options.push }, options);
 }
 
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
-async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[] }): Promise<Denoiser> {
+async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[]; push?: Push | undefined }): Promise<Denoiser> {
   const { context } = options;
   let [{ teacher, store, loras, size }, made] = [options, undefined as Denoiser | undefined];
   const phases = await plannedPhases({ ...options, given: store });

@@ -1,5 +1,5 @@
 /**
- * pipeline verify STORE [--repair]
+ * pipeline verify STORE [--repair] [--forget READER]
  *
  * store | every byte checked | findings, and what is sound written anew
  */
@@ -8,17 +8,29 @@ import { Failure } from "../schemas/failure.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import type { Finding } from "../store/finding.ts";
 import { mendStore } from "../store/mend.ts";
+import { forgetReader } from "../store/readers.ts";
 import { openStore, presentShards } from "../store/store.ts";
 import { verifyStore } from "../store/verify.ts";
 
 /**
  * Reports what is damaged in a store: file, shard, rows and remedy. With `repair`, journal, quarantine and summary are
- * written anew from sound shards, and the store is verified again. Throws a Failure when anything stays damaged.
+ * written anew from sound shards, and the store is verified again. Throws a Failure when anything stays damaged. With `forget`, the name
+ * of a training that will not go on, nothing is looked at: simulation no longer waits for that one.
  */
-export async function verify(options: { path: string; repair?: boolean; context: Context }): Promise<Finding[]> {
-  const { path, repair, context } = options;
+export async function verify(options: {
+  path: string;
+  repair?: boolean;
+  forget?: string | undefined;
+  context: Context;
+}): Promise<Finding[]> {
+  const { path, repair, forget, context } = options;
   const { signal, report } = context;
   const store = await openStore({ folder: path });
+  if (forget !== undefined) {
+    await forgetReader(store, forget);
+    report({ type: "result", stage: "verify", values: { store: path, forgotten: forget } });
+    return [];
+  }
   const onShard = (done: number) => report({ type: "progress", stage: "verify", done, total: store.shards, unit: "shards" });
   const told = new Set<string>();
   const onFinding = (finding: Finding) => {

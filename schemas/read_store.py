@@ -1,5 +1,5 @@
 """Reads and verifies a onestep store with pyarrow and numpy alone: python read_store.py STORE. See README.md beside this file."""
-import hashlib, json, os, re, struct, sys, zlib
+import glob, hashlib, json, os, re, struct, sys, zlib
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 
 def check(holds, what): holds or sys.exit(f"Cannot trust {what}")
@@ -63,7 +63,9 @@ def plain(column):  # a tensor's values as the bytes that Parquet has
 
 def read(folder):  # every row that is there, verified, as a dict; tensors [height, width, channels]
     manifest, fingerprint = manifest_of(folder)
-    lines = [re.fullmatch(r'(.*),"crc32":"(.{8})"}\n?', line) for line in open(os.path.join(folder, "journal.jsonl"), encoding="utf8")]
+    files = [os.path.join(folder, "journal.jsonl"), *glob.glob(os.path.join(glob.escape(folder), "journal", "*.json"))]
+    texts = [line for path in filter(os.path.exists, files) for line in open(path, encoding="utf8")]
+    lines = [re.fullmatch(r'(.*),"crc32":"(.{8})"}\n?', line) for line in texts]
     entries = [json.loads(line[1] + "}") for line in lines if line and f"{zlib.crc32(line[1].encode()):08x}" == line[2]]
     known, kind = {(e["shard"], e["sha256"]) for e in entries}, {"float16": "<f2", "float32": "<f4", "int16": "<i2"}[manifest["dtype"]]
     ending = manifest.get("shardFormat", "parquet")

@@ -1,7 +1,7 @@
 /** Files that appear whole or not at all: temporary name, write, fsync, rename, fsync of the folder. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, open, opendir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
@@ -27,32 +27,72 @@ export type Content = Uint8Array | string | AsyncIterable<Uint8Array>;
  * assert.equal(await readFile(`${folder}/note.txt`, "utf8"), "whole or not at all");
  */
 export async function writeAtomic(path: string, content: Content, ready?: (temporaryPath: string) => Promise<void>): Promise<void> {
-  try {
-    for (let attempt = 1; !(await written(path, content, ready)); attempt++) {
-      if (attempt === ATTEMPTS)
-        throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
+  await published(path, content, async (scratch) => {
+    await ready?.(scratch);
+    if (!existsSync(scratch) && existsSync(dirname(path))) return undefined;
+    await rename(scratch, path);
+    return true;
+  });
+}
+
+/**
+ * Writes a file as `writeAtomic` does where there is none: of several who do so at once, one does. Answers whether this one did.
+ * A file system that knows no links (FAT) lets the last of two have it that come within the same moment.
+ *
+ * @example
+ * import { createAtomic } from "./atomic.ts";
+ * assert.equal(await createAtomic(`${folder}/note.txt`, "first"), true);
+ * assert.equal(await createAtomic(`${folder}/note.txt`, "second"), false);
+ */
+export async function createAtomic(path: string, content: Content): Promise<boolean> {
+  return published(path, content, async (scratch) => {
+    const code = await link(scratch, path).then(
+      () => undefined,
+      (error: NodeJS.ErrnoException) => error.code ?? "",
+    ); // which, unlike a rename, refuses where something is
+    if (code === undefined) await rm(scratch, { force: true });
+    if (code === undefined) return true;
+    if (code === "ENOENT" && existsSync(dirname(path))) return undefined;
+    if (code === "EEXIST" || existsSync(path)) {
+      await rm(scratch, { force: true });
+      return false;
     }
-  } catch (error) {
-    throw writeError(path, error);
-  }
+    await rename(scratch, path);
+    return true;
+  });
 }
 
 const ATTEMPTS = 5;
 const inFlight = new Set<string>(); // temporary files of this process
 
-/** One attempt; false when another process, sealing the store, took the temporary file for an abandoned one. */
-async function written(path: string, content: Content, ready?: (temporaryPath: string) => Promise<void>): Promise<boolean> {
+/**
+ * Writes a temporary file and lets `publish` give it its name, again where that is undefined: another process, sealing the store, took
+ * the temporary file for an abandoned one.
+ */
+async function published<T>(path: string, content: Content, publish: (scratch: string) => Promise<T | undefined>): Promise<T> {
+  try {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const done = await attempted(path, content, publish).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT" || attempt === ATTEMPTS) throw error; // a folder that the other found empty is made anew
+      });
+      if (done !== undefined) return done;
+    }
+    throw new Failure(`Cannot write ${path}: another process keeps removing its temporary file. Run the same command again.`);
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+async function attempted<T>(path: string, content: Content, publish: (scratch: string) => Promise<T | undefined>): Promise<T | undefined> {
   const folder = dirname(path);
   const name = temporaryName(basename(path));
   const scratch = join(folder, name);
   inFlight.add(name);
   try {
     await writeDurably(scratch, content);
-    await ready?.(scratch);
-    if (!existsSync(scratch) && existsSync(folder)) return false;
-    await rename(scratch, path);
-    await syncFolder(folder);
-    return true;
+    const done = await publish(scratch);
+    if (done !== undefined) await syncFolder(folder);
+    return done;
   } catch (error) {
     await rm(scratch, { force: true }).catch(() => {});
     throw error;
@@ -61,15 +101,8 @@ async function written(path: string, content: Content, ready?: (temporaryPath: s
   }
 }
 
-/**
- * Writes a file that must be new, and waits until its bytes are on the disk; its folder is made if absent.
- *
- * @example
- * import { writeDurably } from "./atomic.ts";
- * await writeDurably(`${folder}/new/draft`, "on the disk");
- * await assert.rejects(writeDurably(`${folder}/new/draft`, "again"), /EEXIST/);
- */
-export async function writeDurably(path: string, content: Content): Promise<void> {
+/** Writes a file that must be new, and waits until its bytes are on the disk; its folder is made if absent. */
+async function writeDurably(path: string, content: Content): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const file = await open(path, "wx");
   try {
@@ -92,33 +125,6 @@ export function temporaryName(name: string): string {
 }
 
 /**
- * Appends one whole line and makes it durable. A torn line left by a kill is first ended, so it spoils only itself.
- *
- * @example
- * import { readFile } from "node:fs/promises";
- * import { appendLine, writeAtomic } from "./atomic.ts";
- * await writeAtomic(`${folder}/journal`, "torn by a kill");
- * await appendLine(`${folder}/journal`, "whole");
- * assert.equal(await readFile(`${folder}/journal`, "utf8"), "torn by a kill\nwhole\n");
- */
-export async function appendLine(path: string, line: string): Promise<void> {
-  try {
-    const file = await open(path, "a+");
-    try {
-      const { size } = await file.stat();
-      const last = Buffer.alloc(1, "\n");
-      if (size > 0) await file.read(last, 0, 1, size - 1);
-      await file.appendFile(last.toString("latin1") === "\n" ? `${line}\n` : `\n${line}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw writeError(path, error);
-  }
-}
-
-/**
  * Removes the temporary files that killed processes of this machine left in a folder; with `all`, every one that is not
  * this process's own work in progress (another process at work writes its file again).
  *
@@ -129,7 +135,7 @@ export async function appendLine(path: string, line: string): Promise<void> {
  * assert.deepEqual(await namesIn(folder), []);
  */
 export async function removeTemporaries(folder: string, options: { all?: boolean } = {}): Promise<void> {
-  for (const name of await namesIn(folder)) {
+  for await (const name of eachName(folder)) {
     const match = temporary.exec(name);
     if (!match) continue;
     if (inFlight.has(name)) continue;
@@ -148,6 +154,12 @@ export async function removeTemporaries(folder: string, options: { all?: boolean
  */
 export async function namesIn(folder: string): Promise<string[]> {
   return ((await readdir(folder).catch(absent)) ?? []).sort();
+}
+
+/** The names in a folder as they come, few in memory; none when it does not exist. */
+export async function* eachName(folder: string): AsyncGenerator<string> {
+  const opened = await opendir(folder, { bufferSize: 1024 }).catch(absent);
+  if (opened) for await (const { name } of opened) yield name;
 }
 
 export function isTemporary(name: string): boolean {

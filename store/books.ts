@@ -3,13 +3,12 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Failure } from "../schemas/failure.ts";
 import { examineDescriptions } from "./checksums.ts";
-import { filesAt } from "./files.ts";
 import { type Finding, REMAKE, REPEAT, REWRITE } from "./finding.ts";
 import { textHash } from "./hash.ts";
 import { readWholeJournal } from "./entries.ts";
 import { idRange, quarantineName, quarantinePath, shardName, type Store } from "./layout.ts";
-import { within } from "./place.ts";
 import { gapsIn, madeShards } from "./present.ts";
+import { quarantinesOf } from "./quarantine.ts";
 import { isFinished, readSummary, type Summary } from "./summary.ts";
 import { readText } from "./text.ts";
 
@@ -26,8 +25,8 @@ export async function examineBooks(store: Store): Promise<Finding[]> {
     return undefined;
   });
   store.journal = await readWholeJournal(store);
-  const { damaged, torn, entries } = store.journal;
-  for (const { line, problem } of [...damaged.first, ...(torn ? [torn] : [])]) note("journal.jsonl", `line ${line} ${problem}`, REWRITE);
+  const { damaged, entries } = store.journal;
+  for (const { file, problem } of damaged.first) note(file, problem, REWRITE);
   const more = damaged.count - damaged.first.length;
   if (more > 0) note("journal.jsonl", `${more} more lines are damaged`, REWRITE);
   for (const shard of entries.keys()) {
@@ -72,7 +71,7 @@ function summaryProblem(store: Store, summary: Summary): string | undefined {
  */
 export async function checkBooks(store: Store): Promise<void> {
   const finished = await isFinished(store);
-  const findings = (await examineBooks(store)).filter(({ file }) => finished || file !== "journal.jsonl");
+  const findings = (await examineBooks(store)).filter(({ file }) => finished || !file.startsWith("journal"));
   if (finished && findings.length === 0) findings.push(...missingOf(store, await madeShards(store)), ...(await falseQuarantine(store)));
   const [first, ...others] = findings;
   if (!first) return;
@@ -93,7 +92,7 @@ export function missingOf(store: Store, made: readonly number[]): Finding[] {
 
 /** The quarantine files that are not what the journal says. */
 async function falseQuarantine(store: Store): Promise<Finding[]> {
-  const present = new Set(await filesAt(store.folder).list(within(store.folder, "quarantine")));
+  const present = await quarantinesOf(store);
   const findings: Finding[] = [];
   for (const [shard, entries] of store.journal.entries) {
     const name = quarantineName(shard);

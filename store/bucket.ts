@@ -14,7 +14,7 @@ const attempts = 5; // of a creation that left nothing
 
 /** Serves URLs. Throws Failures of one sentence; what they say of an answer has no credentials in it. */
 export const bucketFiles: Files = {
-  create: (url, bytes) => asked("write", url, () => created(url, bytes)),
+  create: (url, bytes, hash) => asked("write", url, () => created(url, bytes, hash)),
   replace: (url, content) => asked("write", url, () => replaced(url, content)),
   read: (url, range) =>
     asked("read", url, async () => {
@@ -31,14 +31,16 @@ export const bucketFiles: Files = {
       const found = await orAbsent(operator.stat(key));
       return found === undefined ? undefined : Number(found.contentLength);
     }),
-  list: (url, prefix = "") =>
-    asked("list", url, async () => {
-      const { operator, key } = await operatorOf(url);
-      const start = `${key}/`;
-      const entries = await operator.list(start + prefix);
-      const names = entries.map((entry) => entry.path().slice(start.length).replace(/\/$/, ""));
-      return names.filter((name) => name !== "" && !name.includes("/")).sort();
-    }),
+  list: async function* (url, prefix = "") {
+    const { operator, key } = await operatorOf(url);
+    const start = `${key}/`;
+    const lister = await asked("list", url, () => operator.lister(start + prefix));
+    const next = () => asked("list", url, () => lister.next());
+    for (let entry = await next(); entry !== null; entry = await next()) {
+      const name = entry.path().slice(start.length).replace(/\/$/, "");
+      if (name !== "" && !name.includes("/")) yield name;
+    }
+  },
   remove: (url) =>
     asked("remove", url, async () => {
       const { operator, key } = await operatorOf(url);
@@ -61,9 +63,9 @@ export async function tagOf(url: string): Promise<string | undefined> {
   });
 }
 
-async function created(url: string, bytes: Uint8Array): Promise<Created> {
+async function created(url: string, bytes: Uint8Array, known?: string): Promise<Created> {
   const { operator, key } = await operatorOf(url, bytes.length);
-  const hash = await sha256(bytes);
+  const hash = known ?? (await sha256(bytes));
   for (let attempt = 1; ; attempt++) {
     try {
       await operator.write(key, asBuffer(bytes), { ifNotExists: true, userMetadata: { sha256: hash } });

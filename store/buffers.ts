@@ -7,7 +7,7 @@ import { isUrl } from "./place.ts";
 
 /** A file's bytes on demand. */
 export interface FileBuffer extends AsyncBuffer {
-  /** Tells the file from another that takes its place; empty where that cannot be told. */
+  /** Tells the file from what it may become, or what may take its place; empty where that cannot be told. */
   identity: string;
   /** Fills `bytes` with those of the file from `start` on. Throws an Error where the file has ended before. */
   fill: (bytes: Uint8Array, start: number) => Promise<void>;
@@ -32,7 +32,7 @@ export async function openBuffer(path: string): Promise<FileBuffer> {
     await file.close();
     throw new Error("it is not a file");
   }
-  const { size, dev, ino } = stats;
+  const { size, dev, ino, mtimeMs } = stats;
   const fill = async (bytes: Uint8Array, start: number): Promise<void> => {
     let filled = 0;
     while (filled < bytes.length) {
@@ -43,7 +43,7 @@ export async function openBuffer(path: string): Promise<FileBuffer> {
   };
   return {
     byteLength: size,
-    identity: `${dev}:${ino}`,
+    identity: [dev, ino, size, mtimeMs].join(" "),
     fill,
     slice: async (start: number, end = size) => {
       const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));

@@ -3,7 +3,7 @@
  * of the input is not in them, its own last, so that any flipped bit shows. Shards, journal, summary and store.json carry their own.
  */
 import { piecesOf } from "./buffers.ts";
-import { filesAt } from "./files.ts";
+import { filesAt, namesAt } from "./files.ts";
 import { sha256Pieces, textHash } from "./hash.ts";
 import { within } from "./place.ts";
 import { readText } from "./text.ts";
@@ -63,7 +63,7 @@ export async function examineDescriptions(folder: string): Promise<{ file: strin
 
 async function hashesOf(folder: string): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
-  const present = new Set(await filesAt(folder).list(folder));
+  const present = new Set(await namesAt(folder));
   for (const name of descriptionFiles) {
     const path = within(folder, name);
     if (present.has(name)) hashes[name] = await sha256Pieces(piecesOf(path));

@@ -1,51 +1,95 @@
-/** The journal of a store as a whole: one file, and in a bucket, until the store is sealed, one object a line beside it. */
+/**
+ * The journal of a store as a whole: journal.jsonl, and beside it, until the store is sealed, a file for each line that is written once,
+ * so that any number of machines may write lines at once. STORE/journal/000042.json is the line of shard 42; who made the shard on a
+ * device with other bits puts its own beside it, 000042-HASH16.json.
+ */
+import { rmdir } from "node:fs/promises";
+import { removeTemporaries } from "./atomic.ts";
 import { filesAt } from "./files.ts";
-import { emptyJournal, type Journal, type JournalEntry, journalLine, named, parsed, readJournal, take, withJournal } from "./journal.ts";
+import {
+  emptyJournal,
+  type Journal,
+  type JournalEntry,
+  journalLine,
+  noteDamage,
+  parsed,
+  readJournal,
+  type Recorded,
+  take,
+  withJournal,
+} from "./journal.ts";
 import { entriesPath, journalPath, shardDigits, type Store } from "./layout.ts";
 import { linesOf } from "./lines.ts";
 import { isUrl, within } from "./place.ts";
-import { sideBySide } from "./side-by-side.ts";
+import { forEachOf } from "./side-by-side.ts";
+
+/** Names of lines' files: earlier versions gave every one its hash. */
+const ENTRY = /^\d{6,15}(-[0-9a-f]{16})?\.json$/;
+
+const nameOf = (shard: number): string => `${shardDigits(shard)}.json`;
+
+/** Puts a journal line into a file of its own: who does so again finds it there. */
+export async function putEntry(store: Store, entry: JournalEntry): Promise<void> {
+  const line = Buffer.from(`${journalLine(entry)}\n`);
+  const files = filesAt(store.folder);
+  if ((await files.create(within(entriesPath(store), nameOf(entry.shard)), line)) !== "other") return;
+  const own = within(entriesPath(store), `${shardDigits(entry.shard)}-${entry.sha256.slice(0, 16)}.json`);
+  if ((await files.create(own, line)) === "other") await files.replace(own, line); // it was damaged: its name says what it must hold
+}
+
+/** All that a store's journal says now. */
+export async function readWholeJournal(store: Store): Promise<Journal> {
+  const journal = emptyJournal();
+  await forEachOf(entryNames(store), (name) => takeEntry(store, journal, name));
+  return readJournal(journalPath(store), journal); // second: sealing moves lines there before it removes their files
+}
+
+/** Brings what the journal says of one shard up to date; `all`: also of who made it on another device, or sealed it since. */
+export async function readEntriesOf(store: Store, shard: number, { all }: { all: boolean }): Promise<void> {
+  const { journal } = store;
+  await takeEntry(store, journal, nameOf(shard));
+  if (!all && journal.entries.has(shard)) return;
+  await forEachOf(entryNames(store, `${shardDigits(shard)}-`), (name) => takeEntry(store, journal, name));
+  await readJournal(journalPath(store), journal);
+}
 
 /**
- * Brings what a store's journal says up to date: all of it, also in a bucket, where until the store is sealed every line is an
- * object of its own.
+ * What the journal says of single shards, for who asks for each once: nothing of what is asked is held. Lists the lines' files first, and
+ * holds the names of those that are not the only one of their shard.
  */
-export async function readWholeJournal(store: Store): Promise<Journal> {
-  if (!isUrl(store.folder)) return readJournal(journalPath(store));
-  const journal = emptyJournal();
-  await takeEntries(store, journal, "");
-  return readJournal(journalPath(store), journal); // second: sealing moves lines there before it removes their objects
+export async function openRecords(store: Store): Promise<(shard: number) => Promise<readonly Recorded[]>> {
+  const more = new Map<number, string[]>();
+  for await (const name of entryNames(store)) {
+    if (!name.includes("-")) continue;
+    const shard = Number(name.split("-")[0]);
+    more.set(shard, [...(more.get(shard) ?? []), name]);
+  }
+  const sealed = await readJournal(journalPath(store));
+  return async (shard) => {
+    const journal = emptyJournal();
+    for (const name of [nameOf(shard), ...(more.get(shard) ?? [])]) await takeEntry(store, journal, name);
+    const known = sealed.entries.get(shard) ?? [];
+    const found = [...known, ...(journal.entries.get(shard) ?? []).filter(({ sha256 }) => !known.some((other) => other.sha256 === sha256))];
+    if (found.length > 0) return found;
+    await readJournal(journalPath(store), sealed); // another may have sealed the store meanwhile
+    return sealed.entries.get(shard) ?? [];
+  };
 }
 
-/** Brings what the journal says of one shard up to date. */
-export async function readEntriesOf(store: Store, shard: number): Promise<void> {
-  if (isUrl(store.folder)) await takeEntries(store, store.journal, `${shardDigits(shard)}-`);
-  if (!isUrl(store.folder) || !store.journal.entries.has(shard)) await readJournal(journalPath(store), store.journal);
-}
-
-/** Puts a journal line into a bucket as an object of its own, named by its shard and its hash: who does so again finds it there. */
-export async function putEntry(store: Store, entry: JournalEntry): Promise<void> {
-  const path = within(entriesPath(store), `${shardDigits(entry.shard)}-${entry.sha256.slice(0, 16)}.json`);
-  if ((await filesAt(path).create(path, Buffer.from(`${journalLine(entry)}\n`))) !== "other") return;
-  await filesAt(path).replace(path, `${journalLine(entry)}\n`); // it was damaged: its name says what it must hold
-}
-
-/** Removes the objects of the lines, once the journal has them. */
+/** Removes the files of the lines, once journal.jsonl has them. */
 export async function removeEntries(store: Store): Promise<void> {
   const folder = entriesPath(store);
-  await sideBySide(await filesAt(folder).list(folder), (name) => filesAt(folder).remove(within(folder, name)));
-}
-
-async function takeEntries(store: Store, { entries, damaged }: Journal, prefix: string): Promise<void> {
-  const folder = entriesPath(store);
-  await sideBySide(await filesAt(folder).list(folder, prefix), async (name) => {
-    const bytes = await filesAt(folder).read(within(folder, name));
-    if (!bytes) return; // sealed meanwhile: journal.jsonl has it
-    const line = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (take(entries, line.subarray(0, line.length - 1)) === undefined) return;
-    damaged.count++;
-    if (damaged.first.length < named) damaged.first.push({ line: damaged.count, problem: `is damaged (journal/${name})` });
-  });
+  let removed: number;
+  do {
+    removed = 0; // some file systems pass over names while others are removed
+    await forEachOf(entryNames(store), async (name) => {
+      await filesAt(folder).remove(within(folder, name));
+      removed++;
+    });
+  } while (removed > 0);
+  if (isUrl(folder)) return;
+  await removeTemporaries(folder, { all: true });
+  await rmdir(folder).catch(() => {}); // there is none, or another process has just written there
 }
 
 /** The lines of a journal as they stand, of the shards that `wants` names: to keep what is recorded of damaged ones. */
@@ -58,11 +102,23 @@ export async function journalLinesOf(store: Store, wants: (shard: number) => boo
   await withJournal(journalPath(store), async (file) => {
     for await (const { bytes } of linesOf(file, { from: 0, to: file.byteLength })) keep(bytes);
   });
-  if (!isUrl(store.folder)) return kept;
-  const folder = entriesPath(store);
-  for (const name of await filesAt(folder).list(folder)) {
-    const bytes = await filesAt(folder).read(within(folder, name));
-    if (bytes) keep(Buffer.from(bytes).subarray(0, bytes.length - 1));
-  }
+  for await (const name of entryNames(store)) keep(await lineOf(store, name));
   return kept;
+}
+
+/** The names of the lines' files that begin so. */
+async function* entryNames({ folder }: Pick<Store, "folder">, prefix?: string): AsyncGenerator<string> {
+  for await (const name of filesAt(folder).list(entriesPath({ folder }), prefix)) if (ENTRY.test(name)) yield name;
+}
+
+/** The line that a file holds, without its end; undefined where there is none, or it was sealed meanwhile. */
+async function lineOf(store: Store, name: string): Promise<Buffer | undefined> {
+  const bytes = await filesAt(store.folder).read(within(entriesPath(store), name));
+  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, Math.max(0, bytes.byteLength - 1));
+}
+
+async function takeEntry(store: Store, journal: Journal, name: string): Promise<void> {
+  const line = await lineOf(store, name);
+  const problem = line && take(journal.entries, line);
+  if (problem !== undefined) noteDamage(journal, { file: `journal/${name}`, problem: `it ${problem}` });
 }

@@ -85,8 +85,10 @@ export async function examineFile(store: Store, shard: number, file: AsyncBuffer
 /** The journal's lines of a shard that fit; undefined when it has none of that shard. Reads the journal on where none does. */
 async function recordedOf(store: Store, shard: number, fits: (entry: Recorded) => boolean): Promise<Recorded[] | undefined> {
   const found = () => store.journal.entries.get(shard)?.filter(fits);
-  if (found()?.length) return found();
-  await readEntriesOf(store, shard); // the shard may be newer than the last reading
+  for (const all of [false, true]) {
+    if (found()?.length) return found();
+    await readEntriesOf(store, shard, { all }); // the shard may be newer than the last reading
+  }
   return found();
 }
 

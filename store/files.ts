@@ -1,8 +1,7 @@
 /** Who does what a store asks of the place where it lies: a file system, or a bucket. */
-import { link, open, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { open, rm, stat } from "node:fs/promises";
 import { absent, writeError } from "../schemas/system-error.ts";
-import { namesIn, temporaryName, writeAtomic, writeDurably } from "./atomic.ts";
+import { createAtomic, eachName, writeAtomic } from "./atomic.ts";
 import { bucketFiles } from "./bucket.ts";
 import type { Files } from "./functions.ts";
 import { isUrl } from "./place.ts";
@@ -22,20 +21,24 @@ export function filesAt(path: string): Files {
   return isUrl(path) ? bucketFiles : folderFiles;
 }
 
+/**
+ * All names in a folder that begin so, sorted.
+ *
+ * @example
+ * import { namesAt } from "./files.ts";
+ * assert.equal((await namesAt(`${latents.folder}/shards`, "00000")).at(-1), "000006.parquet");
+ */
+export async function namesAt(folder: string, prefix?: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of filesAt(folder).list(folder, prefix)) names.push(name);
+  return names.sort();
+}
+
 const folderFiles: Files = {
   create: async (path, bytes) => {
-    const scratch = join(dirname(path), temporaryName("create"));
-    try {
-      await writeDurably(scratch, bytes);
-      await link(scratch, path); // which, unlike a rename, refuses where something is
-      return "created";
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw writeError(path, error);
-      const found = await folderFiles.read(path);
-      return found && Buffer.from(found).equals(bytes) ? "same" : "other";
-    } finally {
-      await rm(scratch, { force: true }).catch(() => {});
-    }
+    if (await createAtomic(path, bytes)) return "created";
+    const found = await folderFiles.read(path);
+    return found && Buffer.from(found).equals(bytes) ? "same" : "other";
   },
   replace: writeAtomic,
   read: async (path, range) => {
@@ -51,6 +54,11 @@ const folderFiles: Files = {
     }
   },
   size: async (path) => (await stat(path).catch(absent))?.size,
-  list: async (folder, prefix = "") => (await namesIn(folder)).filter((name) => name.startsWith(prefix)),
-  remove: (path) => rm(path, { force: true }),
+  list: async function* (folder, prefix = "") {
+    for await (const name of eachName(folder)) if (name.startsWith(prefix)) yield name;
+  },
+  remove: (path) =>
+    rm(path, { force: true }).catch((error) => {
+      throw writeError(path, error);
+    }),
 };

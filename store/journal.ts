@@ -1,15 +1,14 @@
 /**
- * STORE/journal.jsonl: what each shard must be. A shard's line is written just before the shard becomes visible, so a
- * visible shard always has one; a line without a shard is work that a kill cut short. Lines carry their own checksum,
- * may repeat, and may come in any order until the store is sealed.
+ * What each shard must be: its line. It is written just before the shard becomes visible, so a visible shard always has one; a line
+ * without a shard is work that a kill cut short. Until the store is sealed a line is a file of its own (entries.ts), then
+ * STORE/journal.jsonl has all, in the order of the shards; there they may repeat and come in any order. Lines carry their own checksum.
  */
 import { type FileBuffer, openBuffer } from "./buffers.ts";
 import { checkedLine, checkedText } from "./checked-line.ts";
 import { createEntries, type Entries, type Recorded } from "./recorded.ts";
 import { type FailedRow, isCount, parseFailures, quarantineText } from "./failures.ts";
 import { textHash } from "./hash.ts";
-import { linesOf, tailOf } from "./lines.ts";
-import { isUrl } from "./place.ts";
+import { linesOf } from "./lines.ts";
 
 export type { Recorded } from "./recorded.ts";
 export type { FailedRow } from "./failures.ts";
@@ -23,25 +22,22 @@ export interface JournalEntry {
 }
 
 export interface DamagedLine {
-  line: number;
+  /** journal.jsonl, or the file of the line alone. */
+  file: string;
   problem: string;
 }
 
 export interface Journal {
   /** By shard. Two processes that made the same shard on unlike devices leave two; either file is sound. */
   entries: Entries;
-  /** Whole lines (counted from 1) that are damaged or impossible: how many, and the first of them. */
+  /** Lines that are damaged or impossible: how many, and the first of them. */
   damaged: { count: number; first: DamagedLine[] };
-  /** A last line without its end: torn by a kill, or being written. */
-  torn?: DamagedLine;
-  /** How far the file was read: what a later reading goes on from. */
-  place: { file: string; lines: number; offset: number; tail: Buffer };
-  /** Settles when the reading now in progress has: two at once would count lines twice. */
-  turn: Promise<unknown>;
+  /** The journal.jsonl that was read, as its buffer names it: it is read again only when another stands in its place. */
+  file: string;
 }
 
 /** Damaged lines that are named. */
-export const named = 20;
+const named = 20;
 
 /** A journal line, without its end. */
 export function journalLine({ shard, rows, bytes, sha256, failed }: JournalEntry): string {
@@ -55,47 +51,31 @@ export function recordOf({ rows, bytes, sha256, failed }: Omit<JournalEntry, "sh
 
 /** A journal of which nothing was read yet. */
 export function emptyJournal(): Journal {
-  const place = { file: "", lines: 0, offset: 0, tail: Buffer.alloc(0) };
-  return { entries: createEntries(), damaged: { count: 0, first: [] }, place, turn: Promise.resolve() };
+  return { entries: createEntries(), damaged: { count: 0, first: [] }, file: "" };
 }
 
 /**
- * Reads the journal at `path`, passing over damaged lines; an absent file is an empty journal. Goes on from where `journal`
- * ended, so that following a store costs what is new: all is read again only when the file shrank, was replaced (by sealing)
- * or changed before that place. One piece of the file is in memory at a time. Answers `journal`, brought up to date.
+ * Adds to `journal` what the file at `path` says, passing over damaged lines; an absent file says nothing. It is read only where it is not
+ * the one that was read before. One piece of the file is in memory at a time. Answers `journal`.
  */
 export async function readJournal(path: string, journal: Journal = emptyJournal()): Promise<Journal> {
-  const reading = journal.turn.then(() => update(path, journal));
-  journal.turn = reading.catch(() => {}); // whoever waits for this turn reads for himself
-  await reading;
+  await withJournal(path, async (file) => {
+    if (file.identity !== "" && file.identity === journal.file) return;
+    let line = 0;
+    for await (const { bytes } of linesOf(file, { from: 0, to: file.byteLength })) {
+      line++;
+      const problem = bytes?.length === 0 ? undefined : take(journal.entries, bytes);
+      if (problem !== undefined) noteDamage(journal, { file: "journal.jsonl", problem: `line ${line} ${problem}` });
+    }
+    journal.file = file.identity;
+  });
   return journal;
 }
 
-async function update(path: string, journal: Journal): Promise<void> {
-  let fresh = emptyJournal();
-  await withJournal(path, async (file) => {
-    const size = file.byteLength;
-    const { place } = journal;
-    const { identity } = file;
-    const goesOn =
-      identity !== "" && place.file === identity && size >= place.offset && (await tailOf(file, place.offset)).equals(place.tail);
-    const { entries, damaged } = goesOn || isUrl(path) ? journal : fresh;
-    let { lines, offset } = goesOn ? place : fresh.place;
-    let torn: DamagedLine | undefined;
-    for await (const { bytes, end, whole } of linesOf(file, { from: offset, to: size })) {
-      const problem = bytes?.length === 0 ? undefined : take(entries, bytes);
-      if (!whole) torn = problem === undefined ? undefined : { line: lines + 1, problem };
-      if (!whole) break; // it is read again next time
-      lines++;
-      offset = end;
-      if (problem === undefined) continue;
-      damaged.count++;
-      if (damaged.first.length < named) damaged.first.push({ line: lines, problem });
-    }
-    fresh = { ...fresh, entries, damaged, torn, place: { file: identity, lines, offset, tail: await tailOf(file, offset) } };
-  });
-  const { entries, damaged, torn, place } = fresh;
-  Object.assign(journal, { entries, damaged, torn, place });
+/** Counts a damaged line, and names it where not many were named before. */
+export function noteDamage({ damaged }: Journal, line: DamagedLine): void {
+  damaged.count++;
+  if (damaged.first.length < named) damaged.first.push(line);
 }
 
 /** Adds a line to the entries; answers what is wrong with it, if anything. */

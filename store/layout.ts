@@ -17,7 +17,7 @@ export interface Store<M extends Manifest = Manifest> {
   journal: Journal;
   /** Shards whose whole file was found sound by this process. */
   sound: Set<number>;
-  /** Shards that are made again though they are there: in a bucket these alone may be replaced. */
+  /** Shards that are made again though they are there: these alone may be replaced. */
   remade: Set<number>;
 }
 
@@ -86,7 +86,7 @@ export function journalPath({ folder }: Pick<Store, "folder">): string {
   return within(folder, "journal.jsonl");
 }
 
-/** Of a store in a bucket, which knows no appending: the journal's lines until it is sealed, one object each. */
+/** The journal's lines until the store is sealed, a file each: several machines cannot append to one. */
 export function entriesPath({ folder }: Pick<Store, "folder">): string {
   return within(folder, "journal");
 }

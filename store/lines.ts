@@ -3,7 +3,6 @@ import type { FileBuffer } from "./buffers.ts";
 
 const pieceBytes = 2 ** 20;
 const mostLineBytes = 2 ** 27; // a shard's failures take half of this at most
-const tailBytes = 64;
 
 /** A line without its end, and where it ends; `bytes` is undefined where it is too long to hold. */
 export interface Line {
@@ -39,12 +38,4 @@ export async function* linesOf(file: Pick<FileBuffer, "fill">, { from, to }: { f
     at += room;
   }
   if (length > 0) yield { bytes: finished(Buffer.alloc(0)), end: to, whole: false };
-}
-
-/** The bytes before an offset: they tell whether a file was only appended to. */
-export async function tailOf(file: Pick<FileBuffer, "fill">, offset: number): Promise<Buffer> {
-  const length = Math.min(tailBytes, offset);
-  const tail = Buffer.alloc(length);
-  if (length > 0) await file.fill(tail, offset - length);
-  return tail;
 }

@@ -4,7 +4,6 @@ import { type Finding, REWRITE } from "./finding.ts";
 import { journalLinesOf, readWholeJournal, removeEntries } from "./entries.ts";
 import { journalLine } from "./journal.ts";
 import { journalPath, type Store } from "./layout.ts";
-import { isUrl } from "./place.ts";
 import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
 import { readEnd } from "./removed.ts";
 import { isFinished, sealStore } from "./summary.ts";
@@ -17,7 +16,7 @@ import { examineStore, type VerifyOptions, verifyStore } from "./verify.ts";
  * before. The store must not be written to meanwhile.
  *
  * @example
- * import { appendLine } from "./atomic.ts";
+ * import { appendLine } from "./append-line.ts";
  * import { mendStore } from "./mend.ts";
  * import { verifyStore } from "onestep/store";
  * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
@@ -43,7 +42,7 @@ export async function mendStore(
   const lost = findings.some(({ shard }) => shard !== undefined) ? await journalLinesOf(store, isLost) : [];
   const pieces = { [Symbol.asyncIterator]: () => journalOf(store, { sound, lost, signal: options.signal }) };
   await files.replace(journalPath(store), pieces);
-  if (isUrl(store.folder)) await removeEntries(store);
+  await removeEntries(store);
   store.journal = await readWholeJournal(store);
   if (finished && sound.size === store.shards) await sealStore(store, options);
   return verifyStore(store, options);

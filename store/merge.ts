@@ -2,7 +2,7 @@
 import { Failure } from "../schemas/failure.ts";
 import { differences } from "../schemas/manifest.ts";
 import { descriptionFiles, examineDescriptions } from "./checksums.ts";
-import { filesAt } from "./files.ts";
+import { filesAt, namesAt } from "./files.ts";
 import { within } from "./place.ts";
 import { piecesOf } from "./buffers.ts";
 import { readWhole } from "./read.ts";
@@ -69,7 +69,7 @@ async function copyDescriptions(sources: Store[], to: string): Promise<void> {
   if ((await examineDescriptions(to))?.length === 0) return;
   for (const { folder } of sources) {
     if ((await examineDescriptions(folder))?.length !== 0) continue;
-    const present = new Set(await filesAt(folder).list(folder));
+    const present = new Set(await namesAt(folder));
     for (const name of [...descriptionFiles, "checksums.json"]) {
       if (present.has(name)) await filesAt(to).replace(within(to, name), piecesOf(within(folder, name)));
     }

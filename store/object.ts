@@ -10,7 +10,7 @@ import { mostShardBytes } from "./shard-format.ts";
 
 /** Reads and checks a shard as `examineShard` does. One that the cache has damaged is read anew. */
 export async function examineObject(store: Store, shard: number): Promise<Sound | { problem: string }> {
-  if (!store.journal.entries.has(shard)) await readEntriesOf(store, shard);
+  if (!store.journal.entries.has(shard)) await readEntriesOf(store, shard, { all: false });
   const [recorded, other] = store.journal.entries.get(shard) ?? [];
   const kept = recorded && !other ? await keptShard(recorded) : undefined;
   if (kept) {

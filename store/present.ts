@@ -56,8 +56,7 @@ export async function hasShard(store: Store, shard: number): Promise<boolean> {
  * assert.deepEqual(await removedShards(latents), []);
  */
 export async function removedShards(store: Store): Promise<number[]> {
-  const names = await filesAt(store.folder).list(within(store.folder, "removed"));
-  return shardsNamed(store, names, ["json"]);
+  return shardsIn(store, "removed", ["json"]);
 }
 
 /** The shards that were made, those that were removed since among them, ascending. */
@@ -93,16 +92,15 @@ export function union(first: number[], second: number[]): number[] {
  * assert.deepEqual(await presentShards(latents), [0, 1, 2, 3, 4, 5, 6]);
  */
 export async function presentShards(store: Store): Promise<number[]> {
-  const names = await filesAt(store.folder).list(within(store.folder, "shards"));
-  return shardsNamed(store, names, [extensionOf(store.manifest)]);
+  return shardsIn(store, "shards", [extensionOf(store.manifest)]);
 }
 
-/** The store's shards among names of files with such an ending, ascending. */
-function shardsNamed(store: Store, names: readonly string[], endings: readonly string[]): number[] {
+/** The store's shards of which a folder has a file with such an ending, ascending; none of the names is held. */
+async function shardsIn({ folder, shards }: Store, name: string, endings: readonly string[]): Promise<number[]> {
   const found: number[] = [];
-  for (const name of names) {
-    const shard = shardOf(name, endings);
-    if (shard !== undefined && shard < store.shards) found.push(shard);
+  for await (const each of filesAt(folder).list(within(folder, name))) {
+    const shard = shardOf(each, endings);
+    if (shard !== undefined && shard < shards) found.push(shard);
   }
   return found.sort((a, b) => a - b);
 }

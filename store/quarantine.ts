@@ -1,6 +1,6 @@
 /** The file that lists a shard's failures for people: what it must be follows from the shard. */
 import { quarantineText } from "./failures.ts";
-import { filesAt } from "./files.ts";
+import { filesAt, namesAt } from "./files.ts";
 import type { FailedRow } from "./journal.ts";
 import { quarantineName, quarantinePath, type Store } from "./layout.ts";
 import { within } from "./place.ts";
@@ -8,7 +8,7 @@ import { readText } from "./text.ts";
 
 /** The names of the quarantine files that are there. */
 export async function quarantinesOf({ folder }: Store): Promise<Set<string>> {
-  return new Set(await filesAt(folder).list(within(folder, "quarantine")));
+  return new Set(await namesAt(within(folder, "quarantine")));
 }
 
 /** A shard's failures, and which quarantine files its store has. */

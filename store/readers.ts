@@ -2,8 +2,9 @@
  * Trainings that read a store while it is made. STORE/readers.json says that they are to register and what is kept; each then says in
  * STORE/readers/NAME.json how far it is, so that simulation stays near the slowest, and what all have passed may go.
  */
+import { badUsage } from "../schemas/failure.ts";
 import { checkedLine, checkedText } from "./checked-line.ts";
-import { filesAt } from "./files.ts";
+import { filesAt, namesAt } from "./files.ts";
 import { isCount } from "./failures.ts";
 import type { Store } from "./layout.ts";
 import { within } from "./place.ts";
@@ -59,8 +60,29 @@ export async function askToRegister(store: Pick<Store, "folder">, keep: Keeping)
 /** All registered readers by name; one that cannot be understood may be anywhere. */
 export async function readersOf({ folder }: Pick<Store, "folder">): Promise<{ name: string; reading: Reading }[]> {
   const home = within(folder, "readers");
-  const names = (await filesAt(home).list(home)).filter((name) => /^[0-9a-f]+\.json$/.test(name));
+  const names = (await namesAt(home)).filter((name) => /^[0-9a-f]+\.json$/.test(name));
   return Promise.all(names.map(async (name) => ({ name, reading: readingOf(await filesAt(home).read(within(home, name))) })));
+}
+
+/**
+ * Forgets a reader that will not go on, so that nobody waits for it and what it has not read may go. Throws a usage failure that names the
+ * readers there are.
+ *
+ * @example
+ * import { askToRegister, forgetReader, openReader, readersOf } from "./readers.ts";
+ * await askToRegister(latents, "all");
+ * await openReader(latents, { name: "a1", pinned: 0, from: 0 }).asks(2);
+ * await forgetReader(latents, "a1");
+ * assert.deepEqual(await readersOf(latents), []);
+ */
+export async function forgetReader(store: Pick<Store, "folder">, name: string): Promise<void> {
+  const names = (await readersOf(store)).map((reader) => reader.name.replace(/\.json$/, ""));
+  if (!names.includes(name)) {
+    const expected = names.length > 0 ? `expected one of ${names.join(", ")}` : "no training has registered there";
+    throw badUsage(`Cannot forget the reader "${name}" of ${store.folder}: ${expected}`);
+  }
+  const path = within(store.folder, "readers", `${name}.json`);
+  await filesAt(path).remove(path);
 }
 
 function readingOf(bytes: Uint8Array | undefined): Reading {

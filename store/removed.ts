@@ -64,7 +64,7 @@ export async function removeRead(store: Store): Promise<number> {
 async function remove(store: Store, shard: number): Promise<void> {
   const { rows, bytes, failed, sums, sha256: isGone } = await readEnd(store, shard);
   if (isGone !== undefined) return; // another reader was faster
-  if (!store.journal.entries.has(shard)) await readEntriesOf(store, shard);
+  if (!store.journal.entries.has(shard)) await readEntriesOf(store, shard, { all: true });
   const [recorded, other] = store.journal.entries.get(shard) ?? [];
   const sha256 = recorded && !other && recorded.bytes === bytes ? recorded.sha256 : (await readWhole(store, shard)).sha256;
   const path = removedPath(store, shard);

@@ -2,6 +2,30 @@
 const most = 32;
 
 /**
+ * Does some work for each item as it comes, several at a time; the first failure ends it.
+ *
+ * @example
+ * import { forEachOf } from "./side-by-side.ts";
+ * import { filesAt } from "./files.ts";
+ * const seen: string[] = [];
+ * await forEachOf(filesAt(latents.folder).list(`${latents.folder}/shards`), async (name) => void seen.push(name));
+ * assert.equal(seen.length, 7);
+ */
+export async function forEachOf<T>(items: AsyncIterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+  const source = items[Symbol.asyncIterator]();
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    try {
+      for (let next = await source.next(); !next.done && !failed; next = await source.next()) await work(next.value);
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+}
+
+/**
  * Does some work for each item, several at a time; the first failure ends it. Answers the results in the order of the items.
  *
  * @example

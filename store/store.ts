@@ -19,7 +19,7 @@ import {
 } from "../schemas/manifest.ts";
 import { removeTemporaries } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
-import { filesAt } from "./files.ts";
+import { filesAt, namesAt } from "./files.ts";
 import { readJournal } from "./journal.ts";
 import { readShardMetadata } from "./shard.ts";
 import { journalPath, type Store } from "./layout.ts";
@@ -56,7 +56,7 @@ export async function createStore<M extends Manifest>(options: {
       `Cannot go on with the store ${folder}: it was made with other settings (${list}). Choose another folder, or repeat its settings.`,
     );
   }
-  if (!isUrl(folder)) for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(folder, place));
+  if (!isUrl(folder)) for (const place of ["", "shards", "quarantine", "journal"]) await removeTemporaries(within(folder, place));
   if (!found) await filesAt(path).replace(path, manifestText(wanted));
   if (!isUrl(folder)) await mkdir(within(folder, "shards"), { recursive: true }); // followers watch it
   return handle(folder, wanted, fingerprint(wanted));
@@ -101,7 +101,7 @@ function isDamage(error: unknown): boolean {
 
 /** A folder may have lost its store.json and still hold shards: they must be those of the store to be. */
 async function checkOrphans(folder: string, wanted: string): Promise<void> {
-  for (const name of await filesAt(folder).list(within(folder, "shards"))) {
+  for (const name of await namesAt(within(folder, "shards"))) {
     if (shardOf(name) === undefined) continue;
     const metadata = await readShardMetadata(within(folder, "shards", name)).catch((error: NodeJS.ErrnoException) => {
       if (error.errno !== undefined) throw error; // a disk that cannot be read says nothing about the shard

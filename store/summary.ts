@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { Failure } from "../schemas/failure.ts";
 import { removeTemporaries } from "./atomic.ts";
-import { readWholeJournal, removeEntries } from "./entries.ts";
+import { openRecords, removeEntries } from "./entries.ts";
 import { examineShard } from "./examine.ts";
 import { filesAt } from "./files.ts";
 import { inOrder } from "./in-order.ts";
@@ -49,18 +49,20 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
         "Repeat the command that made it.",
     );
   }
-  const { summary, journal, reason } = await summarise(store, { ...options, headOf: await headsWithQuarantine(store) });
+  const { journal, result } = summarise(store, { ...options, headOf: await headsWithQuarantine(store) });
+  const files = filesAt(store.folder);
+  await files.replace(journalPath(store), journal);
+  const { summary, reason } = result();
   if (summary.rows === 0) {
     throw new Failure(
       `Nothing is left in the store ${store.folder}: all ${summary.rejected} entries were rejected (first reason: ` +
         `${reason ?? "none given"}). See ${within(store.folder, "quarantine")}.`,
     );
   }
-  const files = filesAt(store.folder);
-  await files.replace(journalPath(store), journal);
-  await files.replace(summaryPath(store), summaryText(summary));
-  if (isUrl(store.folder)) await removeEntries(store);
-  else for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(store.folder, place), { all: true });
+  await removeEntries(store);
+  if (!isUrl(store.folder))
+    for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(store.folder, place), { all: true });
+  await files.replace(summaryPath(store), summaryText(summary)); // last: a finished store has nothing to be tidied
   return summary;
 }
 
@@ -88,72 +90,71 @@ export async function readSummary(store: Store): Promise<Summary | undefined> {
 
 type HeadOf = (shard: number) => Promise<ShardEnd>;
 
-/** Bytes of a sha256. */
-const HASH = 32;
-
 /**
- * What summary.json and journal.jsonl of a store with all its shards must say: `journal` is its text in pieces, made anew each
- * time; `reason` is the first reason of a failure. The ends of some shards are read at once (`headOf`), and some 80 bytes of each held.
+ * What journal.jsonl and summary.json of a store with all its shards must say: `journal` is the one's text in pieces, made anew each
+ * time, and once it was read to its end `result` answers the other, and the first reason of a failure. The ends of some shards are read
+ * at once (`headOf`), and nothing of them is held.
  */
-export async function summarise(
+export function summarise(
   store: Store,
   { signal, headOf = (shard) => readEnd(store, shard) }: { signal?: AbortSignal; headOf?: HeadOf } = {},
-): Promise<{ summary: Summary; journal: AsyncIterable<Uint8Array>; reason?: string }> {
-  const { entries } = await readWholeJournal(store);
-  const totals = createTotals(store.manifest.shape[2]);
-  const contents = createHash("sha256");
-  const hashes = Buffer.alloc(HASH * store.shards);
-  const counts = { rows: 0, rejected: 0, bytes: 0 };
-  let reason: string | undefined;
-  let shard = 0;
-  for await (const { rows, failed, sums, bytes, sha256 } of inOrder(store.shards, headOf, signal)) {
-    const known = entries.get(shard) ?? [];
-    const recorded = known.length === 1 && known[0]!.bytes === bytes ? known[0]!.sha256 : undefined;
-    const hash = sha256 ?? recorded ?? (await hashOf(store, shard));
-    totals.add(sums);
-    contents.update(`${hash}\n`);
-    hashes.write(hash, HASH * shard, "hex");
-    counts.rows += rows;
-    counts.rejected += failed.length;
-    counts.bytes += bytes;
-    reason ??= failed[0]?.reason;
-    shard++;
-  }
-  const { rows, rejected, bytes } = counts;
-  const summary: Summary = {
-    ...{ fingerprint: store.fingerprint, rows, rejected, shards: store.shards, bytes },
-    contents: contents.digest("hex"),
-    statistics: totals.result(),
-  };
-  return { summary, journal: { [Symbol.asyncIterator]: () => journalLines(store, { hashes, headOf, signal }) }, reason };
-}
+): { journal: AsyncIterable<Uint8Array>; result: () => { summary: Summary; reason?: string } } {
+  let found: { summary: Summary; reason?: string } | undefined;
 
-/** The lines of a sealed journal, some shards' at a time: what each shard says of itself, and its hash. */
-async function* journalLines(
-  store: Store,
-  { hashes, headOf, signal }: { hashes: Buffer; headOf: HeadOf; signal?: AbortSignal | undefined },
-): AsyncGenerator<Uint8Array> {
-  let text = "";
-  let shard = 0;
-  for await (const { rows, bytes, failed } of inOrder(store.shards, headOf, signal)) {
-    const sha256 = hashes.toString("hex", HASH * shard, HASH * ++shard);
-    text += `${journalLine({ shard: shard - 1, rows, bytes, sha256, failed })}\n`;
-    if (text.length < 2 ** 16) continue;
+  async function* journal(): AsyncGenerator<Uint8Array> {
+    const totals = createTotals(store.manifest.shape[2]);
+    const contents = createHash("sha256");
+    const counts = { rows: 0, rejected: 0, bytes: 0 };
+    let reason: string | undefined;
+    const recordsOf = await openRecords(store);
+    const ask = async (shard: number) => {
+      const [end, recorded] = await Promise.all([headOf(shard), recordsOf(shard)]);
+      return { ...end, recorded };
+    };
+    let text = "";
+    let shard = 0;
+    for await (const { rows, failed, sums, bytes, sha256: kept, recorded } of inOrder(store.shards, ask, signal)) {
+      const [only, other] = recorded;
+      const sha256 = kept ?? (only && !other && only.bytes === bytes ? only.sha256 : await hashOf(store, shard));
+      totals.add(sums);
+      contents.update(`${sha256}\n`);
+      counts.rows += rows;
+      counts.rejected += failed.length;
+      counts.bytes += bytes;
+      reason ??= failed[0]?.reason;
+      text += `${journalLine({ shard, rows, bytes, sha256, failed })}\n`;
+      shard++;
+      if (text.length < 2 ** 16) continue;
+      yield Buffer.from(text);
+      text = "";
+    }
     yield Buffer.from(text);
-    text = "";
+    const { rows, rejected, bytes } = counts;
+    const summary: Summary = {
+      ...{ fingerprint: store.fingerprint, rows, rejected, shards: store.shards, bytes },
+      contents: contents.digest("hex"),
+      statistics: totals.result(),
+    };
+    found = { summary, ...(reason !== undefined && { reason }) };
   }
-  yield Buffer.from(text);
+
+  return {
+    journal: { [Symbol.asyncIterator]: journal },
+    result: () => {
+      if (!found) throw new Error("the journal was not read to its end");
+      return found;
+    },
+  };
 }
 
-/** Reads the ends of shards; at the first reading of each its quarantine is made what it says: it may be of an unlike device. */
+/** Reads the ends of shards, and makes the quarantine of each what it says: it may be of an unlike device. */
 async function headsWithQuarantine(store: Store): Promise<HeadOf> {
   const quarantined = await quarantinesOf(store);
-  const seen = new Set<number>(); // of those that fail or have such a file
   return async (shard) => {
     const head = await readEnd(store, shard);
-    if ((head.failed.length === 0 && !quarantined.has(quarantineName(shard))) || seen.has(shard)) return head;
-    await mendQuarantine(store, { shard, failed: head.failed, quarantined });
-    seen.add(shard);
+    if (head.failed.length > 0 || quarantined.has(quarantineName(shard))) {
+      await mendQuarantine(store, { shard, failed: head.failed, quarantined });
+    }
     return head;
   };
 }

@@ -6,7 +6,7 @@ import { isTemporary } from "./atomic.ts";
 import { examineBooks, missingOf } from "./books.ts";
 import { piecesOf } from "./buffers.ts";
 import { examineShard, type Sound } from "./examine.ts";
-import { filesAt } from "./files.ts";
+import { namesAt } from "./files.ts";
 import { type Finding, REMAKE, REMOVE, REWRITE } from "./finding.ts";
 import { sha256Pieces } from "./hash.ts";
 import { recordOf } from "./journal.ts";
@@ -31,7 +31,7 @@ export interface VerifyOptions {
  * `onShard` how far it is; answers what is wrong, nothing when all is well.
  *
  * @example
- * import { appendLine } from "./atomic.ts";
+ * import { appendLine } from "./append-line.ts";
  * import { verifyStore } from "onestep/store";
  * assert.deepEqual(await verifyStore(latents), []);
  * await appendLine(`${latents.folder}/journal.jsonl`, "torn");
@@ -118,7 +118,7 @@ async function strangers(
   const isQuarantine = (name: string) => (shardOf(name, ["jsonl"]) ?? Infinity) < store.shards;
   const findings: Finding[] = [];
   for (const [folder, names, isOurs] of [
-    ["shards", await filesAt(store.folder).list(within(store.folder, "shards")), (name: string) => known.has(name)],
+    ["shards", await namesAt(within(store.folder, "shards")), (name: string) => known.has(name)],
     ["quarantine", quarantined, isQuarantine],
   ] as const) {
     for (const name of names) {
@@ -131,10 +131,11 @@ async function strangers(
 
 /** Of a finished store in which nothing else is wrong: the books that are not what all its shards together say. */
 async function falseBooks(store: Store, { signal }: VerifyOptions): Promise<Finding[]> {
-  const { summary, journal } = await summarise(store, { signal });
+  const { journal, result } = summarise(store, { signal });
+  const expected = await sha256Pieces(journal);
   const isFalse = {
-    "summary.json": (await readText(summaryPath(store))) !== summaryText(summary),
-    "journal.jsonl": (await sha256Pieces(piecesOf(journalPath(store)))) !== (await sha256Pieces(journal)),
+    "summary.json": (await readText(summaryPath(store))) !== summaryText(result().summary),
+    "journal.jsonl": (await sha256Pieces(piecesOf(journalPath(store)))) !== expected,
   };
   return Object.entries(isFalse).flatMap(([file, wrong]) =>
     wrong ? [{ file, problem: "it is not what the shards say", remedy: REWRITE }] : [],

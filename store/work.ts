@@ -72,7 +72,7 @@ export async function finishWork<M extends Manifest>(
   options: WorkShare & { repaired: number[]; stage: string; signal?: AbortSignal; report: (event: PipelineEvent) => void },
 ): Promise<Summary | undefined> {
   const { repaired, stage, signal, report, part, shards } = options;
-  const journal = repaired.length > 0 ? await readWholeJournal(store) : undefined; // sealing reads it for itself
+  const journal = repaired.length > 0 ? await readWholeJournal(store) : undefined;
   for (const shard of repaired) {
     if ((journal?.entries.get(shard)?.length ?? 0) < 2) continue;
     const message = `shard ${shard} was made again, but not bit by bit as it was: another driver or library made it then`;

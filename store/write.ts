@@ -2,15 +2,14 @@ import { existsSync } from "node:fs";
 import { fromHalf, toHalf } from "../schemas/numbers/half.ts";
 import { Failure } from "../schemas/failure.ts";
 import { type Manifest, storeVersion } from "../schemas/manifest.ts";
-import { appendLine, writeAtomic } from "./atomic.ts";
 import { filesAt } from "./files.ts";
 import { tensorOf } from "./columns.ts";
 import { crc32 } from "../schemas/numbers/crc.ts";
 import { sha256 } from "./hash.ts";
 import { putEntry } from "./entries.ts";
 import { formatOf } from "./formats.ts";
-import { type FailedRow, type JournalEntry, journalLine } from "./journal.ts";
-import { idRange, journalPath, type RowOf, shardPath, type Store } from "./layout.ts";
+import type { FailedRow, JournalEntry } from "./journal.ts";
+import { idRange, type RowOf, shardPath, type Store } from "./layout.ts";
 import { isUrl, within } from "./place.ts";
 import { writeQuarantine } from "./quarantine.ts";
 import { withShard } from "./shard-file.ts";
@@ -20,7 +19,8 @@ import { sumsOf } from "./statistics.ts";
 
 /**
  * Writes a whole shard: one row or one reason for every id of its range, in ascending order. The shard appears
- * complete or not at all; what failed also goes to quarantine/000042.jsonl. Answers its journal entry. Throws when an id
+ * complete or not at all, and one that is there stays, unless it is in `store.remade`; what failed also goes to
+ * quarantine/000042.jsonl. Answers its journal entry. Throws when an id
  * is neither or twice there.
  *
  * @example
@@ -57,17 +57,12 @@ export async function copyShard(
   const rows = to - from - failed.length;
   const entry = { shard, rows, bytes: bytes.length, sha256: await sha256(bytes), failed };
   store.sound.delete(shard);
-  if (isUrl(store.folder)) {
-    await putShard(store, entry, bytes);
-    return entry;
-  }
-  await writeQuarantine(store, { shard, failed });
-  await writeAtomic(shardPath(store, shard), bytes, () => appendLine(journalPath(store), journalLine(entry)));
+  await putShard(store, entry, bytes);
   return entry;
 }
 
 /**
- * Puts a shard into a bucket: its journal entry, its quarantine, then the shard, so that whoever is killed leaves no shard without the
+ * Puts a shard in its place: its journal line, its quarantine, then the shard, so that whoever is killed leaves no shard without the
  * others. Where another has put one that differs, made on an unlike device, that stays, and the quarantine is made its own again.
  */
 async function putShard(store: Store, entry: JournalEntry, bytes: Uint8Array): Promise<void> {
@@ -78,7 +73,7 @@ async function putShard(store: Store, entry: JournalEntry, bytes: Uint8Array): P
   if (failed.length > 0 || isRemade) await writeQuarantine(store, { shard, failed });
   const path = shardPath(store, shard);
   if (isRemade) await files.replace(path, bytes);
-  else if ((await files.create(path, bytes)) === "other" && failed.length > 0) {
+  else if ((await files.create(path, bytes, entry.sha256)) === "other" && failed.length > 0) {
     await writeQuarantine(store, { shard, failed: await failuresOf(store, shard) });
   }
 }

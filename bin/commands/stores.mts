@@ -106,12 +106,16 @@ export const verify: Command = {
   name: "verify",
   summary: "check every byte of a store, and name what is damaged",
   positionals: [{ name: "STORE", about: "a store of latents, triples or tokens, finished or not", input: "folder", bucket: "store" }],
-  flags: { repair: { about: "write journal, quarantine and summary anew where the shards are sound" } },
+  flags: {
+    repair: { about: "write journal, quarantine and summary anew where the shards are sound" },
+    forget: { value: "READER", about: "only forget this training, which will not go on: simulation no longer waits for it" },
+  },
   example: "pipeline verify triples",
   start: async ({ positionals, flags, context }) =>
     (await import("../../pipelines/verify.ts")).verify({
       path: positionals[0]!,
       repair: flags.repair !== undefined,
+      forget: flags.forget,
       context,
     }),
 };

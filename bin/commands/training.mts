@@ -84,7 +84,7 @@ export const run: Command = {
   summary: "the whole job, overlapped: ingest, simulate and train; the built-in demo without IMAGES",
   positionals: [{ ...images, optional: true }],
   flags: {
-    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES", output: "folder", bucket: "none" },
+    out: { value: "RUN", about: "folder of the run; data/runs/demo without IMAGES", output: "folder", bucket: "store" },
     teacher: { value: "RUN", about: "run of `pretrain teacher`; trained on IMAGES otherwise", input: orPipeline },
     method,
     count,
@@ -126,7 +126,7 @@ export const study: Command = {
       required: true,
       bucket: "store",
     },
-    out: { ...out("FOLDER", "folder of the study; the same command goes on after a stop"), bucket: "none" },
+    out: { ...out("FOLDER", "folder of the study; the same command goes on after a stop"), bucket: "store" },
     seeds: { value: "N", about: "trainings of each variant; 3 unless told", whole: true },
     only: { value: "A,B", about: "these of its variants" },
     steps: { value: "N", about: "training steps of a run, over all its phases", sets: "train.steps" },

@@ -7,7 +7,7 @@ import { dirname, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
-import { filesAt } from "../../store/files.ts";
+import { filesAt, namesAt } from "../../store/files.ts";
 import type { Holder } from "../../store/holder.ts";
 import { holdFolder } from "../../store/lock.ts";
 import { isUrl, within } from "../../store/place.ts";
@@ -126,13 +126,12 @@ async function checkFolder(options: { folder: string; kind: FolderKind; command:
 
 /** Every kind whose traces stand in a folder; none where it is empty, or nothing in it is of onestep. */
 async function kindsIn(folder: string, found?: readonly string[]): Promise<FolderKind[]> {
-  const names = found ?? (await filesAt(folder).list(folder));
+  const names = found ?? (await namesAt(folder));
   const mark = names.includes("run.json") ? await readMark(folder) : undefined;
   const has = (name: string): boolean => names.includes(name);
   const kinds = new Set<FolderKind>(mark ? [mark.kind] : []);
   if (has("store.json")) kinds.add(named((await jsonOf(within(folder, "store.json")))?.kind, ["latents", "triples", "tokens"]) ?? "store");
-  else if (has("shards") && (await filesAt(folder).list(within(folder, "shards"))).some((name) => shardOf(name) !== undefined))
-    kinds.add("store");
+  else if (has("shards") && (await hasShards(folder))) kinds.add("store");
   if (has("export.json")) kinds.add("export");
   if (has("results.jsonl") || has("study.json")) kinds.add("study");
   if (has("model.json")) {
@@ -143,6 +142,11 @@ async function kindsIn(folder: string, found?: readonly string[]): Promise<Folde
     kinds.add("training");
   if (kinds.size === 0 && (has("codec.json") || has("weights.safetensors"))) kinds.add("network");
   return [...kinds];
+}
+
+async function hasShards(folder: string): Promise<boolean> {
+  for await (const name of filesAt(folder).list(within(folder, "shards"))) if (shardOf(name) !== undefined) return true;
+  return false;
 }
 
 const named = <K extends FolderKind>(word: unknown, among: readonly K[]): K | undefined => among.find((kind) => kind === word);
@@ -158,7 +162,7 @@ function isPassedOver(name: string): boolean {
 }
 
 async function namesOf(folder: string, refuse: (reason: string) => Failure): Promise<string[]> {
-  if (isUrl(folder)) return filesAt(folder).list(folder);
+  if (isUrl(folder)) return namesAt(folder);
   try {
     return (await readdir(folder)).sort();
   } catch (error) {

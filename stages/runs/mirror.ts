@@ -14,12 +14,13 @@ import { writeAtomic } from "../../store/atomic.ts";
 import { tagOf } from "../../store/bucket.ts";
 import { piecesOf } from "../../store/buffers.ts";
 import { cacheFolder } from "../../store/cache.ts";
-import { filesAt } from "../../store/files.ts";
+import { filesAt, namesAt } from "../../store/files.ts";
 import { holdFolder } from "../../store/lock.ts";
 import { textHash } from "../../store/hash.ts";
-import { lastName, within } from "../../store/place.ts";
+import { isUrl, lastName, within } from "../../store/place.ts";
 import { sideBySide } from "../../store/side-by-side.ts";
 import { readText } from "../../store/text.ts";
+import { inFolder } from "./folder.ts";
 
 /** Sends to the bucket what has changed, and takes away what is gone. */
 export type Push = () => Promise<void>;
@@ -40,9 +41,14 @@ type Tags = Record<string, [tag: string, state: string]>;
  * Makes `folder` what lies under a URL, as far as `wants` names it; what was fetched before and has not changed since is not fetched again.
  * Answers what sends back what is changed after.
  */
-export async function fetched(url: string, folder: string, wants: (name: string) => boolean = () => true): Promise<Push> {
+export async function fetched(
+  url: string,
+  folder: string,
+  wants: (name: string) => boolean = () => true,
+  except: readonly string[] = [],
+): Promise<Push> {
   const sent = new Map<string, string>(); // what is under the URL, by name, and as which state of the file here
-  const there = (await namesUnder(url)).filter(wants);
+  const there = (await namesUnder(url, "", except)).filter(wants);
   await mkdir(folder, { recursive: true });
   for (const name of namesIn(folder)) if (!there.includes(name)) await rm(join(folder, name), { force: true });
   const tags = (parsedJson(await readText(join(folder, TAGS))) ?? {}) as Tags;
@@ -76,10 +82,11 @@ export async function fetched(url: string, folder: string, wants: (name: string)
 
 /**
  * Does the work of a command that writes under a URL in a folder of this machine, which holds before what lies there; one process of this
- * machine at a time. The work may send on the way; at its end all is sent. What is told of the folder is told of the URL.
+ * machine at a time. The work may send on the way; at its end all is sent. What is told of the folder is told of the URL. Folders that
+ * `except` names are stores that lie there by themselves.
  */
 export async function mirrored<T>(
-  { url, command, context }: { url: string; command: string; context: Context },
+  { url, command, except = [], context }: { url: string; command: string; except?: readonly string[]; context: Context },
   work: (options: { folder: string; push: Push; context: Context }) => Promise<T>,
 ): Promise<T> {
   const folder = workingFolder(url);
@@ -90,7 +97,7 @@ export async function mirrored<T>(
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
   const report = (event: PipelineEvent): void => context.report(renamed(event, named) as PipelineEvent);
   try {
-    const push = await fetched(url, folder);
+    const push = await fetched(url, folder, undefined, except);
     const result = await work({ folder, push, context: { ...context, report } });
     await push();
     return result;
@@ -99,6 +106,33 @@ export async function mirrored<T>(
   } finally {
     await release();
   }
+}
+
+/** Where a command that writes a run does its work. */
+export interface Workplace {
+  /** A folder of this machine. */
+  out: string;
+  /** The URL that it stands for, if it does, and what sends there what has changed. */
+  place?: string;
+  push?: Push;
+  context: Context;
+}
+
+/**
+ * Does the work of a command whose `out` is a folder of this machine, or a URL, then in the folder that stands for it. Checks first that
+ * what lies there is of this kind, as `inFolder` does.
+ */
+export async function inPlaceOf<T>(
+  { out, except, ...options }: Omit<Parameters<typeof inFolder>[0], "folder" | "shared"> & { out: string; except?: readonly string[] },
+  work: (place: Workplace) => Promise<T>,
+): Promise<T> {
+  const { command, context } = options;
+  if (!isUrl(out)) return inFolder({ ...options, folder: out }, () => work({ out, context }));
+  return inFolder({ ...options, folder: out }, () =>
+    mirrored({ url: out, command, ...(except && { except }), context }, ({ folder, push, context }) =>
+      inFolder({ ...options, folder, context }, () => work({ out: folder, place: out, push, context })),
+    ),
+  );
 }
 
 /** An error, a failure with its sentence changed. */
@@ -126,9 +160,10 @@ export function renamed(value: unknown, named: (text: string) => string): unknow
 }
 
 /** The names of all files under a URL; none that could lead out of it, or that only this machine means. */
-async function namesUnder(url: string, prefix = ""): Promise<string[]> {
-  const names = (await filesAt(url).list(within(url, prefix))).filter((name) => !name.startsWith(".") && !name.includes("\\"));
-  const found = await sideBySide(names, async (name) => {
+async function namesUnder(url: string, prefix = "", except: readonly string[] = []): Promise<string[]> {
+  const names = (await namesAt(within(url, prefix))).filter((name) => !name.startsWith(".") && !name.includes("\\"));
+  const wanted = names.filter((name) => !except.includes(name));
+  const found = await sideBySide(wanted, async (name) => {
     const path = prefix === "" ? name : `${prefix}/${name}`;
     const isFile = (await filesAt(url).size(within(url, path))) !== undefined;
     return isFile ? [path] : namesUnder(url, path);

@@ -1,8 +1,8 @@
 /** The phases of a method that is more than one training: what each is asked with, and where its result lies. */
-import { join } from "node:path";
 import type { Phase } from "../../methods/method.ts";
 import type { AnyMethod } from "../../methods/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { within } from "../../store/place.ts";
 import { openTripleStore } from "../../store/triples.ts";
 
 /** One phase, ready to be run: a simulation by what was made last, or a training on the newest triples. */
@@ -22,13 +22,15 @@ export async function plannedPhases(options: {
   phases: readonly Phase<never>[];
   given: string | undefined;
   out: string;
+  /** The URL that `out` stands for, if it does: stores are made there. */
+  place?: string | undefined;
   settings: Settings;
 }): Promise<Planned[]> {
-  const { method, phases, given, out, settings } = options;
+  const { method, phases, given, out, place = out, settings } = options;
   const rows = given === undefined ? undefined : (await openTripleStore({ folder: given })).manifest;
   const size = rows ? { count: rows.entries, rowsPerShard: rows.rowsPerShard } : {};
   return phases.map((phase, i) => {
-    const folder = i === phases.length - 1 ? out : join(out, phase.name);
+    const folder = i === phases.length - 1 ? out : within("simulate" in phase ? place : out, phase.name);
     if ("simulate" in phase) {
       const { trajectory: _, ...rest } = settings.simulate; // of the store given: a phase says what its own keeps
       const simulate = { ...rest, ...size, ...phase.simulate };

@@ -1,14 +1,15 @@
 /**
- * A made-up store of two million shards: the journal is written, then read and the store summed up as sealing does, with ends of
+ * A made-up store of two million shards: the line of each in a file of its own, then the store summed up as sealing does, with ends of
  * shards that are made up as an object store would answer them. Prints seconds and memory: npx tsx test/bench/wide.ts [SHARDS] [MS]
  */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { journalLine } from "../../store/journal.ts";
+import { removeEntries } from "../../store/entries.ts";
 import { createLatentStore } from "../../store/latents.ts";
+import { shardDigits } from "../../store/layout.ts";
 import { missingOwn } from "../../store/others.ts";
 import { shareOf } from "../../store/share.ts";
 import { summarise } from "../../store/summary.ts";
@@ -24,15 +25,12 @@ const told = (what: string, began: number): void =>
   );
 try {
   const store = await createLatentStore({ folder, manifest: wideManifest(shards) });
-  mkdirSync(join(folder, "shards"), { recursive: true });
-  const journal = await open(join(folder, "journal.jsonl"), "w");
-  for (let shard = 0; shard < shards; ) {
-    let text = "";
-    for (const end = Math.min(shards, shard + 1000); shard < end; shard++) text += `${journalLine(wideEntry(shard))}\n`;
-    await journal.write(text);
+  mkdirSync(join(folder, "journal"));
+  for (let shard = 0; shard < shards; shard++) {
+    writeFileSync(join(folder, "journal", `${shardDigits(shard)}.json`), `${journalLine(wideEntry(shard))}\n`);
   }
-  await journal.close();
-  console.log(`${shards} shards, a journal of ${Math.round(statSync(join(folder, "journal.jsonl")).size / 1e6)} MB`);
+  console.log(`${shards} shards, a line of the journal each; ${Math.round(process.memoryUsage().rss / 1e6)} MB`);
+  most = 0;
 
   let began = performance.now();
   const mine = await missingOwn(store, shareOf({ part: "3/64" }, shards));
@@ -42,12 +40,14 @@ try {
     if (delay > 0) await setTimeout(delay);
     return wideHead(shard);
   };
-  const { summary, journal: sealed } = await summarise(store, { headOf });
-  told(`summed up (${summary.rows} rows, ${summary.contents.slice(0, 8)})`, began);
-  began = performance.now();
+  const { journal, result } = summarise(store, { headOf });
   let bytes = 0;
-  for await (const piece of sealed) bytes += piece.length;
-  told(`journal of ${Math.round(bytes / 1e6)} MB in order`, began);
+  for await (const piece of journal) bytes += piece.length;
+  const { rows, contents } = result().summary;
+  told(`summed up (${rows} rows, ${contents.slice(0, 8)}), a journal of ${Math.round(bytes / 1e6)} MB`, began);
+  began = performance.now();
+  await removeEntries(store);
+  told("the lines' files removed", began);
 } finally {
   clearInterval(watching);
   rmSync(folder, { recursive: true, force: true });

@@ -91,6 +91,9 @@ else {
         assert.ok(victim, "a task was killed");
       } finally {
         execFileSync("bash", [cluster, "--stop", home], { stdio: "ignore" });
+        for (const pid of processesWith(`SLURM_CONF=${env.SLURM_CONF}`).filter((pid) => commandOf(pid).startsWith("slurmd"))) {
+          process.kill(pid, "SIGKILL"); // the node that came up again may not have said its number yet
+        }
         rmSync(folder, { recursive: true, force: true });
       }
     },
@@ -103,8 +106,9 @@ function killNode(home: string, id: string): void {
   const tasks = processesWith(`SLURM_ARRAY_JOB_ID=${id}`, "SLURMD_NODENAME=n1");
   const steps = [...new Set(tasks.map(parentOf).filter((pid) => pid > 1 && commandOf(pid).startsWith("slurmstepd")))];
   for (const pid of [...steps, ...tasks, Number(readFileSync(join(home, "slurmd-n1.pid"), "utf8"))]) process.kill(pid, "SIGKILL");
-  const again = () => spawn("slurmd", ["-N", "n1"], { env: { ...process.env, SLURM_CONF: join(home, "slurm.conf") }, stdio: "ignore" });
-  void setTimeout(40_000).then(again); // later than SlurmdTimeout: it is seen to be dead
+  const how = { env: { ...process.env, SLURM_CONF: join(home, "slurm.conf") }, detached: true, stdio: "ignore" } as const;
+  const again = () => spawn("slurmd", ["-N", "n1"], how).unref();
+  void setTimeout(40_000, undefined, { ref: false }).then(again); // later than SlurmdTimeout: it is seen to be dead
 }
 
 test.run();

@@ -54,7 +54,7 @@ test("the page names every column and every key of a shard, in order", async () 
     await triples({ manifest: trajectory, change: onTheWay }),
     await images(),
   ]) {
-    const shards = page.slice(page.indexOf("## Shards"), page.indexOf("## journal"));
+    const shards = page.slice(page.indexOf("## Shards"), page.indexOf("## The journal"));
     let from = 0;
     for (const { name } of [...columnsOf(store.manifest), { name: "crc32" }]) {
       assert.ok(shards.indexOf(`| \`${name}\` |`, from) >= from, name);

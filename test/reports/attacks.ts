@@ -1,6 +1,6 @@
 /** Inputs that somebody made to break a guarantee, and accidents: what is right stands in the data's attacks/README.md. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
 import { statisticsOf } from "../../store/statistics.ts";
@@ -218,13 +218,13 @@ async function following(t: Trial): Promise<string[]> {
   const made = await createLatentStore({ folder, manifest });
   const latent = new Float32Array(like.shape.reduce((product, side) => product * side, 1));
   for (let shard = 0; shard < shards; shard++) await writeShard(made, { shard, rows: [{ index: shard, name: "a", latent }] });
-  const journal = join(folder, "journal.jsonl");
-  const lines = readFileSync(journal, "utf8").trimEnd().split("\n");
-  rmSync(journal);
+  const journal = join(folder, "journal");
+  const lines = readdirSync(journal).map((name) => [join(journal, name), readFileSync(join(journal, name))] as const);
+  for (const [path] of lines) rmSync(path);
   const follower = await openStore({ folder });
   const times: number[] = [];
-  for (const [shard, line] of lines.entries()) {
-    appendFileSync(journal, `${line}\n`);
+  for (const [shard, [path, line]] of lines.entries()) {
+    writeFileSync(path, line);
     const started = performance.now();
     await readShard(follower, shard);
     times.push(performance.now() - started);

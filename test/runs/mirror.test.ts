@@ -2,14 +2,16 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { run } from "../../pipelines/run.ts";
 import { train } from "../../pipelines/train.ts";
 import { simulate } from "../../pipelines/simulate.ts";
+import type { Context } from "../../schemas/events.ts";
 import { fetched, workingFolder } from "../../stages/runs/mirror.ts";
 import { filesAt } from "../../store/files.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
 import { noBucket, objectsOf, startBucket } from "../store/bucket-server.ts";
-import { contents, recordingContext, tinySettings } from "../train/fixture.ts";
+import { contents, recordingContext, tinySettings, writeSquares } from "../train/fixture.ts";
 
 const test = suite("runs in a bucket");
 const reason = noBucket();
@@ -80,15 +82,58 @@ check("a training that is stopped goes on on another machine and ends as one tha
   assert.equal(Object.keys(expected).filter((name) => /weights|checkpoint|png|metrics/.test(name)).length > 5, true);
 });
 
-check("what stands there already, and what a run in phases would be, is told in one sentence", async () => {
+/** Does a work twice: into a folder, and under a URL on two machines of which one is taken away when `at` steps of `stage` are done. */
+async function asInFolder(
+  name: string,
+  { stage, at }: { stage: string; at: number },
+  work: (out: string, context: Context) => Promise<unknown>,
+): Promise<Record<string, string>> {
+  const folder = join(root, name);
+  await work(folder, recordingContext().context);
+  newMachine();
+  const url = `s3://bucket/jobs/${name}`;
+  const { context, stop } = recordingContext();
+  const report: typeof context.report = (event) => {
+    if (event.type === "progress" && event.stage === stage && event.done === at) stop(new Error("the machine is taken away"));
+  };
+  await assert.rejects(work(url, { ...context, report }), /taken away/);
+  newMachine();
+  await work(url, recordingContext().context);
+  const [found, expected] = [await objectsOf(endpoint, `jobs/${name}`), await contents(folder, /^\.|\/\.|settings.yaml|checksums.json/)];
+  const told = Object.entries(found).filter(([each]) => !/run\.html$|tensorboard|settings.yaml|checksums.json/.test(each));
+  assert.equal(Object.fromEntries(told), expected);
+  return expected;
+}
+
+check("a training in phases under a URL, stopped and gone on with elsewhere, has the bytes of one in a folder", async () => {
+  const own = { reflowSteps: 2, pairSteps: 2 };
+  const settings = tinySettings({
+    simulate: { count: 16, rowsPerShard: 4 },
+    train: { method: "instaflow", steps: 4, checkpointEvery: 2, distanceEvery: 0, instaflow: own },
+  });
+  const teacher = await writeRun({ condition: "none" });
+  const store = join(root, "triples");
+  const files = await asInFolder("flow", { stage: "train", at: 3 }, (out, context) => train({ teacher, store, out, settings, context }));
+  for (const name of ["reflow/model.json", "pairs/summary.json", "model.json"]) assert.ok(files[name], name);
+});
+
+check("a whole run under a URL, stopped and gone on with elsewhere, has the bytes of one in a folder", async () => {
+  const tiny = tinySettings({ simulate: { count: 16, rowsPerShard: 4 }, train: { steps: 4, checkpointEvery: 2, distanceEvery: 0 } });
+  const settings = { ...tiny, images: { ...tiny.images, size: 8 } }; // the teacher's
+  const [images, teacher] = [await writeSquares(root), await writeRun({ condition: "none" })];
+  const files = await asInFolder("whole", { stage: "train", at: 3 }, (out, context) =>
+    run({ images: [images], teacher, out, settings, context }),
+  );
+  for (const name of ["latents/summary.json", "triples/summary.json", "student/model.json", "samples.png"]) assert.ok(files[name], name);
+});
+
+check("what stands there already is told in one sentence", async () => {
   const { context } = recordingContext();
-  const settings = tinySettings({ train: { method: "instaflow" } });
   const store = join(root, "triples");
   const teacher = await writeRun({ condition: "none" });
-  const into = (out: string, settings = tinySettings()) => train({ teacher, store, out, settings, context });
-  await assert.rejects(into("s3://bucket/flow", settings), /its phases make stores/);
   await filesAt("s3://").replace("s3://bucket/other/model.json", JSON.stringify({ role: "teacher" }));
-  await assert.rejects(into("s3://bucket/other"), /Cannot train into s3:\/\/bucket\/other: it holds a teacher/);
+  const into = train({ teacher, store, out: "s3://bucket/other", settings: tinySettings(), context });
+  await assert.rejects(into, /Cannot train into s3:\/\/bucket\/other: it holds a teacher/);
   assert.ok(readdirSync(root).length > 0 && readFileSync(join(root, "triples/store.json")).length > 0);
 });
 

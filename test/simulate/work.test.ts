@@ -57,7 +57,9 @@ function partial(shards: number[]): string {
   cpSync(whole, out, { recursive: true });
   rmSync(join(out, "summary.json"));
   const lines = readFileSync(join(out, "journal.jsonl"), "utf8").split("\n");
-  writeFileSync(join(out, "journal.jsonl"), shards.map((shard) => `${lines[shard]}\n`).join(""));
+  rmSync(join(out, "journal.jsonl"));
+  mkdirSync(join(out, "journal"));
+  for (const shard of shards) writeFileSync(join(out, `journal/00000${shard}.json`), `${lines[shard]}\n`);
   for (let shard = 0; shard < 4; shard++) if (!shards.includes(shard)) rmSync(join(out, `shards/00000${shard}.parquet`));
   return out;
 }
@@ -127,6 +129,7 @@ test("stores that do not belong together, differ or are damaged are not merged",
   const rows = (await readTriples(store, 1)).map(({ noise: _, ...row }) => row);
   rows[0]!.latent[0]! += 1e-6;
   rmSync(join(unlike, "journal.jsonl"));
+  store.remade.add(1);
   await writeShard(store, { shard: 1, rows });
   const unequal = merge({ stores: [whole, unlike], out: freshFolder(), context: contextOf() });
   await assert.rejects(unequal, /both have shard 1 and they differ, so they were made on unlike devices/);
@@ -159,6 +162,7 @@ test("--retry simulates failed rows of finished shards alone", async () => {
   const store = await openTripleStore({ folder: out });
   const rows = (await readTriples(store, 1)).map(({ noise: _, ...row }) => row);
   rmSync(join(out, "journal.jsonl"));
+  store.remade.add(1);
   await writeShard(store, { shard: 1, rows: rows.filter(({ id }) => id !== 10), failed: [{ id: 10, reason: "a cosmic ray" }] });
   await sealStore(store);
   assert.not.equal(contentsOf(out), files);

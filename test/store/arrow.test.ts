@@ -19,7 +19,7 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { assert, suite } from "../harness.ts";
 import { pythonHas, runPython, withoutPython } from "../export/python.ts";
 import { checkRefused, falseShards, type Forge, rows } from "./false-shards.ts";
-import { contentsOf, fill, freshFolder, latentManifest, latentRow, tripleManifest } from "./fixture.ts";
+import { contentsOf, fill, freshFolder, latentManifest, latentRow, loseJournal, tripleManifest } from "./fixture.ts";
 
 const test = suite("arrow shards");
 const arrow = { shardFormat: "arrow" } as const;
@@ -148,8 +148,7 @@ test("a shard without its journal line is checked by its bytes; stores merge, an
   await assert.rejects(mergeStores({ from: [store.folder, parquet.folder], to: freshFolder() }), /\(shardFormat: /);
   const bare = await createLatentStore({ folder: freshFolder(), manifest: latentManifest(arrow) });
   await writeShard(bare, { shard: 0, rows: [0, 1, 2, 3, 4, 5, 6, 7].map(latentRow) });
-  const { writeFileSync } = await import("node:fs");
-  writeFileSync(`${bare.folder}/journal.jsonl`, "");
+  loseJournal(bare);
   const again = await openStore(bare);
   assert.equal(
     (await verifyStore(again)).map(({ file }) => file),

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { Failure } from "../../schemas/failure.ts";
 import { uniforms } from "../../schemas/numbers/philox.ts";
 import { rowBatches } from "../../store/batches.ts";
-import { filesAt } from "../../store/files.ts";
+import { filesAt, namesAt } from "../../store/files.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { mendStore } from "../../store/mend.ts";
 import { mergeStores } from "../../store/merge.ts";
@@ -17,7 +17,7 @@ import { sealStore } from "../../store/summary.ts";
 import { verifyStore } from "../../store/verify.ts";
 import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
-import { environmentOf, noBucket, objectsOf, startBucket } from "./bucket-server.ts";
+import { bucketUrl, environmentOf, noBucket, objectsOf, startBucket } from "./bucket-server.ts";
 import { startFaultProxy } from "./fault-proxy.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentManifest } from "./fixture.ts";
 
@@ -31,8 +31,8 @@ process.on("exit", () => rmSync(cache, { recursive: true, force: true }));
 process.env.ONESTEP_CACHE = cache;
 const { endpoint } = reason ? { endpoint: "" } : await startBucket();
 let stores = 0;
-const freshUrl = (): string => `s3://bucket/store-${stores++}`;
-const keyOf = (url: string): string => url.slice("s3://bucket/".length);
+const freshUrl = (): string => bucketUrl(`store-${stores++}`);
+const keyOf = (url: string): string => url.slice(bucketUrl("").length);
 const fails = (id: number): boolean => id % 11 === 3;
 
 /** The folder of a sealed store, to compare with. */
@@ -68,7 +68,7 @@ check("creation is refused where something is, and says whether it is the same",
     assert.is(Buffer.from((await files.read(path, { from: 6, to: 7 })) ?? []).toString(), Buffer.from(bytes).toString().slice(6));
     assert.is(await files.size(path), 7);
     await files.replace(path, "another");
-    assert.equal(await files.list(path.slice(0, -5), "no"), ["note"]);
+    assert.equal(await namesAt(path.slice(0, -5), "no"), ["note"]);
     await files.remove(path);
     await files.remove(path);
     assert.equal([await files.size(path), await files.read(path)], [undefined, undefined]);
@@ -163,10 +163,10 @@ check("what a user may do wrong is told in one sentence", async () => {
   const told = async (folder: string, pattern: RegExp): Promise<void> => {
     await assert.rejects(openStore({ folder }), pattern);
   };
-  await told("s3://bucket/nothing", /it has no store.json/);
-  await told("s3://nobody/nothing", /it has no store.json|there is no such bucket/);
+  await told(bucketUrl("nothing"), /it has no store.json/);
+  await told(bucketUrl("x").replace("bucket", "nobody"), /it has no store.json|there is no such bucket/);
   await told("ftp://bucket/x", /expected one of s3:\/\/, gs:\/\/, az:\/\//);
-  await told("s3://bucket/a//b", /a name in it is empty/);
+  await told(bucketUrl("a//b"), /a name in it is empty/);
 });
 
 /** The names of the objects of a store that are missing, over, or not as expected. */

@@ -94,6 +94,11 @@ function isLatent(store: Store<LatentManifest> | Store<TripleManifest>): store i
   return store.manifest.kind === "latents";
 }
 
+/** Takes a store its journal, sealed or not. */
+export function loseJournal({ folder }: Pick<Store, "folder">): void {
+  for (const name of ["journal", "journal.jsonl"]) rmSync(join(folder, name), { recursive: true, force: true });
+}
+
 /** Every file of a folder by its path, as hex, to compare folders byte by byte. */
 export function contentsOf(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();

@@ -1,5 +1,5 @@
 /** Shards as a faulty or hostile writer leaves them: false, with hashes and checksums that agree. */
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { type FileMetaData, type PageHeader, parquetMetadata } from "hyparquet";
 import { parquetHeader } from "hyparquet/src/column.js";
@@ -9,7 +9,7 @@ import { writeMetadata } from "hyparquet-writer/src/metadata.js";
 import { crc32 } from "../../schemas/numbers/crc.ts";
 import { formatOf } from "../../store/formats.ts";
 import { type JournalEntry, journalLine } from "../../store/journal.ts";
-import { journalPath } from "../../store/layout.ts";
+import { entriesPath, journalPath, shardDigits } from "../../store/layout.ts";
 import { encodeShard, readShardMetadata } from "../../store/shard.ts";
 import { idRange, readShard, type Store, shardPath } from "../../store/store.ts";
 import type { Row } from "../../store/stored-rows.ts";
@@ -19,11 +19,12 @@ export function plant(store: Store, shard: number, bytes: Uint8Array, claims: Pa
   const { from, to } = idRange(store.manifest, shard);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   const entry = { shard, rows: to - from, bytes: bytes.length, sha256, failed: [], ...claims };
-  const others = readFileSync(journalPath(store), "utf8")
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith(`{"shard":${shard},`));
-  writeFileSync(journalPath(store), "");
-  for (const line of [...others, journalLine(entry)]) appendFileSync(journalPath(store), `${line}\n`);
+  if (existsSync(journalPath(store))) {
+    const others = readFileSync(journalPath(store), "utf8")
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith(`{"shard":${shard},`));
+    writeFileSync(journalPath(store), [...others, journalLine(entry), ""].join("\n"));
+  } else writeFileSync(`${entriesPath(store)}/${shardDigits(shard)}.json`, `${journalLine(entry)}\n`);
   writeFileSync(shardPath(store, shard), bytes);
 }
 

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type JournalEntry, journalLine, readJournal } from "../../store/journal.ts";
 import { createLatentStore, openLatentStore } from "../../store/latents.ts";
@@ -69,8 +69,7 @@ test("a line that is no entry is named, however well its checksum fits", async (
   assert.equal([...entries.keys()], [3]);
   assert.is(damaged.count, 8);
   for (const [i, problem] of Object.values(lines).entries()) {
-    assert.is(damaged.first[i]!.line, i + 1);
-    assert.match(damaged.first[i]!.problem, problem);
+    assert.match(damaged.first[i]!.problem, new RegExp(`^line ${i + 1} ${problem.source}`));
   }
 });
 
@@ -78,48 +77,75 @@ test("damaged lines without number are counted, the first named", async () => {
   const path = freshFolder();
   writeFileSync(path, "x\n".repeat(100_000));
   const { damaged } = await readJournal(path);
-  assert.equal([damaged.count, damaged.first.length, damaged.first.at(-1)?.line], [100_000, 20, 20]);
+  assert.equal([damaged.count, damaged.first.length, damaged.first.at(-1)?.problem], [100_000, 20, "line 20 is damaged"]);
 });
 
-test("a journal is read on from where it was, and anew when it shrank, was replaced or changed", async () => {
+test("a journal is read again where another stands in its place, and only there", async () => {
   const path = freshFolder();
   const line = (shard: number) => `${journalLine(entry(shard))}\n`;
   const journal = await readJournal(path);
   const shards = async () => [...(await readJournal(path, journal)).entries.keys()];
   assert.equal(await shards(), []);
-  writeFileSync(path, line(0) + line(1));
-  assert.equal(await shards(), [0, 1]);
-  const { offset } = journal.place;
-  assert.is(offset, (line(0) + line(1)).length);
-
-  appendFileSync(path, line(2).slice(0, 30)); // another process is writing it
-  assert.equal([await shards(), journal.torn?.line, journal.place.offset], [[0, 1], 3, offset]);
-  appendFileSync(path, line(2).slice(30) + line(3));
-  assert.equal([await shards(), journal.torn, journal.damaged.count], [[0, 1, 2, 3], undefined, 0]);
-
-  // What was read is not read again: a change before the end of it is seen only by a fresh reading.
-  const text = readFileSync(path, "utf8");
-  writeFileSync(path, text.replace('"shard":0', '"shard":7') + line(4));
-  assert.equal(await shards(), [0, 1, 2, 3, 4]);
-  assert.equal([...(await readJournal(path)).entries.keys()], [1, 2, 3, 4]);
-
-  truncateSync(path, line(0).length + line(1).length);
-  assert.equal(await shards(), [1]); // shrank
+  writeFileSync(path, `${line(0)}x\n${line(1).slice(0, 30)}`); // its last line is torn by a kill
+  assert.equal([await shards(), await shards()], [[0], [0]]);
+  assert.equal(
+    journal.damaged.first.map(({ problem }) => problem),
+    ["line 2 is damaged", "line 3 is damaged"],
+  );
   writeFileSync(`${path}.new`, line(5) + line(6) + line(6));
   renameSync(`${path}.new`, path);
-  assert.equal(await shards(), [5, 6]); // replaced, as sealing does
-  writeFileSync(path, line(8) + line(9) + line(9).replace("9", "8"));
-  assert.equal((await shards()).slice(0, 2), [8, 9]); // the end of what was read has changed
-  renameSync(path, `${path}.away`);
-  assert.equal(await shards(), []);
+  assert.equal(await shards(), [0, 5, 6]); // as sealing does
 });
 
-test("readings at once count no line twice", async () => {
-  const path = freshFolder();
-  writeFileSync(path, Array.from({ length: 50 }, (_, shard) => `${journalLine(entry(shard))}\nx\n`).join(""));
-  const journal = await readJournal(`${path}.none`);
-  await Promise.all(Array.from({ length: 10 }, () => readJournal(path, journal)));
-  assert.equal([journal.entries.size, journal.damaged.count, journal.place.lines], [50, 50, 100]);
+test("every shard has its line in a file of its own until the store is sealed, others' beside it", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await fill(store);
+  const names = () => Object.keys(contentsOf(store.folder)).filter((name) => name.startsWith("journal"));
+  assert.equal(
+    names(),
+    [0, 1, 2, 3, 4, 5, 6].map((shard) => `journal/00000${shard}.json`),
+  );
+  const line = readFileSync(join(store.folder, "journal/000004.json"), "utf8");
+  const { shard, rows, sha256 } = JSON.parse(line) as JournalEntry;
+  assert.equal([shard, rows, sha256.length, line.at(-1)], [4, 8, 64, "\n"]);
+  await fillShard(store, 4, (id) => id === 33); // as an unlike device would: what is there stays, and the line is kept
+  const [, , , , other = ""] = names();
+  assert.match(other, /^journal\/000004-[0-9a-f]{16}\.json$/);
+  assert.equal(await verifyStore(await openStore(store)), []);
+  writeFileSync(join(store.folder, "journal/000003.json"), "torn");
+  assert.equal(
+    (await verifyStore(await openStore(store))).map(({ file, problem }) => [file, problem]),
+    [
+      ["journal/000003.json", "it is damaged"],
+      ["journal.jsonl", "shard 3 has no line"],
+    ],
+  );
+  await sealStore(store);
+  assert.equal(names(), ["journal.jsonl"]);
+  assert.is(readFileSync(join(store.folder, "journal.jsonl"), "utf8").split("\n")[4], line.trimEnd());
+  assert.equal(await verifyStore(await openStore(store)), []);
+});
+
+test("a store that an earlier version began is gone on with: its lines stand in one file, or each with its hash", async () => {
+  const whole = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await fill(whole);
+  await sealStore(whole);
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  for (const shard of [0, 1, 2, 3]) await fillShard(store, shard);
+  const path = (name: string) => join(store.folder, "journal", name);
+  const lines = [0, 1].map((shard) => readFileSync(path(`00000${shard}.json`), "utf8"));
+  writeFileSync(join(store.folder, "journal.jsonl"), `${lines.join("")}{"shard":9,"ro`);
+  for (const shard of [0, 1]) rmSync(path(`00000${shard}.json`));
+  const { sha256 } = JSON.parse(readFileSync(path("000002.json"), "utf8")) as JournalEntry;
+  renameSync(path("000002.json"), path(`000002-${sha256.slice(0, 16)}.json`));
+  const again = await createLatentStore({ folder: store.folder, manifest: latentManifest() });
+  assert.equal(
+    (await verifyStore(again)).map(({ file, problem }) => [file, problem]),
+    [["journal.jsonl", "line 3 is damaged"]],
+  );
+  for (const shard of [4, 5, 6]) await fillShard(again, shard);
+  await sealStore(again);
+  assert.equal(contentsOf(store.folder), contentsOf(whole.folder));
 });
 
 test("a line longer than a piece of the file is read, and none is too long for memory", async () => {
@@ -131,27 +157,28 @@ test("a line longer than a piece of the file is read, and none is too long for m
   truncateSync(path, 2 ** 30); // as a sparse file: one line of a gigabyte
   const before = process.resourceUsage().maxRSS;
   const again = await readJournal(path);
-  assert.equal([again.entries.size, again.torn?.problem], [2, "is longer than a shard's can be"]);
+  assert.equal([again.entries.size, again.damaged.first[0]?.problem], [2, "line 3 is longer than a shard's can be"]);
   assert.ok(process.resourceUsage().maxRSS - before < 600 * 1024);
 });
 
-test("a reader that follows a store reads each shard by the line that came with it", async () => {
-  const source = await createLatentStore({ folder: freshFolder(), manifest: latentManifest({ entries: 800 }) });
-  await fill(source);
-  const lines = readFileSync(join(source.folder, "journal.jsonl"), "utf8").trimEnd().split("\n");
-  writeFileSync(join(source.folder, "journal.jsonl"), "");
-  const reader = await openLatentStore(source);
-  for (const [shard, line] of lines.entries()) {
-    appendFileSync(join(source.folder, "journal.jsonl"), `${line}\n`);
+test("a reader that follows a store reads each shard by the line that came with it, and after sealing by the journal", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  const reader = await openLatentStore(store);
+  for (const shard of [0, 1, 2]) {
+    await fillShard(store, shard);
     assert.is((await readShard(reader, shard)).length, 8);
-    assert.equal([reader.journal.entries.size, reader.journal.place.lines], [shard + 1, shard + 1]);
+    assert.is(reader.journal.entries.size, shard + 1);
   }
+  await fill(store);
+  await sealStore(store);
+  assert.is((await readShard(reader, 5)).length, 8);
+  assert.is(reader.journal.entries.size, 7);
 });
 
 test("what an unfinished journal says of a sound shard is held against the shard", async () => {
   const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
   await fillShard(store, 0);
-  const path = join(store.folder, "journal.jsonl");
+  const path = join(store.folder, "journal/000000.json");
   const { crc32: _, ...line } = JSON.parse(readFileSync(path, "utf8"));
   writeFileSync(path, `${journalLine({ ...line, rows: 7, failed: [{ id: 1, reason: "never" }] })}\n`);
   const findings = await verifyStore(await openStore(store));

@@ -1,5 +1,6 @@
 /** Stores that are read while they are made: simulation stays near its readers, and what all have read may go. */
 import { setTimeout } from "node:timers/promises";
+import { verify } from "../../pipelines/verify.ts";
 import { rowBatches } from "../../store/batches.ts";
 import { filesAt } from "../../store/files.ts";
 import { waitForShard } from "../../store/follow.ts";
@@ -142,6 +143,23 @@ test("a reader that is started again keeps its name and what it said of its chec
   assert.equal(await said(), { asked: 1, next: 0, pinned: 1 }); // it begins anew
   await filesAt(store.folder).replace(`${store.folder}/readers/c3.json`, "torn");
   assert.equal((await readersOf(store))[1]?.reading, { asked: 0, next: 0, pinned: 0 });
+});
+
+test("a training that will not go on is forgotten by the command that simulation names", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  const verifying = (forget: string) =>
+    verify({ path: store.folder, forget, context: { signal: new AbortController().signal, report: () => {} } });
+  await assert.rejects(verifying("a1"), /Cannot forget the reader "a1" of .*: no training has registered there/);
+  await askToRegister(store, "unread");
+  for (const [name, below] of [
+    ["a1", 2],
+    ["b2", 5],
+  ] as const)
+    await openReader(store, { name, pinned: 1, from: 0 }).passed(below);
+  assert.equal(await keptFor(store), { from: 1, to: 2 });
+  await assert.rejects(verifying("c3"), /expected one of a1, b2/);
+  await verifying("a1");
+  assert.equal(await keptFor(store), { from: 1, to: 5 });
 });
 
 test("read once, a store gives every row once, window by window, and says what it asks for before", async () => {

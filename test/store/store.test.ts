@@ -1,4 +1,4 @@
-import { appendFileSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { integers } from "../../schemas/numbers/philox.ts";
@@ -10,7 +10,7 @@ import { denormalise, normalise } from "../../store/statistics.ts";
 import { readSummary, sealStore } from "../../store/summary.ts";
 import { verifyStore } from "../../store/verify.ts";
 import { assert, suite } from "../harness.ts";
-import { contentsOf, fill, fillShard, freshFolder, latentManifest, latentRow, tripleManifest } from "./fixture.ts";
+import { contentsOf, fill, fillShard, freshFolder, latentManifest, latentRow, loseJournal, tripleManifest } from "./fixture.ts";
 
 const test = suite("store");
 const odd = (id: number) => id % 7 === 5;
@@ -70,11 +70,12 @@ test("making the shards in any order, stopped and resumed, gives the same files"
   const folder = freshFolder();
   const first = await createLatentStore({ folder, manifest: latentManifest() });
   for (const shard of [4, 1]) await fillShard(first, shard, odd);
-  // What a kill leaves: a torn temporary file, a torn journal line, a line whose shard never appeared.
+  // What a kill leaves: torn temporary files, a line whose shard never appeared.
   const dead = `${journalPath(first)}`.replace("journal.jsonl", "shards/.000002.parquet.0-999999999-00000000.tmp");
   writeFileSync(dead, readFileSync(shardPath(whole, 2)).subarray(0, 1000));
   const [line] = readFileSync(journalPath(whole), "utf8").split("\n");
-  appendFileSync(journalPath(first), `${line}\n{"shard":2,"ro`);
+  writeFileSync(join(folder, "journal/000000.json"), `${line}\n`);
+  writeFileSync(join(folder, "journal/.000002.json.0-999999999-00000000.tmp"), '{"shard":2,"ro');
   const second = await createLatentStore({ folder, manifest: latentManifest() });
   assert.equal(await missingShards(second), [0, 2, 3, 5, 6]);
   for (const shard of (await missingShards(second)).reverse()) await fillShard(second, shard, odd);
@@ -209,7 +210,7 @@ test("a shard under another name, or of another store, is refused", async () => 
   await assert.rejects(readShard(await openLatentStore(store), 2), /shard 1 under another name/);
   await fill(other);
   copyFileSync(shardPath(store, 1), shardPath(other, 1));
-  rmSync(journalPath(other));
+  loseJournal(other);
   await assert.rejects(readShard(await openLatentStore(other), 1), /another store/);
 });
 

@@ -92,7 +92,7 @@ test("what is no token is not written, and a manifest of other numbers not taken
 
 test("the page names its columns and keys", async () => {
   const store = await made();
-  const shards = page.slice(page.indexOf("## Shards"), page.indexOf("## journal"));
+  const shards = page.slice(page.indexOf("## Shards"), page.indexOf("## The journal"));
   let from = 0;
   for (const { name } of [...columnsOf(store.manifest), { name: "crc32" }]) {
     assert.ok(shards.indexOf(`| \`${name}\` |`, from) >= from, name);

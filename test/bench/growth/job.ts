@@ -1,5 +1,5 @@
 /** One job of growth.ts in a process of its own, by the code of any checkout; prints the seconds and the peak of its memory. */
-import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -26,22 +26,28 @@ const jobs: Record<string, () => Promise<() => Promise<void>>> = {
       for await (const _ of rowBatches!(reader, order) as AsyncIterable<unknown>);
     };
   },
-  /** A reader that follows while the store is written: each line of the journal comes just before its shard is read. */
+  /** A reader that follows while the store is written: each shard's line of the journal comes just before the shard is read. */
   follow: async () => {
     const { readShard } = await from("store/store.ts");
-    const [journal, summary] = [join(source, "journal.jsonl"), join(source, "summary.json")];
+    const [journal, lines, summary] = ["journal.jsonl", "journal", "summary.json"].map((name) => join(source, name)) as [
+      string,
+      string,
+      string,
+    ];
     const text = readFileSync(journal, "utf8");
     await store(); // its code is read now
     return async () => {
       renameSync(summary, `${summary}.kept`);
       try {
-        writeFileSync(journal, "");
+        rmSync(journal);
+        mkdirSync(lines);
         const reader = await store();
         for (const [shard, line] of text.trimEnd().split("\n").entries()) {
-          appendFileSync(journal, `${line}\n`);
+          writeFileSync(join(lines, `${String(shard).padStart(6, "0")}.json`), `${line}\n`);
           await readShard!(reader, shard);
         }
       } finally {
+        rmSync(lines, { recursive: true, force: true });
         writeFileSync(journal, text);
         renameSync(`${summary}.kept`, summary);
       }

@@ -1,0 +1,64 @@
+/** What an engine does before it takes a machine away: SIGTERM, and SIGKILL when the grace period is over. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { openStore, presentShards } from "../../store/store.ts";
+import { verifyStore } from "../../store/verify.ts";
+import { assert, suite } from "../harness.ts";
+import { writeRun } from "../simulate/fixture.ts";
+
+const test = suite("the grace period");
+const pipeline = fileURLToPath(new URL("../../bin/pipeline", import.meta.url));
+const root = mkdtempSync(join(tmpdir(), "onestep-grace-"));
+process.on("exit", () => rmSync(root, { recursive: true, force: true }));
+
+/** The seconds of `--grace` that a script gets unless told. A machine that is busy may need many of them. */
+const GRACE = 60;
+
+/** Runs a command that is told to end once `isUnderWay`; its code, and the seconds that it took to end. */
+async function told(words: string[], isUnderWay: () => boolean): Promise<{ code: number | null; seconds: number; said: string }> {
+  const child = spawn(process.execPath, [pipeline, ...words, "--threads", "1"], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  for (let tries = 0; !isUnderWay(); tries++) {
+    if (child.exitCode !== null || tries === 1000) throw new Error(`it has ended, or never began: ${said}`);
+    await setTimeout(100);
+  }
+  const start = performance.now();
+  child.kill("SIGTERM");
+  return { code: await ended, seconds: (performance.now() - start) / 1000, said };
+}
+
+test(
+  "simulate and train end within it, keep what they have done and go on from there",
+  async () => {
+    const teacher = await writeRun({ condition: "none" });
+    const [triples, student] = [join(root, "triples"), join(root, "student")];
+    const names = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
+    const shards = ["--steps", "20", "--set", "simulate.rowsPerShard=4", "--set", "simulate.batch=4"];
+    const many = await told(["simulate", "--teacher", teacher, "--out", triples, "--count", "40000", ...shards], () => {
+      return names(join(triples, "shards")).length > 1;
+    });
+    assert.is(many.code, 130, many.said);
+    assert.ok(many.seconds < GRACE, `${many.seconds} s`);
+    const store = await openStore({ folder: triples });
+    assert.ok((await presentShards(store)).length > 1);
+    assert.equal(await verifyStore(store), []);
+
+    const few = ["--set", "train.checkpointEvery=2", "--set", "train.distanceEvery=0", "--method", "hipa", "--preset", "smoke"];
+    const training = await told(
+      ["train", "--store", triples, "--teacher", teacher, "--out", student, "--steps", "100000", "--set", "train.batch=4", ...few],
+      () => names(student).some((name) => name.startsWith("checkpoint-")),
+    );
+    assert.is(training.code, 130, training.said);
+    assert.ok(training.seconds < GRACE, `${training.seconds} s`);
+    assert.match(training.said, /The same command resumes/);
+  },
+  { seconds: 240 },
+);
+
+test.run();
