@@ -26,10 +26,11 @@ if [ "${1:-}" = --pack ]; then
   mkdir -p "$work/packed/bin"
   cp "$node" "$work/packed/bin/node"
   strip "$work/packed/bin/node" 2>/dev/null || true # only smaller
-  npm ls --omit=dev --all --parseable 2>/dev/null | sed -n "s|^$PWD/||p" | sort -u >"$work/list"
+  { npm ls --omit=dev --all --parseable 2>/dev/null || true; } | sed -n "s|^$PWD/||p" | sort -u | grep -v '^node_modules/@tensorflow/' >"$work/list"
   for name in uvu dequal diff kleur mri; do echo "node_modules/$name" >>"$work/list"; done # the tests'
+  find -L node_modules/@tensorflow \( -name package.json -o -path '*/dist/*.node.js' \) -not -path '*/src/*' >>"$work/list" # of six builds
   tar cf - --ignore-failed-read --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.cts' --exclude='*.d.mts' --exclude='*.min.js' \
-    --exclude='*.fesm*.js' --exclude='*/tfjs*/dist/tf-*' --exclude='*/tfjs/dist/tf.es2017.js' --exclude='*/tfjs/dist/tf.js' \
+    --exclude='*.fesm*.js' \
     --exclude='*/darwin' --exclude='*/win32' --exclude='*/linux/arm64' --exclude='*/onnxruntime-web' --exclude='*/@duckdb' \
     --exclude='*/@opendal' --exclude='*/src' --exclude='*.md' -T "$work/list" 2>/dev/null | tar xf - -C "$work/packed"
   tar cf - -C "$work/packed" . | xz -T0 -3 >"$folder/onestep-gpu.tar.xz"

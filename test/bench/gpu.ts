@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { findDriver, withDriver } from "../engine/software-gpu.ts";
 import { GPU_DIT } from "./peers/shapes.ts";
 import { startSide } from "./peers/side.ts";
+import { median } from "./peers/turns.ts";
 import { openBench, rounded } from "./record.ts";
 import { utilisation } from "./utilisation.ts";
 
@@ -18,7 +19,7 @@ const { values } = parseArgs({ options: { dry: { type: "boolean" }, out: { type:
 const { dry = false, out = mkdtempSync(join(tmpdir(), "onestep-gpu-")), device = "webgpu" } = values;
 mkdirSync(out, { recursive: true });
 process.argv.splice(2, Infinity, "--out", join(out, "gpu.json"), ...(dry ? ["dry"] : []));
-const { settings, record } = openBench({ SECONDS_IN_ALL: "570", PYTHON: "python3" });
+const { settings, record } = openBench({ SECONDS_IN_ALL: "570", PYTHON: process.env.ONESTEP_PYTHON || "python3" });
 const { SECONDS_IN_ALL, PYTHON } = settings;
 
 const began = performance.now();
@@ -65,7 +66,6 @@ function row(piece: string, on: string, figures: { median?: number; fastest?: nu
   );
 }
 
-const median = (list: number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] as number;
 const lastLines = (text: string, count = 1): string => text.split("\n").slice(-count).join(" ").trim().slice(0, 200);
 
 console.log(["piece".padEnd(16), "on".padEnd(30), "median ms".padStart(9), "fastest".padStart(9), "rate", "note"].join("  "));
