@@ -37,9 +37,6 @@ function graph(): Graph {
  */
 export const isForAnyBatch = (): boolean => current?.graph.isPortable ?? false;
 
-/** Whether attention may be recorded as one operator: the device has it, and nothing is differentiated here. */
-export const fusesAttention = (): boolean => (current?.graph.fusesAttention ?? false) && tf.engine().state.gradientDepth === 0;
-
 /** The error of an operation that cannot be recorded, naming it, the line of the caller's code and what to do. */
 export function refuse(problem: string, remedy: string): Error {
   return refusal({ program: current?.program ?? "", stack: new Error().stack ?? "", problem, remedy });

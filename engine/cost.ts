@@ -47,7 +47,6 @@ export function costOf(
 function workOf({ op, attributes }: Node, [a = [], b = []]: number[][], elements: number): number {
   if (op === "MatMul") return 2 * elements * (a.at(-1) as number);
   if (op === "Gemm" || op === "FusedMatMul") return 2 * elements * (a.at(attributes.transA === 1 ? -2 : -1) as number);
-  if (op === "MultiHeadAttention") return 4 * elements * (b[1] as number); // keys [b, m, d]
   if (op === "Conv") return 2 * elements * size(b.slice(1)); // kernels [out, in / groups, height, width]
   if (op === "ConvTranspose") return 2 * size(a) * size(b.slice(1)); // kernels [in, out / groups, height, width]
   return 0;

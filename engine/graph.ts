@@ -42,8 +42,6 @@ export interface Traits {
   fusesProducts: boolean;
   /** WebGPU has no Slice of whole numbers and no ArgMax, which would run on the CPU: they are made of what it has. */
   lacksIndexing?: boolean;
-  /** Attention as one operator, which WebGPU has and whose gradient it has not. */
-  fusesAttention?: boolean;
   /**
    * Plain operators, the same whatever the batch, in place of forms that are chosen by shape for ONNX Runtime on the CPU (Winograd's
    * convolutions, products taken the other way round): for a model that other runtimes run (portable.ts).
@@ -52,10 +50,7 @@ export interface Traits {
 }
 
 /** The traits of a device by its name. */
-export function traitsOf(device: string): Traits {
-  const isWebgpu = device === "webgpu";
-  return { fusesProducts: !isWebgpu, lacksIndexing: isWebgpu, fusesAttention: isWebgpu };
-}
+export const traitsOf = (device: string): Traits => ({ fusesProducts: device !== "webgpu", lacksIndexing: device === "webgpu" });
 
 export interface Graph extends Required<Traits> {
   nodes: Node[];
@@ -161,7 +156,6 @@ export function createGraph(traits: Traits): Graph {
   return {
     isPortable: false,
     lacksIndexing: false,
-    fusesAttention: false,
     ...traits,
     nodes,
     constants,

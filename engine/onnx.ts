@@ -89,7 +89,7 @@ function encodeNode(node: Node): Buffer {
 }
 
 /** Operators of ONNX Runtime's own domain. */
-export const MICROSOFT = new Set(["FusedMatMul", "MultiHeadAttention", "QuickGelu"]);
+export const MICROSOFT = new Set(["FusedMatMul", "QuickGelu"]);
 
 function encodeAttribute(name: string, value: Attribute): Buffer {
   const type = (n: number): Buffer => integer(20, n); // AttributeProto.AttributeType

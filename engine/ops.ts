@@ -2,7 +2,7 @@
  * Operations with a cheaper form or gradient than TensorFlow.js makes of their parts. Each gradient is itself a function
  * of the saved input, so it can be differentiated again.
  */
-import { BACKEND, fusesAttention } from "./backend.ts";
+import { BACKEND } from "./backend.ts";
 import { tf, type Tensor, type GradSaveFunc } from "./tfjs.ts";
 
 /** `value` as a function of one tensor whose gradient, given dy and x, is `gradient`. */
@@ -95,15 +95,4 @@ function normalise(x: Tensor, epsilon: number): [Tensor, Tensor] {
   const centred = tf.sub(x, tf.mean(x, -1, true));
   const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
   return [tf.mul(centred, inverse), inverse];
-}
-
-/** The kernel of attention as a whole. */
-export const ATTENTION = "OnestepAttention";
-
-/**
- * Attention of queries [b, n, d] over keys and values [b, m, d], in heads of d / heads numbers, as one operator; undefined where it is not
- * one, on other devices than WebGPU and in whatever is differentiated: then it is to be made of its parts.
- */
-export function fusedAttention({ q, k, v, heads }: { q: Tensor; k: Tensor; v: Tensor; heads: number }): Tensor | undefined {
-  return fusesAttention() ? (tf.engine().runKernel(ATTENTION, { q, k, v }, { heads }) as Tensor) : undefined;
 }

@@ -17,7 +17,7 @@ export interface Product {
   key: string;
 }
 
-const PRODUCTS = new Set(["MatMul", "Gemm", "FusedMatMul", "MultiHeadAttention", "Conv"]);
+const PRODUCTS = new Set(["MatMul", "Gemm", "FusedMatMul", "Conv"]);
 const [FLOAT, HALF] = [1, 10]; // TensorProto.DataType
 
 /** The kind of product that a node is; undefined for any other node. */

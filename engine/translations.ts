@@ -9,7 +9,6 @@ import "./kernels/pooling.ts";
 import "./kernels/resizing.ts";
 import "./kernels/indexing.ts";
 import "./kernels/normalisation.ts";
-import "./kernels/attention.ts";
 import "./composed.ts";
 import "./volumes.ts";
 import "./gradients.ts";

@@ -3,7 +3,7 @@
  * Tensors are [batch, height, width, channels] or [batch, tokens, width]; a layer called `name` owns `name.kernel`,
  * `name.bias` and so on. Only operations with correct second derivatives are used (R1 differentiates twice).
  */
-import { fusedAttention, layerNorm, swish } from "../engine/ops.ts";
+import { layerNorm, swish } from "../engine/ops.ts";
 import { tf, type Tensor } from "../engine/tfjs.ts";
 
 export { layerNorm };
@@ -93,8 +93,6 @@ export function gelu(x: Tensor): Tensor {
  */
 export function attention(options: { q: Tensor; k: Tensor; v: Tensor; heads: number; bias?: Tensor }): Tensor {
   const { q, k, v, heads, bias } = options;
-  const fused = bias ? undefined : fusedAttention(options);
-  if (fused) return fused;
   const [b, n, d] = q.shape as [number, number, number];
   const split = (t: Tensor): Tensor => tf.transpose(tf.reshape(t, [b, t.shape[1] as number, heads, d / heads]), [0, 2, 1, 3]);
   const scores = tf.matMul(split(tf.mul(q, 1 / Math.sqrt(d / heads))), split(k), false, true);

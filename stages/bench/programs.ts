@@ -13,7 +13,7 @@ import { conv, downsample, groupNorm, layerNorm, linear, type Parameters, silu, 
 import { crossAttention } from "../../models/published/layers.ts";
 import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
 import { unknownName } from "../../schemas/nearest.ts";
-import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
+import { ONE_STEP, type SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createTraining } from "../../models/training/training.ts";
 
@@ -150,8 +150,15 @@ export function autoencoderStep(engine: Engine, batch = 16): Promise<Step> {
   });
 }
 
-/** One evaluation of a class-conditional DiT of {@link ditStep}'s shape, as a one-step student samples: `batch` images a run. */
-export async function ditSample(engine: Engine, { batch = 16, depth = 4, width = 128, side = 16 } = {}): Promise<Step> {
+/**
+ * Samples of a class-conditional DiT of {@link ditStep}'s shape, by one evaluation as a one-step student samples, or by another plan:
+ * `batch` images a run.
+ */
+export async function ditSample(
+  engine: Engine,
+  options: { batch?: number; depth?: number; width?: number; side?: number; plan?: SamplerPlan; unrolled?: boolean } = {},
+): Promise<Step> {
+  const { batch = 16, depth = 4, width = 128, side = 16, plan = ONE_STEP, unrolled } = options;
   const spec = {
     shape: [side, side, 4] as [number, number, number],
     network: networkSettings.parse({ width, depth }),
@@ -160,7 +167,7 @@ export async function ditSample(engine: Engine, { batch = 16, depth = 4, width =
     vocabulary: 0,
   };
   const network = engine.constants("network", initDenoiser(spec, 0));
-  const { sample } = await createSampling({ engine, spec, network, plan: ONE_STEP, batch });
+  const { sample } = await createSampling({ engine, spec, network, plan, batch, ...(unrolled !== undefined && { unrolled }) });
   const noise = normals({ seed: 1, stream: "noise", length: batch * side * side * 4 });
   const label = Int32Array.from({ length: batch }, (_, row) => row % 10);
   return async () => {

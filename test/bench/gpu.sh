@@ -30,9 +30,8 @@ if [ "${1:-}" = --pack ]; then
   for name in uvu dequal diff kleur mri; do echo "node_modules/$name" >>"$work/list"; done # the tests'
   find -L node_modules/@tensorflow \( -name package.json -o -path '*/dist/*.node.js' \) -not -path '*/src/*' >>"$work/list" # of six builds
   tar cf - --ignore-failed-read --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.cts' --exclude='*.d.mts' --exclude='*.min.js' \
-    --exclude='*.fesm*.js' \
     --exclude='*/darwin' --exclude='*/win32' --exclude='*/linux/arm64' --exclude='*/onnxruntime-web' --exclude='*/@duckdb' \
-    --exclude='*/@opendal' --exclude='*/src' --exclude='*.md' -T "$work/list" 2>/dev/null | tar xf - -C "$work/packed"
+    --exclude='*/@opendal' --exclude='*/rxjs/src' --exclude='*/apache-arrow/src' --exclude='*.md' -T "$work/list" 2>/dev/null | tar xf - -C "$work/packed"
   tar cf - -C "$work/packed" . | xz -T0 -3 >"$folder/onestep-gpu.tar.xz"
   bytes=$(($(stat -c %s "$folder/onestep-gpu.tar.xz") + $(git ls-files -z | xargs -0 stat -c %s 2>/dev/null | paste -sd+ | bc)))
   echo "$folder/onestep-gpu.tar.xz: with the checkout $((bytes / 1000000)) MB"

@@ -115,7 +115,10 @@ const theirs = (precision: string, compile = "0") => ({
   env: { DEVICE: torchOn, PRECISION: precision, COMPILE: compile, THREADS: "1" },
 });
 /** A dry run takes few sides a program: on a processor that pretends to be a GPU each takes seconds to compile. */
-const DRY: Record<string, string[]> = { "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] };
+const DRY: Record<string, string[]> = {
+  ...{ "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] },
+  ...{ "tiny-ode": ["single"], "tiny-ode-staged": ["single"] },
+};
 const sides = [
   ...(canRun ? [ours("single"), ours("half")] : []),
   ...(torchVersion && (dry || torchOn === "cuda") ? [theirs("float32"), theirs("tf32"), theirs("bfloat16")] : []),
@@ -128,8 +131,9 @@ const pass = batch * tokens * depth * (24 * width ** 2 + 4 * tokens * width);
 const operations: Record<string, number> = { "gpu-dit": 3 * pass, "gpu-sample": pass };
 
 const stops = new Set<() => void>();
-for (const program of ["dit", "sample", "unet"].map((name) => `${size}-${name}`)) {
+for (const program of ["dit", "sample", "unet", "ode", "ode-staged"].map((name) => `${size}-${name}`)) {
   for (const { on, command, env } of sides) {
+    if (program.includes("ode") && !on.startsWith("onestep")) continue; // our sampler as one graph, and a stage a call
     if (dry && !DRY[program]?.some((name) => on.endsWith(name))) continue;
     if (left() < 100 && !dry) {
       row(program, on, { note: "left out: no time" });

@@ -5,7 +5,7 @@ import { tf, type Tensor } from "../../../engine/tfjs.ts";
 import type { Weights } from "../../../engine/weights.ts";
 import { decode, encode, initAutoencoder } from "../../../models/codecs/autoencoder.ts";
 import { gelu, layerNorm, linear, type Parameters, selfAttention } from "../../../models/layers.ts";
-import { smallUnet } from "../../../stages/bench/programs.ts";
+import { ditSample, smallUnet } from "../../../stages/bench/programs.ts";
 import { publishedStep } from "./published.ts";
 import { type DitShape, GPU_DIT, TINY_DIT } from "./shapes.ts";
 import { declared, feedsOf, meanSquare, type Step, train } from "./step.ts";
@@ -95,9 +95,17 @@ const PROGRAMS: Record<string, (engine: Engine) => Promise<Step>> = {
   "forward-16": (engine) => ditForward(engine, { batch: 16, ...SMALL }),
   "forward-256": (engine) => ditForward(engine, { batch: 256, ...SMALL }),
 };
+/** A teacher's samples by Heun's method in ten steps: 19 evaluations. */
+const ode = (engine: Engine, options: Parameters<typeof ditSample>[1]): Promise<Step> =>
+  ditSample(engine, { ...options, plan: { solver: "heun", steps: 10, guidance: 1 } });
+
 const ON_GPU: typeof PROGRAMS = {
   "gpu-dit": (engine) => ditTraining(engine, GPU_DIT),
   "gpu-sample": (engine) => ditForward(engine, GPU_DIT),
+  "gpu-ode": (engine) => ode(engine, { batch: 64, depth: 4, width: 384, side: 16 }),
+  "gpu-ode-staged": (engine) => ode(engine, { batch: 64, depth: 4, width: 384, side: 16, unrolled: false }),
+  "tiny-ode": (engine) => ode(engine, { batch: 1, depth: 1, width: 8, side: 4, unrolled: true }),
+  "tiny-ode-staged": (engine) => ode(engine, { batch: 1, depth: 1, width: 8, side: 4, unrolled: false }),
   "gpu-unet": (engine) => unet(engine, { batch: 256, side: 32 }),
   "tiny-dit": (engine) => ditTraining(engine, TINY_DIT),
   "tiny-sample": (engine) => ditForward(engine, TINY_DIT),
