@@ -114,7 +114,8 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
       noise: (i) => inputs.fresh?.[i] && take(inputs.fresh[i], rowSize),
       keep: [...kept.keys()],
     });
-    for (const [i, place] of [...kept.values()].entries()) place.set((states[i] as Float32Array).subarray(0, rows * rowSize), from * rowSize);
+    for (const [i, place] of [...kept.values()].entries())
+      place.set((states[i] as Float32Array).subarray(0, rows * rowSize), from * rowSize);
     return last.subarray(0, rows * rowSize);
   }
 

@@ -55,7 +55,11 @@ export async function create(options: TrainerOptions) {
     if (found) return found;
     throw new Error(`Method "${name}" has no program "${program}", only ${Object.keys(programs).join(", ")}`);
   };
-  const run = async (program: string, inputs: Record<string, InputArray>, at: { step: number; before?: number | undefined; isRead: boolean }) => {
+  const run = async (
+    program: string,
+    inputs: Record<string, InputArray>,
+    at: { step: number; before?: number | undefined; isRead: boolean },
+  ) => {
     const { step, before = step, isRead } = at;
     const plan = programNamed(program);
     if (!("trains" in plan)) return scalars(await look(program, inputs));

@@ -33,7 +33,13 @@ for (const program of settings.ONLY.split(",")) {
     first ??= { time, memory };
     const by = { time: rounded(time / first.time, 3), memory: rounded(memory / first.memory, 3) };
     record({
-      ...{ program, device, threads: Number(settings.THREADS), "median, ms": rounded(time), "fastest, ms": rounded(Math.min(...side.times)) },
+      ...{
+        program,
+        device,
+        threads: Number(settings.THREADS),
+        "median, ms": rounded(time),
+        "fastest, ms": rounded(Math.min(...side.times)),
+      },
       ...{ "by the first": by.time, "peak, MB": rounded(memory), "peak by the first": by.memory },
     });
     console.log(

@@ -20,14 +20,23 @@ const torch = pythonHas("torch");
 const everyPieceRuns = async (): Promise<void> => {
   const out = await mkdtemp(join(tmpdir(), "onestep-gpu-"));
   try {
-    const { stdout } = await run("bash", [script, "--dry", "--out", out], { env: { ...process.env, PYTHON: torch ? python : join(out, "no-python") } });
+    const { stdout } = await run("bash", [script, "--dry", "--out", out], {
+      env: { ...process.env, PYTHON: torch ? python : join(out, "no-python") },
+    });
     const { rows } = JSON.parse(await readFile(join(out, "gpu.json"), "utf8")) as { rows: Record<string, string | number>[] };
     const pieces = new Set(rows.map(({ piece }) => piece));
     if (rows.some(({ piece }) => piece === "all that follows")) return; // a driver, and no adapter comes of it: webgpu.test.ts says so
     for (const piece of ["devices", "parity", "tiny-dit", "tiny-sample", "tiny-ode", "tiny-ode-staged", "hottest", "together", "npm start"])
       assert.ok(pieces.has(piece), piece);
     const theirs = rows.filter(({ on }) => String(on).startsWith("PyTorch"));
-    if (torch) assert.equal(theirs.slice(1).map(({ on }) => on).sort(), ["PyTorch bfloat16", "PyTorch float32", "PyTorch tf32"]);
+    if (torch)
+      assert.equal(
+        theirs
+          .slice(1)
+          .map(({ on }) => on)
+          .sort(),
+        ["PyTorch bfloat16", "PyTorch float32", "PyTorch tf32"],
+      );
     else assert.match(String(theirs[0]?.note), /^left out: .*no-python has no PyTorch/);
     assert.is(rows.find(({ piece }) => piece === "parity")?.rate, "2 / 2");
     assert.equal(

@@ -37,7 +37,9 @@ async function runsOf(task: () => Promise<unknown>): Promise<number> {
   return runs;
 }
 
-const sampler = async (device: "cpu" | "webgpu"): Promise<{ engine: Engine; solve: () => Promise<{ latents: Float32Array; states: Float32Array[] }> }> => {
+const sampler = async (
+  device: "cpu" | "webgpu",
+): Promise<{ engine: Engine; solve: () => Promise<{ latents: Float32Array; states: Float32Array[] }> }> => {
   const engine = await createEngine({ device, threads: 1, cache: false });
   const network = engine.constants("network", weights);
   const { solve } = await createSampling({ engine, spec, network, plan: { solver: "heun", steps: 3, guidance: 2 }, batch: BATCH });
@@ -47,7 +49,12 @@ const sampler = async (device: "cpu" | "webgpu"): Promise<{ engine: Engine; solv
 const trainer = () => {
   const method = methodFor("teacher");
   const { teacher } = settings.pretrain;
-  const job = { settings: ownSettings(method, teacher), optimiser: optimiserOf(teacher), seed: 1, subject: { spec, plan: settings.simulate } };
+  const job = {
+    settings: ownSettings(method, teacher),
+    optimiser: optimiserOf(teacher),
+    seed: 1,
+    subject: { spec, plan: settings.simulate },
+  };
   const engine = { device: "webgpu", precision: "single", threads: 1 } as never;
   return create({ method: method.name, job: job as never, weights: {}, start: { teacher: weights }, engine });
 };
@@ -75,7 +82,13 @@ export const loops: Record<string, () => Promise<void>> = {
     assert.is(await runsOf(() => step({ ...batchOf(2), isShown: true })), 1 + Object.keys(shown).length);
     assert.equal(await step({ ...batchOf(3), isShown: false }), {});
     assert.is(await isSound(), true);
-    await step({ ...batchOf(4, draw("latent").map((x) => x * 1e30)), isShown: false });
+    await step({
+      ...batchOf(
+        4,
+        draw("latent").map((x) => x * 1e30),
+      ),
+      isShown: false,
+    });
     assert.is(await isSound(), false);
   },
 };

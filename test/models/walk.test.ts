@@ -16,7 +16,9 @@ const test = suite("walk");
 const ROWS = 3;
 
 function specOf(kind: "dit" | "unet", width = 8): DenoiserSpec {
-  const { diffusion, network } = settingsSchema.parse({ network: { kind, width, depth: 1, heads: 2, multipliers: [1, 2], condition: "class" } });
+  const { diffusion, network } = settingsSchema.parse({
+    network: { kind, width, depth: 1, heads: 2, multipliers: [1, 2], condition: "class" },
+  });
   return { shape: [4, 4, 2], network, diffusion, classes: ["a", "b", "c"], vocabulary: 0 };
 }
 
