@@ -27,7 +27,7 @@ export interface SamplingOptions {
   /** Rows of one evaluation. */
   batch: number;
   /** Whether all evaluations are one graph: see walk.ts. */
-  unrolled?: boolean;
+  unrolled?: boolean | undefined;
 }
 
 /** All the noise that the plan takes, as `noiseFor` makes it: a solver of the ODE takes that of the first state alone. */
