@@ -173,7 +173,10 @@ const ticketAt = (place: number, chunk: number): number => TAKEN + 1 + Math.floo
  */
 function addTo(sum: Float32Array, { at, data, isFirst }: { at: number; data: Float32Array; isFirst: boolean }): void {
   const place = sum.subarray(at, at + data.length);
-  if (isFirst) place.fill(0);
+  if (isFirst) {
+    for (let i = 0; i < data.length; i++) place[i] = Math.abs(data[i] as number) < LEAST ? 0 : (data[i] as number);
+    return;
+  }
   for (let i = 0; i < data.length; i++) {
     const added = Math.fround((place[i] as number) + (data[i] as number));
     place[i] = Math.abs(added) < LEAST ? 0 * added : added;
