@@ -45,8 +45,8 @@ export type Walk = (options: {
 /** Devices that are reached by calls and copies: a call costs more than arithmetic does on the processor itself. */
 const FAR: ReadonlySet<string> = new Set(["webgpu", "cuda"]);
 
-/** Nodes of the largest graph that stages are unrolled into. A session of so many takes some seconds to make (engine/NOTES.md). */
-const MOST_NODES = 20_000;
+/** Nodes of the largest graph that stages are unrolled into: a session of so many takes four seconds to make (engine/NOTES.md). */
+const MOST_NODES = 10_000;
 
 /** Compiles a schedule. Walks of one engine must happen one after the other: they share the registers. */
 export async function createWalk<S extends Sets>(options: WalkOptions<S>): Promise<Walk> {
