@@ -97,16 +97,23 @@ const PROGRAMS: Record<string, (engine: Engine) => Promise<Step>> = {
   "forward-256": (engine) => ditForward(engine, { batch: 256, ...SMALL }),
 };
 /** A teacher's samples by Heun's method in ten steps: 19 evaluations. */
-const ode = (engine: Engine, options: Parameters<typeof ditSample>[1]): Promise<Step> =>
-  ditSample(engine, { ...options, plan: { solver: "heun", steps: 10, guidance: 1 } });
+async function ode(engine: Engine, size: { batch: number; depth: number; width: number; side: number }, unrolled?: boolean): Promise<Step> {
+  const run = await ditSample(engine, { ...size, unrolled, plan: { solver: "heun", steps: 10, guidance: 1 } });
+  return () => run(0);
+}
+
+const [ODE, TINY_ODE] = [
+  { batch: 64, depth: 4, width: 384, side: 16 },
+  { batch: 1, depth: 1, width: 8, side: 4 },
+];
 
 const ON_GPU: typeof PROGRAMS = {
   "gpu-dit": (engine) => ditTraining(engine, GPU_DIT),
   "gpu-sample": (engine) => ditForward(engine, GPU_DIT),
-  "gpu-ode": (engine) => ode(engine, { batch: 64, depth: 4, width: 384, side: 16 }),
-  "gpu-ode-staged": (engine) => ode(engine, { batch: 64, depth: 4, width: 384, side: 16, unrolled: false }),
-  "tiny-ode": (engine) => ode(engine, { batch: 1, depth: 1, width: 8, side: 4, unrolled: true }),
-  "tiny-ode-staged": (engine) => ode(engine, { batch: 1, depth: 1, width: 8, side: 4, unrolled: false }),
+  "gpu-ode": (engine) => ode(engine, ODE),
+  "gpu-ode-staged": (engine) => ode(engine, ODE, false),
+  "tiny-ode": (engine) => ode(engine, TINY_ODE, true),
+  "tiny-ode-staged": (engine) => ode(engine, TINY_ODE, false),
   "gpu-unet": (engine) => unet(engine, { batch: 256, side: 32 }),
   "tiny-dit": (engine) => ditTraining(engine, TINY_DIT),
   "tiny-sample": (engine) => ditForward(engine, TINY_DIT),
