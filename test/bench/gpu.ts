@@ -117,7 +117,7 @@ const theirs = (precision: string, compile = "0") => ({
 /** A dry run takes few sides a program: on a processor that pretends to be a GPU each takes seconds to compile. */
 const DRY: Record<string, string[]> = {
   ...{ "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] },
-  ...{ "tiny-ode": ["single"], "tiny-ode-staged": ["single"] },
+  "tiny-ode": ["single"],
 };
 const sides = [
   ...(canRun ? [ours("single"), ours("half")] : []),

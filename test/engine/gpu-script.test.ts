@@ -26,7 +26,7 @@ const everyPieceRuns = async (): Promise<void> => {
     const { rows } = JSON.parse(await readFile(join(out, "gpu.json"), "utf8")) as { rows: Record<string, string | number>[] };
     const pieces = new Set(rows.map(({ piece }) => piece));
     if (rows.some(({ piece }) => piece === "all that follows")) return; // a driver, and no adapter comes of it: webgpu.test.ts says so
-    for (const piece of ["devices", "parity", "tiny-dit", "tiny-sample", "tiny-ode", "tiny-ode-staged", "hottest", "together", "npm start"])
+    for (const piece of ["devices", "parity", "tiny-dit", "tiny-sample", "tiny-ode", "hottest", "together", "npm start"])
       assert.ok(pieces.has(piece), piece);
     const theirs = rows.filter(({ on }) => String(on).startsWith("PyTorch"));
     if (torch)

@@ -47,7 +47,7 @@ const plans: Record<string, SamplerPlan> = {
 };
 
 for (const kind of ["dit", "unet"] as const) {
-  for (const [name, plan] of Object.entries(plans)) {
+  for (const [name, plan] of Object.entries(plans).filter(([name]) => kind === "dit" || name.startsWith("heun"))) {
     test(`${kind}, ${name}: one graph gives the bits of stage by stage`, async () => {
       const [one, staged] = [await drawn(specOf(kind), plan, true), await drawn(specOf(kind), plan, false)];
       assert.equal([...one.latents], [...staged.latents]);

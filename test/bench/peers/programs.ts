@@ -113,7 +113,6 @@ const ON_GPU: typeof PROGRAMS = {
   "gpu-ode": (engine) => ode(engine, ODE),
   "gpu-ode-staged": (engine) => ode(engine, ODE, false),
   "tiny-ode": (engine) => ode(engine, TINY_ODE, true),
-  "tiny-ode-staged": (engine) => ode(engine, TINY_ODE, false),
   "gpu-unet": (engine) => unet(engine, { batch: 256, side: 32 }),
   "tiny-dit": (engine) => ditTraining(engine, TINY_DIT),
   "tiny-sample": (engine) => ditForward(engine, TINY_DIT),
