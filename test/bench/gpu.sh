@@ -11,10 +11,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+case "${1:-}" in
+  --pack | --from) [ -n "${2:-}" ] || { echo "Cannot follow $1: name a folder after it, as in $0 $1 .gpu" >&2; exit 2; } ;;
+esac
 from=
 [ "${1:-}" = --from ] && { from=$2; shift 2; }
 
 if [ "${1:-}" = --pack ]; then
+  for tool in tar xz npm git; do
+    command -v "$tool" >/dev/null || { echo "Cannot pack: $tool is not installed" >&2; exit 2; }
+  done
   folder=$(mkdir -p "$2" && cd "$2" && pwd)
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
@@ -34,7 +40,7 @@ if [ "${1:-}" = --pack ]; then
     --exclude='*/@opendal' --exclude='*/rxjs/src' --exclude='*/apache-arrow/src' --exclude='*.md' -T "$work/list" 2>/dev/null | tar xf - -C "$work/packed"
   # The filter makes machine code a tenth smaller; one block, since pieces for two threads are larger together.
   tar cf - -C "$work/packed" . | xz -T1 --x86 --lzma2=preset=9e,lc=4 >"$folder/onestep-gpu.tar.xz"
-  bytes=$(($(stat -c %s "$folder/onestep-gpu.tar.xz") + $(git ls-files -z | xargs -0 stat -c %s 2>/dev/null | paste -sd+ | bc)))
+  bytes=$(($(stat -c %s "$folder/onestep-gpu.tar.xz") + $(git ls-files -z | xargs -0 stat -c %s 2>/dev/null | awk '{ sum += $1 } END { print sum }')))
   echo "$folder/onestep-gpu.tar.xz: with the checkout $((bytes / 1000000)) MB"
   [ "$bytes" -le 60000000 ] || { echo "Cannot upload $((bytes / 1000000)) MB: at most 60 go; leave out packages in $0" >&2; exit 1; }
   exit
