@@ -20,6 +20,8 @@ export type { Program } from "./program.ts";
 export interface Engine {
   device: Device | EagerDevice;
   precision: Precision;
+  /** Whether tensors live in memory that JavaScript cannot read, so that each output is waited for and copied. */
+  isSeparate: boolean;
   /** A named set of variables, which programs read and update. It stays on the device between runs. */
   variables: (name: string, weights: Weights) => VariableSet;
   /**
@@ -107,6 +109,7 @@ async function compiledEngine(device: Device, options: EngineOptions): Promise<E
   return {
     device,
     precision,
+    isSeparate: memory.isSeparate,
     variables: (name, weights) => {
       const set = createVariables(name, weights, { memory, inOrder });
       sets.push(set);
@@ -143,6 +146,7 @@ async function eagerEngine(device: EagerDevice): Promise<Engine> {
   return {
     device,
     precision: "single",
+    isSeparate: false,
     variables: (name, weights) => {
       const set = createEagerVariables(name, weights, { device, backend, inOrder });
       sets.push(set);

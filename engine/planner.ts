@@ -46,6 +46,7 @@ export function createPlanner({ device = "cpu", precision = "single" }: { device
   const engine: Engine = {
     device,
     precision,
+    isSeparate: device === "webgpu",
     variables: (name, weights) => {
       const variables = Object.fromEntries(Object.entries(weights).map(([key, { shape }]) => [key, { shape: [...shape] }]));
       const set: VariableSet = {

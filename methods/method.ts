@@ -154,7 +154,8 @@ export interface Batch {
 
 /**
  * Runs a program by name and answers its scalars: an update, or a look, which changes nothing. `updates` counts those that the
- * update's part had before, where they are not one a step.
+ * update's part had before, where they are not one a step. On a GPU there are scalars only of steps whose figures somebody is shown: nothing
+ * but figures may follow from them.
  */
 export type Run = (program: string, inputs: Record<string, InputArray>, options?: { updates?: number }) => Promise<Figures>;
 
@@ -203,7 +204,7 @@ export interface Method<S extends object = Record<string, unknown>> {
   /** How samples of what was trained are drawn; it is written into model.json, and whoever samples obeys it. */
   sampler?: (settings: S, subject: Subject) => Sampler;
   figures: readonly FigureGroup[];
-  /** Figures that only some steps have: each of those steps is recorded. */
+  /** Figures that only some steps have, each made by the program of its name: every one of those steps is recorded. */
   rare?: readonly string[];
   findings?: readonly Rule[];
   /** Where one training is not all: the phases, the last of which makes what the method is for. */

@@ -26,6 +26,8 @@ export interface SamplingOptions {
   plan: SamplerPlan;
   /** Rows of one evaluation. */
   batch: number;
+  /** Whether all evaluations are one graph: see walk.ts. */
+  unrolled?: boolean | undefined;
 }
 
 /** All the noise that the plan takes, as `noiseFor` makes it: a solver of the ODE takes that of the first state alone. */
@@ -51,8 +53,8 @@ export interface Sampling {
   evaluations: number;
 }
 
-/** Compiles one stage of the solver; sampling runs it again and again. */
-export async function createSampling({ engine, spec, network: set, adapted, plan, batch }: SamplingOptions): Promise<Sampling> {
+/** Compiles the solver, one stage of it or all as one graph. */
+export async function createSampling({ engine, spec, network: set, adapted, plan, batch, unrolled }: SamplingOptions): Promise<Sampling> {
   const parameterisation = createParameterisation(spec.diffusion);
   const schedule = scheduleOf(plan, spec);
   const { stages, begins, start: top } = schedule;
@@ -69,6 +71,7 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
     parameterisation,
     sets: { trained: set, ...(adapted && { frozen: adapted.frozen }) },
     inputs: conditionInputs(spec, batch),
+    unrolled,
     network: ({ trained, ...rest }, conditions) => {
       const network = adapted ? adapted.whole(trained, (rest as Record<"frozen", Parameters>).frozen) : trained;
       const held = (keep?: Tensor, copies = 1): Embedded =>
@@ -105,12 +108,14 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
       ...Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, take(values, values.length / inputs.rows)])),
       ...guidance,
     };
-    const last = await walk({
+    const { last, states } = await walk({
       start: firstState(take(inputs.noise, rowSize), inputs.prior && take(inputs.prior, rowSize)),
       inputs: conditions,
       noise: (i) => inputs.fresh?.[i] && take(inputs.fresh[i], rowSize),
-      before: async (i, read) => kept.get(i)?.set((await read()).subarray(0, rows * rowSize), from * rowSize),
+      keep: [...kept.keys()],
     });
+    for (const [i, place] of [...kept.values()].entries())
+      place.set((states[i] as Float32Array).subarray(0, rows * rowSize), from * rowSize);
     return last.subarray(0, rows * rowSize);
   }
 

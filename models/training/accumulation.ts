@@ -3,6 +3,7 @@ import type { InputArray, ProgramSpec, Tensors } from "../../engine/program.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { VariableSet } from "../../engine/variables.ts";
 import { zerosLike } from "../../engine/weights.ts";
+import { healthAfter } from "./health.ts";
 import { LEFT, ownSets, prefixed, type Step, type StepOptions, scalars } from "./plan.ts";
 import type { SharedSum } from "./shared-sum.ts";
 import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
@@ -10,7 +11,8 @@ import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
 /** See `compileStep`, which calls this where `accumulate` is above 1. Throws an Error where it does not divide `batch`. */
 export async function compileAccumulation(options: StepOptions & { batch: number; accumulate: number }): Promise<Step> {
   const { engine, name, trained, others = {}, loss, optimiser, batch, accumulate, checkpointing = false } = options;
-  const { leaves = {}, takes = {}, together } = options;
+  const { leaves = {}, takes = {}, together, health } = options;
+  const counted = health && { health };
   if (batch % accumulate !== 0) {
     throw new Error(
       `Cannot take a batch of ${batch} in ${accumulate} micro-batches in program "${name}": set accumulate to a divisor of batch`,
@@ -27,7 +29,7 @@ export async function compileAccumulation(options: StepOptions & { batch: number
   const adding = await engine.compile({
     name: `${name}: micro-batch`,
     sets: {
-      ...{ ...others, network: trained.network, ...(trained.scaler && { scaler: trained.scaler }), sum },
+      ...{ ...others, network: trained.network, ...(trained.scaler && { scaler: trained.scaler }), ...counted, sum },
       ...{ ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
     },
     inputs: { ...(Object.fromEntries(micro) as ProgramSpec["inputs"]), isFirst: { shape: [] } },
@@ -50,19 +52,20 @@ export async function compileAccumulation(options: StepOptions & { batch: number
       };
       const left = Object.keys(leaves).map((key) => [`left.${key}`, queued(`left.${key}`, result.left[key] as Tensor)]);
       const passed = taken.map(([key, rows]) => [`taken.${key}`, queued(`taken.${key}`, rows)]);
+      const outputs = { loss: result.loss, ...result.metrics };
       return {
-        outputs: { loss: result.loss, ...result.metrics },
-        updates: { sum: Object.fromEntries(after), ...Object.fromEntries([...left, ...passed]) },
+        outputs,
+        updates: { sum: Object.fromEntries(after), ...healthAfter(sets as never, outputs), ...Object.fromEntries([...left, ...passed]) },
       };
     },
   });
   const updating = await engine.compile({
     name: `${name}: update`,
-    sets: { ...trained, sum },
+    sets: { ...trained, ...counted, sum },
     inputs: UPDATE_INPUTS,
     run: ({ sum: gradients, ...sets }, inputs) => {
       const { norm, updates } = updatesOf(sets as never, inputs, gradients as Tensors, optimiser, options.targetDecay);
-      return { outputs: { norm }, updates };
+      return { outputs: { norm }, updates: { ...updates, ...healthAfter(sets as never, { norm }) } };
     },
   });
   return async (inputs, { outputs } = {}) => {
@@ -96,9 +99,8 @@ function ownParts(accumulate: number, { worker, workers }: Pick<SharedSum, "work
 
 /** Puts the sum of all workers' gradients in the place of its own, and answers the scalars of every micro-batch. */
 async function takenSum(together: SharedSum, sum: VariableSet, names: readonly string[]): Promise<Outputs[]> {
-  const all = await together.take(sum.variables, names.length);
-  await sum.load(all.sum);
-  return all.scalars.map((values) => Object.fromEntries(names.map((name, i) => [name, values.slice(i, i + 1)])));
+  const all = await together.take(sum.variables, names.length, sum.load);
+  return all.map((values) => Object.fromEntries(names.map((name, i) => [name, values.slice(i, i + 1)])));
 }
 
 /** Outputs of micro-batches as those of the batch: the mean of scalars, the rows of others one after the other. */

@@ -35,6 +35,8 @@ export interface StepOptions {
   checkpointing?: boolean;
   /** Where the loss's `left` tensors go: they stay on the device. */
   leaves?: Readonly<Record<string, VariableSet>>;
+  /** What counts figures that are not finite, for steps whose figures are not read (see health.ts). */
+  health?: VariableSet | undefined;
   /** Left tensors of other programs, which the loss finds among its inputs. */
   takes?: Readonly<Record<string, VariableSet>>;
 }

@@ -43,21 +43,27 @@ export interface SharedSum {
   workers: number;
   /** Adds the gradient of micro-batch `part` once those before it are added, and leaves its scalars for all to see. */
   add: (part: number, gradient: Weights, scalars: readonly number[]) => Promise<void>;
-  /** The sum over all micro-batches in the layout of `like`, and `count` scalars of each micro-batch. */
-  take: (like: Readonly<Record<string, Variable>>, count: number) => Promise<{ sum: Weights; scalars: Float32Array[] }>;
+  /**
+   * Calls `use` with the sum over all micro-batches in the layout of `like`, and answers `count` scalars of each micro-batch. What `use` is
+   * given is the shared memory itself: to be read, and not after it resolves.
+   */
+  take: (like: Readonly<Record<string, Variable>>, count: number, use: (sum: Weights) => Promise<void>) => Promise<Float32Array[]>;
 }
 
 /**
  * Shared memory for gradients of at most `size` numbers: 4 bytes each, however many workers there are.
  *
  * @example
+ * import type { Weights } from "../../engine/weights.ts";
  * import { createMeeting, joinMeeting } from "./shared-sum.ts";
  * const meeting = createMeeting({ size: 1, parts: 2 });
  * const [one, two] = [0, 1].map((worker) => joinMeeting(meeting, { worker, workers: 2 }));
  * const gradient = (x: number) => ({ w: { shape: [1], data: Float32Array.of(x) } });
  * await Promise.all([two!.add(1, gradient(3), []), one!.add(0, gradient(4), [])]);
- * const [{ sum }] = await Promise.all([one!.take(gradient(0), 0), two!.take(gradient(0), 0)]);
- * assert.equal(sum.w!.data[0], 7);
+ * const sums: number[] = [];
+ * const use = async ({ w }: Weights) => void sums.push(w!.data[0]!);
+ * await Promise.all([one!.take(gradient(0), 0, use), two!.take(gradient(0), 0, use)]);
+ * assert.equal(sums, [7, 7]);
  */
 export function createMeeting({ size, parts, chunk = CHUNK }: { size: number; parts: number; chunk?: number }): Meeting {
   const chunks = Math.ceil(size / chunk);
@@ -122,17 +128,18 @@ export function joinMeeting(meeting: Meeting, { worker, workers }: Pick<SharedSu
         move(ticket, () => afterParts(part + 1));
       }
     },
-    take: async (like, count) => {
-      const empty = ({ shape }: Variable): Weights[string] => ({ shape: [...shape], data: new Float32Array(elements(shape)) });
-      const sum: Weights = Object.fromEntries(Object.entries(like).map(([name, tensor]) => [name, empty(tensor)]));
-      for (const { ticket, pieces } of piecesOf(sum, chunk)) {
-        await until(ticket, afterParts(parts));
-        for (const { at, data } of pieces) data.set(numbers.subarray(at, at + data.length));
+    take: async (like, count, use) => {
+      let at = 0;
+      const sum: Weights = {};
+      for (const [name, { shape }] of Object.entries(like)) {
+        sum[name] = { shape: [...shape], data: numbers.subarray(at, (at += elements(shape))) as Weights[string]["data"] };
       }
+      for (let from = 0; from < at; from += chunk) await until(ticketAt(from, chunk), afterParts(parts));
+      await use(sum);
       const shared = Array.from({ length: parts }, (_, part) => scalars.slice(part * SCALARS, part * SCALARS + count));
       updates++;
       move(TAKEN, (found) => (found + 1) % COUNTED);
-      return { sum, scalars: shared };
+      return shared;
     },
   };
 }
@@ -143,7 +150,6 @@ const stopped = (): Error => new Error("another worker of this training has stop
 function* piecesOf(weights: Weights, chunk: number): Generator<{ ticket: number; pieces: { at: number; data: Float32Array }[] }> {
   let pieces: { at: number; data: Float32Array }[] = [];
   let at = 0;
-  const ticketAt = (place: number): number => TAKEN + 1 + Math.floor(place / chunk);
   for (const { data } of Object.values(weights)) {
     for (let from = 0; from < data.length; ) {
       const end = Math.min(data.length, from + chunk - (at % chunk));
@@ -151,19 +157,28 @@ function* piecesOf(weights: Weights, chunk: number): Generator<{ ticket: number;
       at += end - from;
       from = end;
       if (at % chunk > 0) continue;
-      yield { ticket: ticketAt(at - 1), pieces };
+      yield { ticket: ticketAt(at - 1, chunk), pieces };
       pieces = [];
     }
   }
-  if (pieces.length > 0) yield { ticket: ticketAt(at - 1), pieces };
+  if (pieces.length > 0) yield { ticket: ticketAt(at - 1, chunk), pieces };
 }
 
-/** Adds data to the sum from a place on, with the rounding of a session's Add; the first begins with 0. */
+/** The ticket of the chunk that a place of the sum lies in. */
+const ticketAt = (place: number, chunk: number): number => TAKEN + 1 + Math.floor(place / chunk);
+
+/**
+ * Adds data to the sum from a place on, with the rounding of a session's Add; the first begins with 0. It asks for no sign: gradients have
+ * either, and a branch that nobody foresees takes longer than all the rest (13 ms a million numbers, so 2.6).
+ */
 function addTo(sum: Float32Array, { at, data, isFirst }: { at: number; data: Float32Array; isFirst: boolean }): void {
   const place = sum.subarray(at, at + data.length);
-  if (isFirst) place.fill(0);
+  if (isFirst) {
+    for (let i = 0; i < data.length; i++) place[i] = Math.abs(data[i] as number) < LEAST ? 0 : (data[i] as number);
+    return;
+  }
   for (let i = 0; i < data.length; i++) {
     const added = Math.fround((place[i] as number) + (data[i] as number));
-    place[i] = added < LEAST && added > -LEAST ? 0 * added : added;
+    place[i] = Math.abs(added) < LEAST ? 0 * added : added;
   }
 }

@@ -2,6 +2,7 @@
 import type { ProgramSpec, Tensors } from "../../engine/program.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { compileAccumulation } from "./accumulation.ts";
+import { healthAfter } from "./health.ts";
 import { LEFT, ownSets, prefixed, type Step, type StepOptions } from "./plan.ts";
 import { gradientsOf, UPDATE_INPUTS, updatesOf } from "./update.ts";
 
@@ -26,10 +27,10 @@ export async function compileStep(options: StepOptions): Promise<Step> {
 }
 
 function stepProgram(options: StepOptions): ProgramSpec {
-  const { name, trained, others = {}, loss, optimiser, leaves = {}, takes = {}, checkpointing = false } = options;
+  const { name, trained, others = {}, loss, optimiser, leaves = {}, takes = {}, checkpointing = false, health } = options;
   return {
     name,
-    sets: { ...others, ...trained, ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
+    sets: { ...others, ...trained, ...(health && { health }), ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
     inputs: { ...options.inputs, ...UPDATE_INPUTS },
     checkpointing,
     run: (sets, inputs) => {
@@ -37,7 +38,8 @@ function stepProgram(options: StepOptions): ProgramSpec {
       const result = gradientsOf(loss, ownSets(sets), { ...inputs, ...(Object.fromEntries(taken) as Tensors) });
       const { norm, updates } = updatesOf(sets as never, inputs, result.gradients, optimiser, options.targetDecay);
       const left = Object.keys(leaves).map((key) => [`left.${key}`, { [LEFT]: result.left[key] as Tensor }]);
-      return { outputs: { loss: result.loss, norm, ...result.metrics }, updates: { ...updates, ...Object.fromEntries(left) } };
+      const outputs = { loss: result.loss, norm, ...result.metrics };
+      return { outputs, updates: { ...updates, ...healthAfter(sets as never, outputs), ...Object.fromEntries(left) } };
     },
   };
 }

@@ -18,7 +18,7 @@ export const UPDATE_INPUTS = { ...RATE_INPUTS, decay: { shape: [] } };
  * gradients do not vanish in float16, and the gradients down again (Micikevicius et al. 2018, section 3.2).
  */
 export function gradientsOf(loss: Loss, sets: Record<string, Tensors>, inputs: Tensors): Gradients {
-  const { network, average, target, first, second, scaler, ...read } = sets;
+  const { network, average, target, first, second, scaler, health, ...read } = sets;
   const scale = scaler?.scale as Tensor | undefined;
   const { metrics, ...result } = lossAndGradients(network as Tensors, (parameters) => {
     const { loss: value, metrics, left = {} } = loss(parameters, inputs, read);

@@ -5,20 +5,15 @@ import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { Weights } from "../../engine/weights.ts";
 import { autoencoderLoss } from "../../models/losses/reconstruction.ts";
 import { initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
-import { initDenoiser } from "../../models/denoiser.ts";
 import { dit } from "../../models/families/dit.ts";
 import { passing } from "../../models/families/family.ts";
 import { createInitialiser } from "../../models/initialise.ts";
 import { conv, downsample, groupNorm, layerNorm, linear, type Parameters, silu, upsample } from "../../models/layers.ts";
 import { crossAttention } from "../../models/published/layers.ts";
-import { diffusionSettings, networkSettings, type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
+import { type OptimiserSettings, optimiserSettings } from "../../schemas/settings.ts";
 import { unknownName } from "../../schemas/nearest.ts";
-import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
-import { createSampling } from "../../models/diffusion/sampling.ts";
 import { createTraining } from "../../models/training/training.ts";
-
-/** Runs once and answers the numbers among the outputs: a training step's loss and metrics. */
-export type Step = (step: number) => Promise<Record<string, number>>;
+import { ditSample, type Step } from "./sampling.ts";
 
 export interface BenchProgram {
   about: string;
@@ -148,25 +143,6 @@ export function autoencoderStep(engine: Engine, batch = 16): Promise<Step> {
     shapes: { images: [batch, 64, 64, 3], noise: [batch, ...latentShape(config, 64)] },
     loss: (parameters, inputs) => autoencoderLoss({ config, parameters, ...(inputs as { images: Tensor; noise: Tensor }) }),
   });
-}
-
-/** One evaluation of a class-conditional DiT of {@link ditStep}'s shape, as a one-step student samples: `batch` images a run. */
-export async function ditSample(engine: Engine, { batch = 16, depth = 4, width = 128, side = 16 } = {}): Promise<Step> {
-  const spec = {
-    shape: [side, side, 4] as [number, number, number],
-    network: networkSettings.parse({ width, depth }),
-    diffusion: diffusionSettings.parse({}),
-    classes: Array.from({ length: 10 }, (_, index) => String(index)),
-    vocabulary: 0,
-  };
-  const network = engine.constants("network", initDenoiser(spec, 0));
-  const { sample } = await createSampling({ engine, spec, network, plan: ONE_STEP, batch });
-  const noise = normals({ seed: 1, stream: "noise", length: batch * side * side * 4 });
-  const label = Int32Array.from({ length: batch }, (_, row) => row % 10);
-  return async () => {
-    await sample({ noise, rows: batch, conditions: { label } });
-    return {};
-  };
 }
 
 const step = (about: string, start: BenchProgram["start"]): BenchProgram => ({ about, unit: "steps", amount: 1, start });

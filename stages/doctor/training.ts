@@ -78,7 +78,8 @@ async function planSimulation({ description, weights }: Denoiser, settings: Sett
   const { spec } = description;
   const { count: rows, batch, ...plan } = settings.simulate;
   const { engine, costs } = plannerFor(settings);
-  const { evaluations } = await createSampling({ engine, spec, network: engine.constants("network", weights), plan, batch });
+  const network = engine.constants("network", weights);
+  const { evaluations } = await createSampling({ engine, spec, network, plan, batch, unrolled: false }); // the cost of one is asked
   const [cost] = costs as [Cost];
   const texts = await planTexts(description, settings);
   return { rows, evaluations, cost, ...(texts && { texts }) };

@@ -115,16 +115,14 @@ async function walkedAgain(run: Run, spec: DenoiserSpec, schedule: Schedule): Pr
       return isGuided ? guidedNetwork({ scale, rescale: entry.guidance_rescale, network: ask }) : ask;
     },
   });
-  const states: Float32Array[] = [];
-  const latents = await walk({
+  const { last: latents, states } = await walk({
     start: noise.data.map((n) => n * schedule.start),
     inputs: given.values,
     noise: (i) => added[i],
-    before: async (i, read) => {
-      if (i > 0) states.push((await read()).map((x) => x * (schedule.scales?.[i] ?? 1)));
-    },
+    keep: schedule.stages.map((_, i) => i).slice(1),
   });
-  return { states: [...states, latents], latents };
+  const own = states.map((state, i) => state.map((x) => x * (schedule.scales?.[i + 1] ?? 1)));
+  return { states: [...own, latents], latents };
 }
 
 /** Golden latents, one set or several, each as ours are: [b, h, w, c]. */

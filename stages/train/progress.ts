@@ -86,6 +86,12 @@ export async function openProgress(options: {
     isDue: (step) => step % every === 0, // as asked for, or so often that little work is lost to a kill, however short the training
     isOver: (step) => step >= steps || isSpent(progress.selection, measuring?.patience ?? 0),
     save: async (step) => {
+      if (!(await trainer.isSound())) {
+        throw new Failure(
+          `Cannot keep step ${step} of ${folder}: a figure of it, or of one shortly before it, is not finite. Lower ${group}.learningRate; ` +
+            "the last checkpoint is sound.",
+        );
+      }
       const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };
       for (const [set, weights] of Object.entries(sets)) if (/\.(network|average)$/.test(set)) requireFinite(weights, training, step);
       const measured = measuring && { measured: { identity: measuring.identity, selection: progress.selection } };

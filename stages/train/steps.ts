@@ -31,20 +31,25 @@ export interface Parts {
   context: Context;
 }
 
-/** Takes the batch's step. Throws a Failure where a figure is not finite. */
-export function steps({ training, trainer, progress }: Parts): Turn<Batch, Step> {
-  const { out } = training;
+/**
+ * Takes the batch's step. Throws a Failure where a figure is not finite; where not every step's figures are read back from the device, at
+ * the next step whose figures are.
+ */
+export function steps({ training, trainer, progress, measuring }: Parts): Turn<Batch, Step> {
+  const { out, settings, job } = training;
+  const unsound = (what: string): Failure =>
+    new Failure(`Cannot go on training ${out}: ${what}. Lower the learning rate; the last checkpoint is sound.`);
   return async (item) => {
     const { step } = item;
-    progress.begun = step + 1;
-    const figures = await trainer.step(item);
+    const done = step + 1;
+    progress.begun = done;
+    const every = [LOG_EVERY, settings.pictureEvery, ...(measuring ? [measuring.every] : [])];
+    const isShown = done === 1 || done === job.optimiser.steps || progress.isDue(done) || every.some((count) => done % count === 0);
+    const figures = await trainer.step(item, { isShown });
     const bad = Object.entries(figures).find(([, value]) => !Number.isFinite(value));
-    if (bad) {
-      throw new Failure(
-        `Cannot go on training ${out}: ${bad[0]} is ${bad[1]} at step ${step}. Lower the learning rate; the last checkpoint is sound.`,
-      );
-    }
-    return { done: step + 1, figures };
+    if (bad) throw unsound(`${bad[0]} is ${bad[1]} at step ${step}`);
+    if (isShown && !(await trainer.isSound())) throw unsound(`a figure of step ${step}, or of one shortly before it, is not finite`);
+    return { done, figures };
   };
 }
 
@@ -70,9 +75,11 @@ export function recorded({ training, trainer, progress, record, adorn, context }
   const { name, settings, method, job } = training;
   const { steps: total, batch } = job.optimiser;
   const isRare = (figures: Figures): boolean => (method.rare ?? []).some((name) => name in figures);
+  let shown: Figures = {}; // those that were read last
   return async (step) => {
     const { done, figures, isMeasured, isLast } = step;
-    context.report({ type: "progress", stage: name, done, total, unit: "steps", values: { ...figures, samples: done * batch } });
+    if ("loss" in figures) shown = figures;
+    context.report({ type: "progress", stage: name, done, total, unit: "steps", values: { ...shown, samples: done * batch } });
     if (done % LOG_EVERY === 0 || isMeasured || isLast || isRare(figures)) record.log({ step: done, ...figures });
     const isPictured = done % settings.pictureEvery === 0;
     if (isPictured || isLast) await pictured({ training, trainer, record, adorn }, done);

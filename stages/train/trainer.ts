@@ -44,7 +44,8 @@ export async function startTrainer(training: Training<unknown>, context: Context
       context.report({ type: "note", stage: name, message: `goes on with ${count} threads${each}, which others have left` }),
   });
   return {
-    step: (batch) => compute.call("step", batch, { transfer: transferables(batch) }),
+    step: (batch, { isShown = true } = {}) => compute.call("step", { ...batch, isShown }, { transfer: transferables(batch) }),
+    isSound: () => compute.call("isSound", undefined),
     sample: (inputs, of = "average") => compute.call("sample", { inputs, of }, { signal }),
     look: (program, inputs) => compute.call("look", { program, inputs }, { signal }),
     read: (role, set) => compute.call("read", { role, set }),

@@ -16,8 +16,10 @@ import type { Share } from "../workers/threads.ts";
 
 /** What a training asks of its trainer, wherever that runs. */
 export interface Trainer {
-  /** Takes one step; the batch's arrays are the worker's afterwards. */
-  step: (batch: Batch) => Promise<Figures>;
+  /** Takes one step; the batch's arrays are the worker's afterwards. Figures that are not shown may be missing from what it answers. */
+  step: (batch: Batch, options?: { isShown?: boolean }) => Promise<Figures>;
+  /** Whether all figures so far were finite, those that were not shown too. */
+  isSound: () => Promise<boolean>;
   /** Samples of the product's EMA, or of its weights as they are. */
   sample: (inputs: SamplerInputs, of?: "average" | "network") => Promise<Float32Array>;
   /** Runs a program of the method that changes nothing. */

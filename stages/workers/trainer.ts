@@ -11,6 +11,7 @@ import type { Batch, Job, Kit, Look, Program, Role } from "../../methods/method.
 import type { SamplerInputs, Sampling } from "../../models/diffusion/sampling.ts";
 import type { Adapter } from "../../models/training/adapters.ts";
 import { averageDecay, rateInputs } from "../../models/training/optimiser.ts";
+import { isSound } from "../../models/training/health.ts";
 import { type Step, scalars } from "../../models/training/plan.ts";
 import { createMeeting, joinMeeting, type Meeting, type SharedSum } from "../../models/training/shared-sum.ts";
 import { savedState } from "../../models/training/trained.ts";
@@ -43,7 +44,7 @@ export async function create(options: TrainerOptions) {
   const kit: Kit<never> = { ...job, weights };
   const { optimiser } = job;
   const updates = createUpdates({ engine, method, kit, start, checkpointing, workers: among?.workers });
-  const { networks, programs, compileUpdate, compileLook, compileSampling } = updates;
+  const { networks, programs, health, compileUpdate, compileLook, compileSampling } = updates;
   const lora = loraOver(networks.part(method.makes)); // at once: a reply that is moved to another thread takes frozen weights with it
 
   let together: SharedSum | undefined;
@@ -54,14 +55,20 @@ export async function create(options: TrainerOptions) {
     if (found) return found;
     throw new Error(`Method "${name}" has no program "${program}", only ${Object.keys(programs).join(", ")}`);
   };
-  const run = async (program: string, inputs: Record<string, InputArray>, step: number, before = step): Promise<Figures> => {
+  const run = async (
+    program: string,
+    inputs: Record<string, InputArray>,
+    at: { step: number; before?: number | undefined; isRead: boolean },
+  ) => {
+    const { step, before = step, isRead } = at;
     const plan = programNamed(program);
     if (!("trains" in plan)) return scalars(await look(program, inputs));
     const compiled = steps.get(program) ?? compileUpdate(program, plan, together);
     steps.set(program, compiled);
     const rates = rateInputs(step, { ...optimiser, ...plan.optimiser }, before);
     const { average = 0, ramp } = networks.part(plan.trains);
-    return scalars(await (await compiled)({ ...inputs, ...rates, decay: averageDecay(step, average, ramp) }));
+    const feeds = { ...inputs, ...rates, decay: averageDecay(step, average, ramp) };
+    return scalars(await (await compiled)(feeds, isRead ? {} : { outputs: [] }));
   };
 
   const look = async (program: string, inputs: Record<string, InputArray>): Promise<Record<string, InputArray>> => {
@@ -83,8 +90,19 @@ export async function create(options: TrainerOptions) {
     join: async (meeting: Meeting): Promise<void> => {
       together = among && joinMeeting(meeting, among);
     },
-    step: (batch: Batch): Promise<Figures> =>
-      method.step(batch, job, (program, inputs, { updates } = {}) => run(program, inputs, batch.step, updates)),
+    /**
+     * Takes a step. Where nobody is shown its figures, a device with a memory of its own is not waited for: there are none then, but for
+     * those that only some steps have (a program of their name makes them).
+     */
+    step: async ({ isShown = true, ...batch }: Batch & { isShown?: boolean }): Promise<Figures> => {
+      const isRead = (program: string): boolean => isShown || !engine.isSeparate || (method.rare ?? []).includes(program);
+      const figures = await method.step(batch, job, (program, inputs, { updates } = {}) =>
+        run(program, inputs, { step: batch.step, before: updates, isRead: isRead(program) }),
+      );
+      return Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
+    },
+    /** Whether all figures were finite, those too that nobody was shown. */
+    isSound: (): Promise<boolean> => isSound(health),
     /** Samples of what is made; the first call decides how many rows all have. */
     sample: ({ inputs, of }: { inputs: SamplerInputs; of: "average" | "network" }): Promise<Float32Array> =>
       inOrder(async () => {

@@ -8,6 +8,7 @@ import type { Kit, Look, Program, Role, Update } from "../../methods/method.ts";
 import { createSampling, type Sampling } from "../../models/diffusion/sampling.ts";
 import type { Parameters } from "../../models/layers.ts";
 import { effective } from "../../models/training/adapters.ts";
+import { createHealth } from "../../models/training/health.ts";
 import { LEFT, type Step } from "../../models/training/plan.ts";
 import type { SharedSum } from "../../models/training/shared-sum.ts";
 import { compileStep } from "../../models/training/step.ts";
@@ -17,6 +18,8 @@ import { trainedSampling } from "./trained-sampling.ts";
 interface Updates {
   networks: Networks;
   programs: Readonly<Record<string, Program>>;
+  /** What counts figures that are not finite, where not every step's are read. */
+  health: VariableSet | undefined;
   /** With `together` the micro-batches are those of one worker of several (see `compileStep`). */
   compileUpdate: (program: string, update: Update, together?: SharedSum) => Promise<Step>;
   /** Over the EMA of the parts it reads. */
@@ -43,6 +46,7 @@ export function createUpdates(options: {
   const { optimiser } = kit;
   const networks = createNetworks(options);
   const programs: Record<string, Program> = method.programs(kit);
+  const health = createHealth(engine);
   const left: Record<string, VariableSet> = {};
   for (const program of Object.values(programs)) {
     for (const [key, [rows = 0, ...row]] of Object.entries(("trains" in program && program.leaves) || {})) {
@@ -71,6 +75,7 @@ export function createUpdates(options: {
   return {
     networks,
     programs,
+    health,
     compileSampling,
     compileUpdate: (program, { trains, reads, inputs, leaves, takes, batch, loss, ...own }, together) =>
       compileStep({
@@ -85,6 +90,7 @@ export function createUpdates(options: {
         accumulate: batch === undefined ? optimiser.accumulate : 1, // one that has rows of its own is taken in one piece, by every worker
         together,
         checkpointing,
+        health,
         leaves: chosen(left, Object.keys(leaves ?? {})),
         takes: chosen(left, takes),
         loss: (parameters, given, sets) => loss(networks.whole(trains, parameters, sets), given, wholes(reads, sets)),

@@ -11,7 +11,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createEngine, type Engine } from "../../engine/engine.ts";
-import { attentionStep, ditStep, type Step } from "../../stages/bench/programs.ts";
+import { attentionStep, ditStep } from "../../stages/bench/programs.ts";
+import type { Step } from "../../stages/bench/sampling.ts";
 import { openBench, rounded } from "./record.ts";
 
 const programs: Record<string, (engine: Engine, checkpointing: boolean) => Promise<Step>> = {

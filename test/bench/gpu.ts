@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { findDriver, withDriver } from "../engine/software-gpu.ts";
 import { GPU_DIT } from "./peers/shapes.ts";
 import { startSide } from "./peers/side.ts";
+import { median } from "./peers/turns.ts";
 import { openBench, rounded } from "./record.ts";
 import { utilisation } from "./utilisation.ts";
 
@@ -18,7 +19,7 @@ const { values } = parseArgs({ options: { dry: { type: "boolean" }, out: { type:
 const { dry = false, out = mkdtempSync(join(tmpdir(), "onestep-gpu-")), device = "webgpu" } = values;
 mkdirSync(out, { recursive: true });
 process.argv.splice(2, Infinity, "--out", join(out, "gpu.json"), ...(dry ? ["dry"] : []));
-const { settings, record } = openBench({ SECONDS_IN_ALL: "570", PYTHON: "python3" });
+const { settings, record } = openBench({ SECONDS_IN_ALL: "570", PYTHON: process.env.ONESTEP_PYTHON || "python3" });
 const { SECONDS_IN_ALL, PYTHON } = settings;
 
 const began = performance.now();
@@ -65,7 +66,6 @@ function row(piece: string, on: string, figures: { median?: number; fastest?: nu
   );
 }
 
-const median = (list: number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] as number;
 const lastLines = (text: string, count = 1): string => text.split("\n").slice(-count).join(" ").trim().slice(0, 200);
 
 console.log(["piece".padEnd(16), "on".padEnd(30), "median ms".padStart(9), "fastest".padStart(9), "rate", "note"].join("  "));
@@ -115,7 +115,10 @@ const theirs = (precision: string, compile = "0") => ({
   env: { DEVICE: torchOn, PRECISION: precision, COMPILE: compile, THREADS: "1" },
 });
 /** A dry run takes few sides a program: on a processor that pretends to be a GPU each takes seconds to compile. */
-const DRY: Record<string, string[]> = { "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] };
+const DRY: Record<string, string[]> = {
+  ...{ "tiny-dit": ["single", "float32"], "tiny-sample": ["half", "bfloat16"], "tiny-unet": ["tf32"] },
+  "tiny-ode": ["single"],
+};
 const sides = [
   ...(canRun ? [ours("single"), ours("half")] : []),
   ...(torchVersion && (dry || torchOn === "cuda") ? [theirs("float32"), theirs("tf32"), theirs("bfloat16")] : []),
@@ -128,8 +131,9 @@ const pass = batch * tokens * depth * (24 * width ** 2 + 4 * tokens * width);
 const operations: Record<string, number> = { "gpu-dit": 3 * pass, "gpu-sample": pass };
 
 const stops = new Set<() => void>();
-for (const program of ["dit", "sample", "unet"].map((name) => `${size}-${name}`)) {
+for (const program of ["dit", "sample", "unet", "ode", "ode-staged"].map((name) => `${size}-${name}`)) {
   for (const { on, command, env } of sides) {
+    if (program.includes("ode") && !on.startsWith("onestep")) continue; // our sampler as one graph, and a stage a call
     if (dry && !DRY[program]?.some((name) => on.endsWith(name))) continue;
     if (left() < 100 && !dry) {
       row(program, on, { note: "left out: no time" });

@@ -4,7 +4,8 @@
  */
 import { createEngine, type Engine } from "../../engine/engine.ts";
 import type { Device } from "../../engine/session.ts";
-import { autoencoderStep, ditStep, type Step, unetStep } from "../../stages/bench/programs.ts";
+import { autoencoderStep, ditStep, unetStep } from "../../stages/bench/programs.ts";
+import type { Step } from "../../stages/bench/sampling.ts";
 import { residentGrowth } from "./resident.ts";
 import { openBench, rounded } from "./record.ts";
 

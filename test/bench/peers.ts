@@ -10,9 +10,9 @@
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { NAMES } from "./peers/programs.ts";
 import { type Side, startSide } from "./peers/side.ts";
+import { median, takeTurns } from "./peers/turns.ts";
 import { openBench, rounded } from "./record.ts";
 
 const { settings, words, record } = openBench({
@@ -34,10 +34,6 @@ async function start(command: string[], environment: Record<string, string>, not
   return undefined;
 }
 
-/** Milliseconds: how long a side works at a time, and rests before. */
-const [TURN, PAUSE] = [300, 300];
-
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 const path = (name: string): string => new URL(`peers/${name}`, import.meta.url).pathname;
 
 const pythons = words.length > 0 ? words : ["python3"];
@@ -53,17 +49,7 @@ for (const name of ONLY.split(",")) {
   // Ours comes last, for a peer may have to make the network that both read.
   const ours = await start([process.execPath, "--import", "tsx", path("ours.ts"), name], {}, "");
   const sides = [ours, ...peers].filter((side) => side !== undefined);
-  for (let round = -1; round < Number(ROUNDS); round++) {
-    for (const side of sides) {
-      await setTimeout(PAUSE); // the other side's threads may still be spinning
-      const usual = side.times[0] ?? 100;
-      const steps = Math.max(2, Math.min(40, Math.round(TURN / usual)));
-      const [, ...times] = (await side.ask(String(steps))) as number[]; // the first finds cold caches
-      if (round >= 0)
-        side.times.push(...times); // the first round warms up
-      else side.times = times.slice(-1);
-    }
-  }
+  await takeTurns(sides, Number(ROUNDS));
   for (const side of sides) {
     const [time, least, memory] = [median(side.times), Math.min(...side.times), (await side.ask("memory")) as number];
     const ratio =

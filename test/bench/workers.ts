@@ -88,12 +88,13 @@ for (let round = 0; round < Number(asked.ROUNDS); round++) {
 const numbers = Number(asked.NUMBERS);
 const meeting = createMeeting({ size: numbers, parts: 1 });
 const alone = joinMeeting(meeting, { worker: 0, workers: 1 });
-const gradient = { w: { shape: [numbers], data: new Float32Array(numbers).fill(1e-3) } };
+const gradient = { w: { shape: [numbers], data: normals({ seed: 1, stream: "gradient", length: numbers }) } };
+const held = new Float32Array(numbers);
 for (let round = 0; round < Number(asked.ROUNDS); round++) {
   const begin = performance.now();
   await alone.add(0, gradient, []);
   const added = performance.now();
-  await alone.take(gradient, 0);
+  await alone.take(gradient, 0, async ({ w }) => held.set(w!.data)); // as a set of variables takes it
   const perMillion = (from: number, to: number): number => (to - from) / (numbers / 1e6);
   const [add, take] = [perMillion(begin, added), perMillion(added, performance.now())];
   console.log(

@@ -2,7 +2,8 @@
 import { readdir } from "node:fs/promises";
 import { bench } from "../../pipelines/bench.ts";
 import { readArguments } from "../../bin/arguments.mts";
-import { type BenchProgram, ditSample, ditStep } from "../../stages/bench/programs.ts";
+import { type BenchProgram, ditStep } from "../../stages/bench/programs.ts";
+import { ditSample } from "../../stages/bench/sampling.ts";
 import { assert, suite } from "../harness.ts";
 import { recordingContext, tinySettings } from "../train/fixture.ts";
 

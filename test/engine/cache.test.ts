@@ -6,7 +6,8 @@ import { cacheFolder, openCache } from "../../engine/cache.ts";
 import { createEngine } from "../../engine/engine.ts";
 import { encodeModel } from "../../engine/onnx.ts";
 import { createSession, ort } from "../../engine/session.ts";
-import { autoencoderStep, ditStep, type Step, unetStep } from "../../stages/bench/programs.ts";
+import { autoencoderStep, ditStep, unetStep } from "../../stages/bench/programs.ts";
+import type { Step } from "../../stages/bench/sampling.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { assert, suite } from "../harness.ts";
 

@@ -20,6 +20,7 @@ import { createTraining } from "../../models/training/training.ts";
 import { assert } from "../harness.ts";
 import { perturbed } from "../models/parameters.ts";
 import { type Case, evaluate, sample, worst } from "./parity.ts";
+import { loops } from "./webgpu-loops.ts";
 
 const engineOn = (device: "eager" | "cpu" | "webgpu"): Promise<Engine> => createEngine({ device, threads: 1, cache: false });
 
@@ -347,6 +348,7 @@ export const checks: Record<string, () => Promise<void>> = {
     assert.equal((await fresh.read()).a?.data, Float32Array.of(1, 2, 3));
     await again.dispose();
   },
+  ...loops,
 };
 
 /** The name that only asks whether there is an adapter: a driver may lie there without the loader that finds it. */

@@ -1,7 +1,7 @@
 /** A Python with the readers that exports are read back by: named by ONESTEP_PYTHON, or python3. */
 import { execFileSync } from "node:child_process";
 
-const python = process.env.ONESTEP_PYTHON ?? "python3";
+export const python = process.env.ONESTEP_PYTHON ?? "python3";
 
 /** Whether Python and these packages are there. */
 export function pythonHas(...packages: string[]): boolean {

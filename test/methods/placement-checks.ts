@@ -1,6 +1,6 @@
 /**
- * Compiles the programs of methods, for a DiT told captions or a U-Net told classes, and a pass of published pipelines in the folder given,
- * on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON each; run by placement.test.ts.
+ * Compiles the programs of methods, for a DiT told captions or a U-Net told classes, codecs, and of published pipelines in the folder given
+ * a pass, the text encoders and the codec, on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON each; run by placement.test.ts.
  */
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -8,12 +8,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createEngine, type Engine } from "../../engine/engine.ts";
 import { hashWeights } from "../../engine/weights.ts";
+import type { Tensor } from "../../engine/tfjs.ts";
 import { methodNames } from "../../methods/registry.ts";
+import type { Codec } from "../../models/codecs/codec.ts";
+import { codecFunctions } from "../../models/codecs/codecs.ts";
 import { initDenoiser } from "../../models/denoiser.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
+import { textShapeOf } from "../../models/families/published.ts";
 import { initImageTokenizer } from "../../models/tokens/image-tokenizer.ts";
+import { sidesOf } from "../../schemas/images.ts";
 import { networkSettings } from "../../schemas/settings.ts";
 import { compileTraining } from "../../stages/doctor/programs.ts";
+import { openTextEncoders } from "../../stages/published/text.ts";
 import { type Denoiser, readCodec, readDenoiser, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import { recordingContext, tinySettings } from "../train/fixture.ts";
 
@@ -35,6 +41,21 @@ async function tried(name: string, compile: (engine: Engine) => Promise<unknown>
   }
 }
 
+/** Both ways through a codec with a network; 0 programs of one without. */
+async function bothWays(engine: Engine, { description, weights }: Codec): Promise<number> {
+  const { encode, decode } = codecFunctions(description as never) ?? {};
+  if (!encode || !decode) return 0;
+  const sets = { codec: engine.constants("codec", weights) };
+  for (const [name, shape, apply] of [
+    ["encode", [...sidesOf(description.imageSize), 3], encode],
+    ["decode", description.shape, decode],
+  ] as const) {
+    const inputs = { x: { shape: [1, ...shape] } };
+    await engine.compile({ name, sets, inputs, run: ({ codec }, { x }) => ({ outputs: { y: apply(codec, x as Tensor) } }) });
+  }
+  return 2;
+}
+
 const folder = await mkdtemp(join(tmpdir(), "onestep-placement-"));
 try {
   const { description } = await readDenoiser(join(demo, "teacher"));
@@ -45,6 +66,7 @@ try {
   const tokenizer = { role: "tokenizer", hash: hashWeights(weights), config, statistics: description.statistics } as never;
   await writeModel(join(folder, "tokenizer"), { description: tokenizer, weights });
   await writeCodec(join(folder, "tokenizer"), codec);
+  await tried("codec of the demo", (engine) => bothWays(engine, codec));
   const teacherOf = (network: object): Denoiser => {
     const spec = { ...description.spec, network: networkSettings.parse({ ...description.spec.network, ...network }) };
     return { description: { ...description, spec }, weights: initDenoiser(spec, 0) };
@@ -71,8 +93,17 @@ for (const name of published.filter(
     const { description, weights } = await readDenoiser(join(pipelines as string, name), context);
     const plan = { ...tinySettings().simulate, batch: 1 };
     const network = engine.constants("network", weights);
-    const { evaluations } = await createSampling({ engine, spec: description.spec, network, plan, batch: 1 });
+    const { evaluations } = await createSampling({ engine, spec: description.spec, network, plan, batch: 1, unrolled: isWhole });
     return evaluations;
   });
+  await tried(`texts of ${name}`, async (engine) => {
+    const { spec, textEncoders } = (await readDenoiser(join(pipelines as string, name), context)).description;
+    const [shape, lengths] = [textShapeOf(spec), spec.network.text?.lengths];
+    if (textEncoders === undefined || !shape || !lengths) return 0;
+    const { embed } = await openTextEncoders({ folder: textEncoders, lengths, shape, engine });
+    return (await embed("a red shoe")).length;
+  });
+  if (existsSync(join(pipelines as string, name, "vae")))
+    await tried(`codec of ${name}`, async (engine) => bothWays(engine, await readCodec(join(pipelines as string, name))));
 }
 process.exit();

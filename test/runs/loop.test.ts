@@ -30,16 +30,23 @@ async function training(options: {
   measuring?: Partial<Measuring>;
   /** Stops the training when this step is about to be done. */
   stopAt?: number;
+  /** Steps whose figures are shown are added here; others have none, as on a device that they are not read from. */
+  shown?: number[];
+  /** From this step on a figure is not finite. */
+  unsoundAt?: number;
 }) {
-  const { folder, steps = 60, distances, measuring, stopAt } = options;
+  const { folder, steps = 60, distances, measuring, stopAt, shown, unsoundAt = Number.POSITIVE_INFINITY } = options;
   const events: PipelineEvent[] = [];
   const controller = new AbortController();
   const context = { signal: controller.signal, report: (event: PipelineEvent) => void events.push(event) };
   let done = 0;
   const trainer: Partial<Trainer> = {
-    step: async ({ step }) => {
+    isSound: async () => done <= unsoundAt,
+    step: async ({ step }, { isShown } = {}) => {
       assert.is(step, done, "batches come in order");
       done = step + 1;
+      if (isShown) shown?.push(done);
+      if (shown && !isShown) return {};
       return { loss: 1 / done, norm: 1, ...(done % 16 === 0 && { r1: 3 }) };
     },
     read: async () => at(done + 0.5),
@@ -117,6 +124,22 @@ test("keeps the weights of the least distance beside the last ones", () =>
     );
     const again = await training({ folder, distances: valley });
     assert.equal([again.best, again.kept], [25.5, 25.5], "a finished run is opened, not made again");
+  }));
+
+test("figures are read at the steps that are logged, measured, pictured or kept; before a checkpoint what was not finite is known", () =>
+  inFolder(async (folder) => {
+    const shown: number[] = [];
+    await training({ folder: join(folder, "a"), distances: valley, measuring: { every: 4 }, shown });
+    const wanted = Array.from({ length: 60 }, (_, i) => i + 1).filter((done) => done === 1 || [10, 4, 15, 7].some((n) => done % n === 0));
+    assert.equal(shown, wanted);
+    const lines = await metricsOf(join(folder, "a"));
+    assert.ok(lines.every(({ loss }) => loss !== undefined));
+    const unsound = training({ folder: join(folder, "b"), shown: [], unsoundAt: 11 });
+    await assert.rejects(unsound, /^Cannot go on training .*: a figure of step 13, or of one shortly before it, is not finite\. Lower the/);
+    assert.is((await readLatestCheckpoint({ folder: join(folder, "b") }))?.step, 7);
+    const stopped = training({ folder: join(folder, "c"), shown: [], unsoundAt: 11, stopAt: 12 });
+    await assert.rejects(stopped);
+    assert.is((await readLatestCheckpoint({ folder: join(folder, "c") }))?.step, 7);
   }));
 
 test("keeps nothing more where the last is asked for, or nothing is measured", () =>

@@ -6,6 +6,7 @@ import type { Weights } from "../../../engine/weights.ts";
 import { decode, encode, initAutoencoder } from "../../../models/codecs/autoencoder.ts";
 import { gelu, layerNorm, linear, type Parameters, selfAttention } from "../../../models/layers.ts";
 import { smallUnet } from "../../../stages/bench/programs.ts";
+import { ditSample } from "../../../stages/bench/sampling.ts";
 import { publishedStep } from "./published.ts";
 import { type DitShape, GPU_DIT, TINY_DIT } from "./shapes.ts";
 import { declared, feedsOf, meanSquare, type Step, train } from "./step.ts";
@@ -95,9 +96,23 @@ const PROGRAMS: Record<string, (engine: Engine) => Promise<Step>> = {
   "forward-16": (engine) => ditForward(engine, { batch: 16, ...SMALL }),
   "forward-256": (engine) => ditForward(engine, { batch: 256, ...SMALL }),
 };
+/** A teacher's samples by Heun's method in ten steps: 19 evaluations. */
+async function ode(engine: Engine, size: { batch: number; depth: number; width: number; side: number }, unrolled?: boolean): Promise<Step> {
+  const run = await ditSample(engine, { ...size, unrolled, plan: { solver: "heun", steps: 10, guidance: 1 } });
+  return () => run(0);
+}
+
+const [ODE, TINY_ODE] = [
+  { batch: 64, depth: 4, width: 384, side: 16 },
+  { batch: 1, depth: 1, width: 8, side: 4 },
+];
+
 const ON_GPU: typeof PROGRAMS = {
   "gpu-dit": (engine) => ditTraining(engine, GPU_DIT),
   "gpu-sample": (engine) => ditForward(engine, GPU_DIT),
+  "gpu-ode": (engine) => ode(engine, ODE),
+  "gpu-ode-staged": (engine) => ode(engine, ODE, false),
+  "tiny-ode": (engine) => ode(engine, TINY_ODE, true),
   "gpu-unet": (engine) => unet(engine, { batch: 256, side: 32 }),
   "tiny-dit": (engine) => ditTraining(engine, TINY_DIT),
   "tiny-sample": (engine) => ditForward(engine, TINY_DIT),
