@@ -74,7 +74,17 @@ export function hashWeights(weights: Weights): string {
   return hash.digest();
 }
 
-/** Begins {@link hashWeights} of tensors that come one after the other, in the order of their names. */
+/**
+ * Begins {@link hashWeights} of tensors that come one after the other, in the order of their names.
+ *
+ * @example
+ * import { hashWeights } from "onestep/engine";
+ * import { startHash } from "./weights.ts";
+ * const bias = { shape: [2], data: Float32Array.of(1, 2) };
+ * const hash = startHash();
+ * hash.add("bias", bias);
+ * assert.equal(hash.digest(), hashWeights({ bias }));
+ */
 export function startHash() {
   const hash = createHash("sha256");
   return { add: (name: string, tensor: Weights[string]): void => addTensor(hash, name, tensor), digest: (): string => hash.digest("hex") };

@@ -154,8 +154,8 @@ export interface Batch {
 
 /**
  * Runs a program by name and answers its scalars: an update, or a look, which changes nothing. `updates` counts those that the
- * update's part had before, where they are not one a step. On a GPU there are scalars only of steps whose figures somebody is shown: nothing
- * but figures may follow from them.
+ * update's part had before, where they are not one a step. On a GPU there are scalars only of steps whose figures somebody is shown:
+ * nothing but figures may follow from them.
  */
 export type Run = (program: string, inputs: Record<string, InputArray>, options?: { updates?: number }) => Promise<Figures>;
 

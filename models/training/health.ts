@@ -1,6 +1,6 @@
 /**
- * Figures that are not finite, counted on the device: where reading figures is waiting for a GPU, a training reads them at some steps alone,
- * and this count then tells of all steps before.
+ * Figures that are not finite, counted on the device: where reading figures is waiting for a GPU, a training reads them at some steps
+ * alone, and this count then tells of all steps before.
  */
 import type { Engine } from "../../engine/engine.ts";
 import type { Tensors } from "../../engine/program.ts";

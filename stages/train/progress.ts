@@ -88,8 +88,8 @@ export async function openProgress(options: {
     save: async (step) => {
       if (!(await trainer.isSound())) {
         throw new Failure(
-          `Cannot keep step ${step} of ${folder}: a figure of it, or of one shortly before it, is not finite. Lower ${group}.learningRate; ` +
-            "the last checkpoint is sound.",
+          `Cannot keep step ${step} of ${folder}: a figure of it, or of one shortly before it, is not finite. ` +
+            `Lower ${group}.learningRate; the last checkpoint is sound.`,
         );
       }
       const sets = { ...(await trainer.save()), ...(progress.best && { [BEST]: progress.best }) };

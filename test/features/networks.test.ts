@@ -79,10 +79,8 @@ if (present) {
   test("MobileNetV2 meets its parity vectors half-way, on TensorFlow.js's own kernels too", async () => {
     const { tensors } = await readSafetensors(join(shared, "features/mobilenet-v2/parity.safetensors"));
     const { parameters } = await loadFeatureNetwork({ path: "auto", imageSize: 64 });
-    const list = await import(join(shared, "features/mobilenet-v2/mobilenet_v2_1.0_features.json"), {
-      with: { type: "json" },
-    });
-    const { layers } = mobilenetLayers.parse(list.default);
+    const list = readFileSync(join(shared, "features/mobilenet-v2/mobilenet_v2_1.0_features.json"), "utf8");
+    const { layers } = mobilenetLayers.parse(JSON.parse(list));
     const upTo = layers.slice(0, layers.findIndex(({ out }) => out === "add1") + 1);
     await tf.setBackend("cpu");
     const add1 = tf.tidy(() => {

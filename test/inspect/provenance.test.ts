@@ -77,6 +77,7 @@ test(
       const store = await openStore({ folder: path });
       const rows = (await readShard(store, 0)) as TripleRow[];
       rows[2]!.latent[7]! += 0.125;
+      store.remade.add(0);
       await writeShard(store, { shard: 0, rows });
       const { results, context } = listening();
       await inspect({ path, redo: 2, settings, context });

@@ -1,6 +1,7 @@
 /**
  * Compiles the programs of methods, for a DiT told captions or a U-Net told classes, codecs, and of published pipelines in the folder given
- * a pass, the text encoders and the codec, on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON each; run by placement.test.ts.
+ * a pass, the text encoders and the codec, on WebGPU with ONESTEP_STRICT=1: what would run a node on the CPU is refused. A line of JSON
+ * each; run by placement.test.ts.
  */
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";

@@ -52,7 +52,7 @@ test("old names are read as today's; two of one name are refused; what is no par
   assert.throws(() => fromTorch(twice, { today }), /"to_q\.weight" twice, once as "to_q\.weight"/);
 });
 
-test("weights are found as libraries name them: whole before a variant, float16 before another, by their index where they are several", async () => {
+test("weights are found as libraries name them: whole before a variant, float16 before another, several by their index", async () => {
   for (const [names, expected] of [
     [["model.fp16.safetensors", "model.safetensors"], "model.safetensors"],
     [["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bf16.safetensors"], "diffusion_pytorch_model.fp16.safetensors"],

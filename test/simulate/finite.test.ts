@@ -210,6 +210,7 @@ test("weights that are not finite reach neither a checkpoint nor a result", asyn
     }) as never;
   const trainer = (value: number) =>
     ({
+      isSound: async () => true, // each figure was finite
       save: async () => ({ "student.network": weights(value), "student.average": weights(1) }),
       read: async () => weights(value),
       whole: async (_: string, trained: Weights) => trained,
