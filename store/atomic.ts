@@ -50,12 +50,11 @@ export async function createAtomic(path: string, content: Content): Promise<bool
       () => undefined,
       (error: NodeJS.ErrnoException) => error.code ?? "",
     ); // which, unlike a rename, refuses where something is
-    if (code === undefined) await rm(scratch, { force: true });
-    if (code === undefined) return true;
     if (code === "ENOENT" && existsSync(dirname(path))) return undefined;
-    if (code === "EEXIST" || existsSync(path)) {
+    const isOurs = code === undefined;
+    if (isOurs || code === "EEXIST" || existsSync(path)) {
       await rm(scratch, { force: true });
-      return false;
+      return isOurs;
     }
     await rename(scratch, path);
     return true;

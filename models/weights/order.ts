@@ -74,7 +74,10 @@ export function rearrange({ from, to, step }: Rearrangement, { given, moved, fir
   return seen >= 0;
 }
 
-/** The same of halves, which become floats on the way: `widened` has the bits of each. */
+/**
+ * The same of halves, which become floats on the way: `widened` has the bits of each. The loops stand twice for their speed: shared, with
+ * the innermost given as a function, both took 7 % longer, and loading a teacher is mostly this.
+ */
 export function rearrangeHalves(
   { from, to, step }: Rearrangement,
   { given, moved, first, end, widened }: Moving<Uint16Array> & { widened: Int32Array },
