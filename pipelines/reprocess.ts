@@ -29,6 +29,7 @@ import { planTriples } from "../stages/reprocess/plan.ts";
 import { takeLatents } from "../stages/reprocess/latents.ts";
 import { checkStoreClasses, openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
+import { removeLeftovers } from "../store/leftovers.ts";
 import { readLeftOut } from "../store/left-out.ts";
 import { createLatentStore } from "../store/latents.ts";
 import { missingShards, openStore, presentShards, readShard, type Store } from "../store/store.ts";
@@ -129,6 +130,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   if (dryRun) return undefined;
 
   const store = await createTripleStore({ folder: to, manifest });
+  await removeLeftovers(store);
   const recorded = tripleSettings(settings, teacher?.description.spec ?? settings);
   const asked =
     teacher &&
@@ -215,6 +217,7 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   if (kept) {
     if (dryRun) return undefined;
     const store = await createLatentStore({ folder: to, manifest: wanted });
+    await removeLeftovers(store);
     await writeDescriptions({ folder: to, codec, settings: latentSettings(settings), leftOut: await readLeftOut(from) });
     const missing = await missingShards(store);
     const take = stage({ name: "take over", capacity: 1, work: takeLatents({ from, to: store }) });

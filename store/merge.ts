@@ -3,6 +3,7 @@ import { Failure } from "../schemas/failure.ts";
 import { differences } from "../schemas/manifest.ts";
 import { descriptionFiles, examineDescriptions } from "./checksums.ts";
 import { filesAt, namesAt } from "./files.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { within } from "./place.ts";
 import { piecesOf } from "./buffers.ts";
 import { readWhole } from "./read.ts";
@@ -34,6 +35,7 @@ export async function mergeStores(options: {
     throw new Failure(`Cannot merge ${other.folder} with ${first.folder}: it was made with other settings (${list}).`);
   }
   const store = await createStore({ folder: to, manifest: first.manifest });
+  await removeLeftovers(store);
   const hashes = new Map<number, { hash: string; folder: string }>();
   for (const shard of await presentShards(store)) {
     signal?.throwIfAborted();

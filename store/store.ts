@@ -17,7 +17,6 @@ import {
   storeVersion,
   upgradedManifest,
 } from "../schemas/manifest.ts";
-import { removeTemporaries } from "./atomic.ts";
 import { columnsOf } from "./columns.ts";
 import { filesAt, namesAt } from "./files.ts";
 import { readJournal } from "./journal.ts";
@@ -56,7 +55,6 @@ export async function createStore<M extends Manifest>(options: {
       `Cannot go on with the store ${folder}: it was made with other settings (${list}). Choose another folder, or repeat its settings.`,
     );
   }
-  if (!isUrl(folder)) for (const place of ["", "shards", "quarantine", "journal"]) await removeTemporaries(within(folder, place));
   if (!found) await filesAt(path).replace(path, manifestText(wanted));
   if (!isUrl(folder)) await mkdir(within(folder, "shards"), { recursive: true }); // followers watch it
   return handle(folder, wanted, fingerprint(wanted));

@@ -1,7 +1,6 @@
 /** STORE/summary.json: stands in a finished store alone, and says what it holds. */
 import { createHash } from "node:crypto";
 import { Failure } from "../schemas/failure.ts";
-import { removeTemporaries } from "./atomic.ts";
 import { openRecords, removeEntries } from "./entries.ts";
 import { examineShard } from "./examine.ts";
 import { filesAt } from "./files.ts";
@@ -9,7 +8,8 @@ import { inOrder } from "./in-order.ts";
 import { textHash } from "./hash.ts";
 import { journalLine } from "./journal.ts";
 import { journalPath, quarantineName, type Store } from "./layout.ts";
-import { isUrl, within } from "./place.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { within } from "./place.ts";
 import { countMissing } from "./present.ts";
 import { mendQuarantine, quarantinesOf } from "./quarantine.ts";
 import { readEnd, type ShardEnd } from "./removed.ts";
@@ -60,8 +60,7 @@ export async function sealStore(store: Store, options: { signal?: AbortSignal } 
     );
   }
   await removeEntries(store);
-  if (!isUrl(store.folder))
-    for (const place of ["", "shards", "quarantine"]) await removeTemporaries(within(store.folder, place), { all: true });
+  await removeLeftovers(store, { all: true });
   await files.replace(summaryPath(store), summaryText(summary)); // last: a finished store has nothing to be tidied
   return summary;
 }

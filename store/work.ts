@@ -3,6 +3,7 @@ import type { PipelineEvent } from "../schemas/events.ts";
 import type { Manifest } from "../schemas/manifest.ts";
 import { numberInWords } from "../schemas/words.ts";
 import { readWholeJournal } from "./entries.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { type WorkShare, shareOf } from "./share.ts";
 import { mendStore } from "./mend.ts";
 import { countMissing } from "./present.ts";
@@ -34,6 +35,7 @@ export async function planWork(
 ): Promise<{ shards: number[]; repaired: number[]; retried: Set<number> }> {
   const { stage, signal, report, repair, retry } = options;
   const isMine = shareOf(options, store.shards);
+  if (options.part === undefined && options.shards === undefined) await removeLeftovers(store);
   const wanted = new Set(await missingOwn(store, isMine, signal));
   const repaired: number[] = [];
   if (repair) {

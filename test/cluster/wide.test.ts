@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { namesIn, temporaryName } from "../../store/atomic.ts";
 import { createEntries } from "../../store/recorded.ts";
 import { inOrder } from "../../store/in-order.ts";
 import { journalLine, readJournal, recordOf } from "../../store/journal.ts";
@@ -10,6 +11,7 @@ import { createLatentStore } from "../../store/latents.ts";
 import { missingOwn } from "../../store/others.ts";
 import { presentShards, readShard, shardName, writeShard } from "../../store/store.ts";
 import { summarise } from "../../store/summary.ts";
+import { planWork } from "../../store/work.ts";
 import { assert, suite } from "../harness.ts";
 import { wideEntry, wideHead, wideManifest } from "./wide-store.ts";
 
@@ -30,6 +32,18 @@ test("names widen above 999,999, and shards are in the order of their numbers", 
   assert.is((await readShard(store, 1_000_000))[0]?.index, 1_000_000);
   const missing = await missingOwn(store, (shard) => shards.includes(shard) || shard === 7); // looked for one by one
   assert.equal(missing, [7]);
+});
+
+test("a task of many leaves what killed processes left to the one that seals; a task of its own removes it", async () => {
+  const store = await createLatentStore({ folder: join(root, "left"), manifest: wideManifest(64) });
+  const leftover = join(store.folder, "shards/.000002.parquet.0-999999999-00000000.tmp");
+  const own = temporaryName("000003.parquet").replace(`-${process.pid}-`, "-999999999-"); // of a dead process of this machine
+  for (const path of [leftover, join(store.folder, "shards", own)]) writeFileSync(path, "torn");
+  const context = { stage: "ingest", signal: new AbortController().signal, report: () => {} };
+  await planWork(store, { ...context, part: "3/64" });
+  assert.equal((await namesIn(join(store.folder, "shards"))).length, 2);
+  assert.is((await planWork(store, context)).shards.length, 64);
+  assert.equal(await namesIn(join(store.folder, "shards")), [basename(leftover)]); // another machine may be at it
 });
 
 test("answers come in order, at most 32 are under way, and an error comes at its place", async () => {
