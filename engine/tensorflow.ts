@@ -122,7 +122,7 @@ export async function loadTensorflow(): Promise<readonly string[]> {
   }
   throw new Error(
     `Cannot use device "tensorflow": neither package of TensorFlow for Node loads (${problems.join("; ")}). ` +
-      "Install one with `npm install @tensorflow/tfjs-node --ignore-scripts` and build its addon with " +
+      "Install one with `npm install --save-prod --ignore-scripts @tensorflow/tfjs-node` and build its addon with " +
       "`pipeline doctor --build-tensorflow python3`, or use another device.",
   );
 }
@@ -133,7 +133,7 @@ function loadBuilt(built: BuiltTensorflow): readonly string[] {
   if (folder === undefined) {
     throw new Error(
       `Cannot use device "tensorflow": its addon is built (${addon}), but the package with its JavaScript is not installed. ` +
-        "Run `npm install @tensorflow/tfjs-node --ignore-scripts`, or use another device.",
+        "Run `npm install --save-prod --ignore-scripts @tensorflow/tfjs-node`, or use another device.",
     );
   }
   try {

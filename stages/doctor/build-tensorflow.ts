@@ -32,7 +32,7 @@ export async function buildTensorflow(from: string, { report, signal }: Context)
   if (folder === undefined || !existsSync(join(folder, "binding"))) {
     throw new Failure(
       `${action}: the package with its sources is not installed beside this program; run ` +
-        "npm install @tensorflow/tfjs-node-gpu --ignore-scripts (or @tensorflow/tfjs-node; with npm 11, add --save-prod)",
+        "npm install --save-prod --ignore-scripts @tensorflow/tfjs-node-gpu (or @tensorflow/tfjs-node)",
     );
   }
   const builds = tensorflowFolder();

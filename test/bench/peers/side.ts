@@ -27,7 +27,7 @@ export async function startSide(
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = new Promise<never>((_, reject) => {
     child.on("error", reject);
-    child.on("exit", () => reject(new Error(complaint.trim().split("\n").at(-1) || "it ended without a word")));
+    child.on("exit", () => reject(new Error(saidOf(complaint))));
   });
   ended.catch(() => {});
   const read = async (): Promise<unknown> => {
@@ -52,4 +52,10 @@ export async function startSide(
   } finally {
     clearTimeout(limit);
   }
+}
+
+/** The sentence among what a process printed as it failed: Python ends with it, Node puts its stack after it. */
+function saidOf(complaint: string): string {
+  const lines = complaint.trim().split("\n");
+  return lines.findLast((line) => /^\w*(Error|Failure|Exception)\b/.test(line)) ?? (lines.at(-1) || "it ended without a word");
 }
