@@ -211,6 +211,7 @@ check(
         await madeWhole(url, size);
       } finally {
         proxy.close();
+        delete process.env.ONESTEP_STORE_TIMEOUT;
         Object.assign(process.env, environmentOf(endpoint));
         forgetOperators();
       }

@@ -180,7 +180,7 @@ function machineWords({ processor, cores, memory, system, onestep, node, onnxrun
   return `${hardware}; onestep ${onestep}, Node ${node}, ONNX Runtime ${onnxruntime}.`;
 }
 
-function table(rows: readonly Record<string, string>[]): string {
+export function table(rows: readonly Record<string, string>[]): string {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter(
     (name, index) => index === 0 || rows.some((row) => (row[name] ?? "") !== ""),
   );

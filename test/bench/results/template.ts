@@ -4,23 +4,25 @@
  *   <!-- evaluation demo.json: floor; student; other.json student "trained for longer"; teacher -->     a row a subject
  *   <!-- summary fashion.json "Fashion-MNIST"; demo.json "the demo" -->                                 a row a file
  *   <!-- study regression.json -->      <!-- bench store.json -->      <!-- reconstruction a.json -->   the whole table
+ *   <!-- methods methods-fashion.json -->                                                               of a study of methods, what a README shows
  *   <!-- made demo.json -->                                                                             command and machine
  *   <!-- with fashion.json -->  ...  <!-- end -->                                                       only where the file is there
  *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
  */
 import type { Records } from "./records.ts";
 import { digits, percent, plusMinus } from "./numbers.ts";
-import { evaluationTable, benchTable, figuresOf, madeText, reconstructionTable, studyTable, summaryTable } from "./tables.ts";
+import { methodRows } from "./methods-table.ts";
+import { benchTable, evaluationTable, figuresOf, madeText, reconstructionTable, studyTable, summaryTable, table } from "./tables.ts";
 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
 export function renderTemplate(template: string, records: Records): string {
   const page = template
     .replace(/<!-- with (\S+) -->\n([\s\S]*?)<!-- end -->\n\n?/g, (_, file: string, part: string) => (records.has(file) ? part : ""))
-    .replace(/<!-- (evaluation|summary|study|bench|reconstruction|made) (.+?) -->/g, (_, kind: string, rest: string) =>
+    .replace(/<!-- (evaluation|summary|study|methods|bench|reconstruction|made) (.+?) -->/g, (_, kind: string, rest: string) =>
       renderMark(`${kind} ${rest}`, records),
     )
     .replace(/\{\{(\S+)\s+([^}]+?)\}\}/g, (_, file: string, expression: string) => figureIn(file, expression, records));
-  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|bench|reconstruction|made|with) .*/.exec(page) ?? [];
+  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|methods|bench|reconstruction|made|with) .*/.exec(page) ?? [];
   if (left !== undefined) throw new Error(`Cannot read the mark "${left}": see the first lines of test/bench/results/template.ts`);
   return page;
 }
@@ -43,6 +45,7 @@ function renderMark(mark: string, records: Records): string {
     );
   if (kind === "summary") return summaryTable(records, rest.split("; ").map(labelled));
   if (kind === "study") return studyTable(records.read(rest, "onestep-study"));
+  if (kind === "methods") return table(methodRows(records.read(rest, "onestep-study")));
   if (kind === "reconstruction") return reconstructionTable(records.read(rest, "onestep-reconstruction"));
   if (kind === "bench") return benchTable(records.read(rest, "onestep-bench"));
   if (kind === "made") return madeText(records.read(rest));
