@@ -24,7 +24,8 @@ export interface Outside {
   signal: AbortSignal;
   terminal: boolean;
   colour: boolean;
-  columns: () => number;
+  columns: () => number; // of the terminal that progress is drawn on
+  room?: () => number; // of the one that results are written to, if it is one
 }
 
 /** The settings of a command, and which of them were asked for in it. */
@@ -68,6 +69,7 @@ export async function main(args: readonly string[], table: readonly Entry[] = co
     terminal,
     colour: terminal && !NO_COLOR,
     columns: () => process.stderr.columns ?? 80,
+    room: () => process.stdout.columns ?? Number.POSITIVE_INFINITY,
   };
   const code = await execute(args, outside, table);
   process.exitCode = isLost ? 1 : streams.exitCode(code);
@@ -153,7 +155,10 @@ function modeOf(flags: Request["flags"], terminal: boolean): Mode {
 }
 
 /** The text that a request for information answers with, or undefined for a request to work. */
-async function information(args: readonly string[], { table, columns }: { table: readonly Entry[]; columns: number }): Promise<string | undefined> {
+async function information(
+  args: readonly string[],
+  { table, columns }: { table: readonly Entry[]; columns: number },
+): Promise<string | undefined> {
   const [first = "", second] = args;
   if (first === "--version" || first === "-v") return (await import("../schemas/package.ts")).version();
   if (first === "--help" || first === "-h") return overview(columns);

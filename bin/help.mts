@@ -11,7 +11,7 @@ export function overview(columns: number): string {
   return [
     "Usage: pipeline COMMAND [...]",
     "",
-    "Turn a many-step diffusion model into a generator that needs one network call.",
+    ...hanging("", "Turn a many-step diffusion model into a generator that needs one network call.".split(" "), columns),
     "",
     "Commands:",
     ...aligned(
@@ -19,7 +19,7 @@ export function overview(columns: number): string {
       columns,
     ),
     "",
-    "pipeline COMMAND --help shows a command's flags and an example.",
+    ...hanging("", "pipeline COMMAND --help shows a command's flags and an example.".split(" "), columns),
     "The demo on the built-in data: pipeline run",
   ].join("\n");
 }

@@ -69,6 +69,18 @@ export function checkInputFolder({ path, what }: { path: string; what: string })
   throw badUsage(`Cannot read ${displayName(path)} (${what}): it is a file; name the folder of a store or run`);
 }
 
+/**
+ * What is missing where a folder lacks the file by which it is known: the folder itself, or that file.
+ *
+ * @example
+ * import { missingFrom } from "./output.ts";
+ * assert.equal(missingFrom(latents.folder, "model.json"), "it has no model.json");
+ * assert.equal(missingFrom(`${latents.folder}/mistyped`, "model.json"), "there is no such folder");
+ */
+export function missingFrom(folder: string, file: string): string {
+  return isUrl(folder) || statSync(folder, { throwIfNoEntry: false }) ? `it has no ${file}` : "there is no such folder";
+}
+
 /** What stands at a path; undefined for nothing. A name too long or a file on the way is the system's to tell. */
 function statOf(path: string, shown = path) {
   try {
