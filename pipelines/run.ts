@@ -123,16 +123,17 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
     },
   ]);
 
+  context.report({ type: "result", stage: "run", values: { "event loop p99, ms": loop.p99() }, isDetail: true });
   if ((await readDenoiser(at("student"))).description.spec.network.control) {
     // What draws from tokens is seen and measured on images' own; others are drawn once there is a prior.
     await reconstruct({ model: at("student"), reference: at("latents"), grid: at("samples.png"), settings, context });
-    context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
+    context.report({ type: "result", stage: "run", values: { samples: at("samples.png") } });
     for (const message of stepsToPrior(out)) context.report({ type: "note", stage: "next", message });
     return;
   }
   const calls = await drawPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
   const evaluations = `${calls.student} an image by the student, ${calls.teacher} by the teacher`;
-  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations, "event loop p99, ms": loop.p99() } });
+  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
   const page = isDemo ? await exportSiteOf({ out, teacher, settings, context }) : at("student");
   const [first, ...more] = nextSteps(out, page);

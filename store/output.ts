@@ -81,6 +81,18 @@ export function missingFrom(folder: string, file: string): string {
   return isUrl(folder) || statSync(folder, { throwIfNoEntry: false }) ? `it has no ${file}` : "there is no such folder";
 }
 
+/**
+ * What to name in place of a folder that `run` made: those of its parts that are there. Undefined where it has none.
+ *
+ * @example
+ * import { partsInstead } from "./output.ts";
+ * assert.equal(partsInstead(`${latents.folder}/..`, ["student", "teacher"]), undefined);
+ */
+export function partsInstead(folder: string, parts: readonly string[]): string | undefined {
+  const there = isUrl(folder) ? [] : parts.filter((part) => statSync(join(folder, part), { throwIfNoEntry: false }));
+  return there[0] === undefined ? undefined : `It holds ${there.join(", ")}: name one of these, as in ${join(folder, there[0])}.`;
+}
+
 /** What stands at a path; undefined for nothing. A name too long or a file on the way is the system's to tell. */
 function statOf(path: string, shown = path) {
   try {
