@@ -21,6 +21,7 @@ import { markFolder } from "../stages/runs/folder.ts";
 import { inPlaceOf, type Push, type Workplace } from "../stages/runs/mirror.ts";
 import { type Codec, readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { drawPairs } from "../stages/sample/pairs.ts";
+import type { ImageSource } from "../stages/ingest/images.ts";
 import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
@@ -177,15 +178,14 @@ async function pretrainAll(options: {
 }): Promise<{ teacher: string; settings: Settings }> {
   const { images, out, at, push, usesPerceptual, context } = options;
   let settings = options.settings;
+  const accept = (source: ImageSource) => checkConditions(source, { images, network: settings.network });
   if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
-    await ingest({ images, out: at("pixels"), results: out, settings: pixels, context });
-    await checkConditions(at("pixels"), settings);
+    await ingest({ images, out: at("pixels"), results: out, accept, settings: pixels, context });
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), push, settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
-  await ingest({ images, out: at("latents"), results: out, settings, context });
-  await checkConditions(at("latents"), settings);
+  await ingest({ images, out: at("latents"), results: out, accept, settings, context });
   if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), push, settings, context });
     settings = withPerceptual(settings, at("perceptual"));
