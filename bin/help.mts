@@ -2,16 +2,18 @@
 import type { Entry, Flag, Positional } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
+import { hanging } from "./hanging.mts";
 
 /** Columns that a text is wrapped at where the terminal has more: longer lines are hard to read. */
 const WIDEST = 100;
 
 /** What `pipeline --help` prints to a terminal of so many columns. */
-export function overview(columns: number): string {
+export function overview(terminal: number): string {
+  const columns = Math.min(terminal, WIDEST);
   return [
     "Usage: pipeline COMMAND [...]",
     "",
-    ...hanging("", "Turn a many-step diffusion model into a generator that needs one network call.".split(" "), columns),
+    ...hanging("", "Turn a many-step diffusion model into a generator that needs one network call.", columns),
     "",
     "Commands:",
     ...aligned(
@@ -19,23 +21,24 @@ export function overview(columns: number): string {
       columns,
     ),
     "",
-    ...hanging("", "pipeline COMMAND --help shows a command's flags and an example.".split(" "), columns),
+    ...hanging("", "pipeline COMMAND --help shows a command's flags and an example.", columns),
     "The demo on the built-in data: pipeline run",
   ].join("\n");
 }
 
 /** What `pipeline COMMAND --help` prints to a terminal of so many columns. The example stays one line, to be copied. */
-export async function commandHelp({ name, summary, positionals, flags, example }: Entry, columns: number): Promise<string> {
+export async function commandHelp({ name, summary, positionals, flags, example }: Entry, terminal: number): Promise<string> {
+  const columns = Math.min(terminal, WIDEST);
   const words = positionals.map((positional) => {
     const word = `${positional.choices?.join("|") ?? positional.name}${positional.many ? "..." : ""}`;
     return positional.optional ? `[${word}]` : word;
   });
   const required = Object.entries(flags).filter(([, flag]) => flag.required);
-  const usage = ["pipeline", name, ...words, ...required.map(([flag, { value }]) => `--${flag} ${value}`), "[...]"];
+  const usage = ["pipeline", name, ...words, ...required.map(([flag, { value }]) => `--${flag} ${value}`), "[...]"].join(" ");
   return [
     ...hanging("Usage: ", usage, columns),
     "",
-    ...hanging("", `${summary[0]!.toUpperCase()}${summary.slice(1)}.`.split(" "), columns),
+    ...hanging("", `${summary[0]!.toUpperCase()}${summary.slice(1)}.`, columns),
     "",
     ...aligned([...(await Promise.all(positionals.map(row))), ...(await rows(flags))], columns),
     "",
@@ -64,22 +67,10 @@ async function rows(flags: Readonly<Record<string, Flag>>): Promise<[string, str
 
 /** Names and what is said of them side by side. A name that leaves less than three fifths of the line stands above its words. */
 function aligned(rows: [string, string][], columns: number): string[] {
-  const most = Math.floor((Math.min(columns, WIDEST) * 2) / 5) - 4;
+  const most = Math.floor((columns * 2) / 5) - 4;
   const width = Math.min(most, Math.max(...rows.map(([left]) => left.length)));
   return rows.flatMap(([left, right]) => {
     const above = left.length > width ? [`  ${left}`] : [];
-    return [...above, ...hanging(`  ${(above.length > 0 ? "" : left).padEnd(width)}  `, right.split(" "), columns)];
+    return [...above, ...hanging(`  ${(above.length > 0 ? "" : left).padEnd(width)}  `, right, columns)];
   });
-}
-
-/** Words after a beginning, in lines of at most so many columns, of which the later are indented to where the words begin. */
-function hanging(beginning: string, words: readonly string[], columns: number): string[] {
-  const room = Math.min(columns, WIDEST) - beginning.length;
-  const lines: string[] = [];
-  for (const word of words) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= room) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines.map((line, i) => `${i === 0 ? beginning : " ".repeat(beginning.length)}${line}`);
 }

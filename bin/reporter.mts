@@ -5,6 +5,7 @@
 import type { PipelineEvent } from "../schemas/events.ts";
 import { visible, visibleJson, visibleLines } from "../schemas/visible.ts";
 import { numberInWords } from "../schemas/words.ts";
+import { hanging } from "./hanging.mts";
 import { facts, isFinished, type Stage, withEvent } from "./progress.mts";
 
 export type Mode = "bars" | "lines" | "json" | "quiet";
@@ -118,7 +119,7 @@ export function createReporter({
       const lines =
         event.type === "table"
           ? [...tableOf(event.rows, room()), ...(event.about ? [`  ${visible(event.about)}`] : [])]
-          : pairs(event.values);
+          : pairs(event.values, room());
       say(out, [paint(1, title), ...lines].join("\n"));
     },
     close: () => {
@@ -128,11 +129,11 @@ export function createReporter({
   };
 }
 
-/** Names and their values, one a line. */
-function pairs(values: Record<string, number | string>): string[] {
+/** Names and their values, one a line unless a value is longer than that. */
+function pairs(values: Record<string, number | string>, room: number): string[] {
   const lines = Object.entries(values).map(([name, value]) => [visible(name), cell(value)] as const);
   const width = widest(lines.map(([name]) => name));
-  return lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
+  return lines.flatMap(([name, value]) => hanging(`  ${name.padEnd(width)}  `, value, room));
 }
 
 /**

@@ -171,6 +171,12 @@ test("a table that is wider than the terminal goes on below, under the names of 
   assert.is(drawn(80).split("\n").length, 5);
 });
 
+test("a value that is longer than a line goes on under where it began", () => {
+  const { report, take } = faked("lines", { room: 24 });
+  report({ type: "result", stage: "student", values: { rows: 3, metrics: "step 450  loss 0.1513  norm 0.1843" } });
+  assert.is(take().out, "student\n  rows     3\n  metrics  step 450 loss\n           0.1513 norm\n           0.1843\n");
+});
+
 test("a narrow terminal loses blocks of the bar before it loses the time left", () => {
   const drawn = [120, 80, 70, 58].map((columns) => {
     const { report, pass, take, close } = faked("bars", { columns });
