@@ -68,8 +68,8 @@ export async function main(args: readonly string[], table: readonly Entry[] = co
     signal: controller.signal,
     terminal,
     colour: terminal && !NO_COLOR,
-    columns: () => process.stderr.columns ?? 80,
-    room: () => process.stdout.columns ?? Number.POSITIVE_INFINITY,
+    columns: () => process.stderr.columns || 80, // a terminal that does not know its size says 0
+    room: () => process.stdout.columns || Number.POSITIVE_INFINITY,
   };
   const code = await execute(args, outside, table);
   process.exitCode = isLost ? 1 : streams.exitCode(code);

@@ -50,7 +50,7 @@ export const trajectory: Flag = {
 };
 export const prompts: Flag = {
   value: "FILE",
-  about: "texts to simulate in turn: .txt one a line, .csv, .jsonl or .parquet with a column prompt, text or caption",
+  about: "texts to draw or learn from in turn: .txt one a line, .csv, .jsonl or .parquet with a column prompt, text or caption",
   sets: "simulate.prompts",
 };
 export const negative: Flag = {
