@@ -1,5 +1,5 @@
 /** What stands in the way of an output, found before the work whose result it would hold. */
-import { rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { badUsage, type Failure } from "../schemas/failure.ts";
 import { writeError } from "../schemas/system-error.ts";
@@ -78,7 +78,7 @@ export function checkInputFolder({ path, what }: { path: string; what: string })
  * assert.equal(missingFrom(`${latents.folder}/mistyped`, "model.json"), "there is no such folder");
  */
 export function missingFrom(folder: string, file: string): string {
-  return isUrl(folder) || statSync(folder, { throwIfNoEntry: false }) ? `it has no ${file}` : "there is no such folder";
+  return isUrl(folder) || existsSync(folder) ? `it has no ${file}` : "there is no such folder";
 }
 
 /**
@@ -89,7 +89,7 @@ export function missingFrom(folder: string, file: string): string {
  * assert.equal(partsInstead(`${latents.folder}/..`, ["student", "teacher"]), undefined);
  */
 export function partsInstead(folder: string, parts: readonly string[]): string | undefined {
-  const there = isUrl(folder) ? [] : parts.filter((part) => statSync(join(folder, part), { throwIfNoEntry: false }));
+  const there = isUrl(folder) ? [] : parts.filter((part) => existsSync(join(folder, part)));
   return there[0] === undefined ? undefined : `It holds ${there.join(", ")}: name one of these, as in ${join(folder, there[0])}.`;
 }
 

@@ -113,8 +113,9 @@ test("the sections of docs/METHODS.md that comments name are there", () => {
   );
 });
 
-test("the README has at most 120 lines", () => {
-  assert.ok(readFileSync(join(root, "README.md"), "utf8").trimEnd().split("\n").length <= 120);
+test("the README has at most 120 lines beside the tables of results, which a script writes", () => {
+  const written = readFileSync(join(root, "README.md"), "utf8").replaceAll(/<!-- results:[\s\S]*?<!-- \/results -->/g, "");
+  assert.ok(written.trimEnd().split("\n").length <= 120);
 });
 
 test.run();
