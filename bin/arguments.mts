@@ -46,7 +46,8 @@ const isFolder = (input: InputPath | undefined, path: string): boolean =>
 export function commandNamed(name: string, table: readonly Entry[] = commands): Entry {
   const command = table.find((candidate) => candidate.name === name);
   if (command) return command;
-  throw unknownName(name, { what: "command", names: table.map((candidate) => candidate.name) });
+  const told = table.filter((candidate) => !("internal" in candidate));
+  throw unknownName(name, { what: "command", names: ["help", ...told.map((candidate) => candidate.name)] });
 }
 
 /** Reads a command line (without `node` and the script). Throws a usage failure at the first thing wrong with it. */
@@ -115,7 +116,7 @@ function checkComplete({ command, positionals, flags }: Request): void {
     }
     const wrong = choices && values.find((value) => !choices.includes(value));
     if (choices && wrong !== undefined) {
-      throw badUsage(`Cannot ${command.name} "${wrong}": ${didYouMean(wrong, choices, `expected ${choices.join(", ")}`)}`);
+      throw badUsage(`Unknown ${name} "${wrong}" of ${command.name}: ${didYouMean(wrong, choices, `expected ${choices.join(", ")}`)}`);
     }
   }
   if (seen.length > 0) throw badUsage(`Unexpected "${seen[0]}" after ${command.name}: see pipeline ${command.name} --help`);

@@ -24,7 +24,8 @@ export interface Outside {
   signal: AbortSignal;
   terminal: boolean;
   colour: boolean;
-  columns: () => number;
+  columns: () => number; // of the terminal that progress is drawn on
+  room?: () => number; // of the one that results are written to, if it is one
 }
 
 /** The settings of a command, and which of them were asked for in it. */
@@ -67,7 +68,8 @@ export async function main(args: readonly string[], table: readonly Entry[] = co
     signal: controller.signal,
     terminal,
     colour: terminal && !NO_COLOR,
-    columns: () => process.stderr.columns ?? 80,
+    columns: () => process.stderr.columns || 80, // a terminal that does not know its size says 0
+    room: () => process.stdout.columns || Number.POSITIVE_INFINITY,
   };
   const code = await execute(args, outside, table);
   process.exitCode = isLost ? 1 : streams.exitCode(code);
@@ -76,15 +78,15 @@ export async function main(args: readonly string[], table: readonly Entry[] = co
 
 /** Runs a command line and answers its exit code: 0 done, 1 failed, 2 wrong request, 130 interrupted. */
 export async function execute(args: readonly string[], outside: Outside, table: readonly Entry[] = commands): Promise<number> {
-  const { out, err, signal } = outside;
+  const { out, err, signal, columns } = outside;
   try {
-    const text = await information(args, table);
+    const text = await information(args, { table, columns: columns() });
     if (text !== undefined) {
       out(`${text}\n`);
       return 0;
     }
     if (args.length === 0) {
-      err(`${overview()}\n`);
+      err(`${overview(columns())}\n`);
       return 2;
     }
     const request = readArguments(args, table);
@@ -153,13 +155,16 @@ function modeOf(flags: Request["flags"], terminal: boolean): Mode {
 }
 
 /** The text that a request for information answers with, or undefined for a request to work. */
-async function information(args: readonly string[], table: readonly Entry[]): Promise<string | undefined> {
+async function information(
+  args: readonly string[],
+  { table, columns }: { table: readonly Entry[]; columns: number },
+): Promise<string | undefined> {
   const [first = "", second] = args;
   if (first === "--version" || first === "-v") return (await import("../schemas/package.ts")).version();
-  if (first === "--help" || first === "-h") return overview();
-  if (first === "help") return second === undefined ? overview() : commandHelp(commandNamed(second, table));
+  if (first === "--help" || first === "-h") return overview(columns);
+  if (first === "help") return second === undefined ? overview(columns) : commandHelp(commandNamed(second, table), columns);
   const flags = args.slice(0, args.includes("--") ? args.indexOf("--") : undefined);
-  if (flags.includes("--help") || flags.includes("-h")) return commandHelp(commandNamed(first, table));
+  if (flags.includes("--help") || flags.includes("-h")) return commandHelp(commandNamed(first, table), columns);
   if (first.startsWith("-")) throw badUsage(`Missing command before "${first}": see pipeline --help`);
   return undefined;
 }

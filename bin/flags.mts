@@ -10,9 +10,9 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   },
   config: { value: "FILE.yaml", about: "settings from a file, over the preset" },
   set: { value: "PATH=VALUE", about: "one setting, over everything else, as in train.batch=32", many: true },
-  seed: { value: "S", about: "of everything random", sets: "seed" },
+  seed: { value: "S", about: "seed of everything random", sets: "seed" },
   device: { value: "NAME", about: "what computes; several cards as cuda:0,cuda:1", sets: "engine.device" },
-  threads: { value: "N", about: "of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
+  threads: { value: "N", about: "threads of the engine, or of all in `run`; 0 is one for each core", sets: "engine.threads" },
   cache: { value: "FOLDER", about: "keeps what was read of buckets, and graphs; as ONESTEP_CACHE" },
   json: { about: "print one JSON event a line instead of bars and words" },
   quiet: { about: "print results and warnings only" },
@@ -50,7 +50,7 @@ export const trajectory: Flag = {
 };
 export const prompts: Flag = {
   value: "FILE",
-  about: "texts to simulate in turn: .txt one a line, .csv, .jsonl or .parquet with a column prompt, text or caption",
+  about: "texts to draw or learn from in turn: .txt one a line, .csv, .jsonl or .parquet with a column prompt, text or caption",
   sets: "simulate.prompts",
 };
 export const negative: Flag = {

@@ -5,6 +5,7 @@
 import type { PipelineEvent } from "../schemas/events.ts";
 import { visible, visibleJson, visibleLines } from "../schemas/visible.ts";
 import { numberInWords } from "../schemas/words.ts";
+import { hanging } from "./hanging.mts";
 import { facts, isFinished, type Stage, withEvent } from "./progress.mts";
 
 export type Mode = "bars" | "lines" | "json" | "quiet";
@@ -14,7 +15,8 @@ export interface ReporterOptions {
   out: (text: string) => void; // notes, results, JSON
   err: (text: string) => void; // progress, warnings
   colour?: boolean;
-  columns?: () => number;
+  columns?: () => number; // of the terminal that progress is drawn on
+  room?: () => number; // columns of the terminal that results are written to; without end unless told
   now?: () => number; // ms
   after?: (ms: number, run: () => void) => void;
 }
@@ -26,6 +28,7 @@ export interface Reporter {
 }
 
 const frame = 100; // ms between two redraws of the bars
+const widths = [20, 10, 0]; // blocks of a bar, of which the most are drawn that leave room for the words
 const pause = 5000; // ms between two status lines of a stage
 
 export function createReporter({
@@ -34,6 +37,7 @@ export function createReporter({
   err,
   colour = false,
   columns = () => 80,
+  room = () => Number.POSITIVE_INFINITY,
   now = () => performance.now(),
   after = (ms, run) => setTimeout(run, ms).unref(),
 }: ReporterOptions): Reporter {
@@ -64,12 +68,15 @@ export function createReporter({
   };
   const bar = (name: string, stage: Stage) => {
     const { done, total } = stage.latest;
-    const filled = total ? Math.min(20, Math.floor((20 * done) / total)) : 0;
-    const blocks = total === undefined ? "" : `${"█".repeat(filled)}${"░".repeat(20 - filled)} `;
     const text = visible(facts(stage).join("  "));
-    const title = visible(name).padEnd(10);
-    const room = Math.max(0, columns() - title.length - 2 - blocks.length);
-    return `${paint(1, title)} ${paint(36, blocks)}${text.slice(0, room)}`;
+    const title = visible(name)
+      .padEnd(10)
+      .slice(0, Math.max(0, columns() - 2));
+    const left = Math.max(0, columns() - title.length - 2);
+    const width = total === undefined ? 0 : (widths.find((blocks) => blocks + 1 + text.length <= left) ?? 0);
+    const filled = total ? Math.min(width, Math.floor((width * done) / total)) : 0;
+    const blocks = width === 0 ? "" : `${"█".repeat(filled)}${"░".repeat(width - filled)} `;
+    return `${paint(1, title)} ${width === 0 ? "" : paint(36, blocks)}${text.slice(0, left - blocks.length)}`;
   };
 
   const progress = (event: Extract<PipelineEvent, { type: "progress" }>) => {
@@ -110,7 +117,9 @@ export function createReporter({
       }
       if (event.type === "figure") return; // the table at the end shows it
       const lines =
-        event.type === "table" ? [...columnsOf(event.rows), ...(event.about ? [`  ${visible(event.about)}`] : [])] : pairs(event.values);
+        event.type === "table"
+          ? [...tableOf(event.rows, room()), ...(event.about ? [`  ${visible(event.about)}`] : [])]
+          : pairs(event.values, room());
       say(out, [paint(1, title), ...lines].join("\n"));
     },
     close: () => {
@@ -120,23 +129,40 @@ export function createReporter({
   };
 }
 
-/** Names and their values, one a line. */
-function pairs(values: Record<string, number | string>): string[] {
+/** Names and their values, one a line unless a value is longer than that. */
+function pairs(values: Record<string, number | string>, room: number): string[] {
   const lines = Object.entries(values).map(([name, value]) => [visible(name), cell(value)] as const);
   const width = widest(lines.map(([name]) => name));
-  return lines.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
+  return lines.flatMap(([name, value]) => hanging(`  ${name.padEnd(width)}  `, value, room));
 }
 
-/** Rows under a line of names: words to the left, numbers (with their spread, or none) to the right of their column. */
-function columnsOf(rows: Record<string, number | string>[]): string[] {
+/**
+ * Rows under a line of names: words to the left, numbers (with their spread, or none) to the right of their column. Columns without room
+ * beside the others follow below an empty line, with the first column, which names the rows, before them again.
+ */
+function tableOf(rows: Record<string, number | string>[], room: number): string[] {
+  const [first, ...rest] = columnsOf(rows);
+  if (first === undefined) return [];
+  const widthOf = (columns: string[][]): number => columns.reduce((sum, [top = ""]) => sum + 2 + top.length, 0);
+  const parts: string[][][] = [[first]];
+  for (const column of rest) {
+    const part = parts.at(-1) as string[][];
+    if (part.length === 1 || widthOf([...part, column]) <= room) part.push(column);
+    else parts.push([first, column]);
+  }
+  const drawn = parts.map((columns) => first.map((_, line) => `  ${columns.map((cells) => cells[line]).join("  ")}`.trimEnd()));
+  return drawn.flatMap((lines, i) => (i === 0 ? lines : ["", ...lines]));
+}
+
+/** The cells of every column, its name first, padded to the same width. */
+function columnsOf(rows: Record<string, number | string>[]): string[][] {
   const names = Object.keys(rows[0] ?? {});
-  const columns = names.map((name) => {
+  return names.map((name) => {
     const cells = [visible(name), ...rows.map((row) => cell(row[name] ?? ""))];
     const width = widest(cells);
     const right = rows.every((row) => typeof row[name] === "number" || /^$|^[-\d.e]+ ± /.test(row[name] ?? ""));
     return cells.map((text) => (right ? text.padStart(width) : text.padEnd(width)));
   });
-  return columns[0]?.map((_, line) => `  ${columns.map((cells) => cells[line]).join("  ")}`.trimEnd()) ?? [];
 }
 
 const cell = (value: number | string): string => (typeof value === "number" ? numberInWords(value) : visible(value));

@@ -86,18 +86,14 @@ export async function doctor(options: {
     if (!isFailure(error)) throw error;
     report({ type: "warning", stage, message: `no ${what}: ${error.message}` });
   };
-  const planned = teacher === undefined ? undefined : planDenoiser(teacher, { size, textLength: settings.simulate.textLength });
-  await project({ ...options, free, description: planned?.then((read) => read.teacher.description) }).catch(
-    warned("simulation", "projection"),
-  );
+  const planned = teacher === undefined ? undefined : await planDenoiser(teacher, { size, textLength: settings.simulate.textLength });
+  await project({ ...options, free, description: planned?.teacher.description }).catch(warned("simulation", "projection"));
   if (planned === undefined) return;
   const devices = ["cpu", ...Object.entries(gpus).flatMap(([name, answer]) => (answer === "ready" ? [name] : []))];
-  const plan = await planned
-    .then((read) => planFor({ ...read, settings, context }))
-    .catch((error) => {
-      if (isPlanned) throw error;
-      warned("training", "plan")(error);
-    });
+  const plan = await planFor({ ...planned, settings, context }).catch((error) => {
+    if (isPlanned) throw error;
+    warned("training", "plan")(error);
+  });
   if (plan) await reportPlan({ plan, devices, settings, context });
 }
 
@@ -122,18 +118,17 @@ export async function doctorProfile(options: {
 /** Reports bytes and time of `simulate.count` triples. */
 async function project({
   teacher,
-  description: reading,
+  description,
   free,
   settings,
   context: { report, signal },
 }: {
   teacher?: string;
-  description: Promise<DenoiserDescription> | undefined; // the teacher's
+  description: DenoiserDescription | undefined; // the teacher's
   free: number; // bytes on the disk
   settings: Settings;
   context: Context;
 }): Promise<void> {
-  const description = await reading;
   if (description) requireOde(teacher as string, description, settings.simulate);
   const shape = description?.spec.shape ?? (await shapeOf(settings));
   const { count, steps, solver } = settings.simulate;

@@ -42,6 +42,8 @@ export async function ingest(options: {
   work?: Work;
   /** A folder of further results, which is no part of the images if it lies among them. `out` never is. */
   results?: string;
+  /** Throws where the images, which are listed, will not do for what they are needed for: nothing is made yet. */
+  accept?: (source: ImageSource) => Promise<void>;
   settings: Settings;
   context: Context;
 }): Promise<Summary | undefined> {
@@ -55,6 +57,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
   // Shuffled, since simulation and training begin while the first images are all there is.
   const except = [out, ...(results === undefined ? [] : [results])];
   const source = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, except, signal });
+  await options.accept?.(source);
   const codec = options.codec ?? (await openCodec(settings, context));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });

@@ -22,6 +22,7 @@ import { damagedShards, type Survey, surveyShards, surveyStore } from "../stages
 import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
 import { isPublished } from "../stages/published/describe.ts";
 import { isSingleFile } from "../models/published/single-file.ts";
+import { partsInstead } from "../store/output.ts";
 import { isUrl } from "../store/place.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { checkParity, inspectPublished } from "./inspect-published.ts";
@@ -179,10 +180,10 @@ function refuseRows(path: string, looks: Looks, why: string): void {
 async function inspectRun(path: string, looks: Looks, { report }: Context): Promise<void> {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) {
-    throw badUsage(`Cannot inspect "${path}": ${found ? "it is no folder" : "there is no such folder"}. ${remedyFor(path)}`);
+    throw badUsage(`Cannot inspect "${path}": ${found ? "it is no folder" : "there is no such folder"}. ${insteadOf(path)}`);
   }
   const run = await describeRun(path);
-  if (!run) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${remedyFor(path)}`);
+  if (!run) throw badUsage(`Cannot inspect "${path}": it is neither a store nor a run. ${insteadOf(path)}`);
   refuseRows(path, looks, `it is a run; its pictures are in ${join(path, "pictures")}`);
   if (Object.keys(run.facts).length > 0) report({ type: "result", stage: path, values: run.facts });
   if (run.problems.length > 0) throw new Failure(run.problems.join(" "));
@@ -215,10 +216,6 @@ async function surveyed(store: Store, { signal, report }: Context): Promise<Surv
   return surveyStore(store, { signal, onShard });
 }
 
-/** What to inspect instead: the parts of a folder that `run` made, where it is one. */
-function remedyFor(path: string): string {
-  const parts = ["latents", "triples", "student", "teacher"].filter((name) => existsSync(join(path, name)));
-  return parts.length > 0
-    ? `It holds ${parts.join(", ")}: inspect one of these, as in ${join(path, parts[0]!)}.`
-    : "Name a folder that --out named.";
-}
+/** What to name instead: the parts of a folder that `run` made, where it is one. */
+const insteadOf = (path: string): string =>
+  partsInstead(path, ["latents", "triples", "student", "teacher"]) ?? "Name a folder that --out named.";

@@ -21,6 +21,7 @@ import { markFolder } from "../stages/runs/folder.ts";
 import { inPlaceOf, type Push, type Workplace } from "../stages/runs/mirror.ts";
 import { type Codec, readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { drawPairs } from "../stages/sample/pairs.ts";
+import type { ImageSource } from "../stages/ingest/images.ts";
 import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
@@ -123,16 +124,17 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
     },
   ]);
 
+  context.report({ type: "result", stage: "run", values: { "event loop p99, ms": loop.p99() }, isDetail: true });
   if ((await readDenoiser(at("student"))).description.spec.network.control) {
     // What draws from tokens is seen and measured on images' own; others are drawn once there is a prior.
     await reconstruct({ model: at("student"), reference: at("latents"), grid: at("samples.png"), settings, context });
-    context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), "event loop p99, ms": loop.p99() } });
+    context.report({ type: "result", stage: "run", values: { samples: at("samples.png") } });
     for (const message of stepsToPrior(out)) context.report({ type: "note", stage: "next", message });
     return;
   }
   const calls = await drawPairs({ path: at("samples.png"), teacher, student: at("student"), settings, context });
   const evaluations = `${calls.student} an image by the student, ${calls.teacher} by the teacher`;
-  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations, "event loop p99, ms": loop.p99() } });
+  context.report({ type: "result", stage: "run", values: { samples: at("samples.png"), evaluations } });
   await measure({ model: at("student"), teacher, reference: at("latents"), settings, context });
   const page = isDemo ? await exportSiteOf({ out, teacher, settings, context }) : at("student");
   const [first, ...more] = nextSteps(out, page);
@@ -176,15 +178,14 @@ async function pretrainAll(options: {
 }): Promise<{ teacher: string; settings: Settings }> {
   const { images, out, at, push, usesPerceptual, context } = options;
   let settings = options.settings;
+  const accept = (source: ImageSource) => checkConditions(source, { images, network: settings.network });
   if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
-    await ingest({ images, out: at("pixels"), results: out, settings: pixels, context });
-    await checkConditions(at("pixels"), settings);
+    await ingest({ images, out: at("pixels"), results: out, accept, settings: pixels, context });
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), push, settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
-  await ingest({ images, out: at("latents"), results: out, settings, context });
-  await checkConditions(at("latents"), settings);
+  await ingest({ images, out: at("latents"), results: out, accept, settings, context });
   if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), push, settings, context });
     settings = withPerceptual(settings, at("perceptual"));

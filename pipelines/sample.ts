@@ -44,7 +44,7 @@ export async function sample(
   const { spec } = description;
   if (captions && !conditionColumns(spec.network).includes("caption")) {
     await generator.close();
-    throw badUsage(`Cannot draw ${captions[0]} with ${model}: it reads no captions. Leave --prompt and --prompts out`);
+    throw badUsage(`Cannot draw "${captions[0]}" with ${model}: it reads no captions. Leave --prompt and --prompts out`);
   }
   const classes = labelsOf(spec);
   const { columns, labels } = gridOf(count, classes.length);

@@ -16,6 +16,7 @@ import { reportSource } from "../stages/inspect/report/serve.ts";
 import type { Source } from "../stages/serve/answer.ts";
 import { folderSource, pageSource } from "../stages/serve/folder.ts";
 import { serveSource } from "../stages/serve/listen.ts";
+import { partsInstead } from "../store/output.ts";
 import { isUrl } from "../store/place.ts";
 import { openStore } from "../store/store.ts";
 
@@ -35,14 +36,14 @@ async function sourceFor(path: string, settings: Settings, context: Context): Pr
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() && basename(path) === "run.html") return pageSource(path);
   if (!found?.isDirectory()) {
-    throw badUsage(`Cannot serve "${path}": ${found ? "it is no folder" : "there is no such folder"}. ${remedyFor(path)}`);
+    throw badUsage(`Cannot serve "${path}": ${found ? "it is no folder" : "there is no such folder"}. ${insteadOf(path)}`);
   }
   const has = (name: string): boolean => existsSync(join(path, name));
   if (has("store.json")) return reportSource({ store: await openStore({ folder: path }), engine: settings.engine, context });
   if (has("index.html")) return folderSource(path, policy);
   if (has("model.json") && (await isStudent(path))) return studentSource(path, settings, context);
   if (has("run.html")) return pageSource(join(path, "run.html"));
-  throw badUsage(`Cannot serve "${path}": it is neither a site, a student, a run nor a store. ${remedyFor(path)}`);
+  throw badUsage(`Cannot serve "${path}": it is neither a site, a student, a run nor a store. ${insteadOf(path)}`);
 }
 
 const policy = `${sitePolicy}; frame-ancestors 'none'`;
@@ -66,10 +67,7 @@ async function studentSource(path: string, settings: Settings, context: Context)
   return { ...folderSource(folder, policy), close: remove };
 }
 
-/** What to serve instead: the parts of a folder that `run` made, where it is one. */
-function remedyFor(path: string): string {
-  const parts = ["site", "student", "teacher", "triples", "latents"].filter((name) => existsSync(join(path, name)));
-  return parts.length > 0
-    ? `It holds ${parts.join(", ")}: serve one of these, as in ${join(path, parts[0] as string)}.`
-    : "Name a folder that `export --format web` or another command wrote with --out.";
-}
+/** What to name instead: the parts of a folder that `run` made, where it is one. */
+const insteadOf = (path: string): string =>
+  partsInstead(path, ["site", "student", "teacher", "triples", "latents"]) ??
+  "Name a folder that `export --format web` or another command wrote with --out.";

@@ -177,12 +177,16 @@ export function manifestText(value: object): string {
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
-/** The keys in which two manifests differ, as "teacher.hash: a instead of b". */
+/** The keys in which two manifests differ, as "simulate.seed: 1 instead of 2"; of hashes, which tell nobody anything, only that they do. */
 export function differences(found: unknown, expected: unknown): string[] {
-  return differingKeys(found, expected).map(
-    ({ key, found, expected }) => `${key}: ${abridged(JSON.stringify(found))} instead of ${abridged(JSON.stringify(expected))}`,
+  return differingKeys(found, expected).map(({ key, found, expected }) =>
+    isHash(found) && isHash(expected)
+      ? `${key} is another`
+      : `${key}: ${abridged(JSON.stringify(found))} instead of ${abridged(JSON.stringify(expected))}`,
   );
 }
+
+const isHash = (value: unknown): boolean => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 
 /** The keys in which two manifests differ, as paths, and what stands there in either. */
 export function differingKeys(found: unknown, expected: unknown, path = ""): { key: string; found: unknown; expected: unknown }[] {

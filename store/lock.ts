@@ -8,6 +8,7 @@ import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { Failure } from "../schemas/failure.ts";
+import { writeError } from "../schemas/system-error.ts";
 import { namesIn } from "./atomic.ts";
 import { isUrl } from "./place.ts";
 import { type Holder, holderOf, isAlive, letGo, livingHolder, newToken, showLife, thisProcess, type Watch } from "./holder.ts";
@@ -174,7 +175,7 @@ async function created(path: string, { command, beat }: Asking): Promise<Release
     await file.writeFile(`${JSON.stringify(holder)}\n`);
   } catch (error) {
     await release();
-    throw error;
+    throw writeError(path, error);
   } finally {
     await file.close();
   }

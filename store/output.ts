@@ -1,5 +1,5 @@
 /** What stands in the way of an output, found before the work whose result it would hold. */
-import { rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { badUsage, type Failure } from "../schemas/failure.ts";
 import { writeError } from "../schemas/system-error.ts";
@@ -67,6 +67,30 @@ export function checkInputFolder({ path, what }: { path: string; what: string })
   if (isUrl(path)) return void placeOf(path);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== false) return;
   throw badUsage(`Cannot read ${displayName(path)} (${what}): it is a file; name the folder of a store or run`);
+}
+
+/**
+ * What is missing where a folder lacks the file by which it is known: the folder itself, or that file.
+ *
+ * @example
+ * import { missingFrom } from "./output.ts";
+ * assert.equal(missingFrom(latents.folder, "model.json"), "it has no model.json");
+ * assert.equal(missingFrom(`${latents.folder}/mistyped`, "model.json"), "there is no such folder");
+ */
+export function missingFrom(folder: string, file: string): string {
+  return isUrl(folder) || existsSync(folder) ? `it has no ${file}` : "there is no such folder";
+}
+
+/**
+ * What to name in place of a folder that `run` made: those of its parts that are there. Undefined where it has none.
+ *
+ * @example
+ * import { partsInstead } from "./output.ts";
+ * assert.equal(partsInstead(`${latents.folder}/..`, ["student", "teacher"]), undefined);
+ */
+export function partsInstead(folder: string, parts: readonly string[]): string | undefined {
+  const there = isUrl(folder) ? [] : parts.filter((part) => existsSync(join(folder, part)));
+  return there[0] === undefined ? undefined : `It holds ${there.join(", ")}: name one of these, as in ${join(folder, there[0])}.`;
 }
 
 /** What stands at a path; undefined for nothing. A name too long or a file on the way is the system's to tell. */

@@ -22,6 +22,7 @@ import { filesAt, namesAt } from "./files.ts";
 import { readJournal } from "./journal.ts";
 import { readShardMetadata } from "./shard.ts";
 import { journalPath, type Store } from "./layout.ts";
+import { missingFrom, partsInstead } from "./output.ts";
 import { isUrl, within } from "./place.ts";
 import { shardOf } from "./present.ts";
 import { readText } from "./text.ts";
@@ -71,7 +72,10 @@ export async function createStore<M extends Manifest>(options: {
 export async function openStore(options: { folder: string }): Promise<Store> {
   const { folder } = options;
   const found = await readManifest(folder);
-  if (!found) throw new Failure(`Cannot open the store ${folder}: it has no store.json. Name the folder that \`--out\` named.`);
+  if (!found) {
+    const remedy = partsInstead(folder, ["triples", "latents"]) ?? "Name the folder that `--out` named.";
+    throw new Failure(`Cannot open the store ${folder}: ${missingFrom(folder, "store.json")}. ${remedy}`);
+  }
   return handle(folder, found.manifest, found.fingerprint);
 }
 

@@ -174,7 +174,7 @@ function isHalf({ half, precision = half === undefined ? "single" : "half" }: Re
 
 export const exportCommand: Command = {
   name: "export",
-  summary: "write a store, or a student of a published teacher, as files that other tools load",
+  summary: "write a store, student or teacher as files that other tools load",
   positionals: [
     { name: "PATH", about: "a finished store of latents, triples or tokens, or a run of `train`", input: "folder", bucket: "store" },
   ],

@@ -50,7 +50,7 @@ export const pretrain: Command = {
 
 export const train: Command = {
   name: "train",
-  summary: "train a one-step student on triples, also while they are still being written",
+  summary: "train a student of one network call, or a few, also while its triples are still being written",
   positionals: [],
   flags: {
     store: { value: "STORE", about: "store of `simulate`, for methods that need triples", input: "folder", bucket: "store" },

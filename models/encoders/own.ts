@@ -56,7 +56,7 @@ const labels: Kind = {
     classes.length > 0
       ? undefined
       : `Cannot train a class-conditional teacher on ${data}: it has no classes (network.condition=class). ` +
-        "Put images in class folders, or set network.condition=none.",
+        "Put images in class folders, or add --set network.condition=none.",
 };
 
 const captions: Kind = {
@@ -67,7 +67,7 @@ const captions: Kind = {
     (await captions()).length > 0
       ? undefined
       : `Cannot train a caption-conditional teacher on ${data}: it has no captions (network.condition=caption). ` +
-        "Give the images captions, or set network.condition to class or none.",
+        "Give the images captions, or add --set network.condition=none (or class).",
   learn: async ({ network, captions }) => {
     const known = await captions();
     const data = learnTokenizer({ captions: known, vocabulary: network.vocabulary });

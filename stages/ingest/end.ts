@@ -24,7 +24,7 @@ export async function findDirectory(file: FileHandle, fileSize: number): Promise
   while (at >= 0 && !(tail.readUInt32LE(at) === 0x06054b50 && at + endSize + tail.readUInt16LE(at + 20) === tail.length)) at--;
   if (at < 0) {
     const isZip = (await readAt(file, 0, Math.min(4, fileSize))).toString("latin1") === "PK\x03\x04";
-    throw new Error(isZip ? "is cut off: a zip's end record is missing" : "is not a zip file");
+    throw new Error(isZip ? "is cut off: a zip's end record is missing" : "is not a zip file; name a zip, or a folder of images");
   }
   let entries = tail.readUInt16LE(at + 10);
   let here = tail.readUInt16LE(at + 8); // of these, in this part of the archive

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type * as z from "zod";
 import { Failure } from "../../schemas/failure.ts";
 import { isUrl, within } from "../../store/place.ts";
+import { missingFrom, partsInstead } from "../../store/output.ts";
 import { readText } from "../../store/text.ts";
 import { descriptionVersion, sealOf } from "../../schemas/seal.ts";
 
@@ -36,7 +37,8 @@ export async function readDescription<D>(folder: string, kind: DescriptionKind<D
   const path = within(folder, file);
   const text = await textOf(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
-    throw new Failure(`Cannot read a network from "${folder}": there is no ${file}. Name a folder that ${maker} made.`);
+    const remedy = partsInstead(folder, ["student", "teacher"]) ?? `Name a folder that ${maker} made.`;
+    throw new Failure(`Cannot read a network from "${folder}": ${missingFrom(folder, file)}. ${remedy}`);
   });
   const content = parsed(path, text);
   const { format: foundFormat, version = 1, seal, ...rest } = content;

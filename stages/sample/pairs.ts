@@ -28,7 +28,7 @@ export async function drawPairs(options: {
     const { classes } = teacher.description.spec;
     const images = above.map((picture, i) => stack(picture, below[i] as Picture));
     const captions = above.map(({ label, caption }) => caption ?? classes[label ?? -1] ?? "");
-    const rowLabels = new Array<string>(ROWS).fill(`${teacher.nfe} NFE over ${student.nfe}`);
+    const rowLabels = new Array<string>(ROWS).fill(`${teacher.nfe} calls over ${student.nfe}`);
     await writeGrid({ path, images, columns: COLUMNS, captions, rowLabels, scale: 2 });
     return { teacher: teacher.nfe, student: student.nfe };
   } finally {

@@ -159,7 +159,7 @@ test("tells how far a run came", async () => {
   const path = join(folder, "run");
   await writeSettings(path, tiny);
   await assert.rejects(inspect({ path, settings: tiny, context: listening().context }), /neither a store nor a run/);
-  await assert.rejects(inspect({ path: folder, settings: tiny, context: listening().context }), /It holds latents, triples: inspect one/);
+  await assert.rejects(inspect({ path: folder, settings: tiny, context: listening().context }), /It holds latents, triples: name one/);
   await writeFile(join(path, "metrics.jsonl"), '{"step":10,"loss":0.5}\n{"step":20,"loss":0.25}\n');
   await writeFile(join(path, "checkpoint-00000020-0123456789abcdef.safetensors"), "");
   const { results, context } = listening();

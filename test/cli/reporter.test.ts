@@ -6,7 +6,7 @@ import { assert, suite } from "../harness.ts";
 const test = suite("reporter");
 
 /** A reporter with a clock that only `pass` moves. */
-function faked(mode: Mode, { colour = false, columns = 100 } = {}) {
+function faked(mode: Mode, { colour = false, columns = 100, room = Number.POSITIVE_INFINITY } = {}) {
   let time = 0;
   let timers: { at: number; run: () => void }[] = [];
   const written = { out: "", err: "" };
@@ -14,6 +14,7 @@ function faked(mode: Mode, { colour = false, columns = 100 } = {}) {
     mode,
     colour,
     columns: () => columns,
+    room: () => room,
     out: (text) => void (written.out += text),
     err: (text) => void (written.err += text),
     now: () => time,
@@ -148,6 +149,48 @@ test("shows every active stage, and lines no wider than the terminal", () => {
   report(step(3));
   pass(1000);
   assert.is(take().err, "");
+});
+
+test("a table that is wider than the terminal goes on below, under the names of its rows", () => {
+  const rows = [
+    { subject: "student", NFE: 1, distance: 1.5, precision: 1, obeyed: 0.8867 },
+    { subject: "teacher", NFE: 10, distance: 1.25, precision: 0.5, obeyed: 0.9414 },
+  ];
+  const drawn = (room: number) => {
+    const { report, take } = faked("lines", { room });
+    report({ type: "table", stage: "evaluate", rows });
+    return take().out;
+  };
+  assert.is(
+    drawn(36),
+    "evaluate\n" +
+      "  subject  NFE  distance  precision\n  student    1       1.5          1\n  teacher   10      1.25        0.5\n\n" +
+      "  subject  obeyed\n  student  0.8867\n  teacher  0.9414\n",
+  );
+  assert.is(drawn(10).split("\n\n").length, 4, "one column beside the names where no two have room");
+  assert.is(drawn(80).split("\n").length, 5);
+});
+
+test("a value that is longer than a line goes on under where it began", () => {
+  const { report, take } = faked("lines", { room: 24 });
+  report({ type: "result", stage: "student", values: { rows: 3, metrics: "step 450  loss 0.1513  norm 0.1843" } });
+  assert.is(take().out, "student\n  rows     3\n  metrics  step 450 loss\n           0.1513 norm\n           0.1843\n");
+});
+
+test("a narrow terminal loses blocks of the bar before it loses the time left", () => {
+  const drawn = [120, 80, 70, 58].map((columns) => {
+    const { report, pass, take, close } = faked("bars", { columns });
+    report(step(0, {}, 1536));
+    pass(30_000);
+    report(step(768, { loss: 0.2708 }, 1536));
+    close();
+    return take().err.split("\n").at(-2) as string;
+  });
+  assert.equal(
+    drawn.map((row) => row.replaceAll(/[^█░]/g, "").length),
+    [20, 20, 10, 0],
+  );
+  for (const row of drawn) assert.match(row, /768\/1536 steps {2}50% {2}loss 0.2708 {2}30 s left$/);
 });
 
 test("prints a table under its names: words to the left, numbers to the right", () => {

@@ -20,7 +20,11 @@ test.before(async () => {
 test.after(() => rm(folder, { recursive: true }));
 
 /** Runs a command line here and answers what it printed and its exit code. */
-async function line(words: string | string[], table: readonly Entry[] = commands, signal = new AbortController().signal) {
+async function line(
+  words: string | string[],
+  table: readonly Entry[] = commands,
+  { signal = new AbortController().signal, columns = 100 } = {},
+) {
   let out = "";
   let err = "";
   const outside: Outside = {
@@ -29,11 +33,14 @@ async function line(words: string | string[], table: readonly Entry[] = commands
     signal,
     terminal: false,
     colour: false,
-    columns: () => 100,
+    columns: () => columns,
   };
   const args = typeof words === "string" ? words.split(" ").filter(Boolean) : words;
   return { code: await execute(args, outside, table), out, err };
 }
+
+/** A text without its line breaks and columns. */
+const unwrapped = (text: string): string => text.replaceAll(/\s+/g, " ");
 
 /** The table's commands with pipelines that only keep what they are given. */
 function recording(): { table: Entry[]; inputs: Parameters<Command["start"]>[0][] } {
@@ -53,7 +60,7 @@ async function settingsFrom(words: string | string[]): Promise<Settings> {
 
 const wrong: [words: string, message: RegExp][] = [
   ["simualte", /^Unknown command "simualte": did you mean "simulate"\?\n$/],
-  ["xyzzy", /^Unknown command "xyzzy": the commands are ingest, pretrain, /],
+  ["xyzzy", /^Unknown command "xyzzy": the commands are help, ingest, pretrain, .*, completion\n$/],
   ["--json doctor", /^Missing command before "--json"/],
   ["help trian", /^Unknown command "trian": did you mean "train"\?/],
   ["ingest", /^Missing IMAGES of ingest: expected, for example, pipeline ingest /],
@@ -65,8 +72,8 @@ const wrong: [words: string, message: RegExp][] = [
   ["ingest a.zip --oot b", /^Unknown flag "--oot" of ingest: did you mean "--out"\?/],
   ["ingest a.zip -o b", /^Unknown flag "-o" of ingest/],
   ["ingest a.zip --constructor b", /^Unknown flag "--constructor" of ingest: see pipeline ingest --help/],
-  ["pretrain teachr --data a --out b", /^Cannot pretrain "teachr": did you mean "teacher"\?/],
-  ["pretrain 7 --data a --out b", /^Cannot pretrain "7": expected teacher, autoencoder, perceptual/],
+  ["pretrain teachr --data a --out b", /^Unknown WHAT "teachr" of pretrain: did you mean "teacher"\?/],
+  ["pretrain 7 --data a --out b", /^Unknown WHAT "7" of pretrain: expected teacher, autoencoder, perceptual/],
   ["pretrain --data a --out b", /^Missing WHAT of pretrain/],
   ["simulate --teacher a --out b extra", /^Unexpected "extra" after simulate/],
   ["simulate --teacher a --out b --count many", /^Cannot set simulate.count to "many" \(--count\): expected a whole number above 0\n$/],
@@ -91,7 +98,7 @@ const wrong: [words: string, message: RegExp][] = [
     "doctor --set train.diffusion2gan.discriminatorNoise=5",
     /to 5 .*: expected a list of 2: a number of at least 0, a number of at least 0/,
   ],
-  ["completion tcsh", /^Cannot completion "tcsh"/],
+  ["completion tcsh", /^Unknown SHELL "tcsh" of completion: /],
   ["doctor --set network.multipliers=[1,x]", /^Cannot set network.multipliers.1 to "x" .*a whole number above 0/],
   ["doctor --set train.ema=1.5", /^Cannot set train.ema to 1.5 .*a number from 0 to 1/],
   ["doctor --set images.background=red", /^Cannot set images.background to "red" .*text such as "#ffffff"/],
@@ -129,7 +136,7 @@ test("prints help for every command, whose example the table itself accepts", as
   const overview = await line("--help");
   assert.is(overview.code, 0);
   for (const command of commands) {
-    assert.is(overview.out.includes(command.summary), !("internal" in command), command.name);
+    assert.is(unwrapped(overview.out).includes(command.summary), !("internal" in command), command.name);
     assert.ok("internal" in command || overview.out.includes(`  ${command.name} `), command.name);
   }
   assert.equal(await line(""), { code: 2, out: "", err: overview.out });
@@ -147,9 +154,20 @@ test("help lists the names that the tables hold", async () => {
     ["bench", "--only A,B", benchNames()],
   ];
   for (const [command, flag, names] of listed) {
-    const help = (await line(`${command} --help`)).out.split("\n").find((row) => row.trim().startsWith(flag));
-    assert.ok(help?.includes(`: ${names.join(", ")}`), `${command} ${flag}: ${help}`);
+    const help = unwrapped((await line(`${command} --help`)).out);
+    const said = help.slice(help.lastIndexOf(` ${flag} `) + 1).split(" --")[0];
+    assert.ok(said?.includes(`: ${names.join(", ")}`), `${command} ${flag}: ${said}`);
     assert.ok(names.length >= 3);
+  }
+});
+
+test("help keeps within the terminal, wide or narrow, and says the same in both", async () => {
+  for (const words of ["--help", ...commands.map(({ name }) => `${name} --help`)]) {
+    const [narrow, wide] = [(await line(words, commands, { columns: 60 })).out, (await line(words, commands, { columns: 400 })).out];
+    assert.is(unwrapped(narrow), unwrapped(wide), words);
+    const [, example] = narrow.split("\nExample:\n");
+    for (const row of narrow.split("\n")) if (!example?.includes(row)) assert.ok(row.length <= 60, `${words}: ${row}`);
+    for (const row of wide.split("\n")) if (!example?.includes(row)) assert.ok(row.length <= 100, `${words}: ${row}`);
   }
 });
 
@@ -234,7 +252,7 @@ test("answers 130 and how to resume after an interrupt, however the pipeline end
       controller.abort();
       return start(input);
     });
-    const { code, err } = await line(["go", "--set", "images.background=#000000"], table, controller.signal);
+    const { code, err } = await line(["go", "--set", "images.background=#000000"], table, { signal: controller.signal });
     assert.is(code, 130);
     assert.match(err, message);
   }

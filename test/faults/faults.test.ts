@@ -1,13 +1,14 @@
 /** What may go wrong under a store while it is made: each ends in one clear sentence, loses nothing, and can be gone on from. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import { manifestText } from "../../schemas/manifest.ts";
 import { readLatestCheckpoint, writeCheckpoint } from "../../stages/train/checkpoint.ts";
+import { holdFolder } from "../../store/lock.ts";
 import { openStore } from "../../store/store.ts";
 import { verifyStore } from "../../store/verify.ts";
 import { scriptWords } from "../fixtures/script.ts";
@@ -80,6 +81,15 @@ if (disk) {
     assert.is((await readLatestCheckpoint({ folder }))?.sets.student?.w?.data[0], 1);
     rmSync(join(disk.folder, "ballast"));
     disk.remount("size=8m");
+  });
+
+  test("a disk too full for the file that holds a folder names that file", async () => {
+    const ballast = join(disk.folder, "ballast");
+    assert.throws(() => {
+      for (;;) appendFileSync(ballast, new Uint8Array(4096));
+    }, /ENOSPC/);
+    await assert.rejects(holdFolder({ folder: disk.folder, command: "export" }), /Cannot write .*\.onestep\.lock: the disk is full/);
+    rmSync(ballast);
   });
 
   test("a file system that turns read-only", async () => {
@@ -199,7 +209,7 @@ test("a store of a newer version, of other weights, of another device or other s
   const gpu = { ...settings, engine: { ...settings.engine, device: "webgpu" as const } };
   await assert.rejects(
     make(out, other),
-    /Cannot go on with the store .*: it was made with other settings \(.*teacher.hash: .* instead of .*\). Choose another folder/,
+    /Cannot go on with the store .*: it was made with other settings \(.*teacher.hash is another.*\). Choose another folder/,
   );
   await assert.rejects(make(out, job.teacher, gpu), /engine.device: "cpu" instead of "webgpu"/);
   await assert.rejects(make(out, job.teacher, { ...settings, seed: 6 }), /seed: "5" instead of "6"/);

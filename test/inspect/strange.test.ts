@@ -175,7 +175,7 @@ test("what is neither a store nor a run is told by what it is", async () => {
   }
   const parts = await folderOf({});
   await cp((await triples()).folder, join(parts, "triples"), { recursive: true });
-  assert.match((await look(parts)).failure!.message, /It holds triples: inspect one of these, as in .*triples\.$/);
+  assert.match((await look(parts)).failure!.message, /It holds triples: name one of these, as in .*triples\.$/);
 });
 
 function range(from: number, to: number): number[] {

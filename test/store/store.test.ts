@@ -99,7 +99,7 @@ test("another store's settings are refused by name", async () => {
   const other = tripleManifest({ guidance: 3, teacher: { hash: "t1" } });
   await assert.rejects(createTripleStore({ folder, manifest: other }), /guidance: 1.5 instead of 3; teacher.hash: "t0" instead of "t1"/);
   await assert.rejects(openLatentStore({ folder }), /store of triples/);
-  await assert.rejects(openStore({ folder: freshFolder() }), /has no store.json/);
+  await assert.rejects(openStore({ folder: freshFolder() }), /there is no such folder\. Name/);
   await openTripleStore({ folder });
   const newer = readFileSync(join(folder, "store.json"), "utf8").replace('"version": 1', '"version": 2');
   writeFileSync(join(folder, "store.json"), newer);

@@ -156,6 +156,25 @@ test(
   { seconds: 120 },
 );
 
+test("a run whose images have no class or caption where its teacher takes one ends before any is encoded", () =>
+  inFolder(async (folder) => {
+    const images = [join(await writeSquares(folder), "warm")];
+    const { context } = recordingContext();
+    for (const condition of ["class", "caption"] as const) {
+      const given = tinySettings({ train: { distanceEvery: 0 } });
+      const settings: Settings = { ...given, network: { ...given.network, condition } };
+      const refusal = await run({ images, out: join(folder, "run"), settings, context }).then(
+        () => "",
+        (error: Error) => error.message,
+      );
+      assert.match(refusal, new RegExp(`${condition}-conditional teacher on .*warm: .* add --set network.condition=none`));
+      assert.equal(
+        Object.keys(await contents(folder)).filter((name) => name.includes("latents")),
+        [],
+      );
+    }
+  }));
+
 test(
   "in the last part of the steps the discriminator counts for more, and only there",
   () =>

@@ -107,7 +107,7 @@ test("a run shows its page and nothing beside it; what cannot be served says wha
   await mkdir(join(job, "student"), { recursive: true });
   await assert.rejects(
     serve({ path: job, port: 0, settings, context }),
-    /neither a site, a student, a run nor a store. It holds student: serve/,
+    /neither a site, a student, a run nor a store. It holds student: name/,
   );
   await assert.rejects(serve({ path: join(run, "settings.yaml"), port: 0, settings, context }), /it is no folder/);
   await assert.rejects(serve({ path: join(run, "nowhere"), port: 0, settings, context }), /there is no such folder/);

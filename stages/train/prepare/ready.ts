@@ -5,8 +5,8 @@ import { checkFit } from "../../../recipes/fit.ts";
 import { partsOfRun, shapeOf } from "../../../recipes/parts.ts";
 import { badUsage } from "../../../schemas/failure.ts";
 import { sidesOf, sizeInWords } from "../../../schemas/images.ts";
-import type { Settings } from "../../../schemas/settings.ts";
-import { openLatentStore, readLatents } from "../../../store/latents.ts";
+import type { NetworkSettings, Settings } from "../../../schemas/settings.ts";
+import type { ImageSource } from "../../ingest/images.ts";
 import { readCodec, readDenoiser } from "../../runs/model.ts";
 import { someSteps } from "./given.ts";
 
@@ -35,14 +35,10 @@ function checkTrajectory({ simulate, train }: Settings): void {
   );
 }
 
-/** Throws a Failure where the images have none of the conditions that the teacher is to take: nothing is trained yet. */
-export async function checkConditions(data: string, { network }: Settings): Promise<void> {
-  const store = await openLatentStore({ folder: data });
-  const { classes } = store.manifest;
-  await requireConditions({ network, data, classes, captions: () => someCaption(store) });
-}
-
-async function someCaption(store: Parameters<typeof readLatents>[0]): Promise<string[]> {
-  for await (const { caption } of readLatents(store)) if (caption) return [caption];
-  return [];
+/** Throws a Failure where images have none of the conditions that the teacher is to take: they are listed, and nothing is made yet. */
+export async function checkConditions(
+  { classes, captioned }: Pick<ImageSource, "classes" | "captioned">,
+  { images, network }: { images: readonly string[]; network: NetworkSettings },
+): Promise<void> {
+  await requireConditions({ network, data: images.join(", "), classes, captions: async () => (captioned > 0 ? ["some"] : []) });
 }
