@@ -140,7 +140,11 @@ export function traceProgram<S extends Sets>(
       return encode(ordered);
     },
     inputs: inputs.map(({ name }) => name.slice("in/".length)),
-    ...{ folder, reads, writes, outputs, nodes: nodes.length },
+    folder,
+    reads,
+    writes,
+    outputs,
+    nodes: nodes.length,
     footprint: () => {
       if (outside.length === 0) return undefined;
       const wide = new Map(outside.map(({ port, shape }) => [port, 4 * elements(shape)]));

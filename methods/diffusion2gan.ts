@@ -144,7 +144,9 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
     trains: "student",
     reads: [features, ...(critic ? ["discriminator"] : [])],
     inputs: {
-      ...{ noise: image, latent: image, ...conditionInputs(spec, batch) },
+      noise: image,
+      latent: image,
+      ...conditionInputs(spec, batch),
       ...(isAugmented(own) && { draws: { shape: [batch, DRAW_SIZE] } }),
       ...(critic && {
         adversarialWeight: { shape: [] },

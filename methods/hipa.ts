@@ -171,7 +171,9 @@ function differencesOf({ settings: own, subject }: Kit, sides: { height: number;
 
 function step({ noise, latent, conditions }: Batch, { optimiser: { batch } }: Job<HipaSettings>, run: Run) {
   return run("step", {
-    ...{ noise: noise as Float32Array, latent: latent as Float32Array, ...conditions },
+    noise: noise as Float32Array,
+    latent: latent as Float32Array,
+    ...conditions,
     keep: new Float32Array(batch).fill(1),
   });
 }

@@ -79,7 +79,9 @@ export const method: Method<ScottSettings> = {
     return {
       student: {
         from: own.guidanceInput ? () => extended(studentOf(job), teacher, seed) : "teacher",
-        ...{ train: own.adapter, average: optimiser.ema, target: own.targetDecay },
+        train: own.adapter,
+        average: optimiser.ema,
+        target: own.targetDecay,
       },
       ...(isAdversarial(job) && { discriminator: { from: () => discriminatorWeights(job, teacher, seed), train: "all" } }),
     };
@@ -138,9 +140,13 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
     trains: "student",
     reads: ["teacher", "student.target", ...(isPlaying ? ["discriminator"] : [])],
     inputs: {
-      ...{ clean: image, noise: image, levels: { shape: [batch, own.subSteps + 1] }, weight: { shape: [batch] } },
+      clean: image,
+      noise: image,
+      levels: { shape: [batch, own.subSteps + 1] },
+      weight: { shape: [batch] },
       ...Object.fromEntries(drawNames(kit).map((name) => [name, image])),
-      ...{ ...(one === undefined && { guidance: { shape: [batch] } }), ...conditionInputs(student, batch) },
+      ...(one === undefined && { guidance: { shape: [batch] } }),
+      ...conditionInputs(student, batch),
       ...(isPlaying && disturbanceInputs(own.discriminatorNoise, spec, batch)),
     },
     ...(isPlaying && { leaves: { fake: image.shape } }),
@@ -152,7 +158,12 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
       const above = noisedAt(clean, noise, from);
       const draws = drawNames(kit).map((name) => given[name] as Tensor);
       const below = teacherSteps({
-        ...{ spec, parameters: read.teacher as Parameters, given, scale: one ?? (given.guidance as Tensor), x: above, levels: ladder },
+        spec,
+        parameters: read.teacher as Parameters,
+        given,
+        scale: one ?? (given.guidance as Tensor),
+        x: above,
+        levels: ladder,
         ...(isNoisy(kit) && { noises: { split: own.noise, eta: own.eta, draws } }),
       });
       const f = (of: Parameters) =>
@@ -204,7 +215,8 @@ function discriminatorUpdate(kit: Kit): Update {
     trains: "discriminator",
     reads: ["teacher"],
     inputs: {
-      ...{ real: { shape: [batch, ...spec.shape] }, ...conditionInputs(spec, batch) },
+      real: { shape: [batch, ...spec.shape] },
+      ...conditionInputs(spec, batch),
       ...disturbanceInputs(own.discriminatorNoise, spec, batch),
     },
     takes: ["fake"],
@@ -242,7 +254,11 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
   const scales = uniforms({ seed, stream: "scott/guidance", offset: step * rows, length: rows });
   const given = { ...conditions, keep: new Float32Array(rows).fill(1) };
   const inputs = {
-    ...{ ...given, clean, noise: drawn("noise"), levels: Float32Array.from(ladders.flat()), weight: Float32Array.from(weights) },
+    ...given,
+    clean,
+    noise: drawn("noise"),
+    levels: Float32Array.from(ladders.flat()),
+    weight: Float32Array.from(weights),
     ...Object.fromEntries(drawNames(job).map((name) => [name, drawn(name)])),
     ...(oneScale(job) === undefined && { guidance: Float32Array.from(scales, (u) => least + u * (most - least)) }),
   };

@@ -194,8 +194,10 @@ function segmentsUpdate(kit: Kit): Update {
     trains: "student",
     reads: ["teacher", "student", ...agree.reads],
     inputs: {
-      ...{ down: levelsOf(kit, isStored ? 2 : own.skipSteps + 1), start: { shape: [batch] } },
-      ...{ ...conditionInputs(spec, batch), ...agree.inputs },
+      down: levelsOf(kit, isStored ? 2 : own.skipSteps + 1),
+      start: { shape: [batch] },
+      ...conditionInputs(spec, batch),
+      ...agree.inputs,
       ...(isStored ? { state: image, next: image } : { noise: image }),
       ...(own.start === "images" && { clean: image }),
       ...(isFromNoise(kit) && { walk: levelsOf(kit, walkSteps(kit) + 1) }),
@@ -207,7 +209,8 @@ function segmentsUpdate(kit: Kit): Update {
       const teacher = { spec, parameters: read.teacher as Parameters, scale: own.guidance };
       const walking = (): Tensor =>
         walked({
-          ...{ start: tf.mul(noise as Tensor, topOf(spec)), walk: walk as Tensor },
+          start: tf.mul(noise as Tensor, topOf(spec)),
+          walk: walk as Tensor,
           step: ({ x, from, to, rows }) => teacherSteps({ ...teacher, given: conditionsOf(spec, given, rows), x, levels: [from, to] }),
         });
       const above = state ?? (clean ? noisedAt(clean, noise as Tensor, from) : walking());
@@ -240,7 +243,9 @@ function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
     trains: "student",
     reads: ["teacher", "student", ...agree.reads, ...(matches ? ["score"] : []), ...(plays ? ["discriminator"] : [])],
     inputs: {
-      ...{ down: levelsOf(kit, isStored ? 2 : own.teacherSteps + 1), ...conditionInputs(spec, batch), ...agree.inputs },
+      down: levelsOf(kit, isStored ? 2 : own.teacherSteps + 1),
+      ...conditionInputs(spec, batch),
+      ...agree.inputs,
       ...(isStored ? { state: image, next: image } : { noise: image }),
       ...(own.start === "images" && { clean: image }),
       ...Object.fromEntries(ownDraws(kit).map((name) => [name, image])),
@@ -328,8 +333,13 @@ function discriminatorUpdate(kit: Kit): Update {
       const rows = given.shape[0] as number;
       const made = (): Tensor =>
         teacherSteps({
-          ...{ spec, parameters: read.teacher as Parameters, given: conditions, scale: own.guidance, solver: "dpm++2m" },
-          ...{ x: tf.mul(given, parameterisation.sigmaMax), levels: ladder.map((sigma) => tf.fill([rows], sigma) as Tensor) },
+          spec,
+          parameters: read.teacher as Parameters,
+          given: conditions,
+          scale: own.guidance,
+          solver: "dpm++2m",
+          x: tf.mul(given, parameterisation.sigmaMax),
+          levels: ladder.map((sigma) => tf.fill([rows], sigma) as Tensor),
         });
       const judged = (x: Tensor): Tensor[] => logits(parameters, { x, disturbance, given: conditions });
       const [real, generated] = [judged(isMade ? made() : given), judged(fake)];

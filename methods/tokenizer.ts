@@ -69,7 +69,10 @@ export const method: Method<TokenizerSettings> = {
         inputs: { latents },
         loss: (parameters, inputs, { perceptual: frozen = {} }) =>
           tokenizerLoss({
-            ...{ config, parameters, weights, latents: inputs.latents as Tensor },
+            config,
+            parameters,
+            weights,
+            latents: inputs.latents as Tensor,
             ...(looks && { between: (a: Tensor, b: Tensor) => eLatentLpips({ config: perceptual, parameters: frozen, a, b }) }),
           }),
       },

@@ -92,7 +92,9 @@ export const method: Method<YosoSettings> = {
     const { levels } = clockOf(subject);
     const times = (steps: number): number[] => Array.from({ length: steps }, (_, i) => levels(1 - i / steps));
     return {
-      ...{ times: times(1), between: "renoise", guidance: 1 },
+      times: times(1),
+      between: "renoise",
+      guidance: 1,
       choices: Object.fromEntries([1, 2, 4].map((steps) => [steps, times(steps)])),
       ...(prior && { prior: momentsOf(subject) }),
     };
@@ -344,7 +346,9 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   const consistency = Float32Array.from(sigmas, (sigma, row) => consistencyWeight((sigma - before[row]!) / sigmaData, own.consistencyMost));
   const anchor = Float32Array.from(sigmas, (sigma, row) => (starts[row] ? 0 : snrWeight(sigma / sigmaData, own.anchorMost)));
   const made = await run("generator", {
-    ...{ ...fake, ...judged, ...given },
+    ...fake,
+    ...judged,
+    ...given,
     ...(own.consistencyWeight > 0 && { ...states("cons", begun, before), consistency }),
     ...(looks(own) && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
     ...(own.anchorWeight > 0 && { clean, anchor }),
@@ -391,7 +395,12 @@ function adaptationUpdate(kit: Kit): Update {
     reads: ["teacher"],
     inputs: {
       ...statesInputs(["teacher"], spec, batch),
-      ...{ z: image, time: perRow, perSigma: perRow, alpha: perRow, s: perRow, ...conditionInputs(spec, batch) },
+      z: image,
+      time: perRow,
+      perSigma: perRow,
+      alpha: perRow,
+      s: perRow,
+      ...conditionInputs(spec, batch),
     },
     loss: (parameters, inputs, read) => {
       const given = givenOf(spec, inputs);
@@ -421,8 +430,11 @@ async function adaptationStep({ step, latent, conditions }: Batch, job: Job<Yoso
     "teacher.x": clean.map((value, i) => value + rowAt(i).sigma * (noise[i] as number)),
     z: clean.map((value, i) => rowAt(i).alpha * value + rowAt(i).s * (noise[i] as number)),
     ...Object.fromEntries(LEVELS.map((key) => [`teacher.${key}`, column((row) => row[key])])),
-    ...{ time: column(({ time }) => time), perSigma: column(({ sigma }) => 1 / sigma) },
-    ...{ alpha: column(({ alpha }) => alpha), s: column(({ s }) => s) },
-    ...{ ...conditions, keep: new Float32Array(batch).fill(1) },
+    time: column(({ time }) => time),
+    perSigma: column(({ sigma }) => 1 / sigma),
+    alpha: column(({ alpha }) => alpha),
+    s: column(({ s }) => s),
+    ...conditions,
+    keep: new Float32Array(batch).fill(1),
   });
 }

@@ -93,8 +93,14 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
     type: "result",
     stage: "ingest",
     values: {
-      ...{ out, rows, rejected, shards: summary.shards, bytes },
-      ...{ classes: source.classes.length, captions: source.captioned, "left out": leftOutInWords(source.leftOut) },
+      out,
+      rows,
+      rejected,
+      shards: summary.shards,
+      bytes,
+      classes: source.classes.length,
+      captions: source.captioned,
+      "left out": leftOutInWords(source.leftOut),
     },
   });
   return summary;

@@ -136,7 +136,15 @@ async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {
   const adorn = ornaments(name, context);
   const sampled = sampledOf(method, job);
   const record = await openRecord({
-    ...{ folder, name, steps: total, batch, from, groups: method.figures, rules, adorn, context },
+    folder,
+    name,
+    steps: total,
+    batch,
+    from,
+    groups: method.figures,
+    rules,
+    adorn,
+    context,
     ...(sampled && { sampling: samplerInWords(sampled) }),
   });
   const parts = { ...common, record, adorn };

@@ -185,7 +185,9 @@ function vpZero(settings: DiffusionSettings): Family {
       const alpha = add(mul(lost, -1), 1);
       return sqrt(div(mul(lost, add(mul(lost, -1), 2)), mul(alpha, alpha)));
     },
-    ...{ sigmaMax, timeOf, sigmaAt },
+    sigmaMax,
+    timeOf,
+    sigmaAt,
     trainingSigma: (uniform) => sigmaAt(first + uniform * (last - first)),
   };
 }

@@ -100,10 +100,13 @@ export function createComparer({ network, products }: { network: FeatureNetwork;
       return {
         frechetDistance: distance(generated, reference),
         kernelDistance: await kernelDistance({ first: reference.features, second: generated.features, dimension, products }),
-        ...{ precision, recall },
+        precision,
+        recall,
         duplicates: duplicateShare(radiiOf(nearest, 1), radiiOf(await others(reference), 1)),
         bands: generated.bands.length > 0 && reference.bands.length > 0 ? [...bandDifference(generated.bands, reference.bands)] : [],
-        ...{ count: generated.count, references: reference.count, reference: reference.hash },
+        count: generated.count,
+        references: reference.count,
+        reference: reference.hash,
         features: `${network.name} ${network.hash.slice(0, 8)}`,
         resizeFilter: network.resizeFilter,
       };

@@ -165,7 +165,9 @@ export async function openEvaluation(options: {
       };
     },
     against: async ({ name, other, subject }) => ({
-      ...{ subject, role: "pair", preparation: "generated from the same noise" },
+      subject,
+      role: "pair",
+      preparation: "generated from the same noise",
       seeds: await comparisons((seed) => measurer.call("compare", { generated: setOf(name, seed), reference: setOf(other, seed) })),
     }),
     floor: async () => {

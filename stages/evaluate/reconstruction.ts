@@ -131,7 +131,10 @@ export async function openReconstruction(options: {
     throw error;
   });
   return {
-    ...{ model, steps, network: found, close },
+    model,
+    steps,
+    network: found,
+    close,
     reference: { path: options.reference, fingerprint: store.fingerprint, count: Math.min(chosen.size, store.manifest.entries) },
     lines: async (images) => {
       const lines: { label: string; pictures: Picture[] }[] = [];

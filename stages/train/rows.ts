@@ -30,8 +30,11 @@ export interface Order extends OrderSettings {
 export const FINISHED: OrderSettings = { window: 16, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1, once: false };
 
 const ordered = ({ optimiser, follow, onAsk: _, ...order }: Order, { folder }: Store) => ({
-  ...{ ...order, batch: optimiser.batch, toStep: optimiser.steps },
-  ...{ signal: follow.signal, onWait: (shard: number) => follow.onWait(folder, shard) },
+  ...order,
+  batch: optimiser.batch,
+  toStep: optimiser.steps,
+  signal: follow.signal,
+  onWait: (shard: number) => follow.onWait(folder, shard),
 });
 
 /** Latents of images with their conditions; raw without `scale`. */
@@ -76,12 +79,18 @@ export async function* tripleRows(options: {
   const real =
     wanted &&
     latentBatches(images.store, {
-      ...{ ...ordered(order, images.store), ...FINISHED, window: order.window, batch: wanted.rows, scale: images.scale },
+      ...ordered(order, images.store),
+      ...FINISHED,
+      window: order.window,
+      batch: wanted.rows,
+      scale: images.scale,
       fromStep: Math.max(order.fromStep, wanted.fromStep),
     });
   try {
     for await (const { step, noise, latent, states, ...given } of tripleBatches(triples, {
-      ...{ ...ordered(order, triples), states: needs.trajectory, onAsk: order.onAsk },
+      ...ordered(order, triples),
+      states: needs.trajectory,
+      onAsk: order.onAsk,
     })) {
       const batch = { step, noise, latent, ...(states && { states }), conditions: await conditions.inputs(given) };
       const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;

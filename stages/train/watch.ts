@@ -67,7 +67,9 @@ export function createWatch(options: {
       module: new URL("../workers/watcher.ts", import.meta.url),
       remedy: "lower train.distanceCount",
       options: {
-        ...{ features: settings.distanceFeatures, imageSize: options.imageSize, engine: options.engine },
+        features: settings.distanceFeatures,
+        imageSize: options.imageSize,
+        engine: options.engine,
         coverage: settings.distanceRecall ?? false,
       },
       signal: context.signal,
@@ -162,7 +164,9 @@ export function measuringOf(options: {
   const { settings, watch, sample, reference } = options;
   const { distanceEvery, distanceCount, distanceFeatures, keep, patience } = settings;
   return {
-    ...{ every: distanceEvery, keep, patience },
+    every: distanceEvery,
+    keep,
+    patience,
     identity: textHash(JSON.stringify([distanceCount, distanceFeatures, reference])),
     measure: async () => ({ ...(await watch.measure(sample)) }),
   };
@@ -187,7 +191,8 @@ export async function sampleEvenly(sample: (inputs: SamplerInputs) => Promise<Fl
       return part;
     };
     const latents = await sample({
-      ...{ noise: filled(inputs.noise), rows: SAMPLED_AT_ONCE },
+      noise: filled(inputs.noise),
+      rows: SAMPLED_AT_ONCE,
       ...(inputs.fresh && { fresh: inputs.fresh.map(filled) }),
       ...(inputs.prior && { prior: filled(inputs.prior) }),
       conditions: Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, filled(values)])),

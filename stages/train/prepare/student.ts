@@ -89,14 +89,25 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const engine = withThreads(settings.engine, threads());
   const embedded = triples?.manifest.embedding;
   const conditions = openConditions({
-    ...{ description: teacher.description, choice: settings.simulate, engine, signal: context.signal },
+    description: teacher.description,
+    choice: settings.simulate,
+    engine,
+    signal: context.signal,
     negative: embedded && (await readNegative(triples.folder, embedded)),
   });
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const codes = imageTokenizer && openCodes(conditions, () => openTokenizer({ path: train.tokenizer as string, engine, context }));
   const watch = createWatch({
     ...(codes && { ofLatents: codes.ofLatents }),
-    ...{ settings: train, spec, plan, conditions, decoder, imageSize: codec.description.imageSize, seed, engine, context },
+    settings: train,
+    spec,
+    plan,
+    conditions,
+    decoder,
+    imageSize: codec.description.imageSize,
+    seed,
+    engine,
+    context,
     reference: async () => {
       if (images) return imageRows(images.store, teacher.description, context);
       return triples ? teacherRows(triples, train.distanceCount, context) : [];
@@ -106,7 +117,9 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const pictured = Math.min(RECONSTRUCTED, images?.store.manifest.entries ?? 0);
   const isMeasured = train.distanceEvery > 0 && reference !== undefined && isComparable(reference, context);
   const identity = identityOf({
-    ...{ method, job, settings: train },
+    method,
+    job,
+    settings: train,
     data: {
       store: triples?.fingerprint,
       teacher: teacher.description.hash,
@@ -123,18 +136,16 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
   const reader =
     triples && readerOf(triples, { identity: identity.hash, out: options.place ?? out, first, order: { ...train, seed, optimiser } });
   return {
-    ...{
-      name: "train",
-      out,
-      method,
-      job,
-      weights: frozen.weights,
-      start,
-      settings: train,
-      group: "train",
-      engine: settings.engine,
-      threads,
-    },
+    name: "train",
+    out,
+    method,
+    job,
+    weights: frozen.weights,
+    start,
+    settings: train,
+    group: "train",
+    engine: settings.engine,
+    threads,
     identity,
     ...(reader && { reader }),
     begin: async () => {
@@ -156,7 +167,10 @@ export async function prepareStudent(options: StudentOptions): Promise<Training<
     picture:
       codes && images
         ? reconstructions({
-            ...{ codes, decoder, folder: out, rows: pictured },
+            codes,
+            decoder,
+            folder: out,
+            rows: pictured,
             latents: async () =>
               stacked((await imageRows(images.store, teacher.description, context)).slice(0, pictured).map(({ latent }) => latent)),
             noise: noiseFor({ seed, stream: "pictures", rows: pictured, spec, plan }),
@@ -203,7 +217,9 @@ export function subjectOf(options: {
   const { teacher, student, needs, frozen, codec, trajectory, settings } = options;
   const { spec, statistics } = teacher;
   return {
-    ...{ spec, plan: settings.simulate, moments: normalisedMoments(statistics, spec.diffusion.sigmaData) },
+    spec,
+    plan: settings.simulate,
+    moments: normalisedMoments(statistics, spec.diffusion.sigmaData),
     ...(student !== spec && { student }),
     ...(needs.trajectory && trajectory && { trajectory }),
     ...(frozen.perceptual && { perceptual: frozen.perceptual.description.config }),

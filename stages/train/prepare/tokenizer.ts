@@ -31,7 +31,11 @@ export async function prepareTokenizer(pretraining: Pretraining): Promise<Traini
     );
   }
   const decoder = await createPictureDecoder({
-    ...{ codec, statistics, spec: { diffusion: { sigmaData } }, engine: settings.engine, context },
+    codec,
+    statistics,
+    spec: { diffusion: { sigmaData } },
+    engine: settings.engine,
+    context,
   });
   const training = trainingOn(pretraining, {
     subject: { imageTokenizer: config, ...(perceptual && { perceptual: perceptual.description.config }) },
