@@ -5,18 +5,17 @@
 import * as z from "zod";
 import { type Tensor, tf } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
-import { createCritic, type Seen, verdicts } from "../models/critics/critic.ts";
+import { createCritic, type Seen, unpaired, verdictsOf } from "../models/critics/critic.ts";
 import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
 import { conditionInputs, type DenoiserSpec, extended, parameterGroups } from "../models/denoiser.ts";
-import { boundaryNames, consistencyOf, huberScale, snrWeight } from "../models/diffusion/consistency.ts";
+import { boundaryNames, consistencyOf, rowDistances, snrWeight } from "../models/diffusion/consistency.ts";
 import { noisedAt } from "../models/diffusion/few-steps.ts";
 import { denoiserOf } from "../models/diffusion/levels.ts";
 import { createParameterisation } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { teacherSteps } from "../models/diffusion/teacher-step.ts";
-import type { Parameters } from "../models/layers.ts";
+import { columns, type Parameters } from "../models/layers.ts";
 import { games } from "../models/losses/adversarial.ts";
-import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
 import { adapterSchema, effective, initAdapter } from "../models/training/adapters.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
@@ -24,7 +23,7 @@ import { badUsage } from "../schemas/failure.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Job, Losses, Method, Run, Update } from "./method.ts";
 import { stochasticRules } from "./fit/stochastic.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
 
 const scale = z.number().nonnegative();
 
@@ -123,8 +122,6 @@ const oneScale = ({ settings: { guidance, guidanceInput } }: ThisJob): number | 
   guidance[0] === guidance[1] && !guidanceInput ? guidance[0] : undefined;
 const drawNames = (job: ThisJob): string[] => (isNoisy(job) ? Array.from({ length: job.settings.subSteps }, (_, i) => `draw${i}`) : []);
 
-const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
-
 type StudentInput = "clean" | "noise" | "levels" | "weight";
 
 /** Consistency from a level down to that of the target, by the teacher's steps; against the discriminator as well. */
@@ -134,7 +131,7 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
   const [spec, student] = [specOf(kit), studentOf(kit)];
   const image = { shape: [batch, ...spec.shape] };
   const { diffusion } = spec;
-  const rows = own.distance === "huber" ? (a: Tensor, b: Tensor) => pseudoHubers(a, b, huberScale(spec.shape)) : squaredErrors;
+  const rows = rowDistances[own.distance](spec.shape);
   const one = oneScale(kit);
   return {
     trains: "student",
@@ -153,7 +150,7 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
     loss: (parameters, inputs, read): Losses => {
       const { disturbance, others } = disturbanceOf(inputs);
       const { clean, noise, levels, weight, ...given } = others as Record<string, Tensor> & Record<StudentInput, Tensor>;
-      const ladder = Array.from({ length: own.subSteps + 1 }, (_, i) => column(levels, i));
+      const ladder = columns(levels);
       const [from, to] = [ladder[0] as Tensor, ladder.at(-1) as Tensor];
       const above = noisedAt(clean, noise, from);
       const draws = drawNames(kit).map((name) => given[name] as Tensor);
@@ -200,8 +197,7 @@ function judge(job: ThisJob) {
   const critic = criticOf(job);
   return (parameters: Parameters, teacher: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] => {
     const whole = { ...parameters, ...effective({ trained: parameters, frozen: teacher, adapter: loraOf(job) }) };
-    const unpaired = { noise: tf.zerosLike(shown.x), paired: tf.zeros([shown.x.shape[0] as number]) };
-    return critic.logits(whole, { ...shown, ...unpaired }, {});
+    return critic.logits(whole, { ...shown, ...unpaired(shown.x) }, {});
   };
 }
 
@@ -226,8 +222,7 @@ function discriminatorUpdate(kit: Kit): Update {
       const { real: images, fake, ...given } = others as Record<string, Tensor> & Record<"real" | "fake", Tensor>;
       const judged = (x: Tensor): Tensor[] => logits(parameters, read.teacher as Parameters, { x, disturbance, given });
       const [real, made] = [judged(images), judged(fake)];
-      const { mismatched: _, ...metrics } = verdicts({ real, mixed: made, mask: tf.zeros([images.shape[0] as number]) });
-      return { loss: games.hinge.discriminatorLoss({ real, fake: made }), metrics };
+      return { loss: games.hinge.discriminatorLoss({ real, fake: made }), metrics: verdictsOf({ real, fake: made }) };
     },
   };
 }
@@ -266,6 +261,5 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
   const disturbance = disturbances({ range: own.discriminatorNoise, spec, batch: rows, seed, step });
   const figures = await run("student", { ...inputs, ...disturbance });
   const judged = await run("discriminator", { ...given, ...disturbance, real: clean }, { updates: step - own.adversarialStart });
-  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
-  return figures;
+  return { ...figures, ...ofDiscriminator(judged) };
 }

@@ -5,10 +5,10 @@
  */
 import * as z from "zod";
 import { type Tensor, tf } from "../engine/tfjs.ts";
-import { createCritic, type Seen, verdicts } from "../models/critics/critic.ts";
+import { createCritic, type Seen, unpaired, verdictsOf } from "../models/critics/critic.ts";
 import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
 import { conditionInputs, type DenoiserSpec } from "../models/denoiser.ts";
-import { huberScale } from "../models/diffusion/consistency.ts";
+import { rowDistances } from "../models/diffusion/consistency.ts";
 import { walked, walkLevels } from "../models/diffusion/coarse-walk.ts";
 import { tensors } from "../models/diffusion/arithmetic.ts";
 import { fewShares, noisedAt, renoised } from "../models/diffusion/few-steps.ts";
@@ -18,10 +18,9 @@ import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
 import { createParameterisation, noiseLevels, type Parameterisation } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { lineStep, teacherSteps } from "../models/diffusion/teacher-step.ts";
-import { type Parameters, spread } from "../models/layers.ts";
+import { columns, type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
-import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
 import { matchingLoss } from "../models/losses/distribution-matching.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
@@ -29,7 +28,7 @@ import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Losses, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
 import { segmentRules } from "./fit/segments.ts";
 
 const settings = z.strictObject({
@@ -151,11 +150,8 @@ type Image = { shape: number[] };
 const imageOf = (job: ThisJob): Image => ({ shape: [job.optimiser.batch, ...specOf(job).shape] });
 const levelsOf = (job: ThisJob, width: number): Image => ({ shape: [job.optimiser.batch, width] });
 
-/** Column `i` of [b, n], as [b]. */
-const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
 const ends = (ladder: readonly Tensor[]): [Tensor, Tensor] => [ladder[0] as Tensor, ladder.at(-1) as Tensor];
 const solverOf = ({ solver }: TlcmSettings): "line" | "dpm++2m" => (solver === "ddim" ? "line" : solver);
-const columns = (values: Tensor): Tensor[] => Array.from({ length: values.shape[1] as number }, (_, i) => column(values, i));
 
 type Given = Record<string, Tensor>;
 type Read = Record<string, Parameters>;
@@ -166,7 +162,7 @@ function agreement(kit: Kit) {
   const { distance, perceptualWeight } = kit.settings;
   const { role, between } = latentDistance({ spec, perceptual: kit.subject.perceptual });
   const isPerceptual = perceptualWeight > 0;
-  const rows = distance === "huber" ? (a: Tensor, b: Tensor) => pseudoHubers(a, b, huberScale(spec.shape)) : squaredErrors;
+  const rows = rowDistances[distance](spec.shape);
   return {
     inputs: (isPerceptual ? { draws: { shape: [kit.optimiser.batch, DRAW_SIZE] } } : {}) as Inputs,
     reads: isPerceptual ? [role] : [],
@@ -308,7 +304,7 @@ function criticOf(job: ThisJob) {
 function logitsOf(job: ThisJob) {
   const critic = criticOf(job);
   return (parameters: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] =>
-    critic.logits(parameters, { ...shown, noise: tf.zerosLike(shown.x), paired: tf.zeros([shown.x.shape[0] as number]) }, {});
+    critic.logits(parameters, { ...shown, ...unpaired(shown.x) }, {});
 }
 
 /** The teacher's samples, images, or a store's results, against what the student made in this step. */
@@ -343,8 +339,7 @@ function discriminatorUpdate(kit: Kit): Update {
         });
       const judged = (x: Tensor): Tensor[] => logits(parameters, { x, disturbance, given: conditions });
       const [real, generated] = [judged(isMade ? made() : given), judged(fake)];
-      const { mismatched: _, ...metrics } = verdicts({ real, mixed: generated, mask: tf.zeros([rows]) });
-      return { loss: discriminatorLoss({ real, fake: generated }), metrics };
+      return { loss: discriminatorLoss({ real, fake: generated }), metrics: verdictsOf({ real, fake: generated }) };
     },
   };
 }
@@ -387,8 +382,7 @@ async function step(batch: Batch, job: Job<TlcmSettings>, run: Run) {
   if (!isPlayed(job)) return figures;
   const real = isFromNoise(job) ? drawn("real") : (batch.latent as Float32Array);
   const judged = await run("discriminator", { ...given, ...disturbance, real }, { updates: since });
-  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
-  return figures;
+  return { ...figures, ...ofDiscriminator(judged) };
 }
 
 /** How many segments there are in a step of the first stage. */

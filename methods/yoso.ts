@@ -22,13 +22,15 @@ import { discriminatorLoss, generatorLoss, gradientPenalty, untouched } from "..
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { squaredError, squaredErrors } from "../models/losses/difference.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
+import { type Terms, weighted } from "../models/losses/terms.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
+import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { cooperativeFit } from "./fit/cooperative.ts";
 import type { Batch, Inputs, Job, Kit as AnyKit, Method, Run, Subject, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
 
 const settings = z.strictObject({
   data: z.enum(["images", "teacher"]).default("images"), // what is noised: real images (train.images), or a teacher's triples
@@ -84,7 +86,7 @@ export const method: Method<YosoSettings> = {
   programs: (kit): Record<string, Update> => ({
     ...(adaptedSteps(kit.settings) > 0 && { adaptation: adaptationUpdate(kit) }),
     ...(plays(kit.settings) && { discriminator: discriminatorUpdate(kit) }),
-    ...(isPenalised(kit.settings) && { r1: r1Update(kit) }),
+    ...(hasPenalty(kit.settings) && { r1: r1Update(kit) }),
     generator: generatorUpdate(kit),
   }),
   step: (batch, job, run) => (batch.step < adaptedSteps(job.settings) ? adaptationStep : cooperativeStep)(batch, job, run),
@@ -127,7 +129,7 @@ const studentOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => (subj
 const plays = ({ adversarialWeight }: YosoSettings): boolean => adversarialWeight > 0;
 /** Whether consistency is seen through features. */
 const looks = ({ consistencyWeight, consistencyLoss }: YosoSettings): boolean => consistencyWeight > 0 && consistencyLoss === "perceptual";
-const isPenalised = (own: YosoSettings): boolean => plays(own) && own.r1Weight > 0;
+const hasPenalty = (own: YosoSettings): boolean => plays(own) && own.r1Weight > 0;
 const criticOf = ({ settings: { discriminatorDepth: depth }, ...job }: ThisJob) => createPooledCritic({ spec: teacherOf(job), depth });
 
 /** Steps of the adaptation; a fresh student has nothing to be adapted. */
@@ -220,7 +222,8 @@ function r1Update(kit: Kit): Update {
     loss: (parameters, inputs, { student }) => {
       const discriminate = ([x]: Tensor[]): Tensor[] => [judge(parameters, inputs, x as Tensor)];
       const penalty = gradientPenalty({ at: [of(student as Parameters, inputs)], discriminate });
-      return { loss: tf.add(tf.mul(penalty, (own.r1Weight / 2) * own.r1Every), untouched(parameters)), metrics: { penalty } };
+      const weighed = tf.mul(penalty, penaltyWeight(own.r1Weight, own.r1Every));
+      return { loss: tf.add(weighed, untouched(parameters)), metrics: { penalty } };
     },
   };
 }
@@ -248,9 +251,9 @@ function discriminatorUpdate(kit: Kit): Update {
 /** Logits as the game takes them. */
 const inGame = ({ averageLogits }: YosoSettings, logits: Tensor): Tensor => (averageLogits ? tf.mean(logits) : logits);
 
-/** AdamW without momentum, as published; where R1 adds one update in r1Every, rate and beta shrink (Karras et al. 2020, appendix B). */
+/** AdamW without momentum, as published; slowed where lazy regularisation adds updates. */
 function discriminatorOptimiser(own: YosoSettings, optimiser: OptimiserSettings): Update["optimiser"] {
-  const share = isPenalised(own) ? own.r1Every / (own.r1Every + 1) : 1;
+  const share = hasPenalty(own) ? lazyShare(own.r1Every) : 1;
   return { ...optimiser, learningRate: own.discriminatorRate * share, beta1: 0, beta2: 0.999 ** share };
 }
 
@@ -280,7 +283,7 @@ function generatorUpdate(kit: Kit): Update {
     loss: (parameters, inputs, read) => {
       const given = givenOf(spec, inputs);
       const fake = predicted(spec, parameters, "fake", inputs, given);
-      const terms: Record<string, [loss: Tensor, weight: number]> = {};
+      const terms: Terms = {};
       const weighed = (name: "consistency" | "anchor", distances: Tensor): Tensor => tf.mean(tf.mul(distances, inputs[name] as Tensor));
       if (isConsistent) {
         const cons = stopGradient(predicted(spec, parameters, "cons", inputs, given));
@@ -294,10 +297,7 @@ function generatorUpdate(kit: Kit): Update {
         const logits = critic.logit(read.discriminator as Parameters, { x: fake, noiseLevel: inputs.told as Tensor, given });
         terms.adversarial = [generatorLoss([inGame(own, logits)]), own.adversarialWeight];
       }
-      return {
-        loss: tf.addN(Object.values(terms).map(([loss, weight]) => tf.mul(loss, weight))),
-        metrics: Object.fromEntries(Object.entries(terms).map(([name, [loss]]) => [name, loss])),
-      };
+      return weighted(terms);
     },
   };
 }
@@ -335,10 +335,10 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   if (judged) {
     const real = own.adversarial === "data" ? { clean } : states("coop", clean, back(own.cooperation));
     const since = step - adaptedSteps(own);
-    const updates = since + (isPenalised(own) ? Math.ceil(since / own.r1Every) : 0); // R1 updates so far counted in
+    const updates = hasPenalty(own) ? updatesBefore(since, own.r1Every) : since;
     const verdict = await run("discriminator", { ...fake, ...real, ...judged, ...given }, { updates });
-    for (const [name, value] of Object.entries(verdict)) figures[`d_${name}`] = value;
-    const penalised = isPenalised(own) && since % own.r1Every === 0;
+    Object.assign(figures, ofDiscriminator(verdict));
+    const penalised = hasPenalty(own) && isPenalised(since, own.r1Every);
     if (penalised) figures.r1 = (await run("r1", { ...real, ...judged, ...given }, { updates: updates + 1 })).penalty as number;
   }
   const { sigmaData } = diffusion;

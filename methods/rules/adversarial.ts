@@ -1,5 +1,5 @@
 /** Known ways in which a game against a discriminator goes wrong. They read the figures d_accuracy, d_real, d_fake and d_norm. */
-import { type FigureGroup, type Rule, valuesOf } from "../../schemas/figures.ts";
+import { type FigureGroup, type Figures, type Rule, valuesOf } from "../../schemas/figures.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { exploding } from "./descent.ts";
 import { mean, percent, recent } from "./statistics.ts";
@@ -16,6 +16,10 @@ export const discriminatorFigures: readonly FigureGroup[] = [
   { title: "Discriminator's accuracy", label: "share of right verdicts", figures: { d_accuracy: "accuracy" }, section: "discriminator" },
   { title: "Discriminator's gradient norm", label: "norm", figures: { d_norm: "norm" }, log: true, section: "discriminator" },
 ];
+
+/** A discriminator's program's figures by those names. */
+export const ofDiscriminator = (figures: Figures): Figures =>
+  Object.fromEntries(Object.entries(figures).map(([name, value]) => [`d_${name}`, value]));
 
 /** What to try, in the words of the method's own settings. */
 export interface AdversarialRemedies {
