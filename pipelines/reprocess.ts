@@ -120,7 +120,6 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
       changed: changed.join(", ") || "nothing",
       "rows taken over": `${conditionsChanged ? "at most " : ""}${entries - simulated}`,
       "rows simulated": `${simulated}${obstacles.length > 0 ? ` (${obstacles.join(", ")})` : ""}`,
-
       shards: Math.ceil(entries / rowsPerShard),
       "to write": `about ${bytesInWords(projectedBytes({ ...settings.simulate, count: entries }, shape, manifest.embedding))}`,
       time: durationInWords(await estimate()),

@@ -18,7 +18,7 @@ import { openConditions } from "../stages/sample/conditions.ts";
 import { type Frequencies, measureFrequencies } from "../stages/study/frequency/measure.ts";
 import { type Measured, writeFrequencies } from "../stages/study/frequency/report.ts";
 import { readResults } from "../stages/study/results.ts";
-import { imageRows, type WatchedRow } from "../stages/train/watch.ts";
+import { imageRows, type WatchedRow } from "../stages/train/reference-rows.ts";
 import type { FrequencyApi, FrequencyOptions } from "../stages/workers/frequency.ts";
 import { startWorker } from "../stages/workers/start.ts";
 import { openLatentStore, stacked } from "../store/latents.ts";

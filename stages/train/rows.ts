@@ -1,11 +1,13 @@
 /** The rows of each step, as the method needs them: triples, latents, or conditions alone. */
 import type { Batch, Needs } from "../../methods/method.ts";
 import { conditionedRows, type Conditions } from "../../models/conditions.ts";
-import type { OptimiserSettings, OrderSettings } from "../../schemas/settings.ts";
+import type { OptimiserSettings, OrderSettings, Settings } from "../../schemas/settings.ts";
 import type { LatentManifest, TokenManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { latentBatches } from "../../store/latents.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
+import type { Denoiser } from "../runs/model.ts";
+import { openRowConditions } from "../simulate/row-conditions.ts";
 import type { Follow } from "./training.ts";
 import { tokenBatches } from "../../store/tokens.ts";
 import { tripleBatches } from "../../store/triples.ts";
@@ -113,4 +115,24 @@ export async function* conditionRows(options: {
     const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.follow.signal);
     yield { step, conditions: await conditions.inputs(conditionedRows(rows)) };
   }
+}
+
+/** A student's rows: triples where there are any, or images' latents, or conditions alone, as its method needs them. */
+export async function* studentRows(options: {
+  needs: Needs;
+  triples?: Store<TripleManifest>;
+  images?: { store: Store<LatentManifest>; scale: Scale };
+  conditions: Conditions;
+  teacher: Denoiser;
+  asked: Settings["simulate"];
+  order: Order;
+}): AsyncGenerator<Batch> {
+  const { needs, triples, images, teacher, asked, conditions, order } = options;
+  if (triples) return yield* tripleRows({ ...options, triples });
+  if (images && (needs.rows === "latents" || needs.rows === "raw")) {
+    const { store, scale } = images;
+    return yield* latentRows({ store, conditions, ...(needs.rows === "latents" && { scale }), order });
+  }
+  const { of } = await openRowConditions({ teacher: teacher.description, asked, seed: order.seed });
+  yield* conditionRows({ of, conditions, order });
 }
