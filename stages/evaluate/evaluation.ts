@@ -4,15 +4,17 @@ import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Measurer } from "../workers/measurer.ts";
-import { type Generator, openGenerator } from "../sample/generator.ts";
-import type { ImageSize, Picture } from "../../schemas/images.ts";
+import type { Generator } from "../sample/generator.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { isPublishedTeacher } from "../published/teacher.ts";
 import { readCodecDescription, readDenoiser } from "../runs/model.ts";
 import { translateLabels } from "../simulate/classes.ts";
 import { startWorker } from "../workers/start.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { type Comparison, requireEnough } from "../../models/metrics/compare.ts";
-import { conditionName, createGatherer, type Gathered } from "./gather.ts";
+import { type Conditions, noting, repeated, under } from "./conditions.ts";
+import { createGatherer, type Gathered } from "./gather.ts";
+import { createGenerators } from "./generators.ts";
 import type { Measures } from "./measures.ts";
 import { type CaptionReader, runningObedience } from "./obedience.ts";
 import { openReference, type Reference } from "./reference.ts";
@@ -201,78 +203,6 @@ export async function openEvaluation(options: {
       await Promise.all([generators.close(), measurer.close()]);
     },
   };
-}
-
-/** Generators one at a time: asked for the same model twice in a row, it is the same one. */
-function createGenerators(options: {
-  context: Context;
-  /** That of the first model, at which published teachers draw as well. */
-  size: ImageSize | undefined;
-  priors: Readonly<Record<string, string>> | undefined;
-}) {
-  const { context, size, priors = {} } = options;
-  let held: { key: string; generator: Generator } | undefined;
-  const close = async (): Promise<void> => {
-    await held?.generator.close();
-    held = undefined;
-  };
-  return {
-    open: async (settings: Settings, path: string, steps?: number): Promise<Generator> => {
-      const key = JSON.stringify([path, settings.simulate, steps]);
-      if (held?.key === key) return held.generator;
-      await close();
-      const generator = await openGenerator({
-        path,
-        settings,
-        context,
-        steps,
-        prior: priors[path],
-        ...(isPublishedTeacher(path) && { size }),
-      });
-      held = { key, generator };
-      return generator;
-    },
-    close,
-  };
-}
-
-/** Of image i of every model; labels are places in the reference's classes. */
-interface Conditions {
-  labels: number[]; // -1: none
-  captions: (string | null)[];
-}
-
-/** Notes the conditions of real images as they pass. */
-async function* noting(pictures: AsyncIterable<Gathered & { label?: number }>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
-  for await (const { pixels, label = -1, caption = null } of pictures) {
-    labels.push(label);
-    captions.push(caption);
-    yield { pixels, caption, condition: conditionName({ label, caption }) };
-  }
-}
-
-/** Images generated under these conditions. */
-async function* under(images: AsyncIterable<Gathered>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
-  let i = 0;
-  for await (const { pixels } of images) {
-    const [label, caption] = [labels[i]!, captions[i++]!];
-    yield { pixels, caption, condition: conditionName({ label, caption }) };
-  }
-}
-
-/** `count` conditions from the given ones; see `inTurn`. */
-function repeated({ labels, captions }: Conditions, count: number): Conditions {
-  const turns = inTurn(count, labels.length);
-  return { labels: turns.map((i) => labels[i]!), captions: turns.map((i) => captions[i]!) };
-}
-
-/**
- * `count` indices below `length`: all of them in turn, as often as they fit, and the rest spread evenly over the whole,
- * because stores made of class folders hold one class after the other.
- */
-export function inTurn(count: number, length: number): number[] {
-  const whole = count - (count % length);
-  return Array.from({ length: count }, (_, i) => (i < whole ? i % length : Math.floor(((i - whole) * length) / (count - whole))));
 }
 
 /** Pictures of latents that are standard normal in the model's own scale, so of the data's mean and deviation. */
