@@ -15,7 +15,8 @@ import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusi
 import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
 import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
 import { denoise } from "../models/diffusion/denoise.ts";
-import { createParameterisation, vpSigma } from "../models/diffusion/parameterisation.ts";
+import { createParameterisation } from "../models/diffusion/parameterisation.ts";
+import { vpSigma } from "../models/diffusion/vp-schedule.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss, gradientPenalty, untouched } from "../models/losses/adversarial.ts";

@@ -7,7 +7,7 @@ import type { DiffusionSettings } from "../../schemas/settings.ts";
 import { pseudoHubers, squaredErrors } from "../losses/difference.ts";
 import { type Arithmetic, tensors } from "./arithmetic.ts";
 import type { Denoiser } from "./levels.ts";
-import { betaEnds } from "./parameterisation.ts";
+import { betaEnds } from "./vp-schedule.ts";
 
 /** f = skip x + out D(x; sigma). */
 export interface Boundary<T> {
