@@ -25,7 +25,7 @@ import { normals } from "../schemas/numbers/philox.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { d2oFit } from "./fit/d2o.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 /** The groups of a network's parameters that each way of freezing leaves alone, as far as its family has them. */
 const frozenGroups = {
@@ -122,7 +122,7 @@ export const method: Method<D2oSettings> = {
     },
   ],
   rare: ["r1"],
-  findings: adversarialRules(
+  findings: adversarialFindings(
     {
       saturated: "half of discriminatorRate, more r1Weight, or augment=ada (all of train.d2o)",
       swinging: "half of train.d2o.discriminatorRate, or discriminatorBetas=[0.5,0.99]: its updates overshoot",

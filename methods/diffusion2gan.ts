@@ -19,7 +19,7 @@ import { adapterSchema } from "../models/training/adapters.ts";
 import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 import { adapterFit } from "./fit/adapter.ts";
 import { adversarialFit } from "./fit/adversarial.ts";
 
@@ -99,7 +99,7 @@ export const method: Method<Diffusion2ganSettings> = {
     { title: "R1 penalty", label: "squared gradient", figures: { r1: "R1" }, log: true, section: "discriminator" },
   ],
   rare: ["r1"],
-  findings: adversarialRules(
+  findings: adversarialFindings(
     {
       saturated: "half of discriminatorRate, ten times r1Weight, a later adversarialStart, or more mismatch (all of train.diffusion2gan)",
       swinging: "half of train.diffusion2gan.discriminatorRate: its updates overshoot",

@@ -22,8 +22,8 @@ import { stratified } from "../schemas/numbers/strata.ts";
 import { badUsage } from "../schemas/failure.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Job, Losses, Method, Run, Update } from "./method.ts";
-import { stochasticRules } from "./fit/stochastic.ts";
-import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
+import { stochasticFit } from "./fit/stochastic.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 const scale = z.number().nonnegative();
 
@@ -63,7 +63,7 @@ export const method: Method<ScottSettings> = {
   source: "Liu et al., SCott: Accelerating Diffusion Models with Stochastic Consistency Distillation, AAAI 2025 (arXiv 2403.01505)",
   makes: "student",
   settings,
-  rules: stochasticRules,
+  rules: stochasticFit,
   needs: ({ subSteps }) => ({ rows: "latents", frozen: ["teacher"], teacherCalls: subSteps }),
   student: ({ guidanceInput }, spec) => {
     if (!guidanceInput) return spec;
@@ -101,7 +101,7 @@ export const method: Method<ScottSettings> = {
     { title: "The game", label: "negative logit", figures: { adversarial: "adversarial" } },
     ...discriminatorFigures,
   ],
-  findings: adversarialRules({
+  findings: adversarialFindings({
     saturated: "half of train.scott.discriminatorRate, or a lesser train.scott.discriminatorRank",
     swinging: "half of train.scott.discriminatorRate: its updates overshoot",
     collapsed: "less train.scott.adversarialWeight; the best step is kept (train.keep=best)",

@@ -28,8 +28,8 @@ import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Losses, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
-import { segmentRules } from "./fit/segments.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
+import { segmentsFit } from "./fit/segments.ts";
 
 const settings = z.strictObject({
   // Where states come from. denoise: several coarse teacher steps from noise; single: one; images: train.images under noise;
@@ -74,7 +74,7 @@ export const method: Method<TlcmSettings> = {
   source: "Xie et al., TLCM: Training-efficient Latent Consistency Model for Image Generation with 2-8 Steps, 2024 (arXiv 2406.05768)",
   makes: "student",
   settings,
-  rules: segmentRules,
+  rules: segmentsFit,
   needs: (own) => ({
     rows: own.start === "images" ? "latents" : own.start === "trajectory" ? "triples" : "none",
     ...(own.start === "trajectory" && { trajectory: true }),
@@ -111,7 +111,7 @@ export const method: Method<TlcmSettings> = {
     { title: "The game", label: "loss", figures: { adversarial: "adversarial" } },
     ...discriminatorFigures,
   ],
-  findings: adversarialRules({
+  findings: adversarialFindings({
     saturated: "half of train.tlcm.discriminatorRate, or more of train.tlcm.discriminatorNoise",
     swinging: "half of train.tlcm.discriminatorRate: its updates overshoot",
     collapsed: "less adversarialWeight, or a shorter lastPart (of train.tlcm); the best step is kept (train.keep=best)",

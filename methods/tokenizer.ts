@@ -15,7 +15,7 @@ import {
 import { tokenizerLoss } from "../models/tokens/tokenizer-loss.ts";
 import { count, weight } from "../schemas/settings.ts";
 import type { Job, Method } from "./method.ts";
-import { codebookCollapse } from "./rules/codebook.ts";
+import { codebookCollapse } from "./findings/codebook.ts";
 
 const settings = z.strictObject({
   codes: z.int().min(2).max(MOST_CODES).default(512), // LlamaGen has 16384, for ImageNet

@@ -31,7 +31,7 @@ import type { OptimiserSettings } from "../schemas/settings.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { cooperativeFit } from "./fit/cooperative.ts";
 import type { Batch, Inputs, Job, Kit as AnyKit, Method, Run, Subject, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures, ofDiscriminator } from "./rules/adversarial.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 const settings = z.strictObject({
   data: z.enum(["images", "teacher"]).default("images"), // what is noised: real images (train.images), or a teacher's triples
@@ -113,7 +113,7 @@ export const method: Method<YosoSettings> = {
     { title: "R1 penalty", label: "squared gradient", figures: { r1: "R1" }, log: true, section: "discriminator" },
   ],
   rare: ["r1"],
-  findings: adversarialRules(
+  findings: adversarialFindings(
     {
       saturated: "half of discriminatorRate, more r1Weight, or less cooperation (all of train.yoso): the two sides are then nearer",
       swinging: "half of train.yoso.discriminatorRate, or some r1Weight: its updates overshoot",

@@ -30,7 +30,7 @@ export interface AdversarialRemedies {
 }
 
 /** Rules for a training against a discriminator; `rare` names figures that only some steps have. */
-export function adversarialRules(remedies: AdversarialRemedies, rare: readonly string[] = []): Rule[] {
+export function adversarialFindings(remedies: AdversarialRemedies, rare: readonly string[] = []): Rule[] {
   const norms = exploding({ figure: "d_norm", words: "discriminator's gradient norm", remedy: remedies.exploding, rare });
   return [saturated(remedies.saturated), swinging(remedies.swinging), collapsed(remedies.collapsed), norms];
 }
