@@ -23,7 +23,10 @@ async function run(...args: string[]): Promise<{ code: number; text: string; out
   const outside = {
     out: (text: string) => void (written.out += text),
     err: (text: string) => void (written.err += text),
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 80 },
+    signal: new AbortController().signal,
+    terminal: false,
+    colour: false,
+    columns: () => 80,
   };
   const code = await execute(args, outside);
   return { code, text: written.out + written.err, out: written.out };

@@ -57,7 +57,10 @@ test.before(async () => {
   await writeModel(join(folder, "model"), {
     weights,
     description: {
-      ...{ role: "student", hash: hashWeights(weights), spec, statistics },
+      role: "student",
+      hash: hashWeights(weights),
+      spec,
+      statistics,
       captions: [],
     },
   });

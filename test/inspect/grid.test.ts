@@ -13,7 +13,10 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   const code = await execute(["inspect", ...args], {
     out: (text) => void (said.out += text),
     err: (text) => void (said.err += text),
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
+    signal: new AbortController().signal,
+    terminal: false,
+    colour: false,
+    columns: () => 100,
   });
   return { code, ...said };
 }

@@ -138,7 +138,10 @@ async function onestep(...words: string[]): Promise<{ code: number; out: string;
   const code = await execute(words, {
     out: (text) => void (said.out += text),
     err: (text) => void (said.err += text),
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
+    signal: new AbortController().signal,
+    terminal: false,
+    colour: false,
+    columns: () => 100,
   });
   return { code, ...said };
 }

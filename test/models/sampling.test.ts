@@ -191,7 +191,9 @@ test("steps: as many as a student was made for, each at its own levels, and a wo
 test("where any number is allowed, the levels are even in the network's time; a teacher's steps are its solver's", () => {
   const solver = { solver: "heun" as const, steps: 18, guidance: 1.5 };
   const any = (between: "ode" | "renoise", spec: DenoiserSpec) => ({
-    ...{ role: "student" as const, spec, sampler: { times: "any" as const, between, guidance: 1, choices: { 2: [80, 3] } } },
+    role: "student" as const,
+    spec,
+    sampler: { times: "any" as const, between, guidance: 1, choices: { 2: [80, 3] } },
   });
   const flow = specOf({}, "flow");
   assert.equal(planOf(any("ode", flow), solver), solver);

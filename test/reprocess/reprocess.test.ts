@@ -135,8 +135,12 @@ test("the command line takes the store's own settings and changes what is asked"
   const to = freshFolder();
   let said = "";
   const outside = {
-    ...{ out: (text: string) => void (said += text), err: (text: string) => void (said += text) },
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
+    out: (text: string) => void (said += text),
+    err: (text: string) => void (said += text),
+    signal: new AbortController().signal,
+    terminal: false,
+    colour: false,
+    columns: () => 100,
   };
   assert.is(await execute(["reprocess", source, "--to", to, "--set", "simulate.dtype=float16"], outside), 0, said);
   assert.match(said, /rows taken over\s+26/);

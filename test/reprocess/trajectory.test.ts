@@ -106,8 +106,12 @@ test("latents that do not come out again are refused by row, whichever version s
 test("the command line keeps, thins and drops what the store's own settings say", async () => {
   let said = "";
   const outside = {
-    ...{ out: (text: string) => void (said += text), err: (text: string) => void (said += text) },
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
+    out: (text: string) => void (said += text),
+    err: (text: string) => void (said += text),
+    signal: new AbortController().signal,
+    terminal: false,
+    colour: false,
+    columns: () => 100,
   };
   for (const [flags, trajectory] of [
     [[], [0, 1, 2]],

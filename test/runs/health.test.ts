@@ -26,7 +26,10 @@ test("says nothing of a training that goes well, nor of one that has just begun"
   assert.equal(names([]), []);
   assert.equal(names([{ step: 10, loss: 3, norm: 2 }]), []);
   const well = history(400, (i, z) => ({
-    ...{ loss: 1 / (1 + i / 50) + 0.05 * Math.abs(z), norm: Math.exp(0.4 * z), perceptual: 0.3, latent: 0.1 },
+    loss: 1 / (1 + i / 50) + 0.05 * Math.abs(z),
+    norm: Math.exp(0.4 * z),
+    perceptual: 0.3,
+    latent: 0.1,
     ...(i > 50 && {
       adversarial: 0.7 + 0.1 * z,
       d_loss: 1.3,

@@ -60,21 +60,23 @@ async function training(options: {
     close: async () => {},
   };
   const watched: Measuring | undefined = distances && {
-    ...{ every: 5, keep: "best", patience: 0, identity: "m", ...measuring },
+    every: 5,
+    keep: "best",
+    patience: 0,
+    identity: "m",
+    ...measuring,
     measure: async (step) => ({ distance: distances(step), diversity: 0.9 }),
   };
   const kept = await trained<Weights>(
     {
-      ...{
-        name: "train",
-        out: folder,
-        method: counting,
-        identity: { hash: "x", parts: {} },
-        weights: {},
-        group: "train",
-        engine: {} as never,
-        threads: () => 1,
-      },
+      name: "train",
+      out: folder,
+      method: counting,
+      identity: { hash: "x", parts: {} },
+      weights: {},
+      group: "train",
+      engine: {} as never,
+      threads: () => 1,
       job: { optimiser: { steps, batch: 4 }, subject: {} } as never,
       settings: { checkpointEvery: 7, pictureEvery: 15, keep: watched?.keep ?? "best" } as never,
       batches: async function* (from) {

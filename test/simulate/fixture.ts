@@ -66,7 +66,10 @@ export async function writeRun(
   await writeModel(folder, {
     weights,
     description: {
-      ...{ role, hash: hashWeights(weights), spec, statistics: STATISTICS },
+      role,
+      hash: hashWeights(weights),
+      spec,
+      statistics: STATISTICS,
       ...(tokenizer && { tokenizer }),
       captions: condition === "caption" ? CAPTIONS : [],
     },
@@ -94,8 +97,15 @@ export async function emptyLatents(classes = CLASSES): Promise<Store<LatentManif
   return createLatentStore({
     folder: freshFolder(),
     manifest: {
-      ...{ shape: [SIZE, SIZE, 3], dtype: "float32", entries: 20, rowsPerShard: 4, classes, imageSize: SIZE },
-      ...{ encoder: { kind: "pixel", hash: "pixel" }, source: { fingerprint: "s" }, engine: { device: "cpu", version: "test" } },
+      shape: [SIZE, SIZE, 3],
+      dtype: "float32",
+      entries: 20,
+      rowsPerShard: 4,
+      classes,
+      imageSize: SIZE,
+      encoder: { kind: "pixel", hash: "pixel" },
+      source: { fingerprint: "s" },
+      engine: { device: "cpu", version: "test" },
     },
   });
 }
