@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { leftOutInWords, parseLeftOut } from "../../schemas/left-out.ts";
 import { createLosses } from "../../stages/ingest/losses.ts";
@@ -16,9 +16,7 @@ test.after(remove);
 
 /** Runs a command; its exit code, its events, and what it says of its failure. */
 async function onestep(words: string[], signal = new AbortController().signal) {
-  let [out, err] = ["", ""];
-  const outside = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), signal };
-  const code = await execute([...words, "--json"], { ...outside, terminal: false, colour: false, columns: () => 100 });
+  const { code, out, err } = await commandLine([...words, "--json"], { signal });
   const events = out.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as PipelineEvent] : []));
   const values = events.flatMap((event) => (event.type === "result" ? [event.values] : [])).at(-1);
   return { code, out, err, values, warnings: events.flatMap((event) => (event.type === "warning" ? [event.message] : [])) };
