@@ -79,7 +79,7 @@ export async function openEvaluation(options: {
   const size = own === undefined || isPublishedTeacher(own) ? undefined : (await readCodecDescription(own)).imageSize;
   const opening = { path: options.reference, settings, signal: context.signal, ...(typeof size !== "number" && { size }) };
   const reference = await openReference(opening);
-  for (const message of reference.losses) context.report({ type: "warning", stage: "evaluate", message });
+  for (const message of reference.omissions) context.report({ type: "warning", stage: "evaluate", message });
   for (const path of options.models ?? []) askedOf((await readDenoiser(path)).description.spec, path);
   const measurer = await startWorker<Measurer>({
     name: "measurer",
