@@ -73,7 +73,9 @@ export interface Graph extends Required<Traits> {
   producer: (name: string) => { node: Node; inputs: (Value | string)[] } | undefined;
 }
 
+/** How many elements a shape has: 1 of a scalar. */
 export const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+/** Whether two shapes are equal, side by side. */
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
 
 const BYTES: Record<DType, number> = { float32: 4, int32: 4, bool: 1, int64: 8 };

@@ -59,6 +59,7 @@ export interface Comparer {
 const K = 3; // of precision and recall
 const FIRST_PERCENT = 0.01;
 
+/** A comparer of sets that this network has described; `products` multiplies matrices of its features. */
 export function createComparer({ network, products }: { network: FeatureNetwork; products: Products }): Comparer {
   const { dimension } = network;
   const fits = remembered((set) => fit(set.features, dimension));
