@@ -30,6 +30,7 @@ import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Losses, Method, Run, Update } from "./method.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 import { segmentsFit } from "./fit/segments.ts";
+import { elements } from "../engine/weights.ts";
 
 const settings = z.strictObject({
   // Where states come from. denoise: several coarse teacher steps from noise; single: one; images: train.images under noise;
@@ -350,7 +351,7 @@ async function step(batch: Batch, job: Job<TlcmSettings>, run: Run) {
   const { batch: rows } = optimiser;
   const spec = specOf(job);
   const [height, width] = spec.shape;
-  const size = spec.shape.reduce((a, b) => a * b, 1);
+  const size = elements(spec.shape);
   const parameterisation = createParameterisation(spec.diffusion);
   const stage = stageOf(step, job);
   const drawn = (name: string, at = step): Float32Array =>

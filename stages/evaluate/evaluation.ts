@@ -18,6 +18,7 @@ import { createGenerators } from "./generators.ts";
 import type { Measures } from "./measures.ts";
 import { type CaptionReader, runningObedience } from "./obedience.ts";
 import { openReference, type Reference } from "./reference.ts";
+import { elements } from "../../engine/weights.ts";
 
 export interface Evaluation {
   reference: Pick<Reference, "size" | "preparation"> & { path: string; count: number };
@@ -208,7 +209,7 @@ export async function openEvaluation(options: {
 /** Pictures of latents that are standard normal in the model's own scale, so of the data's mean and deviation. */
 async function* decodedNoise(generator: Generator, { seed, count, batch }: { seed: number; count: number; batch: number }) {
   const { spec } = generator.description;
-  const length = spec.shape.reduce((product, side) => product * side, 1);
+  const length = elements(spec.shape);
   for (let from = 0; from < count; from += batch) {
     const rows = Math.min(batch, count - from);
     const noise = normals({ seed, stream: "evaluate/noise", offset: from * length, length: rows * length });

@@ -1,5 +1,5 @@
 /** An image tokenizer, trained on the latents of images, whichever codec made them. */
-import { hashWeights } from "../../../engine/weights.ts";
+import { elements, hashWeights } from "../../../engine/weights.ts";
 import type { ImageTokenizerConfig } from "../../../models/tokens/image-tokenizer.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { LatentManifest } from "../../../schemas/manifest.ts";
@@ -42,7 +42,7 @@ export async function prepareTokenizer(pretraining: Pretraining): Promise<Traini
     rows: (order) => latentRows({ store, conditions: { inputs: async () => ({}) }, scale: { statistics, sigmaData }, order }),
     ...(perceptual && { frozen: { perceptual } }),
   });
-  const length = shape.reduce((a, b) => a * b, 1);
+  const length = elements(shape);
   const first = normalise(await firstLatents(store, training.job.optimiser.batch), statistics, sigmaData);
   return {
     ...training,
