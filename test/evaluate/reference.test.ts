@@ -55,9 +55,9 @@ test("the draw is the seed's, and covers the whole folder", async () => {
 });
 
 test("what is not measured of the folder is told", async () => {
-  const { losses } = await openReference({ path: folder, settings: settingsOf(4) });
+  const { omissions } = await openReference({ path: folder, settings: settingsOf(4) });
   assert.equal(
-    losses.map((words) => /: ([ab]\.png): no caption$/.exec(words)?.[1]),
+    omissions.map((words) => /: ([ab]\.png): no caption$/.exec(words)?.[1]),
     ["a.png", "b.png"],
   );
 });

@@ -56,7 +56,12 @@ export function studentPictures(options: {
 
 /** Noise and conditions of the pictures on the way, where no triples lend theirs. */
 async function sampleInputs(
-  options: Pick<Denoiser["description"], "spec" | "captions"> & { plan: SamplerPlan; conditions: Conditions; seed: number },
+  options: Pick<Denoiser["description"], "spec"> & {
+    captions: readonly string[];
+    plan: SamplerPlan;
+    conditions: Conditions;
+    seed: number;
+  },
 ): Promise<SamplerInputs> {
   const { captions, conditions, seed } = options;
   const rows = SAMPLED;
