@@ -120,10 +120,7 @@ async function rowOf(options: Parameters<typeof plan>[0]): Promise<{ rowBytes: n
   const { spec } = (await planDenoiser(teacher, { size, textLength })).teacher.description as DenoiserDescription;
   const shape = embeddings === "stored" ? textShapeOf(spec) : undefined;
   const rowBytes = rowBytesOf({
-    values: spec.shape.reduce((product, side) => product * side, 1),
-    states,
-    dtype,
-    noise,
+    ...{ values: spec.shape.reduce((product, side) => product * side, 1), states, dtype, noise },
     isText: conditionColumns(spec.network).includes("caption"),
     ...(shape && { embedding: embeddingSize(shape) }),
   });
