@@ -69,7 +69,7 @@ export async function* tokenRows(options: {
  * images. Images come in an order of their own, from the
  * finished store: the first one is waited for at the step that needs it.
  */
-export async function* tripleRows(options: {
+async function* tripleRows(options: {
   triples: Store<TripleManifest>;
   images?: { store: Store<LatentManifest>; scale: Scale };
   needs: Needs;
@@ -104,7 +104,7 @@ export async function* tripleRows(options: {
 }
 
 /** Steps with conditions alone, of a method that needs no data: those of rows step * batch on. */
-export async function* conditionRows(options: {
+async function* conditionRows(options: {
   of: (range: { from: number; to: number }, signal: AbortSignal) => Promise<{ label?: number | null; caption?: string | null }[]>;
   conditions: Conditions;
   order: Order;
