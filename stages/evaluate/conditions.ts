@@ -2,7 +2,7 @@
 import { conditionName, type Gathered } from "./gather.ts";
 
 /** Of image i of every model; labels are places in the reference's classes. */
-export interface Conditions {
+export interface ReferenceConditions {
   labels: number[]; // -1: none
   captions: (string | null)[];
 }
@@ -10,7 +10,7 @@ export interface Conditions {
 /** Notes the conditions of real images as they pass. */
 export async function* noting(
   pictures: AsyncIterable<Gathered & { label?: number }>,
-  { labels, captions }: Conditions,
+  { labels, captions }: ReferenceConditions,
 ): AsyncGenerator<Gathered> {
   for await (const { pixels, label = -1, caption = null } of pictures) {
     labels.push(label);
@@ -20,7 +20,7 @@ export async function* noting(
 }
 
 /** Images generated under these conditions. */
-export async function* under(images: AsyncIterable<Gathered>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
+export async function* under(images: AsyncIterable<Gathered>, { labels, captions }: ReferenceConditions): AsyncGenerator<Gathered> {
   let i = 0;
   for await (const { pixels } of images) {
     const [label, caption] = [labels[i]!, captions[i++]!];
@@ -29,7 +29,7 @@ export async function* under(images: AsyncIterable<Gathered>, { labels, captions
 }
 
 /** `count` conditions from the given ones; see {@link evenlyChosen}. */
-export function repeated({ labels, captions }: Conditions, count: number): Conditions {
+export function repeated({ labels, captions }: ReferenceConditions, count: number): ReferenceConditions {
   const turns = evenlyChosen(count, labels.length);
   return { labels: turns.map((i) => labels[i]!), captions: turns.map((i) => captions[i]!) };
 }

@@ -12,7 +12,7 @@ import { translateLabels } from "../simulate/classes.ts";
 import { startWorker } from "../workers/start.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { type Comparison, requireEnough } from "../../models/metrics/compare.ts";
-import { type Conditions, noting, repeated, under } from "./conditions.ts";
+import { type ReferenceConditions, noting, repeated, under } from "./conditions.ts";
 import { createGatherer, type Gathered } from "./gather.ts";
 import { createGenerators } from "./generators.ts";
 import type { Measures } from "./measures.ts";
@@ -111,7 +111,7 @@ export async function openEvaluation(options: {
   async function start() {
     const network = await measurer.call("network", undefined);
     requireEnough({ count, network });
-    const conditions: Conditions = { labels: [], captions: [] };
+    const conditions: ReferenceConditions = { labels: [], captions: [] };
     const pictures = isWhole ? reference.all() : reference.draw(count);
     const total = isWhole ? reference.available : count;
     const { done } = await gather({ set: "reference", pictures: noting(pictures, conditions), total });
@@ -128,7 +128,7 @@ export async function openEvaluation(options: {
   });
 
   /** The reference's conditions as a model takes them. */
-  function asked({ description, path }: Generator): Conditions {
+  function asked({ description, path }: Generator): ReferenceConditions {
     return { ...conditions, labels: askedOf(description.spec, path)(conditions.labels) };
   }
 
