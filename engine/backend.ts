@@ -4,9 +4,10 @@
  */
 import type { Attributes } from "./attributes.ts";
 import { placeOf, readingOf, reasonOf, refusal, WRITTEN } from "./errors.ts";
-import { createGraph, type DType, type Graph, size, toStored, type Traits, type Value, type Values } from "./graph.ts";
+import { createGraph, type DType, type Graph, toStored, type Traits, type Value, type Values } from "./graph.ts";
 import { type Marks, marking } from "./marks.ts";
 import { tf, type Tensor, type DataType, type TensorInfo } from "./tfjs.ts";
+import { elements } from "./weights.ts";
 
 export type { Attributes } from "./attributes.ts";
 
@@ -66,7 +67,7 @@ class TraceBackend extends tf.KernelBackend {
     if (constant && !(constant instanceof BigInt64Array)) return constant;
     const repeated = broadcastOf?.constant;
     if (repeated?.length === 1)
-      return toStored(new Array(size(shape)).fill(Number(repeated[0])), broadcastOf?.dtype as DType) as Float32Array;
+      return toStored(new Array(elements(shape)).fill(Number(repeated[0])), broadcastOf?.dtype as DType) as Float32Array;
     return undefined;
   }
 
@@ -179,7 +180,7 @@ export function translateByParts(kernelName: string, parts: Parts): void {
 function withShape(value: Value, shape: number[]): Value {
   return value.shape.length === shape.length && value.shape.every((n, i) => n === shape[i])
     ? value
-    : value.constant || size(value.broadcastOf?.shape ?? [0]) === 1
+    : value.constant || elements(value.broadcastOf?.shape ?? [0]) === 1
       ? { ...value, shape, name: undefined }
       : graph().add("Reshape", [value, graph().integers(shape)], shape, value.dtype);
 }

@@ -1,6 +1,7 @@
 /** What one run of a traced program costs: arithmetic, memory traffic, and the room for what it computes. */
 import { peakBytes } from "./footprint.ts";
-import { type Graph, type Node, size, type Value } from "./graph.ts";
+import type { Graph, Node, Value } from "./graph.ts";
+import { elements } from "./weights.ts";
 
 /** One run of a program. */
 export interface Cost {
@@ -30,7 +31,7 @@ export function costOf(
     const output = node.outputs[0] as string;
     const operands = (graph.producer(output)?.inputs ?? []).filter((input): input is Value => typeof input !== "string");
     const made = node.outputs.reduce((sum, name) => sum + graph.bytesOf(name), 0);
-    if (!VIEWS.has(node.op)) cost.moved += made + operands.reduce((sum, { shape, dtype }) => sum + size(shape) * BYTES[dtype], 0);
+    if (!VIEWS.has(node.op)) cost.moved += made + operands.reduce((sum, { shape, dtype }) => sum + elements(shape) * BYTES[dtype], 0);
     const work = workOf(
       node,
       operands.map(({ shape }) => shape),
@@ -43,11 +44,11 @@ export function costOf(
   return cost;
 }
 
-/** Multiplications and additions of a node that makes so many elements; only those of products and convolutions are counted. */
-function workOf({ op, attributes }: Node, [a = [], b = []]: number[][], elements: number): number {
-  if (op === "MatMul") return 2 * elements * (a.at(-1) as number);
-  if (op === "Gemm" || op === "FusedMatMul") return 2 * elements * (a.at(attributes.transA === 1 ? -2 : -1) as number);
-  if (op === "Conv") return 2 * elements * size(b.slice(1)); // kernels [out, in / groups, height, width]
-  if (op === "ConvTranspose") return 2 * size(a) * size(b.slice(1)); // kernels [in, out / groups, height, width]
+/** Multiplications and additions of a node that makes `made` elements; only those of products and convolutions are counted. */
+function workOf({ op, attributes }: Node, [a = [], b = []]: number[][], made: number): number {
+  if (op === "MatMul") return 2 * made * (a.at(-1) as number);
+  if (op === "Gemm" || op === "FusedMatMul") return 2 * made * (a.at(attributes.transA === 1 ? -2 : -1) as number);
+  if (op === "Conv") return 2 * made * elements(b.slice(1)); // kernels [out, in / groups, height, width]
+  if (op === "ConvTranspose") return 2 * elements(a) * elements(b.slice(1)); // kernels [in, out / groups, height, width]
   return 0;
 }

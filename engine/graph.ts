@@ -3,6 +3,7 @@
  * added, so no pass has to find them again: a repeated node is shared, a broadcast is kept virtual until an operator
  * needs its elements, and chains of reshapes or transposes collapse.
  */
+import { elements } from "./weights.ts";
 
 export type DType = "float32" | "int32" | "bool" | "int64";
 export type Values = Float32Array | Int32Array | Uint8Array | BigInt64Array;
@@ -73,7 +74,7 @@ export interface Graph extends Required<Traits> {
   producer: (name: string) => { node: Node; inputs: (Value | string)[] } | undefined;
 }
 
-export const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+/** Whether two shapes are equal, side by side. */
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
 
 const BYTES: Record<DType, number> = { float32: 4, int32: 4, bool: 1, int64: 8 };
@@ -130,7 +131,7 @@ export function createGraph(traits: Traits): Graph {
       typeof input === "string" || input.unfolded || input.constant !== undefined || input.broadcastOf?.constant !== undefined;
     const unfolded = inputs.some((input) => typeof input !== "string" && input.unfolded) && inputs.every(isFixed);
     const values = outputs.map(({ shape, dtype }): Value => ({ shape, dtype, name: `v${counter++}`, ...(unfolded && { unfolded }) }));
-    for (const { name, shape, dtype } of values) sizes.set(name as string, size(shape) * BYTES[dtype]);
+    for (const { name, shape, dtype } of values) sizes.set(name as string, elements(shape) * BYTES[dtype]);
     const node = { op, inputs: names, outputs: values.map(({ name }) => name as string), attributes };
     nodes.push(node);
     for (const output of node.outputs) producers.set(output, { node, inputs });

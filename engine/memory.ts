@@ -2,6 +2,7 @@
 import { encodeModel, type Port } from "./onnx.ts";
 import { createSession, type Device, ort } from "./session.ts";
 import type { Memory } from "./variables.ts";
+import { elements } from "./weights.ts";
 
 /**
  * The memory of a device; throws where the device is absent. ONNX Runtime for Node brings CUDA's results to the CPU after
@@ -29,7 +30,7 @@ function hostMemory(device: Device): Memory {
     isSeparate: false,
     upload: async (data, shape) => tensor(data, shape),
     download: async ({ data }) => (data as Float32Array).slice(),
-    spare: (shape) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape),
+    spare: (shape) => tensor(new Float32Array(elements(shape)), shape),
     free: () => {},
     dispose: async () => {},
   };

@@ -5,6 +5,7 @@
 import type { Attribute, Graph, Node, Value } from "./graph.ts";
 import { encodeModel, type Port } from "./onnx.ts";
 import { createSession, type Device, ort } from "./session.ts";
+import { elements } from "./weights.ts";
 
 export type Precision = "single" | "half";
 
@@ -103,7 +104,7 @@ async function errorInHalf(product: Product, device: Device): Promise<number> {
 
 /** Numbers in [1/2, 3/2) times `scale` that float16 holds exactly, without a pattern that rows share. */
 function exactInHalf(shape: readonly number[], scale: number, salt: number): Float32Array {
-  const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  const values = new Float32Array(elements(shape));
   for (let i = 0; i < values.length; i++) {
     const mixed = Math.imul(i + 1 + salt * 0x10001, 0x9e3779b1) >>> 22; // the top 10 bits
     values[i] = scale * (0.5 + mixed / 1024);

@@ -1,6 +1,7 @@
 /** What a program is: a function of tensors over named sets of variables and inputs. */
 import type { Tensor } from "./tfjs.ts";
 import type { ConstantSet, VariableSet } from "./variables.ts";
+import { elements } from "./weights.ts";
 
 export type Tensors = Record<string, Tensor>;
 export type Sets = Record<string, VariableSet | ConstantSet>;
@@ -47,7 +48,7 @@ export function checkInput(spec: Declared, name: string, data: InputArray | unde
   const { shape, dtype = "float32" } = spec.inputs[name] as ProgramSpec["inputs"][string];
   const place = `Cannot run program "${spec.name}": input "${name}" of shape [${shape}]`;
   if (!data) throw new Error(`${place} is missing`);
-  if (data.length !== shape.reduce((a, b) => a * b, 1)) throw new Error(`${place} got ${data.length} elements`);
+  if (data.length !== elements(shape)) throw new Error(`${place} got ${data.length} elements`);
   const wanted = dtype === "int32" ? Int32Array : Float32Array;
   if (data instanceof wanted) return data;
   throw new Error(`${place} is ${dtype} and got ${(data as object).constructor.name}. Give it as ${wanted.name}.`);

@@ -50,41 +50,9 @@ export function traceProgram<S extends Sets>(
     ...traits
   }: { frozen?: ReadonlyMap<ConstantSet, Record<string, Placed>> } & Partial<Traits> = {},
 ): Trace {
-  for (const [name, { shape, dtype = "float32" }] of Object.entries(spec.inputs)) {
-    if (dtype === "float32" || dtype === "int32") continue;
-    throw new Error(
-      `Cannot compile program "${spec.name}": input "${name}" of shape [${shape}] has dtype "${dtype}", which no device takes. ` +
-        "Declare it float32 or int32, and cast it in the function.",
-    );
-  }
-  const placed = (set: VariableSet | ConstantSet, key: string): Placed | undefined =>
-    set.kind === "constants" ? frozen.get(set)?.[key] : undefined;
-  const { graph, marks, result } = record(
-    spec.name,
-    () => {
-      const sets = Object.fromEntries(
-        Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set, (key) => placed(set, key))]),
-      );
-      const inputs = Object.fromEntries(
-        Object.entries(spec.inputs).map(([name, { shape, dtype }]) => [name, placeholder(`in/${name}`, shape, dtype ?? "float32")]),
-      );
-      const made = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
-      if ((made as unknown) instanceof Promise) {
-        throw new Error(
-          `Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; ` +
-            "make it a plain function.",
-        );
-      }
-      const { outputs, updates = {} } = made;
-      return {
-        outputs: Object.entries(outputs).map(([name, tensor]) => ({ name, value: valueOf(tensor) })),
-        updates: Object.entries(updates).flatMap(([set, tensors]) =>
-          Object.entries(tensors as Tensors).map(([key, tensor]) => ({ set, key, value: valueOf(tensor) })),
-        ),
-      };
-    },
-    { fusesProducts, ...traits },
-  );
+  checkInputs(spec);
+  const placed: PlaceOf = (set, key) => (set.kind === "constants" ? frozen.get(set)?.[key] : undefined);
+  const { graph, marks, result } = record(spec.name, () => called(spec, placed), { fusesProducts, ...traits });
 
   const ports: Port[] = [];
   const expose = (name: string, value: ReturnType<typeof valueOf>): Port => {
@@ -140,7 +108,11 @@ export function traceProgram<S extends Sets>(
       return encode(ordered);
     },
     inputs: inputs.map(({ name }) => name.slice("in/".length)),
-    ...{ folder, reads, writes, outputs, nodes: nodes.length },
+    folder,
+    reads,
+    writes,
+    outputs,
+    nodes: nodes.length,
     footprint: () => {
       if (outside.length === 0) return undefined;
       const wide = new Map(outside.map(({ port, shape }) => [port, 4 * elements(shape)]));
@@ -167,6 +139,41 @@ export function traceProgram<S extends Sets>(
           checkpointed(encoded, { places, outputs, isConstant: (name) => constants.has(name), make: encodedNode }),
         ),
     }),
+  };
+}
+
+/** Throws where a program declares an input that no device takes. */
+function checkInputs({ name: program, inputs }: Pick<ProgramSpec<Sets>, "name" | "inputs">): void {
+  for (const [name, { shape, dtype = "float32" }] of Object.entries(inputs)) {
+    if (dtype === "float32" || dtype === "int32") continue;
+    throw new Error(
+      `Cannot compile program "${program}": input "${name}" of shape [${shape}] has dtype "${dtype}", which no device takes. ` +
+        "Declare it float32 or int32, and cast it in the function.",
+    );
+  }
+}
+
+/** Says where a frozen tensor of a set is placed; undefined of a variable. */
+type PlaceOf = (set: VariableSet | ConstantSet, key: string) => Placed | undefined;
+
+/** What the program's function answers, called once with placeholders for all that it is given. */
+function called<S extends Sets>(spec: ProgramSpec<S>, placed: PlaceOf) {
+  const sets = Object.fromEntries(Object.entries(spec.sets).map(([name, set]) => [name, setTensors(name, set, (key) => placed(set, key))]));
+  const inputs = Object.fromEntries(
+    Object.entries(spec.inputs).map(([name, { shape, dtype }]) => [name, placeholder(`in/${name}`, shape, dtype ?? "float32")]),
+  );
+  const made = spec.run(sets as { [K in keyof S]: Tensors }, inputs);
+  if ((made as unknown) instanceof Promise) {
+    throw new Error(
+      `Cannot compile program "${spec.name}": its function is async, and what follows an await is not recorded; make it a plain function.`,
+    );
+  }
+  const { outputs, updates = {} } = made;
+  return {
+    outputs: Object.entries(outputs).map(([name, tensor]) => ({ name, value: valueOf(tensor) })),
+    updates: Object.entries(updates).flatMap(([set, tensors]) =>
+      Object.entries(tensors as Tensors).map(([key, tensor]) => ({ set, key, value: valueOf(tensor) })),
+    ),
   };
 }
 

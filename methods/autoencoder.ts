@@ -6,6 +6,7 @@ import { autoencoderLoss } from "../models/losses/reconstruction.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import { count, weight } from "../schemas/settings.ts";
 import type { Job, Method } from "./method.ts";
+import { elements } from "../engine/weights.ts";
 
 const settings = z.strictObject({
   channels: count.default(4), // latent channels
@@ -57,7 +58,7 @@ export const method: Method<AutoencoderSettings> = {
   },
   step: async ({ step, latent }, { optimiser: { batch }, seed, subject }, run) => {
     const { config, imageSize } = networkOf(subject);
-    const length = batch * latentShape(config, imageSize).reduce((a, b) => a * b, 1);
+    const length = batch * elements(latentShape(config, imageSize));
     return run("step", {
       images: latent as Float32Array,
       noise: normals({ seed, stream: "autoencoder/noise", offset: step * length, length }),

@@ -19,12 +19,13 @@ import { createParameterisation } from "../models/diffusion/parameterisation.ts"
 import type { Parameters } from "../models/layers.ts";
 import { gameNames, games, gradientPenalty, untouched } from "../models/losses/adversarial.ts";
 import { type Adapter, exceptGroups } from "../models/training/adapters.ts";
+import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { Failure } from "../schemas/failure.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { d2oFit } from "./fit/d2o.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 /** The groups of a network's parameters that each way of freezing leaves alone, as far as its family has them. */
 const frozenGroups = {
@@ -121,7 +122,7 @@ export const method: Method<D2oSettings> = {
     },
   ],
   rare: ["r1"],
-  findings: adversarialRules(
+  findings: adversarialFindings(
     {
       saturated: "half of discriminatorRate, more r1Weight, or augment=ada (all of train.d2o)",
       swinging: "half of train.d2o.discriminatorRate, or discriminatorBetas=[0.5,0.99]: its updates overshoot",
@@ -181,9 +182,9 @@ function augmenterOf({ settings: { augment, policy, adaPipes: pipes }, ...job }:
   return augment === "ada" ? createAda({ shape, pipes }) : createDiffAugment({ shape, policy });
 }
 
-/** Adam's of the discriminator: lazy R1 adds one update in r1Every, so rate and betas shrink (Karras et al. 2020, appendix B). */
+/** Adam's of the discriminator, slowed where lazy regularisation adds updates. */
 function discriminatorOptimiser({ settings: own, optimiser }: ThisJob): Update["optimiser"] {
-  const share = own.r1Weight > 0 ? own.r1Every / (own.r1Every + 1) : 1;
+  const share = own.r1Weight > 0 ? lazyShare(own.r1Every) : 1;
   const [beta1, beta2] = own.discriminatorBetas;
   return { ...optimiser, learningRate: own.discriminatorRate * share, beta1: beta1 ** share, beta2: beta2 ** share, weightDecay: 0 };
 }
@@ -278,7 +279,7 @@ function r1Update(kit: Kit): Update {
         own.r1On === "features"
           ? gradientPenalty({ at: maps(parameters, latent as Tensor, "real"), discriminate: (at) => judge(parameters, at) })
           : gradientPenalty({ at: [latent as Tensor], discriminate: ([x]) => logits(parameters, x as Tensor, "real") });
-      const loss = tf.mul(penalty, (own.r1Weight / 2) * own.r1Every);
+      const loss = tf.mul(penalty, penaltyWeight(own.r1Weight, own.r1Every));
       return { loss: tf.add(loss, untouched(parameters)), metrics: { penalty } };
     },
   };
@@ -312,12 +313,13 @@ async function step({ step, latent, conditions }: Batch, job: Job<D2oSettings>, 
   const noise = normals({ seed, stream: "d2o/noise", offset: step * real.length, length: real.length });
   const figures = await run("generator", { noise, ...seen, ...draws("made") });
 
-  const isPenalised = own.r1Weight > 0 && step % own.r1Every === 0;
-  const updates = step + (own.r1Weight > 0 ? Math.ceil(step / own.r1Every) : 0); // R1 updates so far counted in
+  const updates = own.r1Weight > 0 ? updatesBefore(step, own.r1Every) : step;
   const ofReal = { latent: real, ...seen, ...draws("real") };
   const judged = await run("discriminator", { ...ofReal, ...draws("fake") }, { updates });
-  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
-  if (isPenalised) figures.r1 = (await run("r1", ofReal, { updates: updates + 1 })).penalty as number;
+  Object.assign(figures, ofDiscriminator(judged));
+  if (own.r1Weight > 0 && isPenalised(step, own.r1Every)) {
+    figures.r1 = (await run("r1", ofReal, { updates: updates + 1 })).penalty as number;
+  }
   if (own.augment === "ada") {
     const { p, sure } = await run("ada", {});
     Object.assign(figures, { p, sure });

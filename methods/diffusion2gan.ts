@@ -10,14 +10,16 @@ import { disturbanceInputs, disturbanceOf, disturbances, inputsApart } from "../
 import { conditionInputs, type DenoiserSpec } from "../models/denoiser.ts";
 import { generate } from "../models/diffusion/one-step.ts";
 import type { Parameters } from "../models/layers.ts";
-import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty } from "../models/losses/adversarial.ts";
+import { discriminatorLoss, generatorLoss, mismatchMask, mixAndMatch, r1Penalty, untouched } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { pseudoHuber, squaredError } from "../models/losses/difference.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
+import { type Terms, weighted } from "../models/losses/terms.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
+import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 import { adapterFit } from "./fit/adapter.ts";
 import { adversarialFit } from "./fit/adversarial.ts";
 
@@ -97,7 +99,7 @@ export const method: Method<Diffusion2ganSettings> = {
     { title: "R1 penalty", label: "squared gradient", figures: { r1: "R1" }, log: true, section: "discriminator" },
   ],
   rare: ["r1"],
-  findings: adversarialRules(
+  findings: adversarialFindings(
     {
       saturated: "half of discriminatorRate, ten times r1Weight, a later adversarialStart, or more mismatch (all of train.diffusion2gan)",
       swinging: "half of train.diffusion2gan.discriminatorRate: its updates overshoot",
@@ -144,7 +146,9 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
     trains: "student",
     reads: [features, ...(critic ? ["discriminator"] : [])],
     inputs: {
-      ...{ noise: image, latent: image, ...conditionInputs(spec, batch) },
+      noise: image,
+      latent: image,
+      ...conditionInputs(spec, batch),
       ...(isAugmented(own) && { draws: { shape: [batch, DRAW_SIZE] } }),
       ...(critic && {
         adversarialWeight: { shape: [] },
@@ -158,7 +162,7 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
       const { disturbance, others: given } = disturbanceOf(rest);
       const fake = generate(spec, parameters, noise, given);
       const seen = read[features] as Parameters;
-      const terms: Record<string, [loss: Tensor, weight: Tensor | number]> = {
+      const terms: Terms = {
         ...(own.perceptualWeight > 0 && { perceptual: [between(fake, latent, seen, draws), own.perceptualWeight] }),
         latent: [(own.latentLoss === "squared" ? squaredError : pseudoHuber)(fake, latent), own.latentWeight],
       };
@@ -166,11 +170,7 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
         const logits = critic.logits(read.discriminator as Parameters, { x: fake, noise, paired, disturbance, given }, seen);
         terms.adversarial = [generatorLoss(logits), adversarialWeight];
       }
-      return {
-        loss: tf.addN(Object.values(terms).map(([loss, weight]) => tf.mul(loss, weight))),
-        metrics: Object.fromEntries(Object.entries(terms).map(([name, [loss]]) => [name, loss])),
-        left: { fake },
-      };
+      return { ...weighted(terms), left: { fake } };
     },
   };
 }
@@ -189,9 +189,9 @@ function seenInputs({ settings: own, ...job }: Kit, rows: number): Inputs {
   return { ...seen, ...disturbanceInputs(disturbanceRange(own), spec, rows), ...conditionInputs(spec, rows) };
 }
 
-/** Its optimiser: lazy regularisation adds one update in r1Every, so rate and betas shrink (Karras et al. 2020, appendix B). */
+/** Its optimiser, slowed for the updates that lazy regularisation adds. */
 function discriminatorOptimiser({ discriminatorRate, r1Every }: Diffusion2ganSettings, optimiser: OptimiserSettings): Update["optimiser"] {
-  const share = r1Every / (r1Every + 1);
+  const share = lazyShare(r1Every);
   return {
     ...optimiser,
     learningRate: discriminatorRate * share,
@@ -245,9 +245,8 @@ function r1Update(kit: Kit): Update {
       const discriminate = (x: Tensor): Tensor[] =>
         critic.logits(parameters, { x, noise, paired, disturbance, given }, read[features] as Parameters);
       const penalty = r1Penalty({ x: latent, discriminate });
-      // The penalty does not depend on every parameter (the last biases); tf.grads wants each of them in the loss.
-      const nothing = tf.mul(tf.addN(Object.values(parameters).map((p) => tf.sum(p))), 0);
-      return { loss: tf.add(tf.mul(penalty, (own.r1Weight / 2) * own.r1Every), nothing), metrics: { penalty } };
+      const weighed = tf.mul(penalty, penaltyWeight(own.r1Weight, own.r1Every));
+      return { loss: tf.add(weighed, untouched(parameters)), metrics: { penalty } };
     },
   };
 }
@@ -272,11 +271,11 @@ async function step({ step, noise, latent, conditions, image }: Batch, job: Job<
   const real = Object.entries(given).map(([name, values]) => [OF_REAL + name, withLast(values, image?.conditions[name])]);
   const seen: Arrays = { ...pairs, ...Object.fromEntries(real), ...disturbance, paired, latent: withLast(pairs.latent, image?.latent) };
   const since = step - own.adversarialStart;
-  const updates = since + Math.ceil(since / own.r1Every); // R1 updates so far counted in
+  const updates = updatesBefore(since, own.r1Every);
   const mask = mismatchMask({ seed, step, batch, share: own.mismatch });
   const judged = await run("discriminator", { ...seen, mask }, { updates });
-  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
-  if (own.r1Weight === 0 || since % own.r1Every !== 0) return figures;
+  Object.assign(figures, ofDiscriminator(judged));
+  if (own.r1Weight === 0 || !isPenalised(since, own.r1Every)) return figures;
   const row = (since / own.r1Every) % batch; // the rows in turn
   const one = (name: string) => rowOf(seen[name] as Arrays[string], row, batch);
   const alone = Object.keys(given).map((name) => [name, one(OF_REAL + name)]);

@@ -15,6 +15,7 @@ import { featureDifference } from "../models/losses/distance.ts";
 import { dists } from "../models/losses/dists.ts";
 import { sobelEdges } from "../models/losses/edges.ts";
 import { decibels, energyDifference, filtered, finestBandMask, highPassMask, ringMasks } from "../models/losses/frequency.ts";
+import { type Terms, weighted } from "../models/losses/terms.ts";
 import type { Rules } from "../schemas/fit.ts";
 import { sidesOf } from "../schemas/images.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
@@ -124,17 +125,11 @@ function update(kit: Kit): Update {
       const { noise, latent, ...given } = inputs as Record<"noise" | "latent", Tensor>;
       const made = generate(spec, parameters, noise, given);
       const [images, targets] = [made, latent].map((of) => decode(read.codec as Parameters, of)) as [Tensor, Tensor];
-      const terms: Record<string, [loss: Tensor, weight: number]> = {
+      const { loss, metrics } = weighted({
         ...differences(images, targets, read.features ?? {}),
         ...(own.latentWeight > 0 && { latent: [squaredError(made, latent), own.latentWeight] }),
-      };
-      return {
-        loss: tf.addN(Object.values(terms).map(([loss, weight]) => tf.mul(loss, weight))),
-        metrics: {
-          ...Object.fromEntries(Object.entries(terms).map(([name, [loss]]) => [name, loss])),
-          finest: decibels(images, targets, finest),
-        },
-      };
+      });
+      return { loss, metrics: { ...metrics, finest: decibels(images, targets, finest) } };
     },
   };
 }
@@ -157,7 +152,7 @@ function differencesOf({ settings: own, subject }: Kit, sides: { height: number;
     const whole = (images: Tensor): Tensor[] => [tf.mul(tf.add(images, 1), 0.5), ...maps(images)]; // the image is DISTS's first map
     return tf.mean(dists(whole(a), whole(b), { texture: own.texture }));
   };
-  return (a: Tensor, b: Tensor, features: Parameters): Record<string, [loss: Tensor, weight: number]> => ({
+  return (a: Tensor, b: Tensor, features: Parameters): Terms => ({
     ...(own.spatialWeight > 0 && { spatial: [spatial(a, b, features), own.spatialWeight] }),
     ...(isEdges(own) && { edges: [apart(tf.sub(sobelEdges(a), sobelEdges(b))), own.highWeight * own.edgeWeight] }),
     ...(isFourier(own) && {
@@ -171,7 +166,9 @@ function differencesOf({ settings: own, subject }: Kit, sides: { height: number;
 
 function step({ noise, latent, conditions }: Batch, { optimiser: { batch } }: Job<HipaSettings>, run: Run) {
   return run("step", {
-    ...{ noise: noise as Float32Array, latent: latent as Float32Array, ...conditions },
+    noise: noise as Float32Array,
+    latent: latent as Float32Array,
+    ...conditions,
     keep: new Float32Array(batch).fill(1),
   });
 }

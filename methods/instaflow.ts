@@ -99,7 +99,8 @@ export const method: Method<InstaflowSettings> = {
   parts: ({ settings: { adapter }, optimiser, subject, weights }) => ({
     student: {
       from: subject.student ? () => stackedWeights(specOf({ subject }), weights.teacher as Weights) : "teacher",
-      ...{ train: adapter, average: optimiser.ema },
+      train: adapter,
+      average: optimiser.ema,
     },
   }),
   programs: (kit): Record<string, Program> =>
@@ -197,7 +198,9 @@ async function lineStep({ step, noise, latent, conditions }: Batch, job: Job<Ins
   const times = uniforms({ ...draw, stream: "instaflow/time" });
   const kept = uniforms({ ...draw, stream: "instaflow/keep" });
   return run("reflow", {
-    ...{ noise: noise as Float32Array, clean: latent as Float32Array, ...lineLevels(specOf(job), times) },
+    noise: noise as Float32Array,
+    clean: latent as Float32Array,
+    ...lineLevels(specOf(job), times),
     keep: Float32Array.from(kept, (u) => (u < own.dropCondition ? 0 : 1)),
     ...conditions,
   });

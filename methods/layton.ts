@@ -146,7 +146,8 @@ function diffusionStep({ step, latent, conditions }: Batch, job: Job<LaytonSetti
   const draw = { seed, offset: step * length, length };
   const parameterisation = createParameterisation(specOf(job).diffusion);
   return run("diffusion", {
-    ...{ clean, noise: normals({ seed, stream: "layton/noise", offset: step * clean.length, length: clean.length }) },
+    clean,
+    noise: normals({ seed, stream: "layton/noise", offset: step * clean.length, length: clean.length }),
     ...trainingNoiseLevels({ parameterisation, stream: "layton/levels", ...draw }),
     ...dropped(conditions, length),
   });

@@ -5,26 +5,25 @@
 import * as z from "zod";
 import { type Tensor, tf } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
-import { createCritic, type Seen, verdicts } from "../models/critics/critic.ts";
+import { createCritic, type Seen, unpaired, verdictsOf } from "../models/critics/critic.ts";
 import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
 import { conditionInputs, type DenoiserSpec, extended, parameterGroups } from "../models/denoiser.ts";
-import { boundaryNames, consistencyOf, huberScale, snrWeight } from "../models/diffusion/consistency.ts";
+import { boundaryNames, consistencyOf, rowDistances, snrWeight } from "../models/diffusion/consistency.ts";
 import { noisedAt } from "../models/diffusion/few-steps.ts";
 import { denoiserOf } from "../models/diffusion/levels.ts";
 import { createParameterisation } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { teacherSteps } from "../models/diffusion/teacher-step.ts";
-import type { Parameters } from "../models/layers.ts";
+import { columns, type Parameters } from "../models/layers.ts";
 import { games } from "../models/losses/adversarial.ts";
-import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
 import { adapterSchema, effective, initAdapter } from "../models/training/adapters.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { badUsage } from "../schemas/failure.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Job, Losses, Method, Run, Update } from "./method.ts";
-import { stochasticRules } from "./fit/stochastic.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { stochasticFit } from "./fit/stochastic.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 const scale = z.number().nonnegative();
 
@@ -64,7 +63,7 @@ export const method: Method<ScottSettings> = {
   source: "Liu et al., SCott: Accelerating Diffusion Models with Stochastic Consistency Distillation, AAAI 2025 (arXiv 2403.01505)",
   makes: "student",
   settings,
-  rules: stochasticRules,
+  rules: stochasticFit,
   needs: ({ subSteps }) => ({ rows: "latents", frozen: ["teacher"], teacherCalls: subSteps }),
   student: ({ guidanceInput }, spec) => {
     if (!guidanceInput) return spec;
@@ -79,7 +78,9 @@ export const method: Method<ScottSettings> = {
     return {
       student: {
         from: own.guidanceInput ? () => extended(studentOf(job), teacher, seed) : "teacher",
-        ...{ train: own.adapter, average: optimiser.ema, target: own.targetDecay },
+        train: own.adapter,
+        average: optimiser.ema,
+        target: own.targetDecay,
       },
       ...(isAdversarial(job) && { discriminator: { from: () => discriminatorWeights(job, teacher, seed), train: "all" } }),
     };
@@ -100,7 +101,7 @@ export const method: Method<ScottSettings> = {
     { title: "The game", label: "negative logit", figures: { adversarial: "adversarial" } },
     ...discriminatorFigures,
   ],
-  findings: adversarialRules({
+  findings: adversarialFindings({
     saturated: "half of train.scott.discriminatorRate, or a lesser train.scott.discriminatorRank",
     swinging: "half of train.scott.discriminatorRate: its updates overshoot",
     collapsed: "less train.scott.adversarialWeight; the best step is kept (train.keep=best)",
@@ -121,8 +122,6 @@ const oneScale = ({ settings: { guidance, guidanceInput } }: ThisJob): number | 
   guidance[0] === guidance[1] && !guidanceInput ? guidance[0] : undefined;
 const drawNames = (job: ThisJob): string[] => (isNoisy(job) ? Array.from({ length: job.settings.subSteps }, (_, i) => `draw${i}`) : []);
 
-const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
-
 type StudentInput = "clean" | "noise" | "levels" | "weight";
 
 /** Consistency from a level down to that of the target, by the teacher's steps; against the discriminator as well. */
@@ -132,27 +131,36 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
   const [spec, student] = [specOf(kit), studentOf(kit)];
   const image = { shape: [batch, ...spec.shape] };
   const { diffusion } = spec;
-  const rows = own.distance === "huber" ? (a: Tensor, b: Tensor) => pseudoHubers(a, b, huberScale(spec.shape)) : squaredErrors;
+  const rows = rowDistances[own.distance](spec.shape);
   const one = oneScale(kit);
   return {
     trains: "student",
     reads: ["teacher", "student.target", ...(isPlaying ? ["discriminator"] : [])],
     inputs: {
-      ...{ clean: image, noise: image, levels: { shape: [batch, own.subSteps + 1] }, weight: { shape: [batch] } },
+      clean: image,
+      noise: image,
+      levels: { shape: [batch, own.subSteps + 1] },
+      weight: { shape: [batch] },
       ...Object.fromEntries(drawNames(kit).map((name) => [name, image])),
-      ...{ ...(one === undefined && { guidance: { shape: [batch] } }), ...conditionInputs(student, batch) },
+      ...(one === undefined && { guidance: { shape: [batch] } }),
+      ...conditionInputs(student, batch),
       ...(isPlaying && disturbanceInputs(own.discriminatorNoise, spec, batch)),
     },
     ...(isPlaying && { leaves: { fake: image.shape } }),
     loss: (parameters, inputs, read): Losses => {
       const { disturbance, others } = disturbanceOf(inputs);
       const { clean, noise, levels, weight, ...given } = others as Record<string, Tensor> & Record<StudentInput, Tensor>;
-      const ladder = Array.from({ length: own.subSteps + 1 }, (_, i) => column(levels, i));
+      const ladder = columns(levels);
       const [from, to] = [ladder[0] as Tensor, ladder.at(-1) as Tensor];
       const above = noisedAt(clean, noise, from);
       const draws = drawNames(kit).map((name) => given[name] as Tensor);
       const below = teacherSteps({
-        ...{ spec, parameters: read.teacher as Parameters, given, scale: one ?? (given.guidance as Tensor), x: above, levels: ladder },
+        spec,
+        parameters: read.teacher as Parameters,
+        given,
+        scale: one ?? (given.guidance as Tensor),
+        x: above,
+        levels: ladder,
         ...(isNoisy(kit) && { noises: { split: own.noise, eta: own.eta, draws } }),
       });
       const f = (of: Parameters) =>
@@ -189,8 +197,7 @@ function judge(job: ThisJob) {
   const critic = criticOf(job);
   return (parameters: Parameters, teacher: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] => {
     const whole = { ...parameters, ...effective({ trained: parameters, frozen: teacher, adapter: loraOf(job) }) };
-    const unpaired = { noise: tf.zerosLike(shown.x), paired: tf.zeros([shown.x.shape[0] as number]) };
-    return critic.logits(whole, { ...shown, ...unpaired }, {});
+    return critic.logits(whole, { ...shown, ...unpaired(shown.x) }, {});
   };
 }
 
@@ -204,7 +211,8 @@ function discriminatorUpdate(kit: Kit): Update {
     trains: "discriminator",
     reads: ["teacher"],
     inputs: {
-      ...{ real: { shape: [batch, ...spec.shape] }, ...conditionInputs(spec, batch) },
+      real: { shape: [batch, ...spec.shape] },
+      ...conditionInputs(spec, batch),
       ...disturbanceInputs(own.discriminatorNoise, spec, batch),
     },
     takes: ["fake"],
@@ -214,8 +222,7 @@ function discriminatorUpdate(kit: Kit): Update {
       const { real: images, fake, ...given } = others as Record<string, Tensor> & Record<"real" | "fake", Tensor>;
       const judged = (x: Tensor): Tensor[] => logits(parameters, read.teacher as Parameters, { x, disturbance, given });
       const [real, made] = [judged(images), judged(fake)];
-      const { mismatched: _, ...metrics } = verdicts({ real, mixed: made, mask: tf.zeros([images.shape[0] as number]) });
-      return { loss: games.hinge.discriminatorLoss({ real, fake: made }), metrics };
+      return { loss: games.hinge.discriminatorLoss({ real, fake: made }), metrics: verdictsOf({ real, fake: made }) };
     },
   };
 }
@@ -242,7 +249,11 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
   const scales = uniforms({ seed, stream: "scott/guidance", offset: step * rows, length: rows });
   const given = { ...conditions, keep: new Float32Array(rows).fill(1) };
   const inputs = {
-    ...{ ...given, clean, noise: drawn("noise"), levels: Float32Array.from(ladders.flat()), weight: Float32Array.from(weights) },
+    ...given,
+    clean,
+    noise: drawn("noise"),
+    levels: Float32Array.from(ladders.flat()),
+    weight: Float32Array.from(weights),
     ...Object.fromEntries(drawNames(job).map((name) => [name, drawn(name)])),
     ...(oneScale(job) === undefined && { guidance: Float32Array.from(scales, (u) => least + u * (most - least)) }),
   };
@@ -250,6 +261,5 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
   const disturbance = disturbances({ range: own.discriminatorNoise, spec, batch: rows, seed, step });
   const figures = await run("student", { ...inputs, ...disturbance });
   const judged = await run("discriminator", { ...given, ...disturbance, real: clean }, { updates: step - own.adversarialStart });
-  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
-  return figures;
+  return { ...figures, ...ofDiscriminator(judged) };
 }

@@ -5,10 +5,10 @@
  */
 import * as z from "zod";
 import { type Tensor, tf } from "../engine/tfjs.ts";
-import { createCritic, type Seen, verdicts } from "../models/critics/critic.ts";
+import { createCritic, type Seen, unpaired, verdictsOf } from "../models/critics/critic.ts";
 import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
 import { conditionInputs, type DenoiserSpec } from "../models/denoiser.ts";
-import { huberScale } from "../models/diffusion/consistency.ts";
+import { rowDistances } from "../models/diffusion/consistency.ts";
 import { walked, walkLevels } from "../models/diffusion/coarse-walk.ts";
 import { tensors } from "../models/diffusion/arithmetic.ts";
 import { fewShares, noisedAt, renoised } from "../models/diffusion/few-steps.ts";
@@ -18,10 +18,9 @@ import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
 import { createParameterisation, noiseLevels, type Parameterisation } from "../models/diffusion/parameterisation.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { lineStep, teacherSteps } from "../models/diffusion/teacher-step.ts";
-import { type Parameters, spread } from "../models/layers.ts";
+import { columns, type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
-import { pseudoHubers, squaredErrors } from "../models/losses/difference.ts";
 import { matchingLoss } from "../models/losses/distribution-matching.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
@@ -29,8 +28,9 @@ import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import type { Kit as AnyKit, Batch, Inputs, Job, Losses, Method, Run, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
-import { segmentRules } from "./fit/segments.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
+import { segmentsFit } from "./fit/segments.ts";
+import { elements } from "../engine/weights.ts";
 
 const settings = z.strictObject({
   // Where states come from. denoise: several coarse teacher steps from noise; single: one; images: train.images under noise;
@@ -75,7 +75,7 @@ export const method: Method<TlcmSettings> = {
   source: "Xie et al., TLCM: Training-efficient Latent Consistency Model for Image Generation with 2-8 Steps, 2024 (arXiv 2406.05768)",
   makes: "student",
   settings,
-  rules: segmentRules,
+  rules: segmentsFit,
   needs: (own) => ({
     rows: own.start === "images" ? "latents" : own.start === "trajectory" ? "triples" : "none",
     ...(own.start === "trajectory" && { trajectory: true }),
@@ -112,7 +112,7 @@ export const method: Method<TlcmSettings> = {
     { title: "The game", label: "loss", figures: { adversarial: "adversarial" } },
     ...discriminatorFigures,
   ],
-  findings: adversarialRules({
+  findings: adversarialFindings({
     saturated: "half of train.tlcm.discriminatorRate, or more of train.tlcm.discriminatorNoise",
     swinging: "half of train.tlcm.discriminatorRate: its updates overshoot",
     collapsed: "less adversarialWeight, or a shorter lastPart (of train.tlcm); the best step is kept (train.keep=best)",
@@ -151,11 +151,8 @@ type Image = { shape: number[] };
 const imageOf = (job: ThisJob): Image => ({ shape: [job.optimiser.batch, ...specOf(job).shape] });
 const levelsOf = (job: ThisJob, width: number): Image => ({ shape: [job.optimiser.batch, width] });
 
-/** Column `i` of [b, n], as [b]. */
-const column = (values: Tensor, i: number): Tensor => tf.reshape(tf.slice(values, [0, i], [values.shape[0] as number, 1]), [-1]);
 const ends = (ladder: readonly Tensor[]): [Tensor, Tensor] => [ladder[0] as Tensor, ladder.at(-1) as Tensor];
 const solverOf = ({ solver }: TlcmSettings): "line" | "dpm++2m" => (solver === "ddim" ? "line" : solver);
-const columns = (values: Tensor): Tensor[] => Array.from({ length: values.shape[1] as number }, (_, i) => column(values, i));
 
 type Given = Record<string, Tensor>;
 type Read = Record<string, Parameters>;
@@ -166,7 +163,7 @@ function agreement(kit: Kit) {
   const { distance, perceptualWeight } = kit.settings;
   const { role, between } = latentDistance({ spec, perceptual: kit.subject.perceptual });
   const isPerceptual = perceptualWeight > 0;
-  const rows = distance === "huber" ? (a: Tensor, b: Tensor) => pseudoHubers(a, b, huberScale(spec.shape)) : squaredErrors;
+  const rows = rowDistances[distance](spec.shape);
   return {
     inputs: (isPerceptual ? { draws: { shape: [kit.optimiser.batch, DRAW_SIZE] } } : {}) as Inputs,
     reads: isPerceptual ? [role] : [],
@@ -194,8 +191,10 @@ function segmentsUpdate(kit: Kit): Update {
     trains: "student",
     reads: ["teacher", "student", ...agree.reads],
     inputs: {
-      ...{ down: levelsOf(kit, isStored ? 2 : own.skipSteps + 1), start: { shape: [batch] } },
-      ...{ ...conditionInputs(spec, batch), ...agree.inputs },
+      down: levelsOf(kit, isStored ? 2 : own.skipSteps + 1),
+      start: { shape: [batch] },
+      ...conditionInputs(spec, batch),
+      ...agree.inputs,
       ...(isStored ? { state: image, next: image } : { noise: image }),
       ...(own.start === "images" && { clean: image }),
       ...(isFromNoise(kit) && { walk: levelsOf(kit, walkSteps(kit) + 1) }),
@@ -207,7 +206,8 @@ function segmentsUpdate(kit: Kit): Update {
       const teacher = { spec, parameters: read.teacher as Parameters, scale: own.guidance };
       const walking = (): Tensor =>
         walked({
-          ...{ start: tf.mul(noise as Tensor, topOf(spec)), walk: walk as Tensor },
+          start: tf.mul(noise as Tensor, topOf(spec)),
+          walk: walk as Tensor,
           step: ({ x, from, to, rows }) => teacherSteps({ ...teacher, given: conditionsOf(spec, given, rows), x, levels: [from, to] }),
         });
       const above = state ?? (clean ? noisedAt(clean, noise as Tensor, from) : walking());
@@ -240,7 +240,9 @@ function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
     trains: "student",
     reads: ["teacher", "student", ...agree.reads, ...(matches ? ["score"] : []), ...(plays ? ["discriminator"] : [])],
     inputs: {
-      ...{ down: levelsOf(kit, isStored ? 2 : own.teacherSteps + 1), ...conditionInputs(spec, batch), ...agree.inputs },
+      down: levelsOf(kit, isStored ? 2 : own.teacherSteps + 1),
+      ...conditionInputs(spec, batch),
+      ...agree.inputs,
       ...(isStored ? { state: image, next: image } : { noise: image }),
       ...(own.start === "images" && { clean: image }),
       ...Object.fromEntries(ownDraws(kit).map((name) => [name, image])),
@@ -303,7 +305,7 @@ function criticOf(job: ThisJob) {
 function logitsOf(job: ThisJob) {
   const critic = criticOf(job);
   return (parameters: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] =>
-    critic.logits(parameters, { ...shown, noise: tf.zerosLike(shown.x), paired: tf.zeros([shown.x.shape[0] as number]) }, {});
+    critic.logits(parameters, { ...shown, ...unpaired(shown.x) }, {});
 }
 
 /** The teacher's samples, images, or a store's results, against what the student made in this step. */
@@ -328,13 +330,17 @@ function discriminatorUpdate(kit: Kit): Update {
       const rows = given.shape[0] as number;
       const made = (): Tensor =>
         teacherSteps({
-          ...{ spec, parameters: read.teacher as Parameters, given: conditions, scale: own.guidance, solver: "dpm++2m" },
-          ...{ x: tf.mul(given, parameterisation.sigmaMax), levels: ladder.map((sigma) => tf.fill([rows], sigma) as Tensor) },
+          spec,
+          parameters: read.teacher as Parameters,
+          given: conditions,
+          scale: own.guidance,
+          solver: "dpm++2m",
+          x: tf.mul(given, parameterisation.sigmaMax),
+          levels: ladder.map((sigma) => tf.fill([rows], sigma) as Tensor),
         });
       const judged = (x: Tensor): Tensor[] => logits(parameters, { x, disturbance, given: conditions });
       const [real, generated] = [judged(isMade ? made() : given), judged(fake)];
-      const { mismatched: _, ...metrics } = verdicts({ real, mixed: generated, mask: tf.zeros([rows]) });
-      return { loss: discriminatorLoss({ real, fake: generated }), metrics };
+      return { loss: discriminatorLoss({ real, fake: generated }), metrics: verdictsOf({ real, fake: generated }) };
     },
   };
 }
@@ -345,7 +351,7 @@ async function step(batch: Batch, job: Job<TlcmSettings>, run: Run) {
   const { batch: rows } = optimiser;
   const spec = specOf(job);
   const [height, width] = spec.shape;
-  const size = spec.shape.reduce((a, b) => a * b, 1);
+  const size = elements(spec.shape);
   const parameterisation = createParameterisation(spec.diffusion);
   const stage = stageOf(step, job);
   const drawn = (name: string, at = step): Float32Array =>
@@ -377,8 +383,7 @@ async function step(batch: Batch, job: Job<TlcmSettings>, run: Run) {
   if (!isPlayed(job)) return figures;
   const real = isFromNoise(job) ? drawn("real") : (batch.latent as Float32Array);
   const judged = await run("discriminator", { ...given, ...disturbance, real }, { updates: since });
-  for (const [name, value] of Object.entries(judged)) figures[`d_${name}`] = value;
-  return figures;
+  return { ...figures, ...ofDiscriminator(judged) };
 }
 
 /** How many segments there are in a step of the first stage. */

@@ -15,7 +15,7 @@ import {
 import { tokenizerLoss } from "../models/tokens/tokenizer-loss.ts";
 import { count, weight } from "../schemas/settings.ts";
 import type { Job, Method } from "./method.ts";
-import { codebookCollapse } from "./rules/codebook.ts";
+import { codebookCollapse } from "./findings/codebook.ts";
 
 const settings = z.strictObject({
   codes: z.int().min(2).max(MOST_CODES).default(512), // LlamaGen has 16384, for ImageNet
@@ -69,7 +69,10 @@ export const method: Method<TokenizerSettings> = {
         inputs: { latents },
         loss: (parameters, inputs, { perceptual: frozen = {} }) =>
           tokenizerLoss({
-            ...{ config, parameters, weights, latents: inputs.latents as Tensor },
+            config,
+            parameters,
+            weights,
+            latents: inputs.latents as Tensor,
             ...(looks && { between: (a: Tensor, b: Tensor) => eLatentLpips({ config: perceptual, parameters: frozen, a, b }) }),
           }),
       },

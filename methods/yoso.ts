@@ -15,20 +15,23 @@ import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusi
 import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
 import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
 import { denoise } from "../models/diffusion/denoise.ts";
-import { createParameterisation, vpSigma } from "../models/diffusion/parameterisation.ts";
+import { createParameterisation } from "../models/diffusion/parameterisation.ts";
+import { vpSigma } from "../models/diffusion/vp-schedule.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
 import { type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss, gradientPenalty, untouched } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
 import { squaredError, squaredErrors } from "../models/losses/difference.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
+import { type Terms, weighted } from "../models/losses/terms.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
+import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { cooperativeFit } from "./fit/cooperative.ts";
 import type { Batch, Inputs, Job, Kit as AnyKit, Method, Run, Subject, Update } from "./method.ts";
-import { adversarialRules, discriminatorFigures } from "./rules/adversarial.ts";
+import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 const settings = z.strictObject({
   data: z.enum(["images", "teacher"]).default("images"), // what is noised: real images (train.images), or a teacher's triples
@@ -84,7 +87,7 @@ export const method: Method<YosoSettings> = {
   programs: (kit): Record<string, Update> => ({
     ...(adaptedSteps(kit.settings) > 0 && { adaptation: adaptationUpdate(kit) }),
     ...(plays(kit.settings) && { discriminator: discriminatorUpdate(kit) }),
-    ...(isPenalised(kit.settings) && { r1: r1Update(kit) }),
+    ...(hasPenalty(kit.settings) && { r1: r1Update(kit) }),
     generator: generatorUpdate(kit),
   }),
   step: (batch, job, run) => (batch.step < adaptedSteps(job.settings) ? adaptationStep : cooperativeStep)(batch, job, run),
@@ -92,7 +95,9 @@ export const method: Method<YosoSettings> = {
     const { levels } = clockOf(subject);
     const times = (steps: number): number[] => Array.from({ length: steps }, (_, i) => levels(1 - i / steps));
     return {
-      ...{ times: times(1), between: "renoise", guidance: 1 },
+      times: times(1),
+      between: "renoise",
+      guidance: 1,
       choices: Object.fromEntries([1, 2, 4].map((steps) => [steps, times(steps)])),
       ...(prior && { prior: momentsOf(subject) }),
     };
@@ -108,7 +113,7 @@ export const method: Method<YosoSettings> = {
     { title: "R1 penalty", label: "squared gradient", figures: { r1: "R1" }, log: true, section: "discriminator" },
   ],
   rare: ["r1"],
-  findings: adversarialRules(
+  findings: adversarialFindings(
     {
       saturated: "half of discriminatorRate, more r1Weight, or less cooperation (all of train.yoso): the two sides are then nearer",
       swinging: "half of train.yoso.discriminatorRate, or some r1Weight: its updates overshoot",
@@ -125,7 +130,7 @@ const studentOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => (subj
 const plays = ({ adversarialWeight }: YosoSettings): boolean => adversarialWeight > 0;
 /** Whether consistency is seen through features. */
 const looks = ({ consistencyWeight, consistencyLoss }: YosoSettings): boolean => consistencyWeight > 0 && consistencyLoss === "perceptual";
-const isPenalised = (own: YosoSettings): boolean => plays(own) && own.r1Weight > 0;
+const hasPenalty = (own: YosoSettings): boolean => plays(own) && own.r1Weight > 0;
 const criticOf = ({ settings: { discriminatorDepth: depth }, ...job }: ThisJob) => createPooledCritic({ spec: teacherOf(job), depth });
 
 /** Steps of the adaptation; a fresh student has nothing to be adapted. */
@@ -218,7 +223,8 @@ function r1Update(kit: Kit): Update {
     loss: (parameters, inputs, { student }) => {
       const discriminate = ([x]: Tensor[]): Tensor[] => [judge(parameters, inputs, x as Tensor)];
       const penalty = gradientPenalty({ at: [of(student as Parameters, inputs)], discriminate });
-      return { loss: tf.add(tf.mul(penalty, (own.r1Weight / 2) * own.r1Every), untouched(parameters)), metrics: { penalty } };
+      const weighed = tf.mul(penalty, penaltyWeight(own.r1Weight, own.r1Every));
+      return { loss: tf.add(weighed, untouched(parameters)), metrics: { penalty } };
     },
   };
 }
@@ -246,9 +252,9 @@ function discriminatorUpdate(kit: Kit): Update {
 /** Logits as the game takes them. */
 const inGame = ({ averageLogits }: YosoSettings, logits: Tensor): Tensor => (averageLogits ? tf.mean(logits) : logits);
 
-/** AdamW without momentum, as published; where R1 adds one update in r1Every, rate and beta shrink (Karras et al. 2020, appendix B). */
+/** AdamW without momentum, as published; slowed where lazy regularisation adds updates. */
 function discriminatorOptimiser(own: YosoSettings, optimiser: OptimiserSettings): Update["optimiser"] {
-  const share = isPenalised(own) ? own.r1Every / (own.r1Every + 1) : 1;
+  const share = hasPenalty(own) ? lazyShare(own.r1Every) : 1;
   return { ...optimiser, learningRate: own.discriminatorRate * share, beta1: 0, beta2: 0.999 ** share };
 }
 
@@ -278,7 +284,7 @@ function generatorUpdate(kit: Kit): Update {
     loss: (parameters, inputs, read) => {
       const given = givenOf(spec, inputs);
       const fake = predicted(spec, parameters, "fake", inputs, given);
-      const terms: Record<string, [loss: Tensor, weight: number]> = {};
+      const terms: Terms = {};
       const weighed = (name: "consistency" | "anchor", distances: Tensor): Tensor => tf.mean(tf.mul(distances, inputs[name] as Tensor));
       if (isConsistent) {
         const cons = stopGradient(predicted(spec, parameters, "cons", inputs, given));
@@ -292,10 +298,7 @@ function generatorUpdate(kit: Kit): Update {
         const logits = critic.logit(read.discriminator as Parameters, { x: fake, noiseLevel: inputs.told as Tensor, given });
         terms.adversarial = [generatorLoss([inGame(own, logits)]), own.adversarialWeight];
       }
-      return {
-        loss: tf.addN(Object.values(terms).map(([loss, weight]) => tf.mul(loss, weight))),
-        metrics: Object.fromEntries(Object.entries(terms).map(([name, [loss]]) => [name, loss])),
-      };
+      return weighted(terms);
     },
   };
 }
@@ -333,10 +336,10 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   if (judged) {
     const real = own.adversarial === "data" ? { clean } : states("coop", clean, back(own.cooperation));
     const since = step - adaptedSteps(own);
-    const updates = since + (isPenalised(own) ? Math.ceil(since / own.r1Every) : 0); // R1 updates so far counted in
+    const updates = hasPenalty(own) ? updatesBefore(since, own.r1Every) : since;
     const verdict = await run("discriminator", { ...fake, ...real, ...judged, ...given }, { updates });
-    for (const [name, value] of Object.entries(verdict)) figures[`d_${name}`] = value;
-    const penalised = isPenalised(own) && since % own.r1Every === 0;
+    Object.assign(figures, ofDiscriminator(verdict));
+    const penalised = hasPenalty(own) && isPenalised(since, own.r1Every);
     if (penalised) figures.r1 = (await run("r1", { ...real, ...judged, ...given }, { updates: updates + 1 })).penalty as number;
   }
   const { sigmaData } = diffusion;
@@ -344,7 +347,9 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   const consistency = Float32Array.from(sigmas, (sigma, row) => consistencyWeight((sigma - before[row]!) / sigmaData, own.consistencyMost));
   const anchor = Float32Array.from(sigmas, (sigma, row) => (starts[row] ? 0 : snrWeight(sigma / sigmaData, own.anchorMost)));
   const made = await run("generator", {
-    ...{ ...fake, ...judged, ...given },
+    ...fake,
+    ...judged,
+    ...given,
     ...(own.consistencyWeight > 0 && { ...states("cons", begun, before), consistency }),
     ...(looks(own) && own.augment && { draws: augmentationDraws({ seed, step, batch, height, width }) }),
     ...(own.anchorWeight > 0 && { clean, anchor }),
@@ -391,7 +396,12 @@ function adaptationUpdate(kit: Kit): Update {
     reads: ["teacher"],
     inputs: {
       ...statesInputs(["teacher"], spec, batch),
-      ...{ z: image, time: perRow, perSigma: perRow, alpha: perRow, s: perRow, ...conditionInputs(spec, batch) },
+      z: image,
+      time: perRow,
+      perSigma: perRow,
+      alpha: perRow,
+      s: perRow,
+      ...conditionInputs(spec, batch),
     },
     loss: (parameters, inputs, read) => {
       const given = givenOf(spec, inputs);
@@ -421,8 +431,11 @@ async function adaptationStep({ step, latent, conditions }: Batch, job: Job<Yoso
     "teacher.x": clean.map((value, i) => value + rowAt(i).sigma * (noise[i] as number)),
     z: clean.map((value, i) => rowAt(i).alpha * value + rowAt(i).s * (noise[i] as number)),
     ...Object.fromEntries(LEVELS.map((key) => [`teacher.${key}`, column((row) => row[key])])),
-    ...{ time: column(({ time }) => time), perSigma: column(({ sigma }) => 1 / sigma) },
-    ...{ alpha: column(({ alpha }) => alpha), s: column(({ s }) => s) },
-    ...{ ...conditions, keep: new Float32Array(batch).fill(1) },
+    time: column(({ time }) => time),
+    perSigma: column(({ sigma }) => 1 / sigma),
+    alpha: column(({ alpha }) => alpha),
+    s: column(({ s }) => s),
+    ...conditions,
+    keep: new Float32Array(batch).fill(1),
   });
 }

@@ -23,6 +23,12 @@ export function spread(perSample: Tensor): Tensor {
   return tf.reshape(perSample, [-1, 1, 1, 1]);
 }
 
+/** The columns of [b, n], each [b]. */
+export function columns(values: Tensor): Tensor[] {
+  const [rows, width] = values.shape as [number, number];
+  return Array.from({ length: width }, (_, i) => tf.reshape(tf.slice(values, [0, i], [rows, 1]), [-1]));
+}
+
 /** Endings of what a kernel with a LoRA is made of, beside the whole kernel: what it was, and the two factors of the addition. */
 export const BASE = ".lora.base";
 export const DOWN = ".lora.down";

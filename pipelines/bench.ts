@@ -81,13 +81,11 @@ export async function bench(options: {
     const { write, firstRead, read } = await timeStoreAndBare({ rows, signal });
     const table = Object.entries({ write, "first read, every sha256": firstRead, "shuffled batches": read }).map(
       ([what, { store, arrow, bare }]) => ({
-        ...{
-          store: what,
-          "MB/s": store.median,
-          "Arrow shards, MB/s": arrow.median,
-          "bare hyparquet, MB/s": bare.median,
-          ratio: store.median / bare.median,
-        },
+        store: what,
+        "MB/s": store.median,
+        "Arrow shards, MB/s": arrow.median,
+        "bare hyparquet, MB/s": bare.median,
+        ratio: store.median / bare.median,
       }),
     );
     report({ type: "table", stage: "store", rows: table });

@@ -16,7 +16,7 @@ import { encodeShards, latentManifestOf, startEncoder, writeLatentShards } from 
 import { batch, drain, iterate } from "../stages/flow/mod.ts";
 import { decode } from "../stages/ingest/decode.ts";
 import { type ImageSource, openImages } from "../stages/ingest/images.ts";
-import { lossesInWords } from "../stages/ingest/losses.ts";
+import { omissionsInWords } from "../stages/ingest/omissions.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
 import { namesAt } from "../store/files.ts";
@@ -62,7 +62,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
   await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: source.leftOut });
-  for (const message of lossesInWords(source, "pipeline inspect shows them by reason"))
+  for (const message of omissionsInWords(source, "pipeline inspect shows them by reason"))
     report({ type: "warning", stage: "ingest", message });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "ingest" });
@@ -96,8 +96,14 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
     type: "result",
     stage: "ingest",
     values: {
-      ...{ out, rows, rejected, shards: summary.shards, bytes },
-      ...{ classes: source.classes.length, captions: source.captioned, "left out": leftOutInWords(source.leftOut) },
+      out,
+      rows,
+      rejected,
+      shards: summary.shards,
+      bytes,
+      classes: source.classes.length,
+      captions: source.captioned,
+      "left out": leftOutInWords(source.leftOut),
     },
   });
   return summary;

@@ -63,7 +63,9 @@ export async function mergeWeights(options: {
   const { sampler: _, ...kept } = base.description;
   const { role, sampler, spec } = add.description;
   const description = {
-    ...{ ...kept, role, ...(sampler && { sampler }) },
+    ...kept,
+    role,
+    ...(sampler && { sampler }),
     spec: { ...base.description.spec, network: spec.network, diffusion: spec.diffusion },
   };
   const made = await writeMerged({ out, command: "merge-weights", weights, description, codec, recipe, settings, context });

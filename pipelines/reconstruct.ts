@@ -65,7 +65,9 @@ async function paint(path: string, { lines }: Reconstruction): Promise<void> {
   const columns = first?.pictures.length ?? 0;
   const isSmall = (first?.pictures[0]?.width ?? 0) < 48;
   await writeGrid({
-    ...{ path, columns, scale: isSmall ? 2 : 1 },
+    path,
+    columns,
+    scale: isSmall ? 2 : 1,
     images: drawn.flatMap(({ pictures }) => pictures),
     rowLabels: drawn.map(({ label }) => label),
   });

@@ -83,7 +83,10 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   const given =
     teacher && (options.conditions !== undefined || fromTeacher)
       ? await openRowConditions({
-          ...{ teacher: teacher.description, latents: options.conditions, asked: settings.simulate, seed: settings.seed },
+          teacher: teacher.description,
+          latents: options.conditions,
+          asked: settings.simulate,
+          seed: settings.seed,
         })
       : undefined;
   if (teacher && !given) checkStoreClasses(from, teacher.description.spec); // its rows lend their labels
@@ -112,13 +115,13 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     type: "result",
     stage: "plan",
     values: {
-      ...{ from: path, to, changed: changed.join(", ") || "nothing" },
+      from: path,
+      to,
+      changed: changed.join(", ") || "nothing",
       "rows taken over": `${conditionsChanged ? "at most " : ""}${entries - simulated}`,
       "rows simulated": `${simulated}${obstacles.length > 0 ? ` (${obstacles.join(", ")})` : ""}`,
-      ...{
-        shards: Math.ceil(entries / rowsPerShard),
-        "to write": `about ${bytesInWords(projectedBytes({ ...settings.simulate, count: entries }, shape, manifest.embedding))}`,
-      },
+      shards: Math.ceil(entries / rowsPerShard),
+      "to write": `about ${bytesInWords(projectedBytes({ ...settings.simulate, count: entries }, shape, manifest.embedding))}`,
       time: durationInWords(await estimate()),
     },
   });
@@ -137,11 +140,15 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     openConditions({ description: teacher.description, choice: settings.simulate, engine: settings.engine, signal: context.signal });
   const { embedding } = manifest;
   await writeDescriptions({
-    ...{ folder: to, codec: await readCodec(options.teacher ?? path, context), settings: recorded },
+    folder: to,
+    codec: await readCodec(options.teacher ?? path, context),
+    settings: recorded,
     negative: embedding && (async () => (await asked?.embed?.([null]))?.[0] ?? readNegative(path, embedding)),
   });
   const figures = await fillTriples({
-    ...{ store, settings, context },
+    store,
+    settings,
+    context,
     shards: await missingShards(store),
     conditions: given ?? storedConditions(from, fits),
     keep: keeper({ from, to: store, present, fits, expects, keepFailures: !conditionsChanged }),
@@ -177,7 +184,12 @@ function draftOf({ folder, manifest }: Store<TripleManifest>, settings: Settings
     ...(isStored && embedding && { embedding }),
     ...(guidanceRescale && { guidanceRescale }),
     ...shardFormatOf(settings.store),
-    ...{ entries: count, rowsPerShard, noise, dtype, guidance, seed: String(settings.seed) },
+    entries: count,
+    rowsPerShard,
+    noise,
+    dtype,
+    guidance,
+    seed: String(settings.seed),
     solver: { ...manifest.solver, name: solverFor(solver, manifest.diffusion), steps },
     engine: { ...manifest.engine, device: settings.engine.device, batch },
   };
@@ -191,7 +203,9 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   const wanted: LatentManifest = {
     ...others,
     ...shardFormatOf(settings.store),
-    ...{ shape: codec.description.shape, rowsPerShard: settings.encoder.rowsPerShard, imageSize: settings.images.size },
+    shape: codec.description.shape,
+    rowsPerShard: settings.encoder.rowsPerShard,
+    imageSize: settings.images.size,
     encoder: { kind: codec.description.kind, hash: codec.description.hash, background: settings.images.background },
     source: { ...manifest.source, shuffle: settings.seed },
     engine: { ...manifest.engine, device: settings.engine.device },
@@ -204,8 +218,11 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
     type: "result",
     stage: "plan",
     values: {
-      ...{ from: path, to, changed: changed.join(", ") || "nothing" },
-      ...{ "rows taken over": kept ? manifest.entries : 0, "images encoded": kept ? 0 : manifest.entries },
+      from: path,
+      to,
+      changed: changed.join(", ") || "nothing",
+      "rows taken over": kept ? manifest.entries : 0,
+      "images encoded": kept ? 0 : manifest.entries,
       "to write": `about ${bytesInWords(projectedBytes({ count: manifest.entries, noise: "derived", dtype: "float32" }, wanted.shape))}`,
     },
   });

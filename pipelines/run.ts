@@ -160,7 +160,10 @@ async function settingsOfDemo(settings: Settings, teacher: string, { report }: C
 async function drawScenes(path: string, { signal, report }: Context): Promise<string> {
   if (existsSync(path)) return path;
   await writeSceneZip({
-    ...{ path, count: DEMO_PICTURES, seed: 0, signal },
+    path,
+    count: DEMO_PICTURES,
+    seed: 0,
+    signal,
     onProgress: ({ done, count }) => report({ type: "progress", stage: "draw", done, total: count, unit: "pictures" }),
   });
   return path;

@@ -36,9 +36,14 @@ export async function sample(
   const { model, loras, size, count, out, steps, prior, settings, context } = options;
   const captions = await captionsOf(options);
   const generator = await openGenerator({
-    ...{ path: model, settings, context, steps, prior },
+    path: model,
+    settings,
+    context,
+    steps,
+    prior,
     batch: Math.min(count, settings.simulate.batch),
-    ...{ loras, size },
+    loras,
+    size,
   });
   const { kind, nfe, priorCalls, description } = generator;
   const { spec } = description;
@@ -77,7 +82,9 @@ export async function sample(
     stage: "sample",
     values: {
       ...(out !== undefined && { out }),
-      ...{ images: count, model: kind, evaluations: nfe },
+      images: count,
+      model: kind,
+      evaluations: nfe,
       ...(priorCalls !== undefined && { "calls of the prior": priorCalls }),
       "seconds per image": seconds,
     },

@@ -67,7 +67,10 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   }
   const vigil = openVigil({ stage: "simulate", context });
   const conditions = await openRowConditions({
-    ...{ teacher: teacher.description, latents: options.conditions, asked: settings.simulate, seed: settings.seed },
+    teacher: teacher.description,
+    latents: options.conditions,
+    asked: settings.simulate,
+    seed: settings.seed,
     onWait: (shard) => {
       vigil.onWait(options.conditions as string, shard);
       report({ type: "note", stage: "simulate", message: `waiting for ingest to write shard ${shard} of ${options.conditions}` });
@@ -76,12 +79,17 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const manifest = tripleManifestOf({ teacher: teacher.description, conditions: conditions.identity, settings, version: version() });
   const store = await createTripleStore({ folder: out, manifest, repair: work.repair });
   const given = openConditions({
-    ...{ description: teacher.description, choice: settings.simulate, signal: vigil.signal },
+    description: teacher.description,
+    choice: settings.simulate,
+    signal: vigil.signal,
     engine: withThreads(settings.engine, options.threads ?? settings.simulate.threads),
   });
   const negative = manifest.embedding && (async () => (await given.embed?.([null]))?.[0] as Float32Array);
   await writeDescriptions({
-    ...{ folder: out, codec: await readCodec(options.teacher, { ...context, size }), settings: tripleSettings(settings, spec), negative },
+    folder: out,
+    codec: await readCodec(options.teacher, { ...context, size }),
+    settings: tripleSettings(settings, spec),
+    negative,
   }).catch(async (error) => {
     await given.close();
     throw error;
@@ -90,14 +98,12 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const lead = await nearness(store, settings.simulate, work);
   const { repaired, retried, ...planned } = await planWork(store, { ...work, ...context, stage: "simulate" });
   const figures = await fillTriples({
-    ...{
-      store,
-      ...sharedWork(store, { work, ...planned, lead, context: { ...context, signal: vigil.signal } }),
-      conditions,
-      settings,
-      context: { ...context, signal: vigil.signal },
-      threads: options.threads,
-    },
+    store,
+    ...sharedWork(store, { work, ...planned, lead, context: { ...context, signal: vigil.signal } }),
+    conditions,
+    settings,
+    context: { ...context, signal: vigil.signal },
+    threads: options.threads,
     keep: async (shard) => (retried.has(shard) ? { rows: (await keptOf(store, shard)).rows, failed: new Map() } : undefined),
     teacher: async () => ({ ...teacher, given }),
   }).finally(async () => {

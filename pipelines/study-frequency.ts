@@ -18,7 +18,7 @@ import { openConditions } from "../stages/sample/conditions.ts";
 import { type Frequencies, measureFrequencies } from "../stages/study/frequency/measure.ts";
 import { type Measured, writeFrequencies } from "../stages/study/frequency/report.ts";
 import { readResults } from "../stages/study/results.ts";
-import { imageRows, type WatchedRow } from "../stages/train/watch.ts";
+import { imageRows, type WatchedRow } from "../stages/train/reference-rows.ts";
 import type { FrequencyApi, FrequencyOptions } from "../stages/workers/frequency.ts";
 import { startWorker } from "../stages/workers/start.ts";
 import { openLatentStore, stacked } from "../store/latents.ts";
@@ -70,7 +70,12 @@ async function measuredIn(options: Parameters<typeof studyFrequency>[0]): Promis
     });
   }
   const report = await writeFrequencies({
-    ...{ folder: out, measured, rows: rows.length, seed: settings.seed, reference, command },
+    folder: out,
+    measured,
+    rows: rows.length,
+    seed: settings.seed,
+    reference,
+    command,
   });
   context.report({ type: "result", stage: "study", values: { report } });
   return measured;
@@ -110,7 +115,10 @@ async function frequenciesOf(options: {
   const { name, model, teacher, rows, settings, context } = options;
   const { spec } = model.description;
   const conditions = openConditions({
-    ...{ description: model.description, choice: settings.simulate, engine: settings.engine, signal: context.signal },
+    description: model.description,
+    choice: settings.simulate,
+    engine: settings.engine,
+    signal: context.signal,
   });
   const bags: ConditionBag[] = [];
   for (let from = 0; from < rows.length; from += BATCH) bags.push(await conditions.inputs(conditionedRows(rows.slice(from, from + BATCH))));
@@ -119,8 +127,11 @@ async function frequenciesOf(options: {
   const clock = createParameterisation(teacher.description.spec.diffusion);
   const work: FrequencyOptions = { spec, weights: model.weights, batch: BATCH, engine: settings.engine };
   const worker = await startWorker<FrequencyApi>({
-    ...{ name: `denoiser of the ${name}`, module: new URL("../stages/workers/frequency.ts", import.meta.url) },
-    ...{ remedy: "study a smaller network", options: work, signal: context.signal },
+    name: `denoiser of the ${name}`,
+    module: new URL("../stages/workers/frequency.ts", import.meta.url),
+    remedy: "study a smaller network",
+    options: work,
+    signal: context.signal,
   });
   try {
     const [height, width] = spec.shape;

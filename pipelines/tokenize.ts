@@ -50,7 +50,12 @@ async function fill(options: Request & { work: Work }): Promise<Summary | undefi
   const { description, weights } = await readImageTokenizer(run);
   const codec = await readCodec(run, context);
   const manifest = tokenManifestOf({
-    ...{ latents: { store: latents, contents }, tokenizer: description, codec: codec.description, run, settings, version: version() },
+    latents: { store: latents, contents },
+    tokenizer: description,
+    codec: codec.description,
+    run,
+    settings,
+    version: version(),
   });
   const store = await createTokenStore({ folder: out, manifest, repair: work.repair });
   await writeDescriptions({ folder: out, codec, tokenizer: { description, weights }, settings: latentSettings(settings) });
@@ -75,7 +80,12 @@ async function fill(options: Request & { work: Work }): Promise<Summary | undefi
     type: "result",
     stage: "tokenize",
     values: {
-      ...{ out, rows, rejected, shards: summary.shards, bytes, "tokens an image": manifest.shape[0] * manifest.shape[1] },
+      out,
+      rows,
+      rejected,
+      shards: summary.shards,
+      bytes,
+      "tokens an image": manifest.shape[0] * manifest.shape[1],
       "codes used": codesInWords(counts.counts()),
       ...(loss.values > 0 && { "lost of the latents' variance": Number((loss.sum / loss.values).toPrecision(4)) }),
     },

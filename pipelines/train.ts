@@ -3,7 +3,7 @@
  *
  * rows | steps | measured | recorded | kept
  */
-import { descentRules } from "../methods/rules/descent.ts";
+import { descentFindings } from "../methods/findings/descent.ts";
 import type { Phase } from "../methods/method.ts";
 import { methodNamed, ownSettings } from "../methods/registry.ts";
 import { evaluationsOf } from "../models/diffusion/plan-schedule.ts";
@@ -132,11 +132,19 @@ async function trainOn(common: Omit<Parts, "record" | "adorn">): Promise<void> {
   const { name, out: folder, method, job, batches } = training;
   const { steps: total, batch } = job.optimiser;
   const { from } = progress;
-  const rules = [...descentRules(method.rare), ...(method.findings ?? [])];
+  const rules = [...descentFindings(method.rare), ...(method.findings ?? [])];
   const adorn = ornaments(name, context);
   const sampled = sampledOf(method, job);
   const record = await openRecord({
-    ...{ folder, name, steps: total, batch, from, groups: method.figures, rules, adorn, context },
+    folder,
+    name,
+    steps: total,
+    batch,
+    from,
+    groups: method.figures,
+    rules,
+    adorn,
+    context,
     ...(sampled && { sampling: samplerInWords(sampled) }),
   });
   const parts = { ...common, record, adorn };

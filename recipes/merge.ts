@@ -6,6 +6,7 @@ export function merge(under: unknown, over: unknown): unknown {
   return merged;
 }
 
+/** Whether a value of settings is a group of others, and neither a single value nor a list. */
 export function isGroup(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -38,8 +38,11 @@ const text = (name: string): Field => ({ name, type: "Utf8", nullable: true });
 const whole = (name: string): Field => ({ name, type: "Int32", nullable: true });
 const id = (name: string): Field => ({ name, type: "Int64", nullable: false });
 const tensor = (name: string, of: TensorType, shape: readonly number[]): Field => ({
-  ...{ name, type: "FixedSizeList", nullable: false },
-  ...{ of, shape },
+  name,
+  type: "FixedSizeList",
+  nullable: false,
+  of,
+  shape,
 });
 
 /** The noise of a triple: unit normals, float32 whatever the latents are. */

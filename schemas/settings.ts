@@ -234,7 +234,7 @@ export const evaluateSettings = z.strictObject({
   reference: z.enum(["whole", "draw"]).default("whole"), // compare with all images, or with `count` of them
   seeds: count.default(1), // repetitions with other samples (seed, seed + 1, ...), whose spread is printed; 3 for results
   speed: z.boolean().default(true), // time the models too: milliseconds an image, images a second
-  features: z.string().default("auto"), // built-in, or the path of a feature network's safetensors
+  features: z.string().default("auto"), // auto: by the size of the images; builtin; or the path of a feature network's safetensors
   batch: count.default(64),
 });
 

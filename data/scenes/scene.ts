@@ -35,6 +35,7 @@ export function footOf({ kind, count }: { kind: Kind; count: Count }): number {
   return hovers(kind) ? 50 - 3 * count : 57 - count;
 }
 
+/** Whether subjects of that kind hang in the air. */
 export function hovers(kind: Kind): boolean {
   return kind === "balloon" || kind === "rocket";
 }

@@ -47,7 +47,8 @@ export async function trainClassifier({ steps = 150 } = {}): Promise<number> {
   await resumed.load(await model.read());
   const predict = await engine.compile({
     name: "predict",
-    ...{ sets: { model: resumed }, inputs: { x: images } },
+    sets: { model: resumed },
+    inputs: { x: images },
     run: ({ model: parameters }, { x }) => ({ outputs: { label: tf.argMax(classify(parameters, x!), -1) } }),
   });
   const { x, label } = pictures(1e6);

@@ -2,6 +2,7 @@
 import { type Attributes, BACKEND } from "../backend.ts";
 import { tf, type Tensor, type Tensor2D } from "../tfjs.ts";
 import { noGradient, register, registerByParts, registerUnary } from "./register.ts";
+import { elements } from "../weights.ts";
 
 // TensorFlow.js's fail for a single piece, that of unstack along a negative axis too.
 tf.registerGradient({
@@ -34,7 +35,7 @@ function summedInTurn(dy: Tensor, shape: readonly number[], reps: readonly numbe
   let left = dy;
   for (const [i, n] of shape.entries()) {
     const [before, after] = [left.shape.slice(0, i), left.shape.slice(i + 1)];
-    const inner = n * after.reduce((a, b) => a * b, 1);
+    const inner = n * elements(after);
     if (reps[i] !== 1) left = tf.reshape(tf.sum(tf.reshape(left, [-1, reps[i] as number, inner]), 1), [...before, n, ...after]);
   }
   return left === dy ? tf.clone(dy) : left;

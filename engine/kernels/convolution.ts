@@ -4,12 +4,13 @@
  * gradient is the product of patches with the output gradient: as a convolution with a huge kernel it is 2.3 times slower.
  */
 import { type Attributes, translate } from "../backend.ts";
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { reach } from "../windows.ts";
 import { gemm } from "./matrix.ts";
 import { pad, reshape, transpose } from "./shape.ts";
 import * as winograd from "./winograd.ts";
+import { elements } from "../weights.ts";
 
 type Info = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 
@@ -47,7 +48,8 @@ function pads(i: Info): number[] {
 }
 const isProduct = (i: Info): boolean =>
   i.filterHeight === 1 && i.filterWidth === 1 && i.strideHeight === 1 && i.strideWidth === 1 && pads(i).every((n) => n === 0);
-const rows = (graph: Graph, x: Value): Value => reshape(graph, x, [size(x.shape) / (x.shape.at(-1) as number), x.shape.at(-1) as number]);
+const rows = (graph: Graph, x: Value): Value =>
+  reshape(graph, x, [elements(x.shape) / (x.shape.at(-1) as number), x.shape.at(-1) as number]);
 
 /** The convolution `i` as winograd.ts describes it, where that algorithm applies and pays; `kernel` is undefined where it is sought. */
 function winogradWindow(graph: Graph, i: Info, kernel?: Value): winograd.Window | undefined {

@@ -1,11 +1,12 @@
 /** The two gradients of depthwise convolutions of images [b, h, w, c] with kernels [kh, kw, c, m]. */
 import { type Attributes, translate } from "../backend.ts";
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { beyond, reach } from "../windows.ts";
 import { arithmetic } from "./elementwise.ts";
 import { reduce } from "./reduction.ts";
 import { concat, pad, reshape, transpose } from "./shape.ts";
+import { elements } from "../weights.ts";
 
 const info = (input: number[], filter: number[], a: Attributes) =>
   tf.backend_util.computeConv2DInfo(input as never, filter as never, a.strides, a.dilations ?? 1, a.pad, a.dimRoundingMode, true);
@@ -33,11 +34,11 @@ translate("DepthwiseConv2dNativeBackpropFilter", ({ x, dy }, attributes, graph) 
   const { top, left, bottom, right } = reach(i);
   const padded = pad(graph, x as Value, [0, top, left, 0], [0, bottom, right, 0]);
   const places = [i.batchSize, i.outHeight, i.outWidth];
-  const gradient = reshape(graph, dy as Value, [size(places), c, m]);
+  const gradient = reshape(graph, dy as Value, [elements(places), c, m]);
   const taps = Array.from({ length: h * w }, (_, tap) => {
     const from = [Math.floor(tap / w) * i.dilationHeight, (tap % w) * i.dilationWidth] as const;
     const met = strided(graph, padded, from, [i.outHeight, i.outWidth], [i.strideHeight, i.strideWidth]);
-    const products = arithmetic(graph, "Mul", reshape(graph, met, [size(places), c, 1]), gradient);
+    const products = arithmetic(graph, "Mul", reshape(graph, met, [elements(places), c, 1]), gradient);
     return reduce(graph, "ReduceSum", products, [0], true);
   });
   return reshape(graph, concat(graph, taps, 0), attributes.filterShape);

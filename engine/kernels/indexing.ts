@@ -1,10 +1,11 @@
 /** Kernels that look things up. */
 import { translate } from "../backend.ts";
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { arithmetic, cast, elementwise, spread } from "./elementwise.ts";
 import { gemm } from "./matrix.ts";
 import { reduce } from "./reduction.ts";
 import { reshape, slice, transpose } from "./shape.ts";
+import { elements } from "../weights.ts";
 
 translate("GatherV2", ({ x, indices }, { axis, batchDims }, graph) => {
   const [input, at] = [x as Value, indices as Value];
@@ -12,13 +13,19 @@ translate("GatherV2", ({ x, indices }, { axis, batchDims }, graph) => {
   const batched = batchDims ?? 0;
   const [batch, outer, inner] = [input.shape.slice(0, batched), input.shape.slice(batched, along), input.shape.slice(along + 1)];
   const shape = [...batch, ...outer, ...at.shape.slice(batched), ...inner];
-  if (size(batch) === 1) {
+  if (elements(batch) === 1) {
     const [flat, ids] = [reshape(graph, input, input.shape.slice(batched)), reshape(graph, at, at.shape.slice(batched))];
     const taken = [...outer, ...ids.shape, ...inner];
     return reshape(graph, graph.add("Gather", [flat, ids], taken, input.dtype, { axis: along - batched }), shape);
   }
   // Every batch its own table: the tables laid one after another, and looked up with the batch's offset.
-  const [b, o, d, k, s] = [size(batch), size(outer), input.shape[along] as number, size(at.shape) / size(batch), size(inner)];
+  const [b, o, d, k, s] = [
+    elements(batch),
+    elements(outer),
+    input.shape[along] as number,
+    elements(at.shape) / elements(batch),
+    elements(inner),
+  ];
   const byPlace = transpose(graph, reshape(graph, input, [b, o, d, s]), [0, 2, 1, 3]);
   const back = (rows: Value): Value => reshape(graph, transpose(graph, reshape(graph, rows, [b, k, o, s]), [0, 2, 1, 3]), shape);
   if (graph.isPortable) {
@@ -65,20 +72,20 @@ function addRows(graph: Graph, x: Value, ids: Value, rows: number): Value {
 translate("ScatterNd", ({ indices, updates }, { shape }, graph) => {
   const [at, values] = [cast(graph, indices as Value, "int32"), updates as Value];
   const depth = at.shape.at(-1) as number;
-  const n = size(at.shape.slice(0, -1));
+  const n = elements(at.shape.slice(0, -1));
   const table = shape.slice(0, depth);
-  const strides = table.map((_, axis) => size(table.slice(axis + 1)));
+  const strides = table.map((_, axis) => elements(table.slice(axis + 1)));
   const steps: Value = { shape: [1, depth], dtype: "int32", constant: Int32Array.from(strides) };
   const offsets = arithmetic(graph, "Mul", reshape(graph, at, [n, depth]), steps);
   const ids = reduce(graph, "ReduceSum", offsets, [1], false);
-  return reshape(graph, addRows(graph, reshape(graph, values, [n, size(shape.slice(depth))]), ids, size(table)), shape);
+  return reshape(graph, addRows(graph, reshape(graph, values, [n, elements(shape.slice(depth))]), ids, elements(table)), shape);
 });
 
 translate("UnsortedSegmentSum", ({ x, segmentIds }, { numSegments }, graph) => {
   const [input, ids] = [x as Value, cast(graph, segmentIds as Value, "int32")];
-  const n = size(ids.shape);
+  const n = elements(ids.shape);
   const rest = input.shape.slice(ids.shape.length);
-  const rows = reshape(graph, input, [n, size(rest)]);
+  const rows = reshape(graph, input, [n, elements(rest)]);
   return reshape(graph, addRows(graph, rows, reshape(graph, ids, [n]), numSegments), [numSegments, ...rest]);
 });
 

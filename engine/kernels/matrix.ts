@@ -1,8 +1,9 @@
 /** Matrix products. */
 import { translate } from "../backend.ts";
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { reshape, transpose } from "./shape.ts";
+import { elements } from "../weights.ts";
 
 /**
  * a [m, k] times b [k, n], either given transposed: one Gemm, which transposes as it packs.
@@ -41,13 +42,13 @@ translate("BatchMatMul", (inputs, { transposeA, transposeB }, graph) => {
   const n = b.shape.at(transB ? -2 : -1) as number;
   const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, m, n];
-  if (size(batch) === 1) {
+  if (elements(batch) === 1) {
     const flat = (value: Value): Value => reshape(graph, value, value.shape.slice(-2));
     return reshape(graph, gemm(graph, flat(a), flat(b), { transA, transB }), shape);
   }
   const k = a.shape.at(transA ? -2 : -1) as number;
   // As in `gemm`: fewer matrices than threads are divided between them.
-  if (graph.isPortable || transA || n <= m || k <= 128 || size(batch) >= MANY) return batchProduct(graph, a, b, shape, transA, transB);
+  if (graph.isPortable || transA || n <= m || k <= 128 || elements(batch) >= MANY) return batchProduct(graph, a, b, shape, transA, transB);
   return turned(graph, batchProduct(graph, b, a, [...batch, n, m], !transB, true));
 });
 

@@ -1,10 +1,11 @@
 /** Pooling of images [b, h, w, c], and its gradients' kernels. */
 import { type Attributes, translate } from "../backend.ts";
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { beyond, reach } from "../windows.ts";
 import { arithmetic, cast } from "./elementwise.ts";
 import { reshape, transpose } from "./shape.ts";
+import { elements } from "../weights.ts";
 
 type Info = ReturnType<typeof tf.backend_util.computePool2DInfo>;
 
@@ -43,7 +44,7 @@ translate("AvgPoolGrad", ({ dy, input }, attributes, graph) => {
   }
   // In general the transposed convolution of each channel with equal weights.
   const kernel = [i.inChannels, 1, i.filterHeight, i.filterWidth];
-  const weights: Value = { shape: kernel, dtype: "float32", constant: new Float32Array(size(kernel)).fill(share) };
+  const weights: Value = { shape: kernel, dtype: "float32", constant: new Float32Array(elements(kernel)).fill(share) };
   const dx = graph.add(
     "ConvTranspose",
     [toChannelsFirst(graph, dy as Value), weights],
@@ -73,9 +74,9 @@ function maxima(graph: Graph, x: Value, i: Info): { first: Value; places: Value 
 translate("MaxPoolGrad", ({ dy, input }, attributes, graph) => {
   const i = pooling(input as Value, attributes);
   const { places } = maxima(graph, input as Value, i);
-  const length = [size(i.inShape)];
+  const length = [elements(i.inShape)];
   const zeros = graph.add("Expand", [graph.scalar(0), graph.integers(length)], length, "float32");
-  const flat = (value: Value): Value => reshape(graph, value, [size(value.shape)]);
+  const flat = (value: Value): Value => reshape(graph, value, [elements(value.shape)]);
   const operands = [zeros, flat(places), flat(toChannelsFirst(graph, dy as Value))];
   const dx = graph.add("ScatterElements", operands, length, "float32", { axis: 0, reduction: "add" });
   return toChannelsLast(graph, reshape(graph, dx, [i.batchSize, i.inChannels, i.inHeight, i.inWidth]));

@@ -1,9 +1,10 @@
 /** Kernels that reduce axes, and softmax. */
 import { translate } from "../backend.ts";
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { arithmetic, cast, elementwise } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
+import { elements } from "../weights.ts";
 
 /** Reduces `axes` of x with an ONNX operator. */
 export function reduce(graph: Graph, op: string, x: Value, axes: number[], keepDims: boolean): Value {
@@ -27,13 +28,13 @@ const NARROW = 32;
  */
 function narrowSum(graph: Graph, op: string, x: Value, axes: number[]): Value | undefined {
   const [first, last] = [Math.min(...axes), Math.max(...axes)];
-  const [length, columns] = [size(x.shape.slice(first, last + 1)), size(x.shape.slice(last + 1))];
+  const [length, columns] = [elements(x.shape.slice(first, last + 1)), elements(x.shape.slice(last + 1))];
   if (x.dtype !== "float32" || axes.length !== last - first + 1 || columns === 1 || length * columns > NARROW) return undefined;
   const share = op === "ReduceMean" ? 1 / length : 1;
   const matrix = Float32Array.from({ length: length * columns * columns }, (_, i) =>
     i % columns === Math.floor(i / columns) % columns ? share : 0,
   );
-  const rows = reshape(graph, x, [size(x.shape) / (length * columns), length * columns]);
+  const rows = reshape(graph, x, [elements(x.shape) / (length * columns), length * columns]);
   return graph.add(
     "MatMul",
     [rows, { shape: [length * columns, columns], dtype: "float32", constant: matrix }],

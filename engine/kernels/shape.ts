@@ -1,13 +1,14 @@
 /** Kernels that move elements without changing them. */
 import { translate } from "../backend.ts";
-import { type Graph, sameShape, size, type Value } from "../graph.ts";
+import { type Graph, sameShape, type Value } from "../graph.ts";
 import { tf } from "../tfjs.ts";
 import { spread } from "./elementwise.ts";
+import { elements } from "../weights.ts";
 
 /** `x` with another shape. Reshapes of reshapes collapse; a repeated scalar stays a scalar. */
 export function reshape(graph: Graph, x: Value, shape: number[]): Value {
   if (sameShape(x.shape, shape)) return x;
-  if (x.broadcastOf && size(x.broadcastOf.shape) === 1) {
+  if (x.broadcastOf && elements(x.broadcastOf.shape) === 1) {
     return spread(reshape(graph, x.broadcastOf, []), shape);
   }
   if (x.constant) return { shape, dtype: x.dtype, constant: x.constant };
@@ -75,7 +76,7 @@ export function pad(graph: Graph, x: Value, before: number[], after: number[], v
 
 translate("Reshape", ({ x }, { shape }, graph) => {
   const input = x as Value;
-  return reshape(graph, input, tf.util.inferFromImplicitShape(shape, size(input.shape)));
+  return reshape(graph, input, tf.util.inferFromImplicitShape(shape, elements(input.shape)));
 });
 translate("ExpandDims", ({ input }, { dim }, graph) => {
   const shape = [...(input as Value).shape];
@@ -112,7 +113,7 @@ translate("StridedSlice", ({ x }, attributes, graph) => {
 translate("Concat", (inputs, { axis }, graph) =>
   concat(
     graph,
-    Object.values(inputs).filter((value) => size(value.shape) > 0),
+    Object.values(inputs).filter((value) => elements(value.shape) > 0),
     axis,
   ),
 );

@@ -6,9 +6,10 @@
  * squares and channels are transformed at once by one product with a Kronecker square of A, B or G, so that everything is a
  * matrix product along contiguous channels. Gradients use the same three matrices, transposed.
  */
-import { type Graph, size, type Value } from "../graph.ts";
+import type { Graph, Value } from "../graph.ts";
 import { batchProduct } from "./matrix.ts";
 import { pad, reshape, slice, transpose } from "./shape.ts";
+import { elements } from "../weights.ts";
 
 const [OUT, TAPS] = [4, 3];
 const IN = OUT + TAPS - 1;
@@ -53,8 +54,8 @@ function apply(graph: Graph, matrix: Matrix, x: Value): Value {
   const constant: Value = { shape: [rows, columns], dtype: "float32", constant: Float32Array.from(matrix.flat()) };
   const y = graph.add(
     "MatMul",
-    [constant, reshape(graph, x, [columns, size(x.shape) / columns])],
-    [rows, size(x.shape) / columns],
+    [constant, reshape(graph, x, [columns, elements(x.shape) / columns])],
+    [rows, elements(x.shape) / columns],
     "float32",
   );
   return reshape(graph, y, [rows, ...x.shape.slice(1)]);

@@ -2,7 +2,7 @@
 import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
-import { depthFit } from "./depth.ts";
+import { depthFit, depthIdle } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface AdversarialSettings {
@@ -84,13 +84,7 @@ export const adversarialFit: Rules<ThisAsked> = {
       settings: ofTrunk,
       why: (asked) => (joins(asked) && !hasTrunk(asked) ? "heads over frozen features judge (discriminator is features)" : undefined),
     },
-    {
-      settings: ["discriminatorDepth"],
-      why: (asked) =>
-        hasTrunk(asked) && trunkLimits(asked.planned)?.depth === undefined
-          ? "this kind of network is kept whole (network.kind)"
-          : undefined,
-    },
+    depthIdle("discriminatorDepth", hasTrunk),
     {
       settings: ["augment"],
       why: ({ own }) => (own.perceptualWeight > 0 ? undefined : "nothing is compared perceptually (perceptualWeight is 0)"),

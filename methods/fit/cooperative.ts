@@ -1,9 +1,8 @@
 /** Which settings of a self-cooperative training fit each other and the teacher's network. */
-import { trunkLimits } from "../../models/families/registry.ts";
 import type { Adapter } from "../../models/training/adapters.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
-import { depthFit } from "./depth.ts";
+import { depthFit, depthIdle } from "./depth.ts";
 import { adapterFit } from "./adapter.ts";
 
 /** The settings that the rules read. */
@@ -73,11 +72,7 @@ export const cooperativeFit: Rules<ThisAsked> = {
       settings: ["cooperation"],
       why: ({ own }) => (own.adversarial === "data" ? "data are the real side (adversarial is data)" : undefined),
     },
-    {
-      settings: ["discriminatorDepth"],
-      why: (asked) =>
-        plays(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
-    },
+    depthIdle("discriminatorDepth", plays),
     {
       settings: ["consistencyLoss", "consistencyStep", "consistencyMost", "augment"],
       why: ({ own }) => (own.consistencyWeight > 0 ? undefined : "consistencyWeight is 0"),

@@ -1,8 +1,7 @@
 /** Which settings of D2O fit each other and the teacher's network, and which then have no effect. */
-import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
-import { depthFit } from "./depth.ts";
+import { depthFit, depthIdle } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface D2oSettings {
@@ -30,13 +29,7 @@ export const d2oFit: Rules<ThisAsked> = {
       settings: ["teacherDepth", "teacherNoise"],
       why: (asked) => (looksThroughTeacher(asked) ? undefined : "the discriminator does not look through the teacher (networks)"),
     },
-    {
-      settings: ["teacherDepth"],
-      why: (asked) =>
-        looksThroughTeacher(asked) && trunkLimits(asked.planned)?.depth === undefined
-          ? "this kind of network is kept whole (network.kind)"
-          : undefined,
-    },
+    depthIdle("teacherDepth", looksThroughTeacher),
     { settings: ["r1Every", "r1On"], why: ({ own }) => (own.r1Weight > 0 ? undefined : "r1Weight is 0") },
     { settings: ["policy"], why: ({ own }) => (own.augment === "diffaugment" ? undefined : `augment is ${own.augment}`) },
     {

@@ -1,9 +1,12 @@
-/** The rule that a trunk cut from the teacher's blocks cannot keep more of them than there are. */
+/** Rules of a trunk that is cut from the teacher's blocks: how many of them it keeps. */
 import { trunkLimits } from "../../models/families/registry.ts";
-import type { FitRule } from "../../schemas/fit.ts";
+import type { FitRule, IdleRule } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
 
-/** `setting` names how many blocks are kept, and `isTaken` says whether anything is cut from them at all; it then keeps all there are. */
+/**
+ * That it keeps no more than there are. `setting` names how many, and `isTaken` says whether anything is cut from them; where nobody asked
+ * for so many, all there are are kept.
+ */
 export function depthFit<S extends object>(
   setting: keyof S & string,
   isTaken: (asked: Asked<S>) => boolean,
@@ -17,5 +20,14 @@ export function depthFit<S extends object>(
       return isTaken(asked) && (asked.own[setting] as number) > depth ? remedy : undefined;
     },
     unasked: "pass",
+  };
+}
+
+/** That `setting` has no effect where the trunk is there and is not cut: networks but for a DiT have no blocks to cut it from. */
+export function depthIdle<S extends object>(setting: keyof S & string, isTaken: (asked: Asked<S>) => boolean): IdleRule<Asked<S>> {
+  return {
+    settings: [setting],
+    why: (asked) =>
+      isTaken(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
   };
 }

@@ -1,8 +1,7 @@
 /** Which settings of a training by segments of the time have an effect, and fit the teacher's network. */
-import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
-import { depthFit } from "./depth.ts";
+import { depthFit, depthIdle } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface SegmentSettings {
@@ -20,7 +19,7 @@ const ofScore = ["scoreRate", "scoreUpdates"];
 const ofDiscriminator = ["discriminatorRate", "discriminatorDepth", "discriminatorNoise", "realSteps"];
 const plays = ({ own }: ThisAsked): boolean => own.lastPart > 0 && own.adversarialWeight > 0;
 
-export const segmentRules: Rules<ThisAsked> = {
+export const segmentsFit: Rules<ThisAsked> = {
   fit: [
     depthFit("discriminatorDepth", plays),
     {
@@ -55,11 +54,7 @@ export const segmentRules: Rules<ThisAsked> = {
       settings: ofDiscriminator,
       why: ({ own }) => (own.adversarialWeight === 0 ? "there is no discriminator (adversarialWeight is 0)" : undefined),
     },
-    {
-      settings: ["discriminatorDepth"],
-      why: (asked) =>
-        plays(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
-    },
+    depthIdle("discriminatorDepth", plays),
     {
       settings: ["realSteps"],
       why: (asked) =>

@@ -1,8 +1,7 @@
 /** Which settings of a consistency distillation by an SDE have an effect, and fit the teacher's network. */
-import { trunkLimits } from "../../models/families/registry.ts";
 import type { Rules } from "../../schemas/fit.ts";
 import type { Asked } from "../method.ts";
-import { depthFit } from "./depth.ts";
+import { depthFit, depthIdle } from "./depth.ts";
 
 /** The settings that the rules read. */
 interface StochasticSettings {
@@ -21,7 +20,7 @@ type ThisAsked = Asked<StochasticSettings>;
 const ofDiscriminator = ["adversarialStart", "discriminatorRate", "discriminatorNoise", "discriminatorRank", "discriminatorTargets"];
 const plays = ({ own, optimiser }: ThisAsked): boolean => own.adversarialWeight > 0 && own.adversarialStart < optimiser.steps;
 
-export const stochasticRules: Rules<ThisAsked> = {
+export const stochasticFit: Rules<ThisAsked> = {
   fit: [
     depthFit("discriminatorDepth", plays),
     {
@@ -56,10 +55,6 @@ export const stochasticRules: Rules<ThisAsked> = {
       settings: [...ofDiscriminator, "discriminatorDepth"],
       why: ({ own }) => (own.adversarialWeight > 0 ? undefined : "there is no discriminator (adversarialWeight is 0)"),
     },
-    {
-      settings: ["discriminatorDepth"],
-      why: (asked) =>
-        plays(asked) && trunkLimits(asked.planned)?.depth === undefined ? "this kind of network is kept whole (network.kind)" : undefined,
-    },
+    depthIdle("discriminatorDepth", plays),
   ],
 };

@@ -32,7 +32,9 @@ export interface CodecFunctions extends Pick<CodecNetwork<never>, "tile"> {
 function bound<C>({ open, planned, withoutPath, network }: CodecKind<C>): BoundCodec {
   if (!network) return { open, planned, withoutPath };
   return {
-    ...{ open, planned, withoutPath },
+    open,
+    planned,
+    withoutPath,
     network: (given) => {
       const config = given as C; // read by the codec's own schema
       return {

@@ -87,7 +87,9 @@ function decode(config: KlConfig, parameters: Record<string, Tensor>, latents: T
 export const kl = {
   kind: "kl",
   network: {
-    ...{ config: klConfig, encode, decode },
+    config: klConfig,
+    encode,
+    decode,
     differences: (config, found) => layoutDifferences(klLayout(config), found),
     tile: 64, // 512 px of an autoencoder that halves three times, the size that most were trained on; its attention sees all of a tile
   },

@@ -1,6 +1,6 @@
 /** Decoding piece by piece: a decoder's memory grows with the picture, and its attention with the square of it. */
 import { type Tensor, tf } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { elements, type Weights } from "../../engine/weights.ts";
 import { badUsage } from "../../schemas/failure.ts";
 
 /** Pixels of the latents that tiles share, unless told. */
@@ -38,7 +38,7 @@ export async function decodeInTiles(options: {
       const [b, tall, , channels] = piece.shape as [number, number, number, number];
       const factor = tall / rows.length;
       const shape = [b, height * factor, width * factor, channels];
-      sum ??= { shape, data: new Float32Array(shape.reduce((product, side) => product * side, 1)) };
+      sum ??= { shape, data: new Float32Array(elements(shape)) };
       const shares = [rows.shares(top, factor), columns.shares(left, factor)] as const;
       addFaded(sum, piece, { top: top * factor, left: left * factor, shares });
     }

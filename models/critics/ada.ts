@@ -89,11 +89,20 @@ function drawnRow(
   const angle = ((2 * tilt - 1) * Math.PI) / 4;
   return {
     flip: coin < 0.5 ? -1 : 1,
-    ...{ transpose: quarters % 2, turnX: quarters === 1 || quarters === 2 ? -1 : 1, turnY: quarters >= 2 ? -1 : 1 },
-    ...{ wholeX: whole(right, width), wholeY: whole(down, height) },
-    ...{ scale: 0.2 * scale, stretch: 0.2 * stretch, slideX: slideX / 8, slideY: slideY / 8 },
-    ...{ shearX: Math.tan(angle / 2), shearY: Math.sin(angle) },
-    ...{ brightness: 0.2 * brightness, contrast: 2 ** (0.5 * contrast), saturation: 2 ** saturation },
+    transpose: quarters % 2,
+    turnX: quarters === 1 || quarters === 2 ? -1 : 1,
+    turnY: quarters >= 2 ? -1 : 1,
+    wholeX: whole(right, width),
+    wholeY: whole(down, height),
+    scale: 0.2 * scale,
+    stretch: 0.2 * stretch,
+    slideX: slideX / 8,
+    slideY: slideY / 8,
+    shearX: Math.tan(angle / 2),
+    shearY: Math.sin(angle),
+    brightness: 0.2 * brightness,
+    contrast: 2 ** (0.5 * contrast),
+    saturation: 2 ** saturation,
   };
 }
 type Seven = [number, number, number, number, number, number, number];
@@ -107,7 +116,11 @@ function fieldsOf(v: Record<Column, Tensor>): Tensor {
     scaleY: tf.mul(v.turnY, power(tf.sub(v.scale, v.stretch))),
     shiftX: tf.add(v.wholeX, v.slideX),
     shiftY: tf.add(v.wholeY, v.slideY),
-    ...{ shearX: v.shearX, shearY: v.shearY, brightness: v.brightness, contrast: v.contrast, saturation: v.saturation },
+    shearX: v.shearX,
+    shearY: v.shearY,
+    brightness: v.brightness,
+    contrast: v.contrast,
+    saturation: v.saturation,
   };
   return tf.concat(
     DRAW_FIELDS.map((field) => fields[field] ?? tf.zerosLike(v.flip)),

@@ -22,6 +22,13 @@ export interface Seen {
   given: Record<string, Tensor>;
 }
 
+/** Latents x [batch, h, w, c] that no noise belongs to, as a critic sees them. */
+export const unpaired = (x: Tensor): Pick<Seen, "x" | "noise" | "paired"> => ({
+  x,
+  noise: tf.zerosLike(x),
+  paired: tf.zeros([x.shape[0] as number]),
+});
+
 export interface Critic {
   /** Initial weights; the trunk and the condition embedding are the teacher's. */
   init: (teacher: Weights, seed: number) => Weights;

@@ -5,7 +5,8 @@
  */
 import type { DiffusionSettings } from "../../schemas/settings.ts";
 import { type Linear, numbers } from "./arithmetic.ts";
-import { createParameterisation, type Preconditioning, vpSigma, vpTime, zeroTerminalSigma } from "./parameterisation.ts";
+import { createParameterisation, type Preconditioning } from "./parameterisation.ts";
+import { vpSigma, vpTime, zeroTerminalSigma } from "./vp-schedule.ts";
 import { SIGNAL_FREE } from "./signal-free.ts";
 
 /** Schedules that a student may be put on: v-prediction as Stable Diffusion's, or with zero terminal SNR. */

@@ -4,9 +4,11 @@
  */
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { DiffusionSettings } from "../../schemas/settings.ts";
+import { pseudoHubers, squaredErrors } from "../losses/difference.ts";
 import { type Arithmetic, tensors } from "./arithmetic.ts";
 import type { Denoiser } from "./levels.ts";
-import { betaEnds } from "./parameterisation.ts";
+import { betaEnds } from "./vp-schedule.ts";
+import { elements } from "../../engine/weights.ts";
 
 /** f = skip x + out D(x; sigma). */
 export interface Boundary<T> {
@@ -77,4 +79,10 @@ export function snrWeight(sigma: number, most: number): number {
 }
 
 /** c = 0.00054 sqrt(dimension) of the pseudo-Huber distance (Song & Dhariwal 2023, section 3.3). */
-export const huberScale = (shape: readonly number[]): number => 0.00054 * Math.sqrt(shape.reduce((a, b) => a * b, 1));
+export const huberScale = (shape: readonly number[]): number => 0.00054 * Math.sqrt(elements(shape));
+
+/** The distances of two predictions by name, of latents of this shape: of rows [b, ...] -> [b]. */
+export const rowDistances = {
+  squared: () => squaredErrors,
+  huber: (shape) => (a, b) => pseudoHubers(a, b, huberScale(shape)),
+} satisfies Record<string, (shape: readonly number[]) => (a: Tensor, b: Tensor) => Tensor>;

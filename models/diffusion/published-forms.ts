@@ -13,6 +13,7 @@ export type Form = readonly number[];
 const STATE: Form = [1];
 export const CLEAN: Form = [0, 1];
 export const CLIPPED: Form = [0, 0, 1];
+/** Memory `i` alone, from 0. */
 export const memory = (i: number): Form => [0, 0, 0, ...new Array<number>(i).fill(0), 1];
 
 /** A sum of forms, each times a number. */

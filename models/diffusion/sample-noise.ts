@@ -2,6 +2,7 @@
 import type { DenoiserSpec } from "../../schemas/model.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { SamplerPlan } from "./sampler-plan.ts";
+import { elements } from "../../engine/weights.ts";
 
 /** Unit normal noise of some rows, each array [rows * h * w * c]. */
 export interface SampleNoise {
@@ -28,7 +29,7 @@ export function noiseFor(options: {
   first?: Float32Array | string;
 }): SampleNoise {
   const { seed, stream, from = 0, rows, spec, plan, first = stream } = options;
-  const size = spec.shape.reduce((a, b) => a * b, 1);
+  const size = elements(spec.shape);
   const drawn = (name: string): Float32Array => normals({ seed, stream: name, offset: from * size, length: rows * size });
   const fresh = Array.from({ length: freshOf(plan) }, (_, i) => drawn(`${stream}/renoise/${i + 1}`));
   return {

@@ -16,6 +16,7 @@ import { checkNoise, type SampleNoise } from "./sample-noise.ts";
 import { scheduleOf } from "./plan-schedule.ts";
 import type { SamplerPlan } from "./sampler-plan.ts";
 import { createWalk } from "./walk.ts";
+import { elements } from "../../engine/weights.ts";
 
 export interface SamplingOptions {
   engine: Engine;
@@ -58,7 +59,7 @@ export async function createSampling({ engine, spec, network: set, adapted, plan
   const parameterisation = createParameterisation(spec.diffusion);
   const schedule = scheduleOf(plan, spec);
   const { stages, begins, start: top } = schedule;
-  const rowSize = spec.shape.reduce((a, b) => a * b, 1);
+  const rowSize = elements(spec.shape);
   const guidance = takesGuidance(spec) ? { guidance: new Float32Array(batch).fill(plan.guidance) } : undefined;
   const scale = guidance ? (("solver" in plan ? plan.trueGuidance : undefined) ?? 1) : plan.guidance; // of two predictions
   const isGuided = scale !== 1 && isConditional(spec.network);

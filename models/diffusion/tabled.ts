@@ -27,7 +27,10 @@ export function tabled(products: ArrayLike<number>, numbers: Arithmetic<number>)
   const cNoise: Tabled["cNoise"] = (sigma, a) => a.interpolate(a.log(sigma), logs, steps);
   const sigmaOf: Tabled["sigmaOf"] = (step, a) => a.exp(a.interpolate(step, steps, logs));
   return {
-    ...{ sigmaMin, sigmaMax, cNoise, sigmaOf },
+    sigmaMin,
+    sigmaMax,
+    cNoise,
+    sigmaOf,
     timeOf: (sigma) => cNoise(sigma, numbers),
     sigmaAt: (step) => sigmaOf(step, numbers),
     trainingSigma: (uniform) => sigmas[Math.floor(uniform * sigmas.length)] as number,

@@ -5,6 +5,7 @@
 import type { ControlSettings } from "../../schemas/settings.ts";
 import type { Encoder } from "./encoder.ts";
 
+/** Input `codes` [batch, height, width, dimension], which is the map as it is; zeros stand in for rows of a store. */
 export function codesEncoder({ height, width, dimension }: ControlSettings): Encoder {
   return {
     name: "codes",

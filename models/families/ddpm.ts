@@ -138,13 +138,15 @@ export const ddpm: PublishedNetwork<Config> = {
       conditions: c.class_embed_type === null && c.num_class_embeds ? { classes: c.num_class_embeds } : {},
       // There is no row for "no class": the last one stands in.
       inputs: ({ x, noiseLevel, label }) => ({
-        ...{ sample: x, timestep: noiseLevel },
+        sample: x,
+        timestep: noiseLevel,
         ...(label && { class_labels: tf.minimum(label, tf.scalar((c.num_class_embeds ?? 1) - 1, "int32")) }),
       }),
       ...unetBuilt({
         inputs: c.in_channels,
         levels: c.block_out_channels.map((channels, level) => ({
-          ...{ channels, layers: c.layers_per_block },
+          channels,
+          layers: c.layers_per_block,
           hasAttention: (c.up_block_types.at(-1 - level) as string).startsWith("Attn"),
         })),
         middles: c.mid_block_type === null ? 0 : 2,

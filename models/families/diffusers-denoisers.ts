@@ -61,7 +61,10 @@ export function unetBuilt({ inputs, levels, middles }: { inputs: number; levels:
     const up = `up_blocks.${deepest - level}`;
     const after = (layer: number): string => `${up}.${hasAttention ? "attentions" : "resnets"}.${layer}`;
     return {
-      ...{ channels, before: after(layers - 1), joined: `${up}.resnets.${layers}.joined`, after: after(layers) },
+      channels,
+      before: after(layers - 1),
+      joined: `${up}.resnets.${layers}.joined`,
+      after: after(layers),
       ...(level > 0 && { down: `down_blocks.${level - 1}.downsamplers.0` }),
     };
   });
@@ -74,7 +77,11 @@ export function unetBuilt({ inputs, levels, middles }: { inputs: number; levels:
     trunk: ({ scales }) =>
       mapTrunk(
         {
-          ...{ inputs, width: (levels[0] as UnetLevel).channels, enter: "conv_in", first: "conv_in.kernel", levels: places },
+          inputs,
+          width: (levels[0] as UnetLevel).channels,
+          enter: "conv_in",
+          first: "conv_in.kernel",
+          levels: places,
           uses: (name) => !/^conv_(norm_)?out\./.test(name),
           core: {
             last: middles > 0 ? `mid_block.resnets.${middles - 1}` : down(deepest),

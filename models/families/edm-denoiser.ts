@@ -19,7 +19,11 @@ function trunkOf(c: EdmConfig, options: { scales: readonly number[] }): Trunk {
   const isInner = (name: string): boolean => !/^model\.(dec|out_)/.test(name) || name.startsWith(`model.dec.${side}_in`);
   return mapTrunk(
     {
-      ...{ inputs: c.img_channels, width, enter, first: `model.${enter}.kernel`, levels },
+      inputs: c.img_channels,
+      width,
+      enter,
+      first: `model.${enter}.kernel`,
+      levels,
       uses: (name) => !/^model\.(out_|dec\.\w+_aux_)/.test(name),
       core: { last, channels, uses: isInner },
     },
@@ -34,7 +38,8 @@ export const edmDenoiser = (c: EdmConfig): PublishedDenoiser => ({
   conditions: c.label_dim > 0 ? { classes: c.label_dim } : {},
   // One past the last class has no one in its row: it is none. No augmentation is given as such, for training wants every parameter read.
   inputs: ({ x, noiseLevel, label }) => ({
-    ...{ x, noise: noiseLevel },
+    x,
+    noise: noiseLevel,
     ...(label && { classes: tf.oneHot(label as never, c.label_dim) }),
     ...(c.augment_dim > 0 && { augment: tf.zeros([x.shape[0] as number, c.augment_dim]) }),
   }),

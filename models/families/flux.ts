@@ -147,16 +147,22 @@ function denoiser(c: Config): PublishedDenoiser {
       const { tokens } = givenText(told);
       const [, height, width] = x.shape as [number, number, number, number];
       return {
-        ...{ hidden_states: packed(x), timestep: noiseLevel },
-        ...{ encoder_hidden_states: tokens, pooled_projections: given(told, "vector") },
-        ...{ img_ids: gridIds(height / 2, width / 2, axes), txt_ids: tf.zeros([tokens.shape[1] as number, axes]) },
+        hidden_states: packed(x),
+        timestep: noiseLevel,
+        encoder_hidden_states: tokens,
+        pooled_projections: given(told, "vector"),
+        img_ids: gridIds(height / 2, width / 2, axes),
+        txt_ids: tf.zeros([tokens.shape[1] as number, axes]),
         ...(c.guidance_embeds && { guidance: given(told, "guidance") }),
       };
     },
     output: unpacked,
     ...transformerBuilt({
-      ...{ width: c.num_attention_heads * c.attention_head_dim, patch: 2, first: "x_embedder.kernel" },
-      ...{ blocks: c.num_layers, singles: c.num_single_layers },
+      width: c.num_attention_heads * c.attention_head_dim,
+      patch: 2,
+      first: "x_embedder.kernel",
+      blocks: c.num_layers,
+      singles: c.num_single_layers,
     }),
   };
 }

@@ -48,7 +48,10 @@ export function mapTrunk(network: MapNetwork, { scales }: { scales: readonly num
     const { channels, before, joined, after } = at(level);
     const head = (name: string, place: string, seen: number): HeadPlace => ({
       name: `${name}.${2 ** level}`,
-      ...{ place, shrink: 1, channels: seen, width },
+      place,
+      shrink: 1,
+      channels: seen,
+      width,
     });
     return [head("before", before, channels), head("at", joined, channels + skipped(level)), head("after", after, channels)];
   };

@@ -91,8 +91,10 @@ export const mmdit: PublishedNetwork<Config> = {
     sizes: { multiple: c.patch_size, most: c.patch_size * c.pos_embed_max_size },
     conditions: { text: { width: c.joint_attention_dim, pooled: c.pooled_projection_dim } },
     inputs: ({ x, noiseLevel, ...told }) => ({
-      ...{ hidden_states: x, timestep: tf.mul(noiseLevel, 1000) },
-      ...{ encoder_hidden_states: givenText(told).tokens, pooled_projections: given(told, "vector") },
+      hidden_states: x,
+      timestep: tf.mul(noiseLevel, 1000),
+      encoder_hidden_states: givenText(told).tokens,
+      pooled_projections: given(told, "vector"),
     }),
     ...transformerBuilt({ width: c.num_attention_heads * c.attention_head_dim, patch: c.patch_size, blocks: c.num_layers }),
   }),

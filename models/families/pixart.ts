@@ -166,7 +166,9 @@ function denoiser(c: Config): PublishedDenoiser {
       const { tokens, mask } = givenText(told);
       const rows = x.shape[0] as number;
       return {
-        ...{ hidden_states: x, timestep: noiseLevel, encoder_hidden_states: tokens },
+        hidden_states: x,
+        timestep: noiseLevel,
+        encoder_hidden_states: tokens,
         ...(mask && { encoder_attention_mask: mask }),
         ...(takesSize(c) && {
           resolution: tf.tile(tf.tensor2d([height, width], [1, 2]), [rows, 1]),

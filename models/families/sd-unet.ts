@@ -116,7 +116,9 @@ function denoiser(c: Config): PublishedDenoiser {
       ...(c.time_cond_proj_dim !== null && { guidance: true }),
     },
     inputs: ({ x, noiseLevel, pixels, ...told }) => ({
-      ...{ sample: x, timestep: noiseLevel, encoder_hidden_states: givenText(told).tokens },
+      sample: x,
+      timestep: noiseLevel,
+      encoder_hidden_states: givenText(told).tokens,
       ...(c.time_cond_proj_dim !== null && { timestep_cond: guidanceFeatures(given(told, "guidance"), c.time_cond_proj_dim) }),
       ...(isToldSize && {
         text_embeds: given(told, "vector"),
@@ -126,7 +128,8 @@ function denoiser(c: Config): PublishedDenoiser {
     ...unetBuilt({
       inputs: c.in_channels,
       levels: levelsOf(c).map(({ layers }, level) => ({
-        ...{ channels: c.block_out_channels[level] as number, layers },
+        channels: c.block_out_channels[level] as number,
+        layers,
         hasAttention: c.up_block_types.at(-1 - level) !== "UpBlock2D",
       })),
       middles: c.mid_block_type === null ? 0 : c.mid_block_type === "UNetMidBlock2D" ? 1 : 2,

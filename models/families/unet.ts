@@ -98,13 +98,20 @@ const joined = (block: string): string => `${block}.joined`;
 function trunkOf({ shape, width, multipliers, depth }: UnetConfig, options: { scales: readonly number[] }): Trunk {
   const after = (level: number, block: number): string => `decoder.${level}.blocks.${block}`;
   const levels = multipliers.map((multiplier, level) => ({
-    ...{ channels: width * multiplier, before: after(level, depth - 1), joined: joined(after(level, depth)), after: after(level, depth) },
+    channels: width * multiplier,
+    before: after(level, depth - 1),
+    joined: joined(after(level, depth)),
+    after: after(level, depth),
     ...(level > 0 && { down: `encoder.${level}.down` }),
   }));
   const channels = width * (multipliers.at(-1) as number);
   return mapTrunk(
     {
-      ...{ inputs: shape[2], width, enter: "in", first: "in.kernel", levels },
+      inputs: shape[2],
+      width,
+      enter: "in",
+      first: "in.kernel",
+      levels,
       uses: (name) => !name.startsWith("final."),
       core: { last: "middle.1", channels, uses: (name) => !/^(decoder|final)\./.test(name) },
     },
@@ -121,7 +128,7 @@ export const unet = {
   name: "unet",
   config: ({ shape, network }): UnetConfig => {
     const { width, multipliers, depth, attentionLevels, heads, guidance } = network;
-    return { ...{ shape, width, multipliers, depth, attentionLevels, heads, guidance }, conditional: takesVector(network) };
+    return { shape, width, multipliers, depth, attentionLevels, heads, guidance, conditional: takesVector(network) };
   },
   init: initUnet,
   apply: applyUnet,

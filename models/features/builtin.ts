@@ -67,7 +67,11 @@ const isHead = (name: string): boolean => name.startsWith("head.");
 export function builtin(tensors: Weights): Architecture {
   const parameters = Object.fromEntries(Object.entries(tensors).filter(([name]) => !isHead(name)));
   return {
-    ...{ kind: "builtin", name: "built-in attribute classifier", dimension: CHANNELS.at(-1)!, parameters, apply: applyBuiltin },
+    kind: "builtin",
+    name: "built-in attribute classifier",
+    dimension: CHANNELS.at(-1)!,
+    parameters,
+    apply: applyBuiltin,
     maps: CHANNELS.map((channels, level) => ({ channels, stride: 2 ** (level + 1) })),
   };
 }

@@ -32,7 +32,12 @@ export async function loadFeatureNetwork(options: Omit<Options, "imageSize"> & {
   const { architecture, size, hash } = await open({ ...options, imageSize: Math.max(...sides) });
   const { name, dimension, parameters, apply } = architecture;
   return {
-    ...{ name, dimension, parameters, apply, size, hash },
+    name,
+    dimension,
+    parameters,
+    apply,
+    size,
+    hash,
     resizeFilter: sides.every((side) => side === size) ? "none" : RESIZE_FILTER,
   };
 }
@@ -53,7 +58,10 @@ export async function loadTracedFeatures(options: {
     const { architecture, size, hash } = await open({ path, imageSize, setting });
     const { kind, name, maps, layers } = architecture;
     networks.push({
-      ...{ kind, name, hash, size },
+      kind,
+      name,
+      hash,
+      size,
       maps: maps.map(({ channels, stride }) => ({ side: Math.ceil(size / stride), channels })),
       ...(layers && { layers }),
     });

@@ -73,7 +73,9 @@ export function mobilenet(tensors: Weights, { layers }: z.infer<typeof mobilenet
   }
   const maps = narrowMaps(layers).map(({ name, stride }) => ({ channels: tensors[`${name}.bias`]!.shape[0] as number, stride }));
   return {
-    ...{ kind: "mobilenet", maps, layers },
+    kind: "mobilenet",
+    maps,
+    layers,
     name: "MobileNetV2 1.0 (ImageNet)",
     dimension: DIMENSION,
     parameters,

@@ -5,31 +5,29 @@
 import { uniforms } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor, type Scalar } from "../../engine/tfjs.ts";
 
-/** Mean over heads, and within a head over samples and positions, of softplus(sign * logit): a scalar. */
-function meanSoftplus(logits: readonly Tensor[], sign: 1 | -1): Tensor {
-  const heads = logits.map((logit) => tf.mean(tf.softplus(sign === 1 ? logit : tf.neg(logit))));
-  return tf.div(tf.addN(heads), heads.length);
+/** Mean over heads, and within a head over samples and positions, of a function of the logits: a scalar. */
+function meanOver(logits: readonly Tensor[], value: (logit: Tensor) => Tensor): Tensor {
+  return tf.div(tf.addN(logits.map((logit) => tf.mean(value(logit)))), logits.length);
 }
 
-/** What the generator minimises: -log D of its samples, with D = sigmoid(logit). Starts at ln 2. */
+/** -log D and -log(1 - D), with D = sigmoid(logit). */
+const missedReal = (logit: Tensor): Tensor => tf.softplus(tf.neg(logit));
+const missedFake = (logit: Tensor): Tensor => tf.softplus(logit);
+
+/** What the generator minimises: -log D of its samples. Starts at ln 2. */
 export function generatorLoss(logits: readonly Tensor[]): Tensor {
-  return meanSoftplus(logits, -1);
+  return meanOver(logits, missedReal);
 }
 
 /** What the discriminator minimises: -log D of real latents and -log(1 - D) of fakes. Starts at 2 ln 2. */
 export function discriminatorLoss({ real, fake }: { real: readonly Tensor[]; fake: readonly Tensor[] }): Tensor {
-  return tf.add(meanSoftplus(real, -1), meanSoftplus(fake, 1));
+  return tf.add(meanOver(real, missedReal), meanOver(fake, missedFake));
 }
 
 /** What the two sides of a game minimise, of the logits of every head, each [b, positions]: scalars. */
 export interface Game {
   generatorLoss: (logits: readonly Tensor[]) => Tensor;
   discriminatorLoss: (logits: { real: readonly Tensor[]; fake: readonly Tensor[] }) => Tensor;
-}
-
-/** Mean over heads, and within a head over samples and positions, of a function of the logits: a scalar. */
-function meanOver(logits: readonly Tensor[], value: (logit: Tensor) => Tensor): Tensor {
-  return tf.div(tf.addN(logits.map((logit) => tf.mean(value(logit)))), logits.length);
 }
 
 /**
@@ -76,7 +74,7 @@ export function mismatchMask({ seed, step, batch, share }: { seed: number; step:
  * R1 (Mescheder et al. 2018) of a single sample: ||d/dx sum over heads of the mean logit||^2, a scalar. `discriminate`
  * maps x [1, h, w, c] to logits with the sample's own noise and condition; one sample suffices and spares the memory
  * of a whole batch's second derivatives. Differentiating the result needs engine/gradients.ts; it does not depend on
- * every parameter (the last biases, for one), so add it to the discriminator's loss before taking `tf.grads`.
+ * every parameter (the last biases, for one), so add {@link untouched} to it before taking `tf.grads`.
  */
 export function r1Penalty({ discriminate, x }: { discriminate: (x: Tensor) => Tensor[]; x: Tensor }): Tensor {
   const total = (sample: Tensor): Tensor => tf.addN(discriminate(sample).map((logit) => tf.mean(logit)));
@@ -86,8 +84,8 @@ export function r1Penalty({ discriminate, x }: { discriminate: (x: Tensor) => Te
 /**
  * R1 of a batch, mean over its rows of sum over `at` of ||d/d at of the sum over heads of the mean logit||^2: a scalar.
  * `at` are the latents x [b, h, w, c] alone, or the feature maps that heads read (R1 on features, as in ADD), and
- * `discriminate` maps them to logits [b, positions]; a row's logits must depend on that row alone. As for
- * {@link r1Penalty}, add something of every parameter to the loss before taking `tf.grads`: {@link untouched}.
+ * `discriminate` maps them to logits [b, positions]; a row's logits must depend on that row alone. As to
+ * {@link r1Penalty}, add {@link untouched} to it before taking `tf.grads`.
  */
 export function gradientPenalty(options: { at: readonly Tensor[]; discriminate: (at: Tensor[]) => readonly Tensor[] }): Tensor {
   const { at, discriminate } = options;

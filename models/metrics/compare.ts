@@ -59,6 +59,7 @@ export interface Comparer {
 const K = 3; // of precision and recall
 const FIRST_PERCENT = 0.01;
 
+/** A comparer of sets that this network has described; `products` multiplies matrices of its features. */
 export function createComparer({ network, products }: { network: FeatureNetwork; products: Products }): Comparer {
   const { dimension } = network;
   const fits = remembered((set) => fit(set.features, dimension));
@@ -100,10 +101,13 @@ export function createComparer({ network, products }: { network: FeatureNetwork;
       return {
         frechetDistance: distance(generated, reference),
         kernelDistance: await kernelDistance({ first: reference.features, second: generated.features, dimension, products }),
-        ...{ precision, recall },
+        precision,
+        recall,
         duplicates: duplicateShare(radiiOf(nearest, 1), radiiOf(await others(reference), 1)),
         bands: generated.bands.length > 0 && reference.bands.length > 0 ? [...bandDifference(generated.bands, reference.bands)] : [],
-        ...{ count: generated.count, references: reference.count, reference: reference.hash },
+        count: generated.count,
+        references: reference.count,
+        reference: reference.hash,
         features: `${network.name} ${network.hash.slice(0, 8)}`,
         resizeFilter: network.resizeFilter,
       };

@@ -3,7 +3,7 @@
  * `PATH.processor.to_q_lora.down.weight`), and of kohya's trainer (`lora_unet_PATH_WITH_UNDERSCORES.lora_down.weight`, of SDXL
  * with sgm's paths, of FLUX with its makers').
  */
-import type { Shapes, Weights } from "../../engine/weights.ts";
+import { elements, type Shapes, type Weights } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { DOWN, UP } from "../layers.ts";
@@ -177,7 +177,7 @@ function ours(down: Weights[string], up: Weights[string], shape: readonly number
   const [first, second] = [turned["down.kernel"], turned["up.kernel"]];
   const [rank, outputs] = [first?.shape.at(-1) as number, shape.at(-1) as number];
   const inputs = shape.slice(0, -1);
-  const rows = inputs.reduce((product, side) => product * side, 1);
+  const rows = elements(inputs);
   if (first?.data.length !== rows * rank || second?.data.length !== rank * outputs || second.shape.at(-1) !== outputs) return undefined;
   return { down: { shape: [...inputs, rank], data: first.data }, up: { shape: [rank, outputs], data: second.data } };
 }

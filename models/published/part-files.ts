@@ -48,7 +48,8 @@ export async function openPart(path: string): Promise<PartFiles> {
   if (!isSingleFile(whole)) {
     const { file, json } = await readPartConfig(path);
     return {
-      ...{ file, json },
+      file,
+      json,
       read: async (names, hash) => readPublished(await weightsIn(path), names, hash),
       shapes: async (names) => readPublishedShapes(await weightsIn(path), names),
     };

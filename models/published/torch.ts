@@ -70,8 +70,9 @@ export function toTorch(weights: Weights): Weights {
   );
 }
 
-/** Images as PyTorch has them, [b, c, h, w], and as we do, [b, h, w, c]. */
+/** Images as PyTorch has them, [b, c, h, w], as we do, [b, h, w, c]. */
 export const fromChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 2, 3, 1]);
+/** The way back. */
 export const toChannelsFirst = (tensor: Tensor): Tensor => permuted(tensor, [0, 3, 1, 2]);
 
 /** A matrix [rows, columns] as [columns, rows]. */

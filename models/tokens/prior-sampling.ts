@@ -49,7 +49,9 @@ export async function createPriorSampling(options: {
   const twice = (x: Tensor): Tensor => (isGuided ? tf.concat([x, x]) : x);
 
   const begin = await engine.compile({
-    ...{ name: "prior: first token", sets, inputs: declared },
+    name: "prior: first token",
+    sets,
+    inputs: declared,
     run: (at, { keep, ...given }) => {
       const conditions = Object.fromEntries(Object.entries(given).map(([name, x]) => [name, twice(x as Tensor)]));
       const kept = keep && (isGuided ? tf.concat([keep, tf.zerosLike(keep)]) : keep);
@@ -58,7 +60,8 @@ export async function createPriorSampling(options: {
     },
   });
   const go = await engine.compile({
-    ...{ name: "prior: next token", sets },
+    name: "prior: next token",
+    sets,
     inputs: { token: { shape: [batch], dtype: "int32" }, place: { shape: [1, places] }, future: { shape: [1, places] } },
     run: (at, { token, place, future }) => {
       const given = { token: twice(token as Tensor), place: place as Tensor, future: future as Tensor };

@@ -29,8 +29,13 @@ export async function compileAccumulation(options: StepOptions & { batch: number
   const adding = await engine.compile({
     name: `${name}: micro-batch`,
     sets: {
-      ...{ ...others, network: trained.network, ...(trained.scaler && { scaler: trained.scaler }), ...counted, sum },
-      ...{ ...prefixed("left.", leaves), ...prefixed("taken.", takes) },
+      ...others,
+      network: trained.network,
+      ...(trained.scaler && { scaler: trained.scaler }),
+      ...counted,
+      sum,
+      ...prefixed("left.", leaves),
+      ...prefixed("taken.", takes),
     },
     inputs: { ...(Object.fromEntries(micro) as ProgramSpec["inputs"]), isFirst: { shape: [] } },
     checkpointing,

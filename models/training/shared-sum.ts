@@ -117,7 +117,8 @@ export function joinMeeting(meeting: Meeting, { worker, workers }: Pick<SharedSu
   };
 
   return {
-    ...{ worker, workers },
+    worker,
+    workers,
     add: async (part, gradient, values) => {
       if (values.length > SCALARS) throw new Error(`Cannot share ${values.length} scalars of a micro-batch, but only ${SCALARS}`);
       if (part === 0) await until(TAKEN, (updates * workers) % COUNTED); // nobody reads the sum before it any more

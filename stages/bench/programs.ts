@@ -2,7 +2,7 @@
 import type { Engine } from "../../engine/engine.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { elements, type Weights } from "../../engine/weights.ts";
 import { autoencoderLoss } from "../../models/losses/reconstruction.ts";
 import { initAutoencoder, latentShape } from "../../models/codecs/autoencoder.ts";
 import { dit } from "../../models/families/dit.ts";
@@ -37,7 +37,7 @@ async function training(options: {
   const inputs = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
   const feeds = Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {
-      return [name, normals({ seed: 1, stream: name, length: shape.reduce((a, b) => a * b, 1) })];
+      return [name, normals({ seed: 1, stream: name, length: elements(shape) })];
     }),
   );
   const { step } = await createTraining({ engine, name: "step", weights, inputs, loss, optimiser: OPTIMISER, checkpointing });

@@ -96,11 +96,16 @@ export async function timeStoreAndBare(
       return { median: megabytes / (sorted[sorted.length >> 1] as number), fastest: megabytes / (sorted[0] as number) };
     };
     const sides = (job: string, bare = job): Sides => ({
-      ...{ store: rate(`${job}/store`), arrow: rate(`${job}/arrow`), bare: rate(`${bare}/bare`) },
+      store: rate(`${job}/store`),
+      arrow: rate(`${job}/arrow`),
+      bare: rate(`${bare}/bare`),
     });
     return {
-      ...{ write: sides("write"), firstRead: sides("firstRead", "read"), read: sides("read") },
-      ...{ folder, megabytes },
+      write: sides("write"),
+      firstRead: sides("firstRead", "read"),
+      read: sides("read"),
+      folder,
+      megabytes,
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -214,8 +219,18 @@ function bareOf(folder: string, shard: number): string {
 
 function manifestOf(shards: number, rows: number): Draft<TripleManifest> {
   return {
-    ...{ shape: SHAPE, dtype: "float32", entries: shards * rows, rowsPerShard: rows, classes: [], seed: "5", noise: "derived" },
-    ...{ teacher: { hash: "bench" }, solver: { name: "heun", steps: 18 }, guidance: 1, diffusion: diffusionSettings.parse({}) },
-    ...{ conditions: { source: "bench" }, engine: { device: "cpu", version: "bench" } },
+    shape: SHAPE,
+    dtype: "float32",
+    entries: shards * rows,
+    rowsPerShard: rows,
+    classes: [],
+    seed: "5",
+    noise: "derived",
+    teacher: { hash: "bench" },
+    solver: { name: "heun", steps: 18 },
+    guidance: 1,
+    diffusion: diffusionSettings.parse({}),
+    conditions: { source: "bench" },
+    engine: { device: "cpu", version: "bench" },
   };
 }

@@ -20,6 +20,7 @@ export interface Memory {
   rest: number;
 }
 
+/** Bytes of all parts together. */
 export const totalOf = (memory: Memory): number => Object.values(memory).reduce((sum: number, bytes: number) => sum + bytes, 0);
 
 const FLOAT = 4;

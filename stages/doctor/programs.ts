@@ -9,8 +9,8 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { Codec, Denoiser } from "../runs/model.ts";
 import { plannedPhases } from "../train/phases.ts";
 import { frozenOf } from "../train/prepare/given.ts";
-import { subjectOf } from "../train/prepare/student.ts";
-import { SAMPLED_AT_ONCE } from "../train/watch.ts";
+import { subjectOf } from "../train/prepare/subject.ts";
+import { SAMPLED_AT_ONCE } from "../train/sample-evenly.ts";
 import { createUpdates } from "../workers/updates.ts";
 
 /** The settings of each training of the method, and of each simulation between them. */

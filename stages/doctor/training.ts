@@ -15,7 +15,7 @@ import type { Settings } from "../../schemas/settings.ts";
 import { countWeights, elements } from "../../engine/weights.ts";
 import { planTextEncoders } from "../published/text.ts";
 import type { Codec, Denoiser } from "../runs/model.ts";
-import { SAMPLED_AT_ONCE } from "../train/watch.ts";
+import { SAMPLED_AT_ONCE } from "../train/sample-evenly.ts";
 import { deviceOf } from "../workers/device.ts";
 import { createUpdates } from "../workers/updates.ts";
 import { type Memory, memoryOf } from "./memory.ts";

@@ -53,7 +53,8 @@ export function drawCurve(options: { points: readonly CurvePoint[]; student?: Me
   const names = [...new Set(points.map(({ solver }) => solver))];
   const own = student && figure(student, "frechetDistance");
   const at = ({ evaluations, distance: { mean, spread } }: StudentPoint): ChartPoint => ({
-    ...{ x: evaluations, y: mean },
+    x: evaluations,
+    y: mean,
     ...(spread !== undefined && { low: mean - spread, high: mean + spread }),
   });
   const ofStudent = calls.length > 0 || !own ? calls : [{ evaluations: student.evaluations ?? 1, distance: own }];

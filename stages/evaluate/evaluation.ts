@@ -4,18 +4,21 @@ import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Measurer } from "../workers/measurer.ts";
-import { type Generator, openGenerator } from "../sample/generator.ts";
-import type { ImageSize, Picture } from "../../schemas/images.ts";
+import type { Generator } from "../sample/generator.ts";
+import type { Picture } from "../../schemas/images.ts";
 import { isPublishedTeacher } from "../published/teacher.ts";
 import { readCodecDescription, readDenoiser } from "../runs/model.ts";
 import { translateLabels } from "../simulate/classes.ts";
 import { startWorker } from "../workers/start.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { type Comparison, requireEnough } from "../../models/metrics/compare.ts";
-import { conditionName, createGatherer, type Gathered } from "./gather.ts";
+import { type ReferenceConditions, noting, repeated, under } from "./conditions.ts";
+import { createGatherer, type Gathered } from "./gather.ts";
+import { createGenerators } from "./generators.ts";
 import type { Measures } from "./measures.ts";
 import { type CaptionReader, runningObedience } from "./obedience.ts";
 import { openReference, type Reference } from "./reference.ts";
+import { elements } from "../../engine/weights.ts";
 
 export interface Evaluation {
   reference: Pick<Reference, "size" | "preparation"> & { path: string; count: number };
@@ -77,7 +80,7 @@ export async function openEvaluation(options: {
   const size = own === undefined || isPublishedTeacher(own) ? undefined : (await readCodecDescription(own)).imageSize;
   const opening = { path: options.reference, settings, signal: context.signal, ...(typeof size !== "number" && { size }) };
   const reference = await openReference(opening);
-  for (const message of reference.losses) context.report({ type: "warning", stage: "evaluate", message });
+  for (const message of reference.omissions) context.report({ type: "warning", stage: "evaluate", message });
   for (const path of options.models ?? []) askedOf((await readDenoiser(path)).description.spec, path);
   const measurer = await startWorker<Measurer>({
     name: "measurer",
@@ -108,7 +111,7 @@ export async function openEvaluation(options: {
   async function start() {
     const network = await measurer.call("network", undefined);
     requireEnough({ count, network });
-    const conditions: Conditions = { labels: [], captions: [] };
+    const conditions: ReferenceConditions = { labels: [], captions: [] };
     const pictures = isWhole ? reference.all() : reference.draw(count);
     const total = isWhole ? reference.available : count;
     const { done } = await gather({ set: "reference", pictures: noting(pictures, conditions), total });
@@ -125,7 +128,7 @@ export async function openEvaluation(options: {
   });
 
   /** The reference's conditions as a model takes them. */
-  function asked({ description, path }: Generator): Conditions {
+  function asked({ description, path }: Generator): ReferenceConditions {
     return { ...conditions, labels: askedOf(description.spec, path)(conditions.labels) };
   }
 
@@ -165,7 +168,9 @@ export async function openEvaluation(options: {
       };
     },
     against: async ({ name, other, subject }) => ({
-      ...{ subject, role: "pair", preparation: "generated from the same noise" },
+      subject,
+      role: "pair",
+      preparation: "generated from the same noise",
       seeds: await comparisons((seed) => measurer.call("compare", { generated: setOf(name, seed), reference: setOf(other, seed) })),
     }),
     floor: async () => {
@@ -201,82 +206,10 @@ export async function openEvaluation(options: {
   };
 }
 
-/** Generators one at a time: asked for the same model twice in a row, it is the same one. */
-function createGenerators(options: {
-  context: Context;
-  /** That of the first model, at which published teachers draw as well. */
-  size: ImageSize | undefined;
-  priors: Readonly<Record<string, string>> | undefined;
-}) {
-  const { context, size, priors = {} } = options;
-  let held: { key: string; generator: Generator } | undefined;
-  const close = async (): Promise<void> => {
-    await held?.generator.close();
-    held = undefined;
-  };
-  return {
-    open: async (settings: Settings, path: string, steps?: number): Promise<Generator> => {
-      const key = JSON.stringify([path, settings.simulate, steps]);
-      if (held?.key === key) return held.generator;
-      await close();
-      const generator = await openGenerator({
-        path,
-        settings,
-        context,
-        steps,
-        prior: priors[path],
-        ...(isPublishedTeacher(path) && { size }),
-      });
-      held = { key, generator };
-      return generator;
-    },
-    close,
-  };
-}
-
-/** Of image i of every model; labels are places in the reference's classes. */
-interface Conditions {
-  labels: number[]; // -1: none
-  captions: (string | null)[];
-}
-
-/** Notes the conditions of real images as they pass. */
-async function* noting(pictures: AsyncIterable<Gathered & { label?: number }>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
-  for await (const { pixels, label = -1, caption = null } of pictures) {
-    labels.push(label);
-    captions.push(caption);
-    yield { pixels, caption, condition: conditionName({ label, caption }) };
-  }
-}
-
-/** Images generated under these conditions. */
-async function* under(images: AsyncIterable<Gathered>, { labels, captions }: Conditions): AsyncGenerator<Gathered> {
-  let i = 0;
-  for await (const { pixels } of images) {
-    const [label, caption] = [labels[i]!, captions[i++]!];
-    yield { pixels, caption, condition: conditionName({ label, caption }) };
-  }
-}
-
-/** `count` conditions from the given ones; see `inTurn`. */
-function repeated({ labels, captions }: Conditions, count: number): Conditions {
-  const turns = inTurn(count, labels.length);
-  return { labels: turns.map((i) => labels[i]!), captions: turns.map((i) => captions[i]!) };
-}
-
-/**
- * `count` indices below `length`: all of them in turn, as often as they fit, and the rest spread evenly over the whole,
- * because stores made of class folders hold one class after the other.
- */
-export function inTurn(count: number, length: number): number[] {
-  const whole = count - (count % length);
-  return Array.from({ length: count }, (_, i) => (i < whole ? i % length : Math.floor(((i - whole) * length) / (count - whole))));
-}
-
 /** Pictures of latents that are standard normal in the model's own scale, so of the data's mean and deviation. */
 async function* decodedNoise(generator: Generator, { seed, count, batch }: { seed: number; count: number; batch: number }) {
   const { spec } = generator.description;
-  const length = spec.shape.reduce((product, side) => product * side, 1);
+  const length = elements(spec.shape);
   for (let from = 0; from < count; from += batch) {
     const rows = Math.min(batch, count - from);
     const noise = normals({ seed, stream: "evaluate/noise", offset: from * length, length: rows * length });

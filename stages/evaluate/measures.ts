@@ -29,6 +29,7 @@ export interface Summary {
   count: number;
 }
 
+/** The summary of a figure's values, one a seed. */
 export function summarise(values: readonly number[]): Summary {
   const count = values.length;
   const mean = values.reduce((sum, value) => sum + value, 0) / count;

@@ -91,6 +91,7 @@ export async function openReconstruction(options: {
   });
   const conditions = openConditions({ description, choice: simulate, engine, signal: context.signal });
   const codes = openCodes(conditions, () => openStoresTokenizer({ folder: path, engine, context }));
+  const ways = [0, ...steps]; // 0: the tokenizer's own decoder
   let held: { calls: number; drawing: Drawing } | undefined;
 
   /** The student in so many calls; one at a time. */
@@ -103,26 +104,31 @@ export async function openReconstruction(options: {
     return drawing;
   }
 
-  /** The images, so many at once. */
-  async function* parts(most = Number.POSITIVE_INFINITY): AsyncGenerator<Part> {
-    let [from, latents] = [0, [] as Float32Array[]];
-    const part = (): Part => {
-      const scaled = normalise(stacked(latents), description.statistics, description.spec.diffusion.sigmaData);
-      return { latents: scaled, from, count: latents.length };
-    };
-    for await (const { index, latent } of readLatents(store)) {
-      if (from + latents.length >= most) break;
-      if (!chosen.has(index)) continue;
-      latents.push(latent);
-      if (latents.length < simulate.batch) continue;
-      yield part();
-      from += latents.length;
-      latents = [];
+  const parts = (most?: number): AsyncGenerator<Part> => partsOf({ store, chosen, description, batch: simulate.batch, most });
+
+  /** The images drawn again in so many calls, by the noise of one seed, against themselves: the first way makes their set. */
+  async function rebuilt(calls: number, seed: number): Promise<Rebuilt> {
+    const name = `${calls} calls of seed ${seed}`;
+    const stage = calls === 0 ? "reconstruct, tokenizer" : `reconstruct, ${calls} NFE`;
+    const drawing = await drawingIn(calls || (steps[0] as number));
+    let done = 0;
+    for await (const part of parts()) {
+      const a = pixelsOf(await drawing.decode(await again({ part, calls, drawing, codes, seed })));
+      const b = pixelsOf(await drawing.decode(part.latents));
+      const conditions = new Array<string>(part.count).fill("");
+      if (calls === ways[0]) await measurer.call("addAll", { set: "images", pixels: b, conditions });
+      await measurer.call("addAll", { set: name, pixels: a, conditions });
+      await measurer.call("pair", { name, a, b });
+      done += part.count;
+      context.report({ type: "progress", stage, done, total: chosen.size, unit: "images" });
     }
-    if (latents.length > 0) yield part();
+    if (done === 0) throw new Failure(`Cannot draw images of ${options.reference} again: every image in it was rejected.`);
+    const pairs = await measurer.call("pairMeasures", name);
+    const distance = isEnough(done, found) && (await measurer.call("distance", { generated: name, reference: "images" }));
+    await measurer.call("forget", name);
+    return { seed, ...(distance !== false && { frechetDistance: distance }), ...pairs };
   }
 
-  const ways = [0, ...steps];
   const close = async (): Promise<void> => {
     await Promise.all([measurer.close(), codes.close(), conditions.close(), held?.drawing.close()]);
   };
@@ -131,7 +137,10 @@ export async function openReconstruction(options: {
     throw error;
   });
   return {
-    ...{ model, steps, network: found, close },
+    model,
+    steps,
+    network: found,
+    close,
     reference: { path: options.reference, fingerprint: store.fingerprint, count: Math.min(chosen.size, store.manifest.entries) },
     lines: async (images) => {
       const lines: { label: string; pictures: Picture[] }[] = [];
@@ -147,38 +156,41 @@ export async function openReconstruction(options: {
       return lines;
     },
     measure: async function* () {
-      let isFirst = true;
       for (const calls of ways) {
         const seeds: Rebuilt[] = [];
-        // The tokenizer's decoder takes no noise: one seed is as good as any other.
-        for (let i = 0; i < (calls === 0 ? 1 : evaluate.seeds); i++) {
-          const name = `${calls} calls of seed ${seed + i}`;
-          const drawing = await drawingIn(calls || (steps[0] as number));
-          let done = 0;
-          for await (const part of parts()) {
-            const [a, b] = [
-              pixelsOf(await drawing.decode(await again({ part, calls, drawing, codes, seed: seed + i }))),
-              pixelsOf(await drawing.decode(part.latents)),
-            ];
-            const conditions = new Array<string>(part.count).fill("");
-            if (isFirst) await measurer.call("addAll", { set: "images", pixels: b, conditions });
-            await measurer.call("addAll", { set: name, pixels: a, conditions });
-            await measurer.call("pair", { name, a, b });
-            done += part.count;
-            const stage = calls === 0 ? "reconstruct, tokenizer" : `reconstruct, ${calls} NFE`;
-            context.report({ type: "progress", stage, done, total: chosen.size, unit: "images" });
-          }
-          isFirst = false;
-          if (done === 0) throw new Failure(`Cannot draw images of ${options.reference} again: every image in it was rejected.`);
-          const pairs = await measurer.call("pairMeasures", name);
-          const distance = isEnough(done, found) && (await measurer.call("distance", { generated: name, reference: "images" }));
-          await measurer.call("forget", name);
-          seeds.push({ seed: seed + i, ...(distance !== false && { frechetDistance: distance }), ...pairs });
-        }
+        // The tokenizer's decoder, which comes first, takes no noise: one seed is as good as any other.
+        const repeats = calls === 0 ? 1 : evaluate.seeds;
+        for (let i = 0; i < repeats; i++) seeds.push(await rebuilt(calls, seed + i));
         yield { subject: calls === 0 ? "the tokenizer's own decoder" : `student, ${calls} NFE`, evaluations: calls, seeds };
       }
     },
   };
+}
+
+/** The chosen images of a store in batches, `most` of them in all. */
+async function* partsOf(options: {
+  store: Store<LatentManifest>;
+  chosen: ReadonlySet<number>;
+  description: Denoiser["description"];
+  batch: number;
+  most?: number | undefined;
+}): AsyncGenerator<Part> {
+  const { store, chosen, description, batch, most = Number.POSITIVE_INFINITY } = options;
+  let [from, latents] = [0, [] as Float32Array[]];
+  const part = (): Part => {
+    const scaled = normalise(stacked(latents), description.statistics, description.spec.diffusion.sigmaData);
+    return { latents: scaled, from, count: latents.length };
+  };
+  for await (const { index, latent } of readLatents(store)) {
+    if (from + latents.length >= most) break;
+    if (!chosen.has(index)) continue;
+    latents.push(latent);
+    if (latents.length < batch) continue;
+    yield part();
+    from += latents.length;
+    latents = [];
+  }
+  if (latents.length > 0) yield part();
 }
 
 /** Latents drawn again from the tokens of others. */

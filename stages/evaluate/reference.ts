@@ -7,7 +7,7 @@ import type { ImageSize } from "../../schemas/images.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
-import { decode, lossesInWords, openImages, CROP_FILTER } from "../ingest/mod.ts";
+import { decode, omissionsInWords, openImages, CROP_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
 import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
 import { isUrl } from "../../store/place.ts";
@@ -30,7 +30,7 @@ export interface Reference {
   /** How the stored images come to their size, or what else stands between them and what is compared. */
   preparation: string;
   /** What of its files is not measured, in words. */
-  losses: string[];
+  omissions: string[];
   /** Every image, in the source's own order: the same one each time. */
   all: () => AsyncGenerator<ReferencePicture>;
   /** Draws without replacement: the next `count` images, or as many as are left. */
@@ -63,7 +63,7 @@ async function imageReference({ path, settings, size = settings.images.size, sig
     available: source.entries,
     classes: source.classes,
     preparation: `${CROP_FILTER}, where not of this size`,
-    losses: lossesInWords(source),
+    omissions: omissionsInWords(source),
     all: () => read(() => true),
     draw: drawing({ entries: source.entries, seed: settings.seed }, read),
   };
@@ -111,7 +111,7 @@ async function latentReference({ path, settings, signal }: ReferenceOptions): Pr
     }
   };
   const draw = drawing({ entries, seed: settings.seed }, read);
-  return { size, available: entries, classes, preparation: "decoded from latents", losses: [], all: () => read(() => true), draw };
+  return { size, available: entries, classes, preparation: "decoded from latents", omissions: [], all: () => read(() => true), draw };
 }
 
 /** Whether the image of this index is wanted. */

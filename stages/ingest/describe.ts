@@ -3,7 +3,7 @@ import { readCaptions } from "./captions/read.ts";
 import { isOfSystem } from "./end.ts";
 import { type Labels, readLabels } from "./labels/read.ts";
 import type { Archive, Entry } from "./listing.ts";
-import type { Losses } from "./losses.ts";
+import type { Omissions } from "./omissions.ts";
 import { sortFiles } from "./sort.ts";
 
 export interface Described {
@@ -16,10 +16,10 @@ export interface Described {
 }
 
 /** Tells the files that may be images from all others, and finds their labels and captions. */
-export async function describe(options: { archive: Archive; losses: Losses; signal?: AbortSignal }): Promise<Described> {
-  const { archive, losses, signal } = options;
+export async function describe(options: { archive: Archive; omissions: Omissions; signal?: AbortSignal }): Promise<Described> {
+  const { archive, omissions, signal } = options;
   const { source } = archive;
-  const { images, captions, labels, litter, isNumbered } = sortFiles({ source, entries: archive.entries, losses });
+  const { images, captions, labels, litter, isNumbered } = sortFiles({ source, entries: archive.entries, omissions });
   const reader = await archive.open();
   const read = async (file: Entry): Promise<Uint8Array | undefined> => {
     signal?.throwIfAborted();
@@ -29,7 +29,7 @@ export async function describe(options: { archive: Archive; losses: Losses; sign
     } catch (error) {
       if (isOfSystem(error)) throw error;
       const reason = "a file of captions or labels cannot be read";
-      losses.add({ kind: "captions", source, entry: file.name, reason, detail: () => `not read: ${(error as Error).message}` });
+      omissions.add({ kind: "captions", source, entry: file.name, reason, detail: () => `not read: ${(error as Error).message}` });
       return undefined;
     }
   };
@@ -38,8 +38,8 @@ export async function describe(options: { archive: Archive; losses: Losses; sign
       archive,
       files: images,
       litter,
-      labels: await readLabels({ source, images, files: labels, isNumbered, read, losses, signal }),
-      captions: await readCaptions({ source, images, files: captions, read, losses, signal }),
+      labels: await readLabels({ source, images, files: labels, isNumbered, read, omissions, signal }),
+      captions: await readCaptions({ source, images, files: captions, read, omissions, signal }),
     };
   } finally {
     await reader.close();

@@ -5,19 +5,24 @@ import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { ImageSettings } from "../../schemas/settings.ts";
 import { readAt, unreadable } from "./end.ts";
 import { type Archive, type Entry, over } from "./listing.ts";
-import type { Losses } from "./losses.ts";
+import type { Omissions } from "./omissions.ts";
 
 /**
  * Lists a folder and everything below it; links inside are not followed. Names are relative, with `/`. Left out are the
  * folders `except`, into which results are about to be written, and what onestep wrote: stores and runs. A folder inside that
- * may not be read is told to `losses` and passed over; a name that is not UTF-8 costs that file.
+ * may not be read is told to `omissions` and passed over; a name that is not UTF-8 costs that file.
  */
-export async function listFolder(options: { path: string; limits: ImageSettings; except?: string[]; losses: Losses }): Promise<Archive> {
-  const { path, limits, except = [], losses } = options;
+export async function listFolder(options: {
+  path: string;
+  limits: ImageSettings;
+  except?: string[];
+  omissions: Omissions;
+}): Promise<Archive> {
+  const { path, limits, except = [], omissions } = options;
   const source = basename(resolve(path));
   const entries: Entry[] = [];
   const results = await placesIn(path, except);
-  const passOver = (kind: "files" | "aside", entry: string, reason: string) => losses.add({ kind, source, entry, reason });
+  const passOver = (kind: "files" | "aside", entry: string, reason: string) => omissions.add({ kind, source, entry, reason });
 
   // Names are bytes to the system: a path is kept as such, beside what it reads as.
   const visit = async (place: Buffer, folder: string, isNamed: boolean): Promise<void> => {

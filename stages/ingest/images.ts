@@ -12,7 +12,7 @@ import { listFolder } from "./folder.ts";
 import { classNames } from "./labels/read.ts";
 import { type Archive, type Entry, over, type Reader } from "./listing.ts";
 import { displayName } from "../../schemas/visible.ts";
-import { createLosses, type Losses } from "./losses.ts";
+import { createOmissions, type Omissions } from "./omissions.ts";
 import { byteOrder } from "./names.ts";
 import { listZip } from "./zip.ts";
 
@@ -56,18 +56,18 @@ export async function openImages(options: {
 }): Promise<ImageSource> {
   const { paths, limits, shuffle, except, signal } = options;
   const listed: Described[] = [];
-  const losses = createLosses();
+  const omissions = createOmissions();
   const hash = createHash("sha256");
   let litter = 0;
   for (const path of paths) {
     signal?.throwIfAborted();
-    const archive = await list(path, { limits, except, losses });
+    const archive = await list(path, { limits, except, omissions });
     archive.entries.sort((a, b) => byteOrder(a.name, b.name));
     for (const { name, size, crc } of archive.entries) hash.update(`${JSON.stringify([name, size, crc])}\n`);
     hash.update("\n");
-    const found = await describe({ archive, losses, signal });
+    const found = await describe({ archive, omissions, signal });
     if (found.files.length === 0) {
-      const told = losses.problems.find(({ source }) => source === displayName(archive.source));
+      const told = omissions.problems.find(({ source }) => source === displayName(archive.source));
       const why = told ? ` (${[told.entry, told.reason].filter(Boolean).join(": ")})` : "";
       throw new Failure(`Cannot ingest "${path}": it holds no files that could be images${why}`);
     }
@@ -79,14 +79,14 @@ export async function openImages(options: {
   if (bytes > limits.maxTotalBytes) {
     throw new Failure(`Cannot ingest ${paths.join(", ")}: ${bytes} bytes of images, ${over("maxTotalBytes", limits)}`);
   }
-  const { classes, labelOf } = classesOf(listed, losses);
+  const { classes, labelOf } = classesOf(listed, omissions);
 
   return {
     entries: files.length,
     classes,
     captioned: listed.reduce((sum, { captions }) => sum + captions.size, 0),
-    problems: losses.problems,
-    leftOut: losses.list(),
+    problems: omissions.problems,
+    leftOut: omissions.list(),
     litter,
     fingerprint: hash.digest("hex"),
     parts: listed.map(({ archive, files }) => ({ source: archive.source, entries: files.length })),
@@ -128,7 +128,7 @@ export async function openImages(options: {
 /** Lists one source. */
 async function list(
   path: string,
-  { limits, except, losses }: { limits: ImageSettings; except?: string[]; losses: Losses },
+  { limits, except, omissions }: { limits: ImageSettings; except?: string[]; omissions: Omissions },
 ): Promise<Archive> {
   let isFolder: boolean;
   try {
@@ -137,18 +137,18 @@ async function list(
     if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
     throw new Failure(`Cannot read "${path}": there is no such zip or folder`, { cause });
   }
-  return isFolder ? listFolder({ path, limits, except, losses }) : listZip(path, limits);
+  return isFolder ? listFolder({ path, limits, except, omissions }) : listZip(path, limits);
 }
 
 /** The classes of all sources. None where one of them has no classes, which is told if another has. */
-function classesOf(listed: Described[], losses: Losses): ReturnType<typeof classNames> {
+function classesOf(listed: Described[], omissions: Omissions): ReturnType<typeof classNames> {
   const labelled = listed.flatMap(({ labels }) => labels ?? []);
   if (labelled.length === listed.length) return classNames(labelled);
   const bare = listed.find(({ labels }) => !labels);
   if (labelled.length > 0 && bare) {
     const count = labelled.reduce((sum, { of }) => sum + of.size, 0);
     const reason = "no classes: this source has none, and others have";
-    losses.add({ kind: "labels", source: bare.archive.source, entry: "", reason, count });
+    omissions.add({ kind: "labels", source: bare.archive.source, entry: "", reason, count });
   }
   return classNames([]);
 }

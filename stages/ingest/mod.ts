@@ -1,5 +1,5 @@
 /** Images in: from zips and folders to decoded, labelled, captioned images of one size. */
 export { decode, decodeImage } from "./decode.ts";
 export { openImages } from "./images.ts";
-export { lossesInWords } from "./losses.ts";
+export { omissionsInWords } from "./omissions.ts";
 export { CROP_FILTER } from "./crop.ts";

@@ -5,7 +5,7 @@ import { createFinder } from "./finder.ts";
 import { DATASET_JSON } from "./labels/dataset-json.ts";
 import type { Entry } from "./listing.ts";
 import { isLitter } from "./litter.ts";
-import type { Losses } from "./losses.ts";
+import type { Omissions } from "./omissions.ts";
 import { folderOf, stemOf } from "./names.ts";
 
 export interface Sorted {
@@ -35,12 +35,12 @@ const words = /caption|label|class|categor|annotation|metadata|prompt|tags|attr|
 /** What img2dataset writes beside its shards, and only then. */
 const bookkeeping = /^(\d+)(_stats\.json|\.parquet)$/;
 
-/** Sorts the files of a source. What will be no image and is not read goes to `losses`. */
-export function sortFiles({ source, entries, losses }: { source: string; entries: Entry[]; losses: Losses }): Sorted {
+/** Sorts the files of a source. What will be no image and is not read goes to `omissions`. */
+export function sortFiles({ source, entries, omissions }: { source: string; entries: Entry[]; omissions: Omissions }): Sorted {
   const sorted: Sorted = { images: [], captions: { lists: new Map(), beside: new Map() }, labels: [], litter: 0, isNumbered: false };
   const candidates: Entry[] = [];
   const folders = new Set(entries.map(({ name }) => folderOf(name)));
-  const aside = (entry: Entry, reason: string) => losses.add({ kind: "aside", source, entry: entry.name, reason });
+  const aside = (entry: Entry, reason: string) => omissions.add({ kind: "aside", source, entry: entry.name, reason });
   for (const entry of entries) {
     const { name } = entry;
     const folder = folderOf(name);
@@ -65,18 +65,18 @@ export function sortFiles({ source, entries, losses }: { source: string; entries
     const kind = besideSourceOf(entry.name);
     const found = kind && findBeside(stemOf(entry.name));
     if (kind && Array.isArray(found)) add(sorted.captions.beside, kind, { file: entry, images: found });
-    else sorted.images.push(asImage(entry, { source, losses, isText: kind !== undefined && kind.extension !== ".json" }));
+    else sorted.images.push(asImage(entry, { source, omissions, isText: kind !== undefined && kind.extension !== ".json" }));
   }
   return sorted;
 }
 
 /** A file that stands alone: an image, or something to be rejected with a reason. */
-function asImage(entry: Entry, { source, losses, isText }: { source: string; losses: Losses; isText: boolean }): Entry {
+function asImage(entry: Entry, { source, omissions, isText }: { source: string; omissions: Omissions; isText: boolean }): Entry {
   const base = entry.name.slice(folderOf(entry.name).length);
   if (tables.test(base) || (isText && words.test(entry.name))) {
     const reason = "it looks like captions or labels, and is not read";
     entry.reason ??= reason;
-    losses.add({ kind: "captions", source, entry: entry.name, reason });
+    omissions.add({ kind: "captions", source, entry: entry.name, reason });
   } else if (isText) entry.reason ??= "a text file, not an image";
   return entry;
 }

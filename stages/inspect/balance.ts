@@ -9,6 +9,7 @@ export interface Balance {
   captions: Tally; // distinct ones
 }
 
+/** A balance of no rows yet. */
 export function createBalance(): Balance {
   return { rows: 0, labels: new Map(), captioned: 0, captions: createTally(2 ** 17) };
 }

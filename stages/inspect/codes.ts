@@ -32,5 +32,6 @@ export function createCodeCounts(codes: number): { add: (tokens: ArrayLike<numbe
   };
 }
 
+/** As in `310 of 512, perplexity 201.4`. */
 export const codesInWords = ({ codes, used, perplexity }: CodeCounts): string =>
   `${used} of ${codes}, perplexity ${numberInWords(Number(perplexity.toPrecision(4)))}`;

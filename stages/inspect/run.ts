@@ -22,7 +22,10 @@ type Facts = Record<string, string | number>;
 /** What is told of a network and of a codec; whoever builds them reads the rest. */
 const shape = z.array(z.number());
 const network = z.looseObject({
-  ...{ kind: z.string(), width: z.number(), depth: z.number(), condition: z.string() },
+  kind: z.string(),
+  width: z.number(),
+  depth: z.number(),
+  condition: z.string(),
   published: z.looseObject({}).optional(),
 });
 const described = { hash: z.string(), spec: z.looseObject({ shape, network }) };

@@ -164,7 +164,10 @@ export async function surveyStore(
   return {
     rows: here.reduce((sum, { rows, state }) => sum + (state === "sound" ? rows : 0), 0),
     bytes: here.reduce((sum, { bytes }) => sum + bytes, 0),
-    ...{ shards, planned, rejected, conditions },
+    shards,
+    planned,
+    rejected,
+    conditions,
     latent: { statistics, values, histograms: latent.histograms },
     ...(course && { course: course.result() }),
     ...(noise && { noise: noise.spread() }),

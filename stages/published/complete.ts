@@ -54,7 +54,8 @@ export async function checkDenoiser(options: {
   const inputs = { x: { shape: [1, ...spec.shape] }, noiseLevel: { shape: [1] }, ...conditionInputs(spec, 1) };
   const ask: Asked["ask"] = (parameters, { x, noiseLevel, ...others }) => ({
     out: applyNetwork(spec, parameters, {
-      ...{ x: x as Tensor, noiseLevel: noiseLevel as Tensor },
+      x: x as Tensor,
+      noiseLevel: noiseLevel as Tensor,
       condition: embedConditions(spec, parameters, others),
     }),
   });

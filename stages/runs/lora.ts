@@ -49,8 +49,14 @@ const metadataSchema = z.object({
 export async function writeLora(folder: string, lora: Lora): Promise<void> {
   const { rank, alpha, base, merged, trained, spec, sampler } = lora;
   const metadata = {
-    ...{ format: loraFormat, rank: String(rank), alpha: String(alpha), base, merged, hash: hashWeights(trained) },
-    ...{ spec: JSON.stringify(spec), ...(sampler && { sampler: JSON.stringify(sampler) }) },
+    format: loraFormat,
+    rank: String(rank),
+    alpha: String(alpha),
+    base,
+    merged,
+    hash: hashWeights(trained),
+    spec: JSON.stringify(spec),
+    ...(sampler && { sampler: JSON.stringify(sampler) }),
   };
   await saveWeights({ path: join(folder, loraFile), weights: trained, metadata });
 }

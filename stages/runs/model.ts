@@ -93,7 +93,8 @@ const imageTokenizers: DescriptionKind<ImageTokenizerDescription> = {
 
 const storesTokenizer: DescriptionKind<ImageTokenizerDescription> = {
   ...imageTokenizers,
-  ...{ file: "tokenizer.json", maker: "`pipeline tokenize`, `pretrain prior` or `train`" },
+  file: "tokenizer.json",
+  maker: "`pipeline tokenize`, `pretrain prior` or `train`",
 };
 
 const priors: DescriptionKind<PriorDescription> = {

@@ -36,6 +36,7 @@ export interface RunState {
 /** Seconds after which a page of a training that goes on is loaded anew. */
 const REFRESH = 20;
 
+/** The HTML of a training's page. */
 export function runPage(run: RunState): string {
   const { folder, name, state, reason, step, steps, batch, findings, history, picture, settings, sampling } = run;
   const refresh = state === "training" ? markup`\n<meta http-equiv="refresh" content="${REFRESH}">` : undefined;

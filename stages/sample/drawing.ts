@@ -9,6 +9,7 @@ import type { Settings } from "../../schemas/settings.ts";
 import { type Denoiser, readCodec } from "../runs/model.ts";
 import { startSampler } from "../workers/start-sampler.ts";
 import { createPictureDecoder } from "./picture-decoder.ts";
+import { elements } from "../../engine/weights.ts";
 
 /** Samples number `start` and the `count - 1` after it. */
 export interface Rows {
@@ -56,7 +57,7 @@ export async function openDrawing(options: {
   const { spec, statistics } = description;
   const codec = await readCodec(path, { ...context, size: options.size });
   const plan = planOf(description, simulate, { steps, name: path });
-  const length = spec.shape.reduce((product, side) => product * side, 1);
+  const length = elements(spec.shape);
   const compute = await startSampler({ name: "sampler", spec, weights, plan, batch, engine, signal: context.signal });
   const decoder = await createPictureDecoder({ codec, engine, context, spec, statistics, batch: Math.min(batch, 16) }).catch(
     async (error) => {

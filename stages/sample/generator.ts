@@ -62,7 +62,7 @@ export async function openGenerator(
   const source =
     prior === undefined
       ? undefined
-      : await openTokenSource({ ...{ model: path, prior, description }, batch, engine, context }).catch(async (error) => {
+      : await openTokenSource({ model: path, prior, description, batch, engine, context }).catch(async (error) => {
           await drawing.close();
           throw error;
         });

@@ -50,7 +50,9 @@ async function started(
     signal: context.signal,
   });
   return {
-    ...{ description, codec, close: compute.close },
+    description,
+    codec,
+    close: compute.close,
     tokensOf: (latents) => compute.call("tokens", latents),
     codesOf: (tokens) => compute.call("codes", tokens),
     latentsOf: (tokens) => compute.call("latents", tokens),

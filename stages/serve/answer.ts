@@ -33,12 +33,15 @@ export interface Source {
   close: () => Promise<void>;
 }
 
+/** A page. */
 export const html = (content: string): Answer => ({ status: 200, type: "text/html; charset=utf-8", content });
 
+/** A value as JSON, with status 200 unless told. */
 export const json = (content: object, status = 200): Answer => ({
   status,
   type: "application/json; charset=utf-8",
   content: JSON.stringify(content),
 });
 
+/** 404, in JSON. */
 export const nothingHere = (): Answer => json({ error: "there is nothing at this address" }, 404);

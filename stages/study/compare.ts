@@ -45,7 +45,10 @@ function pairOf(first: Sample, second: Sample): Pair {
   const [low, high] = [summarise(valuesOf(better)), summarise(valuesOf(worse))];
   const asPublished = better.published === undefined || worse.published === undefined ? undefined : better.published < worse.published;
   return {
-    ...{ better: better.name, worse: worse.name, difference: high.mean - low.mean, certainty: certaintyOf(better, worse) },
+    better: better.name,
+    worse: worse.name,
+    difference: high.mean - low.mean,
+    certainty: certaintyOf(better, worse),
     ...(low.spread !== undefined && high.spread !== undefined && { p: welch(low, high) }),
     ...(asPublished !== undefined && { published: asPublished }),
   };

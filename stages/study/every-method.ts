@@ -31,7 +31,9 @@ export function everyMethod(): Study {
         const { rows } = needsOf(method);
         const own = { [method.name]: { about: method.about, changes: {} }, ...method.forms };
         return Object.entries(own).map(([name, form]) => ({
-          ...{ name, ...form, method: method.name },
+          name,
+          ...form,
+          method: method.name,
           ...((rows === "latents" || rows === "raw") && { needsImages: true }),
         }));
       }),

@@ -28,7 +28,8 @@ export function methodRows(options: {
   const isMeasured = (key: MeasureName): boolean => results.some(({ figures }) => figures[key] !== undefined);
   const shown = (Object.keys(measures) as MeasureName[]).filter(isMeasured);
   const common = (name: string, seeds: number | string, figures: readonly Figures[]): Row => ({
-    ...{ method: name, seeds },
+    method: name,
+    seeds,
     ...(baselines && figures.length > 0 && { "of the teacher's": ofTeacher(figures, baselines) }),
     ...Object.fromEntries(shown.map((key) => [measures[key], plusMinusOf(figures.flatMap((of) => of[key] ?? []))])),
   });

@@ -42,7 +42,9 @@ export async function neededBy(options: { folder: string; store: string; evaluat
   const readsTriples = needs.rows === "triples";
   const triples = readsTriples ? (await openTripleStore({ folder: store })).manifest.entries : undefined;
   return {
-    ...{ trained: countWeights(student), parameters: await parametersIn(folder), seen },
+    trained: countWeights(student),
+    parameters: await parametersIn(folder),
+    seen,
     ...(triples !== undefined && { triples }),
     images: needs.images !== undefined || needs.rows === "latents" || needs.rows === "raw",
     teacherCalls: (triples ?? 0) * evaluations + seen * (needs.teacherCalls ?? 0),

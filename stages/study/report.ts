@@ -34,7 +34,14 @@ export async function writeReport(
   const { costs } = findings;
   const courses = await recallCourses(folder, findings);
   const record = {
-    ...{ format: "onestep-study", version: 1, command, machine: machine(), facts, study, baselines, results },
+    format: "onestep-study",
+    version: 1,
+    command,
+    machine: machine(),
+    facts,
+    study,
+    baselines,
+    results,
     ...(study.calls && { costs }),
     ...(courses.length > 0 && { recall: courses }),
   };

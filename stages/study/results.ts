@@ -81,7 +81,9 @@ export type Time = z.infer<typeof timeSchema>;
 const resultsPath = (folder: string): string => join(folder, "results.jsonl");
 const timesPath = (folder: string): string => join(folder, "times.jsonl");
 
+/** Appends one line; a reader passes over one that a kill cuts short. */
 export const appendResult = (folder: string, result: Result): Promise<void> => appendLine(resultsPath(folder), JSON.stringify(result));
+/** Appends one line to the times. */
 export const appendTime = (folder: string, time: Time): Promise<void> => appendLine(timesPath(folder), JSON.stringify(time));
 
 /** The results of a study's folder in the order of their making; a line that a kill cut short counts for nothing. */

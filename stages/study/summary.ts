@@ -34,11 +34,15 @@ export function tableRows({ study, results, baselines, costs }: Findings): Row[]
     const distance = summary("frechetDistance");
     const calls = [...new Set(figures.flatMap(({ evaluations }) => evaluations ?? []))].join(", ");
     return {
-      ...{ variant: name, ...(isCounted && { NFE: calls }), "Fréchet distance": plusMinus(distance), seeds },
+      variant: name,
+      ...(isCounted && { NFE: calls }),
+      "Fréchet distance": plusMinus(distance),
+      seeds,
       ...(baselines && {
         "times the teacher's": numberInWords(Number((distance.mean / baselines.teacher.frechetDistance.mean).toPrecision(3))),
       }),
-      ...{ precision: plusMinus(summary("precision")), recall: plusMinus(summary("recall")) },
+      precision: plusMinus(summary("precision")),
+      recall: plusMinus(summary("recall")),
       ...finestBand(figures),
       ...(source !== undefined && { published: published ?? "" }),
       "what it is": about,

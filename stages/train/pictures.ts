@@ -10,7 +10,7 @@ import type { Store } from "../../store/store.ts";
 import { readTriples } from "../../store/triples.ts";
 import { pictureAt } from "../runs/record.ts";
 import { untilThere } from "../runs/vigil.ts";
-import { sampleEvenly } from "./watch.ts";
+import { sampleEvenly } from "./sample-evenly.ts";
 import type { Codes } from "../sample/codes.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import type { Trainer } from "./training.ts";

@@ -81,7 +81,9 @@ export async function openProgress(options: {
   let saved = from;
   const every = training.settings.checkpointEvery ?? Math.min(1000, Math.max(50, Math.ceil(steps / 10)));
   const progress: Progress = {
-    ...{ from, begun: from, done: from },
+    from,
+    begun: from,
+    done: from,
     selection: NOTHING_YET,
     isDue: (step) => step % every === 0, // as asked for, or so often that little work is lost to a kill, however short the training
     isOver: (step) => step >= steps || isSpent(progress.selection, measuring?.patience ?? 0),

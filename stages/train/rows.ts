@@ -1,11 +1,13 @@
 /** The rows of each step, as the method needs them: triples, latents, or conditions alone. */
 import type { Batch, Needs } from "../../methods/method.ts";
 import { conditionedRows, type Conditions } from "../../models/conditions.ts";
-import type { OptimiserSettings, OrderSettings } from "../../schemas/settings.ts";
+import type { OptimiserSettings, OrderSettings, Settings } from "../../schemas/settings.ts";
 import type { LatentManifest, TokenManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { latentBatches } from "../../store/latents.ts";
 import type { Statistics } from "../../store/statistics.ts";
 import type { Store } from "../../store/store.ts";
+import type { Denoiser } from "../runs/model.ts";
+import { openRowConditions } from "../simulate/row-conditions.ts";
 import type { Follow } from "./training.ts";
 import { tokenBatches } from "../../store/tokens.ts";
 import { tripleBatches } from "../../store/triples.ts";
@@ -30,8 +32,11 @@ export interface Order extends OrderSettings {
 export const FINISHED: OrderSettings = { window: 16, firstShards: Number.POSITIVE_INFINITY, stepsPerShard: 1, once: false };
 
 const ordered = ({ optimiser, follow, onAsk: _, ...order }: Order, { folder }: Store) => ({
-  ...{ ...order, batch: optimiser.batch, toStep: optimiser.steps },
-  ...{ signal: follow.signal, onWait: (shard: number) => follow.onWait(folder, shard) },
+  ...order,
+  batch: optimiser.batch,
+  toStep: optimiser.steps,
+  signal: follow.signal,
+  onWait: (shard: number) => follow.onWait(folder, shard),
 });
 
 /** Latents of images with their conditions; raw without `scale`. */
@@ -64,7 +69,7 @@ export async function* tokenRows(options: {
  * images. Images come in an order of their own, from the
  * finished store: the first one is waited for at the step that needs it.
  */
-export async function* tripleRows(options: {
+async function* tripleRows(options: {
   triples: Store<TripleManifest>;
   images?: { store: Store<LatentManifest>; scale: Scale };
   needs: Needs;
@@ -76,12 +81,18 @@ export async function* tripleRows(options: {
   const real =
     wanted &&
     latentBatches(images.store, {
-      ...{ ...ordered(order, images.store), ...FINISHED, window: order.window, batch: wanted.rows, scale: images.scale },
+      ...ordered(order, images.store),
+      ...FINISHED,
+      window: order.window,
+      batch: wanted.rows,
+      scale: images.scale,
       fromStep: Math.max(order.fromStep, wanted.fromStep),
     });
   try {
     for await (const { step, noise, latent, states, ...given } of tripleBatches(triples, {
-      ...{ ...ordered(order, triples), states: needs.trajectory, onAsk: order.onAsk },
+      ...ordered(order, triples),
+      states: needs.trajectory,
+      onAsk: order.onAsk,
     })) {
       const batch = { step, noise, latent, ...(states && { states }), conditions: await conditions.inputs(given) };
       const image = wanted && step >= wanted.fromStep ? await real?.next() : undefined;
@@ -93,7 +104,7 @@ export async function* tripleRows(options: {
 }
 
 /** Steps with conditions alone, of a method that needs no data: those of rows step * batch on. */
-export async function* conditionRows(options: {
+async function* conditionRows(options: {
   of: (range: { from: number; to: number }, signal: AbortSignal) => Promise<{ label?: number | null; caption?: string | null }[]>;
   conditions: Conditions;
   order: Order;
@@ -104,4 +115,24 @@ export async function* conditionRows(options: {
     const rows = await of({ from: step * batch, to: (step + 1) * batch }, order.follow.signal);
     yield { step, conditions: await conditions.inputs(conditionedRows(rows)) };
   }
+}
+
+/** A student's rows: triples where there are any, or images' latents, or conditions alone, as its method needs them. */
+export async function* studentRows(options: {
+  needs: Needs;
+  triples?: Store<TripleManifest>;
+  images?: { store: Store<LatentManifest>; scale: Scale };
+  conditions: Conditions;
+  teacher: Denoiser;
+  asked: Settings["simulate"];
+  order: Order;
+}): AsyncGenerator<Batch> {
+  const { needs, triples, images, teacher, asked, conditions, order } = options;
+  if (triples) return yield* tripleRows({ ...options, triples });
+  if (images && (needs.rows === "latents" || needs.rows === "raw")) {
+    const { store, scale } = images;
+    return yield* latentRows({ store, conditions, ...(needs.rows === "latents" && { scale }), order });
+  }
+  const { of } = await openRowConditions({ teacher: teacher.description, asked, seed: order.seed });
+  yield* conditionRows({ of, conditions, order });
 }

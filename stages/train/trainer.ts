@@ -25,7 +25,13 @@ export async function startTrainer(training: Training<unknown>, context: Context
       module: new URL("../workers/trainer.ts", import.meta.url),
       remedy: `lower ${group}.batch${checkpointing ? "" : ` or set ${group}.checkpointing=blocks`}`,
       options: {
-        ...{ method: method.name, file: addedFrom(method.name), job, weights, start, checkpointing, among },
+        method: method.name,
+        file: addedFrom(method.name),
+        job,
+        weights,
+        start,
+        checkpointing,
+        among,
         engine: onCard(withThreads(engine, count), among?.worker ?? 0),
       } satisfies TrainerOptions,
     });

@@ -1,43 +1,29 @@
 /** The online distance of a training: a small sample of fixed noise and conditions, measured again and again. */
-import { permutation } from "../../schemas/numbers/philox.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { countNotFinite } from "../../schemas/numbers/finite.ts";
 import type { Context } from "../../schemas/events.ts";
 import type { EngineSettings, WatchSettings } from "../../schemas/settings.ts";
-import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import type { SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import type { SamplerInputs } from "../../models/diffusion/sampling.ts";
 import type { Watched, Watcher } from "../workers/watcher.ts";
-import { type ConditionBag, type ConditionedRow, conditionedRows, type Conditions } from "../../models/conditions.ts";
+import { type ConditionBag, conditionedRows, type Conditions } from "../../models/conditions.ts";
 import { type ImageSize, pixelsOf } from "../../schemas/images.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
 import { textHash } from "../../store/hash.ts";
 import { stacked } from "../../store/latents.ts";
-import { normalise } from "../../store/statistics.ts";
-import { readShard, type Store } from "../../store/store.ts";
-import { readTriples } from "../../store/triples.ts";
-import { untilThere } from "../runs/vigil.ts";
 import { startWorker } from "../workers/start.ts";
-
-/** A real latent as the teacher takes it, with its condition. */
-export interface WatchedRow extends ConditionedRow {
-  latent: Float32Array;
-}
+import { COMPARABLE, type WatchedRow } from "./reference-rows.ts";
 
 export interface Watch {
-  /** Samples, measures and answers the figures: a pure function of the weights that `sample` (as of `sampleEvenly`) has. */
+  /** Samples, measures and answers the figures: a pure function of the weights that `sample` (as of sample-evenly.ts) has. */
   measure: (sample: (inputs: SamplerInputs) => Promise<Float32Array>) => Promise<Watched>;
   close: () => Promise<void>;
 }
 
-/** Real latents to compare with, at most: the reference's features are made anew whenever a training starts. */
-const REFERENCE_ROWS = 4096;
-/** Rows at least: a single one has no spread. */
-const COMPARABLE = 2;
-/** Rows a call of the sampler, always: a program of another size could round otherwise. */
-export const SAMPLED_AT_ONCE = 32;
+/** Samples and pictures held at a time. */
+const CHUNK = 256;
 
 /**
  * A watch over `settings.distanceCount` samples, whose noise no training row has and whose conditions are the reference's
@@ -67,7 +53,9 @@ export function createWatch(options: {
       module: new URL("../workers/watcher.ts", import.meta.url),
       remedy: "lower train.distanceCount",
       options: {
-        ...{ features: settings.distanceFeatures, imageSize: options.imageSize, engine: options.engine },
+        features: settings.distanceFeatures,
+        imageSize: options.imageSize,
+        engine: options.engine,
         coverage: settings.distanceRecall ?? false,
       },
       signal: context.signal,
@@ -130,14 +118,6 @@ function rowsAt<T extends Float32Array | Int32Array>(values: T, { lent, from, to
   return taken;
 }
 
-/** Whether a store has rows enough to be compared with; a warning says where it has not. */
-export function isComparable({ folder, manifest }: Store, { report }: Context): boolean {
-  if (manifest.entries >= COMPARABLE) return true;
-  const message = `the online distance is not measured: ${folder} has one row, and its spread is what samples are compared with`;
-  report({ type: "warning", stage: "train", message });
-  return false;
-}
-
 /** What is measured of a training on its way. */
 export interface Measuring {
   /** Steps; the last one is measured whatever it says. */
@@ -162,72 +142,10 @@ export function measuringOf(options: {
   const { settings, watch, sample, reference } = options;
   const { distanceEvery, distanceCount, distanceFeatures, keep, patience } = settings;
   return {
-    ...{ every: distanceEvery, keep, patience },
+    every: distanceEvery,
+    keep,
+    patience,
     identity: textHash(JSON.stringify([distanceCount, distanceFeatures, reference])),
     measure: async () => ({ ...(await watch.measure(sample)) }),
   };
-}
-
-/** Samples and pictures held at a time. */
-const CHUNK = 256;
-
-/** Latents of any number of rows from a sampler that is always called with {@link SAMPLED_AT_ONCE}: the last call repeats its first row. */
-export async function sampleEvenly(sample: (inputs: SamplerInputs) => Promise<Float32Array>, inputs: SamplerInputs): Promise<Float32Array> {
-  const { rows } = inputs;
-  const made = new Float32Array(inputs.noise.length);
-  const size = inputs.noise.length / rows;
-  for (let from = 0; from < rows; from += SAMPLED_AT_ONCE) {
-    const filled = <T extends Float32Array | Int32Array>(values: T): T => {
-      const width = values.length / rows;
-      const part = new (values.constructor as new (n: number) => T)(SAMPLED_AT_ONCE * width);
-      for (let row = 0; row < SAMPLED_AT_ONCE; row++) {
-        const source = from + row < rows ? from + row : from;
-        part.set(values.subarray(source * width, (source + 1) * width), row * width);
-      }
-      return part;
-    };
-    const latents = await sample({
-      ...{ noise: filled(inputs.noise), rows: SAMPLED_AT_ONCE },
-      ...(inputs.fresh && { fresh: inputs.fresh.map(filled) }),
-      ...(inputs.prior && { prior: filled(inputs.prior) }),
-      conditions: Object.fromEntries(Object.entries(inputs.conditions).map(([name, values]) => [name, filled(values)])),
-    });
-    made.set(latents.subarray(0, Math.min(SAMPLED_AT_ONCE, rows - from) * size), from * size);
-  }
-  return made;
-}
-
-/**
- * Real images of a store, which are waited for, {@link REFERENCE_ROWS} at most. Their shuffled order is always the same:
- * any first part of it has classes as the whole.
- */
-export async function imageRows(
-  store: Store<LatentManifest>,
-  { statistics, spec }: Pick<DenoiserDescription, "statistics" | "spec">,
-  context: Context,
-): Promise<WatchedRow[]> {
-  const order = permutation({ seed: 0, stream: "watch/reference", length: store.manifest.entries });
-  const places = new Map(Array.from(order.subarray(0, REFERENCE_ROWS), (index, place) => [index, place]));
-  const rows: WatchedRow[] = [];
-  for (let shard = 0; shard < store.shards; shard++) {
-    await untilThere(store, shard, { stage: "train", context });
-    for (const { index, latent, label, caption } of await readShard(store, shard)) {
-      const place = places.get(index);
-      if (place === undefined) continue;
-      rows[place] = { latent: normalise(latent, statistics, spec.diffusion.sigmaData), label, caption };
-    }
-  }
-  return rows.filter(Boolean); // rejected images leave holes
-}
-
-/** The teacher's own latents: the store's first `count` rows, which are waited for. */
-export async function teacherRows(store: Store<TripleManifest>, count: number, context: Context): Promise<WatchedRow[]> {
-  const rows: WatchedRow[] = [];
-  for (let shard = 0; shard < store.shards && rows.length < count; shard++) {
-    await untilThere(store, shard, { stage: "train", context });
-    for (const { latent, label, caption, embedding } of await readTriples(store, shard)) {
-      rows.push({ latent, label, caption, ...(embedding && { embedding }) });
-    }
-  }
-  return rows.slice(0, count);
 }

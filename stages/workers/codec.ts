@@ -2,7 +2,7 @@
 import { createEngine } from "../../engine/engine.ts";
 import { filled } from "../../engine/fill.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { elements, type Weights } from "../../engine/weights.ts";
 import { type CodecDescription, type CodecFunctions, codecFunctions } from "../../models/codecs/codecs.ts";
 import { decodeInTiles } from "../../models/codecs/tiles.ts";
 import type { Parameters } from "../../models/layers.ts";
@@ -58,7 +58,7 @@ export async function create({ description, weights, batch, engine: where }: Cod
 
   /** Applies a program to any number of rows, filling the last batch with zeros. */
   async function inBatches(apply: Batch, x: Float32Array, from: number[], to: number[]): Promise<Float32Array> {
-    const [inSize, outSize] = [from, to].map((s) => s.slice(1).reduce((a, b) => a * b, 1)) as [number, number];
+    const [inSize, outSize] = [from, to].map((s) => elements(s.slice(1))) as [number, number];
     const rows = x.length / inSize;
     const y = new Float32Array(rows * outSize);
     for (let row = 0; row < rows; row += atOnce) {

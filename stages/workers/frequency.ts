@@ -29,7 +29,11 @@ export async function create({ spec, weights, batch, engine: where }: FrequencyO
       name: `denoiser${without === undefined ? "" : ` without ${without}`}`,
       sets: { network },
       inputs: {
-        ...{ x: { shape: [batch, ...spec.shape] }, cSkip: each, cOut: each, cIn: each, cNoise: each },
+        x: { shape: [batch, ...spec.shape] },
+        cSkip: each,
+        cOut: each,
+        cIn: each,
+        cNoise: each,
         ...conditionInputs(spec, batch),
       },
       run: ({ network: parameters }, inputs) => {

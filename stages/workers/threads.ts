@@ -25,7 +25,8 @@ export function divideThreads(settings: Settings, options: { encodes: boolean; c
   const total = settings.engine.threads || cores;
   const taken = { ingest: encodes ? 1 : 0, simulate: settings.simulate.threads || Math.max(1, Math.floor(total / 2)) };
   return {
-    ...{ ingest: 1, simulate: taken.simulate },
+    ingest: 1,
+    simulate: taken.simulate,
     train: () => settings.train.threads || Math.max(1, total - taken.ingest - taken.simulate),
     ended: (job) => void (taken[job] = 0),
   };

@@ -36,7 +36,9 @@ export async function create({ config, weights, batch, engine: where }: Tokenize
     const compiled =
       programs.get(name) ??
       engine.compile({
-        ...{ name, sets, inputs: { x: { shape: [batch, ...from], dtype } } },
+        name,
+        sets,
+        inputs: { x: { shape: [batch, ...from], dtype } },
         run: ({ network }, inputs) => ({ outputs: { y: apply(network, inputs.x as Tensor) } }),
       });
     programs.set(name, compiled);
@@ -71,7 +73,10 @@ export async function create({ config, weights, batch, engine: where }: Tokenize
     /** Tokens [rows * n] -> latents [rows * h * w * c] in the model's scale, by the tokenizer's own decoder. */
     latents: (x: Int32Array): Promise<Float32Array> =>
       inBatches({
-        ...{ name: "latents", x, from: [count], to: shape },
+        name: "latents",
+        x,
+        from: [count],
+        to: shape,
         apply: (network, tokens) => decodeCodes(config, network, codesOfTokens(config, network, tokens)),
       }),
   };

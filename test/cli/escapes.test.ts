@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { picture } from "../fixtures/png.ts";
 import { writeZip } from "../fixtures/zip.ts";
 import { assert, suite } from "../harness.ts";
@@ -19,14 +19,8 @@ const captions = ["\u001b[8mhidden", "line one\u2028warning: FORGED", "\u2066\u2
 
 /** Runs a command line; answers its exit code and all that it wrote, on either stream. */
 async function run(...args: string[]): Promise<{ code: number; text: string; out: string }> {
-  const written = { out: "", err: "" };
-  const outside = {
-    out: (text: string) => void (written.out += text),
-    err: (text: string) => void (written.err += text),
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 80 },
-  };
-  const code = await execute(args, outside);
-  return { code, text: written.out + written.err, out: written.out };
+  const { code, out, err } = await commandLine(args, { columns: 80 });
+  return { code, text: out + err, out };
 }
 
 const raw = /(?!\n|[\u200c\u200d])[\p{C}\p{Zl}\p{Zp}]/u;

@@ -5,7 +5,7 @@ import { doctor } from "../../pipelines/doctor.ts";
 import { inspect } from "../../pipelines/inspect.ts";
 import { fileLayer, presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { writeSettings } from "../../stages/runs/settings-file.ts";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { presetNames } from "../../recipes/recipe.ts";
 import { projectedBytes } from "../../stages/doctor/projection.ts";
 import { createTripleStore } from "../../store/triples.ts";
@@ -171,10 +171,7 @@ test("tells how far a run came", async () => {
   });
   await assert.rejects(inspect({ path, rows: 1, settings: tiny, context }), /it is a run/);
 
-  let said = "";
-  const print = (text: string) => void (said += text);
-  const signal = new AbortController().signal;
-  const code = await execute(["inspect", path], { out: print, err: print, signal, terminal: false, colour: false, columns: () => 100 });
+  const { code, said } = await commandLine(["inspect", path]);
   assert.is(code, 0, said);
   assert.match(said, /checkpoint +step 20/);
 });

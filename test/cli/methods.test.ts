@@ -1,5 +1,5 @@
 /** `pipeline methods` as a list that fits a terminal, and `pipeline methods NAME` with all there is to know of one. */
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { methods } from "../../methods/registry.ts";
 import { resolveSettings } from "../../recipes/resolve-settings.ts";
 import { assert, suite } from "../harness.ts";
@@ -7,16 +7,7 @@ import { assert, suite } from "../harness.ts";
 const test = suite("list of methods");
 
 async function lines(...args: string[]): Promise<{ code: number; out: string[]; err: string }> {
-  let out = "";
-  let err = "";
-  const code = await execute(args, {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-    signal: new AbortController().signal,
-    terminal: false,
-    colour: false,
-    columns: () => 120,
-  });
+  const { code, out, err } = await commandLine(args, { columns: 120 });
   return { code, out: out.trimEnd().split("\n"), err };
 }
 

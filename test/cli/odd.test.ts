@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine, type Spoken } from "../fixtures/command-line.ts";
 import type { Entry } from "../../bin/command.mts";
 import { commands } from "../../bin/commands.mts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -20,11 +20,9 @@ const table: Entry[] = commands.map((entry) =>
   "answer" in entry ? entry : { ...entry, start: async (input) => void (settings = input.settings) },
 );
 
-async function line(args: string[]): Promise<{ code: number; err: string }> {
-  let err = "";
+function line(args: string[]): Promise<Spoken> {
   settings = undefined;
-  const outside = { out: () => {}, err: (text: string) => void (err += text), terminal: false, colour: false, columns: () => 100 };
-  return { code: await execute(args, { ...outside, signal: new AbortController().signal }, table), err };
+  return commandLine(args, { table });
 }
 
 const bomb = [

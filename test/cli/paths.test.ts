@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import type { Entry } from "../../bin/command.mts";
 import { commands } from "../../bin/commands.mts";
 import { assert, suite } from "../harness.ts";
@@ -22,10 +22,8 @@ test.before(async () => {
 test.after(() => rm(folder, { recursive: true }));
 
 async function line(args: string[]): Promise<{ code: number; err: string; began: boolean }> {
-  let err = "";
   const before = started;
-  const outside = { out: () => {}, err: (text: string) => void (err += text), terminal: false, colour: false, columns: () => 100 };
-  const code = await execute(args, { ...outside, signal: new AbortController().signal }, table);
+  const { code, err } = await commandLine(args, { table });
   return { code, err, began: started > before };
 }
 

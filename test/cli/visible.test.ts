@@ -1,5 +1,5 @@
 /** Text from outside at every exit to a terminal: nothing in it may act on the terminal or forge a line. */
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { createReporter, type Mode } from "../../bin/reporter.mts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { displayName, visible, visibleJson, visibleLines } from "../../schemas/visible.ts";
@@ -120,12 +120,8 @@ test("names are escaped once: what is visible already stays as it is", () => {
 
 test("an error's sentence and stack are shown likewise, and the command that resumes can be typed again", async () => {
   const run = async (args: string[], start: () => Promise<void>, signal = new AbortController().signal) => {
-    let all = "";
-    const write = (text: string) => void (all += text);
     const command = { name: "inspect", summary: "", about: "", examples: [], positionals: [{ name: "path", about: "" }], flags: {}, start };
-    const outside = { out: write, err: write, signal, terminal: false, colour: false, columns: () => 80 };
-    await execute(args, outside, [command as never]);
-    return all;
+    return (await commandLine(args, { table: [command as never], signal, columns: 80 })).said;
   };
   const failure = Object.assign(new Error(`Cannot inspect "\u001b[31mx\nforged": it is no store.`), { name: "Failure", exitCode: 1 });
   assert.is(await run(["inspect", "x"], () => Promise.reject(failure)), 'Cannot inspect "\\u{1b}[31mx\\u{a}forged": it is no store.\n');

@@ -33,11 +33,14 @@ const summary = (mean: number, spread?: number) => ({ mean, spread, count: sprea
 
 function evaluation(distances: { student: number; teacher: number }) {
   const subject = (role: string, mean: number, more: object = {}) => ({
-    ...{ subject: `${role}, n NFE`, role },
+    subject: `${role}, n NFE`,
+    role,
     figures: { frechetDistance: summary(mean, 0.0123), precision: summary(0.5), recall: summary(0.25), ...more },
   });
   return {
-    ...{ format: "onestep-evaluation", ...made, command: "pipeline evaluate --model m" },
+    format: "onestep-evaluation",
+    ...made,
+    command: "pipeline evaluate --model m",
     settings: { evaluate: { count: 1000 }, simulate: { solver: "heun", guidance: 1 } },
     reference: { count: 2000, size: 28, preparation: "pixels" },
     features: { name: "net", dimension: 64, resizeFilter: "none" },
@@ -98,11 +101,23 @@ test("figures in sentences, how it was made, and parts that are left out until t
 
 test("a study's and a benchmark's marks", () => {
   const figures = (mean: number) => ({
-    ...{ frechetDistance: summary(mean), precision: summary(0.5), recall: summary(0.1) },
-    ...{ samples: 64, images: 64, reference: "r", features: "f" },
+    frechetDistance: summary(mean),
+    precision: summary(0.5),
+    recall: summary(0.1),
+    samples: 64,
+    images: 64,
+    reference: "r",
+    features: "f",
   });
   const run = (variant: string, seed: number, mean: number, more: object = {}) => ({
-    ...{ study: "s", variant, seed, run: `${variant}/${seed}`, training: "t", measurement: "m", figures: figures(mean), ...more },
+    study: "s",
+    variant,
+    seed,
+    run: `${variant}/${seed}`,
+    training: "t",
+    measurement: "m",
+    figures: figures(mean),
+    ...more,
   });
   const variants = [
     { name: "a", about: "A", published: 9, changes: {} },
@@ -111,7 +126,11 @@ test("a study's and a benchmark's marks", () => {
   ];
   const study = { name: "s", about: "S", method: "m", source: "paper", variants };
   const record = {
-    ...{ format: "onestep-study", ...made, command: "pipeline study s", facts: {}, study },
+    format: "onestep-study",
+    ...made,
+    command: "pipeline study s",
+    facts: {},
+    study,
     baselines: { baseline: "h", evaluations: 35, teacher: figures(2) },
     results: [run("a", 0, 3), run("b", 0, 8), run("a", 1, 5)],
   };
@@ -148,7 +167,9 @@ test("a study's and a benchmark's marks", () => {
 
 test("images drawn again from their tokens are a table of the ways", () => {
   const way = (subject: string, evaluations: number, lpips: number) => ({
-    ...{ subject, evaluations, seeds: [{ count: 2880 }] },
+    subject,
+    evaluations,
+    seeds: [{ count: 2880 }],
     figures: { lpips: summary(lpips, 0.01), psnr: summary(20) },
   });
   const subjects = [way("the tokenizer's own decoder", 0, 0.5), way("student, 2 NFE", 2, 0.25)];

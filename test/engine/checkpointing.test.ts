@@ -89,13 +89,11 @@ test("a step keeps less than half, and each further block costs little more than
     const config = { shape: [32, 32, 3], patch: 2, width: 32, depth, heads: 4 } as const;
     const weights = dit.init(config, 0);
     await compileStep({
-      ...{
-        engine,
-        name: "step",
-        trained: createTrained(engine, `${depth}`, weights),
-        optimiser: optimiserSettings.parse({}),
-        checkpointing,
-      },
+      engine,
+      name: "step",
+      trained: createTrained(engine, `${depth}`, weights),
+      optimiser: optimiserSettings.parse({}),
+      checkpointing,
       inputs: { x: { shape: [1, ...config.shape] }, noiseLevel: { shape: [1] } },
       loss: (parameters, { x, noiseLevel }) => ({
         loss: meanSquare(dit.apply(config, parameters, { x: x!, noiseLevel: noiseLevel! })),

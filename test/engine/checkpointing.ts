@@ -24,7 +24,12 @@ async function trained({ weights, inputs, feeds, loss, settings = {} }: Case, ch
   const engine = await createEngine({ device: "cpu", threads: 1, cache: false });
   const optimiser = optimiserSettings.parse({ steps: 2, batch: 2, learningRate: 1e-3, warmup: 1, ...settings });
   const training = await createTraining({
-    ...{ engine, name: "step", weights, inputs, optimiser, checkpointing },
+    engine,
+    name: "step",
+    weights,
+    inputs,
+    optimiser,
+    checkpointing,
     loss: (parameters, given) => ({ loss: loss(parameters, given), metrics: {} }),
   });
   const figures = [await training.step(0, feeds), await training.step(1, feeds)];

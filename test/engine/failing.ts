@@ -43,7 +43,9 @@ export async function fail(how: How): Promise<void> {
   const side = 2 ** 20;
   const engine = await createEngine({ threads: 1 });
   const huge = await engine.compile({
-    ...{ name: "huge", sets: {}, inputs: { x: { shape: [side, 1] }, y: { shape: [1, side] } } },
+    name: "huge",
+    sets: {},
+    inputs: { x: { shape: [side, 1] }, y: { shape: [1, side] } },
     run: (_, { x, y }) => ({ outputs: { z: tf.sum(tf.tanh(tf.add(x as Tensor, y as Tensor))) } }),
   });
   await huge.run({ x: new Float32Array(side), y: new Float32Array(side) });

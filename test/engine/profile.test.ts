@@ -16,11 +16,15 @@ async function start(engine: Engine) {
   const inputs = { x: { shape: [8, 16] }, y: { shape: [16, 4] } };
   const feeds = { x: new Float32Array(128).fill(0.1), y: new Float32Array(64).fill(0.2) };
   const first = await engine.compile({
-    ...{ name: "product", sets: {}, inputs },
+    name: "product",
+    sets: {},
+    inputs,
     run: (_, { x, y }) => ({ outputs: { z: tf.tanh(tf.matMul(x as never, y as never)) } }),
   });
   const second = await engine.compile({
-    ...{ name: "cosine", sets: {}, inputs: { x: inputs.x } },
+    name: "cosine",
+    sets: {},
+    inputs: { x: inputs.x },
     run: (_, { x }) => ({ outputs: { z: tf.cos(x as Tensor) } }),
   });
   return async () => {
@@ -68,7 +72,9 @@ test("a step that fails is reported and leaves nothing behind", async () => {
 
 test("on a GPU its kernels are listed, and the nodes that ran on the CPU", () => {
   const node = (op: string, provider: string, at: { ts: number; dur: number }) => ({
-    ...{ cat: "Node", name: `${op}_1_kernel_time`, ...at },
+    cat: "Node",
+    name: `${op}_1_kernel_time`,
+    ...at,
     args: { op_name: op, provider, input_type_shape: [{ float: [2, 3] }], output_type_shape: [{ float: [2, 3] }] },
   });
   const run = (ts: number) => [

@@ -11,7 +11,7 @@ import { evaluate } from "../../pipelines/evaluate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import type { CurvePoint, StudentPoint } from "../../stages/evaluate/curve.ts";
-import { inTurn } from "../../stages/evaluate/evaluation.ts";
+import { evenlyChosen } from "../../stages/evaluate/conditions.ts";
 import { type SeedMeasures, summarise, type Summary } from "../../stages/evaluate/measures.ts";
 import type { Machine } from "../../stages/doctor/machine.ts";
 import type { Speed } from "../../stages/evaluate/speed.ts";
@@ -57,7 +57,10 @@ test.before(async () => {
   await writeModel(join(folder, "model"), {
     weights,
     description: {
-      ...{ role: "student", hash: hashWeights(weights), spec, statistics },
+      role: "student",
+      hash: hashWeights(weights),
+      spec,
+      statistics,
       captions: [],
     },
   });
@@ -238,9 +241,9 @@ test("wrong requests are refused before anything is measured", async () => {
 });
 
 test("conditions: everyone's turn comes equally often, and what is left over is spread", () => {
-  assert.equal(inTurn(4, 2), [0, 1, 0, 1]);
-  assert.equal(inTurn(3, 9), [0, 3, 6]);
-  assert.equal(inTurn(6, 4), [0, 1, 2, 3, 0, 2]);
+  assert.equal(evenlyChosen(4, 2), [0, 1, 0, 1]);
+  assert.equal(evenlyChosen(3, 9), [0, 3, 6]);
+  assert.equal(evenlyChosen(6, 4), [0, 1, 2, 3, 0, 2]);
 });
 
 test("the mean and its spread are those of the definition", () => {

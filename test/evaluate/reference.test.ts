@@ -55,9 +55,9 @@ test("the draw is the seed's, and covers the whole folder", async () => {
 });
 
 test("what is not measured of the folder is told", async () => {
-  const { losses } = await openReference({ path: folder, settings: settingsOf(4) });
+  const { omissions } = await openReference({ path: folder, settings: settingsOf(4) });
   assert.equal(
-    losses.map((words) => /: ([ab]\.png): no caption$/.exec(words)?.[1]),
+    omissions.map((words) => /: ([ab]\.png): no caption$/.exec(words)?.[1]),
     ["a.png", "b.png"],
   );
 });
@@ -73,12 +73,15 @@ test("a latent store gives its images back through its own codec", async () => {
   const store = await createLatentStore({
     folder: join(folder, "latents"),
     manifest: {
-      ...{ shape: [8, 8, 3], dtype: "float32", entries: 5, rowsPerShard: 2, classes: [], imageSize: 8 },
-      ...{
-        encoder: { kind: "pixel", hash: "pixel" },
-        source: { fingerprint: "test" },
-        engine: { device: "cpu", version: "test" },
-      },
+      shape: [8, 8, 3],
+      dtype: "float32",
+      entries: 5,
+      rowsPerShard: 2,
+      classes: [],
+      imageSize: 8,
+      encoder: { kind: "pixel", hash: "pixel" },
+      source: { fingerprint: "test" },
+      engine: { device: "cpu", version: "test" },
     },
   });
   await writeCodec(store.folder, await openCodec(settingsSchema.parse({ images: { size: 8 }, encoder: { kind: "pixel" } })));
@@ -87,7 +90,9 @@ test("a latent store gives its images back through its own codec", async () => {
     const rows = ids
       .filter((index) => index !== 3)
       .map((index) => ({
-        ...{ index, name: `${index}.png`, label: index },
+        index,
+        name: `${index}.png`,
+        label: index,
         latent: new Float32Array(192).fill((20 * index) / 127.5 - 1),
       }));
     const failed = ids.includes(3) ? [{ id: 3, name: "3.png", reason: "damaged" }] : [];

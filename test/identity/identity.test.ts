@@ -6,7 +6,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { writeSceneZip } from "../../data/scenes/build.ts";
 import { machine } from "../../stages/doctor/machine.ts";
 import { assert, suite } from "../harness.ts";
@@ -76,11 +76,8 @@ for (const [name, { seconds, words, hasImages }] of Object.entries(jobs)) {
         const out = join(folder, name);
         const images = join(folder, "scenes.zip");
         if (hasImages) await writeSceneZip({ path: images, count: 96, seed: 0 });
-        let said = "";
-        const quiet = { out: () => {}, err: (text: string) => void (said += text), signal: new AbortController().signal };
-        const outside = { ...quiet, terminal: false, colour: false, columns: () => 100 };
-        const code = await execute(["run", ...(hasImages ? [images] : []), ...words, "--out", out, "--quiet"], outside);
-        assert.is(code, 0, said);
+        const { code, err } = await commandLine(["run", ...(hasImages ? [images] : []), ...words, "--out", out, "--quiet"]);
+        assert.is(code, 0, err);
         assert.equal(summarised(await fingerprints(out)), before);
       }),
     { seconds },

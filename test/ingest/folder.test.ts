@@ -79,7 +79,10 @@ function asNobody(path: string): { entries: number; problems: string[] } | strin
   `;
   const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
   const { stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, "--input-type=module", "-e", script], {
-    ...{ ...user, encoding: "utf8", cwd: fileURLToPath(new URL("../..", import.meta.url)), env: { ...process.env, TMPDIR: "/tmp" } },
+    ...user,
+    encoding: "utf8",
+    cwd: fileURLToPath(new URL("../..", import.meta.url)),
+    env: { ...process.env, TMPDIR: "/tmp" },
   });
   if (stdout === "") throw new Error(stderr);
   return JSON.parse(stdout) as { entries: number; problems: string[] } | string;

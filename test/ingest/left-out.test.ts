@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { leftOutInWords, parseLeftOut } from "../../schemas/left-out.ts";
-import { createLosses } from "../../stages/ingest/losses.ts";
+import { createOmissions } from "../../stages/ingest/omissions.ts";
 import { writeChecksums } from "../../store/checksums.ts";
 import { readLeftOut } from "../../store/left-out.ts";
 import { picture } from "../fixtures/png.ts";
@@ -16,9 +16,7 @@ test.after(remove);
 
 /** Runs a command; its exit code, its events, and what it says of its failure. */
 async function onestep(words: string[], signal = new AbortController().signal) {
-  let [out, err] = ["", ""];
-  const outside = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), signal };
-  const code = await execute([...words, "--json"], { ...outside, terminal: false, colour: false, columns: () => 100 });
+  const { code, out, err } = await commandLine([...words, "--json"], { signal });
   const events = out.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as PipelineEvent] : []));
   const values = events.flatMap((event) => (event.type === "result" ? [event.values] : [])).at(-1);
   return { code, out, err, values, warnings: events.flatMap((event) => (event.type === "warning" ? [event.message] : [])) };
@@ -109,15 +107,15 @@ test(
 );
 
 test("the account is bounded whatever is added, and what it shows is safe to print", () => {
-  const losses = createLosses();
+  const omissions = createOmissions();
   for (let i = 0; i < 1e5; i++) {
     const name = `\u001b[2J${"x".repeat(1000)}${i}`;
-    losses.add({ kind: "captions", source: name, entry: name, row: i, reason: `reason \u202e${i % 1000} ${name}`, detail: () => name });
+    omissions.add({ kind: "captions", source: name, entry: name, row: i, reason: `reason \u202e${i % 1000} ${name}`, detail: () => name });
   }
-  const text = JSON.stringify([losses.list(), losses.problems]);
-  assert.is(losses.problems.length, 20);
+  const text = JSON.stringify([omissions.list(), omissions.problems]);
+  assert.is(omissions.problems.length, 20);
   assert.is(
-    losses.list().reduce((sum, { count }) => sum + count, 0),
+    omissions.list().reduce((sum, { count }) => sum + count, 0),
     1e5,
   );
   assert.ok(text.length < 1e6, `${text.length} characters`);

@@ -139,7 +139,11 @@ test("grey with alpha lies on the background's colour, not on its red", async ()
 });
 
 const page = (bits: NonNullable<TiffPage["bits"]>, of = colours): TiffPage => ({
-  ...{ width: SIDE, height: SIDE, bits, photometric: of[0]!.length === 1 ? 1 : 2, channels: of[0]!.length },
+  width: SIDE,
+  height: SIDE,
+  bits,
+  photometric: of[0]!.length === 1 ? 1 : 2,
+  channels: of[0]!.length,
   samples: samplesOf(of, bits, {}),
 });
 const grey = greys.map(([value]) => [value!]);

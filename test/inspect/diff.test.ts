@@ -35,8 +35,14 @@ test("tells rows of one store alone, other conditions, other latents, other seed
     { setting: "teacher.hash", A: '"t0"', B: '"other"' },
   ]);
   assert.equal(results.rows, {
-    ...{ "only in A": 1, "only in B": 1, same: 34, differing: 4 },
-    ...{ "of another condition": 1, "of another latent": 2, "of another seed": 1, "largest latent difference": Infinity },
+    "only in A": 1,
+    "only in B": 1,
+    same: 34,
+    differing: 4,
+    "of another condition": 1,
+    "of another latent": 2,
+    "of another seed": 1,
+    "largest latent difference": Infinity,
   });
   assert.equal(
     tables["first rows that differ"]!.map(({ id, differs }) => [id, differs]),

@@ -69,20 +69,26 @@ export async function images(entries = 20, changes: Partial<LatentManifest> = {}
   const store = await createLatentStore({
     folder,
     manifest: {
-      ...{ shape, dtype: "float32", entries, rowsPerShard: 8, classes: ["cat", "dog", "owl"], imageSize: 8 },
-      ...{
-        encoder: { kind: "pixel", hash: "pixel" },
-        source: { fingerprint: "listing" },
-        engine: { device: "cpu", version: "test" },
-        ...changes,
-      },
+      shape,
+      dtype: "float32",
+      entries,
+      rowsPerShard: 8,
+      classes: ["cat", "dog", "owl"],
+      imageSize: 8,
+      encoder: { kind: "pixel", hash: "pixel" },
+      source: { fingerprint: "listing" },
+      engine: { device: "cpu", version: "test" },
+      ...changes,
     },
   });
   await writeCodec(folder, { description: { kind: "pixel", imageSize: 8, shape, hash: "pixel" }, weights: {} });
   for (let shard = 0; shard < store.shards; shard++) {
     const { from, to } = idRange(store.manifest, shard);
     const rows = Array.from({ length: to - from }, (_, i) => from + i).map((index) => ({
-      ...{ index, name: `photos/${index}.png`, label: index % 3, caption: index % 4 === 3 ? null : captions[index % 4] },
+      index,
+      name: `photos/${index}.png`,
+      label: index % 3,
+      caption: index % 4 === 3 ? null : captions[index % 4],
       latent: healthyRow(index).latent.map((value) => Math.max(-1, Math.min(1, value))),
     }));
     await writeShard(store, { shard, rows });

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine, type Spoken } from "../fixtures/command-line.ts";
 import { sharp } from "../../schemas/sharp.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
@@ -8,15 +8,7 @@ import { freshFolder, healthyRow, length, triples } from "./fixture.ts";
 
 const test = suite("inspect from the command line");
 
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: "", err: "" };
-  const code = await execute(["inspect", ...args], {
-    out: (text) => void (said.out += text),
-    err: (text) => void (said.err += text),
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
-  });
-  return { code, ...said };
-}
+const run = (...args: string[]): Promise<Spoken> => commandLine(["inspect", ...args]);
 
 test("draws the rows that were asked for, noise beside image, value for value", async () => {
   const store = await triples();

@@ -154,18 +154,17 @@ else {
   test("the page of a run and charts do too", async () => {
     const line = { step: 1, [everything]: 2 };
     const page = runPage({
-      ...{
-        folder: everything,
-        name: everything,
-        state: "stopped",
-        reason: everything,
-        step: 1,
-        steps: 2,
-        batch: 3,
-        rate: 1,
-        time: new Date(0),
-      },
-      ...{ history: [line], groups: [{ title: everything, label: everything, figures: { [everything]: everything } }] },
+      folder: everything,
+      name: everything,
+      state: "stopped",
+      reason: everything,
+      step: 1,
+      steps: 2,
+      batch: 3,
+      rate: 1,
+      time: new Date(0),
+      history: [line],
+      groups: [{ title: everything, label: everything, figures: { [everything]: everything } }],
       findings: [{ name: everything, seen: everything, remedy: everything }],
       settings: everything,
     });

@@ -13,7 +13,9 @@ test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 const [SIZE, COUNT] = [4, 10];
 const asked = {
-  ...{ out: join(folder, "latents"), entries: COUNT, source: "ramps" },
+  out: join(folder, "latents"),
+  entries: COUNT,
+  source: "ramps",
   settings: { images: { size: SIZE }, encoder: { kind: "pixel", rowsPerShard: 4 } },
 } as const;
 const pixelsOf = (index: number): Uint8Array => Uint8Array.from({ length: SIZE * SIZE * 3 }, (_, i) => (i * 5 + index) % 256);

@@ -62,7 +62,9 @@ async function training({ kind = "dit", condition = "class", own = {}, accumulat
     optimiser: optimiserOf(settings.train),
     seed: 1,
     subject: {
-      ...{ spec, plan: settings.simulate, perceptual },
+      spec,
+      plan: settings.simulate,
+      perceptual,
       ...(images && { features: images.networks, codec: { kind: "pixel" } as never, statistics: statistics as never }),
     },
   };

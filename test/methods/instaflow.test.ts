@@ -54,7 +54,8 @@ test("the reflow's loss is the squared error of the velocity on X_t = t X1 + (1 
 /** A network that answers the same number everywhere: a fresh one whose last bias is set. */
 function constantNetwork(diffusion: object, bias: number) {
   const settings = settingsSchema.parse({
-    ...{ diffusion, network: { width: 16, depth: 1, heads: 1, patch: 2, condition: "none" } },
+    diffusion,
+    network: { width: 16, depth: 1, heads: 1, patch: 2, condition: "none" },
     train: { batch: 3, instaflow: { phase: "reflow" } },
   });
   const spec = { ...settings, shape: [4, 4, 1], classes: [], vocabulary: 0 } as unknown as DenoiserSpec;

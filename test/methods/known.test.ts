@@ -37,22 +37,32 @@ const known: Record<string, Known> = {
     own: { discriminator: "teacher", adversarialStart: 200, scales: [1], latentWeight: 10, latentLoss: "squared", perceptualWeight: 0 },
   },
   yoso: {
-    ...{ steps: 2000, learningRate: 3e-3 },
+    steps: 2000,
+    learningRate: 3e-3,
     own: {
-      ...{ consistencyLoss: "squared", consistencyStep: 0.0175, anchorWeight: 0.01, adversarialWeight: 0.5 },
-      ...{ discriminatorRate: 1e-3, r1Weight: 0.3, r1Every: 8 },
+      consistencyLoss: "squared",
+      consistencyStep: 0.0175,
+      anchorWeight: 0.01,
+      adversarialWeight: 0.5,
+      discriminatorRate: 1e-3,
+      r1Weight: 0.3,
+      r1Every: 8,
     },
   },
   d2o: { ...adversarial, own: { r1Weight: 0.3, r1Every: 8 } },
   // Its losses look at pictures; here at their pixels alone, with adaptors of as many ranks as the data has dimensions.
   hipa: {
-    ...{ shape: [2, 2, 3], steps: 800, learningRate: 1e-2, isMap: true },
+    shape: [2, 2, 3],
+    steps: 800,
+    learningRate: 1e-2,
+    isMap: true,
     own: { rank: 12, alpha: 12, targets: ["map", "norm"], spatialWeight: 0, highWeight: 0, latentWeight: 1 },
   },
   instaflow: { own: { reflowSteps: 600, reflowRate: 1e-2, pairSteps: 12, squaredPart: 1 }, steps: 600, learningRate: 1e-2, isMap: true },
   // Noise in the teacher's steps makes one call's samples narrower than the data, by (sigma / deviation)^(eta^2): little of it.
   scott: {
-    ...{ steps: 1500, learningRate: 1e-2 },
+    steps: 1500,
+    learningRate: 1e-2,
     own: { eta: 0.05, skip: 0.05, subSteps: 6, adversarialStart: 600, adversarialWeight: 0.1 },
   },
   tlcm: { own: { secondPart: 0.8, lastPart: 0 }, steps: 1500, learningRate: 3e-2, isMap: true },

@@ -55,7 +55,9 @@ test(
     const student = method.student?.(ownSettings(method, settings.train), spec, subject) as DenoiserSpec;
     const codes = initImageTokenizer(tokenizer, 3);
     const job: Job<never> = {
-      ...{ settings: ownSettings(method, settings.train), optimiser: optimiserOf(settings.train), seed: 1 },
+      settings: ownSettings(method, settings.train),
+      optimiser: optimiserOf(settings.train),
+      seed: 1,
       subject: { ...subject, student },
     };
     const engine = { device: "cpu", precision: "single", threads: 1 } as const;

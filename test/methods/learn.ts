@@ -35,7 +35,7 @@ export async function learn(options: { settings: Settings; spec: DenoiserSpec; g
   const optimiser = optimiserOf(settings.train);
   const phases = method.phases?.(own as never) ?? [];
   if (phases.length === 0)
-    return train({ ...{ method, own, optimiser, seed, spec, ground, settings, start }, teacher: ground.teacher, pairs: ground.state });
+    return train({ method, own, optimiser, seed, spec, ground, settings, start, teacher: ground.teacher, pairs: ground.state });
   let [teacher, pairs] = [ground.teacher, ground.state];
   let learned: Learned | undefined;
   for (const phase of phases) {
@@ -45,7 +45,14 @@ export async function learn(options: { settings: Settings; spec: DenoiserSpec; g
       continue;
     }
     const trained = await train({
-      ...{ method, seed, spec, ground, settings, start, teacher, pairs },
+      method,
+      seed,
+      spec,
+      ground,
+      settings,
+      start,
+      teacher,
+      pairs,
       own: { ...own, ...(phase.train as object) },
       optimiser: { ...optimiser, ...phase.optimiser },
     });
@@ -92,7 +99,8 @@ async function train(options: {
   const trajectory = Array.from(timeGrid({ clock, steps: 8 })).slice(0, -1);
   const student = method.student?.(own as never, spec, {});
   const subject: Subject = {
-    ...{ spec, plan: settings.simulate },
+    spec,
+    plan: settings.simulate,
     ...(student && student !== spec && { student }),
     ...(wanted.includes("perceptual") && { perceptual }),
     ...(needs.trajectory && { trajectory }),
@@ -116,7 +124,8 @@ async function train(options: {
     const isPaired = needs.rows === "triples";
     const images = needs.images && step >= needs.images.fromStep ? needs.images.rows : 0;
     const given: Batch = {
-      ...{ step, conditions: {} },
+      step,
+      conditions: {},
       ...(isPaired && { noise, latent: await pairs(noise, 0) }),
       ...(!isPaired && needs.rows !== "none" && { latent: ground.data(noise) }),
       ...(needs.trajectory && { states: trajectory.map((sigma) => ground.state(noise, sigma)) }),

@@ -94,12 +94,12 @@ function settingsOf(method: string): Settings {
   const optimiser = { steps: 4, batch: BATCH, accumulate: BATCH, warmup: 2 };
   const games = { diffusion2gan: { adversarialStart: 1, perceptualWeight: 0, discriminator: "teacher" }, scott: { adversarialStart: 1 } };
   const small = {
-    ...{
-      ...games,
-      instaflow: { reflowSteps: 2, squaredPart: 1 },
-      hipa: { rank: 2, alpha: 2, targets: ["map", "norm"], spatialWeight: 0, highWeight: 0, latentWeight: 1 },
-    },
-    ...{ tlcm: { lastPart: 0.5 }, yoso: { vSteps: 1, zeroSteps: 1, r1Weight: 0.3, r1Every: 2 }, d2o: { augment: "ada", adaImages: 20 } },
+    ...games,
+    instaflow: { reflowSteps: 2, squaredPart: 1 },
+    hipa: { rank: 2, alpha: 2, targets: ["map", "norm"], spatialWeight: 0, highWeight: 0, latentWeight: 1 },
+    tlcm: { lastPart: 0.5 },
+    yoso: { vSteps: 1, zeroSteps: 1, r1Weight: 0.3, r1Every: 2 },
+    d2o: { augment: "ada", adaImages: 20 },
   };
   const own = { ...smoke.train[method], ...(small as Record<string, object>)[method] };
   const chosen = methodNames().includes(method) ? { method, [method]: own } : {};
@@ -148,8 +148,9 @@ for (const method of methods.filter(({ makes, name }) => makes !== "student" || 
       const own = ownSettings(method, training) as object;
       const subject = subjects[method.makes] as Subject;
       const job = {
-        ...{ settings: (method.name === "layton" ? { ...own, phase: "pixel", featureWeight: 0, latentWeight: 1 } : own) as never },
-        ...{ optimiser: optimiserOf(training), seed: 1 },
+        settings: (method.name === "layton" ? { ...own, phase: "pixel", featureWeight: 0, latentWeight: 1 } : own) as never,
+        optimiser: optimiserOf(training),
+        seed: 1,
       };
       const student = methodNamed("layton").student?.(job.settings, teacher, { imageTokenizer: tokens });
       const all: Job<never> = { ...job, subject: { ...subject, ...(method.name === "layton" && student && { student }) } };

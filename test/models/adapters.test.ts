@@ -111,7 +111,11 @@ test("a training step updates the trained parts, has moments for them alone, and
     const base = engine.variables("base", frozen);
     const optimiser = optimiserSettings.parse({ warmup: 0, weightDecay: 0 });
     const step = await compileStep({
-      ...{ engine, name: "lora step", trained: set, others: { base }, optimiser },
+      engine,
+      name: "lora step",
+      trained: set,
+      others: { base },
+      optimiser,
       inputs: {},
       loss: (parameters, _, { base: read }) => ({
         loss: lossOf(spec, effective({ trained: parameters, frozen: read as Parameters, adapter })),

@@ -23,7 +23,9 @@ const shape = [2, 4, 4, 3];
 
 const own = autoencoderConfig({ channels: 3, downsample: 2, width: 8, perceptualWeight: 1, boundWeight: 0 });
 const taesd: TaesdConfig = {
-  ...{ latentChannels: 3, downsample: 2, encoder: [] },
+  latentChannels: 3,
+  downsample: 2,
+  encoder: [],
   decoder: [
     { kind: "conv", name: "decoder.0" },
     { kind: "block", name: "decoder.2" },
@@ -53,12 +55,14 @@ const kl = klConfigOf();
 const kinds: Record<string, { config?: unknown; weights: Weights; decoder: (latents: Tensor, weights: Weights) => Tensor }> = {
   pixel: { weights: {}, decoder: (latents) => latents },
   autoencoder: {
-    ...{ config: own, weights: perturbed(initAutoencoder(own, 1), 0.1) },
+    config: own,
+    weights: perturbed(initAutoencoder(own, 1), 0.1),
     decoder: (latents, weights) => decode(own, toParameters(weights), latents),
   },
   taesd: { config: taesd, weights: taesdWeights, decoder: (latents, weights) => decodeTaesd(taesd, toParameters(weights), latents) },
   kl: {
-    ...{ config: kl, weights: randomKl(kl) },
+    config: kl,
+    weights: randomKl(kl),
     decoder: (latents, weights) => autoencoderKl.forward(kl, toParameters(weights), { latents }, "decode").image as Tensor,
   },
 };

@@ -119,7 +119,9 @@ test("compiled, the loss and the use of the codes are what they are uncompiled",
   const x = Float32Array.from(values(latents));
   const engine = await createEngine({ device: "cpu", threads: 1 });
   const program = await engine.compile({
-    ...{ name: "loss", sets: { network: engine.constants("network", network) }, inputs: { x: { shape: [2, 8, 8, 3] } } },
+    name: "loss",
+    sets: { network: engine.constants("network", network) },
+    inputs: { x: { shape: [2, 8, 8, 3] } },
     run: (sets, inputs) => {
       const { loss, metrics } = tokenizerLoss({ config: tiny, parameters: sets.network, latents: inputs.x as Tensor, weights });
       return { outputs: { loss, ...metrics } };

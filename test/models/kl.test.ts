@@ -1,7 +1,7 @@
 /** AutoencoderKL as a codec: from a published folder to latents and back, in tiles too, and what is refused. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { createEngine } from "../../engine/engine.ts";
 import type { Tensor } from "../../engine/tfjs.ts";
 import { hashWeights, type Weights } from "../../engine/weights.ts";
@@ -133,23 +133,13 @@ test("what is no AutoencoderKL, or another one than its config says, is refused 
   if (existsSync(pipelines)) await refused(join(pipelines, "sd15/unet"), /its class is "UNet2DConditionModel" and not AutoencoderKL/);
 });
 
-async function onestep(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: "", err: "" };
-  const code = await execute(words, {
-    out: (text) => void (said.out += text),
-    err: (text) => void (said.err += text),
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
-  });
-  return { code, ...said };
-}
-
 test("pictures become latents on the command line, and a grid of pictures again", async () => {
   const place = freshFolder();
   mkdirSync(place);
   for (const i of [0, 1, 2]) writeFileSync(join(place, `${i}.png`), picture(i));
   const [path, out, grid] = [writeKl(join(place, "pipeline", "vae")), join(place, "latents"), join(place, "grid.png")];
   const kind = ["--encoder", "kl", "--set", `encoder.path=${join(place, "pipeline")}`];
-  const ingested = await onestep("ingest", place, "--size", "16", ...kind, "--set", "encoder.batch=2", "--out", out);
+  const ingested = await commandLine(["ingest", place, "--size", "16", ...kind, "--set", "encoder.batch=2", "--out", out]);
   assert.is(ingested.code, 0, ingested.err);
 
   const { description, weights } = await readCodec(out);
@@ -165,10 +155,10 @@ test("pictures become latents on the command line, and a grid of pictures again"
   }
   assert.is(seen, 3);
 
-  const shown = await onestep("inspect", out, "--grid", grid);
+  const shown = await commandLine(["inspect", out, "--grid", grid]);
   assert.is(shown.code, 0, shown.err);
   assert.ok(((await sharp(grid).metadata()).width ?? 0) > 3 * 16);
-  const other = await onestep("ingest", place, "--size", "15", ...kind, "--out", join(place, "other"));
+  const other = await commandLine(["ingest", place, "--size", "15", ...kind, "--out", join(place, "other")]);
   assert.is(other.code, 1);
   assert.match(other.err, /Cannot encode images of 15 px/);
 });

@@ -1,6 +1,7 @@
 import { tf } from "../../engine/tfjs.ts";
 import { numbers, tensors } from "../../models/diffusion/arithmetic.ts";
-import { createParameterisation, trainingNoiseLevels, vpSigma, vpTime } from "../../models/diffusion/parameterisation.ts";
+import { createParameterisation, trainingNoiseLevels } from "../../models/diffusion/parameterisation.ts";
+import { vpSigma, vpTime } from "../../models/diffusion/vp-schedule.ts";
 import { convert, type Prediction, predictions } from "../../models/diffusion/predictions.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { assert, suite } from "../harness.ts";

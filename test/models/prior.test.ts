@@ -37,7 +37,10 @@ const specs: Record<string, PriorSpec> = {
   none: { grid: [2, 3], codes: 5, network, classes: [], vocabulary: 0 },
   class: { grid: [2, 3], codes: 5, network: { ...network, condition: "class" }, classes: ["a", "b", "c"], vocabulary: 0 },
   caption: {
-    ...{ grid: [2, 3], codes: 5, network: { ...network, condition: "caption" }, classes: [] },
+    grid: [2, 3],
+    codes: 5,
+    network: { ...network, condition: "caption" },
+    classes: [],
     vocabulary: createTokenizer(learned).size,
   },
 };
@@ -120,7 +123,9 @@ test("logits of the cached walk are those of the whole sequence at once", () => 
           const token = tf.reshape(tf.slice(tokens, [0, i - 1], [ROWS, 1]), [ROWS]);
           const place = tf.tensor2d([places.map((p) => Number(p === at))]);
           ({ logits, cache } = continueTokens(spec, parameters, {
-            ...{ token, place, cache },
+            token,
+            place,
+            cache,
             future: tf.tensor2d([places.map((p) => Number(p > at))]),
           }));
         }
@@ -181,7 +186,10 @@ test(
   "of a Markov source it learns the entropy and each conditional probability",
   async () => {
     const spec: PriorSpec = {
-      ...{ grid: [1, 8], codes: 3, classes: ["slow", "fast"], vocabulary: 0 },
+      grid: [1, 8],
+      codes: 3,
+      classes: ["slow", "fast"],
+      vocabulary: 0,
       network: { ...network, depth: 1, condition: "class" },
     };
     const first = [0.6, 0.3, 0.1];
@@ -214,10 +222,21 @@ test(
     const steps = 500;
     const engine = await createEngine({ device: "cpu", threads: 1 });
     const training = await createTraining({
-      ...{ engine, name: "markov", weights: initPrior(spec, 1) },
+      engine,
+      name: "markov",
+      weights: initPrior(spec, 1),
       optimiser: {
-        ...{ steps, batch: 64, accumulate: 1, learningRate: 5e-3, warmup: 20, decay: 0.5 },
-        ...{ beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, ema: 0.98 },
+        steps,
+        batch: 64,
+        accumulate: 1,
+        learningRate: 5e-3,
+        warmup: 20,
+        decay: 0.5,
+        beta1: 0.9,
+        beta2: 0.99,
+        weightDecay: 0,
+        clip: 1,
+        ema: 0.98,
       } as OptimiserSettings,
       inputs: { imageTokens: { shape: [64, 8], dtype: "int32" }, ...priorConditions(spec, 64) },
       loss: (parameters, inputs) => ({

@@ -7,7 +7,8 @@ import { noiseFor } from "../../models/diffusion/sample-noise.ts";
 import { allowedSteps, type LevelPlan, ONE_STEP, planOf, samplerInWords, type SamplerPlan } from "../../models/diffusion/sampler-plan.ts";
 import { evaluationsOf, scheduleOf } from "../../models/diffusion/plan-schedule.ts";
 import { createSampling } from "../../models/diffusion/sampling.ts";
-import { createParameterisation, vpSigma } from "../../models/diffusion/parameterisation.ts";
+import { createParameterisation } from "../../models/diffusion/parameterisation.ts";
+import { vpSigma } from "../../models/diffusion/vp-schedule.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import type { Sampler } from "../../schemas/model.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
@@ -190,7 +191,9 @@ test("steps: as many as a student was made for, each at its own levels, and a wo
 test("where any number is allowed, the levels are even in the network's time; a teacher's steps are its solver's", () => {
   const solver = { solver: "heun" as const, steps: 18, guidance: 1.5 };
   const any = (between: "ode" | "renoise", spec: DenoiserSpec) => ({
-    ...{ role: "student" as const, spec, sampler: { times: "any" as const, between, guidance: 1, choices: { 2: [80, 3] } } },
+    role: "student" as const,
+    spec,
+    sampler: { times: "any" as const, between, guidance: 1, choices: { 2: [80, 3] } },
   });
   const flow = specOf({}, "flow");
   assert.equal(planOf(any("ode", flow), solver), solver);

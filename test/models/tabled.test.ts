@@ -39,7 +39,9 @@ test("traced, it says the same of many levels at once", async () => {
   const engine = await createEngine({ device: "cpu", threads: 1 });
   const levels = Float32Array.from([0.01, sigma(0), 0.3, sigma(42), sigma(98.5), sigma(99), 80]);
   const program = await engine.compile({
-    ...{ name: "table", sets: {}, inputs: { levels: { shape: [levels.length] } } },
+    name: "table",
+    sets: {},
+    inputs: { levels: { shape: [levels.length] } },
     run: (_, { levels: of }) => {
       const steps = table.cNoise(of as Tensor, tensors);
       return { outputs: { steps, again: table.sigmaOf(steps, tensors) } };

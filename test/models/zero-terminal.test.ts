@@ -1,7 +1,8 @@
 /** The schedule whose last signal-to-noise ratio is zero, and the way a teacher's predictions are carried onto it. */
 import { numbers } from "../../models/diffusion/arithmetic.ts";
 import { adaptationLevel, adaptedDiffusion, velocityOf } from "../../models/diffusion/adaptation.ts";
-import { createParameterisation, trainingNoiseLevels, zeroTerminalSigma } from "../../models/diffusion/parameterisation.ts";
+import { createParameterisation, trainingNoiseLevels } from "../../models/diffusion/parameterisation.ts";
+import { zeroTerminalSigma } from "../../models/diffusion/vp-schedule.ts";
 import { SIGNAL_FREE } from "../../models/diffusion/signal-free.ts";
 import { levelAt } from "../../models/diffusion/schedule.ts";
 import { settingsSchema } from "../../recipes/settings.ts";

@@ -101,7 +101,9 @@ test("shows few points with error bars, and many as a line in a band", () => {
 test("tells nine series apart, and labels the values that were asked for where the axis reaches them", () => {
   const points = [1, 4].map((x) => ({ x, y: x }));
   const svg = lineChart({
-    ...{ title: "t", x: { label: "x", log: true, ticks: [1, 2, 4, 8] }, y: { label: "y" } },
+    title: "t",
+    x: { label: "x", log: true, ticks: [1, 2, 4, 8] },
+    y: { label: "y" },
     series: Array.from({ length: 9 }, (_, i) => ({ name: `s${i}`, points })),
   });
   const strokes = svg.match(/<polyline[^>]*>/g)!.map((line) => line.replace(/points="[^"]*"/, ""));
@@ -134,7 +136,9 @@ test("a long title ends before the edge, and long names of bars keep apart", asy
 
 test("legible on light and dark: every colour has a contrast of 3 to 1 with white and with GitHub's dark page", () => {
   const svg = lineChart({
-    ...{ title: "t", x: { label: "x" }, y: { label: "y" } },
+    title: "t",
+    x: { label: "x" },
+    y: { label: "y" },
     series: Array.from({ length: 8 }, (_, i) => ({ name: `s${i}`, points: [{ x: 0, y: i }] })),
   });
   const colours = new Set(svg.match(/#[0-9a-f]{6}/g));

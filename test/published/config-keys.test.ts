@@ -114,7 +114,9 @@ async function computed({ pipeline, part }: Case, json: Config, spec: DenoiserSp
     await checkDenoiser({ place, network, denoiser, spec: small, shapes: weights });
     const inputs = { x: { shape: [1, ...small.shape] }, noiseLevel: { shape: [1] }, ...conditionInputs(small, 1) };
     const { model } = traceProgram({
-      ...{ name: "", sets: { set }, inputs },
+      name: "",
+      sets: { set },
+      inputs,
       run: ({ set }, { x, noiseLevel, ...others }) => {
         const condition = embedConditions(small, set, others);
         return { outputs: { out: applyNetwork(small, set, { x: x as Tensor, noiseLevel: noiseLevel as Tensor, condition }) } };

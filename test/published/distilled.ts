@@ -32,7 +32,9 @@ const forms = {
     imageShare: 0,
   },
   yoso: {
-    ...{ data: "teacher", consistencyLoss: "squared", discriminatorDepth: 1 },
+    data: "teacher",
+    consistencyLoss: "squared",
+    discriminatorDepth: 1,
     adapter: { lora: { rank: 2, alpha: 2, targets: ["attention"] } },
   },
   tlcm: { segments: [2], skipSteps: 1, teacherSteps: 1, ownSteps: 1, lastPart: 0 },
@@ -69,7 +71,11 @@ export async function groundOf(name: string, side: number): Promise<Ground> {
     ...settings,
     train: { ...settings.train, method, steps: STEPS, batch: ROWS, [method]: { ...(own[method] as object), ...forms[method] } },
     simulate: {
-      ...{ ...settings.simulate, solver: "heun", count: 2 * ROWS, batch: ROWS, rowsPerShard: 2 * ROWS }, // some pipelines' own adds noise
+      ...settings.simulate,
+      solver: "heun",
+      count: 2 * ROWS,
+      batch: ROWS,
+      rowsPerShard: 2 * ROWS, // some pipelines' own adds noise
       ...(network.text && { embeddings: "stored" as const }),
     },
   });

@@ -25,8 +25,12 @@ const LIMIT = { seconds: 240 };
 
 /** As published: of Stable Diffusion's and SDXL's U-Nets, CLIP's text encoder and the autoencoder, to the last one. */
 const KNOWN = {
-  ...{ sd15: "859520964", sdxl: "2567463684", vae: "83653863" },
-  ...{ clip: "123060480", "clip-g": "694659840", "t5-xxl": "4762310656" },
+  sd15: "859520964",
+  sdxl: "2567463684",
+  vae: "83653863",
+  clip: "123060480",
+  "clip-g": "694659840",
+  "t5-xxl": "4762310656",
 };
 
 test(

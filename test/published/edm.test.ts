@@ -123,7 +123,11 @@ const SMALL: Record<string, object> = {
   "NCSN++": { ...small, ...ncsnpp, model_channels: 8, channel_mult_noise: 2, label_dim: 4, augment_dim: 3 },
   "a SongUNet with skips in both halves": {
     ...small,
-    ...{ model_type: "SongUNet", model_channels: 8, encoder_type: "skip", decoder_type: "skip", resample_filter: [1, 3, 3, 1] },
+    model_type: "SongUNet",
+    model_channels: 8,
+    encoder_type: "skip",
+    decoder_type: "skip",
+    resample_filter: [1, 3, 3, 1],
   },
   ADM: { ...small, model_type: "DhariwalUNet", model_channels: 64, label_dim: 4 },
 };

@@ -56,12 +56,15 @@ async function apart(name: string, run: string, size: ImageSize): Promise<number
   const engine = await createEngine({ device: "cpu", threads: 1 });
   const sampling = await createSampling({ engine, spec, network: engine.constants("network", weights), plan, batch: 1 });
   const conditions = openConditions({
-    ...{ description, engine: quick("tlcm").engine, signal: undefined },
+    description,
+    engine: quick("tlcm").engine,
+    signal: undefined,
     choice: told.negative_prompt === null ? {} : { negative: told.negative_prompt },
   });
   const found = await sampling.sample({
     // These pipelines start from plain noise at their first time, as if nothing of the picture were left there.
-    ...{ rows: 1, noise: noise.data.map((value) => (value * Math.sqrt(1 + top ** 2)) / top) },
+    rows: 1,
+    noise: noise.data.map((value) => (value * Math.sqrt(1 + top ** 2)) / top),
     conditions: await conditions.inputs({ label: Int32Array.of(-1), caption: [golden.prompts[told.prompt]!] }),
   });
   await Promise.all([conditions.close(), engine.dispose()]);
@@ -106,10 +109,14 @@ else {
       const network = engine.constants("network", weights);
       const sampling = await createSampling({ engine, spec, network, plan: { solver: "published", ...asked }, batch: 1 });
       const conditions = openConditions({
-        ...{ description, engine: quick("tlcm").engine, signal: undefined, choice: { negative: told.negative_prompt! } },
+        description,
+        engine: quick("tlcm").engine,
+        signal: undefined,
+        choice: { negative: told.negative_prompt! },
       });
       const found = await sampling.sample({
-        ...{ rows: 1, noise: fromChannelsFirst(tensors[(told as unknown as { noise: string }).noise]!).data },
+        rows: 1,
+        noise: fromChannelsFirst(tensors[(told as unknown as { noise: string }).noise]!).data,
         conditions: await conditions.inputs({ label: Int32Array.of(-1), caption: [golden.prompts[told.prompt]] }),
       });
       await Promise.all([conditions.close(), engine.dispose()]);
@@ -171,7 +178,8 @@ else {
       const open = { engine: settings.engine, choice: settings.simulate, signal: undefined };
       const own = openConditions({ ...open, description });
       const alone = openConditions({
-        ...{ ...open, description: { ...description, textEncoders: "/nowhere" } },
+        ...open,
+        description: { ...description, textEncoders: "/nowhere" },
         negative: await readNegative(stored, b.manifest.embedding!),
       });
       assert.equal(await alone.inputs(conditionedRows(rows)), await own.inputs(conditionedRows(plain)));

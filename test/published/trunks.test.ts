@@ -134,8 +134,15 @@ else {
           images: { ...tiny.images, size: 32 },
           train: {
             ...tiny.train,
-            ...{ method, steps: 2, batch: 2, distanceEvery: 0, pictureEvery: 2, checkpointEvery: 2, warmup: 0, stepsPerShard: 1 },
-            ...{ [method]: { ...(tiny.train[method] as object), ...own } },
+            method,
+            steps: 2,
+            batch: 2,
+            distanceEvery: 0,
+            pictureEvery: 2,
+            checkpointEvery: 2,
+            warmup: 0,
+            stepsPerShard: 1,
+            [method]: { ...(tiny.train[method] as object), ...own },
             ...(isFromImages && { images }),
           },
         };

@@ -1,7 +1,7 @@
 /** A reprocessed store is, byte by byte, the one that a fresh run with the changed settings makes. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { ingest } from "../../pipelines/ingest.ts";
 import { reprocess } from "../../pipelines/reprocess.ts";
 import { simulate } from "../../pipelines/simulate.ts";
@@ -133,12 +133,8 @@ test("stopped and gone on with; a dry run writes nothing; never into itself", as
 
 test("the command line takes the store's own settings and changes what is asked", async () => {
   const to = freshFolder();
-  let said = "";
-  const outside = {
-    ...{ out: (text: string) => void (said += text), err: (text: string) => void (said += text) },
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
-  };
-  assert.is(await execute(["reprocess", source, "--to", to, "--set", "simulate.dtype=float16"], outside), 0, said);
+  const { code, said } = await commandLine(["reprocess", source, "--to", to, "--set", "simulate.dtype=float16"]);
+  assert.is(code, 0, said);
   assert.match(said, /rows taken over\s+26/);
   assert.equal(contentsOf(to), (await remade({ dtype: "float16" })).files);
 });

@@ -1,7 +1,7 @@
 /** States on the way are dropped and thinned without the teacher, and added with it, byte by byte as a fresh run makes them. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { reprocess } from "../../pipelines/reprocess.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
@@ -104,11 +104,6 @@ test("latents that do not come out again are refused by row, whichever version s
 });
 
 test("the command line keeps, thins and drops what the store's own settings say", async () => {
-  let said = "";
-  const outside = {
-    ...{ out: (text: string) => void (said += text), err: (text: string) => void (said += text) },
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
-  };
   for (const [flags, trajectory] of [
     [[], [0, 1, 2]],
     [
@@ -119,7 +114,8 @@ test("the command line keeps, thins and drops what the store's own settings say"
   ] as const) {
     const to = freshFolder();
     const line = ["reprocess", whole, "--to", to, "--set", "simulate.dtype=float16", ...flags];
-    assert.is(await execute(line, outside), 0, said);
+    const { code, said } = await commandLine(line);
+    assert.is(code, 0, said);
     const changes: Changes = { dtype: "float16", ...(trajectory && { trajectory: [...trajectory] }) };
     assert.equal(contentsOf(to), (await remade(whole, changes)).files);
   }

@@ -1,6 +1,6 @@
 import { normals } from "../../schemas/numbers/philox.ts";
 import { methodNamed } from "../../methods/registry.ts";
-import { descentRules } from "../../methods/rules/descent.ts";
+import { descentFindings } from "../../methods/findings/descent.ts";
 import type { Line } from "../../schemas/figures.ts";
 import { findingsOf as findingsBy } from "../../stages/runs/health.ts";
 import { assert, suite } from "../harness.ts";
@@ -8,7 +8,7 @@ import { assert, suite } from "../harness.ts";
 const test = suite("health words");
 
 const { findings = [], rare } = methodNamed("diffusion2gan");
-const findingsOf = (lines: Line[]) => findingsBy(lines, [...descentRules(rare), ...findings]);
+const findingsOf = (lines: Line[]) => findingsBy(lines, [...descentFindings(rare), ...findings]);
 
 /** A history of `count` lines, ten steps apart; `of` is given a line's number and a unit normal of its own. */
 function history(count: number, of: (line: number, noise: number) => Record<string, number>): Line[] {
@@ -26,7 +26,10 @@ test("says nothing of a training that goes well, nor of one that has just begun"
   assert.equal(names([]), []);
   assert.equal(names([{ step: 10, loss: 3, norm: 2 }]), []);
   const well = history(400, (i, z) => ({
-    ...{ loss: 1 / (1 + i / 50) + 0.05 * Math.abs(z), norm: Math.exp(0.4 * z), perceptual: 0.3, latent: 0.1 },
+    loss: 1 / (1 + i / 50) + 0.05 * Math.abs(z),
+    norm: Math.exp(0.4 * z),
+    perceptual: 0.3,
+    latent: 0.1,
     ...(i > 50 && {
       adversarial: 0.7 + 0.1 * z,
       d_loss: 1.3,

@@ -1,6 +1,5 @@
 /** The training loop's own promises, with a trainer that only counts. */
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Weights } from "../../engine/weights.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
@@ -14,6 +13,7 @@ import { trained } from "../../pipelines/train.ts";
 import type { Measuring } from "../../stages/train/watch.ts";
 import { readLatestCheckpoint } from "../../stages/train/checkpoint.ts";
 import type { Trainer } from "../../stages/train/training.ts";
+import { inFolder } from "../fixtures/folders.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("training loop");
@@ -60,21 +60,23 @@ async function training(options: {
     close: async () => {},
   };
   const watched: Measuring | undefined = distances && {
-    ...{ every: 5, keep: "best", patience: 0, identity: "m", ...measuring },
+    every: 5,
+    keep: "best",
+    patience: 0,
+    identity: "m",
+    ...measuring,
     measure: async (step) => ({ distance: distances(step), diversity: 0.9 }),
   };
   const kept = await trained<Weights>(
     {
-      ...{
-        name: "train",
-        out: folder,
-        method: counting,
-        identity: { hash: "x", parts: {} },
-        weights: {},
-        group: "train",
-        engine: {} as never,
-        threads: () => 1,
-      },
+      name: "train",
+      out: folder,
+      method: counting,
+      identity: { hash: "x", parts: {} },
+      weights: {},
+      group: "train",
+      engine: {} as never,
+      threads: () => 1,
       job: { optimiser: { steps, batch: 4 }, subject: {} } as never,
       settings: { checkpointEvery: 7, pictureEvery: 15, keep: watched?.keep ?? "best" } as never,
       batches: async function* (from) {
@@ -276,14 +278,5 @@ const metricsOf = async (folder: string) =>
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, number>);
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "onestep-loop-"));
-  try {
-    await body(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 test.run();

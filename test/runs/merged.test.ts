@@ -163,7 +163,9 @@ test("a task vector moves what was learned to another network, which keeps its l
   }
   assert.equal((await readDenoiser(out)).description, {
     ...a.description,
-    ...{ role: "student", hash: made.description.hash, sampler },
+    role: "student",
+    hash: made.description.hash,
+    sampler,
   });
   assert.match(String((await describeRun(out))!.facts["sum of"]), /^[0-9a-f]{12} \+ 0\.5 x \([0-9a-f]{12} - [0-9a-f]{12}\)$/);
   const same = await mergeWeights({ base: start, add, minus: start, out: freshFolder(), ...common });

@@ -1,9 +1,9 @@
-import { appendFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { appendFile, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { double, fieldsOf, float, integer, message } from "../../engine/protobuf.ts";
 import { crc32c } from "../../schemas/numbers/crc.ts";
 import { maskedCrc32c, openEventFile, record, recordsOf } from "../../stages/runs/tensorboard.ts";
+import { inFolder } from "../fixtures/folders.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("TensorBoard");
@@ -119,14 +119,5 @@ function scalarsOf(file: Uint8Array): Record<number, Record<string, number>> {
 
 const bytesOf = (fields: ReturnType<typeof fieldsOf>, field: number): Uint8Array =>
   fields.find((one) => one.field === field)!.value as Uint8Array;
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "onestep-events-"));
-  try {
-    await body(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 test.run();

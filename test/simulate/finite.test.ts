@@ -52,14 +52,23 @@ async function simulated(bad: number[], done = 0): Promise<TripleShard[]> {
   const store = await createTripleStore({
     folder: freshFolder(),
     manifest: {
-      ...{ shape: [1, 1, 2], dtype: "float32", entries: 12, rowsPerShard: 4, classes: [], seed: "1", noise: "derived" },
+      shape: [1, 1, 2],
+      dtype: "float32",
+      entries: 12,
+      rowsPerShard: 4,
+      classes: [],
+      seed: "1",
+      noise: "derived",
       teacher: {
         hash: "t",
         role: "teacher",
         description: "d",
         statistics: { mean: [0, 0], std: [1, 1], min: [0, 0], max: [1, 1], nonFinite: 0 },
       },
-      ...{ solver: { name: "euler", steps: 1 }, diffusion: settingsOf().diffusion, guidance: 1, conditions: { source: "none" } },
+      solver: { name: "euler", steps: 1 },
+      diffusion: settingsOf().diffusion,
+      guidance: 1,
+      conditions: { source: "none" },
       engine: { device: "cpu", version: "test", batch: 2 },
     },
   });
@@ -67,7 +76,10 @@ async function simulated(bad: number[], done = 0): Promise<TripleShard[]> {
   const shards: TripleShard[] = [];
   const planned = [0, 1, 2].map((shard) => ({ shard, ...idRange(store.manifest, shard), conditions: [{}, {}, {}, {}] }));
   const stage = simulateShards({
-    ...{ store, batch: 2, elsewhere: () => done, report: () => {} },
+    store,
+    batch: 2,
+    elsewhere: () => done,
+    report: () => {},
     sample: async ({ noise }) => ({ latents: bad.includes(Math.floor(call++ / 2)) ? noise.fill(Number.NaN) : noise, states: [] }),
   });
   await drain(pull(() => planned).pipe(stage), { sink: (shard) => void shards.push(shard) });
@@ -172,12 +184,15 @@ test("a codec counts the pictures that it cannot draw, and who makes results of 
   const store = await createLatentStore({
     folder: freshFolder(),
     manifest: {
-      ...{ shape, dtype: "float32", entries: 2, rowsPerShard: 2, classes: [], imageSize: SIZE },
-      ...{
-        encoder: { kind: "autoencoder", hash: stored.description.hash },
-        source: { fingerprint: "s" },
-        engine: { device: "cpu", version: "test" },
-      },
+      shape,
+      dtype: "float32",
+      entries: 2,
+      rowsPerShard: 2,
+      classes: [],
+      imageSize: SIZE,
+      encoder: { kind: "autoencoder", hash: stored.description.hash },
+      source: { fingerprint: "s" },
+      engine: { device: "cpu", version: "test" },
     },
   });
   const rows = [0, 1].map((index) => ({ index, name: `${index}.png`, latent: new Float32Array(length) }));
@@ -205,8 +220,13 @@ test("weights that are not finite reach neither a checkpoint nor a result", asyn
   const weights = (value: number): Weights => ({ kernel: { shape: [2], data: Float32Array.of(1, value) } });
   const training = (out: string) =>
     ({
-      ...{ name: "train", out, identity: "i", group: "train", settings: { keep: "last" } },
-      ...{ method: { makes: "student" }, job: { optimiser: { steps: 10 } } },
+      name: "train",
+      out,
+      identity: "i",
+      group: "train",
+      settings: { keep: "last" },
+      method: { makes: "student" },
+      job: { optimiser: { steps: 10 } },
     }) as never;
   const trainer = (value: number) =>
     ({
@@ -239,7 +259,10 @@ test("a training is not measured by samples that are not finite", async () => {
     conditions: { inputs: () => ({}) } as never,
     reference: async () => Array.from({ length: 4 }, () => ({ latent })),
     decoder: { decode: async (latents: Float32Array) => new Array(latents.length / LENGTH).fill(picture) } as never,
-    ...{ imageSize: SIZE, engine: cpu, seed: 1, context },
+    imageSize: SIZE,
+    engine: cpu,
+    seed: 1,
+    context,
   });
   try {
     await assert.rejects(

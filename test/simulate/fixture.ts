@@ -1,7 +1,6 @@
 /** Tiny run folders and latent stores for the tests, in a temporary folder that is removed at exit. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { hashWeights, type Weights, zerosLike } from "../../engine/weights.ts";
@@ -15,20 +14,15 @@ import { openCodec, writeCodec, writeModel } from "../../stages/runs/model.ts";
 import type { FailedRow } from "../../store/journal.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { idRange, type Store, writeShard } from "../../store/store.ts";
+import { freshFolder } from "../fixtures/folders.ts";
 
-const root = mkdtempSync(join(tmpdir(), "onestep-simulate-"));
-process.on("exit", () => rmSync(root, { recursive: true, force: true }));
-let folders = 0;
+export { freshFolder };
 
 export const SIZE = 8;
 export const LENGTH = SIZE * SIZE * 3;
 export const CLASSES = ["cat", "dog", "owl"];
 export const CAPTIONS = ["a red cat", "a blue dog at night", "two owls", "a cat and a dog", "nothing at all"];
 export const STATISTICS = { mean: [0.1, 0, -0.2], std: [0.4, 0.5, 0.6], min: [-1, -1, -1], max: [1, 1, 1], nonFinite: 0 };
-
-export function freshFolder(): string {
-  return join(root, String(folders++));
-}
 
 type Condition = Settings["network"]["condition"];
 
@@ -66,7 +60,10 @@ export async function writeRun(
   await writeModel(folder, {
     weights,
     description: {
-      ...{ role, hash: hashWeights(weights), spec, statistics: STATISTICS },
+      role,
+      hash: hashWeights(weights),
+      spec,
+      statistics: STATISTICS,
       ...(tokenizer && { tokenizer }),
       captions: condition === "caption" ? CAPTIONS : [],
     },
@@ -94,8 +91,15 @@ export async function emptyLatents(classes = CLASSES): Promise<Store<LatentManif
   return createLatentStore({
     folder: freshFolder(),
     manifest: {
-      ...{ shape: [SIZE, SIZE, 3], dtype: "float32", entries: 20, rowsPerShard: 4, classes, imageSize: SIZE },
-      ...{ encoder: { kind: "pixel", hash: "pixel" }, source: { fingerprint: "s" }, engine: { device: "cpu", version: "test" } },
+      shape: [SIZE, SIZE, 3],
+      dtype: "float32",
+      entries: 20,
+      rowsPerShard: 4,
+      classes,
+      imageSize: SIZE,
+      encoder: { kind: "pixel", hash: "pixel" },
+      source: { fingerprint: "s" },
+      engine: { device: "cpu", version: "test" },
     },
   });
 }

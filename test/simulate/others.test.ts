@@ -93,7 +93,10 @@ test(
     const out = freshFolder();
     const controller = new AbortController();
     const stopped = simulate({
-      ...{ teacher, out, settings, work: { part: "1/3", others: true } },
+      teacher,
+      out,
+      settings,
+      work: { part: "1/3", others: true },
       context: {
         signal: controller.signal,
         report: (event) => {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { execute } from "../../bin/cli.mts";
+import { commandLine } from "../fixtures/command-line.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { assignmentLayer, presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import type { OwnSolver } from "../../models/diffusion/solvers.ts";
@@ -195,14 +195,28 @@ test("a state that is no number, or none as a half float, rejects its row", asyn
     const store = await createTripleStore({
       folder: freshFolder(),
       manifest: {
-        ...{ shape: [1, 1, 2], dtype, entries: 4, rowsPerShard: 4, classes: [], seed: "1", noise: "derived", teacher: { hash: "t" } },
-        ...{ solver: { name: "euler", steps: 2 }, diffusion: settingsOf().diffusion, guidance: 1, conditions: { source: "none" } },
-        ...{ trajectory: { steps: [1], sigmas: [3] }, engine: { device: "cpu", version: "test", batch: 4 } },
+        shape: [1, 1, 2],
+        dtype,
+        entries: 4,
+        rowsPerShard: 4,
+        classes: [],
+        seed: "1",
+        noise: "derived",
+        teacher: { hash: "t" },
+        solver: { name: "euler", steps: 2 },
+        diffusion: settingsOf().diffusion,
+        guidance: 1,
+        conditions: { source: "none" },
+        trajectory: { steps: [1], sigmas: [3] },
+        engine: { device: "cpu", version: "test", batch: 4 },
       },
     });
     const shards: TripleShard[] = [];
     const stage = simulateShards({
-      ...{ store, batch: 4, elsewhere: () => 0, report: () => {} },
+      store,
+      batch: 4,
+      elsewhere: () => 0,
+      report: () => {},
       sample: async ({ keep }) => {
         assert.equal(keep, [1]);
         return { latents: new Float32Array(8), states: [Float32Array.of(1, 1, 1, 1, 1, value, 1, 1)] };
@@ -228,15 +242,12 @@ test("the setting takes a list, words, a number or none, and says what is wrong"
     );
   }
   const teacher = await writeRun({ condition: "none" });
-  let said = "";
-  const outside = {
-    ...{ out: (text: string) => void (said += text), err: (text: string) => void (said += text) },
-    ...{ signal: new AbortController().signal, terminal: false, colour: false, columns: () => 100 },
-  };
   const line = ["simulate", "--teacher", teacher, "--out", freshFolder(), "--count", "2", "--steps", "3", "--trajectory"];
-  assert.is(await execute([...line, "0,3"], outside), 2);
-  assert.match(said, /Cannot use simulate.trajectory=\[0,3\] with simulate.steps=3: the solver's steps are 0 to 2/);
-  assert.is(await execute([...line, "0,2"], outside), 0, said);
+  const refused = await commandLine([...line, "0,3"]);
+  assert.is(refused.code, 2);
+  assert.match(refused.said, /Cannot use simulate.trajectory=\[0,3\] with simulate.steps=3: the solver's steps are 0 to 2/);
+  const taken = await commandLine([...line, "0,2"]);
+  assert.is(taken.code, 0, taken.said);
 });
 
 test("shards that no file holds are refused before anything is simulated", async () => {

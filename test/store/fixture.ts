@@ -1,6 +1,5 @@
 /** Small stores for the tests, in a temporary folder that is removed at exit. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { Draft, LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
@@ -10,13 +9,7 @@ import type { FailedRow } from "../../store/journal.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { idRange, type Store, writeShard } from "../../store/store.ts";
 
-const root = mkdtempSync(join(tmpdir(), "onestep-store-"));
-process.on("exit", () => rmSync(root, { recursive: true, force: true }));
-let folders = 0;
-
-export function freshFolder(): string {
-  return join(root, String(folders++));
-}
+export { freshFolder } from "../fixtures/folders.ts";
 
 const common = {
   shape: [4, 3, 2] as [number, number, number],

@@ -11,7 +11,11 @@ import { contentsOf, fill, fillShard, freshFolder, latentManifest, latentRow } f
 
 const test = suite("journal");
 const entry = (shard: number, changes: Partial<JournalEntry> = {}): JournalEntry => ({
-  ...{ shard, rows: 8, bytes: 100 + shard, sha256: shard.toString(16).padStart(64, "0"), failed: [] },
+  shard,
+  rows: 8,
+  bytes: 100 + shard,
+  sha256: shard.toString(16).padStart(64, "0"),
+  failed: [],
   ...changes,
 });
 

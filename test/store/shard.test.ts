@@ -165,7 +165,9 @@ test("a shard's bytes are what hyparquet-writer itself writes of the same rows",
   ];
   const values = latentOf(3, 12 * 200_000);
   const rows = Array.from({ length: 12 }, (_, id) => ({
-    ...{ id, label: id % 4 === 1 ? null : id, text: id % 3 === 0 ? null : `text ${id}` },
+    id,
+    label: id % 4 === 1 ? null : id,
+    text: id % 3 === 0 ? null : `text ${id}`,
     x: values.subarray(id * 200_000, (id + 1) * 200_000),
   }));
   const ours = await encodeShard({ columns, rows, metadata: { a: "b", c: "d" } });
@@ -206,7 +208,11 @@ test("a shard's bytes are what hyparquet-writer itself writes of the same rows",
         ),
         column("crc32", crcs),
       ],
-      ...{ codec: "UNCOMPRESSED", statistics: false, rowGroupSize: 5, pageSize: 2 ** 30, createdBy: "onestep" },
+      codec: "UNCOMPRESSED",
+      statistics: false,
+      rowGroupSize: 5,
+      pageSize: 2 ** 30,
+      createdBy: "onestep",
       kvMetadata: [
         { key: "a", value: "b" },
         { key: "c", value: "d" },

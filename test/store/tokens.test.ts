@@ -23,7 +23,12 @@ const schemas = fileURLToPath(new URL("../../schemas", import.meta.url));
 const page = readFileSync(join(schemas, "README.md"), "utf8");
 
 const config: ImageTokenizerDescription["config"] = {
-  ...{ shape: [4, 4, 3], downsample: 2, width: 8, codes: 32768, dimension: 2, sigmaData: 0.5 },
+  shape: [4, 4, 3],
+  downsample: 2,
+  width: 8,
+  codes: 32768,
+  dimension: 2,
+  sigmaData: 0.5,
 };
 const weights = initImageTokenizer(config, 1);
 const statistics = { mean: [0, 0, 0], std: [1, 1, 1], min: [-1, -1, -1], max: [1, 1, 1], nonFinite: 0 };
@@ -31,12 +36,22 @@ const description: ImageTokenizerDescription = { role: "tokenizer", hash: hashWe
 const codec = { description: { kind: "pixel", imageSize: 4, shape: [4, 4, 3] as [number, number, number], hash: "pixel" }, weights: {} };
 
 const manifest: Draft<TokenManifest> = {
-  ...{ shape: [2, 2, 1], dtype: "int16", entries: 50, rowsPerShard: 8, classes: ["cat", "dog"], imageSize: 4 },
-  ...{ encoder: { kind: "pixel", hash: "pixel" }, tokenizer: { hash: description.hash, codes: 32768 } },
-  ...{ source: { fingerprint: "s0" }, engine: { device: "cpu", version: "test" } },
+  shape: [2, 2, 1],
+  dtype: "int16",
+  entries: 50,
+  rowsPerShard: 8,
+  classes: ["cat", "dog"],
+  imageSize: 4,
+  encoder: { kind: "pixel", hash: "pixel" },
+  tokenizer: { hash: description.hash, codes: 32768 },
+  source: { fingerprint: "s0" },
+  engine: { device: "cpu", version: "test" },
 };
 const rowOf = (index: number): TokenRow => ({
-  ...{ index, name: `${index}.png`, label: index % 3 === 2 ? null : index % 2, caption: index % 4 === 1 ? null : `кот ${index}` },
+  index,
+  name: `${index}.png`,
+  label: index % 3 === 2 ? null : index % 2,
+  caption: index % 4 === 1 ? null : `кот ${index}`,
   tokens: Int16Array.from(integers({ seed: 3, stream: "tokens", offset: index * 4, length: 4, below: 32768 })),
 });
 

@@ -42,8 +42,12 @@ export async function layGround(): Promise<Ground> {
   const settings = settingsSchema.parse({
     ...base,
     train: {
-      ...{ ...(presetNamed("smoke").settings.train as object), steps: 6, checkpointEvery: 2, pictureEvery: 100 },
-      ...{ distanceEvery: 0, diffusion2gan: { perceptualWeight: 0, adversarialWeight: 0 } },
+      ...(presetNamed("smoke").settings.train as object),
+      steps: 6,
+      checkpointEvery: 2,
+      pictureEvery: 100,
+      distanceEvery: 0,
+      diffusion2gan: { perceptualWeight: 0, adversarialWeight: 0 },
     },
     evaluate: { count: IMAGES, batch: 32, features },
   });
@@ -59,14 +63,24 @@ async function writeImages(settings: Settings): Promise<string> {
   const store = await createLatentStore({
     folder: reference,
     manifest: {
-      ...{ shape: [SIZE, SIZE, 3], dtype: "float32", entries: IMAGES, rowsPerShard: 64, classes: CLASSES, imageSize: SIZE },
-      ...{ encoder: { kind: "pixel", hash: "pixel" }, source: { fingerprint: "s" }, engine: { device: "cpu", version: "test" } },
+      shape: [SIZE, SIZE, 3],
+      dtype: "float32",
+      entries: IMAGES,
+      rowsPerShard: 64,
+      classes: CLASSES,
+      imageSize: SIZE,
+      encoder: { kind: "pixel", hash: "pixel" },
+      source: { fingerprint: "s" },
+      engine: { device: "cpu", version: "test" },
     },
   });
   for (const shard of [0, 1]) {
     const { from, to } = idRange(store.manifest, shard);
     const rows = Array.from({ length: to - from }, (_, i) => ({
-      ...{ index: from + i, name: `${from + i}.png`, label: i % CLASSES.length, caption: "" },
+      index: from + i,
+      name: `${from + i}.png`,
+      label: i % CLASSES.length,
+      caption: "",
       latent: normals({ seed: 7, stream: "image", offset: (from + i) * LENGTH, length: LENGTH }).map((value) => Math.tanh(value / 2)),
     }));
     await writeShard(store, { shard, rows, failed: [] });

@@ -171,7 +171,9 @@ test(
     ]);
     const sigmas = [3, 0.3];
     const found = await measureFrequencies({
-      ...{ ...ground, sigmas, places },
+      ...ground,
+      sigmas,
+      places,
       denoise: ({ x, sigma, without }) => worker.denoise({ x, sigma, conditions: {}, ...(without && { without }) }),
     });
     const { cIn, cOut } = noiseLevels(createParameterisation(spec.diffusion), sigmas);

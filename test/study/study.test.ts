@@ -56,7 +56,9 @@ test(
     }
     const made: string[] = [];
     await study({
-      ...{ ...request(), out: broken, command: "pipeline study two" },
+      ...request(),
+      out: broken,
+      command: "pipeline study two",
       context: contextOf((event) => event.type === "progress" && made.push(event.stage)),
     });
     assert.equal([...new Set(made)], ["evaluate reference", "evaluate student of seed 5", "evaluate teacher of seed 5"]);

@@ -9,10 +9,18 @@ const figures = (distance: number): Figures => ({
   frechetDistance: { mean: distance, spread: 0.1, count: 3 },
   precision: { mean: 0.5, spread: 0, count: 3 },
   recall: { mean: 0.25, spread: 0, count: 3 },
-  ...{ samples: 200, images: 300, reference: "ab".repeat(32), features: "resnet20 01234567" },
+  samples: 200,
+  images: 300,
+  reference: "ab".repeat(32),
+  features: "resnet20 01234567",
 });
 const result = (variant: string, seed: number, distance: number): Result => ({
-  ...{ study: "two", variant, seed, run: `${variant}/${seed}`, training: "t", measurement: "m" },
+  study: "two",
+  variant,
+  seed,
+  run: `${variant}/${seed}`,
+  training: "t",
+  measurement: "m",
   figures: figures(distance),
 });
 const results = [result("fast", 0, 6), result("slow", 0, 3), result("fast", 1, 8)];

@@ -1,6 +1,5 @@
 /** A tiny job: coloured squares in two class folders, and the `smoke` preset. */
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ingest } from "../../pipelines/ingest.ts";
 import { pretrain } from "../../pipelines/pretrain.ts";
@@ -12,6 +11,8 @@ import { presetNamed } from "../../recipes/recipe.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { madeOnce } from "../fixtures/made-once.ts";
+
+export { inFolder } from "../fixtures/folders.ts";
 
 /** Settings of the smoke preset, with changes. */
 export function tinySettings(changes: { train?: Partial<Settings["train"]>; simulate?: Partial<Settings["simulate"]> } = {}): Settings {
@@ -31,16 +32,6 @@ export function recordingContext(): { context: Context; events: PipelineEvent[];
   const events: PipelineEvent[] = [];
   const context = { signal: controller.signal, report: (event: PipelineEvent) => void events.push(event) };
   return { context, events, stop: (reason) => controller.abort(reason) };
-}
-
-/** Runs `body` in a folder of its own, removed afterwards. */
-export async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "onestep-train-"));
-  try {
-    await body(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
 
 /** Writes 24 pictures of 16 px: squares on a plain ground, warm colours in one class, cold ones in the other. */

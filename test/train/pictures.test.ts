@@ -2,7 +2,7 @@
 import { ONE_STEP } from "../../models/diffusion/sampler-plan.ts";
 import type { PictureDecoder } from "../../stages/sample/picture-decoder.ts";
 import { besideTeacher, roundTrips } from "../../stages/train/pictures.ts";
-import { teacherRows } from "../../stages/train/watch.ts";
+import { teacherRows } from "../../stages/train/reference-rows.ts";
 import type { Trainer } from "../../stages/train/training.ts";
 import { createTripleStore } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";

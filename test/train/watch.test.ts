@@ -5,7 +5,7 @@ import { frechetDistance } from "../../models/metrics/frechet.ts";
 import { runningStatistics } from "../../models/metrics/statistics.ts";
 import { create, projection } from "../../stages/workers/watcher.ts";
 import { createDescriber } from "../../models/metrics/describe.ts";
-import { sampleEvenly, SAMPLED_AT_ONCE } from "../../stages/train/watch.ts";
+import { sampleEvenly, SAMPLED_AT_ONCE } from "../../stages/train/sample-evenly.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("watch");

@@ -61,7 +61,8 @@ test(
 function summing({ fails = -1, isExact = true }: { fails?: number; isExact?: boolean } = {}) {
   const calls: string[] = [];
   const team = startTeam({
-    ...{ workers: 2, isExact },
+    workers: 2,
+    isExact,
     start: async (worker) => {
       let sum: SharedSum;
       const one = { w: { shape: [1], data: Float32Array.of(worker + 1) } };

@@ -90,14 +90,24 @@ const published = (() => {
   const piece = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
   const token = (id: string, of: number) => ({ [id]: { id, ids: [of], tokens: [id] } });
   return {
-    ...{ version: "1.0", truncation: null, padding: null, normalizer: null, decoder: null, pre_tokenizer: { type: "Whitespace" } },
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    normalizer: null,
+    decoder: null,
+    pre_tokenizer: { type: "Whitespace" },
     added_tokens: [special(2, "<s>"), special(1, "</s>")],
     post_processor: {
-      ...{ type: "TemplateProcessing", single: [piece("<s>"), { Sequence: { id: "A", type_id: 0 } }, piece("</s>")], pair: [] },
+      type: "TemplateProcessing",
+      single: [piece("<s>"), { Sequence: { id: "A", type_id: 0 } }, piece("</s>")],
+      pair: [],
       special_tokens: { ...token("<s>", 2), ...token("</s>", 1) },
     },
     model: {
-      ...{ type: "WordPiece", unk_token: "<u>", continuing_subword_prefix: "##", max_input_chars_per_word: 100 },
+      type: "WordPiece",
+      unk_token: "<u>",
+      continuing_subword_prefix: "##",
+      max_input_chars_per_word: 100,
       vocab: { "<u>": 3, "<s>": 2, "</s>": 1, a: 10, cat: 11, owl: 12, "##s": 13 },
     },
   };
@@ -148,15 +158,16 @@ export async function writeModel(
   const noise = { ...latent, name: isLoop ? "x" : "noise" };
   const image = { ...latent, name: "image" };
   const model = {
-    ...{
-      format: "onestep-onnx/1",
-      name: "tiny",
-      role: isLoop ? "teacher" : "student",
-      weights: "0".repeat(64),
-      licence: "none",
-      madeBy: "a test",
-    },
-    ...{ opset: 17, precision: "single", image: { width: side, height: side, channels: 3, range: [-1, 1] }, latent: [side, side, 3] },
+    format: "onestep-onnx/1",
+    name: "tiny",
+    role: isLoop ? "teacher" : "student",
+    weights: "0".repeat(64),
+    licence: "none",
+    madeBy: "a test",
+    opset: 17,
+    precision: "single",
+    image: { width: side, height: side, channels: 3, range: [-1, 1] },
+    latent: [side, side, 3],
     condition: kind === "class" ? { kind, input: "label", names: classes } : { kind, captions, tokenizers: [tokenizer] },
     sampler: isLoop ? { kind: "loop", calls: 2, loops: { 2: loop } } : { kind: "direct" },
     noise: { stream: "samples" },

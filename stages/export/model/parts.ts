@@ -60,4 +60,5 @@ export async function copyPart(from: string, to: string): Promise<void> {
 
 const VARIANT = /\.fp16(?=[.-])/;
 
+/** The text of a JSON file, as diffusers indents it. */
 export const jsonText = (json: object): string => `${JSON.stringify(json, null, 2)}\n`;

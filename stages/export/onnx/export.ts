@@ -67,10 +67,18 @@ export async function exportOnnx(options: OnnxExport): Promise<OnestepJson> {
     const [height, width] = sidesOf(codec.description.imageSize);
     const json = {
       format: onestepJsonFormat,
-      ...{ name: basename(resolve(run)), role, weights: hash, licence, madeBy: `onestep ${version()}`, opset: OPSET },
+      name: basename(resolve(run)),
+      role,
+      weights: hash,
+      licence,
+      madeBy: `onestep ${version()}`,
+      opset: OPSET,
       precision: isHalf ? "half" : "single",
       image: { width, height, channels: 3, range: [-1, 1] },
-      ...{ latent: spec.shape, condition, sampler: sampler.described, noise: { stream: "samples" } },
+      latent: spec.shape,
+      condition,
+      sampler: sampler.described,
+      noise: { stream: "samples" },
       graphs: graphs as OnestepJson["graphs"],
     } satisfies Omit<OnestepJson, "parity" | "speed">;
     const { checker, ...measured } = await measureExport({

@@ -1,5 +1,6 @@
 /** README.md beside exported graphs: what they are, and the lines that draw with them in Python and JavaScript. */
 import type { OnestepJson } from "../../../schemas/onestep-json.ts";
+import { elements } from "../../../engine/weights.ts";
 
 /** The text, in Markdown. */
 export function readmeOf(json: OnestepJson): string {
@@ -134,7 +135,7 @@ function inJavaScript(json: OnestepJson): string[] {
   const { condition, sampler, latent, image } = json;
   const shape = `[1, ${latent.join(", ")}]`;
   const channels = latent[2];
-  const size = latent.reduce((product, side) => product * side, 1);
+  const size = elements(latent);
   const label = 'label: new Tensor("int32", [0], [1])';
   const tokens = `tokens: new Tensor("int32", new Int32Array(${tokensOf(json)}), [1, ${tokensOf(json)}])`;
   const conditions = { none: [], class: [label], tokens: [tokens], caption: ["...features"] }[condition.kind];

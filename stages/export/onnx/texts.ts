@@ -83,7 +83,12 @@ export async function publishedTextSide(
     const { end, padding } = tokenizer;
     const input = `tokens${i === 0 ? "" : `_${i + 1}`}`;
     const about: Tokenizer = {
-      ...{ file: `${part.tokenizer}.json`, kind: "huggingface", input, length: text.lengths[i] as number, end, padding },
+      file: `${part.tokenizer}.json`,
+      kind: "huggingface",
+      input,
+      length: text.lengths[i] as number,
+      end,
+      padding,
       ...(part.isMasked && { mask: `${input}_mask` }),
       ...(side.prepared && { isLowered: true }),
     };
@@ -101,7 +106,9 @@ export async function publishedTextSide(
   ]);
   return {
     program: {
-      ...{ name: "text", weights, inputs: Object.fromEntries(inputs) },
+      name: "text",
+      weights,
+      inputs: Object.fromEntries(inputs),
       run: (parameters, given) => {
         const answers = opened.map((each) => {
           if (!each) return undefined;

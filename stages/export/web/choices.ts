@@ -9,6 +9,7 @@ export function callsOf({ sampler }: Pick<OnestepJson, "sampler">): number[] {
   return [sampler.calls, ...others.filter((calls) => calls !== sampler.calls).sort((a, b) => a - b)];
 }
 
+/** What a page asks its model for: captions or classes by their names, and the numbers of calls. */
 export function choicesOf(model: Pick<OnestepJson, "sampler" | "condition">): Choices {
   const { condition } = model;
   return { readsCaptions: "captions" in condition, names: "names" in condition ? condition.names : [], calls: callsOf(model) };

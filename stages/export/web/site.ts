@@ -45,8 +45,13 @@ export async function writeSite({ out, title }: { out: string; title: string }):
     ...(needsPublished && { tokenizers: place }),
   };
   const page = pageOf({
-    ...{ model, teacher, title, captions: examplesOf(model), version: version() },
-    ...{ modules: code.filter((path) => !path.endsWith("/worker.js")), entry: `code/${browser}/page.js` },
+    model,
+    teacher,
+    title,
+    captions: examplesOf(model),
+    version: version(),
+    modules: code.filter((path) => !path.endsWith("/worker.js")),
+    entry: `code/${browser}/page.js`,
   });
   const own: Record<string, string> = {
     "index.html": page,

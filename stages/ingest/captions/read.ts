@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { displayName } from "../../../schemas/visible.ts";
 import { createFinder, type Found } from "../finder.ts";
 import type { Entry } from "../listing.ts";
-import type { Losses } from "../losses.ts";
+import type { Omissions } from "../omissions.ts";
 import { folderOf, looksLikeImage } from "../names.ts";
 import { longestRow, type Row, type Wrong } from "./rows.ts";
 import { type BesideSource, besideSources, type ListSource, listSources } from "./sources.ts";
@@ -25,17 +25,17 @@ export interface ReadOptions {
   images: Entry[];
   /** The bytes of a file; undefined where they cannot be read, which has been told then. */
   read: (file: Entry) => Promise<Uint8Array | undefined>;
-  losses: Losses;
+  omissions: Omissions;
   signal?: AbortSignal;
 }
 
 /**
  * The captions of the images of one archive, from the kinds of files that captions/sources.ts lists, in its order; the first
  * caption of an image wins. A list's names are relative to its own folder. White space is folded. Nothing here is fatal: what
- * is not taken goes to `losses` and, where there are captions at all, so does every image without one.
+ * is not taken goes to `omissions` and, where there are captions at all, so does every image without one.
  */
 export async function readCaptions(options: ReadOptions & { files: CaptionFiles }): Promise<Map<Entry, string>> {
-  const { source, images, files, losses } = options;
+  const { source, images, files, omissions } = options;
   const captions = new Map<Entry, string>();
   const find = createFinder(images);
   for (const kind of listSources) {
@@ -46,7 +46,7 @@ export async function readCaptions(options: ReadOptions & { files: CaptionFiles 
   }
   if (captions.size === 0) return captions;
   for (const { name } of images.filter((image) => !captions.has(image) && looksLikeImage(image.name))) {
-    losses.add({ kind: "captions", source, entry: name, reason: "no caption" });
+    omissions.add({ kind: "captions", source, entry: name, reason: "no caption" });
   }
   return captions;
 }
@@ -55,15 +55,15 @@ export async function readCaptions(options: ReadOptions & { files: CaptionFiles 
 async function readList(
   options: ReadOptions & { kind: ListSource; file: Entry; captions: Map<Entry, string>; find: (name: string) => Found },
 ): Promise<void> {
-  const { source, file, kind, read, losses, signal, captions, find } = options;
+  const { source, file, kind, read, omissions, signal, captions, find } = options;
   const bytes = await read(file);
   if (!bytes) return;
-  const blame = (row: number, wrong: Wrong) => losses.add({ kind: "captions", source, entry: file.name, row, ...wrong });
+  const blame = (row: number, wrong: Wrong) => omissions.add({ kind: "captions", source, entry: file.name, row, ...wrong });
   let text: Uint8Array;
   try {
     text = withoutMark(bytes);
   } catch (error) {
-    return losses.add({ kind: "captions", source, entry: file.name, reason: (error as Error).message });
+    return omissions.add({ kind: "captions", source, entry: file.name, reason: (error as Error).message });
   }
   let [rows, bad] = [0, 0];
   for (const row of kind.rows(text)) {
@@ -75,7 +75,7 @@ async function readList(
     if (wrong) blame(row.row, wrong);
     if (row.wrong && ++bad > mostBad && 2 * bad > rows) {
       const count = Math.max(1, linesIn(text) - row.row);
-      return losses.add({
+      return omissions.add({
         kind: "captions",
         source,
         entry: file.name,
@@ -86,7 +86,7 @@ async function readList(
     if (row.unread === undefined) continue;
     const { unread } = row;
     const reason = "a class in a file of captions is not read: classes come from class folders or dataset.json";
-    losses.add({ kind: "labels", source, entry: file.name, row: row.row, reason, detail: () => `${unread} is not read` });
+    omissions.add({ kind: "labels", source, entry: file.name, row: row.row, reason, detail: () => `${unread} is not read` });
   }
 }
 
@@ -116,11 +116,11 @@ function take(
 async function readBeside(
   options: ReadOptions & { kind: BesideSource; file: Entry; images: Entry[]; captions: Map<Entry, string> },
 ): Promise<void> {
-  const { source, file, images, kind, read, losses, captions } = options;
-  const blame = (reason: string) => losses.add({ kind: "captions", source, entry: file.name, reason });
+  const { source, file, images, kind, read, omissions, captions } = options;
+  const blame = (reason: string) => omissions.add({ kind: "captions", source, entry: file.name, reason });
   const without = images.filter((image) => !captions.has(image));
   if (without.length === 0) {
-    return losses.add({
+    return omissions.add({
       kind: "aside",
       source,
       entry: file.name,

@@ -4,7 +4,7 @@ import { parsed } from "../captions/jsonl.ts";
 import { NOT_UTF8, textOf, withoutMark } from "../captions/text.ts";
 import type { Found } from "../finder.ts";
 import type { Entry } from "../listing.ts";
-import type { Losses } from "../losses.ts";
+import type { Omissions } from "../omissions.ts";
 import { folderOf } from "../names.ts";
 
 /** Labels of EDM's and StyleGAN's dataset_tool: a file beside the images, or above them. */
@@ -28,20 +28,20 @@ export interface DatasetLabels {
 
 /**
  * The labels of a dataset.json: `{"labels": [["00000/img00000000.png", 6], ...]}`, an object of the same, or null. Names are
- * relative to its folder. What it says and is not taken goes to `losses`.
+ * relative to its folder. What it says and is not taken goes to `omissions`.
  */
 export async function datasetLabels(options: {
   file: Entry;
   bytes: Uint8Array;
   source: string;
   find: (name: string) => Found;
-  losses: Losses;
+  omissions: Omissions;
   signal?: AbortSignal;
 }): Promise<DatasetLabels> {
-  const { file, bytes, source, find, losses, signal } = options;
+  const { file, bytes, source, find, omissions, signal } = options;
   const found: DatasetLabels = { labels: new Map(), areNumbers: true, isKnown: false };
   const blame = (reason: string, detail?: () => string) =>
-    losses.add({ kind: "labels", source, entry: file.name, reason, ...(detail && { detail }) });
+    omissions.add({ kind: "labels", source, entry: file.name, reason, ...(detail && { detail }) });
   const content = contentOf(bytes);
   if (typeof content === "string") {
     blame(`dataset.json is not read: ${content}`);

@@ -1,6 +1,6 @@
 import { createFinder } from "../finder.ts";
 import type { Entry } from "../listing.ts";
-import type { Losses } from "../losses.ts";
+import type { Omissions } from "../omissions.ts";
 import { byteOrder, looksLikeImage } from "../names.ts";
 import { classFolders } from "./class-folders.ts";
 import { datasetLabels } from "./dataset-json.ts";
@@ -14,7 +14,7 @@ export interface Labels {
 
 /**
  * The labels of the images of one archive: those of a dataset.json where it has one for every image, else the class folders.
- * Undefined where there are none; if that wants a word, it goes to `losses`.
+ * Undefined where there are none; if that wants a word, it goes to `omissions`.
  */
 export async function readLabels(options: {
   source: string;
@@ -24,10 +24,10 @@ export async function readLabels(options: {
   /** Whether other files say that numbered folders only divide the images. */
   isNumbered: boolean;
   read: (file: Entry) => Promise<Uint8Array | undefined>;
-  losses: Losses;
+  omissions: Omissions;
   signal?: AbortSignal;
 }): Promise<Labels | undefined> {
-  const { source, images, files, read, losses, signal } = options;
+  const { source, images, files, read, omissions, signal } = options;
   const named = images.filter(({ name }) => looksLikeImage(name));
   const labels = new Map<Entry, string>();
   let [areNumbers, isNumbered] = [true, options.isNumbered];
@@ -35,7 +35,7 @@ export async function readLabels(options: {
   for (const file of files) {
     const bytes = await read(file);
     if (!bytes) continue;
-    const found = await datasetLabels({ file, bytes, source, find, losses, signal });
+    const found = await datasetLabels({ file, bytes, source, find, omissions, signal });
     if (found.isKnown) isNumbered = true;
     areNumbers &&= found.areNumbers;
     for (const [image, label] of found.labels) if (!labels.has(image)) labels.set(image, label);
@@ -45,12 +45,12 @@ export async function readLabels(options: {
     if (bare.length === 0) return { of: labels, areNumbers };
     const reason = "no classes: dataset.json has no label for some of the images";
     const detail = () => `no classes: dataset.json has no label for ${bare.length} of ${named.length} images, the first is this one`;
-    losses.add({ kind: "labels", source, entry: (bare[0] as Entry).name, reason, detail, count: labels.size });
+    omissions.add({ kind: "labels", source, entry: (bare[0] as Entry).name, reason, detail, count: labels.size });
     return undefined;
   }
   const folders = classFolders(images, { isNumbered });
   if ("labels" in folders) return { of: folders.labels, areNumbers: false };
-  if (folders.why) losses.add({ kind: "labels", source, entry: folders.at ?? "", reason: folders.why });
+  if (folders.why) omissions.add({ kind: "labels", source, entry: folders.at ?? "", reason: folders.why });
   return undefined;
 }
 

@@ -77,17 +77,15 @@ export function trainingOn(
   const group: TrainingSettings = settings.pretrain[what];
   const job: Job<never> = { settings: own, optimiser, seed, subject };
   return {
-    ...{
-      name: what,
-      out,
-      method,
-      job,
-      weights: ofFrozen(({ weights }) => weights),
-      settings: group,
-      group: `pretrain.${what}`,
-      engine,
-      threads: () => engine.threads,
-    },
+    name: what,
+    out,
+    method,
+    job,
+    weights: ofFrozen(({ weights }) => weights),
+    settings: group,
+    group: `pretrain.${what}`,
+    engine,
+    threads: () => engine.threads,
     ...(start && { start }),
     identity: identityOf({
       method,

@@ -22,7 +22,10 @@ export async function preparePrior(pretraining: Pretraining<TokenManifest>): Pro
   const { width, depth, heads, guidance, topK, temperature } = own as PriorSpec["network"] & TokenSampler;
   const { condition, captionTokens, textDepth } = network;
   const spec: PriorSpec = {
-    ...{ grid: [shape[0], shape[1]], codes: made.codes, classes, vocabulary },
+    grid: [shape[0], shape[1]],
+    codes: made.codes,
+    classes,
+    vocabulary,
     network: { width, depth, heads, condition, captionTokens, textDepth },
   };
   const conditions = conditionsBy(priorEncoders(spec), spec, { tokenizer });
@@ -35,8 +38,13 @@ export async function preparePrior(pretraining: Pretraining<TokenManifest>): Pro
     write: (weights) =>
       writeModel(out, {
         description: {
-          ...{ role: "prior", hash: hashWeights(weights), spec, imageTokenizer: made.hash, tokenizer },
-          ...{ captions: representative(captions, 4096), sampler: { guidance, topK, temperature } },
+          role: "prior",
+          hash: hashWeights(weights),
+          spec,
+          imageTokenizer: made.hash,
+          tokenizer,
+          captions: representative(captions, 4096),
+          sampler: { guidance, topK, temperature },
         },
         weights,
       }),

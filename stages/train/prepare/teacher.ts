@@ -6,7 +6,9 @@ import { learnConditions } from "../../../models/encoders/own.ts";
 import { noiseFor } from "../../../models/diffusion/sample-noise.ts";
 import type { CutCaptions } from "../../../models/text/cut-captions.ts";
 import { readCodec, startFrom, writeCodec, writeModel } from "../../runs/model.ts";
-import { createWatch, isComparable, imageRows, measuringOf, sampleEvenly } from "../watch.ts";
+import { isComparable, imageRows } from "../reference-rows.ts";
+import { sampleEvenly } from "../sample-evenly.ts";
+import { createWatch, measuringOf } from "../watch.ts";
 import { createPictureDecoder } from "../../sample/picture-decoder.ts";
 import { samples } from "../pictures.ts";
 import { latentRows } from "../rows.ts";
@@ -36,17 +38,15 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
 
   const decoder = await createPictureDecoder({ codec, statistics, spec, engine, context });
   const watch = createWatch({
-    ...{
-      settings: group,
-      spec,
-      plan: settings.simulate,
-      conditions,
-      decoder,
-      imageSize: codec.description.imageSize,
-      seed,
-      engine,
-      context,
-    },
+    settings: group,
+    spec,
+    plan: settings.simulate,
+    conditions,
+    decoder,
+    imageSize: codec.description.imageSize,
+    seed,
+    engine,
+    context,
     reference: () => imageRows(store, { statistics, spec }, context),
   });
   const noise = noiseFor({ seed, stream: "pictures", rows: PICTURED, spec, plan: settings.simulate });
@@ -54,12 +54,14 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
     ...trainingOn(pretraining, {
       subject: { spec, plan: settings.simulate },
       rows: (order) => latentRows({ store, conditions, scale: { statistics, sigmaData: diffusion.sigmaData }, order }),
-      ...{ start, data: start && hashWeights(start.teacher) },
+      start,
+      data: start && hashWeights(start.teacher),
     }),
     begin: () => writeCodec(out, codec),
     picture: samples({
       inputs: async () => ({ ...noise, rows: PICTURED, conditions: await conditions.inputs(conditions.spread(PICTURED, captions, seed)) }),
-      ...{ decoder, folder: out },
+      decoder,
+      folder: out,
     }),
     ...(group.distanceEvery > 0 &&
       isComparable(store, context) && {
@@ -74,7 +76,11 @@ export async function prepareTeacher(pretraining: Pretraining): Promise<Training
     write: (weights) =>
       writeModel(out, {
         description: {
-          ...{ role: "teacher", hash: hashWeights(weights), spec, statistics, tokenizer },
+          role: "teacher",
+          hash: hashWeights(weights),
+          spec,
+          statistics,
+          tokenizer,
           captions: representative(captions, 4096),
         },
         weights,

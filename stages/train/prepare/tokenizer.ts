@@ -1,5 +1,5 @@
 /** An image tokenizer, trained on the latents of images, whichever codec made them. */
-import { hashWeights } from "../../../engine/weights.ts";
+import { elements, hashWeights } from "../../../engine/weights.ts";
 import type { ImageTokenizerConfig } from "../../../models/tokens/image-tokenizer.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { LatentManifest } from "../../../schemas/manifest.ts";
@@ -31,14 +31,18 @@ export async function prepareTokenizer(pretraining: Pretraining): Promise<Traini
     );
   }
   const decoder = await createPictureDecoder({
-    ...{ codec, statistics, spec: { diffusion: { sigmaData } }, engine: settings.engine, context },
+    codec,
+    statistics,
+    spec: { diffusion: { sigmaData } },
+    engine: settings.engine,
+    context,
   });
   const training = trainingOn(pretraining, {
     subject: { imageTokenizer: config, ...(perceptual && { perceptual: perceptual.description.config }) },
     rows: (order) => latentRows({ store, conditions: { inputs: async () => ({}) }, scale: { statistics, sigmaData }, order }),
     ...(perceptual && { frozen: { perceptual } }),
   });
-  const length = shape.reduce((a, b) => a * b, 1);
+  const length = elements(shape);
   const first = normalise(await firstLatents(store, training.job.optimiser.batch), statistics, sigmaData);
   return {
     ...training,

@@ -1,10 +1,12 @@
 /** The page's elements, and what is done with canvases and keys. */
 import type { Drawn } from "../messages.ts";
 
+/** The element of that id, which the page (../page.ts) is known to have. */
 export function find<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
   return document.getElementById(id) as Kind;
 }
 
+/** Shows a picture on a canvas of its size. */
 export function put(canvas: HTMLCanvasElement, { pixels, width, height }: Drawn): void {
   canvas.getContext("2d")?.putImageData(new ImageData(pixels, width, height), 0, 0);
   canvas.classList.add("drawn");

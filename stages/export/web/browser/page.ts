@@ -28,7 +28,11 @@ async function start(): Promise<void> {
 
   const examples = [...document.querySelectorAll<HTMLButtonElement>(".example")];
   const usual: Wish = {
-    ...{ seed: 0, index: 0, label: 0, calls: undefined, walk: undefined },
+    seed: 0,
+    index: 0,
+    label: 0,
+    calls: undefined,
+    walk: undefined,
     caption: examples[0]?.textContent ?? ("captions" in model.condition ? (model.condition.captions[0] ?? "") : ""),
   };
   let wish = wishOf(location.hash, usual, choices);

@@ -31,6 +31,7 @@ export interface Ready {
   threads: number;
 }
 
+/** Starts the worker, whose file `script` is, and hands it one wish at a time. */
 export function createPainter(script: URL): Painter {
   const worker = new Worker(script, { type: "module" });
   const tell = (message: ToWorker): void => worker.postMessage(message);

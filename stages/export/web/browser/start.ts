@@ -13,6 +13,7 @@ export function lacking(): string | undefined {
   return undefined;
 }
 
+/** The site's description: which models it has, and where. Throws an Error in words where it cannot be had. */
 export async function readSite(base: string): Promise<Site> {
   return fetched<Site>(new URL("site.json", base));
 }

@@ -7,6 +7,7 @@ import { readLoading } from "./start.ts";
 
 const rest = 350; // milliseconds without a new wish
 
+/** The teacher beside the student; nothing happens on a site without one. `current` is the wish that the page shows. */
 export function createTeacher(options: {
   painter: Painter;
   site: Site;

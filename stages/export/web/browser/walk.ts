@@ -7,6 +7,7 @@ const there = 4000; // milliseconds from one end to the other
 
 type Way = NonNullable<Wish["walk"]>;
 
+/** The slider at work: `onWalk` is told where between the two noises the picture is to be, `current` is the wish that the page shows. */
 export function createWalk(options: {
   painter: Painter;
   current: () => Wish;

@@ -113,7 +113,9 @@ async function pictureOf({ loading: { model }, read, sessions, known }: Artist, 
   const calls = Symbol("given up");
   try {
     const image = await draw({
-      ...{ model, wish, conditions },
+      model,
+      wish,
+      conditions,
       run: async (graph, inputs) => Object.values(await run(sessions[graph], model.graphs[graph], inputs))[0] as Float32Array,
       onCall: async (call, of) => {
         if (of === 1) return;

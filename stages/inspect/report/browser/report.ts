@@ -130,7 +130,12 @@ export function runReport(): void {
     if (at < 0) return;
     const last = shown.length - 1;
     const targets: Record<string, number> = {
-      ...{ ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns(), ArrowDown: at + columns(), Home: 0, End: last },
+      ArrowLeft: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at - columns(),
+      ArrowDown: at + columns(),
+      Home: 0,
+      End: last,
     };
     const target = targets[event.key];
     if (event.key === "PageDown") turn(1, 0);

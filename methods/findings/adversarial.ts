@@ -1,5 +1,5 @@
 /** Known ways in which a game against a discriminator goes wrong. They read the figures d_accuracy, d_real, d_fake and d_norm. */
-import { type FigureGroup, type Rule, valuesOf } from "../../schemas/figures.ts";
+import { type FigureGroup, type Figures, type Rule, valuesOf } from "../../schemas/figures.ts";
 import { numberInWords } from "../../schemas/words.ts";
 import { exploding } from "./descent.ts";
 import { mean, percent, recent } from "./statistics.ts";
@@ -17,6 +17,10 @@ export const discriminatorFigures: readonly FigureGroup[] = [
   { title: "Discriminator's gradient norm", label: "norm", figures: { d_norm: "norm" }, log: true, section: "discriminator" },
 ];
 
+/** A discriminator's program's figures by those names. */
+export const ofDiscriminator = (figures: Figures): Figures =>
+  Object.fromEntries(Object.entries(figures).map(([name, value]) => [`d_${name}`, value]));
+
 /** What to try, in the words of the method's own settings. */
 export interface AdversarialRemedies {
   saturated: string;
@@ -26,7 +30,7 @@ export interface AdversarialRemedies {
 }
 
 /** Rules for a training against a discriminator; `rare` names figures that only some steps have. */
-export function adversarialRules(remedies: AdversarialRemedies, rare: readonly string[] = []): Rule[] {
+export function adversarialFindings(remedies: AdversarialRemedies, rare: readonly string[] = []): Rule[] {
   const norms = exploding({ figure: "d_norm", words: "discriminator's gradient norm", remedy: remedies.exploding, rare });
   return [saturated(remedies.saturated), swinging(remedies.swinging), collapsed(remedies.collapsed), norms];
 }

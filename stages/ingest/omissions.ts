@@ -5,7 +5,7 @@ import { displayName, visible } from "../../schemas/visible.ts";
 import { numberInWords } from "../../schemas/words.ts";
 
 /** Something that is left out. Its words are made only where they are kept: there may be millions. */
-export interface Loss {
+export interface Omission {
   kind: LeftOutKind;
   source: string;
   /** The file it stands in, as it is called. */
@@ -19,8 +19,8 @@ export interface Loss {
   count?: number;
 }
 
-export interface Losses {
-  add(loss: Loss): void;
+export interface Omissions {
+  add(omission: Omission): void;
   /** The first that cost something, each in words. */
   problems: Problem[];
   /** All by reason, the most frequent first; what cost something before what did not. */
@@ -33,7 +33,7 @@ const mostProblems = 20;
 const longestWords = 400; // characters
 
 /** An empty account, whose size is bounded whatever is added. */
-export function createLosses(): Losses {
+export function createOmissions(): Omissions {
   const byReason = new Map<string, LeftOut>();
   const problems: Problem[] = [];
   let last: { kind: LeftOutKind; reason: string; line: LeftOut } | undefined; // what comes by the million comes in a row
@@ -70,7 +70,10 @@ export function createLosses(): Losses {
 }
 
 /** What was left out of a listing: the first problems, then how many more there are of what kinds, and `where` all are told. */
-export function lossesInWords({ problems, leftOut }: { problems: readonly Problem[]; leftOut: readonly LeftOut[] }, where = ""): string[] {
+export function omissionsInWords(
+  { problems, leftOut }: { problems: readonly Problem[]; leftOut: readonly LeftOut[] },
+  where = "",
+): string[] {
   const lost = leftOut.filter(({ kind }) => kind !== "aside");
   const more = lost.reduce((sum, { count }) => sum + count, 0) - problems.length;
   const messages = problems.map(({ source, entry, reason }) => [source, entry, reason].filter(Boolean).join(": "));

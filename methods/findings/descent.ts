@@ -4,7 +4,7 @@ import { numberInWords } from "../../schemas/words.ts";
 import { median } from "./statistics.ts";
 
 /** Rules for any training; `rare` names figures that only some steps have. */
-export function descentRules(rare: readonly string[] = []): Rule[] {
+export function descentFindings(rare: readonly string[] = []): Rule[] {
   const remedy = "half of learningRate, a longer warmup, or less clip";
   return [exploding({ figure: "norm", words: "gradient norm", remedy, rare }), drifting, stalled];
 }
