@@ -65,7 +65,8 @@ function checkModes(flags: Record<string, string | undefined>): void {
   if (second !== undefined) throw badUsage(`Cannot use --${first} and --${second} at once: doctor does one of them; leave one out`);
   for (const [mode, own] of Object.entries(modes)) {
     const stray = mode === first ? undefined : own.find((flag) => flags[flag] !== undefined);
-    if (stray !== undefined) throw badUsage(`Cannot use --${stray} without --${mode}: it is a figure of that alone; add --${mode}, or leave it out`);
+    if (stray !== undefined)
+      throw badUsage(`Cannot use --${stray} without --${mode}: it is a figure of that alone; add --${mode}, or leave it out`);
   }
 }
 

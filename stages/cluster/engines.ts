@@ -105,7 +105,8 @@ function arrayOf({ from, count, least, most, step }: Engine, env: Environment, n
 /** Why no engine tells a task its number: a variable that holds none, or no variable. */
 function noNumber(env: Environment): string {
   const wrong = engines.find(({ index }) => !["", "0", "undefined", undefined].includes(env[index]));
-  if (wrong) return `${wrong.index} (${wrong.name}) is "${visible(env[wrong.index] ?? "")}"; expected a task's number from ${wrong.from} on`;
+  if (wrong)
+    return `${wrong.index} (${wrong.name}) is "${visible(env[wrong.index] ?? "")}"; expected a task's number from ${wrong.from} on`;
   const names = engines.map(({ name, index }) => `${index} (${name})`).join(", ");
   return `no engine tells this task its number; expected one of ${names}, or --part i/n`;
 }

@@ -63,14 +63,16 @@ export function jobOf({ flags, line, asked }: { flags: Flags; line: readonly str
   const [, amount = "", unit = ""] = /^([1-9]\d{0,6})(M|G)$/.exec(flags.memory ?? "16G") ?? [];
   if (amount === "") throw badUsage(`Cannot ask for --memory "${flags.memory}": expected megabytes or gigabytes, as in 16G`);
   const gpus = flags.gpus ?? "1";
-  if (!/^\d{1,2}$/.test(gpus))
-    throw badUsage(`Cannot ask for --gpus "${gpus}": expected a whole number from 0 to 99`);
+  if (!/^\d{1,2}$/.test(gpus)) throw badUsage(`Cannot ask for --gpus "${gpus}": expected a whole number from 0 to 99`);
   const cards = asked.device?.split(",").length ?? 1;
   if (cards > 1 && cards > Number(gpus)) {
-    throw badUsage(`Cannot run ${command} on --device ${asked.device} with --gpus ${gpus}: a task sees its own cards alone; expected --gpus ${cards}`);
+    throw badUsage(
+      `Cannot run ${command} on --device ${asked.device} with --gpus ${gpus}: a task sees its own cards alone; expected --gpus ${cards}`,
+    );
   }
   const retries = flags.retries ?? "5";
-  if (!/^\d{1,3}$/.test(retries)) throw badUsage(`Cannot start a task again --retries "${retries}" times: expected a whole number from 0 to 999`);
+  if (!/^\d{1,3}$/.test(retries))
+    throw badUsage(`Cannot start a task again --retries "${retries}" times: expected a whole number from 0 to 999`);
   return {
     ...{ name, tasks: isShared ? tasks : undefined, program: flags.program ?? "pipeline", gpus: Number(gpus) },
     atOnce: flags["at-once"] === undefined ? undefined : Number(flags["at-once"]),

@@ -49,7 +49,8 @@ test("the index of every engine, from 0 or from 1, with N given and without", ()
 test("every task of an array has a part of its own", () => {
   for (const from of [0, 1, 100]) {
     for (const step of [1, 7, 8]) {
-      const parts = (text: string) => Array.from({ length: 7 }, (_, i) => partOf(text, slurm(from + step * i, step, from, 7, from + 6 * step)).part);
+      const parts = (text: string) =>
+        Array.from({ length: 7 }, (_, i) => partOf(text, slurm(from + step * i, step, from, 7, from + 6 * step)).part);
       for (const text of ["auto/7", "auto/9", "auto"]) assert.is(new Set(parts(text)).size, 7, `${text} from ${from} by ${step}`);
     }
   }

@@ -83,7 +83,15 @@ test("a manifest is an Indexed Job with retries for each index, and a training o
   assert.is(spec.template.spec.terminationGracePeriodSeconds, 60);
   const one = parse((await printed(training)).out).spec;
   assert.equal([one.completionMode, one.completions, one.backoffLimit], [undefined, 1, 5]);
-  assert.equal(one.template.spec.containers[0].args, ["train", "--store", "s3://data/triples", "--teacher", "teacher", "--out", "s3://data/student"]);
+  assert.equal(one.template.spec.containers[0].args, [
+    "train",
+    "--store",
+    "s3://data/triples",
+    "--teacher",
+    "teacher",
+    "--out",
+    "s3://data/student",
+  ]);
 });
 
 /** ONESTEP_KUBERNETES_VALIDATE, or the program of `pip install kubernetes-validate` on the path. */
@@ -100,7 +108,11 @@ else {
         writeFileSync(path, text);
         return spawnSync(validator, ["-k", "1.34", "--strict", path], { encoding: "utf8" });
       };
-      for (const line of [kubernetes, training, `kubernetes --tasks 2 --gpus 0 --retries 0 --image onestep ${simulate.replace("triples", "s3://data/triples")}`]) {
+      for (const line of [
+        kubernetes,
+        training,
+        `kubernetes --tasks 2 --gpus 0 --retries 0 --image onestep ${simulate.replace("triples", "s3://data/triples")}`,
+      ]) {
         const { status, stdout, stderr } = validate((await printed(line)).out);
         assert.is(status, 0, stdout + stderr);
       }
