@@ -78,7 +78,7 @@ export async function plan(
     ...{ overIdeal: mean("overIdeal"), load: 0 },
   });
   const percent = (share: number) => `${numberInWords(100 * share)} %`;
-  const advice = rowsPerShard === suiting ? "" : `; ${suiting} would suit: `;
+  const advice = rowsPerShard === suiting ? "" : `${suiting} would suit: `;
   const { put, list, get, head } = scale.requests;
   report({
     type: "result",

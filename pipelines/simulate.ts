@@ -145,7 +145,9 @@ function tellsOnce({ folder }: Store, { report }: Context): (shard: number, slow
     if (told.has(name)) return;
     told.add(name);
     const who = slowest ? `the training ${readerInWords(slowest)}` : "a training that reads it";
-    const remedy = name ? `; if that will not go on: pipeline verify ${folder} --forget ${name}` : "";
+    const remedy = name
+      ? `; if that will not go on: pipeline verify ${folder} --forget ${name}`
+      : "; start one, or leave simulate.lead out to make all of it";
     report({ type: "note", stage: "simulate", message: `shard ${shard} of ${folder} waits for ${who} (simulate.lead)${remedy}` });
   };
 }
