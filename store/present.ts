@@ -124,6 +124,23 @@ export function gapsIn(present: readonly number[], shards: number): Stretch[] {
 }
 
 /**
+ * Neighbouring shards of an ascending list as stretches.
+ *
+ * @example
+ * import { stretchesOf } from "./present.ts";
+ * assert.deepEqual(stretchesOf([0, 4, 5]), [{ from: 0, to: 1 }, { from: 4, to: 6 }]);
+ */
+export function stretchesOf(shards: readonly number[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  for (const shard of shards) {
+    const last = stretches.at(-1);
+    if (last?.to === shard) last.to++;
+    else stretches.push({ from: shard, to: shard + 1 });
+  }
+  return stretches;
+}
+
+/**
  * The shards that were not made yet, ascending: for a command that makes them. Others ask for the gaps.
  *
  * @example
