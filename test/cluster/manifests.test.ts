@@ -62,7 +62,7 @@ test("Kubernetes hands on a word's dollars as they are", async () => {
   const words = ["kubernetes", "--image", "i", "--", "train", "--store", "s", "--teacher", "$(HOME) $$", "--out", "s3://b/s"];
   const { args } = parse((await printed(words)).out).spec.template.spec.containers[0];
   // As its documents say: $$ is one $, and $(NAME) the variable's value.
-  const handed = args.map((word: string) => word.replace(/\$\$|\$\((\w+)\)/g, (found, name) => (name ? "filled in" : found[0])));
+  const handed = args.map((word: string) => word.replace(/\$\$|\$\((\w+)\)/g, (found, name) => (name ? "filled in" : found.charAt(0))));
   assert.equal(handed, words.slice(4));
 });
 
