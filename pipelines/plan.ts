@@ -89,7 +89,7 @@ export async function plan(
       bytes: bytesInWords(scale.bytes),
       shards: `${shards} of ${rowsPerShard} rows (${advice}simulate.rowsPerShard=${suiting})`,
       "each shard": `${bytesInWords(scale.shardBytes)}, ${durationInWords(scale.secondsPerShard)}`,
-      trainer: `${bytesInWords(scale.trainerBytes)} of memory for two windows of ${window} shards`,
+      trainer: `${bytesInWords(scale.trainerBytes)} of memory for two windows of ${window} shards, beside its networks`,
     },
   });
   report({

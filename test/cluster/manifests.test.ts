@@ -140,6 +140,7 @@ test("what cannot be run so is refused", async () => {
     ["kubernetes --tasks 4 --image i --claim d:/data -- simulate --teacher t --out /database", /name a URL, or a path in \/data$/m],
     ["slurm --tasks 4 -- simulate --teacher t --out ftp://b/o", /ftp/],
     [`slurm --tasks 4 ${simulate} --set simulate.stepz=3`, /simulate.stepz/],
+    [`slurm --tasks 4 ${simulate} --set simulate.lead=0`, /expected text such as "200GB", or a whole number above 0/],
     [`slurm --tasks 4 ${simulate} --device abacus`, /abacus/],
     [`slurm --tasks 4 ${simulate.replace("1000000", "-5")}`, /--count/],
     [`slurm --tasks 4 ${simulate} --device cuda:0,cuda:1`, /expected --gpus 2/],
