@@ -48,11 +48,17 @@ const MOST_GRACE = 65_535;
 
 async function slurm(job: ClusterJob, { time, partition }: Record<string, string | undefined>) {
   if (job.grace > MOST_GRACE) throw badUsage(`Cannot set --grace to "${job.grace}": Slurm takes at most ${MOST_GRACE} seconds`);
-  if (time !== undefined && !/^(\d+-)?\d+(:\d\d){0,2}$/.test(time)) {
+  const { secondsOfTime, slurmScript } = await import("../../stages/cluster/slurm.ts");
+  const limit = time === undefined ? undefined : secondsOfTime(time);
+  if (time !== undefined && limit === undefined)
     throw badUsage(`Cannot limit a run to --time "${time}": expected HH:MM:SS, as in 12:00:00`);
+  // Slurm would tell it to stop when it begins; it would be put back into the queue, and begin again, for ever.
+  if (limit && limit <= job.grace) {
+    throw badUsage(
+      `Cannot limit a run to --time ${time}: it is told to stop ${job.grace} seconds before (--grace); expected more than these`,
+    );
   }
   if (partition !== undefined && !/^[\w.,-]+$/.test(partition)) throw badUsage(`Cannot use --partition "${partition}": expected its name`);
-  const { slurmScript } = await import("../../stages/cluster/slurm.ts");
   return slurmScript(job, { ...(time !== undefined && { time }), ...(partition !== undefined && { partition }) }).trimEnd();
 }
 

@@ -145,6 +145,8 @@ test("what cannot be run so is refused", async () => {
     [`slurm --tasks 4 ${simulate.replace("1000000", "-5")}`, /--count/],
     [`slurm --tasks 4 ${simulate} --device cuda:0,cuda:1`, /expected --gpus 2/],
     [`slurm --tasks 4 ${simulate} --help`, /Cannot use --help/],
+    [`slurm --tasks 4 --time 0:59 ${simulate}`, /told to stop 60 seconds before \(--grace\)/],
+    [`slurm --tasks 4 --time noon ${simulate}`, /expected HH:MM:SS/],
     [`slurm --tasks 4 --grace 70000 ${simulate}`, /Slurm takes at most 65535/],
     [`slurm --tasks 4 --memory lots ${simulate}`, /as in 16G/],
     [`slurm --tasks 4 --name Sim_1 ${simulate}`, /small letters, digits and dashes/],
