@@ -69,7 +69,9 @@ export async function simulateMaking(making: Making): Promise<Made> {
     current[worker] = shard;
     if (shard === -1) return;
     began[worker] = now;
-    makers.set(shard, [...(makers.get(shard) ?? []), worker]);
+    const others = makers.get(shard); // thousands, where devices are many and shards few
+    if (others) others.push(worker);
+    else makers.set(shard, [worker]);
     events.add({ time: now + secondsPerShard / speeds[worker]!, worker, life: life[worker]!, kind: "made" });
   };
   const start = (worker: number): void => {

@@ -91,6 +91,11 @@ test("closed forms: one worker is never better than ideal, small shards come nea
   assert.ok(Math.abs(lost / (shard / (2 * preempt)) - 1) < 0.12, String(lost)); // half of the workers' speeds are below 1
 });
 
+test("a hundred thousand devices are simulated in seconds, also where shards are few", async () => {
+  const { duplicated } = await simulateMaking({ workers: 100_000, shards: 500, secondsPerShard: 360, load: 60, seed: 1 });
+  assert.ok(duplicated > 0.7);
+});
+
 test("a simulation of years of work is left at once when it is told to", async () => {
   const controller = new AbortController();
   const endless = simulateMaking({
