@@ -79,7 +79,13 @@ export function without(first: readonly number[], second: readonly number[]): nu
   return first.filter((number) => !others.has(number));
 }
 
-/** The numbers that are in one of two lists or in both, ascending as these are. */
+/**
+ * The numbers that are in one of two lists or in both, ascending as these are.
+ *
+ * @example
+ * import { union } from "./present.ts";
+ * assert.deepEqual(union([1, 4], [2, 4]), [1, 2, 4]);
+ */
 export function union(first: number[], second: number[]): number[] {
   return second.length === 0 ? first : [...new Set([...first, ...second])].sort((a, b) => a - b);
 }
