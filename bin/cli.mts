@@ -1,4 +1,5 @@
 /** The command line: reads it, resolves the settings, runs the command's pipeline, and says how it ended. */
+import { existsSync } from "node:fs";
 import { computeWorkers } from "../engine/compute.ts";
 import type { Plan, Wishes } from "../recipes/fit.ts";
 import type { Layer } from "../recipes/resolve-settings.ts";
@@ -8,12 +9,13 @@ import { quoted } from "../schemas/quoted.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { systemError } from "../schemas/system-error.ts";
 import { visible, visibleLines } from "../schemas/visible.ts";
+import { isUrl } from "../store/place.ts";
 import { checkPaths, commandNamed, readArguments, type Request } from "./arguments.mts";
 import type { Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
-import { checkSettingsPlaces, inPlace, type Send } from "./places.mts";
+import { checkSettingsPlaces, checkUrls, inPlace, type Send } from "./places.mts";
 import { createReporter, type Mode } from "./reporter.mts";
 import { watchStreams } from "./streams.mts";
 
@@ -94,7 +96,7 @@ export async function execute(args: readonly string[], outside: Outside, table: 
     if ("answer" in command) {
       const answer = await command.answer({
         ...{ positionals: request.positionals, flags: request.flags, table },
-        check: (line) => readArguments(line, table).command.name,
+        check: (line) => checkedLine(line, table),
       });
       if (answer !== "") out(`${answer}\n`);
       return 0;
@@ -128,7 +130,8 @@ async function perform(
       const parts = await command.parts?.({ positionals, flags, settings });
       if (parts) await checkSettings({ settings, parts, asked }, warn);
       const { withDevice } = await import("../stages/doctor/choose.ts");
-      await command.start({ command: outside.line, positionals, flags, repeated, settings: await withDevice(settings, context), context });
+      const chosen = await withDevice(settings, context);
+      await command.start({ command: outside.line, positionals, flags, repeated, settings: chosen, asked, context });
     });
   } finally {
     reporter.close();
@@ -167,6 +170,21 @@ async function information(
   if (flags.includes("--help") || flags.includes("-h")) return commandHelp(commandNamed(first, table), columns);
   if (first.startsWith("-")) throw badUsage(`Missing command before "${first}": see pipeline --help`);
   return undefined;
+}
+
+/** The command that a line calls, and its flags, once all was looked at that needs no file of where it will run. */
+async function checkedLine(line: readonly string[], table: readonly Entry[]): Promise<{ command: string; flags: Request["flags"] }> {
+  const request = readArguments(line, table);
+  const { command, flags } = request;
+  if (request.help) throw badUsage(`Cannot use --help in a line of ${command.name} that is to run: leave it out`);
+  if ("answer" in command) return { command: command.name, flags };
+  checkUrls(request);
+  const isAway = (path: string | undefined): boolean => path !== undefined && /[./\\]/.test(path) && (isUrl(path) || !existsSync(path));
+  if (isAway(flags.config) || isAway(flags.method)) return { command: command.name, flags };
+  // What the named run or store recorded lies there too.
+  const { settings } = await settingsOf({ ...request, command: { ...command, inherits: {} } });
+  checkSettingsPlaces(settings);
+  return { command: command.name, flags };
 }
 
 /** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */

@@ -1,4 +1,5 @@
 /** What a command is: all that parsing, `--help`, suggestions and dispatch need to know of it. */
+import type { Wishes } from "../recipes/fit.ts";
 import type { Part } from "../recipes/parts.ts";
 import type { Context } from "../schemas/events.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -47,6 +48,8 @@ export interface Input {
   flags: Record<string, string | undefined>;
   repeated: Record<string, string[]>;
   settings: Settings;
+  /** Which settings were asked for on the line or in its file. */
+  asked: Wishes;
   context: Context;
 }
 
@@ -63,7 +66,7 @@ export interface Command extends Described {
   /** Flags or positionals that name a folder whose recorded settings.yaml decides these groups, below --config and --set. */
   inherits?: Readonly<Record<string, readonly (keyof Settings)[]>>;
   /** Which parts of the work its settings decide, for what must fit each other; none where they decide nothing that is made. */
-  parts?: (input: Omit<Input, "context" | "command" | "repeated">) => Promise<readonly Part[]>;
+  parts?: (input: Omit<Input, "context" | "command" | "repeated" | "asked">) => Promise<readonly Part[]>;
   /** True where it only looks: what it prints is all it makes, unless a flag names an output. */
   looks?: boolean;
   start: (input: Input) => Promise<unknown>;
@@ -77,8 +80,11 @@ export interface Question extends Described {
     positionals: string[];
     flags: Input["flags"];
     table: readonly Entry[];
-    /** The name of the command that a line calls. Throws a usage failure at the first thing wrong with the line. */
-    check: (line: readonly string[]) => string;
+    /**
+     * The command that a line calls, and its flags. Throws a usage failure at the first thing wrong with the line; files that are not
+     * here are not looked at, since the line may be of another machine.
+     */
+    check: (line: readonly string[]) => Promise<{ command: string; flags: Input["flags"] }>;
   }) => Promise<string>;
 }
 

@@ -84,6 +84,14 @@ async function placed<R extends Request>(request: R) {
   return { here: { ...request, positionals, flags }, names, output };
 }
 
+/** Throws a usage failure for a flag's URL that its command does not take; nothing is fetched. */
+export function checkUrls({ command, flags }: Request): void {
+  const known: Readonly<Record<string, Flag>> = { ...commonFlags, ...command.flags };
+  for (const [name, value] of Object.entries(flags)) {
+    if (value !== undefined && isUrl(value) && isPathOf(known[name])) bucketUse(command.name, value, `--${name}`, known[name] as Flag);
+  }
+}
+
 /** What becomes of a URL: its command takes it itself, or it is fetched before or sent after. Throws a usage failure for no such place. */
 function bucketUse(command: string, url: string, what: string, spec: Place): "itself" | "fetched" | "sent" {
   const { input, output, bucket, many } = spec;

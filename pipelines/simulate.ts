@@ -25,7 +25,7 @@ import { rowsOf } from "../store/layout.ts";
 import { nearReaders } from "../store/lead.ts";
 import { ownThenOthers } from "../store/others.ts";
 import { hasShard } from "../store/present.ts";
-import { askToRegister, keepingOf } from "../store/readers.ts";
+import { askToRegister, keepingOf, type KnownReader, readerInWords } from "../store/readers.ts";
 import { shareOf } from "../store/share.ts";
 import type { Store } from "../store/store.ts";
 import type { Summary } from "../store/summary.ts";
@@ -144,14 +144,16 @@ function sharedWork(
 }
 
 /** Says for whom simulation waits: once of each reader. */
-function tellsOnce({ folder }: Store, { report }: Context): (shard: number, slowest: string | undefined) => void {
+function tellsOnce({ folder }: Store, { report }: Context): (shard: number, slowest: KnownReader | undefined) => void {
   const told = new Set<string | undefined>();
   return (shard, slowest) => {
-    if (told.has(slowest)) return;
-    told.add(slowest);
-    const name = slowest?.replace(/\.json$/, "");
-    const who = name ? `the training ${name}` : "a training that reads it";
-    const remedy = name ? `; if that will not go on: pipeline verify ${folder} --forget ${name}` : "";
+    const name = slowest?.name;
+    if (told.has(name)) return;
+    told.add(name);
+    const who = slowest ? `the training ${readerInWords(slowest)}` : "a training that reads it";
+    const remedy = name
+      ? `; if that will not go on: pipeline verify ${folder} --forget ${name}`
+      : "; start one, or leave simulate.lead out to make all of it";
     report({ type: "note", stage: "simulate", message: `shard ${shard} of ${folder} waits for ${who} (simulate.lead)${remedy}` });
   };
 }

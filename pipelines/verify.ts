@@ -8,6 +8,7 @@ import { Failure } from "../schemas/failure.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import type { Finding } from "../store/finding.ts";
 import { mendStore } from "../store/mend.ts";
+import { removedShards } from "../store/present.ts";
 import { forgetReader } from "../store/readers.ts";
 import { openStore, presentShards } from "../store/store.ts";
 import { verifyStore } from "../store/verify.ts";
@@ -53,7 +54,8 @@ export async function verify(options: {
     throw new Failure(`${path} is damaged: ${found}${named}. Each warning above ends with its remedy.`);
   }
   const present = (await presentShards(store)).length;
-  const values = { store: path, shards: present, of: store.shards, damaged: 0, ...(repair && { mended }) };
+  const removed = (await removedShards(store)).length;
+  const values = { store: path, shards: present, ...(removed > 0 && { removed }), of: store.shards, damaged: 0, ...(repair && { mended }) };
   report({ type: "result", stage: "verify", values });
   return findings;
 }

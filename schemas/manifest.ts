@@ -13,7 +13,7 @@ export const storeVersion = 1;
 
 /** More files than any file system bears in one folder; the order of training holds all their numbers. */
 export const mostShards = 10_000_000;
-const mostEntries = 2 ** 32; // orders over them are of 32-bit numbers
+export const mostEntries = 2 ** 32; // orders over them are of 32-bit numbers
 const mostChannels = 2 ** 16;
 const mostValues = 2 ** 28; // of a latent: a row is in memory whole
 const mostTensorBytes = 2 ** 31 - 2 ** 27; // of a shard: what a file holds, less room for all else

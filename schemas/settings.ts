@@ -178,7 +178,7 @@ const lead = z.union([
     .string()
     .regex(/^\d+(\.\d+)?[MGT]B$/)
     .meta({ examples: ["200GB"] }),
-  z.coerce.number().pipe(count),
+  z.coerce.number().meta({ type: "integer", exclusiveMinimum: 0 }).pipe(count), // the meta is what messages say is expected
 ]);
 
 export const simulateSettings = z.strictObject({

@@ -12,13 +12,15 @@ export function bytesInWords(count: number): string {
   return `${unit === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toPrecision(2)} ${units[unit]}`;
 }
 
-/** 42 s, 9 m 05 s, 3 h 20 m. */
+/** 42 s, 9 m 05 s, 3 h 20 m, from 100 hours on 6 d 03 h. */
 export function durationInWords(seconds: number): string {
   if (seconds > 0 && seconds < 1) return "under 1 s";
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} m ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} m`;
+  const hours = Math.floor(whole / 3600);
+  if (hours >= 100) return `${Math.floor(hours / 24)} d ${String(hours % 24).padStart(2, "0")} h`;
+  return `${hours} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} m`;
 }
 
 /** Four significant digits, no exponent where it can be avoided. */

@@ -3,17 +3,17 @@ import { setTimeout } from "node:timers/promises";
 import { permutation } from "../schemas/numbers/philox.ts";
 import { rowsOf, type Store } from "./layout.ts";
 import { hasShard, missingShards } from "./present.ts";
-import { readersOf } from "./readers.ts";
+import { type KnownReader, readersOf } from "./readers.ts";
 
 /** Seconds between two looks at the readers while all of them are too far behind: from the first on ever longer. */
 const POLL = { first: 0.2, last: 5 };
 
 /** The shards below which a store may be made: `lead` after what the slowest reader has asked for; without readers the first `lead`. */
-async function leadEnd(store: Store, lead: number): Promise<{ end: number; slowest?: string }> {
+async function leadEnd(store: Store, lead: number): Promise<{ end: number; slowest?: KnownReader }> {
   const readers = await readersOf(store);
   const asked = Math.min(...readers.map(({ reading }) => reading.asked));
   const slowest = readers.find(({ reading }) => reading.asked === asked);
-  return { end: (slowest ? asked : 0) + lead, ...(slowest && { slowest: slowest.name }) };
+  return { end: (slowest ? asked : 0) + lead, ...(slowest && { slowest }) };
 }
 
 /**
@@ -40,7 +40,7 @@ export async function* nearReaders(
     lead: number;
     others?: { part: string; isMine: (shard: number) => boolean };
     onThere?: (rows: number) => void;
-    onWait?: (shard: number, slowest: string | undefined) => void;
+    onWait?: (shard: number, slowest: KnownReader | undefined) => void;
     signal?: AbortSignal;
   },
 ): AsyncGenerator<number> {

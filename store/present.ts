@@ -79,7 +79,13 @@ export function without(first: readonly number[], second: readonly number[]): nu
   return first.filter((number) => !others.has(number));
 }
 
-/** The numbers that are in one of two lists or in both, ascending as these are. */
+/**
+ * The numbers that are in one of two lists or in both, ascending as these are.
+ *
+ * @example
+ * import { union } from "./present.ts";
+ * assert.deepEqual(union([1, 4], [2, 4]), [1, 2, 4]);
+ */
 export function union(first: number[], second: number[]): number[] {
   return second.length === 0 ? first : [...new Set([...first, ...second])].sort((a, b) => a - b);
 }
@@ -121,6 +127,23 @@ export function gapsIn(present: readonly number[], shards: number): Stretch[] {
   }
   if (from < shards) gaps.push({ from, to: shards });
   return gaps;
+}
+
+/**
+ * Neighbouring shards of an ascending list as stretches.
+ *
+ * @example
+ * import { stretchesOf } from "./present.ts";
+ * assert.deepEqual(stretchesOf([0, 4, 5]), [{ from: 0, to: 1 }, { from: 4, to: 6 }]);
+ */
+export function stretchesOf(shards: readonly number[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  for (const shard of shards) {
+    const last = stretches.at(-1);
+    if (last?.to === shard) last.to++;
+    else stretches.push({ from: shard, to: shard + 1 });
+  }
+  return stretches;
 }
 
 /**

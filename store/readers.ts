@@ -3,11 +3,14 @@
  * STORE/readers/NAME.json how far it is, so that simulation stays near the slowest, and what all have passed may go.
  */
 import { badUsage } from "../schemas/failure.ts";
+import { visible } from "../schemas/visible.ts";
 import { checkedLine, checkedText } from "./checked-line.ts";
 import { filesAt, namesAt } from "./files.ts";
 import { isCount } from "./failures.ts";
 import type { Store } from "./layout.ts";
 import { within } from "./place.ts";
+import { removedShards } from "./present.ts";
+import { missingShard } from "./shard-file.ts";
 import { readText } from "./text.ts";
 
 /** Which shards a store keeps: all, or those that a training may still read. */
@@ -21,6 +24,15 @@ export interface Reading {
   next: number;
   /** ... but for those below this one: pictures and distances look at the first rows. */
   pinned: number;
+}
+
+/** A reader as others know it. */
+export interface KnownReader {
+  /** Hexadecimal digits, which it keeps when it is started again. */
+  name: string;
+  /** What its training writes, for people; unknown of a reader that did not say so. */
+  out?: string;
+  reading: Reading;
 }
 
 const NONE: Reading = { asked: 0, next: 0, pinned: 0 };
@@ -58,10 +70,23 @@ export async function askToRegister(store: Pick<Store, "folder">, keep: Keeping)
 }
 
 /** All registered readers by name; one that cannot be understood may be anywhere. */
-export async function readersOf({ folder }: Pick<Store, "folder">): Promise<{ name: string; reading: Reading }[]> {
+export async function readersOf({ folder }: Pick<Store, "folder">): Promise<KnownReader[]> {
   const home = within(folder, "readers");
   const names = (await namesAt(home)).filter((name) => /^[0-9a-f]+\.json$/.test(name));
-  return Promise.all(names.map(async (name) => ({ name, reading: readingOf(await filesAt(home).read(within(home, name))) })));
+  return Promise.all(
+    names.map(async (name) => ({ name: name.replace(/\.json$/, ""), ...readingOf(await filesAt(home).read(within(home, name))) })),
+  );
+}
+
+/**
+ * A reader in words that tell its training: "b4ae8cc3 (s3://data/student)".
+ *
+ * @example
+ * import { readerInWords } from "./readers.ts";
+ * assert.equal(readerInWords({ name: "a1", out: "student" }), "a1 (student)");
+ */
+export function readerInWords({ name, out }: Pick<KnownReader, "name" | "out">): string {
+  return out === undefined ? name : `${name} (${visible(out)})`;
 }
 
 /**
@@ -76,19 +101,20 @@ export async function readersOf({ folder }: Pick<Store, "folder">): Promise<{ na
  * assert.deepEqual(await readersOf(latents), []);
  */
 export async function forgetReader(store: Pick<Store, "folder">, name: string): Promise<void> {
-  const names = (await readersOf(store)).map((reader) => reader.name.replace(/\.json$/, ""));
-  if (!names.includes(name)) {
-    const expected = names.length > 0 ? `expected one of ${names.join(", ")}` : "no training has registered there";
+  const readers = await readersOf(store);
+  if (!readers.some((reader) => reader.name === name)) {
+    const expected = readers.length > 0 ? `expected one of ${readers.map(readerInWords).join(", ")}` : "no training has registered there";
     throw badUsage(`Cannot forget the reader "${name}" of ${store.folder}: ${expected}`);
   }
   const path = within(store.folder, "readers", `${name}.json`);
   await filesAt(path).remove(path);
 }
 
-function readingOf(bytes: Uint8Array | undefined): Reading {
+function readingOf(bytes: Uint8Array | undefined): Omit<KnownReader, "name"> {
   const text = bytes && checkedText(Buffer.from(bytes).subarray(0, -1));
-  const { asked, next, pinned } = (text === undefined ? NONE : JSON.parse(text)) as Reading;
-  return [asked, next, pinned].every(isCount) ? { asked, next, pinned } : NONE;
+  const { asked, next, pinned, out } = (text === undefined ? NONE : JSON.parse(text)) as Reading & { out?: unknown };
+  const reading = [asked, next, pinned].every(isCount) ? { asked, next, pinned } : NONE;
+  return { ...(typeof out === "string" && { out }), reading };
 }
 
 /** The shards that nobody reads again: from the last that a reader looks back at up to where the slowest checkpoint is. */
@@ -108,18 +134,19 @@ export interface RegisteredReader {
 }
 
 /**
- * A reader of a store under a name of hexadecimal digits that it keeps when it is started again. It registers with its first word, where
- * the store asks for that. It begins at shard `from`, and never says that it has passed more than it said before.
+ * A reader of a store under a name of hexadecimal digits that it keeps when it is started again; `out` says whose it is. It registers
+ * with its first word, where the store asks for that. It begins at shard `from`, and never says that it has passed more than it said
+ * before. Where what it would read was removed, its first word throws a Failure, and nobody waits for it.
  *
  * @example
  * import { askToRegister, openReader, readersOf } from "./readers.ts";
  * await askToRegister(latents, "unread");
  * await openReader(latents, { name: "a1", pinned: 1, from: 0 }).asks(4);
- * assert.deepEqual(await readersOf(latents), [{ name: "a1.json", reading: { asked: 4, next: 0, pinned: 1 } }]);
+ * assert.deepEqual(await readersOf(latents), [{ name: "a1", reading: { asked: 4, next: 0, pinned: 1 } }]);
  */
 export function openReader(
-  store: Pick<Store, "folder">,
-  { name, pinned, from }: { name: string; pinned: number; from: number },
+  store: Store,
+  { name, out, pinned, from }: { name: string; out?: string; pinned: number; from: number },
 ): RegisteredReader {
   const path = within(store.folder, "readers", `${name}.json`);
   const files = filesAt(path);
@@ -130,14 +157,27 @@ export function openReader(
   async function say(change: Partial<Reading>): Promise<void> {
     if (!known) {
       if ((await keepingOf(store)) === undefined) return;
-      const { next } = readingOf(await files.read(path)); // of its last checkpoint but one, which it may have to go back to
-      known = { asked: pinned, next: Math.min(next, from), pinned };
+      known = await register();
     }
     const { asked, next } = { ...known, ...change };
-    const reading = { asked: Math.max(asked, known.asked), next: Math.max(next, known.next), pinned };
-    const text = `${checkedLine(reading)}\n`;
+    await tell({ asked: Math.max(asked, known.asked), next: Math.max(next, known.next), pinned });
+  }
+  async function tell(reading: Reading): Promise<void> {
+    const text = `${checkedLine({ ...reading, ...(out !== undefined && { out }) })}\n`;
     if (text !== said) await files.replace(path, text);
     [known, said] = [reading, text];
+  }
+  /** From then on nothing is removed that it will read; what was removed before is looked for afterwards, and its word taken back. */
+  async function register(): Promise<Reading> {
+    const before = await files.read(path);
+    const { next } = readingOf(before).reading; // of its last checkpoint but one, which it may have to go back to
+    const reading = { asked: pinned, next: Math.min(next, from), pinned };
+    await tell(reading);
+    const lost = (await removedShards(store)).find((shard) => shard >= from || shard < pinned);
+    if (lost === undefined) return reading;
+    [known, said] = [undefined, undefined];
+    await (before ? files.replace(path, before) : files.remove(path));
+    throw await missingShard(store, lost);
   }
   const inTurn = (change: Partial<Reading>): Promise<void> => {
     const mine = turn.then(() => say(change));

@@ -19,7 +19,7 @@ export const cluster: Question = {
     gpus: { value: "N", about: "of a task; 1 unless told, 0 for none" },
     cpus: { value: "N", about: "of a task; 4 unless told", whole: true },
     memory: { value: "16G", about: "of a task, in megabytes (M) or gigabytes; 16G unless told" },
-    retries: { value: "N", about: "how often a task that failed is started again; 5 unless told", whole: true },
+    retries: { value: "N", about: "how often a task that failed is started again; 5 unless told" },
     grace: { value: "SECONDS", about: "from the signal to stop to the end by force; 60 unless told", whole: true, most: 86_400 },
     name: { value: "NAME", about: "of the job; the command's unless told" },
     program: { value: "PATH", about: "what starts onestep there; pipeline unless told" },
@@ -30,7 +30,7 @@ export const cluster: Question = {
   },
   example: "pipeline cluster slurm --tasks 64 -- simulate --teacher teacher --out triples",
   answer: async ({ positionals: [engine, ...line], flags, check }) => {
-    const command = check(line);
+    const { command, flags: asked } = await check(line);
     if (!spread.includes(command)) {
       throw badUsage(`Cannot print ${engine}'s file for ${command}: expected a command of ${spread.join(" or ")} after --`);
     }
@@ -38,25 +38,41 @@ export const cluster: Question = {
     const foreign = other.find((name) => flags[name] !== undefined);
     if (foreign !== undefined) throw badUsage(`Cannot use --${foreign} with ${engine}: it is a setting of the other engine; leave it out`);
     const { jobOf } = await import("../../stages/cluster/job.ts");
-    const job = jobOf({ flags, line });
-    if (engine === "slurm") return slurm(job, flags);
-    return kubernetes(job, flags);
+    const job = jobOf({ flags, line, asked });
+    return engine === "slurm" ? slurm(job, flags) : kubernetes(job, flags, asked);
   },
 };
 
+/** Seconds before the end of a run that Slurm's --signal takes at most. */
+const MOST_GRACE = 65_535;
+
 async function slurm(job: ClusterJob, { time, partition }: Record<string, string | undefined>) {
-  if (time !== undefined && !/^(\d+-)?\d+(:\d\d){0,2}$/.test(time)) {
+  if (job.grace > MOST_GRACE) throw badUsage(`Cannot set --grace to "${job.grace}": Slurm takes at most ${MOST_GRACE} seconds`);
+  const { secondsOfTime, slurmScript } = await import("../../stages/cluster/slurm.ts");
+  const limit = time === undefined ? undefined : secondsOfTime(time);
+  if (time !== undefined && limit === undefined)
     throw badUsage(`Cannot limit a run to --time "${time}": expected HH:MM:SS, as in 12:00:00`);
+  // Slurm would tell it to stop when it begins; it would be put back into the queue, and begin again, for ever.
+  if (limit && limit <= job.grace) {
+    throw badUsage(
+      `Cannot limit a run to --time ${time}: it is told to stop ${job.grace} seconds before (--grace); expected more than these`,
+    );
   }
   if (partition !== undefined && !/^[\w.,-]+$/.test(partition)) throw badUsage(`Cannot use --partition "${partition}": expected its name`);
-  const { slurmScript } = await import("../../stages/cluster/slurm.ts");
   return slurmScript(job, { ...(time !== undefined && { time }), ...(partition !== undefined && { partition }) }).trimEnd();
 }
 
-async function kubernetes(job: ClusterJob, { image, claim }: Record<string, string | undefined>) {
+async function kubernetes(
+  job: ClusterJob,
+  { image, claim }: Record<string, string | undefined>,
+  asked: Record<string, string | undefined>,
+) {
   const { claimOf, kubernetesManifest } = await import("../../stages/cluster/kubernetes.ts");
+  const { checkVolume } = await import("../../stages/cluster/job.ts");
   if (image === undefined) throw badUsage("Missing --image IMAGE of cluster: name the container image that has onestep");
+  if (/\s/.test(image)) throw badUsage(`Cannot use --image "${image}": an image's name has no spaces, as in registry/onestep:1`);
   const claimed = claim === undefined ? undefined : claimOf(claim);
   if (claim !== undefined && !claimed) throw badUsage(`Cannot use --claim "${claim}": expected NAME:/PATH, as in data:/data`);
+  checkVolume(asked, claimed);
   return kubernetesManifest(job, { image, ...(claimed && { claim: claimed }) }).trimEnd();
 }

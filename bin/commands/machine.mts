@@ -35,19 +35,40 @@ export const doctor: Command = {
   inherits: { teacher: model },
   looks: true,
   example: "pipeline doctor --teacher FOLDER --method yoso",
-  start: async ({ flags, positionals: _, ...rest }) => {
+  start: async ({ flags, positionals: _, asked, ...rest }) => {
+    checkModes(flags);
     const { doctor, doctorBuildCuda, doctorBuildTensorflow, doctorProfile } = await import("../../pipelines/doctor.ts");
     const { teacher, method, "build-tensorflow": python, "build-cuda": cuda } = flags;
     if (python !== undefined) return doctorBuildTensorflow(python, rest.context);
     if (cuda !== undefined) return doctorBuildCuda(cuda, rest.context);
     if (flags.plan !== undefined) {
       const { plan } = await import("../../pipelines/plan.ts");
-      return plan({ teacher, size: await sizeIn(flags), ...planned(flags), ...rest });
+      const rowsPerShard = asked.has("simulate.rowsPerShard") ? rest.settings.simulate.rowsPerShard : undefined;
+      return plan({ teacher, size: await sizeIn(flags), ...planned(flags), rowsPerShard, ...rest });
     }
     if (flags.profile === undefined) return doctor({ teacher, size: await sizeIn(flags), isPlanned: method !== undefined, ...rest });
     return doctorProfile({ step: flags.profile, runs: Number(flags.runs ?? 5), rows: Number(flags.rows ?? 25), ...rest });
   },
 };
+
+/** What doctor does instead of its report, and the flags that belong to it alone. */
+const modes: Readonly<Record<string, readonly string[]>> = {
+  plan: ["devices", "preempt", "price", "row-seconds", "epochs"],
+  profile: ["runs", "rows"],
+  "build-tensorflow": [],
+  "build-cuda": [],
+};
+
+/** Throws a usage failure where two of these are asked for, or a flag of one that is not. */
+function checkModes(flags: Record<string, string | undefined>): void {
+  const [first, second] = Object.keys(modes).filter((mode) => flags[mode] !== undefined);
+  if (second !== undefined) throw badUsage(`Cannot use --${first} and --${second} at once: doctor does one of them; leave one out`);
+  for (const [mode, own] of Object.entries(modes)) {
+    const stray = mode === first ? undefined : own.find((flag) => flags[flag] !== undefined);
+    if (stray !== undefined)
+      throw badUsage(`Cannot use --${stray} without --${mode}: it is a figure of that alone; add --${mode}, or leave it out`);
+  }
+}
 
 /** The figures that a plan is asked for with. Throws a usage failure where one is none. */
 function planned({ devices, preempt, price, "row-seconds": seconds, epochs }: Record<string, string | undefined>) {
@@ -70,7 +91,7 @@ function secondsIn(text: string): number {
 
 /** The number that a flag holds. */
 function positive(flag: string, text: string): number {
-  if (/^\d*\.?\d+$/.test(text) && Number(text) > 0) return Number(text);
+  if (/^\d*\.?\d+(e[+-]?\d+)?$/i.test(text) && Number(text) > 0 && Number.isFinite(Number(text))) return Number(text);
   throw badUsage(`Cannot set ${flag} to "${text}": expected a number above 0, as in ${flag} 2.50`);
 }
 

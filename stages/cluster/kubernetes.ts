@@ -49,9 +49,9 @@ spec:${indented(counts, 2)}
       containers:
         - name: onestep
           image: ${JSON.stringify(image)}
-          command: [${JSON.stringify(program)}]
+          command: [${argument(program)}]
           args:${indented(
-            words.map((word) => `- ${JSON.stringify(word)}`),
+            words.map((word) => `- ${argument(word)}`),
             12,
           )}${gpus > 0 ? indented(environment, 10) : ""}
           resources:
@@ -61,6 +61,9 @@ spec:${indented(counts, 2)}
             }
 `;
 }
+
+/** A word as YAML takes it; Kubernetes itself would fill in $(NAME) and halve $$ otherwise. */
+const argument = (word: string): string => JSON.stringify(word.replaceAll("$", "$$$$"));
 
 const mounts = ({ path }: { path: string }): string[] => ["volumeMounts:", "  - name: data", `    mountPath: ${JSON.stringify(path)}`];
 

@@ -3,6 +3,21 @@ import { quoted } from "../../schemas/quoted.ts";
 import type { ClusterJob } from "./job.ts";
 
 /**
+ * Seconds of a time as Slurm reads it: minutes, M:S, H:M:S, D-H, D-H:M or D-H:M:S; undefined for anything else.
+ *
+ * @example
+ * import { secondsOfTime } from "./slurm.ts";
+ * assert.deepEqual(["90", "12:00:00", "1-12", "an hour"].map(secondsOfTime), [5400, 43_200, 129_600, undefined]);
+ */
+export function secondsOfTime(text: string): number | undefined {
+  const [, days, clock] = /^(?:(\d+)-)?(\d+(?::\d\d){0,2})$/.exec(text) ?? [];
+  if (clock === undefined) return undefined;
+  const parts = clock.split(":").map(Number);
+  const [hours = 0, minutes = 0, seconds = 0] = days !== undefined || parts.length === 3 ? parts : [0, ...parts];
+  return 86_400 * Number(days ?? 0) + 3600 * hours + 60 * minutes + seconds;
+}
+
+/**
  * The script of a job. A task that ends by a signal (exit 130: a time limit, a preemption) is put back into the queue, one that failed
  * up to `retries` times, a wrong command (2) never; Slurm itself tries again after a node failure alone. `time` is a limit of a run,
  * not of the work: a task that meets it goes on in its next run.
@@ -21,7 +36,7 @@ export function slurmScript(job: ClusterJob, { time, partition }: { time?: strin
   // By its array name: the last task of an array has the number of the whole of it, and by that all its tasks would start again.
   const task = isArray ? `"$SLURM_ARRAY_JOB_ID"_"$SLURM_ARRAY_TASK_ID"` : "$SLURM_JOB_ID";
   return `#!/usr/bin/env bash
-# ${isArray ? `${tasks} tasks that make one store` : "One task"}: sbatch THIS-FILE. After an end: the same again makes what is missing.
+# ${isArray && tasks > 1 ? `${tasks} tasks that make one store` : "One task"}: sbatch THIS-FILE. After an end: the same again makes what is missing.
 #SBATCH --job-name=${name}
 ${limits.map((limit) => `#SBATCH ${limit}`).join("\n")}
 #SBATCH --requeue

@@ -11,6 +11,9 @@ const SHARD = 10_000;
 const SHARD_BYTES = 48e6;
 const SHARD_SECONDS = 360;
 
+/** Of the mean time to a preemption a shard takes at most this share: half of it is what a preemption costs. */
+const SHARD_OF_LIFE = 1 / 20;
+
 /** List prices of S3's standard class in its first region, 2026: dollars a GB and month, a request, and a GB that leaves the region. */
 const MONTH = 0.023;
 const PUT_OR_LIST = 5e-6;
@@ -20,32 +23,40 @@ const LEAVING = 0.09;
 /** Seconds between two looks for a shard that is not there yet. */
 const POLL = 5;
 
-/** Shards in a training window, and bytes that a number becomes: halves are read as float32. */
-const WINDOW = 4;
-
-/** Bytes of a row whose tensors are these many numbers: latent and kept states as `dtype`, noise always float32. */
-export function rowBytesOf(row: {
+/** What a row holds: how many numbers its latent, each kept state and its embedding are. */
+export interface RowContent {
   values: number;
   states?: number;
   dtype: "float16" | "float32";
   noise: "stored" | "derived";
   embedding?: number;
   isText: boolean;
-}): number {
+}
+
+/** Bytes of a row: latent, kept states and embedding as `dtype`, noise always float32. */
+export function rowBytesOf(row: RowContent): number {
   const bytes = row.dtype === "float16" ? 2 : 4;
   const noise = row.noise === "stored" ? 4 * row.values : 0;
   return (row.values * (1 + (row.states ?? 0)) + (row.embedding ?? 0)) * bytes + noise + (row.isText ? TEXT : 0) + ROW;
 }
 
-/** The power of two nearest to the rows of 48 MB or of 360 seconds, whichever are fewer, and at least a batch. */
-export function rowsPerShardOf({ rowBytes, secondsPerRow, batch }: { rowBytes: number; secondsPerRow: number; batch: number }): number {
-  const rows = Math.min(SHARD_BYTES / rowBytes, SHARD_SECONDS / secondsPerRow);
+/**
+ * The power of two nearest to the rows of 48 MB or of 360 seconds, whichever are fewer, and at least a batch. Of devices that are
+ * preempted after `preempt` seconds in the mean it is fewer seconds where these are many for them.
+ */
+export function rowsPerShardOf(options: { rowBytes: number; secondsPerRow: number; batch: number; preempt?: number | undefined }): number {
+  const { rowBytes, secondsPerRow, batch, preempt = Number.POSITIVE_INFINITY } = options;
+  const rows = Math.min(SHARD_BYTES / rowBytes, Math.min(SHARD_SECONDS, preempt * SHARD_OF_LIFE) / secondsPerRow);
   return Math.max(batch, 2 ** Math.max(0, Math.round(Math.log2(rows))));
 }
 
 export interface ScaleJob {
   rows: number;
   rowBytes: number;
+  /** Bytes of a row in a trainer, which reads halves as float32. */
+  heldBytes: number;
+  /** Shards from which a trainer shuffles one block of batches. */
+  window: number;
   rowsPerShard: number;
   secondsPerRow: number;
   devices: number;
@@ -71,13 +82,13 @@ export interface Scale {
   requests: { put: number; list: number; get: number; head: number };
   /** In dollars; `month` for every month that the store is kept, `leaving` for one epoch that is read outside its region. */
   dollars: { devices: number; requests: number; month: number; leaving: number };
-  /** Bytes that a trainer holds of the store: two windows, as float32. */
+  /** Bytes that a trainer holds of the store: two windows. */
   trainerBytes: number;
 }
 
 /** The figures of a job. */
 export function scaleOf(job: ScaleJob): Scale {
-  const { rows, rowBytes, rowsPerShard, secondsPerRow, devices, price, epochs, overIdeal, load } = job;
+  const { rows, rowBytes, heldBytes, window, rowsPerShard, secondsPerRow, devices, price, epochs, overIdeal, load } = job;
   const shards = Math.ceil(rows / rowsPerShard);
   const bytes = rows * rowBytes + SHARD * shards;
   const deviceHours = (rows * secondsPerRow) / 3600;
@@ -99,6 +110,6 @@ export function scaleOf(job: ScaleJob): Scale {
       month: (bytes / 1e9) * MONTH,
       leaving: (bytes / 1e9) * LEAVING,
     },
-    trainerBytes: 2 * WINDOW * shardBytes * 2,
+    trainerBytes: Math.min(rows, 2 * window * rowsPerShard) * heldBytes,
   };
 }

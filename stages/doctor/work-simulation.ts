@@ -3,6 +3,7 @@
  * as `--part auto/N` does. Workers load, differ in speed, and may be preempted. Tells how much longer it takes than work that is shared
  * perfectly.
  */
+import { setImmediate } from "node:timers/promises";
 import { permutation, uniforms } from "../../schemas/numbers/philox.ts";
 import { createEvents } from "./events.ts";
 
@@ -18,6 +19,7 @@ export interface Making {
   /** Whether a worker makes a shard to its end that another has had first; it gives it up otherwise. */
   runsOn?: boolean;
   seed: number;
+  signal?: AbortSignal;
 }
 
 export interface Made {
@@ -34,8 +36,12 @@ export interface Made {
 const SLOW = 0.05;
 const SPREAD = 0.1;
 
-/** Simulates one making; the same seed gives the same. */
-export function simulateMaking({ workers, shards, secondsPerShard, load, preempt, runsOn = false, seed }: Making): Made {
+/** Events between two looks at the signal, some 50 ms. */
+const EVENTS = 50_000;
+
+/** Simulates one making; the same seed gives the same. Throws the signal's reason once that is aborted. */
+export async function simulateMaking(making: Making): Promise<Made> {
+  const { workers, shards, secondsPerShard, load, preempt, runsOn = false, seed, signal } = making;
   const random = drawing(seed);
   const slow = workers > 1 ? Math.max(1, Math.round(SLOW * workers)) : 0;
   const places = permutation({ seed, stream: "slow workers", length: workers });
@@ -63,7 +69,9 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
     current[worker] = shard;
     if (shard === -1) return;
     began[worker] = now;
-    makers.set(shard, [...(makers.get(shard) ?? []), worker]);
+    const others = makers.get(shard); // thousands, where devices are many and shards few
+    if (others) others.push(worker);
+    else makers.set(shard, [worker]);
     events.add({ time: now + secondsPerShard / speeds[worker]!, worker, life: life[worker]!, kind: "made" });
   };
   const start = (worker: number): void => {
@@ -71,7 +79,9 @@ export function simulateMaking({ workers, shards, secondsPerShard, load, preempt
     if (preempt) events.add({ time: now - preempt * Math.log(1 - random()), worker, life: life[worker]!, kind: "preempted" });
   };
   for (let worker = 0; worker < workers; worker++) start(worker);
-  while (missing.left() > 0) {
+  for (let seen = 1; missing.left() > 0; seen++) {
+    if (seen % EVENTS === 0) await setImmediate();
+    signal?.throwIfAborted();
     const event = events.take();
     if (!event) break;
     const { worker, time, kind } = event;

@@ -6,7 +6,6 @@ import type { TextShape } from "../../schemas/embedding.ts";
 import type { Manifest, Trajectory } from "../../schemas/manifest.ts";
 import { stateColumn, tensorOf } from "../../store/columns.ts";
 import type { Store } from "../../store/store.ts";
-import { presentShards, removedShards, without } from "../../store/present.ts";
 import { readLeftOut } from "../../store/left-out.ts";
 import { readSummary } from "../../store/summary.ts";
 import type { Statistics } from "../../store/statistics.ts";
@@ -14,14 +13,14 @@ import { inWords } from "./balance.ts";
 import { codesInWords } from "./codes.ts";
 import { captionOf, idOf, type StoreRow } from "./rows.ts";
 import type { Spread } from "./spread.ts";
-import type { Outlier, Survey } from "./survey.ts";
+import { isHere, type Outlier, type ShardFacts, type Survey } from "./survey.ts";
 import type { StateFacts } from "./trajectory.ts";
 
 export type Facts = Record<string, string | number>;
 
 /** How many shards went because all had read them. */
-async function removedInWords(store: Store): Promise<string> {
-  const gone = without(await removedShards(store), await presentShards(store)).length;
+function removedInWords(shards: readonly ShardFacts[]): string {
+  const gone = shards.reduce((sum, { state, count }) => sum + (state === "removed" ? count : 0), 0);
   return gone > 0 ? `; ${gone} more were removed once they were read` : "";
 }
 
@@ -29,7 +28,7 @@ async function removedInWords(store: Store): Promise<string> {
 export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejected"> & Partial<Survey>): Promise<Facts> {
   const { manifest } = store;
   const { shards, rejected, conditions } = seen;
-  const here = shards.filter(({ state }) => state !== "missing");
+  const here = shards.filter(isHere);
   const total = (key: "rows" | "bytes") => here.reduce((sum, facts) => sum + facts[key], 0);
   const summary = await readSummary(store);
   const reasons = rejected.reasons
@@ -40,7 +39,7 @@ export async function factsOf(store: Store, seen: Pick<Survey, "shards" | "rejec
     kind: manifest.kind,
     finished: summary ? "yes" : "no: repeat the command that made it",
     rows: `${total("rows")} of ${manifest.entries} planned`,
-    shards: `${here.length} of ${store.shards}, ${manifest.rowsPerShard} rows each${await removedInWords(store)}`,
+    shards: `${here.length} of ${store.shards}, ${manifest.rowsPerShard} rows each${removedInWords(shards)}`,
     size: bytesInWords(total("bytes")),
     rejected: rejected.count === 0 ? 0 : `${rejected.count} (${reasons})`,
     ...(manifest.kind === "tokens"

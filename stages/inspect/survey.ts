@@ -4,7 +4,7 @@ import { isFailure } from "../../schemas/failure.ts";
 import { examineShard } from "../../store/examine.ts";
 import { filesAt } from "../../store/files.ts";
 import type { FailedRow } from "../../store/journal.ts";
-import { gapsIn, type Stretch } from "../../store/present.ts";
+import { gapsIn, removedShards, type Stretch, stretchesOf, union, without } from "../../store/present.ts";
 import { createTotals, type Statistics, type Sums } from "../../store/statistics.ts";
 import { presentShards, readHead, shardPath, type Store } from "../../store/store.ts";
 import { tensorOf } from "../../store/columns.ts";
@@ -26,9 +26,10 @@ export interface Outlier {
 
 export interface ShardFacts {
   shard: number;
-  /** Of missing shards: how many in a row, from `shard` on; 1 of any other. */
+  /** Of missing and removed shards: how many in a row, from `shard` on; 1 of any other. */
   count: number;
-  state: "sound" | "damaged" | "missing";
+  /** Removed are those that went because all had read them. */
+  state: "sound" | "damaged" | "missing" | "removed";
   rows: number;
   bytes: number;
   failed: number;
@@ -61,6 +62,9 @@ export interface Survey {
   peaks: Outlier[];
 }
 
+/** Whether a shard has a file. */
+export const isHere = ({ state }: Pick<ShardFacts, "state">): boolean => state === "sound" || state === "damaged";
+
 const nothing = { count: 1, rows: 0, bytes: 0, failed: 0, mean: 0, std: 0 };
 const mostReasons = 1000;
 const kept = 6; // outliers of each kind
@@ -80,15 +84,21 @@ export interface Ends {
 /** What is known from the ends of the shards alone, without reading a row: cheap for any size. */
 export async function surveyShards(store: Store, signal: AbortSignal): Promise<Ends> {
   const present = await presentShards(store);
-  const gaps = gapsIn(present, store.shards);
-  const absent = ({ from, to }: Stretch): ShardFacts => ({ ...nothing, shard: from, count: to - from, state: "missing" });
+  const removed = without(await removedShards(store), present);
+  const absent =
+    (state: "missing" | "removed") =>
+    ({ from, to }: Stretch): ShardFacts => ({ ...nothing, shard: from, count: to - from, state });
+  const gaps = [
+    ...stretchesOf(removed).map(absent("removed")),
+    ...gapsIn(union(present, removed), store.shards).map(absent("missing")),
+  ].sort((a, b) => a.shard - b.shard);
   const totals = createTotals(store.manifest.shape[2]);
   const shards: ShardFacts[] = [];
   const reasons = new Map<string, number>();
   const first: Survey["rejected"]["first"] = [];
   for (const shard of present) {
     signal.throwIfAborted();
-    while (gaps[0] && gaps[0].from < shard) shards.push(absent(gaps.shift()!));
+    while (gaps[0] && gaps[0].shard < shard) shards.push(gaps.shift()!);
     const facts: ShardFacts = { ...nothing, shard, state: "sound" };
     shards.push(facts);
     try {
@@ -107,7 +117,7 @@ export async function surveyShards(store: Store, signal: AbortSignal): Promise<E
       Object.assign(facts, { state: "damaged", bytes, problem: error.cause instanceof Error ? error.cause.message : error.message });
     }
   }
-  for (const gap of gaps) shards.push(absent(gap));
+  for (const gap of gaps) shards.push(gap);
   const count = [...reasons.values()].reduce((sum, each) => sum + each, 0);
   const rejected = { count, reasons: [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 50), first };
   return { shards, planned: store.shards, statistics: totals.result(), rejected };
@@ -124,7 +134,7 @@ export async function surveyStore(
   const { signal, onShard } = options;
   const { manifest } = store;
   const { shards, planned, rejected, statistics } = await surveyShards(store, signal);
-  const here = shards.filter(({ state }) => state !== "missing");
+  const here = shards.filter(isHere);
 
   const conditions = createBalance();
   const latents = createTally();

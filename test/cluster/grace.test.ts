@@ -1,6 +1,6 @@
 /** What an engine does before it takes a machine away: SIGTERM, and SIGKILL when the grace period is over. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -60,5 +60,13 @@ test(
   },
   { seconds: 240 },
 );
+
+test("a program that still loads is stopped with 130", async () => {
+  const early = join(root, "early.cjs");
+  // The first turn of the event loop comes when bin/pipeline has run, and before what it imports is there.
+  writeFileSync(early, 'setTimeout(() => process.kill(process.pid, "SIGTERM"), 0);');
+  const child = spawn(process.execPath, ["--require", early, pipeline, "methods"], { stdio: "ignore" });
+  assert.is(await new Promise((resolve) => child.on("close", (code, signal) => resolve(code ?? signal))), 130);
+});
 
 test.run();

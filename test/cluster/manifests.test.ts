@@ -58,8 +58,16 @@ test("words that a shell would split come back whole", async () => {
   ]);
 });
 
-const kubernetes = `kubernetes --tasks 64 --image registry/onestep:1 --claim data:/data ${simulate}`;
-const training = "kubernetes --image onestep -- train --store triples --teacher teacher --out student";
+test("Kubernetes hands on a word's dollars as they are", async () => {
+  const words = ["kubernetes", "--image", "i", "--", "train", "--store", "s", "--teacher", "$(HOME) $$", "--out", "s3://b/s"];
+  const { args } = parse((await printed(words)).out).spec.template.spec.containers[0];
+  // As its documents say: $$ is one $, and $(NAME) the variable's value.
+  const handed = args.map((word: string) => word.replace(/\$\$|\$\((\w+)\)/g, (found, name) => (name ? "filled in" : found.charAt(0))));
+  assert.equal(handed, words.slice(4));
+});
+
+const kubernetes = `kubernetes --tasks 64 --image registry/onestep:1 --claim data:/data ${simulate.replace("triples", "/data/triples")}`;
+const training = "kubernetes --image onestep -- train --store s3://data/triples --teacher teacher --out s3://data/student";
 
 test("a manifest is an Indexed Job with retries for each index, and a training one pod", async () => {
   const { spec } = parse((await printed(kubernetes)).out);
@@ -75,7 +83,15 @@ test("a manifest is an Indexed Job with retries for each index, and a training o
   assert.is(spec.template.spec.terminationGracePeriodSeconds, 60);
   const one = parse((await printed(training)).out).spec;
   assert.equal([one.completionMode, one.completions, one.backoffLimit], [undefined, 1, 5]);
-  assert.equal(one.template.spec.containers[0].args, ["train", "--store", "triples", "--teacher", "teacher", "--out", "student"]);
+  assert.equal(one.template.spec.containers[0].args, [
+    "train",
+    "--store",
+    "s3://data/triples",
+    "--teacher",
+    "teacher",
+    "--out",
+    "s3://data/student",
+  ]);
 });
 
 /** ONESTEP_KUBERNETES_VALIDATE, or the program of `pip install kubernetes-validate` on the path. */
@@ -92,7 +108,11 @@ else {
         writeFileSync(path, text);
         return spawnSync(validator, ["-k", "1.34", "--strict", path], { encoding: "utf8" });
       };
-      for (const line of [kubernetes, training, `kubernetes --tasks 2 --gpus 0 --image onestep ${simulate}`]) {
+      for (const line of [
+        kubernetes,
+        training,
+        `kubernetes --tasks 2 --gpus 0 --retries 0 --image onestep ${simulate.replace("triples", "s3://data/triples")}`,
+      ]) {
         const { status, stdout, stderr } = validate((await printed(line)).out);
         assert.is(status, 0, stdout + stderr);
       }
@@ -116,6 +136,18 @@ test("what cannot be run so is refused", async () => {
     [`kubernetes --tasks 4 ${simulate}`, /^Missing --image/],
     [`kubernetes --tasks 4 --image i --time 1:00 ${simulate}`, /Cannot use --time with kubernetes/],
     [`kubernetes --tasks 4 --image i --claim data ${simulate}`, /expected NAME:\/PATH/],
+    ["kubernetes --tasks 4 --image i -- simulate --teacher t --out o", /Cannot write --out o in a pod: it is on no volume/],
+    ["kubernetes --tasks 4 --image i --claim d:/data -- simulate --teacher t --out /database", /name a URL, or a path in \/data$/m],
+    ["slurm --tasks 4 -- simulate --teacher t --out ftp://b/o", /ftp/],
+    [`slurm --tasks 4 ${simulate} --set simulate.stepz=3`, /simulate.stepz/],
+    [`slurm --tasks 4 ${simulate} --set simulate.lead=0`, /expected text such as "200GB", or a whole number above 0/],
+    [`slurm --tasks 4 ${simulate} --device abacus`, /abacus/],
+    [`slurm --tasks 4 ${simulate.replace("1000000", "-5")}`, /--count/],
+    [`slurm --tasks 4 ${simulate} --device cuda:0,cuda:1`, /expected --gpus 2/],
+    [`slurm --tasks 4 ${simulate} --help`, /Cannot use --help/],
+    [`slurm --tasks 4 --time 0:59 ${simulate}`, /told to stop 60 seconds before \(--grace\)/],
+    [`slurm --tasks 4 --time noon ${simulate}`, /expected HH:MM:SS/],
+    [`slurm --tasks 4 --grace 70000 ${simulate}`, /Slurm takes at most 65535/],
     [`slurm --tasks 4 --memory lots ${simulate}`, /as in 16G/],
     [`slurm --tasks 4 --name Sim_1 ${simulate}`, /small letters, digits and dashes/],
     [`pbs --tasks 4 ${simulate}`, /expected slurm, kubernetes/],

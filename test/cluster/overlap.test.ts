@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { filesAt } from "../../store/files.ts";
+import { readersOf } from "../../store/readers.ts";
 import { openStore, presentShards } from "../../store/store.ts";
 import { verifyStore } from "../../store/verify.ts";
 import { removedShards } from "../../store/present.ts";
@@ -102,8 +103,11 @@ else {
       assert.equal(await removedShards(store), [1, 2, 3, 4, 5, 6, 7]);
       assert.equal(await presentShards(store), [0]);
       assert.equal(await verifyStore(store), []);
+      const readers = await readersOf(store);
+      assert.is(readers.length, 1);
       const refused = await begin(...train(url, "second")).ended;
       assert.is(refused.code, 1);
+      assert.equal(await readersOf(store), readers); // nobody waits for it
       assert.match(refused.said, /was removed once the trainings of then had read it/);
       const again = await begin(...train(url, "third"), "--set", "train.once=false").ended;
       assert.is(again.code, 2);

@@ -1,4 +1,5 @@
 /** The plan's formulas give SCALE's table, and its simulation closed forms and SCALE's figures of many workers. */
+import { execute } from "../../bin/cli.mts";
 import { rowBytesOf, rowsPerShardOf, scaleOf } from "../../stages/doctor/scale.ts";
 import { type Making, simulateMaking } from "../../stages/doctor/work-simulation.ts";
 import { assert, suite } from "../harness.ts";
@@ -37,7 +38,7 @@ test("the table of SCALE's section 5, within 2 %", () => {
     const on = (devices: number) =>
       scaleOf({
         ...{ rows, rowBytes, rowsPerShard: per, secondsPerRow: seconds, devices, price: 2.5 },
-        ...{ epochs: 20, overIdeal: 1, load: 60 },
+        ...{ epochs: 20, overIdeal: 1, load: 60, window: 4, heldBytes: rowBytesOf({ ...row, dtype: "float32" }) },
       });
     const { bytes, shards, shardBytes, secondsPerShard, deviceHours, dollars } = on(64);
     const found = [
@@ -53,7 +54,7 @@ test("the table of SCALE's section 5, within 2 %", () => {
   }
   const { trainerBytes } = scaleOf({
     ...{ rows: 12e6, rowBytes: rowBytesOf(derived), rowsPerShard: 1024, secondsPerRow: seconds, devices: 64, price: 2.5 },
-    ...{ epochs: 1, overIdeal: 1, load: 60 },
+    ...{ epochs: 1, overIdeal: 1, load: 60, window: 4, heldBytes: rowBytesOf({ ...derived, dtype: "float32" }) },
   });
   assert.ok(Math.abs(trainerBytes / 540e6 - 1) < 0.02);
 });
@@ -61,12 +62,12 @@ test("the table of SCALE's section 5, within 2 %", () => {
 const base = { shards: 11719, secondsPerShard: 1024 * seconds, load: 60 };
 
 /** The mean over seeds. */
-function mean(making: Omit<Making, "seed">, of: "overIdeal" | "lost" | "duplicated"): number {
-  const seeds = [1, 2, 3];
-  return seeds.reduce((sum, seed) => sum + simulateMaking({ ...making, seed })[of], 0) / seeds.length;
+async function mean(making: Omit<Making, "seed">, of: "overIdeal" | "lost" | "duplicated"): Promise<number> {
+  const all = await Promise.all([1, 2, 3].map((seed) => simulateMaking({ ...making, seed })));
+  return all.reduce((sum, made) => sum + made[of], 0) / all.length;
 }
 
-test("work of others at random costs what SCALE's section 4 found, within 2 %", () => {
+test("work of others at random costs what SCALE's section 4 found, within 2 %", async () => {
   const expected: [number, number | undefined, number][] = [
     [8, undefined, 1.004],
     [64, undefined, 1.022],
@@ -74,20 +75,95 @@ test("work of others at random costs what SCALE's section 4 found, within 2 %", 
     [512, 4 * 3600, 1.145],
   ];
   for (const [workers, preempt, overIdeal] of expected) {
-    const found = mean({ ...base, workers, preempt, runsOn: true }, "overIdeal");
-    assert.ok(mean({ ...base, workers, preempt }, "overIdeal") < found); // ours give up what another has had first
+    const found = await mean({ ...base, workers, preempt, runsOn: true }, "overIdeal");
+    assert.ok((await mean({ ...base, workers, preempt }, "overIdeal")) < found); // ours give up what another has had first
     assert.ok(Math.abs(found / overIdeal - 1) < 0.02, `${workers} workers: ${found}, not ${overIdeal}`);
   }
 });
 
-test("closed forms: one worker is never better than ideal, small shards come near it, and the loss is T / 2M", () => {
-  const { overIdeal, duplicated } = simulateMaking({ workers: 1, shards: 100, secondsPerShard: 10, load: 0, seed: 1 });
+test("closed forms: one worker is never better than ideal, small shards come near it, and the loss is T / 2M", async () => {
+  const { overIdeal, duplicated } = await simulateMaking({ workers: 1, shards: 100, secondsPerShard: 10, load: 0, seed: 1 });
   assert.ok(Math.abs(overIdeal - 1) < 1e-9 && duplicated === 0);
-  const fine = mean({ workers: 16, shards: 20_000, secondsPerShard: 1, load: 0 }, "overIdeal");
+  const fine = await mean({ workers: 16, shards: 20_000, secondsPerShard: 1, load: 0 }, "overIdeal");
   assert.ok(fine > 1 && fine < 1 + 4 / 1250, String(fine)); // the last shard takes a slow worker 2 of 1,250 seconds
   const [shard, preempt] = [60, 6000];
-  const lost = mean({ workers: 32, shards: 60_000, secondsPerShard: shard, load: 0, preempt }, "lost");
+  const lost = await mean({ workers: 32, shards: 60_000, secondsPerShard: shard, load: 0, preempt }, "lost");
   assert.ok(Math.abs(lost / (shard / (2 * preempt)) - 1) < 0.12, String(lost)); // half of the workers' speeds are below 1
+});
+
+test("a hundred thousand devices are simulated in seconds, also where shards are few", async () => {
+  const { duplicated } = await simulateMaking({ workers: 100_000, shards: 500, secondsPerShard: 360, load: 60, seed: 1 });
+  assert.ok(duplicated > 0.7);
+});
+
+test("a simulation of years of work is left at once when it is told to", async () => {
+  const controller = new AbortController();
+  const endless = simulateMaking({
+    workers: 64,
+    shards: 1e6,
+    secondsPerShard: 600,
+    load: 60,
+    preempt: 60,
+    seed: 1,
+    signal: controller.signal,
+  });
+  setTimeout(() => controller.abort(), 50);
+  await assert.rejects(endless, /abort/i);
+});
+
+/** What `doctor --plan` says, and its exit code. */
+async function planned(line: string): Promise<{ code: number; out: string; err: string }> {
+  const said = { out: "", err: "" };
+  const outside = { signal: new AbortController().signal, terminal: false, colour: false, columns: () => 200 };
+  const add = (name: "out" | "err") => (text: string) => void (said[name] += text);
+  const code = await execute(["doctor", ...line.split(" ")], { ...outside, out: add("out"), err: add("err") });
+  return { code, ...said };
+}
+
+test("a plan says what was asked for, and by SCALE's formulas", async () => {
+  const { code, out } = await planned("--plan --count 12000000 --devices 64 --preempt 4h --price 2.50 --set simulate.dtype=float16");
+  assert.is(code, 0);
+  // 18.23 hours of perfect work; 12 M * 32,882 B + 11,719 * 10 kB; 11,719 * 2 + 5 PUT, 12 pages for 66, 2 GET a shard; 539 MB as SCALE has it
+  for (const figure of [
+    "395 GB",
+    "11719 of 1024 rows",
+    "34 MB, 5 m 58 s",
+    "538 MB",
+    "1167",
+    "$2917",
+    "$9.08 a month",
+    "23443 PUT, 792 LIST, 23438 GET",
+  ]) {
+    assert.ok(out.includes(figure), `${figure} in ${out}`);
+  }
+  // Single precision is twice the bytes on disk, and no more in memory.
+  assert.match((await planned("--plan --count 12000000 --devices 64")).out, /788 GB.*538 MB of memory.*--price DOLLARS/s);
+  assert.match((await planned("--plan --count 100000 --set simulate.rowsPerShard=50")).out, /2000 of 50 rows \(1024 would suit: /);
+  assert.match((await planned("--plan --count 12000000 --devices 64 --preempt 20m")).out, /of 128 rows/); // of a minute, a twentieth of that
+  const few = await planned("--plan --count 10 --devices 64");
+  assert.match(few.out + few.err, /1 shard keeps 1 of 64 devices busy/);
+});
+
+test("figures that no work can have are refused in a sentence", async () => {
+  const wrong: [string, RegExp][] = [
+    ["--plan --count 1e15", /^Cannot plan a store of 1000000000000000 triples in .* lower --count/m],
+    ["--plan --count 4000000000 --set simulate.rowsPerShard=16", /250000000 shards: it holds .* 10000000 at most/],
+    [
+      "--plan --count 1000 --preempt 5s",
+      /^Cannot plan for devices that are preempted every 5 s .*load for 1 m 00 s and take 22 s for a shard of 64 rows/m,
+    ],
+    ["--plan --count 1000 --preempt 4h --row-seconds 9999999", /^Cannot plan for devices that are preempted every 4 h 00 m/m],
+    ["--plan --row-seconds 0", /expected a number above 0/],
+    ["--plan --price 1e999", /expected a number above 0/],
+    ["--devices 8", /^Cannot use --devices without --plan/],
+    ["--plan --rows 8", /^Cannot use --rows without --profile/],
+    ["--plan --profile dit", /^Cannot use --plan and --profile at once/],
+  ];
+  for (const [line, message] of wrong) {
+    const { code, err } = await planned(line);
+    assert.is(code, 2, line);
+    assert.match(err, message);
+  }
 });
 
 test.run();

@@ -3,9 +3,11 @@ import { normals } from "../../schemas/numbers/philox.ts";
 import { inspect } from "../../pipelines/inspect.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { healthOf, timesInWords } from "../../stages/inspect/health.ts";
-import { channelTable } from "../../stages/inspect/facts.ts";
+import { channelTable, factsOf } from "../../stages/inspect/facts.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";
 import { createTally } from "../../stages/inspect/tally.ts";
+import { askToRegister, openReader } from "../../store/readers.ts";
+import { removeRead } from "../../store/removed.ts";
 import { openStore, shardPath, type Store } from "../../store/store.ts";
 import { noiseOf } from "../../store/triples.ts";
 import { assert, suite } from "../harness.ts";
@@ -135,6 +137,26 @@ test("a damaged and a missing shard are told of, and the others surveyed", async
     ["sound", "damaged", "sound", "missing", "sound"],
   );
   assert.is(seen.conditions.rows, 24);
+});
+
+test("a shard that was removed once it was read is not missing", async () => {
+  const store = await triples();
+  await askToRegister(store, "unread");
+  await openReader(store, { name: "a1", pinned: 1, from: 0 }).passed(3);
+  await removeRead(store);
+  await rm(shardPath(store, 3));
+  const seen = await survey(await openStore({ folder: store.folder }));
+  assert.equal(
+    seen.shards.map(({ shard, count, state }) => [shard, count, state]),
+    [
+      [0, 1, "sound"],
+      [1, 2, "removed"],
+      [3, 1, "missing"],
+      [4, 1, "sound"],
+    ],
+  );
+  assert.match(String(healthOf(store.manifest, seen).unfinished), /^1 of 5 shards are missing/);
+  assert.match(String((await factsOf(store, seen)).shards), /^2 of 5, 8 rows each; 2 more were removed once they were read/);
 });
 
 test("the screen is one screen", async () => {

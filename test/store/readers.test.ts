@@ -2,6 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { verify } from "../../pipelines/verify.ts";
 import { rowBatches } from "../../store/batches.ts";
+import type { PipelineEvent } from "../../schemas/events.ts";
 import { filesAt } from "../../store/files.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { createLatentStore } from "../../store/latents.ts";
@@ -141,6 +142,8 @@ test("a reader that is started again keeps its name and what it said of its chec
   assert.equal(await said(), { asked: 6, next: 4, pinned: 1 }); // it may have to go back to the checkpoint before
   await openReader(store, { name: "a1", pinned: 1, from: 0 }).asks(1);
   assert.equal(await said(), { asked: 1, next: 0, pinned: 1 }); // it begins anew
+  await openReader(store, { name: "a1", out: "runs/a", pinned: 1, from: 0 }).asks(1);
+  assert.is((await readersOf(store))[0]?.out, "runs/a");
   await filesAt(store.folder).replace(`${store.folder}/readers/c3.json`, "torn");
   assert.equal((await readersOf(store))[1]?.reading, { asked: 0, next: 0, pinned: 0 });
 });
@@ -155,11 +158,48 @@ test("a training that will not go on is forgotten by the command that simulation
     ["a1", 2],
     ["b2", 5],
   ] as const)
-    await openReader(store, { name, pinned: 1, from: 0 }).passed(below);
+    await openReader(store, { name, ...(name === "b2" && { out: "student" }), pinned: 1, from: 0 }).passed(below);
   assert.equal(await keptFor(store), { from: 1, to: 2 });
-  await assert.rejects(verifying("c3"), /expected one of a1, b2/);
+  await assert.rejects(verifying("c3"), /expected one of a1, b2 \(student\)$/);
   await verifying("a1");
   assert.equal(await keptFor(store), { from: 1, to: 5 });
+});
+
+test("a reader of what was removed before it came is refused, and nobody waits for it", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  for (const shard of [0, 1, 2, 3]) await fillShard(store, shard);
+  await askToRegister(store, "unread");
+  const first = openReader(store, { name: "a1", pinned: 1, from: 0 });
+  await first.asks(4);
+  await first.passed(3);
+  assert.is(await removeRead(store), 2);
+  const before = await readersOf(store);
+  for (const late of [
+    { name: "b2", pinned: 1, from: 0 },
+    { name: "b2", pinned: 2, from: 3 }, // it looks at the first two again and again
+    { name: "a1", pinned: 1, from: 1 }, // from a checkpoint older than it may go back to
+  ]) {
+    await assert.rejects(openReader(store, late).asks(4), /Cannot read shard 1 .*: it was removed once the trainings of then had read it/);
+    assert.equal(await readersOf(store), before);
+  }
+  await openReader(store, { name: "b2", pinned: 1, from: 3 }).asks(4);
+  assert.is((await readersOf(store)).length, 2);
+});
+
+test("verify tells removed shards from lost ones", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await fill(store);
+  await sealStore(store);
+  await askToRegister(store, "unread");
+  await openReader(store, { name: "a1", pinned: 1, from: 0 }).passed(3);
+  await removeRead(store);
+  const said: PipelineEvent[] = [];
+  const context = { signal: new AbortController().signal, report: (event: PipelineEvent) => void said.push(event) };
+  await verify({ path: store.folder, context });
+  const [result] = said.filter(({ type }) => type === "result");
+  assert.equal(result?.type === "result" && result.values, { store: store.folder, shards: 5, removed: 2, of: 7, damaged: 0 });
+  await filesAt(store.folder).remove(`${store.folder}/shards/000004.parquet`);
+  await assert.rejects(verify({ path: store.folder, context }), /is damaged: 1 finding, 1 of its 7 shards must be made again \(4\)/);
 });
 
 test("read once, a store gives every row once, window by window, and says what it asks for before", async () => {

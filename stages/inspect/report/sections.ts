@@ -5,7 +5,7 @@ import { bytesInWords, numberInWords } from "../../../schemas/words.ts";
 import { type Markup, markup } from "../../picture/markup.ts";
 import { healthOf } from "../health.ts";
 import { type Facts, leftOutKinds } from "../facts.ts";
-import type { Outlier, ShardFacts, Survey } from "../survey.ts";
+import { isHere, type Outlier, type ShardFacts, type Survey } from "../survey.ts";
 import { channelChart, driftChart, histogramChart, short } from "./charts.ts";
 import { leftOutLines } from "./left-out.ts";
 import type { Course } from "../trajectory.ts";
@@ -41,7 +41,7 @@ function factList(facts: Facts): Markup {
 
 function overview(manifest: Manifest, facts: Facts, survey: Survey): Markup {
   const hints = Object.entries(healthOf(manifest, survey)).map(([about, hint]) => markup`<li><b>${about}</b>: ${hint}</li>`);
-  const here = survey.shards.filter(({ state }) => state !== "missing").length;
+  const here = survey.shards.filter(isHere).length;
   const noun = manifest.kind === "tokens" ? "grid" : "latent";
   const figures = [
     [whole(survey.rows), `rows of ${whole(manifest.entries)} planned`],
@@ -123,7 +123,7 @@ const average = (values: readonly number[]): number => values.reduce((sum, value
 
 function shards(all: readonly ShardFacts[]): Markup {
   const lines = all.slice(0, mostShards).map(({ shard, count, state, rows, bytes, failed, mean, std, problem }) => {
-    const cells = state === "missing" ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
+    const cells = !isHere({ state }) ? ["", "", "", "", ""] : [whole(rows), whole(failed), bytesInWords(bytes), short(mean), short(std)];
     const told = problem ? `: ${problem}` : "";
     const range = number(count > 1 ? `${shard} to ${shard + count - 1}` : shard);
     return markup`<tr>${range}<td class="${state}${problem ? " wrap" : ""}">${state}${told}</td>${cells.map(number)}</tr>`;

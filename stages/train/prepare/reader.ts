@@ -37,7 +37,7 @@ export function readerOf(
   const pinned = Math.min(shards, Math.max(1, Math.ceil((2 * first) / manifest.rowsPerShard)));
   const leastAt = (step: number): number => leastAfter({ ...order, batch, shards, rowsPerShard: manifest.rowsPerShard }, step * batch);
   let reader: RegisteredReader | undefined;
-  const opened = (from: number): RegisteredReader => (reader ??= openReader(store, { name, pinned, from }));
+  const opened = (from: number): RegisteredReader => (reader ??= openReader(store, { name, out, pinned, from }));
   const tell = async (below: number): Promise<void> => {
     await opened(below).passed(below);
     await removeRead(store);
