@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { type Compute, startCompute } from "../../engine/compute.ts";
 import type { Weights } from "../../engine/weights.ts";
 import type { ReadingApi } from "./reader.ts";
+import type { Room } from "./room.ts";
 import type { ReadOptions, StoredTensor } from "./stored.ts";
 
 /** What is asked for: its name, the tensor, and how it shall be read. */
@@ -32,7 +33,7 @@ export function readAhead(asked: readonly Asked[], threads = threadsFor(asked)):
 }
 
 async function* readHere(asked: readonly Asked[]): AsyncGenerator<[string, Weights[string]]> {
-  const rooms: ArrayBuffer[] = [];
+  const rooms: Room[] = [];
   const begun: Promise<Float32Array>[] = [];
   for (const [i, each] of asked.entries()) {
     for (const [, tensor, options] of asked.slice(begun.length, i + AHEAD + 1)) begun.push(handled(tensor.read({ ...options, rooms })));
