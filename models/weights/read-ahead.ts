@@ -13,7 +13,7 @@ export type Asked = readonly [name: string, tensor: StoredTensor, options?: Pick
 const AHEAD = 3;
 
 /** Bytes of files below which no thread is started for them: it takes longer than they do. */
-const FEW = 2 ** 28;
+const FEW = 2 ** 48;
 
 /** Threads that read: more than these wait for the disk and for memory. */
 const READERS = 4;
