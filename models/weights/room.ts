@@ -21,11 +21,23 @@ export interface Room {
   kernels: Readonly<Record<KernelDtype, Kernel>>;
 }
 
-export function openRoom(): Room {
+/** Rooms that nobody uses: their pages are made once for many tensors, and the garbage collector may have them. */
+const idle: WeakRef<Room>[] = [];
+
+/** A room for one reader, who gives it back. */
+export function takeRoom(): Room {
+  for (let next = idle.pop(); next; next = idle.pop()) {
+    const room = next.deref();
+    if (room) return room;
+  }
   const memory = new WebAssembly.Memory({ initial: Math.ceil((MADE + 4 * COLUMNS * MOST_ROWS) / PAGE) });
   const buffer = memory.buffer as ArrayBuffer;
   const piece = (i: number) => new Uint8Array(buffer, i * (PIECE + BEHIND), PIECE);
   return { pieces: [piece(0), piece(1)], memory: buffer, kernels: kernelsOver(memory) };
+}
+
+export function giveBack(room: Room): void {
+  idle.push(new WeakRef(room));
 }
 
 /** Elements widened before these are copied. */

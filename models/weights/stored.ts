@@ -7,7 +7,7 @@ import { firstNotFinite } from "./finite.ts";
 import type { Range } from "./header.ts";
 import { hasKernel } from "./kernel.ts";
 import { permuted, rearrangement } from "./order.ts";
-import { MOST_STRIDE, openRoom, PIECE, type Room, rowsPerPiece, turnInto, widenInto } from "./room.ts";
+import { giveBack, MOST_STRIDE, PIECE, rowsPerPiece, takeRoom, turnInto, widenInto } from "./room.ts";
 
 /** Where a tensor is, for a thread that has not opened its file. */
 export interface Stored {
@@ -27,8 +27,6 @@ export interface ReadOptions {
   order?: readonly number[];
   /** Whether an element that is not finite is refused, by a Failure. */
   isChecked?: boolean;
-  /** Memory for pieces on their way that several reads use, so that its pages are made once; each read takes what it needs. */
-  rooms?: Room[];
 }
 
 /** A tensor in its file, in the dtype it has there. */
@@ -101,7 +99,7 @@ async function* piecesOf(
 /** The elements of a tensor as float32; see {@link StoredTensor}. */
 async function readTensor(stored: Stored, options: ReadOptions = {}): Promise<Float32Array> {
   const { order, ...others } = options;
-  const { onBytes, isChecked = false, rooms = [] } = options;
+  const { onBytes, isChecked = false } = options;
   const { path, name, range } = stored;
   const { shape, dtype, byteLength } = range;
   const { bytes, decode } = DTYPES[dtype];
@@ -114,19 +112,20 @@ async function readTensor(stored: Stored, options: ReadOptions = {}): Promise<Fl
   const data = floats(byteLength / bytes, refuse);
   const moves = order && !isEmpty ? rearrangement(shape, order) : undefined;
   const all = new Uint8Array(data.buffer);
-  const room = dtype === "F32" && !moves ? undefined : (rooms.pop() ?? openRoom());
+  const room = dtype === "F32" && !moves ? undefined : takeRoom();
   const each = moves ? stride * rowsPerPiece(stride) : PIECE;
   const place = (length: number, at: number): Bytes =>
     room ? (room.pieces[(at / each) % 2] as Bytes).subarray(0, length) : all.subarray(at, at + length);
 
-  /** Puts a piece where it belongs. Answers whether its elements are finite, as far as that was looked at. */
+  /** Puts a piece where it belongs. Answers whether its elements are finite; no may be wrong. */
   const put = (piece: Bytes, at: number): boolean => {
     const length = piece.length / bytes;
     if (room && moves && hasKernel(dtype))
       return turnInto(room, { piece, dtype, data, rows: piece.length / stride, to: moves.to }, (at * bytes) / stride);
     if (room && hasKernel(dtype)) return widenInto(room, { piece, dtype, data, at, length });
     try {
-      return decode(piece, room && data.subarray(at, at + length)).length === 0;
+      const part = decode(piece, room && data.subarray(at, at + length));
+      return !isChecked || firstNotFinite(part) < 0;
     } catch (error) {
       throw refuse((error as Error).message);
     }
@@ -142,7 +141,7 @@ async function readTensor(stored: Stored, options: ReadOptions = {}): Promise<Fl
     }
     at += piece.length / bytes;
   }
-  if (room) rooms.push(room);
+  if (room) giveBack(room);
   return data;
 }
 
