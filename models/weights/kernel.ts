@@ -2,7 +2,7 @@
  * The loops that loading weights spends its time in, four elements at a time: they become float32, are looked at for what is not finite
  * and are turned into another layout in one pass. As JavaScript, which looks every half up in a table, they take several times as long.
  */
-import { assembled, type Code, f32x4, i32, i32x4, type Local, local, loop, type Routine, v128 } from "./assembly.ts";
+import { type Code, f32x4, i32, i32x4, type Local, local, loop, programOf, type Routine, v128 } from "../../schemas/numbers/assembly.ts";
 import { MAGNITUDE, TO_SIGN } from "./finite.ts";
 
 interface Kind {
@@ -98,28 +98,25 @@ function turning({ bytes, load }: Kind): Routine {
   return { parameters: 6, others: ["i32", "i32", "i32", "i32", "v128", "v128", "v128", "v128", "v128", "v128"], body };
 }
 
-/** What the loops of a type are called with, all of it bytes and counts in their memory; each answers 0 where all elements are finite. */
+/** The loops of a type, which answer 0 where all elements are finite; addresses, strides and counts are in their memory. */
 export interface Kernel {
   widen: (from: number, to: number, count: number) => number;
   turn: (from: number, to: number, rows: number, columns: number, stride: number, across: number) => number;
 }
 
-let compiled: WebAssembly.Module | undefined;
+const names = Object.keys(kinds) as KernelDtype[];
+const start = programOf(() =>
+  Object.fromEntries(
+    names.flatMap((name): [string, Routine][] => [
+      [`widen ${name}`, widening(kinds[name])],
+      [`turn ${name}`, turning(kinds[name])],
+    ]),
+  ),
+);
 
-/** The loops of every type, over a memory. */
-export function kernelsOver(memory: WebAssembly.Memory): Readonly<Record<KernelDtype, Kernel>> {
-  const names = Object.keys(kinds) as KernelDtype[];
-  compiled ??= new WebAssembly.Module(
-    assembled(
-      Object.fromEntries(
-        names.flatMap((name): [string, Routine][] => [
-          [`widen ${name}`, widening(kinds[name])],
-          [`turn ${name}`, turning(kinds[name])],
-        ]),
-      ),
-    ),
-  );
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
-  const kernel = (name: KernelDtype) => ({ widen: exports[`widen ${name}`], turn: exports[`turn ${name}`] }) as Kernel;
-  return { F32: kernel("F32"), F16: kernel("F16"), BF16: kernel("BF16") };
+/** The loops of every type, over a new memory of at least so many bytes. */
+export function startKernels(bytes: number): { memory: ArrayBuffer; kernels: Readonly<Record<KernelDtype, Kernel>> } {
+  const { memory, functions } = start(bytes);
+  const kernels = names.map((name) => [name, { widen: functions[`widen ${name}`], turn: functions[`turn ${name}`] }]);
+  return { memory, kernels: Object.fromEntries(kernels) as Record<KernelDtype, Kernel> };
 }

@@ -1,5 +1,5 @@
 /** Memory in which pieces of a file become float32, and may be turned, on their way to a tensor. */
-import { type Kernel, type KernelDtype, kernelsOver } from "./kernel.ts";
+import { type Kernel, type KernelDtype, startKernels } from "./kernel.ts";
 
 /** The most bytes of a piece. */
 export const PIECE = 2 ** 22;
@@ -12,7 +12,6 @@ const BEHIND = 3 * MOST_STRIDE + 64;
 /** Where the loops write, and columns that they turn before these are copied: they stay in a processor's caches till then. */
 const MADE = 2 * (PIECE + BEHIND);
 const COLUMNS = 128;
-const PAGE = 2 ** 16;
 
 export interface Room {
   /** Two pieces: one is read while the other is worked on. */
@@ -30,10 +29,9 @@ export function takeRoom(): Room {
     const room = next.deref();
     if (room) return room;
   }
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((MADE + 4 * COLUMNS * MOST_ROWS) / PAGE) });
-  const buffer = memory.buffer as ArrayBuffer;
-  const piece = (i: number) => new Uint8Array(buffer, i * (PIECE + BEHIND), PIECE);
-  return { pieces: [piece(0), piece(1)], memory: buffer, kernels: kernelsOver(memory) };
+  const { memory, kernels } = startKernels(MADE + 4 * COLUMNS * MOST_ROWS);
+  const piece = (i: number) => new Uint8Array(memory, i * (PIECE + BEHIND), PIECE);
+  return { pieces: [piece(0), piece(1)], memory, kernels };
 }
 
 export function giveBack(room: Room): void {

@@ -65,11 +65,15 @@ test("the largest of each type are finite, and one more is not, wherever it stan
 /** Elements of a type that are told from one another by their bits, and these as float32. */
 const kinds: Record<
   KernelDtype,
-  { of: (i: number) => number; wide: (stored: number) => number; array: typeof Uint16Array | typeof Uint32Array }
+  {
+    of: (i: number) => number;
+    wide: (stored: number) => number;
+    array: (elements: { length: number }, map: (_: unknown, i: number) => number) => Uint16Array | Uint32Array;
+  }
 > = {
-  F32: { of: (i) => Math.imul(i + 1, 2_654_435_761) >>> 0, wide: (bits) => bits, array: Uint32Array },
-  F16: { of: (i) => 0x0400 + (i % 0x7000), wide: (half) => half * 2 ** 13 + 112 * 2 ** 23, array: Uint16Array },
-  BF16: { of: (i) => i & 0xffff, wide: (high) => high * 2 ** 16, array: Uint16Array },
+  F32: { of: (i) => Math.imul(i + 1, 2_654_435_761) >>> 0, wide: (bits) => bits, array: (...made) => Uint32Array.from(...made) },
+  F16: { of: (i) => 0x0400 + (i % 0x7000), wide: (half) => half * 2 ** 13 + 112 * 2 ** 23, array: (...made) => Uint16Array.from(...made) },
+  BF16: { of: (i) => i & 0xffff, wide: (high) => high * 2 ** 16, array: (...made) => Uint16Array.from(...made) },
 };
 
 for (const dtype of ["F32", "F16", "BF16"] as const) {
@@ -84,7 +88,7 @@ for (const dtype of ["F32", "F16", "BF16"] as const) {
   ] as const) {
     test(`${rows} rows of ${columns} of ${dtype} become columns, bit by bit`, () => {
       const { of, wide, array } = kinds[dtype];
-      const values = array.from({ length: rows * columns }, (_, i) => of(i));
+      const values = array({ length: rows * columns }, (_, i) => of(i));
       const data = new Float32Array(rows * columns + 9);
       const to = Array.from({ length: columns }, (_, i) => (columns - 1 - i) * rows); // the last column comes first
       turnInto(room, { piece: piece(values), dtype, data, rows, to }, 4);
@@ -123,9 +127,10 @@ for (const [name, shape] of [
 ] as const) {
   test(`a file's matrix ${name} is turned, in every type`, async () => {
     const [rows, columns] = shape as readonly [number, number];
+    const elements = Array.from({ length: rows * columns }, (_, i) => i % 251);
     const values = { F32: Float32Array, F64: Float64Array, I32: Int32Array, U8: Uint8Array };
     for (const [dtype, array] of Object.entries(values)) {
-      const data = array.from({ length: rows * columns }, (_, i) => i % 251);
+      const data = new array(elements);
       const path = join(folder, `${dtype}.safetensors`);
       writeFileSync(path, file({ m: { dtype, shape, data_offsets: [0, data.byteLength] } }, new Uint8Array(data.buffer)));
       const turned = await (await openSafetensors(path)).tensors.m!.read({ order: [1, 0], isChecked: true });

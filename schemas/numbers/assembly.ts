@@ -46,6 +46,13 @@ export const i32x4 = {
   shuffle: (...lanes: number[]): Code => [...vectors(0x0d), ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte))],
 } as const;
 export const f32x4 = { sub: vectors(0xe5) } as const;
+export const f64x2 = {
+  promote_low_f32x4: vectors(0x5f),
+  add: vectors(0xf0),
+  mul: vectors(0xf2),
+  pmin: vectors(0xf6),
+  pmax: vectors(0xf7),
+} as const;
 
 /** Repeats what leaves whether it shall be repeated. */
 export const loop = (...body: Code[]): Code => [0x03, NOTHING, ...body.flat(), 0x0d, 0, END];
@@ -64,8 +71,44 @@ export interface Routine {
   body: Code;
 }
 
+/** What TypeScript's types for Node leave out. */
+declare const WebAssembly: {
+  Memory: new (pages: { initial: number }) => { buffer: ArrayBuffer };
+  Module: new (code: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { exports: Readonly<Record<string, (...numbers: number[]) => number>> };
+};
+
+/** Bytes in which memory is given out. */
+const PAGE = 2 ** 16;
+
+/** Functions by name over a memory of their own. */
+export interface Program {
+  memory: ArrayBuffer;
+  functions: Readonly<Record<string, (...numbers: number[]) => number>>;
+}
+
+/**
+ * Answers a function that starts routines over a new memory of so many bytes or a few more, zeros at first. They are put together and
+ * compiled when that is first asked for.
+ *
+ * @example
+ * import { i32, local, programOf } from "./assembly.ts";
+ * const body = [...local(0).get, ...local(1).get, ...i32.add];
+ * const { functions } = programOf(() => ({ plus: { parameters: 2, others: [], body } }))(0);
+ * assert.equal(functions.plus?.(40, 2), 42);
+ */
+export function programOf(routines: () => Readonly<Record<string, Routine>>): (bytes: number) => Program {
+  let module: object | undefined;
+  return (bytes) => {
+    module ??= new WebAssembly.Module(assembled(routines()));
+    const memory = new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(bytes / PAGE)) });
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    return { memory: memory.buffer, functions: exports };
+  };
+}
+
 /** A module that exports functions by name and takes its memory from `env.memory`. */
-export function assembled(routines: Readonly<Record<string, Routine>>): Uint8Array<ArrayBuffer> {
+function assembled(routines: Readonly<Record<string, Routine>>): Uint8Array<ArrayBuffer> {
   const all = Object.values(routines);
   const section = (id: number, items: readonly Code[]): Code => [id, ...sized(list(items))];
   const signature = ({ parameters }: Routine): Code => [FUNCTION, ...list(new Array(parameters).fill([TYPES.i32])), ...list([[TYPES.i32]])];
