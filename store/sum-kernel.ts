@@ -2,9 +2,19 @@
  * The sums of a shard's latents as WebAssembly, four channels at a time: they are a third of the work of a shard's first reading. Each
  * channel's numbers are added one after the other, as in JavaScript, so that no bit of a sum is another.
  */
-import { type Code, f64x2, i32, i32x4, type Local, local, loop, programOf, type Routine, v128 } from "../schemas/numbers/assembly.ts";
-
-const raise = (address: Local, by: Code): Code => [...address.get, ...by, ...i32.add, ...address.set];
+import {
+  type Code,
+  f64x2,
+  i32,
+  i32x4,
+  type Local,
+  local,
+  loop,
+  programOf,
+  raise,
+  type Routine,
+  v128,
+} from "../schemas/numbers/assembly.ts";
 
 /**
  * add(from, count, stride, totals, across): `count` times four float32, `stride` bytes apart, to the totals in float64: four sums, then
@@ -59,7 +69,7 @@ let program: ReturnType<typeof start> | undefined;
  */
 export function addedTotals(totals: Float64Array, latent: Float32Array): Float64Array {
   const channels = totals.length / 4;
-  if (channels % 4 !== 0 || channels > MOST) return addedPlainly(totals, latent);
+  if (channels % 4 !== 0 || channels > MOST || latent.length % channels !== 0) return addedPlainly(totals, latent);
   program ??= start(TOTALS + 32 * MOST);
   const { memory, functions } = program;
   const [values, result] = [new Float32Array(memory, 0, AT_ONCE), new Float64Array(memory, TOTALS, totals.length)];

@@ -2,7 +2,19 @@
  * The loops that loading weights spends its time in, four elements at a time: they become float32, are looked at for what is not finite
  * and are turned into another layout in one pass. As JavaScript, which looks every half up in a table, they take several times as long.
  */
-import { type Code, f32x4, i32, i32x4, type Local, local, loop, programOf, type Routine, v128 } from "../../schemas/numbers/assembly.ts";
+import {
+  type Code,
+  f32x4,
+  i32,
+  i32x4,
+  type Local,
+  local,
+  loop,
+  programOf,
+  raise,
+  type Routine,
+  v128,
+} from "../../schemas/numbers/assembly.ts";
 import { MAGNITUDE, TO_SIGN } from "./finite.ts";
 
 interface Kind {
@@ -47,7 +59,6 @@ const look = (four: Local, seen: Local): Code => [
   ...[...seen.get, ...v128.or, ...seen.set],
 ];
 
-const raise = (local: Local, by: Code): Code => [...local.get, ...by, ...i32.add, ...local.set];
 /** Four less of a count, and whether anything is left. */
 const fewer = (count: Local): Code => [...raise(count, i32.const(-4)), ...count.get, ...i32.const(0), ...i32.gt_s];
 

@@ -64,6 +64,9 @@ export interface Local {
 }
 export const local = (place: number): Local => ({ get: [0x20, ...unsigned(place)], set: [0x21, ...unsigned(place)] });
 
+/** Adds to a number. */
+export const raise = (number: Local, by: Code): Code => [...number.get, ...by, ...i32.add, ...number.set];
+
 /** A function of numbers that answers one; its other values, vectors or not, follow the parameters. */
 export interface Routine {
   parameters: number;
