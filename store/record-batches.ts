@@ -29,10 +29,10 @@ export interface RecordBatchOptions {
 }
 
 /**
- * Record batches of the rows in the order of their ids, the next few row groups of a shard being read meanwhile. Of a tensor the batch holds a view of the
- * bytes that were read wherever these lie aligned, which of the widest column they are made to; numbers and texts that may be null, and
- * columns that are not aligned, are copies. Throws a Failure where a shard is missing or damaged, before a row of its group is
- * given: its hash is checked on the first read of this process, rows by their checksums on each.
+ * Record batches of the rows in the order of their ids, the next few row groups of a shard being read meanwhile. Of a tensor the batch
+ * holds a view of the bytes that were read wherever these lie aligned, which of the widest column they are made to; numbers and texts
+ * that may be null, and columns that are not aligned, are copies. Throws a Failure where a shard is missing or damaged, before a row of
+ * its group is given: its hash is checked on the first read of this process, rows by their checksums on each.
  *
  * @example
  * import { recordBatches } from "onestep/store";
