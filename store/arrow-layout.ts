@@ -42,3 +42,10 @@ export function bufferLengths(column: FileColumn, rows: number, { nulls = 0, tex
       return [validity, 0, rows * tensorBytes(column)];
   }
 }
+
+/** A bit a value, the lowest first: 1 where it is not null. */
+export function validityOf(values: readonly unknown[]): Uint8Array {
+  const bits = new Uint8Array(Math.ceil(values.length / 8));
+  for (const [i, value] of values.entries()) if (value !== null) bits[i >> 3]! |= 1 << (i & 7);
+  return bits;
+}

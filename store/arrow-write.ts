@@ -7,7 +7,7 @@ import { Field as ArrowField, Schema, Uint32 } from "apache-arrow";
 import { FileBlock, Footer } from "apache-arrow/ipc/metadata/file";
 import { BufferRegion, FieldNode, Message, RecordBatch } from "apache-arrow/ipc/metadata/message";
 import { arrowSchema } from "./arrow.ts";
-import { bufferLengths, type FileColumn, fileColumns, nodesOf, padded } from "./arrow-layout.ts";
+import { bufferLengths, type FileColumn, fileColumns, nodesOf, padded, validityOf } from "./arrow-layout.ts";
 import { fieldOf } from "./columns.ts";
 import { rowsPerGroup, type ShardFormat } from "./shard-format.ts";
 import { CHECKSUM, type Stored } from "./stored-rows.ts";
@@ -118,13 +118,6 @@ function contentsOf(column: FileColumn, values: readonly unknown[], text: readon
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
   new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-
-/** A bit a value, the lowest first: 1 where it is not null. */
-function validityOf(values: readonly unknown[]): Uint8Array {
-  const bits = new Uint8Array(Math.ceil(values.length / 8));
-  for (const [i, value] of values.entries()) if (value !== null) bits[i >> 3]! |= 1 << (i & 7);
-  return bits;
-}
 
 /** Copies the parts to their places, and zeros between them. */
 function fillBody(body: Uint8Array, parts: readonly Part[]): void {

@@ -15,9 +15,9 @@ import {
   Struct,
   Uint64,
   Utf8,
-  vectorFromArray,
 } from "apache-arrow";
 import { type Field, lengthOf } from "../schemas/columns.ts";
+import { validityOf } from "./arrow-layout.ts";
 
 /** The values of one field for several rows: of tensors all elements, row after row; halves as their 16 bits. */
 export type FieldValues =
@@ -61,18 +61,41 @@ export function recordBatch(parts: readonly { field: Field; values: FieldValues 
   return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: rows, nullCount: 0, children }));
 }
 
-function dataOf(type: DataType, field: Field, values: FieldValues, rows: number): Data {
-  if (field.type === "Int64" || field.type === "Uint64")
-    return makeData({ type: type as Int64, length: rows, data: values as BigInt64Array });
-  if (field.type !== "FixedSizeList") {
-    const [data] = vectorFromArray(values as readonly unknown[], type as Utf8).data;
-    return data ?? makeData({ type: type as Utf8, length: 0 });
+function dataOf(type: DataType, field: Field, values: FieldValues, length: number): Data {
+  switch (field.type) {
+    case "Int64":
+    case "Uint64":
+      return makeData({ type: type as Int64, length, data: values as BigInt64Array });
+    case "Int32": {
+      const numbers = Int32Array.from(values as readonly (number | null)[], (value) => value ?? 0);
+      return makeData({ type: type as Int32, length, ...present(values as readonly (number | null)[]), data: numbers });
+    }
+    case "Utf8":
+      return makeData({
+        type: type as Utf8,
+        length,
+        ...present(values as readonly (string | null)[]),
+        ...texts(values as readonly (string | null)[]),
+      });
+    case "FixedSizeList": {
+      const elementsOf = { type: elements[field.of]() as Float32, length: length * lengthOf(field), nullCount: 0 };
+      const child = makeData({ ...elementsOf, data: values as Float32Array });
+      return makeData({ type: type as FixedSizeList<Float32>, length, nullCount: 0, child });
+    }
   }
-  const child = makeData({
-    type: elements[field.of]() as Float32,
-    length: rows * lengthOf(field),
-    nullCount: 0,
-    data: values as Float32Array,
-  });
-  return makeData({ type: type as FixedSizeList<Float32>, length: rows, nullCount: 0, child });
+}
+
+/** Which values are there. */
+function present(values: readonly unknown[]): { nullCount: number; nullBitmap?: Uint8Array } {
+  const nullCount = values.filter((value) => value === null).length;
+  return { nullCount, ...(nullCount > 0 && { nullBitmap: validityOf(values) }) };
+}
+
+/** Texts one after the other, and where each begins. Arrow's own builder of columns takes ten times as long. */
+function texts(values: readonly (string | null)[]): { valueOffsets: Int32Array; data: Uint8Array } {
+  const valueOffsets = new Int32Array(values.length + 1);
+  for (const [i, text] of values.entries()) valueOffsets[i + 1] = valueOffsets[i]! + Buffer.byteLength(text ?? "");
+  const data = Buffer.alloc(valueOffsets.at(-1)!);
+  for (const [i, text] of values.entries()) data.write(text ?? "", valueOffsets[i]!);
+  return { valueOffsets, data };
 }

@@ -7,6 +7,7 @@ import { didYouMean } from "../schemas/nearest.ts";
 import { type FieldValues, recordBatch } from "./arrow.ts";
 import { type BatchOptions, rowBatches } from "./batches.ts";
 import { memoryBuffer, readStretch } from "./buffers.ts";
+import { inOrder } from "./in-order.ts";
 import type { Store } from "./layout.ts";
 import { readShard } from "./read.ts";
 import { valuesOfRows } from "./row-values.ts";
@@ -28,10 +29,10 @@ export interface RecordBatchOptions {
 }
 
 /**
- * Record batches of the rows in the order of their ids, one row group in memory at a time. Of a tensor the batch holds a view of the
- * bytes that were read wherever these lie aligned, which of the widest column they are made to; numbers and texts that may be null, and
- * columns that are not aligned, are copies. Throws a Failure where a shard is missing or damaged, before a row of its group is
- * given: its hash is checked on the first read of this process, rows by their checksums on each.
+ * Record batches of the rows in the order of their ids, the next few row groups of a shard being read meanwhile. Of a tensor the batch
+ * holds a view of the bytes that were read wherever these lie aligned, which of the widest column they are made to; numbers and texts
+ * that may be null, and columns that are not aligned, are copies. Throws a Failure where a shard is missing or damaged, before a row of
+ * its group is given: its hash is checked on the first read of this process, rows by their checksums on each.
  *
  * @example
  * import { recordBatches } from "onestep/store";
@@ -59,15 +60,22 @@ interface Wanted {
   signal: AbortSignal | undefined;
 }
 
+/** Groups of rows that are read at once: so many are in memory, with one that is being looked through. */
+const AT_ONCE = 4;
+
 /** The batches of one shard. */
 async function* shardBatches(store: Store, { shard, fields, most, signal }: Wanted): AsyncGenerator<RecordBatch> {
   const opened = await openShard(store, shard);
+  const refuse = (error: unknown): never => {
+    throw damage(store, shard, problemOf(error));
+  };
+  const read = async (i: number): Promise<{ group: RowGroup; bytes: Uint8Array }> => {
+    const group = opened.groups[i] as RowGroup;
+    return { group, bytes: await readStretch(opened.file, group.bytes) };
+  };
   try {
-    for (const group of opened.groups) {
-      signal?.throwIfAborted();
-      const batch = await groupBatch(store, { ...opened, shard, group, fields }).catch((error) => {
-        throw damage(store, shard, problemOf(error));
-      });
+    for await (const { group, bytes } of inOrder(opened.groups.length, (i) => read(i).catch(refuse), signal, AT_ONCE)) {
+      const batch = await groupBatch(store, { ...opened, shard, group, bytes, fields }).catch(refuse);
       if (batch.numRows <= most) yield batch;
       else for (let from = 0; from < batch.numRows; from += most) yield batch.slice(from, from + most);
     }
@@ -103,11 +111,11 @@ function wantedFields({ folder, manifest }: Store, names?: readonly string[]): F
 /** The rows of a row group as a batch. Throws an Error in words where they are damaged. */
 async function groupBatch(
   store: Store,
-  { file, metadata, shard, group, fields }: OpenShard & Pick<Wanted, "shard" | "fields"> & { group: RowGroup },
+  { metadata, shard, group, bytes, fields }: OpenShard & Pick<Wanted, "shard" | "fields"> & { group: RowGroup; bytes: Uint8Array },
 ): Promise<RecordBatch> {
   const { start: from, rows } = group;
   const { columns } = store;
-  const window = memoryBuffer(await readStretch(file, group.bytes), group.bytes.from);
+  const window = memoryBuffer(bytes, group.bytes.from);
   const names = [...columns.map(({ name }) => name), CHECKSUM];
   const { rows: stored, places } = await group.read({ file: window, columns: names, from: 0, to: rows });
   const tensors = new Map<string, Uint8Array>();

@@ -1,5 +1,6 @@
 /** Per-channel statistics of latents, accumulated in float64 in row order and shard order, so they are reproducible. */
 
+import { addedTotals } from "./sum-kernel.ts";
 import { inTurns } from "./turns.ts";
 
 /** Sums over the finite values of each channel. */
@@ -32,23 +33,24 @@ export interface Statistics {
  * assert.deepEqual(sums.result().sum, [4, 40]);
  */
 export function createSums(channels: number): { add: (latent: Float32Array) => void; result: () => Sums } {
-  const [count, sum, squares] = [new Float64Array(channels), new Float64Array(channels), new Float64Array(channels)];
-  const [min, max] = [new Float64Array(channels).fill(Infinity), new Float64Array(channels).fill(-Infinity)];
+  const count = new Float64Array(channels);
+  const totals = new Float64Array(4 * channels);
+  const [sum, squares, min, max] = [0, 1, 2, 3].map((i) => totals.subarray(i * channels, (i + 1) * channels)) as [
+    ...[Float64Array, Float64Array, Float64Array, Float64Array],
+  ];
+  min.fill(Infinity);
+  max.fill(-Infinity);
   let nonFinite = 0;
   const add = (latent: Float32Array): void => {
+    const added = addedTotals(totals, latent);
     for (let c = 0; c < channels; c++) {
-      // a channel at a time: its sums stay in registers
-      let [s, q, low, high] = [sum[c]!, squares[c]!, min[c]!, max[c]!];
-      for (let i = c; i < latent.length; i += channels) {
-        const value = latent[i]!;
-        s += value;
-        q += value * value;
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
       // Squares of float32 values cannot exceed float64: a sum of them is finite where all values are.
-      if (q - q === 0) [count[c], sum[c], squares[c], min[c], max[c]] = [count[c]! + latent.length / channels, s, q, low, high];
-      else addFinite(latent, c);
+      if (!Number.isFinite(added[channels + c])) {
+        addFinite(latent, c);
+        continue;
+      }
+      count[c]! += latent.length / channels;
+      for (let at = c; at < totals.length; at += channels) totals[at] = added[at]!;
     }
   };
   /** Adds those values of a channel that are finite, and counts the others. */

@@ -1,5 +1,5 @@
 /** The types of elements in safetensors files, and how each becomes float32. */
-import { fromBfloat16, fromHalf, widenedBfloats, widenedHalves } from "../../schemas/numbers/half.ts";
+import { fromBfloat16, fromHalf } from "../../schemas/numbers/half.ts";
 
 export type Dtype = "F32" | "F16" | "BF16" | "F64" | "I64" | "I32" | "U8" | "BOOL";
 
@@ -8,15 +8,13 @@ interface Elements {
   bytes: number;
   /** Little-endian bytes, at an address that is a multiple of `bytes`, as float32: into `wide`, where that is given. */
   decode: (bytes: Uint8Array<ArrayBuffer>, wide?: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
-  /** Of elements of two bytes the float32 bits of each. */
-  widened?: () => Int32Array;
 }
 
 /** The types of elements by their safetensors names. */
 export const DTYPES: Readonly<Record<Dtype, Elements>> = {
   F32: { bytes: 4, decode: (b, wide) => put(new Float32Array(b.buffer, b.byteOffset, b.length / 4), wide) },
-  F16: { bytes: 2, decode: (b, wide) => fromHalf(halvesIn(b), wide), widened: widenedHalves },
-  BF16: { bytes: 2, decode: (b, wide) => fromBfloat16(halvesIn(b), wide), widened: widenedBfloats },
+  F16: { bytes: 2, decode: (b, wide) => fromHalf(halvesIn(b), wide) },
+  BF16: { bytes: 2, decode: (b, wide) => fromBfloat16(halvesIn(b), wide) },
   F64: { bytes: 8, decode: (b, wide) => put(new Float64Array(b.buffer, b.byteOffset, b.length / 8), wide) },
   I64: { bytes: 8, decode: (b, wide) => put(exact(new BigInt64Array(b.buffer, b.byteOffset, b.length / 8)), wide) },
   I32: { bytes: 4, decode: (b, wide) => put(exact(new Int32Array(b.buffer, b.byteOffset, b.length / 4)), wide) },
@@ -25,7 +23,7 @@ export const DTYPES: Readonly<Record<Dtype, Elements>> = {
 };
 
 /** Elements of two bytes, in the same memory. */
-export const halvesIn = (bytes: Uint8Array<ArrayBuffer>): Uint16Array => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+const halvesIn = (bytes: Uint8Array<ArrayBuffer>): Uint16Array => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
 
 /** The values as float32, which they are already where they need not go anywhere. */
 function put(values: Float32Array<ArrayBuffer> | Float64Array | Uint8Array, wide?: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {

@@ -1,7 +1,7 @@
 /** Tensors of files read one after the other, the next of them meanwhile: a few at a time, or of large files by several threads. */
 import { availableParallelism } from "node:os";
 import { type Compute, startCompute } from "../../engine/compute.ts";
-import type { Weights } from "../../engine/weights.ts";
+import { elements, type Weights } from "../../engine/weights.ts";
 import type { ReadingApi } from "./reader.ts";
 import type { ReadOptions, StoredTensor } from "./stored.ts";
 
@@ -11,16 +11,16 @@ export type Asked = readonly [name: string, tensor: StoredTensor, options?: Pick
 /** Reads that have begun while the tensor before them is made use of. */
 const AHEAD = 3;
 
-/** Bytes of files below which no thread is started for them: it takes longer than they do. */
-const FEW = 2 ** 28;
+/** Bytes of float32 that a thread shall have to make: it takes a quarter of a second to start, and makes some 2 GB a second. */
+const SHARE = 2 ** 30;
 
-/** Threads that read: more than these wait for the disk and for memory. */
-const READERS = 4;
+/** Threads that read, this one among them: more than these wait for the disk and for memory. */
+const THREADS = 4;
 
-/** How many threads read tensors: one, this one, where they are few bytes. */
+/** How many threads read tensors. */
 function threadsFor(asked: readonly Asked[]): number {
-  const bytes = asked.reduce((sum, [, { byteLength }]) => sum + byteLength, 0);
-  return bytes < FEW ? 1 : Math.min(READERS, availableParallelism());
+  const bytes = asked.reduce((sum, [, { shape }]) => sum + 4 * elements(shape), 0);
+  return Math.max(1, Math.min(THREADS, availableParallelism(), Math.ceil(bytes / SHARE)));
 }
 
 /**
@@ -32,10 +32,9 @@ export function readAhead(asked: readonly Asked[], threads = threadsFor(asked)):
 }
 
 async function* readHere(asked: readonly Asked[]): AsyncGenerator<[string, Weights[string]]> {
-  const rooms: ArrayBuffer[] = [];
   const begun: Promise<Float32Array>[] = [];
   for (const [i, each] of asked.entries()) {
-    for (const [, tensor, options] of asked.slice(begun.length, i + AHEAD + 1)) begun.push(handled(tensor.read({ ...options, rooms })));
+    for (const [, tensor, options] of asked.slice(begun.length, i + AHEAD + 1)) begun.push(handled(tensor.read(options)));
     yield [each[0], await made(each, begun[i])];
     delete begun[i]; // the elements are whoever took them's
   }
@@ -45,21 +44,41 @@ async function made([, { shape }, { order } = {}]: Asked, data: Promise<Float32A
   return { shape: order ? order.map((side) => shape[side] as number) : shape, data: await (data as Promise<Float32Array>) };
 }
 
+/** This thread and others take the next tensor that nobody has begun, two at a time: what the one waits for is read meanwhile. */
 async function* readByThreads(asked: readonly Asked[], count: number): AsyncGenerator<[string, Weights[string]]> {
-  const module = new URL("./reader.ts", import.meta.url);
-  const start = (): Promise<Compute<ReadingApi>> => startCompute({ name: "reader of weights", module, options: {} });
-  const readers = await Promise.all(Array.from({ length: count }, start));
+  const answers = asked.map(() => answer());
+  let next = 0;
+  const take = async (read: (asked: Asked) => Promise<Float32Array>): Promise<void> => {
+    for (let i = next++; i < asked.length; i = next++) {
+      const data = handled(read(asked[i] as Asked));
+      answers[i]?.resolve(data);
+      await data.catch(() => {}); // thrown where it is asked for
+    }
+  };
+  const inTurns = (read: (asked: Asked) => Promise<Float32Array>): Promise<unknown> => Promise.all([take(read), take(read)]);
+  const readThere = async (): Promise<void> => {
+    const module = new URL("./reader.ts", import.meta.url);
+    const reader: Compute<ReadingApi> = await startCompute({ name: "reader of weights", module, options: {} });
+    await inTurns(([, { stored }, options]) => reader.call("read", { stored, ...options })).finally(() => reader.close());
+  };
+  const readers = [inTurns(([, tensor, options]) => tensor.read(options)), ...Array.from({ length: count - 1 }, readThere)];
+  const all = handled(Promise.all(readers));
   try {
-    const given = readers.map(() => 0);
-    const begun = asked.map(([, { stored }, options]) => {
-      const least = given.indexOf(Math.min(...given)); // so that all end at about the same time
-      (given[least] as number) += stored.range.byteLength;
-      return handled((readers[least] as Compute<ReadingApi>).call("read", { stored, ...options }));
-    });
-    for (const [i, each] of asked.entries()) yield [each[0], await made(each, begun[i])];
+    for (const [i, each] of asked.entries()) {
+      yield [each[0], await made(each, answers[i]?.data)];
+      delete answers[i]; // the elements are whoever took them's
+    }
   } finally {
-    await Promise.all(readers.map((reader) => reader.close()));
+    next = asked.length;
+    await all;
   }
+}
+
+/** Elements that are yet to come. */
+function answer(): { data: Promise<Float32Array>; resolve: (data: Promise<Float32Array>) => void } {
+  let resolve: (data: Promise<Float32Array>) => void = () => {};
+  const data = handled(new Promise<Float32Array>((settle) => (resolve = settle)));
+  return { data, resolve };
 }
 
 /** A promise whose failure is thrown when its turn comes, if it does. */

@@ -3,7 +3,4 @@ import { type ReadOptions, type Stored, storedTensor } from "./stored.ts";
 
 export type ReadingApi = { read: (options: { stored: Stored } & Pick<ReadOptions, "order" | "isChecked">) => Promise<Float32Array> };
 
-export async function create(): Promise<ReadingApi> {
-  const rooms: ArrayBuffer[] = [];
-  return { read: ({ stored, ...options }) => storedTensor(stored).read({ ...options, rooms }) };
-}
+export const create = async (): Promise<ReadingApi> => ({ read: ({ stored, ...options }) => storedTensor(stored).read(options) });

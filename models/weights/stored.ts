@@ -2,10 +2,12 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import type { FileTensor } from "../../engine/weights.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { DTYPES, type Dtype, halvesIn } from "./dtypes.ts";
+import { DTYPES, type Dtype } from "./dtypes.ts";
 import { firstNotFinite } from "./finite.ts";
 import type { Range } from "./header.ts";
-import { bitsOf, rearrange, rearrangeHalves, rearrangement, TILE } from "./order.ts";
+import { hasKernel } from "./kernel.ts";
+import { permuted, rearrangement } from "./order.ts";
+import { giveBack, MOST_STRIDE, PIECE, rowsPerPiece, takeRoom, turnInto, widenInto } from "./room.ts";
 
 /** Where a tensor is, for a thread that has not opened its file. */
 export interface Stored {
@@ -25,8 +27,6 @@ export interface ReadOptions {
   order?: readonly number[];
   /** Whether an element that is not finite is refused, by a Failure. */
   isChecked?: boolean;
-  /** Memory for pieces on their way that several reads use, so that its pages are made once; each read takes what it needs. */
-  rooms?: ArrayBuffer[];
 }
 
 /** A tensor in its file, in the dtype it has there. */
@@ -38,9 +38,6 @@ export interface StoredTensor extends FileTensor {
   /** Its elements as float32. Integers must be exact in float32. */
   read: (options?: ReadOptions) => Promise<Float32Array>;
 }
-
-/** Bytes that are read at once; a multiple of every element's size. */
-const PIECE = 2 ** 22;
 
 /** What changes when a file is written again. */
 type Stamp = { size: number; mtimeMs: number; ino: number };
@@ -101,68 +98,51 @@ async function* piecesOf(
 
 /** The elements of a tensor as float32; see {@link StoredTensor}. */
 async function readTensor(stored: Stored, options: ReadOptions = {}): Promise<Float32Array> {
-  const { onBytes, order, isChecked = false, rooms = [] } = options;
+  const { order, ...others } = options;
+  const { onBytes, isChecked = false } = options;
   const { path, name, range } = stored;
   const { shape, dtype, byteLength } = range;
   const { bytes, decode } = DTYPES[dtype];
   const refuse = (reason: string) => refusal(stored, `tensor "${name}" ${reason}`);
-  const data = floats(byteLength / bytes, refuse);
-  const all = new Uint8Array(data.buffer);
-  const moves = order && data.length > 0 ? rearrangement(shape, order) : undefined;
-  const slice = byteLength / (moves?.length ?? 1); // of the outermost side: pieces that are moved hold whole ones
-  const each = moves ? slice * (Math.floor(PIECE / slice / TILE) * TILE || Math.ceil(PIECE / slice)) : PIECE;
-  const taken: ArrayBuffer[] = [];
-  const take = (length: number): ArrayBuffer => {
-    const room = roomOf(length, rooms);
-    taken.push(room);
-    return room;
-  };
-  const isInPlace = dtype === "F32" && !moves;
-  const most = Math.min(each, byteLength);
-  const turns = isInPlace ? [] : [take(most), take(most)];
-  const room = (length: number, at: number): Bytes =>
-    isInPlace ? all.subarray(at, at + length) : new Uint8Array(turns[(at / each) % 2] as ArrayBuffer, 0, length);
-  const table = moves ? DTYPES[dtype].widened?.() : undefined;
-  const wide = moves && dtype !== "F32" && !table ? take((4 * most) / bytes) : undefined;
-  const widened = (piece: Bytes, at: number): Float32Array => {
-    const length = piece.length / bytes;
-    if (dtype === "F32") return new Float32Array(piece.buffer, piece.byteOffset, length);
-    return decode(piece, wide ? new Float32Array(wide, 0, length) : data.subarray(at, at + length));
-  };
-  const notFinite = (part: Float32Array, at: number): void => {
-    const wrong = firstNotFinite(part);
-    if (wrong < 0) return;
-    throw new Failure(`Cannot use ${path}: element ${at + wrong} of tensor "${name}" is not finite (${part[wrong]}). Fetch it again.`);
-  };
-
-  let at = 0;
-  for await (const piece of piecesOf(stored, { each, room })) {
-    onBytes?.(piece);
-    const end = at + piece.length / bytes;
-    const place = { moved: bitsOf(data), first: (at * bytes) / slice, end: (end * bytes) / slice };
-    if (moves && table) {
-      const isFinite = rearrangeHalves(moves, { ...place, given: halvesIn(piece), widened: table });
-      if (isChecked && !isFinite) notFinite(decode(piece), at);
-    } else {
-      let part: Float32Array;
-      try {
-        part = widened(piece, at);
-      } catch (error) {
-        throw refuse((error as Error).message);
-      }
-      const isFinite = moves && rearrange(moves, { ...place, given: bitsOf(part) });
-      if (isChecked && !isFinite) notFinite(part, at);
-    }
-    at = end;
+  const isEmpty = byteLength === 0;
+  const stride = byteLength / (shape[0] ?? 1);
+  if (order && !isEmpty && !(hasKernel(dtype) && stride <= MOST_STRIDE)) {
+    return permuted({ shape: [...shape], data: await readTensor(stored, others) }, order).data; // no network's kernels are such
   }
-  rooms.push(...taken);
-  return data;
-}
+  const data = floats(byteLength / bytes, refuse);
+  const moves = order && !isEmpty ? rearrangement(shape, order) : undefined;
+  const all = new Uint8Array(data.buffer);
+  const room = dtype === "F32" && !moves ? undefined : takeRoom();
+  const each = moves ? stride * rowsPerPiece(stride) : PIECE;
+  const place = (length: number, at: number): Bytes =>
+    room ? (room.pieces[(at / each) % 2] as Bytes).subarray(0, length) : all.subarray(at, at + length);
 
-/** A room of at least so many bytes: one of those that are free, where there is one. */
-function roomOf(length: number, rooms: ArrayBuffer[]): ArrayBuffer {
-  const at = rooms.findIndex((room) => room.byteLength >= length);
-  return at < 0 ? new ArrayBuffer(length) : (rooms.splice(at, 1)[0] as ArrayBuffer);
+  /** Puts a piece where it belongs. Answers whether its elements are finite; no may be wrong. */
+  const put = (piece: Bytes, at: number): boolean => {
+    const length = piece.length / bytes;
+    if (room && moves && hasKernel(dtype))
+      return turnInto(room, { piece, dtype, data, rows: piece.length / stride, to: moves.to }, (at * bytes) / stride);
+    if (room && hasKernel(dtype)) return widenInto(room, { piece, dtype, data, at, length });
+    try {
+      const part = decode(piece, room && data.subarray(at, at + length));
+      return !isChecked || firstNotFinite(part) < 0;
+    } catch (error) {
+      throw refuse((error as Error).message);
+    }
+  };
+  let at = 0;
+  for await (const piece of piecesOf(stored, { each, room: place })) {
+    onBytes?.(piece);
+    if (!put(piece, at) && isChecked) {
+      const part = decode(piece);
+      const wrong = firstNotFinite(part);
+      if (wrong >= 0)
+        throw new Failure(`Cannot use ${path}: element ${at + wrong} of tensor "${name}" is not finite (${part[wrong]}). Fetch it again.`);
+    }
+    at += piece.length / bytes;
+  }
+  if (room) giveBack(room);
+  return data;
 }
 
 /** Room for `length` numbers: an array ends at 4 GiB, and a process where its memory does. */

@@ -2,9 +2,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startCompute } from "../../../engine/compute.ts";
 import type { Weights } from "../../../engine/weights.ts";
 import { openSafetensors } from "../../../models/weights/open.ts";
 import { type Asked, readAhead } from "../../../models/weights/read-ahead.ts";
+import type { ReadingApi } from "../../../models/weights/reader.ts";
 import { assert, suite } from "../../harness.ts";
 import { file } from "./file.ts";
 
@@ -80,6 +82,21 @@ for (const threads of [1, 2]) {
     );
   });
 }
+
+test("a thread of readers reads as this one does, and says the same of what is not finite", async () => {
+  const module = new URL("../../../models/weights/reader.ts", import.meta.url);
+  const reader = await startCompute<ReadingApi>({ name: "reader of weights", module, options: {} });
+  try {
+    const { conv, row } = (await openSafetensors(written("there", [0x3c00, 0x7c00, 0x7e00]))).tensors;
+    const order = [2, 3, 1, 0];
+    const kernel = await reader.call("read", { stored: conv!.stored, order, isChecked: true });
+    assert.ok(Buffer.from(kernel.buffer).equals(Buffer.from((await conv!.read({ order })).buffer)));
+    assert.is(kernel[700 * 130 + 1], float(upper(700 * 3 * 5 + 1)), "kernel[0][1][0][1]");
+    await assert.rejects(reader.call("read", { stored: row!.stored, isChecked: true }), /there: element 1 of tensor "row" is not finite/);
+  } finally {
+    await reader.close();
+  }
+});
 
 for (const [dtype, one, wrong] of [
   ["F16", 0x3c00, 0xfc00],
