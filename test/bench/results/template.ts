@@ -4,7 +4,7 @@
  *   <!-- evaluation demo.json: floor; student; other.json student "trained for longer"; teacher -->     a row a subject
  *   <!-- summary fashion.json "Fashion-MNIST"; demo.json "the demo" -->                                 a row a file
  *   <!-- study regression.json -->      <!-- bench store.json -->      <!-- reconstruction a.json -->   the whole table
- *   <!-- methods methods-fashion.json -->                                                               of a study of methods, what a README shows
+ *   <!-- methods methods-fashion.json -->                                     of a study of methods, what a README shows
  *   <!-- made demo.json -->                                                                             command and machine
  *   <!-- with fashion.json -->  ...  <!-- end -->                                                       only where the file is there
  *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
