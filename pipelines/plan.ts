@@ -65,8 +65,8 @@ export async function plan(
   const making = { workers: devices, shards, secondsPerShard: rowsPerShard * secondsPerRow, load: LOAD, preempt };
   checkMaking({ rows, rowsPerShard, ...making });
   if (shards < devices) {
-    const message = `${shards} ${shards === 1 ? "shard keeps" : "shards keep"} ${shards} of ${devices} devices busy: plan fewer, or set a smaller simulate.rowsPerShard`;
-    report({ type: "warning", stage: "plan", message });
+    const few = `${shards} ${shards === 1 ? "shard keeps" : "shards keep"} ${shards} of ${devices} devices busy`;
+    report({ type: "warning", stage: "plan", message: `${few}: plan fewer, or set a smaller simulate.rowsPerShard` });
   }
   const made: Made[] = [];
   for (let seed = 0; seed < (shards > MANY ? 1 : MAKINGS); seed++) made.push(await simulateMaking({ ...making, seed, signal }));
@@ -103,7 +103,8 @@ export async function plan(
       "over the ideal": `${numberInWords(mean("overIdeal"))} times the time of work shared perfectly`,
       duplicated: `${percent(mean("duplicated"))} of device time`,
       ...(preempt !== undefined && {
-        "lost to preemption": `${percent(mean("lost"))} of device time (half a shard a preemption: ${percent(scale.secondsPerShard / (2 * preempt))})`,
+        "lost to preemption":
+          `${percent(mean("lost"))} of device time ` + `(half a shard a preemption: ${percent(scale.secondsPerShard / (2 * preempt))})`,
       }),
     },
   });
@@ -117,7 +118,9 @@ export async function plan(
           ? "unknown: say --price DOLLARS of a device and hour"
           : `${dollars(scale.dollars.devices)} for work alone, ${dollars(scale.hours * devices * price)} with loading, losses and waits`,
       storage: `${dollars(scale.dollars.month)} a month`,
-      requests: `${dollars(scale.dollars.requests)} in all, with ${epochs === 1 ? "one epoch" : `${epochs} epochs`} of training (${put} PUT, ${list} LIST, ${get} GET, ${head} HEAD)`,
+      requests:
+        `${dollars(scale.dollars.requests)} in all, with ${epochs === 1 ? "one epoch" : `${epochs} epochs`} of training ` +
+        `(${put} PUT, ${list} LIST, ${get} GET, ${head} HEAD)`,
       "an epoch read outside the region": dollars(scale.dollars.leaving),
     },
   });
@@ -142,7 +145,8 @@ function checkMaking(making: {
   const [life, load, shard] = [preempt, LOAD, secondsPerShard].map(durationInWords);
   throw badUsage(
     `Cannot plan for devices that are preempted every ${life} (--preempt): they load for ${load} and take ${shard} for a shard of ` +
-      `${rowsPerShard} rows, so hardly one is finished; expected devices that last longer, or a smaller simulate.rowsPerShard or simulate.batch`,
+      `${rowsPerShard} rows, so hardly one is finished; expected devices that last longer, or a smaller simulate.rowsPerShard or ` +
+      "simulate.batch",
   );
 }
 
