@@ -98,7 +98,7 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       return 0;
     }
     if (request.flags.cache !== undefined) process.env.ONESTEP_CACHE = request.flags.cache;
-    await inPlace({ ...request, command }, async (here, send) => {
+    await inPlace({ ...request, command }, signal, async (here, send) => {
       const { settings, asked } = await settingsOf(here);
       checkSettingsPlaces(settings);
       checkPaths(here);

@@ -23,11 +23,15 @@ const PATHS = /FILE|FOLDER|PATH|RUN|STORE|LATENTS|TOKENS|IMAGES|LORAS|PIPELINE|G
  * Does the work of a request in which URLs of runs have become folders; whatever it says or throws of these has the URLs' names again.
  * Throws a usage failure for a URL that its place does not take.
  */
-export async function inPlace<R extends Request>(request: R, work: (here: R, send: Send) => Promise<void>): Promise<void> {
+export async function inPlace<R extends Request>(
+  request: R,
+  signal: AbortSignal,
+  work: (here: R, send: Send) => Promise<void>,
+): Promise<void> {
   const words = [...request.positionals, ...Object.values(request.flags), ...Object.values(request.repeated).flat()];
   if (!words.some((word) => word !== undefined && isUrl(word))) return work(request, (context, start) => start(request.flags, context));
   const { failureNamed, mirrored, renamed } = await import("../stages/runs/mirror.ts");
-  const { here, names, output } = await placed(request);
+  const { here, names, output } = await placed(request, signal);
   const named = (text: string): string => [...names].reduce((changed, [folder, url]) => changed.replaceAll(folder, url), text);
   const send: Send = (given, start) => {
     const context = { ...given, report: (event) => given.report(renamed(event, named) as typeof event) } satisfies Context;
@@ -42,7 +46,7 @@ export async function inPlace<R extends Request>(request: R, work: (here: R, sen
 }
 
 /** The request without URLs but those that its command takes itself; what was fetched, by its folder; and what is to be sent. */
-async function placed<R extends Request>(request: R) {
+async function placed<R extends Request>(request: R, signal: AbortSignal) {
   const { command } = request;
   const names = new Map<string, string>();
   let output: { flag: string; url: string } | undefined;
@@ -60,7 +64,7 @@ async function placed<R extends Request>(request: R) {
       return path;
     }
     const { fetchedRun } = await import("../stages/runs/mirror.ts");
-    const folder = await fetchedRun(path);
+    const folder = await fetchedRun(path, signal);
     names.set(folder, path.replace(/\/+$/, ""));
     return folder;
   };
