@@ -100,7 +100,7 @@ export async function execute(args: readonly string[], outside: Outside, table: 
     if (request.flags.cache !== undefined) process.env.ONESTEP_CACHE = request.flags.cache;
     await inPlace({ ...request, command }, signal, async (here, send) => {
       const { settings, asked } = await settingsOf(here);
-      checkSettingsPlaces(settings);
+      checkSettingsPlaces(settings, asked);
       checkPaths(here);
       await perform(here, { settings, asked }, { ...outside, send, line: lineOf(args) });
     });

@@ -21,6 +21,7 @@ import { isUrl, lastName, within } from "../../store/place.ts";
 import { sideBySide } from "../../store/side-by-side.ts";
 import { readText } from "../../store/text.ts";
 import { inFolder } from "./folder.ts";
+import { renamed, standsFor } from "./renamed.ts";
 
 /** Sends to the bucket what has changed, and takes away what is gone. */
 export type Push = () => Promise<void>;
@@ -104,6 +105,7 @@ export async function mirrored<T>(
   });
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
   const report = (event: PipelineEvent): void => context.report(renamed(event, named) as PipelineEvent);
+  const noLonger = standsFor(folder, named);
   try {
     const push = await fetched(url, folder, { except, signal: context.signal });
     const result = await work({ folder, push, context: { ...context, report } });
@@ -112,6 +114,7 @@ export async function mirrored<T>(
   } catch (error) {
     throw failureNamed(error, named);
   } finally {
+    noLonger();
     await release();
   }
 }
@@ -158,14 +161,6 @@ export async function fetchedRun(url: string, signal: AbortSignal): Promise<stri
   await fetched(url, folder, { wants: (name) => !/^(checkpoint-|tensorboard\/)/.test(name), signal });
   if (namesIn(folder).length > 0) return folder;
   throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
-}
-
-/** A value with another text for each in it. */
-export function renamed(value: unknown, named: (text: string) => string): unknown {
-  if (typeof value === "string") return named(value);
-  if (Array.isArray(value)) return value.map((each) => renamed(each, named));
-  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, renamed(each, named)]));
 }
 
 /** The names of all files under a URL; none that could lead out of it, or that only this machine means. */

@@ -115,6 +115,11 @@ async function asInFolder(
   const [found, expected] = [await objectsOf(endpoint, `jobs/${name}`), await contents(folder, /^\.|\/\.|settings.yaml|checksums.json/)];
   const told = Object.entries(found).filter(([each]) => !/run\.html$|tensorboard|settings.yaml|checksums.json/.test(each));
   assert.equal(Object.fromEntries(told), expected);
+  const machines = Buffer.from(join(root, "machine-")).toString("hex");
+  assert.equal(
+    Object.keys(found).filter((each) => found[each]?.includes(machines)),
+    [], // no folder of one machine is named to another
+  );
   return expected;
 }
 
