@@ -1,14 +1,18 @@
 /** What several processes do at once in one place, and what goes missing there, in a bucket as in a folder. */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitForShard } from "../../store/follow.ts";
 import { filesAt } from "../../store/files.ts";
+import { forgetOperators } from "../../store/operator.ts";
+import { surveyShards } from "../../stages/inspect/ends.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { openStore, readShard, shardPath } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { assert, suite } from "../harness.ts";
-import { bucketUrl, noBucket, startBucket } from "./bucket-server.ts";
+import { bucketUrl, environmentOf, noBucket, startBucket } from "./bucket-server.ts";
 import { fill, freshFolder, latentManifest } from "./fixture.ts";
 
 const test = suite("shared places");
@@ -58,6 +62,40 @@ inBucket("a cache of no gigabytes keeps nothing, and shards are read all the sam
   delete process.env.ONESTEP_CACHE_GB;
   assert.is((await readShard(store, 2)).length, 8);
   assert.is(readdirSync(join(cache, "shards")).length, 1);
+});
+
+inBucket("the ends of shards are asked for side by side", async () => {
+  const folder = bucketUrl(`shared-${stores++}`);
+  const store = await createLatentStore({ folder, manifest: latentManifest({ entries: 48, rowsPerShard: 2 }) });
+  await fill(store);
+  const target = String(process.env.AWS_ENDPOINT_URL);
+  const [under, most] = [{ way: 0 }, { way: 0 }];
+  const proxy = createServer((from, to) => {
+    most.way = Math.max(most.way, ++under.way);
+    to.on("close", () => under.way--);
+    setTimeout(() => {
+      const { url, method, headers } = from;
+      from.pipe(
+        request(target + url, { method, headers }, (answer) => answer.pipe(to.writeHead(answer.statusCode ?? 500, answer.headers))),
+      );
+    }, 30); // as far away as a cloud
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  Object.assign(process.env, environmentOf(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`));
+  forgetOperators();
+  try {
+    const { shards } = await surveyShards(await openStore({ folder }), new AbortController().signal);
+    assert.equal(
+      shards.map(({ state, rows }) => `${state} ${rows}`),
+      Array(24).fill("sound 2"),
+    );
+    assert.ok(most.way > 8, `${most.way} at once`);
+  } finally {
+    Object.assign(process.env, environmentOf(target));
+    forgetOperators();
+    proxy.close();
+    proxy.closeAllConnections();
+  }
 });
 
 test.run();
