@@ -48,8 +48,8 @@ export async function surveyShards(store: Store, signal: AbortSignal): Promise<E
   for await (const end of inOrder(present.length, (n) => endOf(store, present[n] as number), signal)) {
     const { shard, bytes } = end;
     while (gaps[0] && gaps[0].from < shard) shards.push(absent(gaps.shift()!));
-    if ("problem" in end) {
-      shards.push({ ...nothing, ...end, state: "damaged" });
+    if (end.problem !== undefined) {
+      shards.push({ ...nothing, shard, bytes, state: "damaged", problem: end.problem });
       continue;
     }
     const { rows, failed, sums } = end;
