@@ -102,9 +102,9 @@ export async function execute(args: readonly string[], outside: Outside, table: 
       return 0;
     }
     if (request.flags.cache !== undefined) process.env.ONESTEP_CACHE = request.flags.cache;
-    await inPlace({ ...request, command }, async (here, send) => {
+    await inPlace({ ...request, command }, signal, async (here, send) => {
       const { settings, asked } = await settingsOf(here);
-      checkSettingsPlaces(settings);
+      checkSettingsPlaces(settings, asked);
       checkPaths(here);
       await perform(here, { settings, asked }, { ...outside, send, line: lineOf(args) });
     });
@@ -182,8 +182,8 @@ async function checkedLine(line: readonly string[], table: readonly Entry[]): Pr
   const isAway = (path: string | undefined): boolean => path !== undefined && /[./\\]/.test(path) && (isUrl(path) || !existsSync(path));
   if (isAway(flags.config) || isAway(flags.method)) return { command: command.name, flags };
   // What the named run or store recorded lies there too.
-  const { settings } = await settingsOf({ ...request, command: { ...command, inherits: {} } });
-  checkSettingsPlaces(settings);
+  const { settings, asked } = await settingsOf({ ...request, command: { ...command, inherits: {} } });
+  checkSettingsPlaces(settings, asked);
   return { command: command.name, flags };
 }
 

@@ -4,6 +4,7 @@
  */
 import { badUsage } from "../schemas/failure.ts";
 import type { Context } from "../schemas/events.ts";
+import type { Wishes } from "../recipes/fit.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { isUrl, placeOf, within } from "../store/place.ts";
 import type { Request } from "./arguments.mts";
@@ -23,11 +24,18 @@ const PATHS = /FILE|FOLDER|PATH|RUN|STORE|LATENTS|TOKENS|IMAGES|LORAS|PIPELINE|G
  * Does the work of a request in which URLs of runs have become folders; whatever it says or throws of these has the URLs' names again.
  * Throws a usage failure for a URL that its place does not take.
  */
-export async function inPlace<R extends Request>(request: R, work: (here: R, send: Send) => Promise<void>): Promise<void> {
+export async function inPlace<R extends Request>(
+  request: R,
+  signal: AbortSignal,
+  work: (here: R, send: Send) => Promise<void>,
+): Promise<void> {
   const words = [...request.positionals, ...Object.values(request.flags), ...Object.values(request.repeated).flat()];
   if (!words.some((word) => word !== undefined && isUrl(word))) return work(request, (context, start) => start(request.flags, context));
-  const { failureNamed, mirrored, renamed } = await import("../stages/runs/mirror.ts");
-  const { here, names, output } = await placed(request);
+  const [{ failureNamed, mirrored }, { renamed }] = await Promise.all([
+    import("../stages/runs/mirror.ts"),
+    import("../stages/runs/renamed.ts"),
+  ]);
+  const { here, names, output } = await placed(request, signal);
   const named = (text: string): string => [...names].reduce((changed, [folder, url]) => changed.replaceAll(folder, url), text);
   const send: Send = (given, start) => {
     const context = { ...given, report: (event) => given.report(renamed(event, named) as typeof event) } satisfies Context;
@@ -42,7 +50,7 @@ export async function inPlace<R extends Request>(request: R, work: (here: R, sen
 }
 
 /** The request without URLs but those that its command takes itself; what was fetched, by its folder; and what is to be sent. */
-async function placed<R extends Request>(request: R) {
+async function placed<R extends Request>(request: R, signal: AbortSignal) {
   const { command } = request;
   const names = new Map<string, string>();
   let output: { flag: string; url: string } | undefined;
@@ -60,7 +68,7 @@ async function placed<R extends Request>(request: R) {
       return path;
     }
     const { fetchedRun } = await import("../stages/runs/mirror.ts");
-    const folder = await fetchedRun(path);
+    const folder = await fetchedRun(path, signal);
     names.set(folder, path.replace(/\/+$/, ""));
     return folder;
   };
@@ -110,10 +118,10 @@ const isPathOf = (flag: Flag | undefined): boolean =>
 /** Settings that may be URLs: a store that is read where it lies, and words. */
 const FREE = ["train.images", "simulate.negative"];
 
-/** Throws a usage failure where a setting that is a path is a URL. */
-export function checkSettingsPlaces(settings: Settings): void {
+/** Throws a usage failure where a setting that is a path is a URL, and was asked for: what a run recorded need not be there any more. */
+export function checkSettingsPlaces(settings: Settings, asked: Wishes): void {
   const look = (value: unknown, at: string): void => {
-    if (typeof value === "string" && isUrl(value) && !FREE.includes(at)) {
+    if (typeof value === "string" && isUrl(value) && asked.has(at) && !FREE.includes(at)) {
       throw badUsage(`Cannot use ${value} (${at}): it must be a file or folder of this machine; copy it here with your cloud's own tool`);
     }
     if (value !== null && typeof value === "object") for (const [key, each] of Object.entries(value)) look(each, at ? `${at}.${key}` : key);

@@ -7,7 +7,7 @@ import { Failure, isFailure } from "../schemas/failure.ts";
 import type { Content } from "./atomic.ts";
 import type { Created, Files } from "./functions.ts";
 import { sha256 } from "./hash.ts";
-import { operatorOf } from "./operator.ts";
+import { addressOf, operatorOf } from "./operator.ts";
 
 const pieceBytes = 2 ** 25; // of an object written in parts
 const attempts = 5; // of a creation that left nothing
@@ -32,7 +32,7 @@ export const bucketFiles: Files = {
       return found === undefined ? undefined : Number(found.contentLength);
     }),
   list: async function* (url, prefix = "") {
-    const { operator, key } = await operatorOf(url);
+    const { operator, key } = await asked("list", url, () => operatorOf(url));
     const start = `${key}/`;
     const lister = await asked("list", url, () => operator.lister(start + prefix));
     const next = () => asked("list", url, () => lister.next());
@@ -126,31 +126,38 @@ async function asked<T>(what: string, url: string, work: () => Promise<T>): Prom
     return await work();
   } catch (error) {
     if (isFailure(error) || (error as NodeJS.ErrnoException).code !== "GenericFailure") throw error;
-    const { why, remedy } = reasonOf((error as Error).message);
+    const { why, remedy } = reasonOf((error as Error).message, addressOf(url));
     throw new Failure(`Cannot ${what} ${url}: ${why}. ${remedy}.`);
   }
 }
 
 /** Of opendal's message the kind, the status and the service's own code alone: the rest may hold headers and addresses. */
-function reasonOf(message: string): { why: string; remedy: string } {
+function reasonOf(message: string, address: string | undefined): { why: string; remedy: string } {
+  const said = message.replace(/\bheaders: \{.*?\}/gs, ""); // which speak of connections and timeouts in every answer
   const [kind = ""] = message.split(" ");
-  const [, status] = /\bstatus: (\d+)/.exec(message) ?? [];
-  const [, code] = /\bcode: "(\w+)"/.exec(message) ?? [];
+  const [, status] = /\bstatus: (\d+)/.exec(said) ?? [];
+  const [, code] = /\bcode: "(\w+)"/.exec(said) ?? /"x-ms-error-code": "(\w+)"/.exec(message) ?? [];
   const answer = [status, code].filter(Boolean).join(", ");
   const shown = answer === "" ? "" : ` (${answer})`;
+  const at = address === undefined ? "" : ` at ${address}`;
   const again = "Run the same command again: everything finished is kept";
-  if (code === "NoSuchBucket" || code === "ContainerNotFound")
-    return { why: "there is no such bucket", remedy: "Check its name, or make it" };
-  if (kind === "PermissionDenied" || status === "403" || status === "401")
+  if (code === "NoSuchBucket" || code === "ContainerNotFound" || (kind === "NotFound" && code === undefined))
+    return { why: `there is no such bucket${at}`, remedy: "Check its name, or make it" };
+  if (/loading credential|no valid credential/.test(said))
     return {
-      why: /no valid credential/.test(message) ? "there are no credentials for it" : `permission is denied${shown}`,
+      why: "no credentials for it were found",
+      remedy: "Give this process credentials as the cloud's own tools take them",
+    };
+  if (kind === "PermissionDenied" || status === "403" || status === "401" || kind === "NotFound")
+    return {
+      why: `permission is denied${shown}${at}`,
       remedy: "Give this process credentials as the cloud's own tools take them, or name another place",
     };
   if (kind === "RateLimited" || status === "503" || status === "429")
     return { why: `the bucket asks for fewer requests${shown}`, remedy: again };
-  if (/timeout/i.test(message))
-    return { why: "the bucket does not answer in time", remedy: `${again}; ONESTEP_STORE_TIMEOUT lengthens the wait` };
-  if (/send http request|connect/i.test(message))
-    return { why: "the network does not answer", remedy: `Check the address and the connection. ${again}` };
+  if (/timeout/i.test(said))
+    return { why: `the bucket does not answer in time${at}`, remedy: `${again}; ONESTEP_STORE_TIMEOUT lengthens the wait` };
+  if (/send http request|connect/i.test(said))
+    return { why: `nothing answers${at}`, remedy: `Check the address and the connection. ${again}` };
   return { why: `the bucket answers ${kind}${shown}`, remedy: again };
 }

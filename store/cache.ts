@@ -33,8 +33,11 @@ export function cacheFolder(name: string): string | undefined {
 /** The folder of kept shards. */
 const folderOf = (): string | undefined => cacheFolder("shards");
 
-/** Bytes that the folder may hold: ONESTEP_CACHE_GB, 20 unless told. */
-const limit = (): number => 1e9 * (Number(process.env.ONESTEP_CACHE_GB) || 20);
+/** Bytes that the folder may hold: ONESTEP_CACHE_GB, of which 0 keeps none; 20 unless told. */
+const limit = (): number => {
+  const told = Number(process.env.ONESTEP_CACHE_GB || NaN);
+  return 1e9 * (told >= 0 ? told : 20);
+};
 
 /** The kept shard of a hash, if it has that many bytes: whether it has that hash too is for its reader to see. */
 export async function keptShard({ sha256, bytes }: { sha256: string; bytes: number }): Promise<Uint8Array | undefined> {

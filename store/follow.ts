@@ -37,6 +37,8 @@ export async function waitForShard(
   if (await isThere(path)) return;
   const { folder } = store;
   if (await isThere(removedPath(store, shard))) throw await missingShard(store, shard);
+  // Of a finished store nothing comes any more; the shard may have come before that end, and after the first look.
+  if ((await isThere(within(store.folder, "summary.json"))) && !(await isThere(path))) throw await missingShard(store, shard);
   options.onWait?.(shard);
   const wait = isUrl(folder) ? waitForObject : waitForFile;
   await wait(path, { ...options, anchor: within(folder, "store.json"), awaited: `shard ${shard} of ${folder}` });

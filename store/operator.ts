@@ -41,9 +41,27 @@ async function open(place: Place, url: string, megabytes: number): Promise<Opera
   try {
     return new Operator(place.service, optionsOf(place)).layer(timeout.build()).layer(retry.build());
   } catch (error) {
-    if (!/region is missing/.test((error as Error).message)) throw error;
-    throw new Failure(`Cannot use ${url}: nothing says which region its bucket is in. Set AWS_REGION, as in AWS_REGION=eu-central-1.`);
+    throw new Failure(`Cannot use ${url}: ${unusable((error as Error).message)}.`);
   }
+}
+
+/** Why a client cannot be made, and the remedy: of opendal's message the name of an option alone, for the rest may quote a key. */
+function unusable(message: string): string {
+  if (/region is missing/.test(message)) {
+    return "nothing says which region its bucket is in. Set AWS_REGION, as in AWS_REGION=eu-central-1";
+  }
+  if (/endpoint is empty/.test(message)) {
+    return "nothing says which account its container is in. Set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING";
+  }
+  const [, option = "an option"] = /\bkey: (\w+)/.exec(message) ?? [];
+  return `its client does not take what the environment says (${option.replaceAll("_", " ")}). Look at the variables of its cloud`;
+}
+
+/** The address that the bucket of a URL is asked at, where it was told; nothing else that may stand in it. */
+export function addressOf(url: string): string | undefined {
+  const { endpoint } = optionsOf(placeOf(url));
+  const address = endpoint && (endpoint.includes("://") ? endpoint : `https://${endpoint}`);
+  return address && URL.canParse(address) ? new URL(address).origin : undefined;
 }
 
 /** What opendal is told of a bucket; of credentials only what it does not look for by itself. */
@@ -58,7 +76,8 @@ function optionsOf({ service, bucket }: Place): Record<string, string> {
     return given({ bucket, root: "/", checksum_algorithm: "crc32c", endpoint, region, disable_ec2_metadata: isOffline });
   }
   if (service === "gcs") {
-    const endpoint = env.STORAGE_EMULATOR_HOST;
+    const host = env.STORAGE_EMULATOR_HOST;
+    const endpoint = host && (host.includes("://") ? host : `http://${host}`);
     const anonymous = endpoint && "true";
     const rest = { allow_anonymous: anonymous, disable_vm_metadata: anonymous, disable_config_load: anonymous };
     return given({ bucket, root: "/", endpoint, ...rest });

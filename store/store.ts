@@ -44,9 +44,11 @@ export async function createStore<M extends Manifest>(options: {
 }): Promise<Store<M>> {
   const { folder, repair } = options;
   const path = within(folder, "store.json");
+  let isDamaged = false;
   const wanted = parseManifest({ ...options.manifest, format: "onestep", version: storeVersion }, "these settings") as M;
   const found = await readManifest(folder).catch((error) => {
     if (!repair || !isDamage(error)) throw error;
+    isDamaged = true;
     return undefined;
   });
   if (!found) await checkOrphans(folder, fingerprint(wanted));
@@ -56,7 +58,10 @@ export async function createStore<M extends Manifest>(options: {
       `Cannot go on with the store ${folder}: it was made with other settings (${list}). Choose another folder, or repeat its settings.`,
     );
   }
-  if (!found) await filesAt(path).replace(path, manifestText(wanted));
+  if (isDamaged) await filesAt(path).replace(path, manifestText(wanted));
+  else if (!found && (await filesAt(path).create(path, Buffer.from(manifestText(wanted)))) === "other") {
+    return createStore(options); // another has made it meanwhile: perhaps with other settings
+  }
   if (!isUrl(folder)) await mkdir(within(folder, "shards"), { recursive: true }); // followers watch it
   return handle(folder, wanted, fingerprint(wanted));
 }
@@ -73,6 +78,7 @@ export async function openStore(options: { folder: string }): Promise<Store> {
   const { folder } = options;
   const found = await readManifest(folder);
   if (!found) {
+    if (isUrl(folder)) for await (const _ of filesAt(folder).list(folder)) break; // says where there is no such bucket
     const remedy = partsInstead(folder, ["triples", "latents"]) ?? "Name the folder that `--out` named.";
     throw new Failure(`Cannot open the store ${folder}: ${missingFrom(folder, "store.json")}. ${remedy}`);
   }

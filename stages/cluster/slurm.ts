@@ -35,8 +35,9 @@ export function slurmScript(job: ClusterJob, { time, partition }: { time?: strin
   ];
   // By its array name: the last task of an array has the number of the whole of it, and by that all its tasks would start again.
   const task = isArray ? `"$SLURM_ARRAY_JOB_ID"_"$SLURM_ARRAY_TASK_ID"` : "$SLURM_JOB_ID";
+  const made = isArray && tasks > 1 ? `${tasks} tasks that make one store` : "One task";
   return `#!/usr/bin/env bash
-# ${isArray && tasks > 1 ? `${tasks} tasks that make one store` : "One task"}: sbatch THIS-FILE. After an end: the same again makes what is missing.
+# ${made}: sbatch THIS-FILE. After an end: the same again makes what is missing.
 #SBATCH --job-name=${name}
 ${limits.map((limit) => `#SBATCH ${limit}`).join("\n")}
 #SBATCH --requeue

@@ -5,7 +5,7 @@ import { type StateColumn, stateColumns, tensorOf, type TripleRow } from "../../
 import type { Store } from "../../store/store.ts";
 import { idOf, rowsInOrder, type StoreRow } from "./rows.ts";
 import type { Facts } from "./facts.ts";
-import { surveyShards } from "./survey.ts";
+import { surveyShards } from "./ends.ts";
 
 export interface Difference {
   /** Of the manifests: key, and what stands there in either. */

@@ -13,7 +13,8 @@ import { inWords } from "./balance.ts";
 import { codesInWords } from "./codes.ts";
 import { captionOf, idOf, type StoreRow } from "./rows.ts";
 import type { Spread } from "./spread.ts";
-import { isHere, type Outlier, type ShardFacts, type Survey } from "./survey.ts";
+import { isHere, type ShardFacts } from "./ends.ts";
+import type { Outlier, Survey } from "./survey.ts";
 import type { StateFacts } from "./trajectory.ts";
 
 export type Facts = Record<string, string | number>;

@@ -1,18 +1,14 @@
 /** One pass over a store: all that can be told of its rows, in memory that does not grow with their number. */
 import { setImmediate } from "node:timers/promises";
-import { isFailure } from "../../schemas/failure.ts";
 import { examineShard } from "../../store/examine.ts";
-import { filesAt } from "../../store/files.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { gapsIn, removedShards, type Stretch, stretchesOf, union, without } from "../../store/present.ts";
-import { createTotals, type Statistics, type Sums } from "../../store/statistics.ts";
-import { presentShards, readHead, shardPath, type Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
 import { tensorOf } from "../../store/columns.ts";
 import { type CodeCounts, createCodeCounts } from "./codes.ts";
 import { type Balance, countCondition, createBalance } from "./balance.ts";
 import { idOf, type StoreRow } from "./rows.ts";
 import { createHistograms, createNoise, type Spread } from "./spread.ts";
 import { createTally, type Tally } from "./tally.ts";
+import { type Ends, isHere, type ShardFacts, surveyShards } from "./ends.ts";
 import { type Course, createCourse } from "./trajectory.ts";
 
 /** A row in standard deviations from the store's mean. */
@@ -24,21 +20,6 @@ export interface Outlier {
   peak: number;
 }
 
-export interface ShardFacts {
-  shard: number;
-  /** Of missing and removed shards: how many in a row, from `shard` on; 1 of any other. */
-  count: number;
-  /** Removed are those that went because all had read them. */
-  state: "sound" | "damaged" | "missing" | "removed";
-  rows: number;
-  bytes: number;
-  failed: number;
-  /** Of its latents, over all channels. */
-  mean: number;
-  std: number;
-  problem?: string;
-}
-
 export interface Survey {
   rows: number;
   bytes: number;
@@ -47,7 +28,7 @@ export interface Survey {
   /** How many shards the finished store has. */
   planned: number;
   /** How many rows were rejected, their reasons by frequency, and the first of them. */
-  rejected: { count: number; reasons: [string, number][]; first: (FailedRow & { shard: number })[] };
+  rejected: Ends["rejected"];
   conditions: Balance;
   latent: Spread;
   /** Of triples that keep the teacher's states. */
@@ -62,66 +43,8 @@ export interface Survey {
   peaks: Outlier[];
 }
 
-/** Whether a shard has a file. */
-export const isHere = ({ state }: Pick<ShardFacts, "state">): boolean => state === "sound" || state === "damaged";
-
-const nothing = { count: 1, rows: 0, bytes: 0, failed: 0, mean: 0, std: 0 };
-const mostReasons = 1000;
 const kept = 6; // outliers of each kind
 const piece = 2 ** 19; // values between two breaths of the control thread
-
-/** What the ends of the shards tell. */
-export interface Ends {
-  /** Shards that are there, and one entry for each stretch of others; ascending. */
-  shards: ShardFacts[];
-  /** How many shards the finished store has. */
-  planned: number;
-  /** Of the latents of all sound shards. */
-  statistics: Statistics;
-  rejected: Survey["rejected"];
-}
-
-/** What is known from the ends of the shards alone, without reading a row: cheap for any size. */
-export async function surveyShards(store: Store, signal: AbortSignal): Promise<Ends> {
-  const present = await presentShards(store);
-  const removed = without(await removedShards(store), present);
-  const absent =
-    (state: "missing" | "removed") =>
-    ({ from, to }: Stretch): ShardFacts => ({ ...nothing, shard: from, count: to - from, state });
-  const gaps = [
-    ...stretchesOf(removed).map(absent("removed")),
-    ...gapsIn(union(present, removed), store.shards).map(absent("missing")),
-  ].sort((a, b) => a.shard - b.shard);
-  const totals = createTotals(store.manifest.shape[2]);
-  const shards: ShardFacts[] = [];
-  const reasons = new Map<string, number>();
-  const first: Survey["rejected"]["first"] = [];
-  for (const shard of present) {
-    signal.throwIfAborted();
-    while (gaps[0] && gaps[0].shard < shard) shards.push(gaps.shift()!);
-    const facts: ShardFacts = { ...nothing, shard, state: "sound" };
-    shards.push(facts);
-    try {
-      const { rows, bytes, failed, sums } = await readHead(store, shard);
-      totals.add(sums);
-      Object.assign(facts, { rows, bytes, failed: failed.length, ...overall(sums) });
-      for (const failure of failed) {
-        const reason = reasons.has(failure.reason) || reasons.size < mostReasons ? failure.reason : "other reasons";
-        reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-        if (first.length < 500) first.push({ shard, ...failure });
-      }
-    } catch (error) {
-      if (!isFailure(error)) throw error;
-      const path = shardPath(store, shard);
-      const bytes = (await filesAt(path).size(path)) ?? 0;
-      Object.assign(facts, { state: "damaged", bytes, problem: error.cause instanceof Error ? error.cause.message : error.message });
-    }
-  }
-  for (const gap of gaps) shards.push(gap);
-  const count = [...reasons.values()].reduce((sum, each) => sum + each, 0);
-  const rejected = { count, reasons: [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 50), first };
-  return { shards, planned: store.shards, statistics: totals.result(), rejected };
-}
 
 /**
  * Reads every row once, one shard in memory, and checks it on the way; a damaged shard is told of and left out.
@@ -205,12 +128,4 @@ function createTop(figure: "distance" | "peak") {
       list.length = Math.min(list.length, kept);
     },
   };
-}
-
-/** Mean and standard deviation over all channels together. */
-function overall({ count, sum, squares }: Sums): { mean: number; std: number } {
-  const total = (values: number[]) => values.reduce((all, value) => all + value, 0);
-  const n = Math.max(1, total(count));
-  const mean = total(sum) / n;
-  return { mean, std: Math.sqrt(Math.max(0, total(squares) / n - mean * mean)) };
 }

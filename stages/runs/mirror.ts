@@ -21,6 +21,7 @@ import { isUrl, lastName, within } from "../../store/place.ts";
 import { sideBySide } from "../../store/side-by-side.ts";
 import { readText } from "../../store/text.ts";
 import { inFolder } from "./folder.ts";
+import { renamed, standsFor } from "./renamed.ts";
 
 /** Sends to the bucket what has changed, and takes away what is gone. */
 export type Push = () => Promise<void>;
@@ -44,8 +45,7 @@ type Tags = Record<string, [tag: string, state: string]>;
 export async function fetched(
   url: string,
   folder: string,
-  wants: (name: string) => boolean = () => true,
-  except: readonly string[] = [],
+  { wants = () => true, except = [], signal }: { wants?: (name: string) => boolean; except?: readonly string[]; signal?: AbortSignal } = {},
 ): Promise<Push> {
   const sent = new Map<string, string>(); // what is under the URL, by name, and as which state of the file here
   const there = (await namesUnder(url, "", except)).filter(wants);
@@ -54,10 +54,11 @@ export async function fetched(
   const tags = (parsedJson(await readText(join(folder, TAGS))) ?? {}) as Tags;
   const now: Tags = {};
   await sideBySide(there, async (name) => {
+    signal?.throwIfAborted();
     const [from, to] = [within(url, name), join(folder, name)];
     const tag = (await tagOf(from)) ?? "";
     const [known, as] = tags[name] ?? [];
-    if (known !== tag || as !== (await stateOf(to).catch(absent))) await writeAtomic(to, piecesOf(from));
+    if (known !== tag || as !== (await stateOf(to).catch(absent))) await writeAtomic(to, until(signal, piecesOf(from)));
     const state = await stateOf(to);
     now[name] = [tag, state];
     sent.set(name, state);
@@ -80,6 +81,14 @@ export async function fetched(
   };
 }
 
+/** The pieces of a file, until the signal aborts. */
+async function* until(signal: AbortSignal | undefined, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    signal?.throwIfAborted();
+    yield piece;
+  }
+}
+
 /**
  * Does the work of a command that writes under a URL in a folder of this machine, which holds before what lies there; one process of this
  * machine at a time. The work may send on the way; at its end all is sent. What is told of the folder is told of the URL. Folders that
@@ -96,14 +105,16 @@ export async function mirrored<T>(
   });
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
   const report = (event: PipelineEvent): void => context.report(renamed(event, named) as PipelineEvent);
+  const noLonger = standsFor(folder, named);
   try {
-    const push = await fetched(url, folder, undefined, except);
+    const push = await fetched(url, folder, { except, signal: context.signal });
     const result = await work({ folder, push, context: { ...context, report } });
     await push();
     return result;
   } catch (error) {
     throw failureNamed(error, named);
   } finally {
+    noLonger();
     await release();
   }
 }
@@ -128,9 +139,10 @@ export async function inPlaceOf<T>(
 ): Promise<T> {
   const { command, context } = options;
   if (!isUrl(out)) return inFolder({ ...options, folder: out }, () => work({ out, context }));
-  return inFolder({ ...options, folder: out }, () =>
-    mirrored({ url: out, command, ...(except && { except }), context }, ({ folder, push, context }) =>
-      inFolder({ ...options, folder, context }, () => work({ out: folder, place: out, push, context })),
+  const place = within(out); // by one name, with or without a slash at its end
+  return inFolder({ ...options, folder: place }, () =>
+    mirrored({ url: place, command, ...(except && { except }), context }, ({ folder, push, context }) =>
+      inFolder({ ...options, folder, context }, () => work({ out: folder, place, push, context })),
     ),
   );
 }
@@ -144,19 +156,11 @@ export function failureNamed(error: unknown, named: (text: string) => string): u
  * The folder of this machine that holds what lies under a URL, all but checkpoints and TensorBoard's events, to be read. Throws a usage
  * failure where nothing lies there.
  */
-export async function fetchedRun(url: string): Promise<string> {
+export async function fetchedRun(url: string, signal: AbortSignal): Promise<string> {
   const folder = workingFolder(url, "fetched");
-  await fetched(url, folder, (name) => !/^(checkpoint-|tensorboard\/)/.test(name));
+  await fetched(url, folder, { wants: (name) => !/^(checkpoint-|tensorboard\/)/.test(name), signal });
   if (namesIn(folder).length > 0) return folder;
   throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
-}
-
-/** A value with another text for each in it. */
-export function renamed(value: unknown, named: (text: string) => string): unknown {
-  if (typeof value === "string") return named(value);
-  if (Array.isArray(value)) return value.map((each) => renamed(each, named));
-  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, renamed(each, named)]));
 }
 
 /** The names of all files under a URL; none that could lead out of it, or that only this machine means. */

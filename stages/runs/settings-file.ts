@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import type { Settings } from "../../schemas/settings.ts";
 import { filesAt } from "../../store/files.ts";
 import { within } from "../../store/place.ts";
+import { lasting } from "./renamed.ts";
 
 /** Writes `settings.yaml` into a folder, visible only when complete, and answers its path. */
 export async function writeSettings(folder: string, settings: Settings): Promise<string> {
@@ -21,5 +22,5 @@ export async function writeSettingsBeside(output: string, settings: Settings): P
 
 /** The text of `settings.yaml`. */
 export function settingsText(settings: object): string {
-  return stringify(settings, { flowCollectionPadding: false });
+  return stringify(lasting(settings), { flowCollectionPadding: false });
 }

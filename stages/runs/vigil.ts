@@ -19,6 +19,9 @@ export interface Vigil {
 /** Milliseconds between two looks, of a wait before it is first told, and that a dead maker may take to be started again. */
 const PACE = { look: 1000, told: 10_000, grace: 20_000 };
 
+/** Of as many looks one is at a bucket: who waits for the shard asks for it already. */
+const SELDOM = 5;
+
 /**
  * Watches over the waits of a stage. A wait that lasts is told, again whenever it has become three times as long; it ends
  * with a Failure when those that made the store have died and nobody has taken their place.
@@ -32,13 +35,14 @@ export function openVigil(options: {
 }): Vigil {
   const { stage, context, blockedSince = () => 0, pace = PACE } = options;
   const stop = new AbortController();
-  let awaited: { folder: string; shard: number; since: number; at: Date; next: number; deadSince?: number } | undefined;
+  let awaited: { folder: string; shard: number; since: number; at: Date; next: number; looks: number; deadSince?: number } | undefined;
   let [isLooking, timer] = [false, undefined as NodeJS.Timeout | undefined];
   const note = (message: string): void => context.report({ type: "note", stage, message });
 
   async function look(): Promise<void> {
     if (!awaited) return;
     const { folder, shard, since, at, next } = awaited;
+    if (isUrl(folder) && ++awaited.looks % SELDOM > 0) return;
     const now = performance.now();
     if (await hasFileOf(folder, shard)) {
       if (next > pace.told) note(`shard ${shard} of ${folder} has come after ${durationInWords((now - since) / 1000)}`);
@@ -72,7 +76,7 @@ export function openVigil(options: {
   return {
     signal: AbortSignal.any([context.signal, stop.signal]),
     onWait: (folder, shard) => {
-      awaited = { folder, shard, since: performance.now(), at: new Date(), next: pace.told };
+      awaited = { folder, shard, since: performance.now(), at: new Date(), next: pace.told, looks: 0 };
       timer ??= setInterval(() => {
         if (isLooking) return;
         isLooking = true;

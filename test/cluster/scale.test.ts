@@ -123,7 +123,8 @@ async function planned(line: string): Promise<{ code: number; out: string; err: 
 test("a plan says what was asked for, and by SCALE's formulas", async () => {
   const { code, out } = await planned("--plan --count 12000000 --devices 64 --preempt 4h --price 2.50 --set simulate.dtype=float16");
   assert.is(code, 0);
-  // 18.23 hours of perfect work; 12 M * 32,882 B + 11,719 * 10 kB; 11,719 * 2 + 5 PUT, 12 pages for 66, 2 GET a shard; 539 MB as SCALE has it
+  // 18.23 hours of perfect work; 12 M * 32,882 B + 11,719 * 10 kB; 11,719 * 2 + 5 PUT, 12 pages for 66, 2 GET a shard;
+  // 539 MB as SCALE has it
   for (const figure of [
     "395 GB",
     "11719 of 1024 rows",
@@ -139,7 +140,8 @@ test("a plan says what was asked for, and by SCALE's formulas", async () => {
   // Single precision is twice the bytes on disk, and no more in memory.
   assert.match((await planned("--plan --count 12000000 --devices 64")).out, /788 GB.*538 MB of memory.*--price DOLLARS/s);
   assert.match((await planned("--plan --count 100000 --set simulate.rowsPerShard=50")).out, /2000 of 50 rows \(1024 would suit: /);
-  assert.match((await planned("--plan --count 12000000 --devices 64 --preempt 20m")).out, /of 128 rows/); // of a minute, a twentieth of that
+  // A shard of a minute, a twentieth of that.
+  assert.match((await planned("--plan --count 12000000 --devices 64 --preempt 20m")).out, /of 128 rows/);
   const few = await planned("--plan --count 10 --devices 64");
   assert.match(few.out + few.err, /1 shard keeps 1 of 64 devices busy/);
 });

@@ -6,7 +6,7 @@ import { run } from "../../pipelines/run.ts";
 import { train } from "../../pipelines/train.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import type { Context } from "../../schemas/events.ts";
-import { fetched, workingFolder } from "../../stages/runs/mirror.ts";
+import { fetched, fetchedRun, inPlaceOf, workingFolder } from "../../stages/runs/mirror.ts";
 import { filesAt } from "../../store/files.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
@@ -43,6 +43,19 @@ check("what is changed is sent, what is gone is taken away, and a folder becomes
   writeFileSync(join(root, "a", "stale.txt"), "of an earlier run");
   await fetched(url, folder);
   assert.equal(await contents(folder, /^\./), expected);
+});
+
+check("a run has one name, with or without a slash at its end, and fetching one ends when it is stopped", async () => {
+  newMachine();
+  const names: string[] = [];
+  for (const out of ["s3://bucket/named/run", "s3://bucket/named/run/"]) {
+    const { context } = recordingContext();
+    await inPlaceOf({ out, kind: "student", command: "train", context }, async ({ out, place }) => void names.push(`${out} ${place}`));
+  }
+  assert.is(names[0], names[1]);
+  await filesAt("s3://").replace("s3://bucket/named/run/model.json", "{}");
+  const stopped = new Error("stopped");
+  await assert.rejects(fetchedRun("s3://bucket/named/run", AbortSignal.abort(stopped)), /stopped/);
 });
 
 check("a training that is stopped goes on on another machine and ends as one that was not, bit by bit", async () => {
@@ -102,6 +115,11 @@ async function asInFolder(
   const [found, expected] = [await objectsOf(endpoint, `jobs/${name}`), await contents(folder, /^\.|\/\.|settings.yaml|checksums.json/)];
   const told = Object.entries(found).filter(([each]) => !/run\.html$|tensorboard|settings.yaml|checksums.json/.test(each));
   assert.equal(Object.fromEntries(told), expected);
+  const machines = Buffer.from(join(root, "machine-")).toString("hex");
+  assert.equal(
+    Object.keys(found).filter((each) => found[each]?.includes(machines)),
+    [], // no folder of one machine is named to another
+  );
   return expected;
 }
 

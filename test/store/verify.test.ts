@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSyn
 import { join } from "node:path";
 import { verify } from "../../pipelines/verify.ts";
 import { parseManifest, storeVersion } from "../../schemas/manifest.ts";
-import { surveyShards } from "../../stages/inspect/survey.ts";
+import { surveyShards } from "../../stages/inspect/ends.ts";
 import { checkBooks } from "../../store/books.ts";
 import { isStoreGone, waitForShard, waitForStore } from "../../store/follow.ts";
 import { createLatentStore } from "../../store/latents.ts";

@@ -5,7 +5,7 @@ import { type Markup, markup } from "../../picture/markup.ts";
 import { coordinate as n, svgText as text } from "../../picture/svg.ts";
 import { evenTicks } from "../../picture/ticks.ts";
 import type { Histogram } from "../spread.ts";
-import type { ShardFacts } from "../survey.ts";
+import type { ShardFacts } from "../ends.ts";
 
 /** Numbers to three digits. */
 export const short = (value: number): string => numberInWords(Number(value.toPrecision(3))).replace("-", "\u2212");
