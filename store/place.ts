@@ -60,8 +60,8 @@ export function placeOf(url: string): Place {
   if (SECRET.test(url)) {
     const service = url.replace(/:\/\/.*/s, "://"); // the rest is not for a log
     throw badUsage(
-      `Cannot use a URL ${service}... that holds credentials: they would stand wherever it is named. Give them as the cloud's own tools take ` +
-        "them, in the environment or a file",
+      `Cannot use a URL ${service}... that holds credentials: they would stand wherever it is named. Give them as the cloud's own ` +
+        "tools take them, in the environment or a file",
     );
   }
   const [, scheme = "", bucket = "", rest = ""] = /^([^:]+):\/\/([^/]*)\/?(.*)$/s.exec(url) ?? [];

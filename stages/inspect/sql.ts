@@ -17,7 +17,8 @@ const most = 1000; // rows of an answer
 export async function answerSql(store: Store, sql: string, signal: AbortSignal): Promise<Answer> {
   if (isUrl(store.folder)) {
     throw badUsage(
-      `Cannot ask ${store.folder} in SQL: DuckDB is not let out of this machine here. Copy the store: pipeline merge ${store.folder} --out FOLDER`,
+      `Cannot ask ${store.folder} in SQL: DuckDB is not let out of this machine here. Copy the store: ` +
+        `pipeline merge ${store.folder} --out FOLDER`,
     );
   }
   return withParquetFiles(store, signal, (shards) => answerOver(store, shards, sql, signal));
