@@ -244,7 +244,8 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
     const to = Math.max(0, from - own.skip);
     return Array.from({ length: own.subSteps + 1 }, (_, i) => level(from + (i / own.subSteps) * (to - from)));
   });
-  const weights = ladders.map(([from]) => (own.weighting === "snr" ? snrWeight(from as number, own.snrMost) : 1));
+  const { sigmaData } = spec.diffusion;
+  const weights = ladders.map(([from]) => (own.weighting === "snr" ? snrWeight((from as number) / sigmaData, own.snrMost) : 1));
   const [least, most] = own.guidance;
   const scales = uniforms({ seed, stream: "scott/guidance", offset: step * rows, length: rows });
   const given = { ...conditions, keep: new Float32Array(rows).fill(1) };

@@ -73,7 +73,10 @@ export function consistencyOf(options: {
   };
 }
 
-/** min(SNR, most) with SNR = 1 / sigma^2, what a variance-preserving process calls alpha^2 / sigma^2 (Hang et al. 2023). */
+/**
+ * min(SNR, most) with SNR = 1 / sigma^2, what a variance-preserving process calls alpha^2 / sigma^2 (Hang et al. 2023). `sigma` is that of
+ * data of deviation 1: over `sigmaData` of others.
+ */
 export function snrWeight(sigma: number, most: number): number {
   return Math.min(sigma ** -2, most);
 }

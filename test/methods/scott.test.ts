@@ -134,7 +134,7 @@ test("levels of a batch cover the time, fall, and end at the target's; weights b
       assert.ok(own[0]! >= row / 4 - 1e-6 && own[0]! < (row + 1) / 4);
       assert.close(own[3]!, Math.max(0, own[0]! - 0.1), 1e-6);
       assert.close(own[0]! - own[1]!, own[1]! - own[2]!, 1e-6);
-      assert.close(weight![row]!, Math.min(5, ladders![4 * row]! ** -2), 1e-6);
+      assert.close(weight![row]!, Math.min(5, (0.5 / ladders![4 * row]!) ** 2), 1e-6);
     }
     return {};
   });
