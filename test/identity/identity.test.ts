@@ -1,6 +1,7 @@
 /**
  * Students, networks and stores have the bytes they had before: fingerprints that the code of commit 0ec94d6 made on a processor
- * with AVX-512, and that of commit 64ad352 on one with AVX2. On others products round otherwise, and nothing is compared.
+ * with AVX-512, and that of commits 64ad352 (smoke) and 2d28cc8 (tiny, demo) on one with AVX2. On others products round otherwise, and
+ * nothing is compared. Who changes a recipe on purpose makes its fingerprints anew.
  *
  * Smoke runs always; ONESTEP_IDENTITY=tiny,demo adds 200 steps of the preset tiny (2 minutes) and the demo (6 minutes).
  */
