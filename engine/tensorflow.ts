@@ -28,6 +28,16 @@ export interface BuiltTensorflow {
 /** The packages that hold the addon's sources and its JavaScript; they differ in name alone. */
 const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
 
+/**
+ * The command that installs one of them without its own script, which would fetch a TensorFlow of 2021. In a checkout, whose optional
+ * peers they are, npm 11 does nothing without --save-prod.
+ *
+ * @example
+ * import { installing } from "./tensorflow.ts";
+ * assert.match(installing("@tensorflow/tfjs-node"), /^npm install .* @tensorflow\/tfjs-node$/);
+ */
+export const installing = (name: (typeof PACKAGES)[number]): string => `npm install --save-prod --ignore-scripts ${name}`;
+
 const require = createRequire(import.meta.url);
 
 /**
@@ -122,7 +132,7 @@ export async function loadTensorflow(): Promise<readonly string[]> {
   }
   throw new Error(
     `Cannot use device "tensorflow": neither package of TensorFlow for Node loads (${problems.join("; ")}). ` +
-      "Install one with `npm install --save-prod --ignore-scripts @tensorflow/tfjs-node` and build its addon with " +
+      `Install one with \`${installing("@tensorflow/tfjs-node")}\` and build its addon with ` +
       "`pipeline doctor --build-tensorflow python3`, or use another device.",
   );
 }
@@ -133,7 +143,7 @@ function loadBuilt(built: BuiltTensorflow): readonly string[] {
   if (folder === undefined) {
     throw new Error(
       `Cannot use device "tensorflow": its addon is built (${addon}), but the package with its JavaScript is not installed. ` +
-        "Run `npm install --save-prod --ignore-scripts @tensorflow/tfjs-node`, or use another device.",
+        `Run \`${installing("@tensorflow/tfjs-node")}\`, or use another device.`,
     );
   }
   try {

@@ -80,6 +80,7 @@ export async function plan(
   const percent = (share: number) => `${numberInWords(100 * share)} %`;
   const advice = rowsPerShard === suiting ? "" : `${suiting} would suit: `;
   const { put, list, get, head } = scale.requests;
+  const halfShard = scale.secondsPerShard / 2;
   report({
     type: "result",
     stage: "store",
@@ -103,8 +104,7 @@ export async function plan(
       "over the ideal": `${numberInWords(mean("overIdeal"))} times the time of work shared perfectly`,
       duplicated: `${percent(mean("duplicated"))} of device time`,
       ...(preempt !== undefined && {
-        "lost to preemption":
-          `${percent(mean("lost"))} of device time ` + `(half a shard a preemption: ${percent(scale.secondsPerShard / (2 * preempt))})`,
+        "lost to preemption": `${percent(mean("lost"))} of device time (half a shard a preemption: ${percent(halfShard / preempt)})`,
       }),
     },
   });

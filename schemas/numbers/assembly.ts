@@ -26,7 +26,7 @@ const END = 0x0b;
 const vectors = (opcode: number): Code => [0xfd, ...unsigned(opcode)];
 const memory: Code = [0, 0]; // promises no alignment, and adds nothing to the address
 
-export const i32 = { add: [0x6a], sub: [0x6b], gt_s: [0x4a], const: (value: number): Code => [0x41, ...signed(value | 0)] } as const;
+export const i32 = { add: [0x6a], gt_s: [0x4a], const: (value: number): Code => [0x41, ...signed(value | 0)] } as const;
 export const v128 = {
   load: [...vectors(0x00), ...memory],
   load16x4_u: [...vectors(0x04), ...memory],

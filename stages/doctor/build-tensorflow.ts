@@ -7,7 +7,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BUILT } from "../../engine/builds.ts";
-import { type BuiltTensorflow, tensorflowFolder, tfjsNodeFolder } from "../../engine/tensorflow.ts";
+import { type BuiltTensorflow, installing, tensorflowFolder, tfjsNodeFolder } from "../../engine/tensorflow.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { writeAtomic } from "../../store/atomic.ts";
@@ -32,7 +32,7 @@ export async function buildTensorflow(from: string, { report, signal }: Context)
   if (folder === undefined || !existsSync(join(folder, "binding"))) {
     throw new Failure(
       `${action}: the package with its sources is not installed beside this program; run ` +
-        "npm install --save-prod --ignore-scripts @tensorflow/tfjs-node-gpu (or @tensorflow/tfjs-node)",
+        `${installing("@tensorflow/tfjs-node-gpu")} (or @tensorflow/tfjs-node)`,
     );
   }
   const builds = tensorflowFolder();

@@ -8,7 +8,7 @@ import { type Balance, countCondition, createBalance } from "./balance.ts";
 import { idOf, type StoreRow } from "./rows.ts";
 import { createHistograms, createNoise, type Spread } from "./spread.ts";
 import { createTally, type Tally } from "./tally.ts";
-import { type Ends, isHere, type ShardFacts, surveyShards } from "./ends.ts";
+import { type Ends, isHere, surveyShards } from "./ends.ts";
 import { type Course, createCourse } from "./trajectory.ts";
 
 /** A row in standard deviations from the store's mean. */
@@ -20,15 +20,9 @@ export interface Outlier {
   peak: number;
 }
 
-export interface Survey {
+export interface Survey extends Omit<Ends, "statistics"> {
   rows: number;
   bytes: number;
-  /** Shards that are there, and one entry for each stretch of others; ascending. */
-  shards: ShardFacts[];
-  /** How many shards the finished store has. */
-  planned: number;
-  /** How many rows were rejected, their reasons by frequency, and the first of them. */
-  rejected: Ends["rejected"];
   conditions: Balance;
   latent: Spread;
   /** Of triples that keep the teacher's states. */

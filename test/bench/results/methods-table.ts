@@ -6,7 +6,7 @@ import { tableRows } from "../../../stages/study/summary.ts";
 import { digits } from "./numbers.ts";
 
 /** A row a method that has results, then its teacher's; throws an error where the teacher was not measured. */
-export function methodRows(record: StudyRecord): Record<string, string>[] {
+export function rowsBesideTeacher(record: StudyRecord): Record<string, string>[] {
   const findings = findingsOf(record);
   const { study, results, baselines } = findings;
   if (!baselines) throw new Error("Cannot compare methods with a teacher that was not measured");

@@ -11,7 +11,7 @@
  */
 import type { Records } from "./records.ts";
 import { digits, percent, plusMinus } from "./numbers.ts";
-import { methodRows } from "./methods-table.ts";
+import { rowsBesideTeacher } from "./methods-table.ts";
 import { benchTable, evaluationTable, figuresOf, madeText, reconstructionTable, studyTable, summaryTable, table } from "./tables.ts";
 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
@@ -45,7 +45,7 @@ function renderMark(mark: string, records: Records): string {
     );
   if (kind === "summary") return summaryTable(records, rest.split("; ").map(labelled));
   if (kind === "study") return studyTable(records.read(rest, "onestep-study"));
-  if (kind === "methods") return table(methodRows(records.read(rest, "onestep-study")));
+  if (kind === "methods") return table(rowsBesideTeacher(records.read(rest, "onestep-study")));
   if (kind === "reconstruction") return reconstructionTable(records.read(rest, "onestep-reconstruction"));
   if (kind === "bench") return benchTable(records.read(rest, "onestep-bench"));
   if (kind === "made") return madeText(records.read(rest));
