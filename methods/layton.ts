@@ -8,7 +8,7 @@ import { stopGradient } from "../engine/ops.ts";
 import { type Tensor, tf } from "../engine/tfjs.ts";
 import { decodedImages } from "../models/codecs/decoded.ts";
 import { conditionInputs, type DenoiserSpec, withControl } from "../models/denoiser.ts";
-import { fewShares, renoised } from "../models/diffusion/few-steps.ts";
+import { fewShares, renoised, renoisingSampler } from "../models/diffusion/few-steps.ts";
 import { denoiserOf } from "../models/diffusion/levels.ts";
 import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
 import { createParameterisation, trainingNoiseLevels } from "../models/diffusion/parameterisation.ts";
@@ -16,6 +16,7 @@ import { levelAt } from "../models/diffusion/schedule.ts";
 import { tracedFeatureSets } from "../models/features/traced.ts";
 import type { Parameters } from "../models/layers.ts";
 import { squaredError } from "../models/losses/difference.ts";
+import { weighted } from "../models/losses/terms.ts";
 import { featureDifference } from "../models/losses/distance.ts";
 import { codesOfLatents, gridOf, type ImageTokenizerConfig } from "../models/tokens/image-tokenizer.ts";
 import type { Rules } from "../schemas/fit.ts";
@@ -96,10 +97,7 @@ export const method: Method<LaytonSettings> = {
   programs: (kit): Record<string, Update> =>
     kit.settings.phase === "diffusion" ? { diffusion: diffusionUpdate(kit) } : { pixel: pixelUpdate(kit) },
   step: (batch, job, run) => (job.settings.phase === "diffusion" ? diffusionStep : pixelStep)(batch, job, run),
-  sampler: (own, subject) => {
-    const choices = Object.fromEntries([1, 2, 3, 4].map((calls) => [calls, levelsOf(subject, calls)]));
-    return { times: choices[own.calls] as number[], between: "renoise", guidance: 1, choices };
-  },
+  sampler: (own, subject) => renoisingSampler({ usual: own.calls, calls: [1, 2, 3, 4], levels: (calls) => levelsOf(subject, calls) }),
   figures: [
     { title: "Denoising under control", label: "loss", figures: { denoising: "denoising" }, log: true },
     { title: "Differences of pictures", label: "loss", figures: { features: "features", latent: "latents" }, log: true },
@@ -187,8 +185,7 @@ function pixelUpdate(kit: Kit): Update {
       });
       const difference = squaredError(made, clean);
       const features = differ?.(made, clean, read);
-      const terms = [tf.mul(difference, own.latentWeight), ...(features ? [tf.mul(features, own.featureWeight)] : [])];
-      return { loss: tf.addN(terms), metrics: { latent: difference, ...(features && { features }) } };
+      return weighted({ latent: [difference, own.latentWeight], ...(features && { features: [features, own.featureWeight] }) });
     },
   };
 }

@@ -5,17 +5,18 @@
 import * as z from "zod";
 import { type Tensor, tf } from "../engine/tfjs.ts";
 import type { Weights } from "../engine/weights.ts";
-import { createCritic, type Seen, unpaired, verdictsOf } from "../models/critics/critic.ts";
+import { createUnpairedCritic, type UnpairedCritic, type UnpairedSeen, verdictsOf } from "../models/critics/critic.ts";
 import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
 import { conditionInputs, type DenoiserSpec, extended, parameterGroups } from "../models/denoiser.ts";
 import { boundaryNames, consistencyOf, rowDistances, snrWeight } from "../models/diffusion/consistency.ts";
-import { noisedAt } from "../models/diffusion/few-steps.ts";
+import { evenShares, noisedAt, renoisingSampler } from "../models/diffusion/few-steps.ts";
 import { denoiserOf } from "../models/diffusion/levels.ts";
 import { createParameterisation } from "../models/diffusion/parameterisation.ts";
-import { levelAt } from "../models/diffusion/schedule.ts";
+import { descents, LEAST_SHARE, levelAt } from "../models/diffusion/schedule.ts";
 import { teacherSteps } from "../models/diffusion/teacher-step.ts";
 import { columns, type Parameters } from "../models/layers.ts";
 import { games } from "../models/losses/adversarial.ts";
+import { weighted } from "../models/losses/terms.ts";
 import { adapterSchema, effective, initAdapter } from "../models/training/adapters.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
@@ -92,9 +93,8 @@ export const method: Method<ScottSettings> = {
   step,
   sampler: ({ guidanceInput, sampleGuidance }, { spec }) => {
     const level = levelAt(createParameterisation((spec as DenoiserSpec).diffusion));
-    const times = (calls: number): number[] => Array.from({ length: calls }, (_, i) => level(1 - i / calls));
-    const choices = Object.fromEntries([1, 2, 4, 8].map((calls) => [calls, times(calls)]));
-    return { times: times(2), between: "renoise", guidance: guidanceInput ? sampleGuidance : 1, choices };
+    const levels = (calls: number): number[] => evenShares(calls).map(level);
+    return renoisingSampler({ usual: 2, calls: [1, 2, 4, 8], levels, guidance: guidanceInput ? sampleGuidance : 1 });
   },
   figures: [
     { title: "Prediction and target", label: "distance", figures: { consistency: "consistency" }, log: true },
@@ -171,8 +171,7 @@ function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update 
       if (!isPlaying) return { loss: consistency, metrics: { consistency } };
       const logits = judge(kit)(read.discriminator as Parameters, read.teacher as Parameters, { x: made, disturbance, given });
       const adversarial = games.hinge.generatorLoss(logits);
-      const loss = tf.add(consistency, tf.mul(adversarial, own.adversarialWeight));
-      return { loss, metrics: { consistency, adversarial }, left: { fake: made } };
+      return { ...weighted({ consistency: [consistency, 1], adversarial: [adversarial, own.adversarialWeight] }), left: { fake: made } };
     },
   };
 }
@@ -182,7 +181,7 @@ const loraOf = ({ settings: { discriminatorRank: rank, discriminatorTargets: tar
   lora: { rank, alpha: rank, targets },
 });
 
-const criticOf = (job: ThisJob) => createCritic({ spec: specOf(job), trunk: { depth: job.settings.discriminatorDepth, scales: [1] } });
+const criticOf = (job: ThisJob): UnpairedCritic => createUnpairedCritic({ spec: specOf(job), depth: job.settings.discriminatorDepth });
 
 /** What of the discriminator is trained: its heads, and a LoRA for the trunk that stays the teacher's. */
 function discriminatorWeights(job: ThisJob, teacher: Weights, seed: number): Weights {
@@ -194,11 +193,9 @@ function discriminatorWeights(job: ThisJob, teacher: Weights, seed: number): Wei
 
 /** Logits of latents, by the teacher's parameters with the discriminator's LoRA and heads. */
 function judge(job: ThisJob) {
-  const critic = criticOf(job);
-  return (parameters: Parameters, teacher: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] => {
-    const whole = { ...parameters, ...effective({ trained: parameters, frozen: teacher, adapter: loraOf(job) }) };
-    return critic.logits(whole, { ...shown, ...unpaired(shown.x) }, {});
-  };
+  const { logits } = criticOf(job);
+  return (parameters: Parameters, teacher: Parameters, seen: UnpairedSeen): Tensor[] =>
+    logits({ ...parameters, ...effective({ trained: parameters, frozen: teacher, adapter: loraOf(job) }) }, seen);
 }
 
 /** The images against what the student made of them in this step. */
@@ -219,16 +216,13 @@ function discriminatorUpdate(kit: Kit): Update {
     optimiser: { ...optimiser, learningRate: own.discriminatorRate, beta1: 0.5, beta2: 0.99, weightDecay: 0 },
     loss: (parameters, inputs, read) => {
       const { disturbance, others } = disturbanceOf(inputs);
-      const { real: images, fake, ...given } = others as Record<string, Tensor> & Record<"real" | "fake", Tensor>;
+      const { real: images, fake: made, ...given } = others as Record<string, Tensor> & Record<"real" | "fake", Tensor>;
       const judged = (x: Tensor): Tensor[] => logits(parameters, read.teacher as Parameters, { x, disturbance, given });
-      const [real, made] = [judged(images), judged(fake)];
-      return { loss: games.hinge.discriminatorLoss({ real, fake: made }), metrics: verdictsOf({ real, fake: made }) };
+      const [real, fake] = [judged(images), judged(made)];
+      return { loss: games.hinge.discriminatorLoss({ real, fake }), metrics: verdictsOf({ real, fake }) };
     },
   };
 }
-
-/** Least share of the time between a level and its target's: the steps between must fall. */
-const LEAST = 1e-3;
 
 async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>, run: Run) {
   const { settings: own, optimiser, seed } = job;
@@ -239,13 +233,10 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
   const drawn = (name: string): Float32Array =>
     normals({ seed, stream: `scott/${name}`, offset: step * clean.length, length: clean.length });
   const shares = stratified({ seed, stream: "scott/time", offset: step * rows, length: rows, strata: rows / accumulate });
-  const ladders = Array.from(shares, (share) => {
-    const from = Math.max(share, LEAST);
-    const to = Math.max(0, from - own.skip);
-    return Array.from({ length: own.subSteps + 1 }, (_, i) => level(from + (i / own.subSteps) * (to - from)));
-  });
+  const from = Array.from(shares, (share) => Math.max(share, LEAST_SHARE));
+  const to = from.map((share) => Math.max(0, share - own.skip));
   const { sigmaData } = spec.diffusion;
-  const weights = ladders.map(([from]) => (own.weighting === "snr" ? snrWeight((from as number) / sigmaData, own.snrMost) : 1));
+  const weights = from.map((share) => (own.weighting === "snr" ? snrWeight(level(share) / sigmaData, own.snrMost) : 1));
   const [least, most] = own.guidance;
   const scales = uniforms({ seed, stream: "scott/guidance", offset: step * rows, length: rows });
   const given = { ...conditions, keep: new Float32Array(rows).fill(1) };
@@ -253,7 +244,7 @@ async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>
     ...given,
     clean,
     noise: drawn("noise"),
-    levels: Float32Array.from(ladders.flat()),
+    levels: descents({ from, to, steps: own.subSteps, level }),
     weight: Float32Array.from(weights),
     ...Object.fromEntries(drawNames(job).map((name) => [name, drawn(name)])),
     ...(oneScale(job) === undefined && { guidance: Float32Array.from(scales, (u) => least + u * (most - least)) }),

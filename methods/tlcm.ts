@@ -5,29 +5,30 @@
  */
 import * as z from "zod";
 import { type Tensor, tf } from "../engine/tfjs.ts";
-import { createCritic, type Seen, unpaired, verdictsOf } from "../models/critics/critic.ts";
+import { createUnpairedCritic, verdictsOf } from "../models/critics/critic.ts";
 import { disturbanceInputs, disturbanceOf, disturbances } from "../models/critics/disturbance.ts";
 import { conditionInputs, type DenoiserSpec } from "../models/denoiser.ts";
-import { rowDistances } from "../models/diffusion/consistency.ts";
 import { walked, walkLevels } from "../models/diffusion/coarse-walk.ts";
 import { tensors } from "../models/diffusion/arithmetic.ts";
-import { fewShares, noisedAt, renoised } from "../models/diffusion/few-steps.ts";
-import { ladderOf, pickedRows } from "../models/diffusion/ladder.ts";
+import { fewShares, noisedAt, renoised, renoisingSampler } from "../models/diffusion/few-steps.ts";
+import { ladderOf, pairedStates, pairsAt } from "../models/diffusion/ladder.ts";
 import { conditionsOf, denoiserOf } from "../models/diffusion/levels.ts";
 import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
 import { createParameterisation, noiseLevels, type Parameterisation } from "../models/diffusion/parameterisation.ts";
-import { levelAt } from "../models/diffusion/schedule.ts";
+import { descents, LEAST_SHARE, levelAt } from "../models/diffusion/schedule.ts";
+import { teacherSamples } from "../models/diffusion/teacher-samples.ts";
 import { lineStep, teacherSteps } from "../models/diffusion/teacher-step.ts";
 import { columns, type Parameters, spread } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss } from "../models/losses/adversarial.ts";
-import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
+import { createAgreement } from "../models/losses/agreement.ts";
+import { augmentationDraws } from "../models/losses/augment.ts";
 import { matchingLoss } from "../models/losses/distribution-matching.ts";
-import { latentDistance } from "../models/losses/latent-distance.ts";
+import { weighted } from "../models/losses/terms.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
-import type { Kit as AnyKit, Batch, Inputs, Job, Losses, Method, Run, Update } from "./method.ts";
+import type { Kit as AnyKit, Batch, Job, Method, Run, Update } from "./method.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 import { segmentsFit } from "./fit/segments.ts";
 import { elements } from "../engine/weights.ts";
@@ -98,8 +99,7 @@ export const method: Method<TlcmSettings> = {
   step,
   sampler: (own, { spec, trajectory }) => {
     const levels = fewLevels(own, createParameterisation((spec as DenoiserSpec).diffusion), trajectory);
-    const choices = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((calls) => [levels(calls).length, levels(calls)]));
-    return { times: levels(4), between: "renoise", guidance: 1, choices };
+    return renoisingSampler({ usual: 4, calls: [1, 2, 3, 4, 5, 6, 7, 8], levels });
   },
   figures: [
     {
@@ -155,29 +155,10 @@ const ends = (ladder: readonly Tensor[]): [Tensor, Tensor] => [ladder[0] as Tens
 const solverOf = ({ solver }: TlcmSettings): "line" | "dpm++2m" => (solver === "ddim" ? "line" : solver);
 
 type Given = Record<string, Tensor>;
-type Read = Record<string, Parameters>;
 
-/** The two terms of what is to agree: their weighted sum, and each by itself. `a` has the gradient; both are clean latents, or near. */
-function agreement(kit: Kit) {
-  const spec = specOf(kit);
-  const { distance, perceptualWeight } = kit.settings;
-  const { role, between } = latentDistance({ spec, perceptual: kit.subject.perceptual });
-  const isPerceptual = perceptualWeight > 0;
-  const rows = rowDistances[distance](spec.shape);
-  return {
-    inputs: (isPerceptual ? { draws: { shape: [kit.optimiser.batch, DRAW_SIZE] } } : {}) as Inputs,
-    reads: isPerceptual ? [role] : [],
-    /** `sigma` [b] is the noise that is left in both. */
-    compare: (name: string, { a, b, sigma, draws, read }: { a: Tensor; b: Tensor; sigma?: Tensor; draws?: Tensor; read: Read }): Losses => {
-      const difference = tf.mean(rows(a, b));
-      if (!isPerceptual) return { loss: difference, metrics: { [name]: difference } };
-      const { sigmaData } = spec.diffusion;
-      const shrink = sigma ? spread(tf.div(sigmaData, tf.sqrt(tf.add(tf.square(sigma), sigmaData ** 2)))) : 1;
-      const perceptual = between(tf.mul(a, shrink), tf.mul(b, shrink), read[role] as Parameters, draws);
-      return { loss: tf.add(difference, tf.mul(perceptual, perceptualWeight)), metrics: { [name]: difference, perceptual } };
-    },
-  };
-}
+/** What two predictions are to agree by. */
+const agreementOf = ({ settings: { distance, perceptualWeight }, optimiser: { batch }, ...kit }: Kit) =>
+  createAgreement({ spec: specOf(kit), perceptual: kit.subject.perceptual, distance, perceptualWeight, batch });
 
 /** Consistency within segments: from both states one line step by the student's prediction to the segment's start. */
 function segmentsUpdate(kit: Kit): Update {
@@ -185,7 +166,7 @@ function segmentsUpdate(kit: Kit): Update {
   const { batch } = optimiser;
   const spec = specOf(kit);
   const image = imageOf(kit);
-  const agree = agreement(kit);
+  const agree = agreementOf(kit);
   const isStored = own.start === "trajectory";
   return {
     trains: "student",
@@ -215,7 +196,7 @@ function segmentsUpdate(kit: Kit): Update {
       const landing = (of: Parameters, x: Tensor, sigma: Tensor): Tensor =>
         lineStep({ x, clean: denoiserOf({ spec, parameters: of, given })(x, sigma), from: spread(sigma), to: spread(start) }, tensors);
       const [a, b] = [landing(parameters, above, from), landing(read.student as Parameters, below, to)];
-      return agree.compare("segments", { a, b, sigma: start, draws, read });
+      return weighted(agree.terms("segments", { a, b, sigma: start, draws, read }));
     },
   };
 }
@@ -232,7 +213,7 @@ function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
   const spec = specOf(kit);
   const parameterisation = createParameterisation(spec.diffusion);
   const image = imageOf(kit);
-  const agree = agreement(kit);
+  const agree = agreementOf(kit);
   const [matches, plays] = [isLast && isMatched(kit), isLast && isPlayed(kit)];
   const isStored = own.start === "trajectory";
   const levels = fewShares(own.ownSteps).map(levelAt(parameterisation));
@@ -263,20 +244,18 @@ function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
       const solver = solverOf(own);
       const below = next ?? teacherSteps({ ...teacher, scale: own.guidance, solver, x: above, levels: ladder });
       const made = denoiserOf({ spec, parameters, given })(above, from);
-      const { loss, metrics } = agree.compare("whole", { a: made, b: student(below, to), draws, read });
-      const terms = [loss];
+      const terms = agree.terms("whole", { a: made, b: student(below, to), draws, read });
       if (matches) {
         const x = noisedAt(made, matchNoise as Tensor, matchSigma as Tensor);
         const real = denoiserOf({ ...teacher, scale: own.guidance })(x, matchSigma as Tensor);
         const fake = denoiserOf({ spec, parameters: read.score as Parameters, given })(x, matchSigma as Tensor);
-        metrics.matching = matchingLoss({ x: made, real, fake });
-        terms.push(tf.mul(metrics.matching, own.matchingWeight));
+        terms.matching = [matchingLoss({ x: made, real, fake }), own.matchingWeight];
       }
       if (plays) {
-        metrics.adversarial = generatorLoss(logitsOf(kit)(read.discriminator as Parameters, { x: made, disturbance, given }));
-        terms.push(tf.mul(metrics.adversarial, own.adversarialWeight));
+        const logits = criticOf(kit).logits(read.discriminator as Parameters, { x: made, disturbance, given });
+        terms.adversarial = [generatorLoss(logits), own.adversarialWeight];
       }
-      return { loss: tf.addN(terms), metrics, ...(isLast && { left: { fake: made } }) };
+      return { ...weighted(terms), ...(isLast && { left: { fake: made } }) };
     },
   };
 }
@@ -297,27 +276,16 @@ function scoreUpdate(kit: Kit): Update {
   };
 }
 
-function criticOf(job: ThisJob) {
-  return createCritic({ spec: specOf(job), trunk: { depth: job.settings.discriminatorDepth, scales: [1] } });
-}
-
-/** Logits of latents that are not paired with any noise. */
-function logitsOf(job: ThisJob) {
-  const critic = criticOf(job);
-  return (parameters: Parameters, shown: Pick<Seen, "x" | "disturbance" | "given">): Tensor[] =>
-    critic.logits(parameters, { ...shown, ...unpaired(shown.x) }, {});
-}
+const criticOf = (job: ThisJob) => createUnpairedCritic({ spec: specOf(job), depth: job.settings.discriminatorDepth });
 
 /** The teacher's samples, images, or a store's results, against what the student made in this step. */
 function discriminatorUpdate(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
   const spec = specOf(kit);
-  const parameterisation = createParameterisation(spec.diffusion);
   const image = imageOf(kit);
   const isMade = isFromNoise(kit);
-  const ladder = Array.from({ length: own.realSteps + 1 }, (_, i) => levelAt(parameterisation)(1 - i / own.realSteps));
-  const logits = logitsOf(kit);
+  const { logits } = criticOf(kit);
   return {
     trains: "discriminator",
     reads: isMade ? ["teacher"] : [],
@@ -326,21 +294,11 @@ function discriminatorUpdate(kit: Kit): Update {
     optimiser: { ...optimiser, learningRate: own.discriminatorRate, beta1: 0.5, beta2: 0.99, weightDecay: 0 },
     loss: (parameters, inputs, read) => {
       const { disturbance, others } = disturbanceOf(inputs);
-      const { real: given, fake, ...conditions } = others as Given & Record<"real" | "fake", Tensor>;
-      const rows = given.shape[0] as number;
-      const made = (): Tensor =>
-        teacherSteps({
-          spec,
-          parameters: read.teacher as Parameters,
-          given: conditions,
-          scale: own.guidance,
-          solver: "dpm++2m",
-          x: tf.mul(given, parameterisation.sigmaMax),
-          levels: ladder.map((sigma) => tf.fill([rows], sigma) as Tensor),
-        });
-      const judged = (x: Tensor): Tensor[] => logits(parameters, { x, disturbance, given: conditions });
-      const [real, generated] = [judged(isMade ? made() : given), judged(fake)];
-      return { loss: discriminatorLoss({ real, fake: generated }), metrics: verdictsOf({ real, fake: generated }) };
+      const { real: shown, fake: made, ...given } = others as Given & Record<"real" | "fake", Tensor>;
+      const teacher = { spec, parameters: read.teacher as Parameters, given, scale: own.guidance };
+      const latents = isMade ? teacherSamples({ ...teacher, noise: shown, steps: own.realSteps }) : shown;
+      const [real, fake] = [latents, made].map((x) => logits(parameters, { x, disturbance, given })) as [Tensor[], Tensor[]];
+      return { loss: discriminatorLoss({ real, fake }), metrics: verdictsOf({ real, fake }) };
     },
   };
 }
@@ -404,10 +362,10 @@ function statesOf(batch: Batch, job: Job<TlcmSettings>, stage: ReturnType<typeof
   if (stage === "segments") {
     const segments = segmentsAt(batch.step, job);
     const starts = shares.map((share) => Math.floor(share * segments) / segments);
-    const above = shares.map((share, row) => Math.max(share, (starts[row] as number) + LEAST));
+    const above = shares.map((share, row) => Math.max(share, (starts[row] as number) + LEAST_SHARE));
     const below = above.map((share, row) => Math.max(starts[row] as number, share - own.skip));
     return {
-      down: descents(above, below, { steps: own.skipSteps, level }),
+      down: descents({ from: above, to: below, steps: own.skipSteps, level }),
       start: Float32Array.from(starts, level),
       ...(isFromNoise(job) && { walk: walkLevels({ shares: above, rows: strata, steps: walkSteps(job), levelAt: level }) }),
     };
@@ -415,20 +373,7 @@ function statesOf(batch: Batch, job: Job<TlcmSettings>, stage: ReturnType<typeof
   const milestones = Math.max(...own.segments);
   const above = shares.map((share) => (Math.floor(share * milestones) + 1) / milestones);
   const below = above.map((share) => Math.max(0, share - 1 / milestones));
-  return { down: descents(above, below, { steps: own.teacherSteps, level }) };
-}
-
-/** Least share of the time between two states: solvers divide by it. */
-const LEAST = 1e-3;
-
-/** Noise levels of even steps of the time from `above` to `below`, [rows, steps + 1]. */
-function descents(
-  above: readonly number[],
-  below: readonly number[],
-  { steps, level }: { steps: number; level: (share: number) => number },
-): Float32Array {
-  const parts = Array.from({ length: steps + 1 }, (_, i) => i / steps);
-  return Float32Array.from(above.flatMap((share, row) => parts.map((part) => level(share + part * ((below[row] as number) - share)))));
+  return { down: descents({ from: above, to: below, steps: own.teacherSteps, level }) };
 }
 
 /** Two rungs of the store's ladder for each row: neighbours in the first stage, milestones after it. */
@@ -437,24 +382,15 @@ function storedStates(
   job: Job<TlcmSettings>,
   { stage, shares }: { stage: string; shares: number[] },
 ): Record<string, Float32Array> {
-  const { sigmas, rungs, ends } = ladderOf(createParameterisation(specOf(job).diffusion), job.subject.trajectory ?? []);
-  const states = rungs(batch);
-  const pairs = (lower: readonly number[], upper: readonly number[]) => {
-    const chosen = shares.map((share) => lower.length - 1 - Math.floor(share * lower.length)); // rising in time: falling in rungs
-    return { upper: chosen.map((i) => upper[i] as number), lower: chosen.map((i) => lower[i] as number) };
-  };
-  const found = ({ upper, lower }: Record<"upper" | "lower", number[]>) => ({
-    state: pickedRows(states, upper),
-    next: pickedRows(states, lower),
-    down: Float32Array.from(upper.flatMap((rung, row) => [sigmas[rung] as number, sigmas[lower[row] as number] as number])),
-  });
+  const ladder = ladderOf(createParameterisation(specOf(job).diffusion), job.subject.trajectory ?? []);
+  const { sigmas, ends } = ladder;
   if (stage !== "segments") {
-    const stops = ends(Math.max(...job.settings.segments));
-    return found(pairs(stops, [0, ...stops.slice(0, -1)]));
+    const milestones = ends(Math.max(...job.settings.segments));
+    return pairedStates(ladder, batch, pairsAt(shares, { upper: [0, ...milestones.slice(0, -1)], lower: milestones }));
   }
-  const all = sigmas.map((_, rung) => rung);
-  const neighbours = pairs(all.slice(1), all);
+  const rungs = sigmas.map((_, rung) => rung);
+  const neighbours = pairsAt(shares, { upper: rungs.slice(0, -1), lower: rungs.slice(1) });
   const stops = ends(segmentsAt(batch.step, job));
   const start = neighbours.lower.map((rung) => sigmas[stops.find((end) => end >= rung) as number] as number);
-  return { ...found(neighbours), start: Float32Array.from(start) };
+  return { ...pairedStates(ladder, batch, neighbours), start: Float32Array.from(start) };
 }

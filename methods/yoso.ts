@@ -9,21 +9,25 @@
 import * as z from "zod";
 import { stopGradient } from "../engine/ops.ts";
 import { type Tensor, tf } from "../engine/tfjs.ts";
+import { verdictsOf } from "../models/critics/critic.ts";
 import { createPooledCritic } from "../models/critics/pooled.ts";
-import { applyNetwork, conditionInputs, type DenoiserSpec, embedConditions, initDenoiser } from "../models/denoiser.ts";
-import { adaptationLevel, adaptedDiffusion, velocityOf } from "../models/diffusion/adaptation.ts";
-import { numbers, tensors } from "../models/diffusion/arithmetic.ts";
-import { boundaries, snrWeight } from "../models/diffusion/consistency.ts";
-import { denoise } from "../models/diffusion/denoise.ts";
+import { conditionInputs, type DenoiserSpec, initDenoiser } from "../models/denoiser.ts";
+import { adaptedDiffusion } from "../models/diffusion/adaptation.ts";
+import { numbers } from "../models/diffusion/arithmetic.ts";
+import { boundedCoefficients, closenessWeight, snrWeight } from "../models/diffusion/consistency.ts";
+import { evenShares, renoisingSampler } from "../models/diffusion/few-steps.ts";
+import { conditionsOf } from "../models/diffusion/levels.ts";
 import { createParameterisation } from "../models/diffusion/parameterisation.ts";
-import { vpSigma } from "../models/diffusion/vp-schedule.ts";
 import { levelAt } from "../models/diffusion/schedule.ts";
-import { type Parameters, spread } from "../models/layers.ts";
+import { predictedFrom, statesInputs, statesOf } from "../models/diffusion/states.ts";
+import { vpSigma } from "../models/diffusion/vp-schedule.ts";
+import type { Parameters } from "../models/layers.ts";
 import { discriminatorLoss, generatorLoss, gradientPenalty, untouched } from "../models/losses/adversarial.ts";
 import { augmentationDraws, DRAW_SIZE } from "../models/losses/augment.ts";
-import { squaredError, squaredErrors } from "../models/losses/difference.ts";
+import { squaredErrors } from "../models/losses/difference.ts";
 import { latentDistance } from "../models/losses/latent-distance.ts";
 import { type Terms, weighted } from "../models/losses/terms.ts";
+import { velocityInputs, velocityLoss, velocityStates } from "../models/losses/velocity.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
 import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
@@ -92,15 +96,8 @@ export const method: Method<YosoSettings> = {
   }),
   step: (batch, job, run) => (batch.step < adaptedSteps(job.settings) ? adaptationStep : cooperativeStep)(batch, job, run),
   sampler: ({ prior }, subject) => {
-    const { levels } = clockOf(subject);
-    const times = (steps: number): number[] => Array.from({ length: steps }, (_, i) => levels(1 - i / steps));
-    return {
-      times: times(1),
-      between: "renoise",
-      guidance: 1,
-      choices: Object.fromEntries([1, 2, 4].map((steps) => [steps, times(steps)])),
-      ...(prior && { prior: momentsOf(subject) }),
-    };
+    const levels = (calls: number): number[] => evenShares(calls).map(levelsOf(subject));
+    return { ...renoisingSampler({ usual: 1, calls: [1, 2, 4], levels }), ...(prior && { prior: momentsOf(subject) }) };
   },
   figures: [
     {
@@ -150,44 +147,14 @@ function momentsOf({ spec, moments }: Subject): { mean: number[]; std: number[] 
  * that they begin at 14.5 deviations, which a prior makes up for: on EDM's own grid up to 160 deviations half of all levels
  * lie above five, where all predictions are alike.
  */
-function clockOf(subject: Subject) {
+function levelsOf(subject: Subject): (time: number) => number {
   const { diffusion } = studentOf({ subject });
   const parameterisation = createParameterisation(diffusion);
   const own = levelAt(parameterisation);
   const published = (time: number): number => Math.min(parameterisation.sigmaMax, diffusion.sigmaData * vpSigma(time));
   const level = parameterisation.name.startsWith("vp-") ? own : published;
-  return { parameterisation, levels: (time: number): number => (time <= 0 ? 0 : level(time)) };
+  return (time) => (time <= 0 ? 0 : level(time));
 }
-
-const LEVELS = ["cSkip", "cOut", "cIn", "cNoise"] as const;
-
-/** States of a batch with their coefficients, by the name of what is predicted from them. */
-function statesInputs(names: readonly string[], { shape }: DenoiserSpec, batch: number): Inputs {
-  const of = (name: string) => [
-    [`${name}.x`, { shape: [batch, ...shape] }] as const,
-    ...LEVELS.map((coefficient) => [`${name}.${coefficient}`, { shape: [batch] }] as const),
-  ];
-  return Object.fromEntries(names.flatMap(of));
-}
-
-/** G of the states of that name: the denoiser with LCM's boundary, which the coefficients have in them. */
-function predicted(
-  spec: DenoiserSpec,
-  parameters: Parameters,
-  name: string,
-  inputs: Record<string, Tensor>,
-  given: Record<string, Tensor>,
-) {
-  const condition = embedConditions(spec, parameters, given);
-  const coefficient = (of: string): Tensor => inputs[`${name}.${of}`] as Tensor;
-  const [cSkip, cOut, cIn, cNoise] = LEVELS.map(coefficient) as [Tensor, Tensor, Tensor, Tensor];
-  const network = (at: { x: Tensor; noiseLevel: Tensor }): Tensor => applyNetwork(spec, parameters, { ...at, condition });
-  return denoise({ x: coefficient("x"), coefficients: { cSkip, cOut, cIn, cNoise }, network });
-}
-
-/** The condition inputs among a program's. */
-const givenOf = (spec: DenoiserSpec, inputs: Record<string, Tensor>): Record<string, Tensor> =>
-  Object.fromEntries(Object.keys(conditionInputs(spec, 1)).map((name) => [name, inputs[name] as Tensor]));
 
 /** What stands for real, and the inputs that it and its judgement are made from. */
 function realSide(kit: Kit): { inputs: Inputs; of: (student: Parameters, inputs: Record<string, Tensor>) => Tensor } {
@@ -198,7 +165,7 @@ function realSide(kit: Kit): { inputs: Inputs; of: (student: Parameters, inputs:
   return {
     inputs: isCooperative ? { ...statesInputs(["coop"], spec, batch), ...judged } : { clean: { shape: [batch, ...spec.shape] }, ...judged },
     of: (student, inputs) =>
-      isCooperative ? stopGradient(predicted(spec, student, "coop", inputs, givenOf(spec, inputs))) : (inputs.clean as Tensor),
+      isCooperative ? stopGradient(predictedFrom("coop", { spec, parameters: student, inputs })) : (inputs.clean as Tensor),
   };
 }
 
@@ -209,7 +176,7 @@ function gameOf(kit: Kit) {
   const critic = criticOf(kit);
   const common = { trains: "discriminator", reads: ["student"], optimiser: discriminatorOptimiser(own, optimiser) };
   const judge = (parameters: Parameters, inputs: Record<string, Tensor>, x: Tensor): Tensor =>
-    critic.logit(parameters, { x, noiseLevel: inputs.told as Tensor, given: givenOf(spec, inputs) });
+    critic.logit(parameters, { x, noiseLevel: inputs.told as Tensor, given: conditionsOf(spec, inputs) });
   return { spec, common, judge, ...realSide(kit) };
 }
 
@@ -238,12 +205,11 @@ function discriminatorUpdate(kit: Kit): Update {
     inputs: { ...statesInputs(["fake"], spec, optimiser.batch), ...ofReal },
     loss: (parameters, inputs, { student }) => {
       const real = judge(parameters, inputs, of(student as Parameters, inputs));
-      const made = predicted(spec, student as Parameters, "fake", inputs, givenOf(spec, inputs));
+      const made = predictedFrom("fake", { spec, parameters: student as Parameters, inputs });
       const fake = judge(parameters, inputs, stopGradient(made));
-      const right = tf.add(tf.mean(tf.cast(tf.greater(real, 0), "float32")), tf.mean(tf.cast(tf.less(fake, 0), "float32")));
       return {
         loss: discriminatorLoss({ real: [inGame(own, real)], fake: [inGame(own, fake)] }),
-        metrics: { real: tf.mean(real), fake: tf.mean(fake), accuracy: tf.div(right, 2) },
+        metrics: verdictsOf({ real: [real], fake: [fake] }),
       };
     },
   };
@@ -282,12 +248,12 @@ function generatorUpdate(kit: Kit): Update {
       ...conditionInputs(spec, batch),
     },
     loss: (parameters, inputs, read) => {
-      const given = givenOf(spec, inputs);
-      const fake = predicted(spec, parameters, "fake", inputs, given);
+      const given = conditionsOf(spec, inputs);
+      const fake = predictedFrom("fake", { spec, parameters, inputs });
       const terms: Terms = {};
       const weighed = (name: "consistency" | "anchor", distances: Tensor): Tensor => tf.mean(tf.mul(distances, inputs[name] as Tensor));
       if (isConsistent) {
-        const cons = stopGradient(predicted(spec, parameters, "cons", inputs, given));
+        const cons = stopGradient(predictedFrom("cons", { spec, parameters, inputs }));
         const distances = looks(own) ? rows(fake, cons, read[features] as Parameters, inputs.draws) : inUnits(fake, cons);
         terms.consistency = [weighed("consistency", distances), own.consistencyWeight];
       }
@@ -316,15 +282,14 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
   // A row that begins as sampling begins has the prior in the place of a latent, and so has what it is consistent with.
   const begun = starts.some(Boolean) ? begunRows({ clean, starts, draws: draw("prior"), moments: momentsOf(subject) }) : clean;
 
-  const { parameterisation, levels } = clockOf(subject);
-  const { diffusion } = studentOf(job);
+  const { shape, diffusion } = studentOf(job);
+  const { sigmaData } = diffusion;
+  const [levels, coefficients] = [levelsOf(subject), boundedCoefficients(diffusion)];
   const back = (by: number): number[] => times.map((time) => levels(Math.max(0, time - by)));
   const [sigmas, before] = [back(0), back(own.consistencyStep)];
   const states = (name: string, of: Float32Array, at: readonly number[]) => {
     const x = of.map((value, i) => value + (at[Math.floor(i / size)] as number) * (noise[i] as number));
-    const rows = at.map((sigma) => boundedLevel(parameterisation, diffusion, sigma));
-    const coefficients = LEVELS.map((key) => [`${name}.${key}`, Float32Array.from(rows, (row) => row[key])] as const);
-    return { [`${name}.x`]: x, ...Object.fromEntries(coefficients) };
+    return statesOf(name, x, at.map(coefficients));
   };
   const given = { ...conditions, keep: new Float32Array(batch).fill(1) };
   const fake = states("fake", begun, sigmas);
@@ -342,9 +307,8 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
     const penalised = hasPenalty(own) && isPenalised(since, own.r1Every);
     if (penalised) figures.r1 = (await run("r1", { ...real, ...judged, ...given }, { updates: updates + 1 })).penalty as number;
   }
-  const { sigmaData } = diffusion;
-  const [height, width] = studentOf(job).shape;
-  const consistency = Float32Array.from(sigmas, (sigma, row) => consistencyWeight((sigma - before[row]!) / sigmaData, own.consistencyMost));
+  const [height, width] = shape;
+  const consistency = Float32Array.from(sigmas, (sigma, row) => closenessWeight((sigma - before[row]!) / sigmaData, own.consistencyMost));
   const anchor = Float32Array.from(sigmas, (sigma, row) => (starts[row] ? 0 : snrWeight(sigma / sigmaData, own.anchorMost)));
   const made = await run("generator", {
     ...fake,
@@ -355,20 +319,6 @@ async function cooperativeStep({ step, latent, conditions }: Batch, job: Job<Yos
     ...(own.anchorWeight > 0 && { clean, anchor }),
   });
   return { ...made, ...figures };
-}
-
-/** min(1 / difference, most), of noise levels over the data's deviation. */
-export const consistencyWeight = (difference: number, most: number): number => Math.min(1 / difference, most);
-
-/** Coefficients of G at a level: LCM's boundary around the denoiser, so that at level 0 it answers its input. */
-export function boundedLevel(
-  { precondition, sigmaMin }: Pick<ReturnType<typeof createParameterisation>, "precondition" | "sigmaMin">,
-  diffusion: DenoiserSpec["diffusion"],
-  sigma: number,
-) {
-  const { skip, out } = boundaries.lcm(sigma, diffusion, numbers);
-  const { cSkip, cOut, ...rest } = precondition(Math.max(sigma, sigmaMin), numbers);
-  return { ...rest, cSkip: skip + out * cSkip, cOut: out * cOut };
 }
 
 /** Rows of latents, those that `starts` replaced by mean + std n by channel. */
@@ -385,32 +335,16 @@ function begunRows(options: {
   );
 }
 
-/** The student's network against v of the teacher's clean prediction. */
+/** The quick adaptation: the student's network against v of the teacher's clean prediction. */
 function adaptationUpdate(kit: Kit): Update {
-  const { batch } = kit.optimiser;
   const [spec, teacher] = [studentOf(kit), teacherOf(kit)];
-  const perRow = { shape: [batch] };
-  const image = { shape: [batch, ...spec.shape] };
   return {
     trains: "student",
     reads: ["teacher"],
-    inputs: {
-      ...statesInputs(["teacher"], spec, batch),
-      z: image,
-      time: perRow,
-      perSigma: perRow,
-      alpha: perRow,
-      s: perRow,
-      ...conditionInputs(spec, batch),
-    },
+    inputs: velocityInputs(spec, kit.optimiser.batch),
     loss: (parameters, inputs, read) => {
-      const given = givenOf(spec, inputs);
-      const clean = predicted(teacher, read.teacher as Parameters, "teacher", inputs, given);
-      const [perSigma, alpha, s] = ["perSigma", "alpha", "s"].map((name) => spread(inputs[name] as Tensor)) as [Tensor, Tensor, Tensor];
-      const target = velocityOf({ x: inputs["teacher.x"] as Tensor, clean, perSigma, alpha, s }, tensors);
-      const condition = embedConditions(spec, parameters, given);
-      const v = applyNetwork(spec, parameters, { x: inputs.z as Tensor, noiseLevel: inputs.time as Tensor, condition });
-      const velocity = squaredError(v, stopGradient(target));
+      const frozen = { spec: teacher, parameters: read.teacher as Parameters };
+      const velocity = velocityLoss({ student: { spec, parameters }, teacher: frozen, inputs });
       return { loss: velocity, metrics: { velocity } };
     },
   };
@@ -420,22 +354,12 @@ async function adaptationStep({ step, latent, conditions }: Batch, job: Job<Yoso
   const { settings: own, optimiser, seed } = job;
   const { batch } = optimiser;
   const clean = latent as Float32Array;
-  const size = clean.length / batch;
-  const noise = normals({ seed, stream: "yoso/noise", offset: step * clean.length, length: clean.length });
-  const schedule = step < own.vSteps ? "v" : "v-zero";
-  const times = uniforms({ seed, stream: "yoso/time", offset: step * batch, length: batch });
-  const rows = Array.from(times, (time) => adaptationLevel(teacherOf(job).diffusion, schedule, time));
-  const column = (of: (row: (typeof rows)[number]) => number): Float32Array => Float32Array.from(rows, of);
-  const rowAt = (i: number) => rows[Math.floor(i / size)] as (typeof rows)[number];
-  return run("adaptation", {
-    "teacher.x": clean.map((value, i) => value + rowAt(i).sigma * (noise[i] as number)),
-    z: clean.map((value, i) => rowAt(i).alpha * value + rowAt(i).s * (noise[i] as number)),
-    ...Object.fromEntries(LEVELS.map((key) => [`teacher.${key}`, column((row) => row[key])])),
-    time: column(({ time }) => time),
-    perSigma: column(({ sigma }) => 1 / sigma),
-    alpha: column(({ alpha }) => alpha),
-    s: column(({ s }) => s),
-    ...conditions,
-    keep: new Float32Array(batch).fill(1),
+  const states = velocityStates({
+    teacher: teacherOf(job).diffusion,
+    schedule: step < own.vSteps ? "v" : "v-zero",
+    times: uniforms({ seed, stream: "yoso/time", offset: step * batch, length: batch }),
+    clean,
+    noise: normals({ seed, stream: "yoso/noise", offset: step * clean.length, length: clean.length }),
   });
+  return run("adaptation", { ...states, ...conditions, keep: new Float32Array(batch).fill(1) });
 }

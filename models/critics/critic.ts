@@ -22,13 +22,6 @@ export interface Seen {
   given: Record<string, Tensor>;
 }
 
-/** Latents x [batch, h, w, c] that no noise belongs to, as a critic sees them. */
-export const unpaired = (x: Tensor): Pick<Seen, "x" | "noise" | "paired"> => ({
-  x,
-  noise: tf.zerosLike(x),
-  paired: tf.zeros([x.shape[0] as number]),
-});
-
 export interface Critic {
   /** Initial weights; the trunk and the condition embedding are the teacher's. */
   init: (teacher: Weights, seed: number) => Weights;
@@ -65,6 +58,22 @@ export function createCritic(options: {
       ];
     },
   };
+}
+
+/** What a discriminator sees of latents that belong to no noise. */
+export type UnpairedSeen = Omit<Seen, "noise" | "paired">;
+
+/** A critic of such latents, by the teacher's network alone; it is used as {@link Critic} is. */
+export interface UnpairedCritic {
+  init: Critic["init"];
+  logits: (parameters: Parameters, seen: UnpairedSeen) => Tensor[];
+}
+
+/** The critic whose trunk is the teacher's network, of which `depth` blocks are kept (DiT), with heads of one scale. */
+export function createUnpairedCritic({ spec, depth }: { spec: DenoiserSpec; depth: number }): UnpairedCritic {
+  const { init, logits } = createCritic({ spec, trunk: { depth, scales: [1] } });
+  const withoutNoise = (x: Tensor) => ({ x, noise: tf.zerosLike(x), paired: tf.zeros([x.shape[0] as number]) });
+  return { init, logits: (parameters, seen) => logits(parameters, { ...seen, ...withoutNoise(seen.x) }, {}) };
 }
 
 /**

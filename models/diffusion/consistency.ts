@@ -5,8 +5,9 @@
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import type { DiffusionSettings } from "../../schemas/settings.ts";
 import { pseudoHubers, squaredErrors } from "../losses/difference.ts";
-import { type Arithmetic, tensors } from "./arithmetic.ts";
+import { type Arithmetic, numbers, tensors } from "./arithmetic.ts";
 import type { Denoiser } from "./levels.ts";
+import { createParameterisation, type Preconditioning } from "./parameterisation.ts";
 import { betaEnds } from "./vp-schedule.ts";
 import { elements } from "../../engine/weights.ts";
 
@@ -74,12 +75,28 @@ export function consistencyOf(options: {
 }
 
 /**
+ * Coefficients of f with LCM's boundary, D's among them, at a level from 0 up: f = cSkip x + cOut F(cIn x, cNoise). Below sigmaMin,
+ * where nothing is known of D, they are D's at sigmaMin; at 0 f is the identity.
+ */
+export function boundedCoefficients(diffusion: DiffusionSettings): (sigma: number) => Preconditioning<number> {
+  const { precondition, sigmaMin } = createParameterisation(diffusion);
+  return (sigma) => {
+    const { skip, out } = boundaries.lcm(sigma, diffusion, numbers);
+    const { cSkip, cOut, ...rest } = precondition(Math.max(sigma, sigmaMin), numbers);
+    return { ...rest, cSkip: skip + out * cSkip, cOut: out * cOut };
+  };
+}
+
+/**
  * min(SNR, most) with SNR = 1 / sigma^2, what a variance-preserving process calls alpha^2 / sigma^2 (Hang et al. 2023). `sigma` is that of
  * data of deviation 1: over `sigmaData` of others.
  */
 export function snrWeight(sigma: number, most: number): number {
   return Math.min(sigma ** -2, most);
 }
+
+/** min(1 / difference, most), of two noise levels of data of deviation 1: how much their predictions' agreement weighs (YOSO). */
+export const closenessWeight = (difference: number, most: number): number => Math.min(1 / difference, most);
 
 /** c = 0.00054 sqrt(dimension) of the pseudo-Huber distance (Song & Dhariwal 2023, section 3.3). */
 export const huberScale = (shape: readonly number[]): number => 0.00054 * Math.sqrt(elements(shape));

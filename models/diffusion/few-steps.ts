@@ -1,5 +1,6 @@
 /** Noise levels of students that are asked a few times, with fresh noise between (Song et al. 2023, algorithm 1). */
 import { type Tensor, tf } from "../../engine/tfjs.ts";
+import type { Sampler } from "../../schemas/model.ts";
 import { spread } from "../layers.ts";
 import type { Denoiser } from "./levels.ts";
 
@@ -18,7 +19,25 @@ const POINTS: Readonly<Record<number, readonly number[]>> = {
 /** Shares of the time, falling from 1, at which a student is asked in so many calls: TLCM's up to 8, even ones above. */
 export function fewShares(calls: number): number[] {
   const points = POINTS[calls];
-  return points ? points.map((point) => 1 - point / 8) : Array.from({ length: calls }, (_, i) => 1 - i / calls);
+  return points ? points.map((point) => 1 - point / 8) : evenShares(calls);
+}
+
+/** Shares of the time in even steps, falling from 1, [calls]. */
+export const evenShares = (calls: number): number[] => Array.from({ length: calls }, (_, i) => 1 - i / calls);
+
+/**
+ * The sampler of a student that is asked in `usual` calls, or in any number of `calls` that somebody chooses, with fresh noise between.
+ * `levels` answers falling noise levels for so many calls, which may be fewer than asked for.
+ */
+export function renoisingSampler(options: {
+  usual: number;
+  calls: readonly number[];
+  levels: (calls: number) => number[];
+  guidance?: number;
+}): Sampler {
+  const { usual, calls, levels, guidance = 1 } = options;
+  const choices = Object.fromEntries(calls.map(levels).map((times) => [times.length, times]));
+  return { times: levels(usual), between: "renoise", guidance, choices };
 }
 
 /**

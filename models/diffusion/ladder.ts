@@ -36,6 +36,32 @@ export function ladderOf({ timeOf, sigmaMin, sigmaMax }: Parameterisation, traje
   };
 }
 
+/** Two rungs a row: that of a state, and a lower one that its path goes on to. */
+export interface RungPairs {
+  upper: number[];
+  lower: number[];
+}
+
+/** Of `pairs`, which follow each other down the path, that in whose part of the time each share falls: as many parts as pairs, all alike. */
+export function pairsAt(shares: readonly number[], { upper, lower }: RungPairs): RungPairs {
+  const chosen = shares.map((share) => lower.length - 1 - Math.floor(share * lower.length)); // rising in time: falling in rungs
+  return { upper: chosen.map((i) => upper[i] as number), lower: chosen.map((i) => lower[i] as number) };
+}
+
+/** The two states of each row, [rows * h * w * c], and their noise levels `down`, [rows, 2]. */
+export function pairedStates(
+  { sigmas, rungs }: Ladder,
+  path: Path,
+  { upper, lower }: RungPairs,
+): Record<"state" | "next" | "down", Float32Array> {
+  const states = rungs(path);
+  return {
+    state: pickedRows(states, upper),
+    next: pickedRows(states, lower),
+    down: Float32Array.from(upper.flatMap((rung, row) => [sigmas[rung] as number, sigmas[lower[row] as number] as number])),
+  };
+}
+
 /** Of each row the values of the array that `chosen` names for it: arrays and answer are [rows * size]. */
 export function pickedRows(arrays: readonly Float32Array[], chosen: readonly number[]): Float32Array {
   const picked = new Float32Array((arrays[0] as Float32Array).length);

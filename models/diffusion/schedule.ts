@@ -54,3 +54,21 @@ export function levelAt({ timeOf, sigmaAt, sigmaMin, sigmaMax }: Parameterisatio
   const [last, first] = [timeOf(sigmaMin), timeOf(sigmaMax)];
   return (share) => (share <= 0 ? sigmaMin : share >= 1 ? sigmaMax : sigmaAt(last + share * (first - last)));
 }
+
+/** Least share of the time between two states that a solver steps between: it divides by what lies between their levels. */
+export const LEAST_SHARE = 1e-3;
+
+/**
+ * Noise levels of `steps` even steps of the time, from share `from[row]` down to `to[row]`, [rows, steps + 1]: `level` is that of a
+ * share, as {@link levelAt} answers it.
+ */
+export function descents(options: {
+  from: readonly number[];
+  to: readonly number[];
+  steps: number;
+  level: (share: number) => number;
+}): Float32Array {
+  const { from, to, steps, level } = options;
+  const parts = Array.from({ length: steps + 1 }, (_, i) => i / steps);
+  return Float32Array.from(from.flatMap((share, row) => parts.map((part) => level(share + part * ((to[row] as number) - share)))));
+}
