@@ -24,7 +24,7 @@ import { Failure } from "../schemas/failure.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { d2oFit } from "./fit/d2o.ts";
-import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
+import { type Kit as AnyKit, type Batch, type Inputs, type Job, type Method, type Run, type Update, teacherOf } from "./method.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 /** The groups of a network's parameters that each way of freezing leaves alone, as far as its family has them. */
@@ -142,11 +142,9 @@ function sigmaOf({ sigma }: D2oSettings, { diffusion }: DenoiserSpec): number {
   throw new Failure(`Cannot train by d2o at the noise level ${sigma} (train.d2o.sigma): the teacher knows ${range} times its sigmaData.`);
 }
 
-const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
-
 /** All of the student, or what its freezing leaves. */
 function trainedOf(job: ThisJob): Adapter {
-  const groups = parameterGroups(specOf(job));
+  const groups = parameterGroups(teacherOf(job));
   return exceptGroups(frozenGroups[job.settings.freeze], groups);
 }
 
@@ -158,7 +156,7 @@ function averageOf({ settings: { emaHalfLife, emaRamp }, optimiser: { batch } }:
 function criticOf(job: ThisJob): ProjectedCritic {
   const { networks, mixing, teacherDepth: depth } = job.settings;
   const { perceptual, features, codec, statistics } = job.subject;
-  const spec = specOf(job);
+  const spec = teacherOf(job);
   return createProjectedCritic({
     spec,
     networks: [
@@ -177,7 +175,7 @@ const levelsOf = ({ networks, teacherNoise }: D2oSettings) =>
   teacherNoise === "none" || !networks.includes("teacher") ? ([0, 0] as const) : teacherNoise;
 
 function augmenterOf({ settings: { augment, policy, adaPipes: pipes }, ...job }: ThisJob): Augmenter | undefined {
-  const { shape } = specOf(job);
+  const { shape } = teacherOf(job);
   if (augment === "none") return undefined;
   return augment === "ada" ? createAda({ shape, pipes }) : createDiffAugment({ shape, policy });
 }
@@ -192,7 +190,7 @@ function discriminatorOptimiser({ settings: own, optimiser }: ThisJob): Update["
 /** What a discriminator's program takes besides latents: conditions, noise for the teacher's eyes, and draws of transforms by side. */
 function seenInputs(kit: Kit, sides: readonly Side[]): Inputs {
   const { batch } = kit.optimiser;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const augmenter = augmenterOf(kit);
   return {
     ...conditionInputs(spec, batch),
@@ -227,7 +225,7 @@ function judging(kit: Kit, inputs: Record<string, Tensor>, read: Record<string, 
 }
 
 function generatorUpdate(kit: Kit): Update {
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const image = { shape: [kit.optimiser.batch, ...spec.shape] };
   return {
     trains: "student",
@@ -249,7 +247,7 @@ function discriminatorUpdate(kit: Kit): Update {
   return {
     trains: "discriminator",
     reads: readsOf(kit),
-    inputs: { latent: { shape: [batch, ...specOf(kit).shape] }, ...seenInputs(kit, ["real", "fake"]) },
+    inputs: { latent: { shape: [batch, ...teacherOf(kit).shape] }, ...seenInputs(kit, ["real", "fake"]) },
     takes: ["fake"],
     ...(own.augment === "ada" && { leaves: { sure: [batch] } }),
     optimiser: discriminatorOptimiser(kit),
@@ -271,7 +269,7 @@ function r1Update(kit: Kit): Update {
   return {
     trains: "discriminator",
     reads: readsOf(kit),
-    inputs: { latent: { shape: [optimiser.batch, ...specOf(kit).shape] }, ...seenInputs(kit, ["real"]) },
+    inputs: { latent: { shape: [optimiser.batch, ...teacherOf(kit).shape] }, ...seenInputs(kit, ["real"]) },
     optimiser: discriminatorOptimiser(kit),
     loss: (parameters, { latent, ...inputs }, read) => {
       const { maps, judge, logits } = judging(kit, inputs, read);
@@ -304,7 +302,7 @@ async function step({ step, latent, conditions }: Batch, job: Job<D2oSettings>, 
   const { batch } = optimiser;
   const real = latent as Float32Array;
   const given = { ...conditions, ...(Object.keys(conditions).length > 0 && { keep: new Float32Array(batch).fill(1) }) };
-  const seen = { ...given, ...disturbances({ range: levelsOf(own), spec: specOf(job), batch, seed, step }) };
+  const seen = { ...given, ...disturbances({ range: levelsOf(own), spec: teacherOf(job), batch, seed, step }) };
   const augmenter = augmenterOf(job);
   const draws = (...sides: Side[]): Record<string, Float32Array> =>
     Object.fromEntries(

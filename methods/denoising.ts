@@ -3,12 +3,12 @@
  * 2022): how a teacher is trained on latents.
  */
 import * as z from "zod";
-import { type DenoiserSpec, initDenoiser } from "../models/denoiser.ts";
+import { initDenoiser } from "../models/denoiser.ts";
 import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
 import { createParameterisation, trainingNoiseLevels } from "../models/diffusion/parameterisation.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { fraction } from "../schemas/settings.ts";
-import type { Method } from "./method.ts";
+import { type Method, teacherOf } from "./method.ts";
 import { dropConditionFit } from "./fit/dropped-conditions.ts";
 
 const settings = z.strictObject({
@@ -33,10 +33,10 @@ export const method: Method<DenoisingSettings> = {
   },
   needs: () => ({ rows: "latents", frozen: [] }),
   parts: ({ subject, seed, optimiser }) => ({
-    teacher: { from: () => initDenoiser(subject.spec as DenoiserSpec, seed), train: "all", average: optimiser.ema },
+    teacher: { from: () => initDenoiser(teacherOf({ subject }), seed), train: "all", average: optimiser.ema },
   }),
   programs: ({ subject, optimiser: { batch } }) => {
-    const spec = subject.spec as DenoiserSpec;
+    const spec = teacherOf({ subject });
     return {
       step: {
         trains: "teacher",
@@ -47,7 +47,7 @@ export const method: Method<DenoisingSettings> = {
   },
   step: async ({ step, latent, conditions }, { settings, optimiser: { batch }, seed, subject }, run) => {
     const clean = latent as Float32Array;
-    const parameterisation = createParameterisation((subject.spec as DenoiserSpec).diffusion);
+    const parameterisation = createParameterisation(teacherOf({ subject }).diffusion);
     const draw = { seed, offset: step * batch, length: batch };
     const kept = uniforms({ ...draw, stream: "teacher/keep" });
     return run("step", {

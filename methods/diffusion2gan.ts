@@ -18,7 +18,7 @@ import { type Terms, weighted } from "../models/losses/terms.ts";
 import { adapterSchema } from "../models/training/adapters.ts";
 import { isPenalised, lazyShare, penaltyWeight, updatesBefore } from "../models/training/lazy.ts";
 import { count, fraction, type OptimiserSettings, rate, weight } from "../schemas/settings.ts";
-import type { Kit as AnyKit, Batch, Inputs, Job, Method, Run, Update } from "./method.ts";
+import { type Kit as AnyKit, type Batch, type Inputs, type Job, type Method, type Run, type Update, teacherOf } from "./method.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 import { adapterFit } from "./fit/adapter.ts";
 import { adversarialFit } from "./fit/adversarial.ts";
@@ -113,18 +113,16 @@ export const method: Method<Diffusion2ganSettings> = {
 
 type ThisJob = Pick<Job<Diffusion2ganSettings>, "settings" | "optimiser" | "subject">;
 
-const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
-
 const isAdversarial = ({ settings, optimiser }: ThisJob): boolean =>
   settings.adversarialWeight > 0 && settings.adversarialStart < optimiser.steps;
 
 /** The distance that looks through the frozen network which is there; discriminator heads read the same network. */
-const distanceOf = (job: ThisJob) => latentDistance({ spec: specOf(job), perceptual: job.subject.perceptual });
+const distanceOf = (job: ThisJob) => latentDistance({ spec: teacherOf(job), perceptual: job.subject.perceptual });
 
 function criticOf(job: ThisJob) {
   const { discriminator, discriminatorDepth: depth, scales } = job.settings;
   return createCritic({
-    spec: specOf(job),
+    spec: teacherOf(job),
     ...(discriminator !== "features" && { trunk: { depth, scales } }),
     ...(discriminator !== "teacher" && { features: job.subject.perceptual }),
   });
@@ -137,7 +135,7 @@ const disturbanceRange = ({ discriminator, discriminatorNoise }: Diffusion2ganSe
 /** The student's update, by regression alone or against the discriminator as well. */
 function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update {
   const { settings: own, optimiser } = kit;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const { batch } = optimiser;
   const image = { shape: [batch, ...spec.shape] };
   const { role: features, between } = distanceOf(kit);
@@ -183,7 +181,7 @@ const OF_REAL = "real.";
 
 /** What the discriminator sees of `rows` rows besides what was generated. */
 function seenInputs({ settings: own, ...job }: Kit, rows: number): Inputs {
-  const spec = specOf(job);
+  const spec = teacherOf(job);
   const image = { shape: [rows, ...spec.shape] };
   const seen = { noise: image, latent: image, paired: { shape: [rows] } };
   return { ...seen, ...disturbanceInputs(disturbanceRange(own), spec, rows), ...conditionInputs(spec, rows) };
@@ -207,7 +205,7 @@ function discriminatorUpdate(kit: Kit): Update {
   const { batch } = optimiser;
   const critic = criticOf(kit);
   const { role: features } = distanceOf(kit);
-  const realConditions = Object.entries(conditionInputs(specOf(kit), batch)).map(([name, input]) => [OF_REAL + name, input]);
+  const realConditions = Object.entries(conditionInputs(teacherOf(kit), batch)).map(([name, input]) => [OF_REAL + name, input]);
   return {
     trains: "discriminator",
     reads: [features],
@@ -254,7 +252,7 @@ function r1Update(kit: Kit): Update {
 async function step({ step, noise, latent, conditions, image }: Batch, job: Job<Diffusion2ganSettings>, run: Run) {
   const { settings: own, optimiser, seed } = job;
   const { batch } = optimiser;
-  const spec = specOf(job);
+  const spec = teacherOf(job);
   const [height, width] = spec.shape;
   const isPlaying = isAdversarial(job) && step >= own.adversarialStart;
   const given: Arrays = { ...conditions, keep: new Float32Array(batch).fill(1) };

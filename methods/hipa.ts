@@ -20,7 +20,7 @@ import type { Rules } from "../schemas/fit.ts";
 import { sidesOf } from "../schemas/images.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { adapterFit } from "./fit/adapter.ts";
-import type { Asked, Batch, Job, Kit as AnyKit, Method, Run, Update } from "./method.ts";
+import { type Asked, type Batch, type Job, type Kit as AnyKit, type Method, type Run, type Update, teacherOf } from "./method.ts";
 
 // What no source that could be read tells is a setting here: all but that there are adaptors and these kinds of terms.
 const settings = z.strictObject({
@@ -111,7 +111,7 @@ export const method: Method<HipaSettings> = {
 /** The adaptors' update: of one step from noise against the teacher's result, both decoded. */
 function update(kit: Kit): Update {
   const { settings: own, optimiser, subject } = kit;
-  const spec = subject.spec as DenoiserSpec;
+  const spec = teacherOf({ subject });
   const image = { shape: [optimiser.batch, ...spec.shape] };
   const decode = decoderOf(kit);
   const [height, width] = sidesOf((subject.codec as NonNullable<typeof subject.codec>).imageSize);

@@ -23,7 +23,20 @@ import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import type { Rules } from "../schemas/fit.ts";
 import { count, fraction, rate } from "../schemas/settings.ts";
 import { adapterFit } from "./fit/adapter.ts";
-import type { Asked, Batch, Job, Kit, Look, Losses, Method, Phase, Program, Run, Update } from "./method.ts";
+import {
+  type Asked,
+  type Batch,
+  type Job,
+  type Kit,
+  type Look,
+  type Losses,
+  type Method,
+  type Phase,
+  type Program,
+  type Run,
+  type Update,
+  teacherOf,
+} from "./method.ts";
 
 const settings = z.strictObject({
   phase: z.enum(["all", "reflow", "distil"]).default("all"), // all: reflow, new pairs, distil, one after the other
@@ -38,7 +51,6 @@ const settings = z.strictObject({
   adapter: adapterSchema.default("all"), // what is trained: all, {lora: {rank, alpha, targets}} or {only: [...]}
 });
 type InstaflowSettings = z.infer<typeof settings>;
-type ThisJob = Pick<Job<InstaflowSettings>, "settings" | "optimiser" | "subject">;
 
 /** The settings that a phase by itself does not read: those of the others. */
 const idleIn: Readonly<Record<string, readonly string[]>> = {
@@ -98,7 +110,7 @@ export const method: Method<InstaflowSettings> = {
   student: (own, spec) => (own.phase === "distil" ? distilled(own, spec) : spec),
   parts: ({ settings: { adapter }, optimiser, subject, weights }) => ({
     student: {
-      from: subject.student ? () => stackedWeights(specOf({ subject }), weights.teacher as Weights) : "teacher",
+      from: subject.student ? () => stackedWeights(teacherOf({ subject }), weights.teacher as Weights) : "teacher",
       train: adapter,
       average: optimiser.ema,
     },
@@ -144,11 +156,9 @@ function reflowing(own: InstaflowSettings, index: number): readonly Phase<Instaf
 const distilled = ({ stack }: Pick<InstaflowSettings, "stack">, spec: DenoiserSpec): DenoiserSpec =>
   stack === 2 ? { ...spec, network: { ...spec.network, stack } } : spec;
 
-const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
-
 /** The velocity's squared error on straight lines: |v - (X1 - X0)|^2 = |D - X1|^2 / (1 - t)^2, whose mean is the straightness S. */
 function reflowUpdate({ subject, optimiser: { batch } }: Kit<InstaflowSettings>): Update {
-  const spec = specOf({ subject });
+  const spec = teacherOf({ subject });
   return {
     trains: "student",
     inputs: noisedInputs(spec, batch),
@@ -165,7 +175,7 @@ const LOOKS = 8;
 
 /** How straight the paths of the flow itself are: of the EMA, from noise that no store holds, the same each time. */
 function pathsLook(kit: Kit<InstaflowSettings>): Look {
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const { batch } = kit.optimiser;
   return {
     reads: ["student"],
@@ -181,7 +191,7 @@ async function reflowStep(batch: Batch, job: Job<InstaflowSettings>, run: Run) {
   const { optimiser, seed } = job;
   const { batch: rows, steps } = optimiser;
   const look = () => {
-    const noise = normals({ seed, stream: "instaflow/paths", length: rows * elements(specOf(job).shape) });
+    const noise = normals({ seed, stream: "instaflow/paths", length: rows * elements(teacherOf(job).shape) });
     return run("paths", { noise, ...batch.conditions, keep: new Float32Array(rows).fill(1) });
   };
   const done = batch.step + 1;
@@ -200,7 +210,7 @@ async function lineStep({ step, noise, latent, conditions }: Batch, job: Job<Ins
   return run("reflow", {
     noise: noise as Float32Array,
     clean: latent as Float32Array,
-    ...lineLevels(specOf(job), times),
+    ...lineLevels(teacherOf(job), times),
     keep: Float32Array.from(kept, (u) => (u < own.dropCondition ? 0 : 1)),
     ...conditions,
   });
@@ -219,7 +229,7 @@ export function lineLevels(spec: DenoiserSpec, times: ArrayLike<number>) {
 function distilUpdate(kit: Kit<InstaflowSettings>, { isPerceptual }: { isPerceptual: boolean }): Update {
   const { subject, optimiser } = kit;
   const { batch } = optimiser;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const student = subject.student ?? spec;
   const image = { shape: [batch, ...spec.shape] };
   const { role: features, between } = latentDistance({ spec, perceptual: subject.perceptual });
@@ -244,6 +254,6 @@ async function distilStep({ step, noise, latent, conditions }: Batch, job: Job<I
   const keep = new Float32Array(batch).fill(1);
   const pairs = { noise: noise as Float32Array, latent: latent as Float32Array, ...conditions, keep };
   if (step < steps * own.squaredPart) return run("squared", pairs);
-  const [height, width] = specOf(job).shape;
+  const [height, width] = teacherOf(job).shape;
   return run("perceptual", { ...pairs, draws: augmentationDraws({ seed, step, batch, height, width }) });
 }

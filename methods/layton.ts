@@ -7,7 +7,7 @@ import * as z from "zod";
 import { stopGradient } from "../engine/ops.ts";
 import { type Tensor, tf } from "../engine/tfjs.ts";
 import { decodedImages } from "../models/codecs/decoded.ts";
-import { conditionInputs, type DenoiserSpec, withControl } from "../models/denoiser.ts";
+import { conditionInputs, withControl } from "../models/denoiser.ts";
 import { fewShares, renoised, renoisingSampler } from "../models/diffusion/few-steps.ts";
 import { denoiserOf } from "../models/diffusion/levels.ts";
 import { denoisingLoss, noisedInputs } from "../models/diffusion/noised.ts";
@@ -22,7 +22,17 @@ import { codesOfLatents, gridOf, type ImageTokenizerConfig } from "../models/tok
 import type { Rules } from "../schemas/fit.ts";
 import { normals } from "../schemas/numbers/philox.ts";
 import { count, rate, weight } from "../schemas/settings.ts";
-import type { Asked, Batch, Inputs, Job, Kit as AnyKit, Method, Run, Update } from "./method.ts";
+import {
+  type Asked,
+  type Batch,
+  type Inputs,
+  type Job,
+  type Kit as AnyKit,
+  type Method,
+  type Run,
+  type Update,
+  studentOf,
+} from "./method.ts";
 
 const settings = z.strictObject({
   phase: z.enum(["all", "diffusion", "pixel"]).default("all"), // all: denoise under control, then the picture itself
@@ -89,7 +99,7 @@ export const method: Method<LaytonSettings> = {
   // A few-step student takes the place of the teacher's own network, not of the branch that the first phase trained.
   parts: ({ subject, weights, seed, optimiser }) => ({
     student: {
-      from: () => withControl(specOf({ subject }), { ...weights.teacher, ...weights.fewStep }, seed),
+      from: () => withControl(studentOf({ subject }), { ...weights.teacher, ...weights.fewStep }, seed),
       train: { only: ["control"] },
       average: optimiser.ema,
     },
@@ -106,11 +116,9 @@ export const method: Method<LaytonSettings> = {
 
 type Subjected = Pick<Job<LaytonSettings>, "subject">;
 
-const specOf = ({ subject }: Subjected): DenoiserSpec => (subject.student ?? subject.spec) as DenoiserSpec;
-
 /** Falling noise levels at which so many calls are made. */
 function levelsOf(subject: Subjected["subject"], calls: number): number[] {
-  const at = levelAt(createParameterisation(specOf({ subject }).diffusion));
+  const at = levelAt(createParameterisation(studentOf({ subject }).diffusion));
   return fewShares(calls).map(at);
 }
 
@@ -124,7 +132,7 @@ const codesOf = ({ subject }: Subjected, tokenizer: Parameters | undefined, late
 
 /** The denoising loss of the network under control. */
 function diffusionUpdate(kit: Kit): Update {
-  const spec = specOf(kit);
+  const spec = studentOf(kit);
   return {
     trains: "student",
     reads: ["tokenizer"],
@@ -142,7 +150,7 @@ function diffusionStep({ step, latent, conditions }: Batch, job: Job<LaytonSetti
   const { batch: length } = job.optimiser;
   const clean = latent as Float32Array;
   const draw = { seed, offset: step * length, length };
-  const parameterisation = createParameterisation(specOf(job).diffusion);
+  const parameterisation = createParameterisation(studentOf(job).diffusion);
   return run("diffusion", {
     clean,
     noise: normals({ seed, stream: "layton/noise", offset: step * clean.length, length: clean.length }),
@@ -160,7 +168,7 @@ function dropped({ codes: _, ...conditions }: Batch["conditions"], rows: number)
 function pixelUpdate(kit: Kit): Update {
   const { settings: own, subject, optimiser } = kit;
   const { batch } = optimiser;
-  const spec = specOf(kit);
+  const spec = studentOf(kit);
   const levels = levelsOf(subject, own.calls);
   const drawn = { shape: [batch, ...spec.shape] };
   const looks = own.featureWeight > 0;

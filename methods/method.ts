@@ -53,6 +53,12 @@ export interface Subject {
   plan?: SolverPlan;
 }
 
+/** The specification of the teacher, or of the denoiser in training: every training that is about one is told it. */
+export const teacherOf = ({ subject }: { subject: Subject }): DenoiserSpec => subject.spec as DenoiserSpec;
+
+/** The specification of the student: its teacher's, unless the method gives it another. */
+export const studentOf = ({ subject }: { subject: Subject }): DenoiserSpec => (subject.student ?? subject.spec) as DenoiserSpec;
+
 /** One training: the method's own settings, the optimiser's, and the networks it is about. */
 export interface Job<S> {
   settings: S;

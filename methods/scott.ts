@@ -22,7 +22,17 @@ import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { badUsage } from "../schemas/failure.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
-import type { Kit as AnyKit, Batch, Job, Losses, Method, Run, Update } from "./method.ts";
+import {
+  type Kit as AnyKit,
+  type Batch,
+  type Job,
+  type Losses,
+  type Method,
+  type Run,
+  type Update,
+  studentOf,
+  teacherOf,
+} from "./method.ts";
 import { stochasticFit } from "./fit/stochastic.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
@@ -109,11 +119,6 @@ export const method: Method<ScottSettings> = {
   }),
 };
 
-const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
-/** The student's own specification: with the guidance scale as an input, if it has one. */
-const studentOf = ({ settings, subject }: Pick<ThisJob, "settings" | "subject">): DenoiserSpec =>
-  subject.student ?? (method.student as NonNullable<typeof method.student>)(settings, subject.spec as DenoiserSpec, subject);
-
 const isAdversarial = ({ settings, optimiser }: ThisJob): boolean =>
   settings.adversarialWeight > 0 && settings.adversarialStart < optimiser.steps;
 const isNoisy = ({ settings: { eta } }: ThisJob): boolean => eta > 0;
@@ -128,7 +133,7 @@ type StudentInput = "clean" | "noise" | "levels" | "weight";
 function studentUpdate(kit: Kit, { isPlaying }: { isPlaying: boolean }): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
-  const [spec, student] = [specOf(kit), studentOf(kit)];
+  const [spec, student] = [teacherOf(kit), studentOf(kit)];
   const image = { shape: [batch, ...spec.shape] };
   const { diffusion } = spec;
   const rows = rowDistances[own.distance](spec.shape);
@@ -181,13 +186,13 @@ const loraOf = ({ settings: { discriminatorRank: rank, discriminatorTargets: tar
   lora: { rank, alpha: rank, targets },
 });
 
-const criticOf = (job: ThisJob): UnpairedCritic => createUnpairedCritic({ spec: specOf(job), depth: job.settings.discriminatorDepth });
+const criticOf = (job: ThisJob): UnpairedCritic => createUnpairedCritic({ spec: teacherOf(job), depth: job.settings.discriminatorDepth });
 
 /** What of the discriminator is trained: its heads, and a LoRA for the trunk that stays the teacher's. */
 function discriminatorWeights(job: ThisJob, teacher: Weights, seed: number): Weights {
   const all = Object.entries(criticOf(job).init(teacher, seed));
   const part = (isTrunk: boolean): Weights => Object.fromEntries(all.filter(([name]) => name in teacher === isTrunk));
-  const { trained } = initAdapter({ weights: part(true), adapter: loraOf(job), groups: parameterGroups(specOf(job)), seed });
+  const { trained } = initAdapter({ weights: part(true), adapter: loraOf(job), groups: parameterGroups(teacherOf(job)), seed });
   return { ...part(false), ...trained };
 }
 
@@ -202,7 +207,7 @@ function judge(job: ThisJob) {
 function discriminatorUpdate(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const logits = judge(kit);
   return {
     trains: "discriminator",
@@ -227,7 +232,7 @@ function discriminatorUpdate(kit: Kit): Update {
 async function step({ step, latent, conditions }: Batch, job: Job<ScottSettings>, run: Run) {
   const { settings: own, optimiser, seed } = job;
   const { batch: rows, accumulate } = optimiser;
-  const spec = specOf(job);
+  const spec = teacherOf(job);
   const clean = latent as Float32Array;
   const level = levelAt(createParameterisation(spec.diffusion));
   const drawn = (name: string): Float32Array =>

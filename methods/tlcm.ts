@@ -28,7 +28,7 @@ import { adapterSchema } from "../models/training/adapters.ts";
 import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import { stratified } from "../schemas/numbers/strata.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
-import type { Kit as AnyKit, Batch, Job, Method, Run, Update } from "./method.ts";
+import { type Kit as AnyKit, type Batch, type Job, type Method, type Run, type Update, teacherOf } from "./method.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 import { segmentsFit } from "./fit/segments.ts";
 import { elements } from "../engine/weights.ts";
@@ -120,8 +120,6 @@ export const method: Method<TlcmSettings> = {
   }),
 };
 
-const specOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
-
 const hasLast = ({ settings: { lastPart } }: ThisJob): boolean => lastPart > 0;
 const isMatched = (job: ThisJob): boolean => hasLast(job) && job.settings.matchingWeight > 0;
 const isPlayed = (job: ThisJob): boolean => hasLast(job) && job.settings.adversarialWeight > 0;
@@ -148,7 +146,7 @@ function fewLevels({ start, segments }: TlcmSettings, parameterisation: Paramete
 const walkSteps = ({ settings: { start, segments } }: ThisJob): number => (start === "single" ? 1 : Math.max(...segments));
 
 type Image = { shape: number[] };
-const imageOf = (job: ThisJob): Image => ({ shape: [job.optimiser.batch, ...specOf(job).shape] });
+const imageOf = (job: ThisJob): Image => ({ shape: [job.optimiser.batch, ...teacherOf(job).shape] });
 const levelsOf = (job: ThisJob, width: number): Image => ({ shape: [job.optimiser.batch, width] });
 
 const ends = (ladder: readonly Tensor[]): [Tensor, Tensor] => [ladder[0] as Tensor, ladder.at(-1) as Tensor];
@@ -158,13 +156,13 @@ type Given = Record<string, Tensor>;
 
 /** What two predictions are to agree by. */
 const agreementOf = ({ settings: { distance, perceptualWeight }, optimiser: { batch }, ...kit }: Kit) =>
-  createAgreement({ spec: specOf(kit), perceptual: kit.subject.perceptual, distance, perceptualWeight, batch });
+  createAgreement({ spec: teacherOf(kit), perceptual: kit.subject.perceptual, distance, perceptualWeight, batch });
 
 /** Consistency within segments: from both states one line step by the student's prediction to the segment's start. */
 function segmentsUpdate(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const image = imageOf(kit);
   const agree = agreementOf(kit);
   const isStored = own.start === "trajectory";
@@ -210,7 +208,7 @@ const ownDraws = (kit: ThisJob): string[] => (isFromNoise(kit) ? Array.from({ le
 function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const parameterisation = createParameterisation(spec.diffusion);
   const image = imageOf(kit);
   const agree = agreementOf(kit);
@@ -262,7 +260,7 @@ function wholeUpdate(kit: Kit, { isLast }: { isLast: boolean }): Update {
 
 /** The denoiser of the student's samples, on those of this step under noise. */
 function scoreUpdate(kit: Kit): Update {
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const { clean: _, ...inputs } = noisedInputs(spec, kit.optimiser.batch);
   return {
     trains: "score",
@@ -276,13 +274,13 @@ function scoreUpdate(kit: Kit): Update {
   };
 }
 
-const criticOf = (job: ThisJob) => createUnpairedCritic({ spec: specOf(job), depth: job.settings.discriminatorDepth });
+const criticOf = (job: ThisJob) => createUnpairedCritic({ spec: teacherOf(job), depth: job.settings.discriminatorDepth });
 
 /** The teacher's samples, images, or a store's results, against what the student made in this step. */
 function discriminatorUpdate(kit: Kit): Update {
   const { settings: own, optimiser } = kit;
   const { batch } = optimiser;
-  const spec = specOf(kit);
+  const spec = teacherOf(kit);
   const image = imageOf(kit);
   const isMade = isFromNoise(kit);
   const { logits } = criticOf(kit);
@@ -307,7 +305,7 @@ async function step(batch: Batch, job: Job<TlcmSettings>, run: Run) {
   const { settings: own, optimiser, seed } = job;
   const { step, conditions } = batch;
   const { batch: rows } = optimiser;
-  const spec = specOf(job);
+  const spec = teacherOf(job);
   const [height, width] = spec.shape;
   const size = elements(spec.shape);
   const parameterisation = createParameterisation(spec.diffusion);
@@ -354,7 +352,7 @@ function segmentsAt(step: number, { settings: { segments, secondPart, lastPart }
 function statesOf(batch: Batch, job: Job<TlcmSettings>, stage: ReturnType<typeof stageOf>): Record<string, Float32Array> {
   const { settings: own, optimiser, seed } = job;
   const { batch: rows, accumulate } = optimiser;
-  const parameterisation = createParameterisation(specOf(job).diffusion);
+  const parameterisation = createParameterisation(teacherOf(job).diffusion);
   const strata = rows / accumulate; // each micro-batch covers the whole time
   const shares = Array.from(stratified({ seed, stream: "tlcm/time", offset: batch.step * rows, length: rows, strata }));
   if (own.start === "trajectory") return storedStates(batch, job, { stage, shares });
@@ -382,7 +380,7 @@ function storedStates(
   job: Job<TlcmSettings>,
   { stage, shares }: { stage: string; shares: number[] },
 ): Record<string, Float32Array> {
-  const ladder = ladderOf(createParameterisation(specOf(job).diffusion), job.subject.trajectory ?? []);
+  const ladder = ladderOf(createParameterisation(teacherOf(job).diffusion), job.subject.trajectory ?? []);
   const { sigmas, ends } = ladder;
   if (stage !== "segments") {
     const milestones = ends(Math.max(...job.settings.segments));

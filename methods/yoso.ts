@@ -34,7 +34,18 @@ import { normals, uniforms } from "../schemas/numbers/philox.ts";
 import type { OptimiserSettings } from "../schemas/settings.ts";
 import { count, fraction, rate, weight } from "../schemas/settings.ts";
 import { cooperativeFit } from "./fit/cooperative.ts";
-import type { Batch, Inputs, Job, Kit as AnyKit, Method, Run, Subject, Update } from "./method.ts";
+import {
+  type Batch,
+  type Inputs,
+  type Job,
+  type Kit as AnyKit,
+  type Method,
+  type Run,
+  type Subject,
+  type Update,
+  studentOf,
+  teacherOf,
+} from "./method.ts";
 import { adversarialFindings, discriminatorFigures, ofDiscriminator } from "./findings/adversarial.ts";
 
 const settings = z.strictObject({
@@ -122,8 +133,6 @@ export const method: Method<YosoSettings> = {
   ),
 };
 
-const teacherOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => subject.spec as DenoiserSpec;
-const studentOf = ({ subject }: Pick<ThisJob, "subject">): DenoiserSpec => (subject.student ?? subject.spec) as DenoiserSpec;
 const plays = ({ adversarialWeight }: YosoSettings): boolean => adversarialWeight > 0;
 /** Whether consistency is seen through features. */
 const looks = ({ consistencyWeight, consistencyLoss }: YosoSettings): boolean => consistencyWeight > 0 && consistencyLoss === "perceptual";
