@@ -8,22 +8,16 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
+import { type CallMessage, type CallOptions, createCalls, END, LEAVE, LEFT, type ReplyMessage, START } from "./calls.ts";
+import { withCarried } from "./carried.ts";
+import { type ComputeError, computeErrors, isMemoryError } from "./compute-errors.ts";
 import { keepIdle, takeIdle } from "./idle.ts";
 
+export type { CallOptions, ComputeError };
 export { transferables } from "./transferables.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: the methods of a compute module are whatever it declares
 export type Methods = Record<string, (argument: any) => Promise<unknown>>;
-
-export interface CallOptions {
-  /**
-   * Buffers to move instead of copying, once the call is sent. Until then the caller must leave them alone, and from then
-   * on they are empty here. {@link transferables} collects all of an argument's that nobody else looks into.
-   */
-  transfer?: ArrayBuffer[];
-  /** Gives up this one call: it is rejected with the signal's reason, and not begun where it has not been yet. */
-  signal?: AbortSignal;
-}
 
 export interface Compute<Api extends Methods> {
   /** Calls are run one at a time, in order. At most `inFlight` are with the worker; others wait here, unsent. */
@@ -47,13 +41,6 @@ export interface ComputeOptions {
   heapMegabytes?: number;
 }
 
-/** A failure of the worker as such, where an error of a method arrives as the method threw it. */
-export interface ComputeError extends Error {
-  name: "ComputeError";
-  /** `memory`: it ran out of memory. `ended`: it crashed, left, or could not be loaded. */
-  kind: "memory" | "ended";
-}
-
 const root = new URL("../", import.meta.url).href;
 
 /**
@@ -74,36 +61,6 @@ function runnable(module: URL): URL {
  * become old in one collection, and V8 aborts the process where they are more than that: measured always at 96, now and then at Node's 48.
  */
 const YOUNG_MEGABYTES = 24;
-
-/** Methods of messages that call none of the module's: `create`; leave; do not begin the call of that id; end the thread. */
-const START = "";
-const LEAVE = "leave";
-const CANCEL = "cancel";
-const END = "end";
-
-/** What a worker says that has left and whose thread can serve another. */
-const LEFT = "left";
-
-export interface CallMessage {
-  id: number;
-  method: string;
-  argument?: unknown;
-}
-
-export type ReplyMessage = { id: number; result: unknown } | { id: number; error: unknown; carried: Carried };
-
-/** The fields of an error that cloning leaves behind, of what caused it and of those it gathers. */
-interface Carried {
-  details?: object;
-  cause?: Carried;
-  errors?: { error: unknown; carried: Carried }[];
-}
-
-interface Call extends CallMessage {
-  transfer: ArrayBuffer[];
-  resolve: (value: never) => void;
-  reject: (reason: unknown) => void;
-}
 
 let alive = 0;
 
@@ -138,24 +95,20 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
       workerData: { module: runnable(module).href, parts: { transferables: part("./transferables.ts"), living: part("./living.ts") } },
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MEGABYTES, ...(heapMegabytes && { maxOldGenerationSizeMb: heapMegabytes }) },
     });
-  const waiting: Call[] = [];
-  const sent = new Map<number, Call>();
-  let counter = 0;
-  let started = false;
-  let ended: { reason: unknown } | undefined;
+  const calls = createCalls({ inFlight, post: (message, transfer) => worker.postMessage(message, transfer) });
+  const errors = computeErrors({ name, file: module.pathname });
+  let isStarted = false;
 
   const end = (reason: unknown): void => {
-    ended ??= { reason };
     signal?.removeEventListener("abort", abort);
-    for (const { reject } of [...sent.values(), ...waiting.splice(0)]) reject(ended.reason);
-    sent.clear();
+    calls.end(reason);
   };
   // A thread ended inside ONNX Runtime takes the process with it: the worker leaves by itself after the call under way.
   alive++;
-  const tell = (id: number, method: string): void => worker.postMessage({ id, method } satisfies CallMessage);
+  const tell = (method: string): void => worker.postMessage({ id: -1, method } satisfies CallMessage);
   let isTold = false;
   const leave = (): void => {
-    if (!isTold) tell(-1, LEAVE);
+    if (!isTold) tell(LEAVE);
     isTold = true;
   };
   const abort = (): void => {
@@ -164,47 +117,21 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   };
   signal?.addEventListener("abort", abort, { once: true });
 
-  const send = (): void => {
-    while (sent.size < inFlight && waiting.length > 0) {
-      const { id, method, argument, transfer, ...call } = waiting.shift() as Call;
-      try {
-        worker.postMessage({ id, method, argument } satisfies CallMessage, transfer);
-        sent.set(id, { id, method, transfer: [], ...call }); // the argument is the worker's now
-      } catch (error) {
-        call.reject(error); // it cannot be copied
-      }
-    }
-  };
-  const when = (call?: Call): string => {
-    if (!call) return "between calls";
-    return call.method === START ? "on starting" : `during "${call.method}"`;
-  };
-  const outOfMemory = (call: Call | undefined, cause: Error): ComputeError => {
-    const size = /requested buffer of size (\d+)/.exec(cause.message)?.[1];
-    const detail = size ? `, asking for ${size} bytes` : "";
-    return computeError("memory", `Compute worker "${name}" ran out of memory ${when(call)}${detail}`, cause);
-  };
   const onMessage = (reply: ReplyMessage | typeof LEFT) => {
     if (reply === LEFT) return left();
-    const call = sent.get(reply.id);
-    sent.delete(reply.id);
-    send();
+    const call = calls.answered(reply.id);
     if (!("error" in reply)) return call?.resolve(reply.result as never);
     const error = withCarried(reply.error, reply.carried);
-    call?.reject(isMemoryError(error) ? outOfMemory(call, error) : error);
+    call?.reject(isMemoryError(error) ? errors.outOfMemory(call, error) : error);
   };
   const onError = (cause: NodeJS.ErrnoException): void => {
-    const [call] = sent.values();
-    if (isMemoryError(cause)) end(outOfMemory(call, cause));
-    else if (!started) end(computeError("ended", `Cannot start compute worker "${name}" from ${module.pathname}: ${cause.message}`, cause));
-    else end(computeError("ended", `Compute worker "${name}" crashed ${when(call)}: ${cause.message}`, cause));
+    const call = calls.underWay();
+    if (isMemoryError(cause)) end(errors.outOfMemory(call, cause));
+    else end(isStarted ? errors.crashed(call, cause) : errors.notStarted(cause));
   };
-  const onMessageError = (cause: Error): void => {
-    end(computeError("ended", `Cannot take an answer of compute worker "${name}": ${cause.message}`, cause));
-  };
+  const onMessageError = (cause: Error): void => end(errors.notTaken(cause));
   const onExit = (code: number): void => {
-    const [call] = sent.values();
-    end(computeError("ended", `Compute worker "${name}" ended with code ${code} ${when(call)}`));
+    end(errors.left(calls.underWay(), code));
     settleGone();
   };
   let settleGone = (): void => {};
@@ -213,67 +140,26 @@ export async function startCompute<Api extends Methods>(options: ComputeOptions)
   }).then(() => void alive--);
   const left = () => {
     worker.off("message", onMessage).off("error", onError).off("messageerror", onMessageError).off("exit", onExit);
-    if (key && keepIdle(key, worker, () => tell(-1, END))) return settleGone();
+    if (key && keepIdle(key, worker, () => tell(END))) return settleGone();
     worker.once("exit", settleGone);
-    tell(-1, END);
+    tell(END);
   };
   worker.on("message", onMessage).on("error", onError).on("messageerror", onMessageError).on("exit", onExit);
 
-  const request = (method: string, argument: unknown, { transfer = [], signal: given }: CallOptions = {}): Promise<never> =>
-    new Promise((resolve, reject) => {
-      if (ended) return reject(ended.reason);
-      if (given?.aborted) return reject(given.reason);
-      const id = counter++;
-      const cancel = (): void => {
-        const at = waiting.findIndex((call) => call.id === id);
-        if (at >= 0) waiting.splice(at, 1);
-        else tell(id, CANCEL);
-        reject(given?.reason);
-      };
-      const settled =
-        <T>(settle: (value: T) => void) =>
-        (value: T): void => {
-          given?.removeEventListener("abort", cancel);
-          settle(value);
-        };
-      given?.addEventListener("abort", cancel, { once: true });
-      waiting.push({ id, method, argument, transfer, resolve: settled(resolve), reject: settled(reject) });
-      send();
-    });
-
   const compute: Compute<Api> = {
-    call: (method, argument, callOptions) => request(method as string, argument, callOptions),
+    call: (method, argument, callOptions) => calls.request(method as string, argument, callOptions),
     close: async () => {
-      end(new Error(`Compute worker "${name}" was closed`));
+      end(errors.closed());
       leave();
       await gone;
     },
   };
   try {
-    await request(START, options.options); // resolves when the module's `create` has
-    started = true;
+    await calls.request(START, options.options); // resolves when the module's `create` has
+    isStarted = true;
   } catch (error) {
     await compute.close();
     throw error;
   }
   return compute;
-}
-
-/** An error as it was thrown in the worker: its code and path, and those of what caused it, tell people what happened. */
-function withCarried(error: unknown, { details, cause, errors }: Carried): Error {
-  const whole = Object.assign(Object(error), details) as Error & { errors?: Error[] };
-  if (cause) whole.cause = withCarried(whole.cause, cause);
-  if (errors) whole.errors = errors.map((each) => withCarried(each.error, each.carried));
-  return whole;
-}
-
-function computeError(kind: ComputeError["kind"], message: string, cause?: unknown): ComputeError {
-  return Object.assign(new Error(message, { cause }), { name: "ComputeError" as const, kind });
-}
-
-/** Whether an error says that memory ran out: V8's heap, an ArrayBuffer, or an allocation of ONNX Runtime on any device. */
-function isMemoryError({ code, message }: NodeJS.ErrnoException): boolean {
-  return (
-    code === "ERR_WORKER_OUT_OF_MEMORY" || /failed to allocate memory|bad_alloc|out of memory|array buffer allocation failed/i.test(message)
-  );
 }
