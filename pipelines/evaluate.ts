@@ -8,10 +8,11 @@ import type { Context } from "../schemas/events.ts";
 import { badUsage } from "../schemas/failure.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { load } from "../stages/doctor/machine.ts";
-import { type CurvePlan, type CurvePoint, drawCurve, planCurve, type StudentPoint, studentCalls } from "../stages/evaluate/curve.ts";
+import { drawCurve, planCurve, studentCalls } from "../stages/evaluate/curve.ts";
+import { measureCurve } from "../stages/evaluate/curve-points.ts";
 import { type Evaluation, openEvaluation } from "../stages/evaluate/evaluation.ts";
 import { measureFigures, measureTable, speedTable } from "../stages/evaluate/lines.ts";
-import { figure, type Measures } from "../stages/evaluate/measures.ts";
+import type { Measures } from "../stages/evaluate/measures.ts";
 import { paintNeighbours } from "../stages/evaluate/neighbours.ts";
 import { writeRecord } from "../stages/evaluate/record.ts";
 import { measureSpeed } from "../stages/evaluate/speed.ts";
@@ -92,23 +93,13 @@ export async function evaluate(options: {
       await conclude(await evaluation.against({ name: "model", other: "teacher", subject }));
     }
     if (out !== undefined && plans.length > 0) {
-      const points: CurvePoint[] = [];
-      const ofStudent: StudentPoint[] = [];
-      const draw = async (): Promise<void> => {
-        Object.assign(more, { curve: points, ...(calls.length > 0 && { studentCurve: ofStudent }) });
+      const student = { path: model, measures: all.map(({ measures }) => measures) };
+      const known = theirs && teacher !== undefined ? { path: teacher, measures: [theirs] } : undefined;
+      for await (const found of measureCurve({ evaluation, student, calls, teacher: known, plans, settings })) {
+        Object.assign(more, { curve: found.points, ...(calls.length > 0 && { studentCurve: found.calls }) });
         await record();
-        const student = measured.find(({ role }) => role === "student");
-        await writeAtomic(out.replace(/(\.json)?$/, "-curve.svg"), drawCurve({ points, calls: ofStudent, ...(student && { student }) }));
-      };
-      for (const count of calls) {
-        const found = all.find(({ measures }) => measures.evaluations === count)?.measures;
-        const measures = found ?? (await evaluation.measure({ name: "curve", path: model, steps: count, only: "distance" }));
-        ofStudent.push({ evaluations: count, distance: figure(measures, "frechetDistance")! });
-        await draw();
-      }
-      for (const plan of theirs && teacher !== undefined ? plans : []) {
-        points.push({ ...plan, distance: await curveDistance({ plan, teacher: teacher!, theirs: theirs!, evaluation, settings }) });
-        await draw();
+        const own = measured.find(({ role }) => role === "student");
+        await writeAtomic(out.replace(/(\.json)?$/, "-curve.svg"), drawCurve({ ...found, ...(own && { student: own }) }));
       }
     }
     if (settings.evaluate.speed) {
@@ -139,17 +130,6 @@ async function asked({ model, teacher, out, curve, steps: list, settings }: Para
   const { simulate } = settings;
   const steps = description && list !== undefined ? planSteps({ list, model: description, name: model, simulate }) : [undefined];
   return { plans, calls, steps };
-}
-
-/** The teacher's distance by a plan; what was measured of it already is not sampled again. */
-async function curveDistance(options: { plan: CurvePlan; teacher: string; theirs: Measures; evaluation: Evaluation; settings: Settings }) {
-  const { plan, teacher, theirs, evaluation, settings } = options;
-  const { solver, steps } = plan;
-  const isMeasured = settings.simulate.solver === solver && theirs.evaluations === plan.evaluations;
-  const measures = isMeasured
-    ? theirs
-    : await evaluation.measure({ name: "curve", path: teacher, simulate: { solver, steps }, only: "distance" });
-  return figure(measures, "frechetDistance")!;
 }
 
 function noFloor({ network, reference }: Evaluation): string {
