@@ -1,7 +1,6 @@
 /** The formats of shards, by the ending of their files. */
 import type { Manifest } from "../schemas/manifest.ts";
 import { arrowShards } from "./arrow-shard.ts";
-import { extensionOf } from "./layout.ts";
 import { parquetShards } from "./parquet-shard.ts";
 import type { ShardFormat } from "./shard-format.ts";
 
@@ -9,6 +8,9 @@ const formats: Readonly<Record<string, ShardFormat>> = { parquet: parquetShards,
 
 /** All endings. */
 export const extensions: readonly string[] = Object.keys(formats);
+
+/** The ending of a store's shards, which names their format. */
+export const extensionOf = ({ shardFormat }: Manifest): string => shardFormat ?? "parquet";
 
 /** The format of files with this ending; Parquet where there is none of that name. */
 export const formatNamed = (extension: string): ShardFormat => formats[extension] ?? parquetShards;

@@ -1,6 +1,7 @@
 /** Where things stand in a store, and what is known of it while it is open. */
 import type { Manifest } from "../schemas/manifest.ts";
 import type { LatentRow, TokenRow, TripleRow } from "./columns.ts";
+import { extensionOf } from "./formats.ts";
 import type { Journal } from "./journal.ts";
 import { within } from "./place.ts";
 import type { Column } from "./stored-rows.ts";
@@ -45,9 +46,6 @@ export function idRange(manifest: Manifest, shard: number): { from: number; to: 
 export function rowsOf({ manifest }: Pick<Store, "manifest">, shards: readonly number[]): number {
   return shards.map((shard) => idRange(manifest, shard)).reduce((sum, { from, to }) => sum + to - from, 0);
 }
-
-/** The ending of a store's shards, which names their format. */
-export const extensionOf = ({ shardFormat }: Manifest): string => shardFormat ?? "parquet";
 
 /**
  * The path of a shard: STORE/shards/000042.parquet, or .arrow.

@@ -1,7 +1,7 @@
 /** Which shards are there and which are not: told from the files, so that work and memory follow these and not what a store plans. */
 import { filesAt } from "./files.ts";
-import { extensions } from "./formats.ts";
-import { extensionOf, removedPath, shardDigits, shardPath, type Store } from "./layout.ts";
+import { extensionOf, extensions } from "./formats.ts";
+import { removedPath, shardDigits, shardPath, type Store } from "./layout.ts";
 import { within } from "./place.ts";
 
 /** Shards from (inclusive) to (exclusive). */
