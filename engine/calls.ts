@@ -7,7 +7,7 @@ import type { Carried } from "./carried.ts";
 /** Methods of messages that call none of the module's: `create`; leave; do not begin the call of that id; end the thread. */
 export const START = "";
 export const LEAVE = "leave";
-export const CANCEL = "cancel";
+const CANCEL = "cancel";
 export const END = "end";
 
 /** What a worker says that has left and whose thread can serve another. */
