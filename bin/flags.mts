@@ -37,6 +37,7 @@ export async function sizeIn({ size: text }: Input["flags"]) {
 }
 
 export const images: Positional = { name: "IMAGES", about: "zip files or folders of images", many: true };
+/** Where the result goes: a flag that a command cannot do without. */
 export const out = (value: string, about: string, output: Output = "folder"): Flag => ({ value, about, required: true, output });
 /** What is a store that its command writes where it lies, or a run that it sends there itself. */
 export const store = (flag: Flag): Flag => ({ ...flag, bucket: "store" });

@@ -28,6 +28,7 @@ export function withEvent(stage: Stage | undefined, event: ProgressEvent, now: n
   return { latest: event, since: going?.since ?? now, marks, values: { ...going?.values, ...event.values } };
 }
 
+/** Whether all that a stage will ever have to do is done. */
 export function isFinished({ latest }: Stage): boolean {
   return latest.total !== undefined && latest.done >= latest.total;
 }

@@ -31,6 +31,10 @@ const frame = 100; // ms between two redraws of the bars
 const widths = [20, 10, 0]; // blocks of a bar, of which the most are drawn that leave room for the words
 const pause = 5000; // ms between two status lines of a stage
 
+/**
+ * What shows a command's events to a person: bars that move on a terminal, lines elsewhere, `quiet` or as JSON. `columns` and `room` are
+ * asked anew before each line.
+ */
 export function createReporter({
   mode,
   out,

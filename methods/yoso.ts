@@ -151,10 +151,9 @@ function momentsOf({ spec, moments }: Subject): { mean: number[]; std: number[] 
 }
 
 /**
- * The student's time: noise levels by a share of its range, from 0 up. A variance-preserving student has its schedule's, the
- * paper's time. Of others it is the time at which Stable Diffusion has as much noise over the data's deviation, and like
- * that they begin at 14.5 deviations, which a prior makes up for: on EDM's own grid up to 160 deviations half of all levels
- * lie above five, where all predictions are alike.
+ * Noise levels by the student's time, from 0 at 0 to the first level of sampling at 1. A variance-preserving student has its own
+ * schedule's, which is the paper's. Others have Stable Diffusion's over the data's deviation and so begin at 14.5 deviations, which a
+ * prior makes up for: on EDM's own grid up to 160 deviations half of all levels lie above five, where all predictions are alike.
  */
 function levelsOf(subject: Subject): (time: number) => number {
   const { diffusion } = studentOf({ subject });

@@ -5,10 +5,12 @@
 import { CHECKSUM, type Column, tensorBytes } from "./stored-rows.ts";
 
 export const ALIGNMENT = 64;
+/** A length in bytes rounded up to {@link ALIGNMENT}. */
 export const padded = (length: number): number => Math.ceil(length / ALIGNMENT) * ALIGNMENT;
 
 /** The columns of a file: the store's, and the checksums. */
 export type FileColumn = Column | { name: typeof CHECKSUM; type: "uint32" };
+/** The columns of a store's file, the checksums last. */
 export const fileColumns = (columns: readonly Column[]): FileColumn[] => [...columns, { name: CHECKSUM, type: "uint32" }];
 
 /** How many values there are, and how many of them are null. */

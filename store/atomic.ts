@@ -161,6 +161,7 @@ export async function* eachName(folder: string): AsyncGenerator<string> {
   if (opened) for await (const { name } of opened) yield name;
 }
 
+/** Whether a file's name is that of one which was not whole yet. */
 export function isTemporary(name: string): boolean {
   return temporary.test(name);
 }

@@ -54,6 +54,7 @@ export async function thisProcess(command: string, path: string): Promise<Holder
 /** This process holds that lock no longer, even if its file cannot be removed. */
 export const letGo = (token: string): boolean => mine.delete(token);
 
+/** What tells one lock of a process from its others: twelve hex digits. */
 export const newToken = (): string => randomBytes(6).toString("hex");
 
 /** Who a lock file names. One that is just being written, or torn by a kill, is unreadable. */

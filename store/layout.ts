@@ -80,6 +80,7 @@ export function shardDigits(shard: number): string {
   return String(shard).padStart(6, "0");
 }
 
+/** The journal of a sealed store, a line a shard: STORE/journal.jsonl. */
 export function journalPath({ folder }: Pick<Store, "folder">): string {
   return within(folder, "journal.jsonl");
 }
@@ -94,10 +95,12 @@ export function removedPath({ folder }: Pick<Store, "folder">, shard: number): s
   return within(folder, "removed", `${shardDigits(shard)}.json`);
 }
 
+/** The failed rows of a shard, for people: STORE/quarantine/000042.jsonl. */
 export function quarantinePath(store: Store, shard: number): string {
   return within(store.folder, "quarantine", quarantineName(shard));
 }
 
+/** The name of that file. */
 export function quarantineName(shard: number): string {
   return `${shardDigits(shard)}.jsonl`;
 }

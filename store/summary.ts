@@ -163,6 +163,7 @@ export async function isFinished(store: Store): Promise<boolean> {
   return (await filesAt(store.folder).size(summaryPath(store))) !== undefined;
 }
 
+/** STORE/summary.json, which a finished store alone has. */
 export function summaryPath(store: Store): string {
   return within(store.folder, "summary.json");
 }

@@ -32,6 +32,7 @@ function put(values: Float32Array<ArrayBuffer> | Float64Array | Uint8Array, wide
   return wide;
 }
 
+/** Whether a file's header names a type of numbers that can be read. */
 export const isDtype = (name: unknown): name is Dtype => typeof name === "string" && Object.hasOwn(DTYPES, name);
 
 /** Integers as float32; throws an Error that says "holds ..." where one has no float32 of its value. */

@@ -31,6 +31,7 @@ const kinds = {
 } satisfies Record<string, Kind>;
 
 export type KernelDtype = keyof typeof kinds;
+/** Whether numbers of that type are widened by WebAssembly; others go one by one. */
 export const hasKernel = (dtype: string): dtype is KernelDtype => Object.hasOwn(kinds, dtype);
 
 /** The same 32 bits in each lane. */

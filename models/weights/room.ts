@@ -34,6 +34,7 @@ export function takeRoom(): Room {
   return { pieces: [piece(0), piece(1)], memory, kernels };
 }
 
+/** Lets the next reading have this room, as long as nothing else needs the memory. */
 export function giveBack(room: Room): void {
   idle.push(new WeakRef(room));
 }

@@ -42,11 +42,13 @@ export interface StoredTensor extends FileTensor {
 /** What changes when a file is written again. */
 type Stamp = { size: number; mtimeMs: number; ino: number };
 
+/** The stamp of an open file, by which a later reading knows that it is the same. */
 export async function stampOf(handle: FileHandle): Promise<Stamp> {
   const { size, mtimeMs, ino } = await handle.stat();
   return { size, mtimeMs, ino };
 }
 
+/** A tensor that stays in its file until it is read; each reading throws where the file has changed since it was opened. */
 export function storedTensor(stored: Stored): StoredTensor {
   const { file, range } = stored;
   const { shape, dtype, offset, byteLength } = range;

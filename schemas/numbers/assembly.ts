@@ -62,6 +62,7 @@ export interface Local {
   get: Code;
   set: Code;
 }
+/** The local variable at that place, parameters first. */
 export const local = (place: number): Local => ({ get: [0x20, ...unsigned(place)], set: [0x21, ...unsigned(place)] });
 
 /** Adds to a number. */
