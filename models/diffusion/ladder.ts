@@ -42,7 +42,10 @@ export interface RungPairs {
   lower: number[];
 }
 
-/** Of `pairs`, which follow each other down the path, that in whose part of the time each share falls: as many parts as pairs, all alike. */
+/**
+ * One pair a row, of those that follow each other down a path: the time has as many equal parts as there are pairs, and a row's share of
+ * it, 0 at the result and below 1, lies in the part of its pair.
+ */
 export function pairsAt(shares: readonly number[], { upper, lower }: RungPairs): RungPairs {
   const chosen = shares.map((share) => lower.length - 1 - Math.floor(share * lower.length)); // rising in time: falling in rungs
   return { upper: chosen.map((i) => upper[i] as number), lower: chosen.map((i) => lower[i] as number) };
