@@ -8,7 +8,8 @@ const TITLE = /^\s*FAIL /;
 const AFTER = 5;
 
 /** What native code says before it ends the process, and what stands before the stack of an error that nobody caught. */
-const LAST_WORDS = /fatal|terminate called|what\(\):|assertion|check failed|out of memory|cannot allocate|panic|^\s*(Uncaught )?\w*Error\b/i;
+const LAST_WORDS =
+  /fatal|terminate called|what\(\):|assertion|check failed|out of memory|cannot allocate|panic|^\s*(Uncaught )?\w*Error\b/i;
 
 /** Lines without news: dots of progress, counts, frames of a stack. */
 const EMPTY = /^\s*$|^\s+at |^\s*\d+: 0x|^\s*(Total|Passed|Skipped|Duration): |^ [^•]*[•✘ ]+\(\d+ \/ \d+\)$|^-+ .* -+$/;
@@ -18,7 +19,6 @@ const EMPTY = /^\s*$|^\s+at |^\s*\d+: 0x|^\s*(Total|Passed|Skipped|Duration): |^
  * where it reports none, what it said last.
  */
 export function brief({ name, output, trouble }) {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of a terminal
   const lines = output.replace(/\u001b\[[\d;]*m/g, "").split("\n");
   const told = [];
   for (let at = 0, left = 0; at < lines.length; at++) {
