@@ -35,9 +35,12 @@ test("one call can be given up: before it is sent, and while it waits with the w
   const compute = await start();
   const stop = new AbortController();
   const reason = new Error("no longer wanted");
-  const calls = [{}, { signal: stop.signal }, { signal: stop.signal }, {}].map((options) => compute.call("work", { ms: 50 }, options));
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  const calls = [{}, { signal: stop.signal }, { signal: stop.signal }, {}].map((options) => compute.call("work", { gate }, options));
   const outcomes = Promise.allSettled(calls);
   stop.abort(reason);
+  Atomics.store(gate, 0, 1);
+  Atomics.notify(gate, 0);
   const [first, second, third, fourth] = await outcomes;
   assert.equal(first, { status: "fulfilled", value: 1 });
   assert.equal([second, third], Array(2).fill({ status: "rejected", reason }));
