@@ -73,7 +73,7 @@ test(
 
 test("a file that hangs where no timer of its own can end it is stopped, and its test named", () => {
   const { stdout } = ran({ spinning: `test("t", () => { for (;;); }); test.run();` }, "--limit", "6");
-  assert.match(stdout, /^failed: .*spinning\.test\.ts hung: stopped after 6 s (in "t"|before a test began)$/m); // where a start takes longer
+  assert.match(stdout, /^failed: .*spinning\.test\.ts hung: stopped after 6 s (in "t"|before a test began)$/m); // a start may take as long
 });
 
 test("in short, a failure is its title and what follows it, a crash its last words", () => {

@@ -1,4 +1,4 @@
-/** Child process of the kill tests: makes what a store misses, and seals it. With "stays" it then waits for its kill, which never misses. */
+/** Child process of the kill tests: makes what a store misses, and seals it. With "stays" it waits for its kill then: none misses. */
 import { shardFormatOf } from "../../schemas/manifest.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { missingShards } from "../../store/store.ts";
