@@ -25,6 +25,8 @@ export interface Holder {
   /** Of the lock file: a copy of its folder is not held. */
   path: string;
   token: string;
+  /** Whether it holds the folder's own lock for a moment only, to see to what a dead owner has left: it shares the folder. */
+  passes?: boolean;
 }
 
 /** How long a holder that cannot be seen is watched for a sign of life. */

@@ -16,6 +16,8 @@ import { type Holder, holderOf, isAlive, letGo, livingHolder, newToken, showLife
 /** How a lock is asked for. */
 interface Asking extends Watch {
   command: string;
+  /** By one that only sees to what a dead owner has left, and gives it back at once. */
+  passes?: boolean;
 }
 
 type Release = () => Promise<void>;
@@ -113,16 +115,15 @@ async function forgetDead(folder: string): Promise<void> {
 
 /** Undefined once nobody owns a lock file any longer, or who does; what a dead owner has left is removed. */
 async function passed(path: string, asking: Asking): Promise<{ holder?: Holder } | undefined> {
-  for (let attempt = 1; ; attempt++) {
+  for (;;) {
     if ((await holderOf(path)) === "absent") return undefined;
-    const release = await taken(path, asking);
+    const release = await taken(path, { ...asking, passes: true });
     if (typeof release === "function") await release();
-    else if (attempt === ATTEMPTS) return release;
-    else await setTimeout(20); // it may be another that only looks, as this one does
+    else if (release.holder && !release.holder.passes) return release;
+    else await setTimeout(20); // another that passes, however long it gets no processor; or one whose name is just being written
+    asking.signal?.throwIfAborted();
   }
 }
-
-const ATTEMPTS = 10;
 
 /** Becomes the only holder of a lock file; answers what gives it back, or who has it. */
 async function taken(path: string, asking: Asking): Promise<Release | { holder?: Holder }> {
@@ -151,7 +152,7 @@ async function taken(path: string, asking: Asking): Promise<Release | { holder?:
 }
 
 /** Creates a lock file; undefined where it is there. */
-async function created(path: string, { command, beat }: Asking): Promise<Release | undefined> {
+async function created(path: string, { command, beat, passes }: Asking): Promise<Release | undefined> {
   const file = await open(path, "wx").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "EEXIST") return undefined;
     throw error;
@@ -172,7 +173,7 @@ async function created(path: string, { command, beat }: Asking): Promise<Release
   try {
     const holder = await thisProcess(command, path);
     token = holder.token;
-    await file.writeFile(`${JSON.stringify(holder)}\n`);
+    await file.writeFile(`${JSON.stringify({ ...holder, ...(passes && { passes }) })}\n`);
   } catch (error) {
     await release();
     throw writeError(path, error);

@@ -3,8 +3,8 @@
  * A run of all files makes JavaScript of product and tests first (translate.mjs), which tests, compute workers and `bin/pipeline` start
  * from: where Node cannot strip types by itself, translation is two thirds of a start, and there are a thousand of them.
  * A file fails when a test of it failed, or when it crashed, hung (--limit seconds) or ran no test.
- * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, and last
- * `N passed, N failed`.
+ * Prints one line a file with its time and its processes' time on a processor, the whole output of a file that failed, at the end what
+ * failed once more in short (brief.mjs), and last `N passed, N failed`.
  */
 import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -12,6 +12,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { brief } from "./brief.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
@@ -21,7 +22,7 @@ const { values, positionals: patterns } = parseArgs({
   allowPositionals: true,
   options: {
     folder: { type: "string", default: here },
-    limit: { type: "string", default: "300" }, // seconds a file may take
+    limit: { type: "string", default: "900" }, // seconds a file may take; its tests have limits of their own
     jobs: { type: "string", default: String(jobs) }, // files at a time
   },
 });
@@ -51,6 +52,13 @@ const WAITING = ["store/bucket", "cluster/slurm", "web/site", "store/damage", "w
 
 /** Tests that start from TypeScript in every run: two import modules that they write, one looks for its own lines in messages. */
 const AS_WRITTEN = ["docs/examples", "library/own-method", "engine/errors"].map((name) => `${name}.test.ts`);
+
+/** What mostly is behind signals that nobody here has sent. */
+const WHY = {
+  SIGKILL: ", as the system does where memory runs out",
+  SIGABRT: ", as V8 and native code do where they cannot go on",
+  SIGSEGV: ", as native code is that reads where nothing is",
+};
 
 /** Starts scripts either way. */
 const SCRIPTS = join(here, "fixtures/script.ts");
@@ -99,7 +107,7 @@ if (files.length === 0) {
   total.failed++;
 }
 console.log(`\n${(total.cpu / 60).toFixed(1)} minutes of processors' time`);
-if (troubled.length > 0) console.log(`\nfailed: ${troubled.join(" ")}`);
+for (const each of troubled) console.log(`\nfailed: ${brief(each)}`);
 if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 ? 1 : 0);
@@ -148,17 +156,28 @@ function run({ path, index }) {
 /** What the harness counted, corrected by what only the outside can see. */
 function verdict({ report, code, signal, hung }) {
   let counts = { passed: 0, failed: 0, skips: [], cpu: 0 };
-  let trouble = hung ? `hung: stopped after ${limit / 1000} s` : signal ? `killed by ${signal}` : "";
+  let trouble = hung ? `hung: stopped after ${limit / 1000} s` : signal ? `killed by ${signal}${WHY[signal] ?? ""}` : "";
   try {
     counts = JSON.parse(readFileSync(report, "utf8"));
   } catch {
     trouble ||= `crashed or ran no test (exit code ${code})`;
   }
+  if (trouble) trouble += begun(report);
   if (!trouble && counts.failed === 0) {
     if (code !== 0) trouble = `exit code ${code}`;
     else if (counts.passed + counts.skips.length === 0) trouble = "ran no test";
   }
   return { ...counts, failed: counts.failed + (trouble ? 1 : 0), trouble };
+}
+
+/** What was at work when a file ended that did not end by itself. */
+function begun(report) {
+  try {
+    const what = readFileSync(`${report}.begun`, "utf8");
+    return what ? ` in ${what}` : " after a test had ended";
+  } catch {
+    return " before a test began";
+  }
 }
 
 function print({ path, output, seconds, cpu, passed, failed, skips, trouble }) {
@@ -173,7 +192,7 @@ function print({ path, output, seconds, cpu, passed, failed, skips, trouble }) {
   );
   for (const skip of skips) console.log(`                skipped "${skip.name}": ${skip.reason}`);
   if (failed === 0) return;
-  troubled.push(name);
+  troubled.push({ name, output, trouble });
   console.log(output.trimEnd().replace(/^/gm, "    | "));
   if (trouble) console.log(`    | ${name} ${trouble}`);
 }

@@ -16,8 +16,8 @@ export interface Vigil {
   close: () => void;
 }
 
-/** Milliseconds between two looks, of a wait before it is first told, and that a dead maker may take to be started again. */
-const PACE = { look: 1000, told: 10_000, grace: 20_000 };
+/** Milliseconds between two looks, of a wait before it is first told, and that a dead maker may take to be started again, by this clock. */
+const PACE = { look: 1000, told: 10_000, grace: 20_000, now: () => performance.now() };
 
 /** Of as many looks one is at a bucket: who waits for the shard asks for it already. */
 const SELDOM = 5;
@@ -43,7 +43,7 @@ export function openVigil(options: {
     if (!awaited) return;
     const { folder, shard, since, at, next } = awaited;
     if (isUrl(folder) && ++awaited.looks % SELDOM > 0) return;
-    const now = performance.now();
+    const now = pace.now();
     if (await hasFileOf(folder, shard)) {
       if (next > pace.told) note(`shard ${shard} of ${folder} has come after ${durationInWords((now - since) / 1000)}`);
       awaited = undefined;
@@ -76,7 +76,7 @@ export function openVigil(options: {
   return {
     signal: AbortSignal.any([context.signal, stop.signal]),
     onWait: (folder, shard) => {
-      awaited = { folder, shard, since: performance.now(), at: new Date(), next: pace.told, looks: 0 };
+      awaited = { folder, shard, since: pace.now(), at: new Date(), next: pace.told, looks: 0 };
       timer ??= setInterval(() => {
         if (isLooking) return;
         isLooking = true;

@@ -10,10 +10,10 @@ export async function create({ start }: { start?: How }) {
   let begun = 0;
   return {
     fail,
-    /** Holds the thread for some milliseconds, as native code does, and answers how many calls were begun. */
-    work: async ({ ms }: { ms: number; data?: Float32Array }): Promise<number> => {
+    /** Holds the thread for some milliseconds, or until a gate is open, as native code does, and answers how many calls were begun. */
+    work: async ({ ms, gate }: { ms?: number; gate?: Int32Array; data?: Float32Array }): Promise<number> => {
       begun++;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+      Atomics.wait(gate ?? new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
       await new Promise((resolve) => setImmediate(resolve));
       return begun;
     },

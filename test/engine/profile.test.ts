@@ -1,11 +1,11 @@
 /** The profiler: a tiny program for real, and a GPU's trace by hand. */
 import { readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import type { Engine } from "../../engine/engine.ts";
 import { profile, summarise } from "../../engine/profile.ts";
 import { tf, type Tensor } from "../../engine/tfjs.ts";
 import { reportProfile } from "../../stages/doctor/profile.ts";
 import type { BenchProgram } from "../../stages/bench/programs.ts";
+import { ownTemporaries } from "../fixtures/folders.ts";
 import { assert, suite } from "../harness.ts";
 import { recordingContext } from "../train/fixture.ts";
 
@@ -35,7 +35,8 @@ async function start(engine: Engine) {
   };
 }
 
-const profiles = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("onestep-profile-"));
+const temporaries = ownTemporaries();
+const profiles = async () => (await readdir(temporaries)).filter((name) => name.startsWith("onestep-profile-"));
 
 test("shares add up to the whole step, over several programs, and nothing is left behind", async () => {
   const before = await profiles();

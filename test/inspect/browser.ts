@@ -11,7 +11,7 @@ export async function openBrowser({ gpu = false } = {}): Promise<Browser | undef
   const executablePath = places.find((path) => path && existsSync(path));
   const playwright = await import("playwright-core").catch(() => undefined);
   if (!executablePath || !playwright) return undefined;
-  return playwright.chromium.launch({ executablePath, args: ["--no-sandbox", ...(gpu ? softwareGpu : ["--disable-gpu"])] });
+  return playwright.chromium.launch({ executablePath, timeout: 0, args: ["--no-sandbox", ...(gpu ? softwareGpu : ["--disable-gpu"])] });
 }
 
 export interface Look {
@@ -28,6 +28,7 @@ export async function openPage(
 ): Promise<Look> {
   const { scheme = "light", width = 1200, ready = ".card" } = options;
   const page = await browser.newPage({ colorScheme: scheme, viewport: { width, height: 800 } });
+  page.setDefaultTimeout(0); // the test's own limit ends a wait in vain
   const [errors, requests]: string[][] = [[], []];
   page.on("pageerror", (error) => errors!.push(error.message));
   page.on("console", (message) => message.type() === "error" && errors!.push(message.text()));
@@ -37,12 +38,12 @@ export async function openPage(
   return { page, errors: errors!, requests: requests! };
 }
 
-/** Waits until an expression holds in the page; its policy forbids what playwright's own waiting does. */
-export async function until(page: Page, expression: string, tries = 400): Promise<void> {
-  for (let left = tries; !(await page.evaluate(expression)); left--) {
-    if (left === 0) throw new Error(`"${expression}" never held`);
-    await new Promise((wake) => setTimeout(wake, 25));
-  }
+/**
+ * Waits until an expression holds in the page, or the page is closed; the test's own limit ends a wait in vain. The page's policy forbids
+ * what playwright's own waiting does.
+ */
+export async function until(page: Page, expression: string): Promise<void> {
+  while (!(await page.evaluate(expression))) await new Promise((wake) => setTimeout(wake, 25));
 }
 
 /** In the page: the contrast of every piece of text with what lies behind it (WCAG 2's formula). */

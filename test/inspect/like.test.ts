@@ -64,9 +64,9 @@ test("takes every letter but % and _ for itself, over lines too", () => {
   for (const [form, text, expected] of cases) assert.is(likeMatcher(form)(text), expected, `"${text}" like '${form}'`);
 });
 
+// Of a matcher that steps back it is hours' work: the test would have hung.
 test("a form of many wildcards over a long text is no more work than any other", () => {
   const text = "a".repeat(40_000);
-  const started = performance.now();
   for (const form of [
     "%a%a%a%b",
     `${"%a".repeat(50)}%b`,
@@ -78,7 +78,6 @@ test("a form of many wildcards over a long text is no more work than any other",
     assert.is(parseWhere(`caption like '${form}'`, ["caption"])({ caption: text }), false);
     assert.is(parseWhere(`caption like '${form}'`, ["caption"])({ caption: `${text}b` }), true);
   }
-  assert.ok(performance.now() - started < 10_000); // a matcher that steps back needs hours
 });
 
 test.run();

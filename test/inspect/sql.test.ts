@@ -1,18 +1,19 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "../../pipelines/inspect.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { answerSql } from "../../stages/inspect/sql.ts";
 import { shardPath, type Store } from "../../store/store.ts";
+import { ownTemporaries } from "../fixtures/folders.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf } from "../store/fixture.ts";
 import { freshFolder, images, listening, triples } from "./fixture.ts";
 
 const test = suite("sql");
 const { signal } = new AbortController();
+const temporaries = ownTemporaries();
 const installed = await import("@duckdb/node-api").then(
   () => true,
   () => false,
@@ -44,7 +45,7 @@ else {
     const sql = "select id, label, caption, octet_length(latent)::integer as bytes from triples order by id desc";
     assert.equal(await answerSql(arrow!, sql, signal), await answerSql(parquet!, sql, signal));
     assert.equal(
-      readdirSync(tmpdir()).filter((name) => name.startsWith("onestep-sql-")),
+      readdirSync(temporaries).filter((name) => name.startsWith("onestep-sql-")),
       [],
     );
   });

@@ -132,11 +132,12 @@ test("waiting ends when aborted, and when the consumer leaves", async () => {
 
 test("the next batch is made while the one before is at work, and leaving ends it", async () => {
   const made: number[] = [];
-  let left = false;
+  let [isAwaited, left] = [false, false];
   const numbers = async function* (signal: AbortSignal) {
     try {
       for (let i = 0; i < 4; i++) {
-        if (i === 3) await once(signal, "abort"); // an item that never comes
+        isAwaited = i === 3;
+        if (isAwaited) await once(signal, "abort"); // an item that never comes
         made.push(i);
         yield i;
       }
@@ -147,10 +148,11 @@ test("the next batch is made while the one before is at work, and leaving ends i
   const items = ahead(numbers);
   assert.is((await items.next()).value, 0);
   assert.equal(made, [0]); // the consumer has the thread first
+  while (made.length < 2) await sleep(1);
   await sleep(5);
   assert.equal(made, [0, 1]);
   assert.equal([(await items.next()).value, (await items.next()).value], [1, 2]);
-  await sleep(5);
+  while (!isAwaited) await sleep(1);
   await items.return(undefined);
   assert.ok(left);
 });

@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,8 +29,15 @@ interface StandIn {
   makeBucket: (endpoint: string) => Promise<{ ok: boolean }>;
 }
 
+/** Another file of tests may install it at the same time, or start it meanwhile: it comes to its place whole. */
 const byGo = (module: string) => (): void => {
-  execFileSync("go", ["install", module], { env: { ...process.env, GOBIN: bin }, stdio: "ignore" });
+  const fresh = mkdtempSync(join(bin, "fresh-"));
+  try {
+    execFileSync("go", ["install", module], { env: { ...process.env, GOBIN: fresh }, stdio: "ignore" });
+    for (const program of readdirSync(fresh)) renameSync(join(fresh, program), join(bin, program));
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
 };
 const folderOfVersity = (): string => (versity ??= mkdtempSync(join(tmpdir(), "onestep-versitygw-")));
 let versity: string | undefined;
@@ -103,6 +110,18 @@ export const environmentOf = (endpoint: string): Record<string, string> => ({
 
 /** Starts a server with one bucket, "bucket"; it ends with this process. This process uses it from now on. */
 export async function startBucket(): Promise<{ endpoint: string }> {
+  let endpoint: string | undefined;
+  for (let tries = 0; !endpoint; tries++) {
+    if (tries === 5) throw new Error(`${name} ends as soon as it is started`);
+    endpoint = await startedServer();
+  }
+  Object.assign(process.env, environmentOf(endpoint));
+  forgetOperators();
+  return { endpoint };
+}
+
+/** The address of a server that runs, with its bucket; undefined where it has ended, as when its port has become another program's. */
+async function startedServer(): Promise<string | undefined> {
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   const words = chosen.words(port, endpoint);
@@ -114,15 +133,12 @@ export async function startBucket(): Promise<{ endpoint: string }> {
     child.kill("SIGKILL");
     if (versity) rmSync(versity, { recursive: true, force: true });
   });
-  for (let tries = 0; ; tries++) {
+  while (child.exitCode === null && child.signalCode === null) {
     const { ok } = await chosen.makeBucket(endpoint).catch(() => ({ ok: false }));
-    if (ok) break;
-    if (tries === 400) throw new Error(`${name} does not answer`);
+    if (ok) return endpoint;
     await setTimeout(50);
   }
-  Object.assign(process.env, environmentOf(endpoint));
-  forgetOperators();
-  return { endpoint };
+  return undefined;
 }
 
 /** The headers by which azurite lets a container be made: its shared key's signature. */

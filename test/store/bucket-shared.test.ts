@@ -69,16 +69,20 @@ inBucket("the ends of shards are asked for side by side", async () => {
   const store = await createLatentStore({ folder, manifest: latentManifest({ entries: 48, rowsPerShard: 2 }) });
   await fill(store);
   const target = String(process.env.AWS_ENDPOINT_URL);
-  const [under, most] = [{ way: 0 }, { way: 0 }];
+  const SIDE_BY_SIDE = 9;
+  const held: (() => void)[] = []; // requests for shards, until so many have come: those that come one by one wait for ever
+  let isFree = false;
   const proxy = createServer((from, to) => {
-    most.way = Math.max(most.way, ++under.way);
-    to.on("close", () => under.way--);
-    setTimeout(() => {
+    const pass = (): void => {
       const { url, method, headers } = from;
       from.pipe(
         request(target + url, { method, headers }, (answer) => answer.pipe(to.writeHead(answer.statusCode ?? 500, answer.headers))),
       );
-    }, 30); // as far away as a cloud
+    };
+    if (isFree || !from.url?.includes("/shards/0")) return pass();
+    held.push(pass);
+    isFree = held.length === SIDE_BY_SIDE;
+    if (isFree) for (const each of held) each();
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   Object.assign(process.env, environmentOf(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`));
@@ -89,7 +93,7 @@ inBucket("the ends of shards are asked for side by side", async () => {
       shards.map(({ state, rows }) => `${state} ${rows}`),
       Array(24).fill("sound 2"),
     );
-    assert.ok(most.way > 8, `${most.way} at once`);
+    assert.is(held.length, SIDE_BY_SIDE);
   } finally {
     Object.assign(process.env, environmentOf(target));
     forgetOperators();

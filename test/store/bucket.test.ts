@@ -175,7 +175,7 @@ async function unlike(url: string, expected: Record<string, string>): Promise<st
   return [...new Set([...Object.keys(found), ...Object.keys(expected)])].filter((name) => found[name] !== expected[name]);
 }
 
-/** As one command's work, begun again by its user as often as it fails with a sentence. */
+/** As one command's work, begun again by its user, each time with more patience, as often as it fails with a sentence. */
 async function madeWhole(url: string, size: object): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
@@ -191,6 +191,10 @@ async function madeWhole(url: string, size: object): Promise<void> {
       return;
     } catch (error) {
       if (!(error instanceof Failure) || tries > 50) throw error;
+      const { ONESTEP_STORE_TIMEOUT: seconds } = process.env;
+      if (!seconds) continue;
+      process.env.ONESTEP_STORE_TIMEOUT = String(Math.min(10, 1.2 * Number(seconds))); // 0.4 s are little for a machine at its limit
+      forgetOperators();
     }
   }
 }

@@ -134,6 +134,21 @@ test("makers share a folder, which nobody owns meanwhile; a dead one is known an
   await again();
 });
 
+test("a maker waits for another that sees to a dead owner's lock, however slow that one is, and not for an owner", async () => {
+  const folder = fresh();
+  const slow = await holder(folder, "simulate", "alone");
+  const path = join(folder, OWNER);
+  const left = JSON.parse(readFileSync(path, "utf8"));
+  await assert.rejects(holdFolder({ folder, command: "simulate", shared: true }), "simulate is at work there");
+  writeFileSync(path, JSON.stringify({ ...left, passes: true }));
+  const second = holdFolder({ folder, command: "simulate", shared: true });
+  await new Promise((resolve) => setTimeout(resolve, 500)); // a machine may stop for as long at any place
+  await assert.rejects(holdFolder({ folder, command: "repair" }), "simulate is at work there");
+  await slow.end();
+  await (await second)();
+  assert.equal(locksIn(folder), []);
+});
+
 /** What a holder elsewhere left: its process cannot be seen from here. */
 const elsewhere = { command: "train", host: "gpu7", pid: 12, since: "2026-01-02T03:04:05.678Z", world: "another boot", token: "abc123" };
 

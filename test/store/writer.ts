@@ -1,11 +1,11 @@
-/** Child process of the kill test: makes what a store misses, and seals it. */
+/** Child process of the kill tests: makes what a store misses, and seals it. With "stays" it waits for its kill then: none misses. */
 import { shardFormatOf } from "../../schemas/manifest.ts";
 import { createLatentStore } from "../../store/latents.ts";
 import { missingShards } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
 import { fillShard, latentManifest } from "./fixture.ts";
 
-const [folder = "", entries = "", rowsPerShard = "", format = "parquet"] = process.argv.slice(2);
+const [folder = "", entries = "", rowsPerShard = "", format = "parquet", end = "leaves"] = process.argv.slice(2);
 const manifest = latentManifest({
   entries: Number(entries),
   rowsPerShard: Number(rowsPerShard),
@@ -15,4 +15,5 @@ const store = await createLatentStore({ folder, manifest });
 process.stdout.write("ready\n");
 for (const shard of await missingShards(store)) await fillShard(store, shard, (id) => id % 11 === 3);
 await sealStore(store);
+if (end === "stays") await new Promise((resolve) => setTimeout(resolve, 2 ** 31 - 1));
 process.stdout.write("done\n");

@@ -44,7 +44,7 @@ else {
           await generator.close();
           const link = `caption=${caption.replaceAll(" ", "+").replaceAll(",", "%2C")}&seed=7&index=2${steps === 2 ? "&steps=2" : ""}`;
           const { page, errors } = await openPage(chromium, `${url}?device=wasm#${link}`, { ready: "h1" });
-          await until(page, `document.getElementById("picture").dataset.shows === ${JSON.stringify(link)}`, 2400);
+          await until(page, `document.getElementById("picture").dataset.shows === ${JSON.stringify(link)}`);
           const read = `[...document.getElementById("picture").getContext("2d").getImageData(0, 0, 64, 64).data]`;
           const seen = ((await page.evaluate(read)) as number[]).filter((_, i) => i % 4 !== 3);
           const apart = seen.map((pixel, i) => Math.abs(pixel - drawn[0]![i]!));

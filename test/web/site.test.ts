@@ -59,7 +59,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
       try {
         const { page, errors, requests } = await openPage(browser!, `${url}#caption=a+cat+by+the+sea&seed=5&index=2`, { ready: "h1" });
         const caption = "a cat by the sea";
-        await until(page, drawnIs("caption=a+cat+by+the+sea&seed=5&index=2"), 2400);
+        await until(page, drawnIs("caption=a+cat+by+the+sea&seed=5&index=2"));
         await shows(page, "picture", expected(noiseOf({ seed: 5, index: 2 }), { caption }));
         assert.is(await page.evaluate("crossOriginIsolated"), true);
         assert.match(await page.innerText("#engine"), /^WebAssembly, \d+ threads?, \d+ ms a picture$/);
@@ -110,7 +110,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
         await page.waitForTimeout(200);
         await stop();
         await page.reload(); // there is no server any more
-        await until(page, drawnIs("caption=owls&seed=11&index=1"), 2400);
+        await until(page, drawnIs("caption=owls&seed=11&index=1"));
         await shows(page, "picture", expected(noiseOf({ seed: 11, index: 1 }), { caption: "owls" }));
         await page.context().close();
       } finally {
@@ -130,7 +130,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
           ["narrow", "dark", 360],
         ] as const) {
           const { page, errors } = await openPage(browser!, `${url}?device=wasm#class=owl&seed=3`, { ready: "h1", scheme, width });
-          await until(page, drawnIs("class=owl&seed=3"), 2400);
+          await until(page, drawnIs("class=owl&seed=3"));
           await shows(page, "picture", expected(noiseOf({ seed: 3, index: 0 }), { label: 2 }));
           await page.click('.classes label >> text="dog"');
           await until(page, drawnIs("class=dog&seed=3"));
@@ -157,7 +157,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
       const { url, stop } = await served(sites.class);
       try {
         const { page } = await openPage(browser!, url, { ready: "h1" });
-        await until(page, drawnIs("class=cat&seed=0"), 2400); // by then the page has forgotten what it does not need
+        await until(page, drawnIs("class=cat&seed=0")); // by then the page has forgotten what it does not need
         const seen = (await page.evaluate(downloads)) as {
           ranges: (string | null)[];
           again: string;
@@ -187,7 +187,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
         const { page, errors } = await openPage(other, `${url}?device=webgpu#caption=owls&seed=4`, { ready: "h1" });
         const hasGpu = await page.evaluate("navigator.gpu?.requestAdapter().then((found) => found !== null) ?? false");
         if (!hasGpu) return void console.log("no WebGPU in this Chromium");
-        await until(page, drawnIs("caption=owls&seed=4"), 2400);
+        await until(page, drawnIs("caption=owls&seed=4"));
         await shows(page, "picture", expected(noiseOf({ seed: 4, index: 0 }), { caption: "owls" }));
         assert.match(await page.innerText("#engine"), /^WebGPU, \d+ ms a picture$/);
         assert.equal(errors, []);
@@ -215,7 +215,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
         ] as const) {
           const link = `caption=${caption.replaceAll(" ", "+")}&seed=4`;
           const { page, errors } = await openPage(browser!, `${url}?device=wasm#${link}`, { ready: "h1" });
-          await until(page, drawnIs(link), 2400);
+          await until(page, drawnIs(link));
           await shows(page, "picture", expected(noiseOf({ seed: 4, index: 0 }), { ids: [...ids] }));
           assert.equal(errors, []);
           await page.context().close();
@@ -241,7 +241,7 @@ if (!(await openBrowser().then((found) => found?.close().then(() => true)))) {
         const other = await browser!.newPage();
         await other.route("**/generator.onnx", (route) => route.fulfill({ status: 404, body: "" }));
         await other.goto(url);
-        await until(other, "!document.getElementById('trouble').hidden", 1200);
+        await until(other, "!document.getElementById('trouble').hidden");
         assert.match(await other.innerText("#trouble"), /^The server answers 404 for \/model\/generator\.onnx/);
         await other.close();
       } finally {

@@ -1,0 +1,2 @@
+/** Of brief.mjs. */
+export function brief(file: { name: string; output: string; trouble: string }): string;
