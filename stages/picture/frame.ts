@@ -46,7 +46,7 @@ interface Title {
   bottom: number;
 }
 
-/** A title in one line of 13 to 15 px or in two like lines, smaller only where two do not hold it; words below may stand from 26 under `bottom` on. */
+/** A title in one line of 13 to 15 px or in two like lines, smaller only where two do not hold it; words stand 26 px under `bottom`. */
 export function titleOf(words: string): Title {
   const fitting = Math.floor((right - left) / (13 * LETTER_BOLD));
   const halves = Array.from({ length: fitting }, (_, i) => Math.ceil(words.length / 2) + i);

@@ -64,7 +64,7 @@ export async function writeReport(
 
 const titleOf = ({ name, about }: Findings["study"]): string => `Study "${name}": ${about}`;
 
-/** The distance of each variant at each number of calls that its students were made for, mean over its seeds; undefined where there is none. */
+/** The distance of each variant at each number of calls that its students were made for, mean over seeds; undefined without any. */
 export function callsChart({ study, results, baselines }: Findings): Markup | undefined {
   const series = study.variants.flatMap(({ name }) => {
     const runs = resultsOf(name, results);
