@@ -66,7 +66,7 @@ function scaleHints(manifest: Manifest, { statistics: { mean, std, min, max } }:
     manifest.kind === "triples" ? [manifest.diffusion.sigmaData, "teacher's (diffusion.sigmaData)"] : [1, "encoder's usual 1"];
   const ratio = typical / wanted;
   if (largest > 0 && (ratio > 1.5 || ratio < 1 / 1.5)) {
-    hints["latent std"] = `latent std ${n(typical)} is ${timesInWords(ratio)} the ${whose}: check the scaling factor`;
+    hints["latent std"] = `${n(typical)} is ${timesInWords(ratio)} the ${whose}: check the scaling factor`;
   }
   const shift = largestOf(mean.map(Math.abs)) / Math.max(wanted, typical);
   if (shift > 1) hints["latent mean"] = `a channel's mean lies ${n(shift)} standard deviations from 0: check the shift of the latents`;

@@ -11,20 +11,41 @@ const COMMON: readonly FigureGroup[] = [
   { title: "Diversity of the samples", label: "spread over that of real images", figures: { diversity: "diversity" } },
 ];
 
+const DISTANCE = "Online Fréchet distance";
+
 /** Points of a line at most: more are averaged, with their range as a band. */
 const POINTS = 240;
 
 /** Every figure of the history as charts by step: those of a group together, each of the others alone. */
 export function historyCharts(history: readonly Line[], groups: readonly FigureGroup[]): Markup[] {
+  return groupsIn(history, groups).map(({ title, label, figures, log }) => {
+    const series = Object.entries(figures).map(([name, words]) => ({ name: words, points: thinned(valuesOf(history, name)) }));
+    return lineChart({ title, x: { label: "steps" }, y: { label, log }, series });
+  });
+}
+
+/** The groups of which the history has figures, with those alone; each that belongs to none, but the distance, is a group of its own. */
+function groupsIn(history: readonly Line[], groups: readonly FigureGroup[]): FigureGroup[] {
   const names = namesOf(history).filter((name) => name !== "distance");
   const grouped = [...COMMON, ...groups];
   const known = new Set(grouped.flatMap(({ figures }) => Object.keys(figures)));
   const others = names.filter((name) => !known.has(name)).map((name) => ({ title: name, label: name, figures: { [name]: name } }));
-  return [...grouped, ...others].flatMap(({ title, label, figures, log }: FigureGroup) => {
-    const series = Object.entries(figures)
-      .filter(([name]) => names.includes(name))
-      .map(([name, words]) => ({ name: words, points: thinned(valuesOf(history, name)) }));
-    return series.length === 0 ? [] : [lineChart({ title, x: { label: "steps" }, y: { label, log }, series })];
+  return [...grouped, ...others].flatMap((group) => {
+    const figures = Object.entries(group.figures).filter(([name]) => names.includes(name));
+    return figures.length === 0 ? [] : [{ ...group, figures: Object.fromEntries(figures) }];
+  });
+}
+
+/** The latest value of every figure under the title of its chart, with the words of the legend where a chart has several. */
+export function latestFigures(
+  history: readonly Line[],
+  groups: readonly FigureGroup[],
+): { title: string; values: { words: string; value: number }[] }[] {
+  const latest = (name: string): number => history.findLast((line) => name in line)?.[name] as number;
+  const distance = history.some((line) => "distance" in line) ? [{ title: DISTANCE, label: "", figures: { distance: "" } }] : [];
+  return [...distance, ...groupsIn(history, groups)].map(({ title, figures }) => {
+    const names = Object.entries(figures);
+    return { title, values: names.map(([name, words]) => ({ words: names.length > 1 ? words : "", value: latest(name) })) };
   });
 }
 
@@ -34,7 +55,7 @@ export function distanceChart(history: readonly Line[], batch: number): Markup |
   if (values.length === 0) return undefined;
   const least = values.reduce((a, b) => (b.value < a.value ? b : a));
   return lineChart({
-    title: "Online Fréchet distance",
+    title: DISTANCE,
     x: { label: "images seen" },
     y: { label: "Fréchet distance, small sample", log: true },
     series: [{ name: "distance", points: values.map(({ step, value }) => ({ x: step * batch, y: value })) }],

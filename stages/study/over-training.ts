@@ -1,5 +1,6 @@
 /** What became of the samples' recall while a study's students were trained, where their runs measured it (train.distanceRecall). */
 import { join } from "node:path";
+import * as z from "zod";
 import { type Line, valuesOf } from "../../schemas/figures.ts";
 import { summarise } from "../evaluate/measures.ts";
 import { type ChartPoint, lineChart } from "../picture/chart.ts";
@@ -9,10 +10,11 @@ import type { Result } from "./results.ts";
 import type { Study } from "./studies.ts";
 
 /** Recall of a variant by step: mean over its seeds, with the least and the most. */
-export interface Course {
-  name: string;
-  points: ChartPoint[];
-}
+export const courseSchema = z.object({
+  name: z.string(),
+  points: z.array(z.object({ x: z.number(), y: z.number(), low: z.number().optional(), high: z.number().optional() })),
+});
+export type Course = z.infer<typeof courseSchema>;
 
 /** The courses of the variants whose runs in `folder` measured recall, in the study's order. */
 export async function recallCourses(folder: string, { study, results }: { study: Study; results: readonly Result[] }): Promise<Course[]> {

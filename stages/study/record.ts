@@ -3,6 +3,7 @@ import * as z from "zod";
 import { machineSchema } from "../doctor/machine.ts";
 import { baselinesSchema } from "./baselines.ts";
 import { costSchema } from "./method-rows.ts";
+import { courseSchema } from "./over-training.ts";
 import { resultSchema } from "./results.ts";
 import type { Findings } from "./summary.ts";
 
@@ -33,6 +34,8 @@ export const studyRecordSchema = z.object({
   baselines: baselinesSchema.optional(),
   results: z.array(resultSchema),
   costs: z.record(z.string(), costSchema).optional(),
+  /** Of runs that measured recall on their way. */
+  recall: z.array(courseSchema).optional(),
 });
 export type StudyRecord = z.infer<typeof studyRecordSchema>;
 

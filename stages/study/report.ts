@@ -1,6 +1,8 @@
 /** FOLDER/study.md, FOLDER/study.svg and FOLDER/study.json: what a study says so far. */
 import { join } from "node:path";
-import { barChart, lineChart } from "../picture/chart.ts";
+import { barChart } from "../picture/bars.ts";
+import { lineChart } from "../picture/chart.ts";
+import type { Markup } from "../picture/markup.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { summarise } from "../evaluate/measures.ts";
 import { valuesOf } from "./compare.ts";
@@ -30,7 +32,6 @@ export async function writeReport(
     return { name: sample.name, y: mean, ...(spread > 0 && { low: mean - spread, high: mean + spread }) };
   });
   if (baselines) bars.push({ name: "(teacher)", y: baselines.teacher.frechetDistance.mean });
-  const title = `Study "${study.name}": ${study.about}`;
   const { costs } = findings;
   const courses = await recallCourses(folder, findings);
   const record = {
@@ -45,17 +46,12 @@ export async function writeReport(
     ...(study.calls && { costs }),
     ...(courses.length > 0 && { recall: courses }),
   };
-  await writeAtomic(join(folder, CHART), String(barChart({ title, y: { label: "Fréchet distance" }, bars })));
+  await writeAtomic(join(folder, CHART), String(barChart({ title: titleOf(study), y: { label: "Fréchet distance" }, bars })));
   await writeAtomic(join(folder, "study.json"), `${JSON.stringify(record, null, 2)}\n`);
   const charts = [{ file: CHART, about: "Fréchet distance of each variant" }];
-  const series = study.calls ? seriesOf(findings) : [];
-  if (series.length > 0) {
-    const axes = {
-      x: { label: "network calls an image (NFE)", log: true, ticks: study.calls ?? [] },
-      y: { label: "Fréchet distance", log: true },
-    };
-    const lines = baselines ? [{ name: "the teacher", y: baselines.teacher.frechetDistance.mean }] : [];
-    await writeAtomic(join(folder, CALLS_CHART), String(lineChart({ title, ...axes, series, lines })));
+  const calls = callsChart(findings);
+  if (calls) {
+    await writeAtomic(join(folder, CALLS_CHART), String(calls));
     charts.push({ file: CALLS_CHART, about: "Fréchet distance against network calls" });
   }
   if (courses.length > 0) {
@@ -66,14 +62,24 @@ export async function writeReport(
   return path;
 }
 
-/** The distance of each variant at each number of calls that its students were made for: mean over its seeds. */
-function seriesOf({ study, results }: Findings) {
-  return study.variants.flatMap(({ name }) => {
+const titleOf = ({ name, about }: Findings["study"]): string => `Study "${name}": ${about}`;
+
+/** The distance of each variant at each number of calls that its students were made for, mean over seeds; undefined without any. */
+export function callsChart({ study, results, baselines }: Findings): Markup | undefined {
+  const series = study.variants.flatMap(({ name }) => {
     const runs = resultsOf(name, results);
     const points = (study.calls ?? []).flatMap((count) => {
       const found = distancesAt(runs, count).map(({ mean }) => mean);
       return found.length === 0 ? [] : [{ x: count, y: summarise(found).mean }];
     });
     return points.length === 0 ? [] : [{ name, points }];
+  });
+  if (series.length === 0) return undefined;
+  return lineChart({
+    title: titleOf(study),
+    x: { label: "network calls an image (NFE)", log: true, ticks: study.calls ?? [] },
+    y: { label: "Fréchet distance", log: true },
+    series,
+    lines: baselines ? [{ name: "the teacher", y: baselines.teacher.frechetDistance.mean }] : [],
   });
 }

@@ -2,9 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { resultPages, resultsFolder } from "../bench/results.ts";
+import { chartFile, chartMarks, drawChart } from "../bench/results/charts.ts";
 import { recordsOf } from "../bench/results/records.ts";
 import { renderRegions, renderTemplate } from "../bench/results/template.ts";
 import { assert, suite } from "../harness.ts";
@@ -13,11 +14,19 @@ const test = suite("results");
 const folder = mkdtempSync(join(tmpdir(), "onestep-results-"));
 test.after(() => rmSync(folder, { recursive: true }));
 
-test("docs/RESULTS.md and the README's table are what `npm run results` makes; every file in docs/results is shown", () => {
+test("docs/RESULTS.md, its charts and the README's tables are what `npm run results` makes; every file in docs/results is shown", () => {
   const records = recordsOf(resultsFolder);
-  for (const [path, text] of Object.entries(resultPages(records))) assert.is(readFileSync(path, "utf8"), text, `${path}: npm run results`);
+  const pages = resultPages(records);
+  for (const [path, text] of Object.entries(pages)) assert.is(readFileSync(path, "utf8"), text, `${path}: npm run results`);
   const files = readdirSync(resultsFolder).filter((name) => name.endsWith(".json"));
   assert.equal([...records.used].sort(), files.sort());
+  const charts = readdirSync(resultsFolder).filter((name) => name.endsWith(".svg"));
+  assert.equal(
+    charts.sort(),
+    Object.keys(pages)
+      .flatMap((path) => (path.endsWith(".svg") ? basename(path) : []))
+      .sort(),
+  );
 });
 
 test("no file in docs/results names a folder of the machine that made it", () => {
@@ -59,7 +68,7 @@ function keep(name: string, record: object): void {
 test("an evaluation's mark is a table of the subjects that are named, against the teacher's distance", () => {
   keep("one.json", evaluation({ student: 0.75, teacher: 1.5 }));
   keep("two.json", evaluation({ student: 3, teacher: 9 }));
-  const template = '<!-- evaluation one.json: student; two.json student "longer"; absent.json student "no"; teacher -->\n';
+  const template = '<!-- evaluation one.json: student; two.json student "longer"; teacher -->\n';
   assert.equal(renderTemplate(template, recordsOf(folder)).trim().split("\n"), [
     "|  | NFE | Fréchet distance | of the teacher's | precision | recall | captions obeyed | images/s | ms alone |",
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -76,7 +85,7 @@ test("speeds of a busy machine are not shown, and the page says why", () => {
   assert.match(page, /Load of the machine before it began: 1\.5; no speed is shown\./);
 });
 
-test("figures in sentences, how it was made, and parts that are left out until their file is there", () => {
+test("figures in sentences, how it was made, and the tables of a README", () => {
   const records = recordsOf(folder);
   const figures = "{{one.json student.frechetDistance}}, {{one.json student.frechetDistance / teacher.frechetDistance}}, ";
   assert.is(renderTemplate(`${figures}{{one.json student.recall - teacher.precision}}`, records), "0.750 ± 0.012, 0.5, -0.250");
@@ -84,10 +93,7 @@ test("figures in sentences, how it was made, and parts that are left out until t
     renderTemplate("<!-- made one.json -->", records),
     /^1,000 samples of each of 3 seeds .* against 2,000 images .*\n\n {4}bin\/pipeline evaluate --model m$/,
   );
-  const part = (name: string) => `before\n<!-- with ${name} -->\npart\n<!-- end -->\nafter`;
-  assert.is(renderTemplate(part("absent.json"), records), "before\nafter");
-  assert.is(renderTemplate(part("one.json"), records), "before\npart\nafter");
-  const page = '<!-- results: summary one.json "One"; absent.json "None" -->\nold\n<!-- /results -->\n';
+  const page = '<!-- results: summary one.json "One" -->\nold\n<!-- /results -->\n';
   const region = renderRegions(page, records);
   assert.match(
     region,
@@ -150,6 +156,17 @@ test("a study's and a benchmark's marks", () => {
   assert.is(renderTemplate(sentence, recordsOf(folder)), "2 4.0 ± 1.4");
   assert.throws(() => renderTemplate("{{study.json c.recall}}", recordsOf(folder)), /c\.recall.*study\.json/);
 
+  const summaryOf = (mark: string) => renderTemplate(`<!-- summary ${mark} -->`, recordsOf(folder)).split("\n")[2];
+  keep("counted.json", { ...record, results: [{ ...run("b", 0, 8), figures: { ...figures(8), evaluations: 1 } }] });
+  assert.is(summaryOf('counted.json b "B"'), "| B | 1 / 35 | 8 / 2 | **4** | 0.5 / 0.5 | 0.1 / 0.1 |");
+  assert.throws(() => summaryOf('counted.json c "C"'), /Cannot find .*c.* in counted\.json/);
+  const marks = chartMarks('<!-- chart methods.json calls "Distance & calls" --> <!-- chart study.json calls "none" -->');
+  assert.is(chartFile(marks[0]!), "methods.calls.svg");
+  assert.match(drawChart(marks[0]!, recordsOf(folder)), /^<svg[\s\S]*network calls an image/);
+  assert.throws(() => drawChart(marks[1]!, recordsOf(folder)), /Cannot draw "calls" of study\.json/);
+  const picture = renderTemplate('<!-- chart methods.json calls "Distance" -->', recordsOf(folder));
+  assert.is(picture, "![Distance](results/methods.calls.svg)");
+
   keep("bench.json", {
     format: "onestep-bench",
     ...made,
@@ -195,7 +212,24 @@ test("what cannot be shown is an error that names the file or the mark", () => {
   keep("odd.json", { format: "onestep-evaluation", version: 1 });
   const render = (template: string) => () => renderTemplate(template, recordsOf(folder));
   assert.throws(render("<!-- made odd.json -->"), /odd\.json/);
-  assert.throws(render("<!-- made absent.json -->"), /absent\.json/);
+  for (const mark of [
+    "evaluation absent.json: student",
+    'evaluation one.json: student; absent.json student "no"',
+    'summary absent.json "None"',
+    'summary one.json "One"; absent.json "None"',
+    "study absent.json",
+    "methods absent.json",
+    "bench absent.json",
+    "reconstruction absent.json",
+    "made absent.json",
+    'chart absent.json calls "words"',
+  ]) {
+    assert.throws(render(`<!-- ${mark} -->`), /Cannot find .*absent\.json, which a mark names/, mark);
+    const page = `<!-- results: ${mark} -->\n\n<!-- /results -->`;
+    assert.throws(() => renderRegions(page, recordsOf(folder)), /absent\.json, which a mark names/, `in a README: ${mark}`);
+  }
+  assert.throws(render("{{absent.json student.recall}}"), /absent\.json/);
+  assert.throws(render("<!-- with absent.json -->\npart\n<!-- end -->"), /Cannot read the mark "<!-- with/);
   assert.throws(render("<!-- bench one.json -->"), /one\.json.*"onestep-bench" is needed/);
   assert.throws(render("<!-- evaluation one.json: floor -->"), /Cannot find a floor in one\.json/);
   assert.throws(render("{{one.json student.nothing}}"), /student\.nothing.*one\.json/);

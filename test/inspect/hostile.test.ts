@@ -9,7 +9,8 @@ import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts"
 import { addressed } from "../../stages/serve/guard.ts";
 import { sectionsOf } from "../../stages/inspect/report/sections.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";
-import { barChart, lineChart } from "../../stages/picture/chart.ts";
+import { barChart } from "../../stages/picture/bars.ts";
+import { lineChart } from "../../stages/picture/chart.ts";
 import { runPage } from "../../stages/runs/page.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import type { Store } from "../../store/store.ts";

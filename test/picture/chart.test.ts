@@ -1,3 +1,4 @@
+import * as bars from "../../stages/picture/bars.ts";
 import * as charts from "../../stages/picture/chart.ts";
 import { axisOf } from "../../stages/picture/ticks.ts";
 import { sharp } from "../../schemas/sharp.ts";
@@ -5,7 +6,7 @@ import { assert, suite } from "../harness.ts";
 
 const test = suite("charts");
 const lineChart = (options: Parameters<typeof charts.lineChart>[0]): string => String(charts.lineChart(options));
-const barChart = (options: Parameters<typeof charts.barChart>[0]): string => String(charts.barChart(options));
+const barChart = (options: Parameters<typeof bars.barChart>[0]): string => String(bars.barChart(options));
 
 test("ticks are round values within the axis", () => {
   assert.equal(axisOf([0, 10], { tight: true }).ticks, [0, 2, 4, 6, 8, 10]);
@@ -108,6 +109,8 @@ test("tells nine series apart, and labels the values that were asked for where t
   });
   const strokes = svg.match(/<polyline[^>]*>/g)!.map((line) => line.replace(/points="[^"]*"/, ""));
   assert.is(new Set(strokes).size, 9);
+  const marks = svg.match(/<(circle|path)[^>]*fill="#[^>]*>/g)!.map((mark) => mark.replace(/c[xy]="[^"]*"|transform="[^"]*"/g, ""));
+  assert.is(new Set(marks).size, 9, "by their points too, where a series has one alone");
   const labels = [...svg.matchAll(/y="384"[^>]*>([^<]*)</g)].map(([, label]) => label);
   assert.equal(labels, ["1", "2", "4"]);
 });
@@ -132,6 +135,106 @@ test("a long title ends before the edge, and long names of bars keep apart", asy
     );
     assert.ok(free, `${names[i - 1]} touches ${names[i]}`);
   }
+});
+
+/** Ink of a chart's parts that `keep` leaves, by pixel. */
+async function inkOf(svg: string, keep: (part: string) => boolean): Promise<boolean[]> {
+  const [, open = "", body = ""] = /^(<svg[^>]*>)([\s\S]*)<\/svg>/.exec(svg) ?? [];
+  const parts = body.match(/<(text|line|polyline|polygon|circle|rect|path)\b[^>]*?(?:\/>|>[\s\S]*?<\/\1>)/g) ?? [];
+  const { data } = await sharp(Buffer.from(`${open}${parts.filter(keep).join("")}</svg>`))
+    .ensureAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + 3]! > 40);
+}
+
+const falling = (end: number) => [1, 2, 4, 8].map((x, i) => ({ x, y: end + (8 - end) * 0.4 ** i * (i === 3 ? 0 : 1) }));
+const drawnLabels = {
+  "a series that falls to the line": { series: [{ name: "s", points: falling(0.9) }], lines: [{ name: "the teacher", y: 0.85 }] },
+  "lines close to each other": {
+    series: [{ name: "s", points: falling(1.4) }],
+    lines: [
+      { name: "the teacher", y: 1.2 },
+      { name: "the floor", y: 1.18 },
+      { name: "the best", y: 1.22 },
+    ],
+  },
+  "error bars on the line": {
+    series: [0, 1, 2].map((k) => ({ name: `s${k}`, points: [1, 3, 5, 8].map((x) => ({ x: x + k / 4, y: 2, low: 1.2, high: 3 })) })),
+    lines: [{ name: "a line in the midst of it all", y: 2.1 }],
+  },
+  "a line that swings over all": {
+    series: [{ name: "s", points: Array.from({ length: 200 }, (_, x) => ({ x: x + 1, y: x % 2 === 0 ? 0.5 : 9 })) }],
+    lines: [{ name: "nowhere to stand", y: 3 }],
+  },
+} as const;
+
+for (const [what, { series, lines }] of Object.entries(drawnLabels)) {
+  test(`names of compared lines touch nothing: ${what}`, async () => {
+    const svg = lineChart({ title: "t", x: { label: "x", log: true }, y: { label: "y", log: true }, series, lines });
+    const isLabel = (part: string) => lines.some(({ name }) => part.includes(`>${name}: `));
+    assert.is(svg.match(/<text[^>]*>[^<]*: [\d.]+<\/text>/g)?.length, lines.length, "every line has its name");
+    const drawn = await inkOf(svg, (part) => !part.startsWith("<text") && !part.includes("stroke-opacity"));
+    for (const line of lines) {
+      const others = await inkOf(svg, (part) => isLabel(part) && !part.includes(`>${line.name}: `));
+      const own = await inkOf(svg, (part) => part.includes(`>${line.name}: `));
+      assert.ok(own.includes(true));
+      assert.is(own.filter((ink, i) => ink && (drawn[i] || others[i])).length, 0, line.name);
+    }
+  });
+}
+
+test("error bars at one place stand beside each other, and one alone through its point", () => {
+  const point = { x: 1, y: 2, low: 1, high: 3 };
+  const chart = (count: number) =>
+    lineChart({
+      title: "t",
+      x: { label: "x" },
+      y: { label: "y" },
+      series: Array.from({ length: count }, (_, i) => ({ name: `s${i}`, points: [{ ...point }, { x: 2 + i, y: 2 }] })),
+    });
+  const places = (svg: string) => [...svg.matchAll(/d="M([\d.]+) [\d.]+V/g)].map(([, x]) => Number(x));
+  assert.equal(places(chart(1)), [Number(/<circle cx="([\d.]+)"/.exec(chart(1))![1])]);
+  assert.is(new Set(places(chart(3))).size, 3);
+});
+
+test("values of bars keep apart where there are many, and one below zero stands under its bar", () => {
+  const many = barChart({
+    title: "t",
+    y: { label: "y" },
+    bars: Array.from({ length: 24 }, (_, i) => ({ name: `b${i}`, y: 0.9393 + i / 1e4 })),
+  });
+  const values = [...many.matchAll(/<text x="([\d.]+)"[^>]*font-size="([\d.]+)" font-weight="600">([^<]*)<\/text>/g)].slice(1);
+  assert.is(values.length, 24);
+  const [, x, size, words] = values[0]!;
+  assert.ok(Number(values[1]![1]) - Number(x) > Number(size) * 0.6 * words!.length);
+  const below = barChart({
+    title: "t",
+    y: { label: "y" },
+    bars: [
+      { name: "a", y: -3 },
+      { name: "b", y: 2 },
+    ],
+  });
+  const [, top, tall] = /<rect [^>]*y="([\d.]+)" height="([\d.]+)"/.exec(below)!;
+  assert.ok(Number(/y="([\d.]+)"[^>]*>\u22123<\/text>/.exec(below.slice(below.indexOf("<g>")))![1]) > Number(top) + Number(tall));
+});
+
+test("a long title is two lines, and what is under it moves down", () => {
+  const chart = (title: string) =>
+    lineChart({
+      title,
+      x: { label: "x" },
+      y: { label: "y" },
+      series: [
+        { name: "a", points: [] },
+        { name: "b", points: [] },
+      ],
+    });
+  const long = chart("every method by its recipe, with the same teacher, images seen, seeds and measure");
+  const names = (svg: string) => Number(/y="(\d+)">a<\/text>/.exec(svg)![1]);
+  assert.is(long.match(/font-weight="600"/g)!.length, 2);
+  assert.is(names(long) - names(chart("short")), 18);
 });
 
 test("legible on light and dark: every colour has a contrast of 3 to 1 with white and with GitHub's dark page", () => {

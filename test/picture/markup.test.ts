@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Line } from "../../schemas/figures.ts";
 import { runPage } from "../../stages/runs/page.ts";
 import { jsonMarkup, markup, trusted } from "../../stages/picture/markup.ts";
 import { pagePolicy } from "../../stages/picture/policy.ts";
@@ -68,6 +70,58 @@ test("the run page keeps the lines of the settings", () => {
   assert.match(
     runPage({ ...state, history: [], groups: [], findings: [], settings: "a: 1\nb: <2>\n" }),
     /<pre>a: 1\nb: &lt;2&gt;\n<\/pre>/,
+  );
+});
+
+test("the page of a training that goes on can be held by its reader, and its policy lets it run nothing else", () => {
+  const state = {
+    folder: "run",
+    name: "train",
+    step: 5,
+    steps: 8,
+    batch: 4,
+    rate: 2,
+    time: new Date(0),
+    groups: [],
+    findings: [],
+  } as const;
+  const live = runPage({ ...state, state: "training", history: [] });
+  assert.not.match(live, /http-equiv="refresh"/, "whoever reads slowly loses no place");
+  assert.match(live, /<label><input type="checkbox" id="again" checked>/);
+  const [, script] = /<script>([\s\S]*?)<\/script>/.exec(live)!;
+  const hash = createHash("sha256").update(script!).digest("base64");
+  assert.ok(live.includes(`script-src &#39;sha256-${hash}&#39;;`) || live.includes(`script-src 'sha256-${hash}';`));
+  assert.not.match(runPage({ ...state, state: "finished", history: [] }), /<script|id="again"/);
+});
+
+test("the run page tells the latest figures under the titles and words of their charts", () => {
+  const state = {
+    folder: "run",
+    name: "train",
+    state: "finished",
+    step: 5,
+    steps: 8,
+    batch: 4,
+    rate: 2,
+    time: new Date(0),
+    findings: [],
+  } as const;
+  const groups = [{ title: "Logits", label: "mean", figures: { d_real: "real", d_fake: "generated", d_none: "none" } }];
+  const history: Line[] = [
+    { step: 1, d_real: 1, d_fake: 2, odd: 3, distance: 9 },
+    { step: 2, d_real: 4, loss: 5 },
+  ];
+  const [, list] = /<dl>(.*)<\/dl>/.exec(runPage({ ...state, groups, history }))!;
+  assert.equal(
+    list!
+      .replace(/<dt>/g, "|")
+      .replace(/<[^>]*>/g, " ")
+      .replace(/ +/g, " ")
+      .trim()
+      .split("|")
+      .map((each) => each.trim())
+      .slice(1),
+    ["Online Fréchet distance 9", "Loss 5", "Logits real 4 generated 2", "odd 3"],
   );
 });
 

@@ -206,7 +206,7 @@ test("the page tells how the training stands, and loads itself anew only while i
   inFolder(async (folder) => {
     const { events } = await training({ folder, distances: (step) => (step < 20 ? 10 : 30) });
     const page = await readFile(join(folder, "run.html"), "utf8");
-    assert.not.match(page, /http-equiv="refresh"/);
+    assert.not.match(page, /http-equiv="refresh"|<script/);
     assert.match(page, /step 60 of 60, 100 %, 240 images seen/);
     assert.match(page, /Samples at step 60/);
     assert.match(page, /Online Fréchet distance/);

@@ -131,7 +131,7 @@ function shards(all: readonly ShardFacts[]): Markup {
   });
   const rest =
     all.length > mostShards ? markup`<p class="soft">The first ${whole(mostShards)} of ${whole(all.length)} shards.</p>` : undefined;
-  const listed = table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards");
+  const listed = table(["shard#", "state", "rows#", "rejected#", "bytes#", "mean#", "std#"], lines, "Shards one by one");
   return markup`${driftChart(all)}<h3>One by one</h3>${listed}${rest}`;
 }
 

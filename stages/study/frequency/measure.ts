@@ -8,25 +8,27 @@
  *
  * The best denoiser of data with power S in a band and Gaussian has unexplained = sigma^2 / (S + sigma^2).
  */
+import * as z from "zod";
 import { planBandPower } from "../../../models/metrics/bands.ts";
 import type { Ablated } from "../../../models/diffusion/ablated.ts";
 
 /** D(x; sigma) of `rows` consecutive rows from `first` on, x [rows * h * w * c]; without one place's part where that is named. */
 export type Denoise = (at: { x: Float32Array; sigma: number; first: number; without?: string }) => Promise<Float32Array>;
 
-export interface Frequencies {
+const byBand = z.array(z.number());
+export const frequenciesSchema = z.object({
   /** Energy of the clean latents about their mean, by band. */
-  energy: number[];
+  energy: byBand,
   /** Noise levels, falling. */
-  sigmas: number[];
+  sigmas: z.array(z.number()),
   /** By level and band. */
-  unexplained: number[][];
-  places: Ablated[];
+  unexplained: z.array(byBand),
+  places: z.array(z.object({ place: z.string(), adds: z.boolean() })),
   /** By place, level and band. */
-  effects: number[][][];
-  /** By band. */
-  made: number[];
-}
+  effects: z.array(z.array(byBand)),
+  made: byBand,
+});
+export type Frequencies = z.infer<typeof frequenciesSchema>;
 
 /** Measures a denoiser on rows `clean` and unit noise of the same length, in pieces of `batch` rows, which divides their number. */
 export async function measureFrequencies(options: {

@@ -26,13 +26,20 @@ export async function writeFrequencies(options: {
   const { folder, measured, rows, seed, reference, command } = options;
   const record = { format: "onestep-frequency", version: 1, command, machine: machine(), rows, seed, reference, networks: measured };
   await writeAtomic(join(folder, "frequency.json"), `${JSON.stringify(record, null, 2)}\n`);
-  for (const { name, frequencies } of measured) {
-    await writeAtomic(join(folder, levelsChart(name)), drawLevels(name, frequencies));
-    await writeAtomic(join(folder, layersChart(name)), drawLayers(name, frequencies));
-  }
+  for (const [file, chart] of Object.entries(frequencyCharts(measured))) await writeAtomic(join(folder, file), chart);
   const path = join(folder, "frequency.md");
   await writeAtomic(path, frequencyText({ measured, rows, reference }));
   return path;
+}
+
+/** The charts of a measurement by the names of their files: two a network. */
+export function frequencyCharts(measured: readonly Pick<Measured, "name" | "frequencies">[]): Record<string, string> {
+  return Object.fromEntries(
+    measured.flatMap(({ name, frequencies }) => [
+      [levelsChart(name), drawLevels(name, frequencies)],
+      [layersChart(name), drawLayers(name, frequencies)],
+    ]),
+  );
 }
 
 const levelsChart = (name: string): string => `frequency-levels-${name}.svg`;
@@ -70,7 +77,10 @@ function drawLayers(name: string, frequencies: Frequencies): string {
   return String(
     lineChart({
       title: `What the ${name} loses of each band without a place's part, ${effectWords(name)}`,
-      x: { label: `place: 1 is ${places[0]?.place ?? "none"}, ${places.length} is ${places.at(-1)?.place ?? "none"}` },
+      x: {
+        label: `place: 1 is ${places[0]?.place ?? "none"}, ${places.length} is ${places.at(-1)?.place ?? "none"}`,
+        ...(places.length <= 30 && { ticks: places.map((_, i) => i + 1) }),
+      },
       y: { label: "change over the band's energy", log: true },
       series: bandsOf(frequencies).map((band, i) => ({
         name: band,

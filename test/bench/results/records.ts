@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { machineSchema } from "../../../stages/doctor/machine.ts";
+import { frequenciesSchema } from "../../../stages/study/frequency/measure.ts";
 import { type StudyRecord, studyRecordSchema } from "../../../stages/study/record.ts";
 
 const summary = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
@@ -36,8 +37,12 @@ const bench = z.object({
   rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))).min(1),
 });
 
-/** Which bands noise levels and layers serve: drawn as charts; only how it was made is read. */
-const frequency = z.object({ format: z.literal("onestep-frequency"), ...made });
+/** Which bands noise levels and layers serve: drawn as charts. */
+const frequency = z.object({
+  format: z.literal("onestep-frequency"),
+  ...made,
+  networks: z.array(z.object({ name: z.enum(["teacher", "student"]), frequencies: frequenciesSchema })),
+});
 
 export type Summary = z.infer<typeof summary>;
 export type EvaluationRecord = z.infer<typeof evaluation>;
@@ -46,7 +51,6 @@ export type BenchRecord = z.infer<typeof bench>;
 export type ResultRecord = EvaluationRecord | StudyRecord | BenchRecord | ReconstructionRecord | z.infer<typeof frequency>;
 
 export interface Records {
-  has: (name: string) => boolean;
   /** The record of that file name. Throws an error that names the file where it is absent, of another format or without a figure. */
   read: <F extends ResultRecord["format"]>(name: string, format?: F) => Extract<ResultRecord, { format: F }>;
   /** Names of the files that were read. */
@@ -60,9 +64,10 @@ export function recordsOf(folder: string): Records {
   const used = new Set<string>();
   return {
     used,
-    has: (name) => existsSync(join(folder, name)),
     read: (name, format) => {
       const path = join(folder, name);
+      if (!existsSync(path))
+        throw new Error(`Cannot find ${path}, which a mark names: measure it with this --out, or take it out of the mark`);
       const { data, error } = anyRecord.safeParse(JSON.parse(readFileSync(path, "utf8")));
       if (data === undefined) throw new Error(`Cannot make tables of ${path}: ${z.prettifyError(error)}`);
       if (format !== undefined && data.format !== format) {

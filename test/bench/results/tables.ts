@@ -74,56 +74,69 @@ const isCalm = ({ load, machine }: { load: number; machine: Machine }): boolean 
 
 /** A row a subject; columns in which no row has a figure are left out. */
 export function evaluationTable(records: Records, wanted: readonly Wanted[]): string {
-  const teacher = wanted.find(({ role, file }) => role === "teacher" && records.has(file));
+  const teacher = wanted.find(({ role }) => role === "teacher");
   const reference = teacher && subjectOf(records, teacher).figures.frechetDistance?.mean;
-  const rows = wanted
-    .filter(({ file }) => records.has(file))
-    .map((of) => {
-      const { role, subject, evaluations, figures } = subjectOf(records, of);
-      const speed = speedsOf(records.read(of.file, "onestep-evaluation"))[subject];
-      const cell = (name: string): string => (figures[name] ? plusMinus(figures[name]) : "");
-      const isComparable = reference !== undefined && role !== "pair" && figures.frechetDistance !== undefined;
-      return {
-        "": of.label ?? titles[role] ?? subject,
-        NFE: evaluations === undefined ? "" : String(evaluations),
-        "Fréchet distance": cell("frechetDistance"),
-        "of the teacher's": isComparable ? digits(figures.frechetDistance!.mean / reference, 3) : "",
-        "kernel distance": cell("kernelDistance"),
-        precision: cell("precision"),
-        recall: cell("recall"),
-        duplicates: cell("duplicates"),
-        diversity: cell("diversity"),
-        "finest band, dB": cell("finestBand"),
-        "captions obeyed": figures.captionsObeyed ? percent(figures.captionsObeyed) : "",
-        "images/s": speed ? digits(speed.imagesASecond, 3) : "",
-        "ms alone": speed ? digits(speed.millisecondsAnImage, 3) : "",
-      };
-    });
+  const rows = wanted.map((of) => {
+    const { role, subject, evaluations, figures } = subjectOf(records, of);
+    const speed = speedsOf(records.read(of.file, "onestep-evaluation"))[subject];
+    const cell = (name: string): string => (figures[name] ? plusMinus(figures[name]) : "");
+    const isComparable = reference !== undefined && role !== "pair" && figures.frechetDistance !== undefined;
+    return {
+      "": of.label ?? titles[role] ?? subject,
+      NFE: evaluations === undefined ? "" : String(evaluations),
+      "Fréchet distance": cell("frechetDistance"),
+      "of the teacher's": isComparable ? digits(figures.frechetDistance!.mean / reference, 3) : "",
+      "kernel distance": cell("kernelDistance"),
+      precision: cell("precision"),
+      recall: cell("recall"),
+      duplicates: cell("duplicates"),
+      diversity: cell("diversity"),
+      "finest band, dB": cell("finestBand"),
+      "captions obeyed": figures.captionsObeyed ? percent(figures.captionsObeyed) : "",
+      "images/s": speed ? digits(speed.imagesASecond, 3) : "",
+      "ms alone": speed ? digits(speed.millisecondsAnImage, 3) : "",
+    };
+  });
   return table(rows);
 }
 
-/** One line a file: how near one call comes to the teacher's many. */
-export function summaryTable(records: Records, wanted: readonly { file: string; label: string }[]): string {
-  const rows = wanted
-    .filter(({ file }) => records.has(file))
-    .map(({ file, label }) => {
-      const [student, teacher] = ["student", "teacher"].map((role) => subjectOf(records, { file, role })) as [Subject, Subject];
-      const speed = speedsOf(records.read(file, "onestep-evaluation"));
-      const speeds = [student, teacher].map(({ subject }) => speed[subject]?.imagesASecond);
-      const both = (name: string): string => `${plusMinus(student.figures[name]!)} / ${plusMinus(teacher.figures[name]!)}`;
-      const [own, theirs] = [student, teacher].map(({ figures }) => figures.captionsObeyed);
-      return {
-        "student / teacher": label,
-        NFE: `${student.evaluations} / ${teacher.evaluations}`,
-        "Fréchet distance": both("frechetDistance"),
-        ratio: `**${digits(student.figures.frechetDistance!.mean / teacher.figures.frechetDistance!.mean, 3)}**`,
-        precision: both("precision"),
-        recall: both("recall"),
-        "captions obeyed": own && theirs ? `${percent(own)} / ${percent(theirs)}` : "",
-        "images/s": speeds.every((value) => value !== undefined) ? speeds.map((value) => digits(value, 3)).join(" / ") : "",
-      };
-    });
+/** One line a file: how near a student, of a study the variant `role`, comes to its teacher's many calls. */
+export function summaryTable(records: Records, wanted: readonly { file: string; label: string; role?: string }[]): string {
+  const rows = wanted.map(({ file, label, role = "student" }) => {
+    const [student, teacher] = [role, "teacher"].map((name) => comparable(records, { file, role: name })) as [Figures, Figures];
+    const [one, many] = callsOf(records.read(file), role);
+    const both = (name: string): string => `${plusMinus(student[name]!)} / ${plusMinus(teacher[name]!)}`;
+    const [own, theirs] = [student.captionsObeyed, teacher.captionsObeyed];
+    return {
+      "student / teacher": label,
+      NFE: `${one} / ${many}`,
+      "Fréchet distance": both("frechetDistance"),
+      ratio: `**${digits(student.frechetDistance!.mean / teacher.frechetDistance!.mean, 3)}**`,
+      precision: both("precision"),
+      recall: both("recall"),
+      "captions obeyed": own && theirs ? `${percent(own)} / ${percent(theirs)}` : "",
+    };
+  });
   return table(rows);
+}
+
+type Figures = Readonly<Record<string, Summary>>;
+
+/** The figures of who plays a role, a distance among them. */
+function comparable(records: Records, { file, role }: Wanted): Figures {
+  const figures = figuresOf(records, { file, role });
+  if (!figures.frechetDistance) throw new Error(`Cannot find the distance of "${role}" in ${file}`);
+  return figures;
+}
+
+/** Network calls an image of the student that plays a role in a record, and of its teacher. */
+function callsOf(record: ResultRecord, role: string): (number | undefined)[] {
+  if (record.format === "onestep-study") {
+    const [run] = resultsOf(role, record.results);
+    return [run?.figures.evaluations, record.baselines?.evaluations];
+  }
+  if (record.format !== "onestep-evaluation") return [];
+  return [role, "teacher"].map((name) => record.subjects.find((subject) => subject.role === name)?.evaluations);
 }
 
 /** The rows of the study's own text. */

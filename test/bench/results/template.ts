@@ -1,15 +1,16 @@
 /**
- * Pages with marks, which become tables made of the records:
+ * Pages with marks, which become tables made of the records. A mark that names a file which is not there is an error:
  *
  *   <!-- evaluation demo.json: floor; student; other.json student "trained for longer"; teacher -->     a row a subject
- *   <!-- summary fashion.json "Fashion-MNIST"; demo.json "the demo" -->                                 a row a file
+ *   <!-- summary demo.json "the demo"; methods.json d2o "Fashion-MNIST" -->                             a row a file; of a study's variant
  *   <!-- study regression.json -->      <!-- bench store.json -->      <!-- reconstruction a.json -->   the whole table
  *   <!-- methods methods-fashion.json -->                                     of a study of methods, what a README shows
  *   <!-- made demo.json -->                                                                             command and machine
- *   <!-- with fashion.json -->  ...  <!-- end -->                                                       only where the file is there
+ *   <!-- chart methods-fashion.json calls "words for who cannot see it" -->                             a picture, drawn beside its file
  *   {{demo.json student.recall}}   {{demo.json student.frechetDistance / teacher.frechetDistance}}      a figure in a sentence
  */
 import type { Records } from "./records.ts";
+import { chartFile, chartMark } from "./charts.ts";
 import { digits, percent, plusMinus } from "./numbers.ts";
 import { rowsBesideTeacher } from "./methods-table.ts";
 import { benchTable, evaluationTable, figuresOf, madeText, reconstructionTable, studyTable, summaryTable, table } from "./tables.ts";
@@ -17,12 +18,11 @@ import { benchTable, evaluationTable, figuresOf, madeText, reconstructionTable, 
 /** The page that a template makes. Throws an error that names the mark where one cannot be read. */
 export function renderTemplate(template: string, records: Records): string {
   const page = template
-    .replace(/<!-- with (\S+) -->\n([\s\S]*?)<!-- end -->\n\n?/g, (_, file: string, part: string) => (records.has(file) ? part : ""))
-    .replace(/<!-- (evaluation|summary|study|methods|bench|reconstruction|made) (.+?) -->/g, (_, kind: string, rest: string) =>
+    .replace(/<!-- (evaluation|summary|study|methods|bench|reconstruction|chart|made) (.+?) -->/g, (_, kind: string, rest: string) =>
       renderMark(`${kind} ${rest}`, records),
     )
     .replace(/\{\{(\S+)\s+([^}]+?)\}\}/g, (_, file: string, expression: string) => figureIn(file, expression, records));
-  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|methods|bench|reconstruction|made|with) .*/.exec(page) ?? [];
+  const [left] = /\{\{.*|<!-- (?:evaluation|summary|study|methods|bench|reconstruction|chart|made|with|end) .*/.exec(page) ?? [];
   if (left !== undefined) throw new Error(`Cannot read the mark "${left}": see the first lines of test/bench/results/template.ts`);
   return page;
 }
@@ -48,6 +48,11 @@ function renderMark(mark: string, records: Records): string {
   if (kind === "methods") return table(rowsBesideTeacher(records.read(rest, "onestep-study")));
   if (kind === "reconstruction") return reconstructionTable(records.read(rest, "onestep-reconstruction"));
   if (kind === "bench") return benchTable(records.read(rest, "onestep-bench"));
+  if (kind === "chart") {
+    const mark = chartMark(rest);
+    records.read(mark.file);
+    return `![${mark.words}](results/${chartFile(mark)})`;
+  }
   if (kind === "made") return madeText(records.read(rest));
   throw new Error(`Cannot read the mark "${mark}": see the first lines of test/bench/results/template.ts`);
 }
@@ -59,10 +64,11 @@ function wanted(item: string, usual: string): { file: string; role: string; labe
   return { file, role, ...(label !== undefined && { label }) };
 }
 
-function labelled(item: string): { file: string; label: string } {
-  const [, file, label] = /^(\S+\.json) "(.+)"$/.exec(item.trim()) ?? [];
+/** As in `FILE.json "label"` of an evaluation, `FILE.json d2o "label"` of a study's variant. */
+function labelled(item: string): { file: string; label: string; role?: string } {
+  const [, file, role, label] = /^(\S+\.json) (?:(\S+) )?"(.+)"$/.exec(item.trim()) ?? [];
   if (file === undefined || label === undefined) throw new Error(`Cannot read "${item}" in a mark: expected FILE.json "label"`);
-  return { file, label };
+  return { file, label, ...(role !== undefined && { role }) };
 }
 
 /** A figure, or two with / or - between them, whose ratio or signed difference is given. */

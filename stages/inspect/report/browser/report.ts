@@ -73,12 +73,14 @@ export function runReport(): void {
     failure.textContent = "";
     try {
       if (live) status.textContent = "Reading…";
+      const wanted = criteria();
       const answer = await rowsOfPage();
       if (mine !== asked) return;
       ({ rows: shown, more } = answer);
       const from = page * pageSize;
       const of = answer.total === undefined ? "" : ` of ${answer.total}`;
-      status.textContent = shown.length === 0 ? "No row fits." : `Rows ${from + 1} to ${from + shown.length}${of}`;
+      const none = Object.values(wanted).some(Boolean) || page > 0 ? "No row fits." : "No row is there yet.";
+      status.textContent = shown.length === 0 ? none : `Rows ${from + 1} to ${from + shown.length}${of}`;
     } catch (error) {
       if (mine !== asked) return;
       [shown, more] = [[], false];
@@ -189,13 +191,15 @@ export function runReport(): void {
 
   /** Shows how far the server has read the store, and what it found once it is done. */
   async function follow(): Promise<void> {
-    const { sections, done, of, error } = await request<SurveyAnswer>("survey");
-    if (error) return find("overview-body").replaceChildren(element("p", { class: "error" }, error));
-    for (const [name, html] of Object.entries(sections ?? {})) find(`${name}-body`).innerHTML = html;
-    if (sections) return;
-    const bar = find<HTMLProgressElement>("reading");
-    if (bar && of) [bar.max, bar.value] = [of, done];
-    setTimeout(follow, 1000);
+    for (;;) {
+      const { sections, done, of, error } = await request<SurveyAnswer>("survey");
+      if (error) throw new Error(error);
+      for (const [name, html] of Object.entries(sections ?? {})) find(`${name}-body`).innerHTML = html;
+      if (sections) return;
+      const bar = find<HTMLProgressElement>("reading");
+      if (bar && of) [bar.max, bar.value] = [of, done];
+      await new Promise((wake) => setTimeout(wake, 1000));
+    }
   }
 
   gallery.addEventListener("keydown", onGalleryKey);
@@ -223,5 +227,5 @@ export function runReport(): void {
     });
   }
   draw();
-  if (live) follow();
+  if (live) follow().catch(({ message }: Error) => find("overview-body").replaceChildren(element("p", { class: "error" }, message)));
 }
