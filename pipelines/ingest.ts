@@ -48,11 +48,12 @@ export async function ingest(options: {
   context: Context;
 }): Promise<Summary | undefined> {
   const { out, work = {}, context } = options;
-  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair, context }, () => fill({ ...options, work }));
+  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair, context }, () => ingestHeld(options));
 }
 
-async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Promise<Summary | undefined> {
-  const { images, out, work, results, settings, context } = options;
+/** The same in a folder that the caller holds. */
+export async function ingestHeld(options: Parameters<typeof ingest>[0]): Promise<Summary | undefined> {
+  const { images, out, work = {}, results, settings, context } = options;
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
   const except = [out, ...(results === undefined ? [] : [results])];

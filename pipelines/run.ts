@@ -83,6 +83,7 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
 
   const threads = divideThreads(settings, { encodes: !isPixels(codec.description.kind) });
   const ingested = deferred();
+  let isReading = true; // simulation with a lead need not outlast the training
   await together(parts, [
     async (inner) => {
       if (teacherGiven)
@@ -94,7 +95,10 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
       if (needs.rows !== "triples") return threads.ended("simulate");
       await waitForStore(at("latents"), inner);
       const conditions = settings.simulate.prompts === undefined ? at("latents") : undefined;
-      await simulate({ teacher, conditions, out: at("triples"), threads: threads.simulate, settings, context: inner });
+      await simulate({
+        ...{ teacher, conditions, out: at("triples"), threads: threads.simulate, settings, context: inner },
+        isReading: () => isReading,
+      });
       threads.ended("simulate");
     },
     async (inner) => {
@@ -121,6 +125,7 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
         settings: withImages(known, at("latents")),
         context: inner,
       });
+      isReading = false;
     },
   ]);
 

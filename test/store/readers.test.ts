@@ -6,10 +6,10 @@ import type { PipelineEvent } from "../../schemas/events.ts";
 import { filesAt } from "../../store/files.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { createLatentStore } from "../../store/latents.ts";
-import { nearReaders } from "../../store/lead.ts";
+import { type LeadWait, nearReaders } from "../../store/lead.ts";
 import { mendStore } from "../../store/mend.ts";
 import { hasShard } from "../../store/present.ts";
-import { askToRegister, keptFor, openReader, readersOf } from "../../store/readers.ts";
+import { askToRegister, forgetReader, keptFor, openReader, readersOf } from "../../store/readers.ts";
 import { removeRead } from "../../store/removed.ts";
 import { missingShards, openStore, presentShards } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
@@ -103,7 +103,7 @@ for (const [name, fresh] of places) {
     const waits: number[] = [];
     const made = (async () => {
       const near = { own: [0, 2, 4, 6], lead: 2, others: { part: "1/2", isMine: (shard: number) => shard % 2 === 0 } };
-      for await (const shard of nearReaders(store, { ...near, onWait: (shard) => void waits.push(shard) })) {
+      for await (const shard of nearReaders(store, { ...near, onWait: ({ shard }) => void waits.push(shard) })) {
         given.push(shard);
         await fillShard(store, shard);
       }
@@ -130,6 +130,64 @@ for (const [name, fresh] of places) {
     assert.ok(waits.length > 0);
   });
 }
+
+test("once all who read have ended nothing more is made: the maker ends, or waits for another training, and says so", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await askToRegister(store, "all");
+  const open = (name: string) => openReader(store, { name, pinned: 1, from: 0 });
+  const end = async (name: string): Promise<void> => {
+    await open(name).asks(store.shards);
+    await open(name).passed(store.shards);
+  };
+  /** What one maker does; at each of its waits the next thing happens. */
+  const made = async (events: (() => unknown)[], how: Partial<Parameters<typeof nearReaders>[1]> = {}) => {
+    const own = await missingShards(store);
+    const told = { given: [] as number[], waits: [] as string[], over: [] as string[] };
+    const named = ({ slowest, ended }: Partial<Pick<LeadWait, "slowest" | "ended">>): string =>
+      slowest?.name ?? ended!.map(({ name }) => `${name} has ended`).join();
+    const onWait = (wait: LeadWait): void => {
+      told.waits.push(named(wait));
+      events.shift()?.();
+    };
+    const onOver = (over: Pick<LeadWait, "ended" | "isClosed">): void => void told.over.push(`${named(over)}, closed: ${over.isClosed}`);
+    for await (const shard of nearReaders(store, { own, lead: 1, onWait, onOver, ...how })) {
+      told.given.push(shard);
+      await fillShard(store, shard);
+    }
+    return told;
+  };
+
+  const stop = new AbortController();
+  const leaves = (): void => stop.abort(new Error("stopped"));
+  await assert.rejects(made([() => {}, leaves], { grace: 0, signal: stop.signal }), /stopped/); // before any has registered it waits
+  assert.equal(await presentShards(store), [0]);
+
+  await open("a1").asks(2);
+  const first = await made([() => end("a1")], { grace: 0 });
+  assert.equal(first, { given: [1, 2], waits: ["a1"], over: ["a1 has ended, closed: false"] });
+
+  // Another begins while the maker looks for one; it is killed, and forgotten.
+  const second = await made([() => open("b2").asks(3), () => forgetReader(store, "b2")], { grace: 0.01 });
+  assert.equal(second, { given: [3], waits: ["a1 has ended", "b2"], over: ["a1 has ended, closed: false"] });
+
+  // Of a run's own training the run knows when it is over, whatever the files say of a training before it.
+  let isReading = true;
+  const third = await made([() => {}, () => open("a1").asks(4), () => end("a1").then(() => void (isReading = false))], {
+    ...{ isReading: () => isReading, grace: 0 },
+  });
+  assert.equal(third, { given: [4], waits: ["a1 has ended", "a1 has ended", "a1"], over: ["a1 has ended, closed: false"] });
+
+  // Where shards were removed no other can begin: nobody is waited for, though all were forgotten.
+  await askToRegister(store, "unread");
+  assert.is(await removeRead(store), 4);
+  assert.equal(await made([]), { given: [], waits: [], over: ["a1 has ended, closed: true"] });
+  await forgetReader(store, "a1");
+  assert.equal(await made([]), { given: [], waits: [], over: [", closed: true"] });
+
+  for (const shard of await missingShards(store)) await fillShard(store, shard); // as without a lead
+  assert.is((await sealStore(store)).shards, 7);
+  assert.equal(await made([]), { given: [], waits: [], over: [] });
+});
 
 test("a reader that is started again keeps its name and what it said of its checkpoints", async () => {
   const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
