@@ -136,8 +136,9 @@ test("once all who read have ended nothing more is made: the maker ends, or wait
   await askToRegister(store, "all");
   const open = (name: string) => openReader(store, { name, pinned: 1, from: 0 });
   const end = async (name: string): Promise<void> => {
-    await open(name).asks(store.shards);
-    await open(name).passed(store.shards);
+    const reader = open(name);
+    await reader.asks(store.shards);
+    await reader.passed(store.shards);
   };
   /** What one maker does; at each of its waits the next thing happens. */
   const made = async (events: (() => unknown)[], how: Partial<Parameters<typeof nearReaders>[1]> = {}) => {
