@@ -126,7 +126,7 @@ function readingOf(bytes: Uint8Array | undefined): Omit<KnownReader, "name"> {
  * const reader = openReader(latents, { name: "a1", pinned: 0, from: 0 });
  * await reader.asks(latents.shards);
  * const [before] = await readersOf(latents);
- * await reader.passed(latents.shards);
+ * await reader.ends();
  * const [after] = await readersOf(latents);
  * assert.deepEqual([before, after].map((each) => each && hasEnded(latents, each)), [false, true]);
  */
@@ -148,6 +148,8 @@ export interface RegisteredReader {
   asks: (below: number) => Promise<void>;
   /** Its checkpoint has passed all shards below this one. */
   passed: (below: number) => Promise<void>;
+  /** It reads no more. */
+  ends: () => Promise<void>;
 }
 
 /**
@@ -201,5 +203,6 @@ export function openReader(
     turn = mine.catch(() => {});
     return mine;
   };
-  return { asks: (asked) => inTurn({ asked }), passed: (next) => inTurn({ next }) };
+  const { shards } = store;
+  return { asks: (asked) => inTurn({ asked }), passed: (next) => inTurn({ next }), ends: () => inTurn({ asked: shards, next: shards }) };
 }
