@@ -46,7 +46,7 @@ export async function fillLatents(
     const images = { entries, classes: [...classes], fingerprint: fingerprint({ source }), parts: [{ source, entries }] };
     const manifest = latentManifestOf({ source: images, codec: codec.description, settings, version: version() });
     const store = await createLatentStore({ folder: out, manifest });
-    await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: [] });
+    await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), context, leftOut: [] });
     const missing = new Set(await missingShards(store));
     const { rowsPerShard } = store.manifest;
     if (missing.size > 0) {

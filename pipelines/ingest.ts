@@ -62,7 +62,7 @@ export async function ingestHeld(options: Parameters<typeof ingest>[0]): Promise
   const codec = options.codec ?? (await openCodec(settings, context));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
-  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: source.leftOut });
+  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), context, leftOut: source.leftOut });
   for (const message of omissionsInWords(source, "pipeline inspect shows them by reason"))
     report({ type: "warning", stage: "ingest", message });
 

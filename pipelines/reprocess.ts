@@ -144,6 +144,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     folder: to,
     codec: await readCodec(options.teacher ?? path, context),
     settings: recorded,
+    context,
     negative: embedding && (async () => (await asked?.embed?.([null]))?.[0] ?? readNegative(path, embedding)),
   });
   const { shards, repaired } = await planWork(store, { repair, ...context, stage: "reprocess" });
@@ -236,7 +237,7 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   if (kept) {
     if (dryRun) return undefined;
     const store = await createLatentStore({ folder: to, manifest: wanted, repair });
-    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings), leftOut: await readLeftOut(from) });
+    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings), context, leftOut: await readLeftOut(from) });
     const { shards, repaired } = await planWork(store, { repair, ...context, stage: "reprocess" });
     const take = stage({ name: "take over", capacity: 1, work: takeLatents({ from, to: store }) });
     await drain(pull(() => shards).pipe(take, writeLatentShards({ store, report: context.report })), context);

@@ -203,8 +203,10 @@ async function pretrainAll(options: {
 }
 
 /** A context in which results and notes are details: whoever first tries onestep sees the end of it on one screen. */
-function withDetails({ signal, report }: Context): Context {
-  return { signal, report: (event) => report(event.type === "result" || event.type === "note" ? { ...event, isDetail: true } : event) };
+function withDetails(context: Context): Context {
+  const report: Context["report"] = (event) =>
+    context.report(event.type === "result" || event.type === "note" ? { ...event, isDetail: true } : event);
+  return { ...context, report };
 }
 
 /** Measures where the images are enough for it; too few are no reason to fail a run whose work is done. */

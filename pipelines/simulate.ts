@@ -84,6 +84,7 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
     folder: out,
     codec: await readCodec(options.teacher, { ...context, size }),
     settings: tripleSettings(settings, spec),
+    context,
     negative,
   }).catch(async (error) => {
     await given.close();

@@ -102,7 +102,7 @@ export async function trained<Result>(
       const progress = await openProgress({ training, trainer, measuring, context });
       await markFolder(out, { kind: method.makes, identity: identity.parts });
       await training.begin?.();
-      await writeSettings(out, settings);
+      await writeSettings(out, settings, context);
       await tellFrozen(trainer, training, context);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
       const made = await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));
