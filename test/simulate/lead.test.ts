@@ -40,7 +40,10 @@ test(
       if (work.repair) writeFileSync(path, "torn");
       const { summary, said } = await make(out, work, { lead: 1, keep: "unread" });
       assert.is(summary, undefined);
-      assert.match(said, /^2 of 4 shards are not made, the first is 2: the training a1 \(student\) has ended \(simulate.lead\); no other can /m);
+      assert.match(
+        said,
+        /^2 of 4 shards are not made, the first is 2: the training a1 \(student\) has ended \(simulate.lead\); no other can /m,
+      );
       assert.match(said, /begin, since shards were removed; leave simulate.lead out to make all of it$/m);
       assert.equal(await presentShards(store), [0]);
       assert.ok(readFileSync(path).equals(sound));

@@ -102,6 +102,51 @@ async function mended(look: string[], { store, maker }: { store: string; maker: 
   }
 }
 
+test(
+  "the stores that a run and a method's own phases make are mended by the command that made them",
+  async () => {
+    const job = [
+      "run",
+      at("images"),
+      "--preset",
+      "smoke",
+      "--threads",
+      "1",
+      "--method",
+      "instaflow",
+      "--out",
+      at("job"),
+      "--set",
+      "encoder.rowsPerShard=8",
+    ];
+    const options = ["--set", "train.distanceEvery=0", "--set", "train.checkpointEvery=100", "--set", "train.pictureEvery=100"];
+    const student = [
+      "train",
+      "--store",
+      at("job/triples"),
+      "--teacher",
+      at("job/teacher"),
+      "--out",
+      at("student"),
+      "--method",
+      "instaflow",
+    ];
+    const makers = { job: [...job, ...options], student: [...student, "--preset", "smoke", "--threads", "1", ...options] };
+    for (const [name, maker] of Object.entries(makers)) {
+      await done(...maker);
+      const stores = { job: ["job/latents", "job/triples", "job/student/reflow"], student: ["student/reflow"] }[name]!.map(at);
+      const before = stores.map((store) => contentsOf(store));
+      for (const store of stores) damages[Object.keys(damages)[0]!]!(store);
+      for (const store of stores) await mended(["verify", store], { store, maker });
+      stores.forEach((store, i) => assert.equal(contentsOf(store), before[i], store));
+    }
+    const { code, said } = await commandLine([...makers.job, "--repair", "--set", "simulate.lead=2"]);
+    assert.is(code, 2);
+    assert.match(said, /^Cannot use --repair with simulate.lead/);
+  },
+  { seconds: 300 },
+);
+
 for (const name of Object.keys(makers)) {
   test(
     `a store made by ${name} is mended by what is advised`,
