@@ -6,7 +6,9 @@
 import { isConditional } from "../models/encoders/own.ts";
 import type { Context } from "../schemas/events.ts";
 import { version } from "../schemas/package.ts";
+import type { TripleManifest } from "../schemas/manifest.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { projectedBytes } from "../stages/doctor/projection.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import type { Taking } from "../stages/published/teacher.ts";
 import { openConditions } from "../stages/sample/conditions.ts";
@@ -14,12 +16,14 @@ import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
-import { leadOf, sharedWork } from "../stages/simulate/shared-work.ts";
+import { sharedWork } from "../stages/simulate/shared-work.ts";
 import { requireOde } from "../stages/simulate/ode.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
 import { withThreads } from "../stages/workers/threads.ts";
+import { askToRegister, keepingOf } from "../store/readers.ts";
+import type { Store } from "../store/store.ts";
 import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
 import { finishWork, planWork, type Work } from "../store/work.ts";
@@ -112,4 +116,15 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
   const { rows, rejected, bytes } = summary;
   report({ type: "result", stage: "simulate", values: { out, rows, rejected, shards: summary.shards, bytes, ...figures } });
   return summary;
+}
+
+/** How many shards simulation may be ahead, where there is a limit. The store's readers are asked to register where somebody needs that. */
+async function leadOf(store: Store<TripleManifest>, asked: Settings["simulate"]): Promise<number | undefined> {
+  const { lead, keep = "all" } = asked;
+  if (lead !== undefined || keep === "unread" || (await keepingOf(store))) await askToRegister(store, keep);
+  if (typeof lead !== "string") return lead;
+  const [, amount, unit = ""] = /^([\d.]+)([MGT])B$/.exec(lead) ?? [];
+  const bytes = Number(amount) * ({ M: 1e6, G: 1e9, T: 1e12 }[unit] as number);
+  const { shape, rowsPerShard: count, embedding } = store.manifest;
+  return Math.max(1, Math.floor(bytes / projectedBytes({ ...asked, count }, shape, embedding)));
 }

@@ -1,17 +1,15 @@
 /** What one of several processes makes of a triple store: in its turn, and no further than the trainings that read it need. */
 import type { Context } from "../../schemas/events.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
-import type { Settings } from "../../schemas/settings.ts";
 import { durationInWords } from "../../schemas/words.ts";
 import { rowsOf } from "../../store/layout.ts";
 import { type LeadWait, nearReaders } from "../../store/lead.ts";
 import { ownThenOthers } from "../../store/others.ts";
 import { hasShard, without } from "../../store/present.ts";
-import { askToRegister, keepingOf, readerInWords } from "../../store/readers.ts";
+import { readerInWords } from "../../store/readers.ts";
 import { shareOf } from "../../store/share.ts";
 import type { Store } from "../../store/store.ts";
 import type { Work } from "../../store/work.ts";
-import { projectedBytes } from "../doctor/projection.ts";
 import type { fillTriples } from "./fill-triples.ts";
 
 /** Which trainings have ended, where none is at work, and whether none can begin any more. */
@@ -19,17 +17,6 @@ type Ended = Pick<LeadWait, "ended" | "isClosed">;
 
 /** Seconds after which a wait is told again: of the first time, and then whenever it has become three times as long. */
 const AGAIN = 600;
-
-/** How many shards simulation may be ahead, where there is a limit. The store's readers are asked to register where somebody needs that. */
-export async function leadOf(store: Store<TripleManifest>, asked: Settings["simulate"]): Promise<number | undefined> {
-  const { lead, keep = "all" } = asked;
-  if (lead !== undefined || keep === "unread" || (await keepingOf(store))) await askToRegister(store, keep);
-  if (typeof lead !== "string") return lead;
-  const [, amount, unit = ""] = /^([\d.]+)([MGT])B$/.exec(lead) ?? [];
-  const bytes = Number(amount) * ({ M: 1e6, G: 1e9, T: 1e12 }[unit] as number);
-  const { shape, rowsPerShard: count, embedding } = store.manifest;
-  return Math.max(1, Math.floor(bytes / projectedBytes({ ...asked, count }, shape, embedding)));
-}
 
 interface Planned {
   work: Work;

@@ -134,7 +134,7 @@ test(
     const makers = { job: [...job, ...options], student: [...student, "--preset", "smoke", "--threads", "1", ...options] };
     for (const [name, maker] of Object.entries(makers)) {
       await done(...maker);
-      const stores = { job: ["job/latents", "job/triples", "job/student/reflow"], student: ["student/reflow"] }[name]!.map(at);
+      const stores = { job: ["job/latents", "job/triples", "job/student/pairs"], student: ["student/pairs"] }[name]!.map(at);
       const before = stores.map((store) => contentsOf(store));
       for (const store of stores) damages[Object.keys(damages)[0]!]!(store);
       for (const store of stores) await mended(["verify", store], { store, maker });
