@@ -32,8 +32,8 @@ export interface LatentParts {
  * Fills a latent store at `out` from images of one's own: `flow` is given the parts to connect, and is not called where nothing is
  * missing. `entries` is how many images there will be, with the indexes 0 to entries - 1; `source` names them, and everything that decides
  * them, since a store goes on only with the same. What encodes is `settings.encoder`, and `settings.images.size` the side of
- * the images. `repair` makes damaged shards again. Answers the summary of the finished store. Throws a Failure where another store stands at `out`, where shards are missing
- * at the end, or nothing but failures is in them.
+ * the images. `repair` makes damaged shards again. Answers the summary of the finished store. Throws a Failure where another store stands
+ * at `out`, where shards are missing at the end, or nothing but failures is in them.
  */
 export async function fillLatents(
   options: JobOptions & { out: string; entries: number; source: string; classes?: readonly string[]; repair?: boolean },

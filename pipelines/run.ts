@@ -42,7 +42,8 @@ const DEMO_PICTURES = 2880;
  * The whole job in one folder: OUT/latents, OUT/triples, OUT/student and OUT/samples.png. With a teacher given, ingest,
  * simulation and training overlap from the start; without one, the networks are pretrained on the images first. Without
  * images it is the demo: the built-in set and the bundled teacher, and OUT/site at its end. Any part that is there already is
- * not made again, but with `repair` the damaged shards of its stores, one stage after the other. Under a URL the stores are made there, and the rest in a folder that stands for it, which is sent after each checkpoint.
+ * not made again, but with `repair` the damaged shards of its stores, one stage after the other. Under a URL the stores are made there,
+ * and the rest in a folder that stands for it, which is sent after each checkpoint.
  */
 export async function run(options: {
   images: string[];

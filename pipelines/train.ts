@@ -34,7 +34,8 @@ import { simulate } from "./simulate.ts";
  * Trains a student by `settings.train.method`, on a store that is finished or still being written: which rows a
  * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
  * (`train.keep`). Under a URL it trains in a folder that stands for it, and sends what it made after each checkpoint; `push` does so for
- * whom the run is a part of. `repair` makes damaged shards of stores again that the method itself simulates. Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
+ * whom the run is a part of. `repair` makes damaged shards of stores again that the method itself simulates. Throws a Failure when store
+ * and teacher do not belong together, or the method needs what is not given.
  */
 export async function train(options: Omit<StudentOptions, "method"> & { push?: Push | undefined; repair?: boolean }): Promise<Denoiser> {
   const { out, settings } = options;
