@@ -75,6 +75,8 @@ export const method: Flag = {
 export { model };
 export const everything = [...model, "seed", "pretrain", "simulate", "train", "evaluate", "engine"] as const;
 
+export const repair: Flag = { about: "verify the store first, and make damaged shards again" };
+
 export const workFlags: Readonly<Record<string, Flag>> = {
   part: {
     value: "I/N",
@@ -83,7 +85,7 @@ export const workFlags: Readonly<Record<string, Flag>> = {
       "makes what is missing of other parts",
   },
   shards: { value: "A-B", about: "make only these shards" },
-  repair: { about: "verify the store first, and make damaged shards again" },
+  repair,
   retry: { about: "try the rows that failed in finished shards again" },
 };
 

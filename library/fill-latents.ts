@@ -8,8 +8,9 @@ import { inFolder } from "../stages/runs/folder.ts";
 import { openCodec } from "../stages/runs/model.ts";
 import { latentSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { createLatentStore } from "../store/latents.ts";
-import { missingShards, type Store } from "../store/store.ts";
-import { sealStore, type Summary } from "../store/summary.ts";
+import type { Store } from "../store/store.ts";
+import type { Summary } from "../store/summary.ts";
+import { finishWork, planWork } from "../store/work.ts";
 import type { JobOptions } from "./jobs.ts";
 import { prepareJob } from "./prepare-job.ts";
 
@@ -31,23 +32,24 @@ export interface LatentParts {
  * Fills a latent store at `out` from images of one's own: `flow` is given the parts to connect, and is not called where nothing is
  * missing. `entries` is how many images there will be, with the indexes 0 to entries - 1; `source` names them, and everything that decides
  * them, since a store goes on only with the same. What encodes is `settings.encoder`, and `settings.images.size` the side of
- * the images. Answers the summary of the finished store. Throws a Failure where another store stands at `out`, where shards are missing
- * at the end, or nothing but failures is in them.
+ * the images. `repair` makes damaged shards again. Answers the summary of the finished store. Throws a Failure where another store stands
+ * at `out`, where shards are missing at the end, or nothing but failures is in them.
  */
 export async function fillLatents(
-  options: JobOptions & { out: string; entries: number; source: string; classes?: readonly string[] },
+  options: JobOptions & { out: string; entries: number; source: string; classes?: readonly string[]; repair?: boolean },
   flow: (parts: LatentParts) => Promise<void>,
 ): Promise<Summary> {
-  const { out, entries, source, classes = [] } = options;
+  const { out, entries, source, classes = [], repair } = options;
   const { settings, context } = await prepareJob(options, { stage: "ingest", parts: ["encode"] });
   const { signal, report } = context;
-  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: true, context }, async () => {
+  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !repair, context }, async () => {
     const codec = await openCodec(settings, context);
     const images = { entries, classes: [...classes], fingerprint: fingerprint({ source }), parts: [{ source, entries }] };
     const manifest = latentManifestOf({ source: images, codec: codec.description, settings, version: version() });
-    const store = await createLatentStore({ folder: out, manifest });
-    await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: [] });
-    const missing = new Set(await missingShards(store));
+    const store = await createLatentStore({ folder: out, manifest, repair });
+    await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), context, leftOut: [] });
+    const { shards, repaired } = await planWork(store, { repair, ...context, stage: "ingest" });
+    const missing = new Set(shards);
     const { rowsPerShard } = store.manifest;
     if (missing.size > 0) {
       const compute = await startEncoder({ codec, settings, signal });
@@ -55,6 +57,6 @@ export async function fillLatents(
       const wants = (index: number): boolean => missing.has(Math.floor(index / rowsPerShard));
       await flow({ store, rowsPerShard, wants, encode, write: writeLatentShards({ store, report }), signal }).finally(compute.close);
     }
-    return sealStore(store, { signal });
+    return (await finishWork(store, { ...context, repaired, stage: "ingest" })) as Summary; // no share: it is all there
   });
 }

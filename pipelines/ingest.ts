@@ -48,11 +48,12 @@ export async function ingest(options: {
   context: Context;
 }): Promise<Summary | undefined> {
   const { out, work = {}, context } = options;
-  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair, context }, () => fill({ ...options, work }));
+  return inFolder({ folder: out, kind: "latents", command: "ingest", shared: !work.repair, context }, () => ingestHeld(options));
 }
 
-async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Promise<Summary | undefined> {
-  const { images, out, work, results, settings, context } = options;
+/** The same in a folder that the caller holds. */
+export async function ingestHeld(options: Parameters<typeof ingest>[0]): Promise<Summary | undefined> {
+  const { images, out, work = {}, results, settings, context } = options;
   const { signal, report } = context;
   // Shuffled, since simulation and training begin while the first images are all there is.
   const except = [out, ...(results === undefined ? [] : [results])];
@@ -61,7 +62,7 @@ async function fill(options: Parameters<typeof ingest>[0] & { work: Work }): Pro
   const codec = options.codec ?? (await openCodec(settings, context));
   const manifest = latentManifestOf({ source, codec: codec.description, settings, version: version() });
   const store = await createLatentStore({ folder: out, manifest, repair: work.repair });
-  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), leftOut: source.leftOut });
+  await writeDescriptions({ folder: out, codec, settings: latentSettings(settings), context, leftOut: source.leftOut });
   for (const message of omissionsInWords(source, "pipeline inspect shows them by reason"))
     report({ type: "warning", stage: "ingest", message });
 

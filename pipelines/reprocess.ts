@@ -1,5 +1,5 @@
 /**
- * pipeline reprocess STORE [IMAGES...] --to NEW [--dry-run]
+ * pipeline reprocess STORE [IMAGES...] --to NEW [--repair] [--dry-run]
  *
  * store | what the new settings leave as it is, and the rest made anew | another store
  */
@@ -29,13 +29,13 @@ import { planTriples } from "../stages/reprocess/plan.ts";
 import { takeLatents } from "../stages/reprocess/latents.ts";
 import { checkStoreClasses, openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
-import { removeLeftovers } from "../store/leftovers.ts";
 import { readLeftOut } from "../store/left-out.ts";
 import { createLatentStore } from "../store/latents.ts";
-import { missingShards, openStore, presentShards, readShard, type Store } from "../store/store.ts";
-import { sealStore, type Summary } from "../store/summary.ts";
+import { openStore, presentShards, readShard, type Store } from "../store/store.ts";
+import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
-import { ingest } from "./ingest.ts";
+import { finishWork, planWork } from "../store/work.ts";
+import { ingestHeld } from "./ingest.ts";
 
 interface Request {
   /** The store to start from; it is only read. */
@@ -47,6 +47,8 @@ interface Request {
   conditions?: string;
   /** The images of a latent store; needed where they must be encoded again. */
   images?: string[];
+  /** Verify the new store first, and make damaged shards again. */
+  repair?: boolean;
   /** Only say what would be done. */
   dryRun?: boolean;
   /** All settings that the new store is to have. */
@@ -56,11 +58,11 @@ interface Request {
 
 /**
  * Makes at `to` the store that a fresh run with these settings would make, byte by byte, taking over from another store
- * what the settings leave as it is. Says first what that is. Goes on where an earlier run stopped. Throws a Failure that
- * names what is needed and was not given.
+ * what the settings leave as it is. Says first what that is. Goes on where an earlier run stopped; `repair` makes damaged shards again.
+ * Throws a Failure that names what is needed and was not given.
  */
 export async function reprocess(options: Request): Promise<Summary | undefined> {
-  const { path, to } = options;
+  const { path, to, repair, context } = options;
   if (resolve(path) === resolve(to)) throw badUsage(`Cannot reprocess ${path} into itself: name another folder with --to`);
   const store = await openStore({ folder: path });
   const { kind } = store.manifest;
@@ -71,11 +73,11 @@ export async function reprocess(options: Request): Promise<Summary | undefined> 
     kind === "triples"
       ? reprocessTriples(store as Store<TripleManifest>, options)
       : reprocessLatents(store as Store<LatentManifest>, options);
-  return options.dryRun ? work() : inFolder({ folder: to, kind, command: "reprocess", shared: true, context: options.context }, work);
+  return options.dryRun ? work() : inFolder({ folder: to, kind, command: "reprocess", shared: !repair, context }, work);
 }
 
 async function reprocessTriples(from: Store<TripleManifest>, options: Request): Promise<Summary | undefined> {
-  const { path, to, dryRun, settings, context } = options;
+  const { path, to, repair, dryRun, settings, context } = options;
   const { report } = context;
   const teacher = options.teacher === undefined ? undefined : await readDenoiser(options.teacher, context);
   const { source } = from.manifest.conditions;
@@ -132,8 +134,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
   }
   if (dryRun) return undefined;
 
-  const store = await createTripleStore({ folder: to, manifest });
-  await removeLeftovers(store);
+  const store = await createTripleStore({ folder: to, manifest, repair });
   const recorded = tripleSettings(settings, teacher?.description.spec ?? settings);
   const asked =
     teacher &&
@@ -143,13 +144,15 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
     folder: to,
     codec: await readCodec(options.teacher ?? path, context),
     settings: recorded,
+    context,
     negative: embedding && (async () => (await asked?.embed?.([null]))?.[0] ?? readNegative(path, embedding)),
   });
+  const { shards, repaired } = await planWork(store, { repair, ...context, stage: "reprocess" });
   const figures = await fillTriples({
     store,
     settings,
     context,
-    shards: await missingShards(store),
+    shards,
     conditions: given ?? storedConditions(from, fits),
     keep: keeper({ from, to: store, present, fits, expects, keepFailures: !conditionsChanged }),
     teacher: async () => {
@@ -157,7 +160,7 @@ async function reprocessTriples(from: Store<TripleManifest>, options: Request): 
       throw new Failure(`Cannot simulate rows of ${to} without a teacher: name its RUN with --teacher`);
     },
   }).finally(() => asked?.close());
-  return finish(store, figures, context);
+  return finish(store, { figures, repaired, context });
 
   /** Seconds that reading the first shard and timing the teacher promise. */
   async function estimate(): Promise<number> {
@@ -196,7 +199,7 @@ function draftOf({ folder, manifest }: Store<TripleManifest>, settings: Settings
 }
 
 async function reprocessLatents(from: Store<LatentManifest>, options: Request): Promise<Summary | undefined> {
-  const { path, to, images = [], dryRun, settings, context } = options;
+  const { path, to, images = [], repair, dryRun, settings, context } = options;
   const codec = await openCodec(settings, context);
   const { manifest } = from;
   const { shardFormat: _, ...others } = manifest;
@@ -233,13 +236,12 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
   }
   if (kept) {
     if (dryRun) return undefined;
-    const store = await createLatentStore({ folder: to, manifest: wanted });
-    await removeLeftovers(store);
-    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings), leftOut: await readLeftOut(from) });
-    const missing = await missingShards(store);
+    const store = await createLatentStore({ folder: to, manifest: wanted, repair });
+    await writeDescriptions({ folder: to, codec, settings: latentSettings(settings), context, leftOut: await readLeftOut(from) });
+    const { shards, repaired } = await planWork(store, { repair, ...context, stage: "reprocess" });
     const take = stage({ name: "take over", capacity: 1, work: takeLatents({ from, to: store }) });
-    await drain(pull(() => missing).pipe(take, writeLatentShards({ store, report: context.report })), context);
-    return finish(store, {}, context);
+    await drain(pull(() => shards).pipe(take, writeLatentShards({ store, report: context.report })), context);
+    return finish(store, { repaired, context });
   }
   const listing = await openImages({ paths: images, limits: settings.images, shuffle: settings.seed, signal: context.signal });
   if (listing.fingerprint !== manifest.source.fingerprint) {
@@ -248,12 +250,15 @@ async function reprocessLatents(from: Store<LatentManifest>, options: Request): 
         "For other images use pipeline ingest.",
     );
   }
-  return dryRun ? undefined : ingest({ images, out: to, codec, settings, context });
+  return dryRun ? undefined : ingestHeld({ images, out: to, codec, work: { repair }, settings, context });
 }
 
-async function finish(store: Store, figures: Record<string, number>, { report, signal }: Context): Promise<Summary> {
-  const summary = await sealStore(store, { signal });
+async function finish(
+  store: Store,
+  { figures, repaired, context }: { figures?: Record<string, number>; repaired: number[]; context: Context },
+): Promise<Summary> {
+  const summary = (await finishWork(store, { ...context, repaired, stage: "reprocess" })) as Summary; // no share: it is all there
   const { rows, rejected, shards, bytes } = summary;
-  report({ type: "result", stage: "reprocess", values: { to: store.folder, rows, rejected, shards, bytes, ...figures } });
+  context.report({ type: "result", stage: "reprocess", values: { to: store.folder, rows, rejected, shards, bytes, ...figures } });
   return summary;
 }

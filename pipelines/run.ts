@@ -26,6 +26,7 @@ import { checkConditions, checkRun } from "../stages/train/prepare/ready.ts";
 import { divideThreads } from "../stages/workers/threads.ts";
 import { waitForStore } from "../store/follow.ts";
 import { within } from "../store/place.ts";
+import type { Work } from "../store/work.ts";
 import { evaluate } from "./evaluate.ts";
 import { exportSiteOf } from "./export-web.ts";
 import { ingest } from "./ingest.ts";
@@ -41,15 +42,20 @@ const DEMO_PICTURES = 2880;
  * The whole job in one folder: OUT/latents, OUT/triples, OUT/student and OUT/samples.png. With a teacher given, ingest,
  * simulation and training overlap from the start; without one, the networks are pretrained on the images first. Without
  * images it is the demo: the built-in set and the bundled teacher, and OUT/site at its end. Any part that is there already is
- * not made again. Under a URL the stores are made there, and the rest in a folder that stands for it, which is sent after each checkpoint.
+ * not made again, but with `repair` the damaged shards of its stores, one stage after the other. Under a URL the stores are made there,
+ * and the rest in a folder that stands for it, which is sent after each checkpoint.
  */
 export async function run(options: {
   images: string[];
   out?: string;
   teacher?: string;
+  repair?: boolean;
   settings: Settings;
   context: Context;
 }): Promise<void> {
+  if (options.repair && options.settings.simulate.lead !== undefined) {
+    throw badUsage("Cannot use --repair with simulate.lead: no stage of a repair waits for a later one. Leave simulate.lead out");
+  }
   const isDemo = options.images.length === 0;
   if (!isDemo && !options.out) throw badUsage("Cannot run without a place for the results: add --out RUN");
   const how = { out: options.out ?? "data/runs/demo", kind: "job", command: "run", parts: PARTS, except: STORES } as const;
@@ -61,7 +67,8 @@ const STORES = ["latents", "triples", "pixels"];
 const PARTS = [...STORES, "student", "site", "teacher", "autoencoder", "perceptual", "tokenizer"];
 
 async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<void> {
-  const { out, place = out, push, context } = options;
+  const { out, place = out, push, repair = false, context } = options;
+  const work = { repair };
   const isDemo = options.images.length === 0;
   const parts = isDemo ? withDetails(context) : context;
   const at = (name: string): string => within(STORES.includes(name) ? place : out, name);
@@ -77,27 +84,36 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
   const images = isDemo ? [await drawScenes(at("scenes.zip"), context)] : options.images;
   const prepared = teacherGiven
     ? { teacher: teacherGiven, settings: given }
-    : await pretrainAll({ images, out, at, push, settings: given, usesPerceptual: needs.uses, context });
+    : await pretrainAll({ images, out, at, push, work, settings: given, usesPerceptual: needs.uses, context });
   const { teacher, settings } = prepared;
   const codec: Codec = await readCodec(teacher, context);
 
   const threads = divideThreads(settings, { encodes: !isPixels(codec.description.kind) });
-  const ingested = deferred();
+  const [ingested, simulated] = [deferred(), deferred()];
+  let isReading = true; // simulation with a lead need not outlast the training
   await together(parts, [
     async (inner) => {
       if (teacherGiven)
-        await ingest({ images, out: at("latents"), results: out, codec, threads: threads.ingest, settings, context: inner });
+        await ingest({ images, out: at("latents"), results: out, codec, threads: threads.ingest, work, settings, context: inner });
       threads.ended("ingest");
       ingested.resolve();
     },
     async (inner) => {
-      if (needs.rows !== "triples") return threads.ended("simulate");
-      await waitForStore(at("latents"), inner);
+      if (needs.rows !== "triples") {
+        simulated.resolve();
+        return threads.ended("simulate");
+      }
+      await (repair ? untilAborted(ingested.promise, inner.signal) : waitForStore(at("latents"), inner));
       const conditions = settings.simulate.prompts === undefined ? at("latents") : undefined;
-      await simulate({ teacher, conditions, out: at("triples"), threads: threads.simulate, settings, context: inner });
+      await simulate({
+        ...{ teacher, conditions, out: at("triples"), threads: threads.simulate, work, settings, context: inner },
+        isReading: () => isReading,
+      });
+      simulated.resolve();
       threads.ended("simulate");
     },
     async (inner) => {
+      if (repair) await untilAborted(Promise.all([ingested.promise, simulated.promise]), inner.signal);
       let known = settings;
       if (needs.isRequired && !settings.train.perceptual) {
         await untilAborted(ingested.promise, inner.signal); // a perceptual network is trained on all images
@@ -118,9 +134,11 @@ async function runIn(options: Parameters<typeof run>[0] & Workplace): Promise<vo
         place: within(place, "student"),
         push,
         threads: threads.train,
+        repair,
         settings: withImages(known, at("latents")),
         context: inner,
       });
+      isReading = false;
     },
   ]);
 
@@ -175,20 +193,21 @@ async function pretrainAll(options: {
   out: string;
   at: (name: string) => string;
   push: Push | undefined;
+  work: Work;
   settings: Settings;
   usesPerceptual: boolean;
   context: Context;
 }): Promise<{ teacher: string; settings: Settings }> {
-  const { images, out, at, push, usesPerceptual, context } = options;
+  const { images, out, at, push, work, usesPerceptual, context } = options;
   let settings = options.settings;
   const accept = (source: ImageSource) => checkConditions(source, { images, network: settings.network });
   if (isYetToTrain(settings.encoder)) {
     const pixels: Settings = { ...settings, encoder: { ...settings.encoder, kind: "pixel" } };
-    await ingest({ images, out: at("pixels"), results: out, accept, settings: pixels, context });
+    await ingest({ images, out: at("pixels"), results: out, work, accept, settings: pixels, context });
     await pretrain({ what: "autoencoder", data: at("pixels"), out: at("autoencoder"), push, settings, context });
     settings = { ...settings, encoder: { ...settings.encoder, path: at("autoencoder") } };
   }
-  await ingest({ images, out: at("latents"), results: out, accept, settings, context });
+  await ingest({ images, out: at("latents"), results: out, work, accept, settings, context });
   if (usesPerceptual && !settings.train.perceptual && isConditional(settings.network)) {
     await pretrain({ what: "perceptual", data: at("latents"), out: at("perceptual"), push, settings, context });
     settings = withPerceptual(settings, at("perceptual"));
@@ -198,8 +217,10 @@ async function pretrainAll(options: {
 }
 
 /** A context in which results and notes are details: whoever first tries onestep sees the end of it on one screen. */
-function withDetails({ signal, report }: Context): Context {
-  return { signal, report: (event) => report(event.type === "result" || event.type === "note" ? { ...event, isDetail: true } : event) };
+function withDetails(context: Context): Context {
+  const report: Context["report"] = (event) =>
+    context.report(event.type === "result" || event.type === "note" ? { ...event, isDetail: true } : event);
+  return { ...context, report };
 }
 
 /** Measures where the images are enough for it; too few are no reason to fail a run whose work is done. */
@@ -258,7 +279,7 @@ function deferred(): { promise: Promise<void>; resolve: () => void } {
 }
 
 /** Waits for a promise, or throws the signal's reason when that comes first. */
-async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+async function untilAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   await Promise.race([
     promise,

@@ -75,7 +75,7 @@ export async function sample(
   const isSmall = (pictures[0] as Generated).width < 48;
   if (out !== undefined) {
     await writeGrid({ path: out, images: pictures, columns, scale: isSmall ? 2 : 1, ...(shows.some(Boolean) && words) });
-    await writeSettingsBeside(out, settings);
+    await writeSettingsBeside(out, settings, context);
   }
   context.report({
     type: "result",

@@ -8,6 +8,7 @@ import type { Context } from "../schemas/events.ts";
 import { version } from "../schemas/package.ts";
 import type { TripleManifest } from "../schemas/manifest.ts";
 import type { Settings } from "../schemas/settings.ts";
+import { projectedBytes } from "../stages/doctor/projection.ts";
 import { tripleSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import type { Taking } from "../stages/published/teacher.ts";
 import { openConditions } from "../stages/sample/conditions.ts";
@@ -15,18 +16,13 @@ import { fillTriples } from "../stages/simulate/fill-triples.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readDenoiser } from "../stages/runs/model.ts";
 import { keptOf } from "../stages/reprocess/kept.ts";
+import { sharedWork } from "../stages/simulate/shared-work.ts";
 import { requireOde } from "../stages/simulate/ode.ts";
 import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
-import { projectedBytes } from "../stages/doctor/projection.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
 import { withThreads } from "../stages/workers/threads.ts";
-import { rowsOf } from "../store/layout.ts";
-import { nearReaders } from "../store/lead.ts";
-import { ownThenOthers } from "../store/others.ts";
-import { hasShard } from "../store/present.ts";
-import { askToRegister, keepingOf, type KnownReader, readerInWords } from "../store/readers.ts";
-import { shareOf } from "../store/share.ts";
+import { askToRegister, keepingOf } from "../store/readers.ts";
 import type { Store } from "../store/store.ts";
 import type { Summary } from "../store/summary.ts";
 import { createTripleStore } from "../store/triples.ts";
@@ -36,8 +32,9 @@ import { finishWork, planWork, type Work } from "../store/work.ts";
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent
  * store `conditions` (which ingest may still be writing), the prompts of `settings.simulate.prompts`, or the teacher's own.
  * Goes on where an earlier run stopped; the result is the same, also where several processes make a share each. `repair` makes
- * damaged shards again, `retry` failed rows. Answers undefined when shards are left to other shares. Throws a Failure when `teacher`
- * is none, when another store stands at `out`, or when no row came out finite.
+ * damaged shards again, `retry` failed rows. Answers undefined when shards are left to other shares, or, of a store that is made no
+ * further than trainings read it (`simulate.lead`), when these have ended. Throws a Failure when `teacher` is none, when another store
+ * stands at `out`, or when no row came out finite.
  */
 export async function simulate(
   options: Taking & {
@@ -47,6 +44,8 @@ export async function simulate(
     /** Of the sampler's engine; the settings' otherwise. */
     threads?: number;
     work?: Work;
+    /** Of a simulation for a training of the same process: whether that is still to read. With a lead, simulation ends with it. */
+    isReading?: () => boolean;
     settings: Settings;
     context: Context;
   },
@@ -58,7 +57,7 @@ export async function simulate(
 async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): Promise<Summary | undefined> {
   const { out, work, settings, context } = options;
   const { report } = context;
-  const { loras, size } = options;
+  const { loras, size, isReading } = options;
   const teacher = await readDenoiser(options.teacher, { ...context, loras, size, textLength: settings.simulate.textLength });
   const { spec } = teacher.description;
   requireOde(options.teacher, teacher.description, settings.simulate);
@@ -89,17 +88,19 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
     folder: out,
     codec: await readCodec(options.teacher, { ...context, size }),
     settings: tripleSettings(settings, spec),
+    context,
     negative,
   }).catch(async (error) => {
     await given.close();
     throw error;
   });
 
-  const lead = await nearness(store, settings.simulate, work);
-  const { repaired, retried, ...planned } = await planWork(store, { ...work, ...context, stage: "simulate" });
+  const lead = await leadOf(store, settings.simulate);
+  const { repaired, retried, shards } = await planWork(store, { ...work, ...context, stage: "simulate" });
+  const { whyLeft, ...shared } = sharedWork(store, { work, shards, lead, isReading, context: { ...context, signal: vigil.signal } });
   const figures = await fillTriples({
     store,
-    ...sharedWork(store, { work, ...planned, lead, context: { ...context, signal: vigil.signal } }),
+    ...shared,
     conditions,
     settings,
     context: { ...context, signal: vigil.signal },
@@ -110,60 +111,18 @@ async function fill(options: Parameters<typeof simulate>[0] & { work: Work }): P
     vigil.close();
     await given.close();
   });
-  const summary = await finishWork(store, { ...work, ...context, repaired, stage: "simulate" });
+  const summary = await finishWork(store, { ...work, ...context, repaired, stage: "simulate", whyLeft: whyLeft() });
   if (!summary) return undefined;
   const { rows, rejected, bytes } = summary;
   report({ type: "result", stage: "simulate", values: { out, rows, rejected, shards: summary.shards, bytes, ...figures } });
   return summary;
 }
 
-/** What one of several processes makes of a store, in its turn, and whether another has made it meanwhile. */
-function sharedWork(
-  store: Store<TripleManifest>,
-  { work, shards, lead, context }: { work: Work; shards: number[]; lead: number | undefined; context: Context },
-): Pick<Parameters<typeof fillTriples>[0], "shards" | "elsewhere" | "isMade"> {
-  const { part, others } = work;
-  // What is repaired or tried again has a file, and is made all the same.
-  if (work.repair || work.retry) return { shards };
-  const isMine = shareOf(work, store.shards);
-  const helps = part !== undefined && others;
-  if (!helps && lead === undefined) return { shards };
-  const mine = Array.from({ length: store.shards }, (_, shard) => shard).filter(isMine);
-  let there = rowsOf(store, mine) - rowsOf(store, shards);
-  const shared = { own: shards, onThere: (rows: number) => void (there += rows) };
-  const onWait = tellsOnce(store, context);
-  const { signal } = context;
-  return {
-    shards:
-      lead !== undefined
-        ? nearReaders(store, { ...shared, lead, ...(helps && { others: { part, isMine } }), onWait, signal })
-        : ownThenOthers(store, { ...shared, part: part as string, isMine }),
-    elsewhere: () => (helps ? there : store.manifest.entries - rowsOf(store, shards)),
-    ...(helps && { isMade: (shard: number) => hasShard(store, shard) }),
-  };
-}
-
-/** Says for whom simulation waits: once of each reader. */
-function tellsOnce({ folder }: Store, { report }: Context): (shard: number, slowest: KnownReader | undefined) => void {
-  const told = new Set<string | undefined>();
-  return (shard, slowest) => {
-    const name = slowest?.name;
-    if (told.has(name)) return;
-    told.add(name);
-    const who = slowest ? `the training ${readerInWords(slowest)}` : "a training that reads it";
-    const remedy = name
-      ? `; if that will not go on: pipeline verify ${folder} --forget ${name}`
-      : "; start one, or leave simulate.lead out to make all of it";
-    report({ type: "note", stage: "simulate", message: `shard ${shard} of ${folder} waits for ${who} (simulate.lead)${remedy}` });
-  };
-}
-
 /** How many shards simulation may be ahead, where there is a limit. The store's readers are asked to register where somebody needs that. */
-async function nearness(store: Store<TripleManifest>, asked: Settings["simulate"], work: Work): Promise<number | undefined> {
+async function leadOf(store: Store<TripleManifest>, asked: Settings["simulate"]): Promise<number | undefined> {
   const { lead, keep = "all" } = asked;
   if (lead !== undefined || keep === "unread" || (await keepingOf(store))) await askToRegister(store, keep);
-  if (lead === undefined || work.repair || work.retry) return undefined;
-  if (typeof lead === "number") return lead;
+  if (typeof lead !== "string") return lead;
   const [, amount, unit = ""] = /^([\d.]+)([MGT])B$/.exec(lead) ?? [];
   const bytes = Number(amount) * ({ M: 1e6, G: 1e9, T: 1e12 }[unit] as number);
   const { shape, rowsPerShard: count, embedding } = store.manifest;

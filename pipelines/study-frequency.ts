@@ -59,7 +59,7 @@ async function measuredIn(options: Parameters<typeof studyFrequency>[0]): Promis
   ];
   for (const { folder, model } of networks) checkShape(folder, model, teacher);
   await markFolder(out, { kind: "study" });
-  await writeSettings(out, settings);
+  await writeSettings(out, settings, context);
   const measured: Measured[] = [];
   for (const { name, folder, model } of networks) {
     measured.push({

@@ -76,7 +76,7 @@ async function studyIn(options: Parameters<typeof study>[0] & Workplace): Promis
   const jobs = planStudy({ study: asked, settings, seeds, ...(only && { only }), ...(images !== undefined && { images }) });
   await checkFolder(out, asked);
   await markFolder(out, { kind: "study" });
-  await writeSettings(out, settings);
+  await writeSettings(out, settings, context);
   const { steps, batch, learningRate } = settings.train;
   const rate = asked.calls ? "rates and the rest by each method's recipe" : `learning rate ${learningRate}`;
   const facts = { training: `${steps} steps of ${batch}, ${rate}`, store, teacher };
@@ -197,9 +197,11 @@ async function checkFolder(out: string, { name }: Study): Promise<void> {
 }
 
 /** The context of one run: its bars and words carry the run's name, and what it prints of results is the study's to say. */
-function within({ signal, report }: Context, name: string): Context {
+function within(context: Context, name: string): Context {
   const renamed = (event: PipelineEvent): PipelineEvent => (event.stage === "train" ? { ...event, stage: name } : event);
-  return { signal, report: (event) => (event.type === "result" || event.type === "table" ? undefined : report(renamed(event))) };
+  const report: Context["report"] = (event) =>
+    event.type === "result" || event.type === "table" ? undefined : context.report(renamed(event));
+  return { ...context, report };
 }
 
 async function timed<T>(out: string, job: Job, part: "train" | "measure", work: () => Promise<T>): Promise<T> {

@@ -58,7 +58,7 @@ async function fill(options: Request & { work: Work }): Promise<Summary | undefi
     version: version(),
   });
   const store = await createTokenStore({ folder: out, manifest, repair: work.repair });
-  await writeDescriptions({ folder: out, codec, tokenizer: { description, weights }, settings: latentSettings(settings) });
+  await writeDescriptions({ folder: out, codec, tokenizer: { description, weights }, settings: latentSettings(settings), context });
 
   const { shards, repaired, retried } = await planWork(store, { ...work, ...context, stage: "tokenize" });
   const wanted = shards.filter((shard) => !retried.has(shard)); // what failed is missing in the latents, and stays so

@@ -34,9 +34,10 @@ import { simulate } from "./simulate.ts";
  * Trains a student by `settings.train.method`, on a store that is finished or still being written: which rows a
  * step sees does not depend on it. Resumes exactly. The student written is the EMA of the least online distance
  * (`train.keep`). Under a URL it trains in a folder that stands for it, and sends what it made after each checkpoint; `push` does so for
- * whom the run is a part of. Throws a Failure when store and teacher do not belong together, or the method needs what is not given.
+ * whom the run is a part of. `repair` makes damaged shards of stores again that the method itself simulates. Throws a Failure when store
+ * and teacher do not belong together, or the method needs what is not given.
  */
-export async function train(options: Omit<StudentOptions, "method"> & { push?: Push | undefined }): Promise<Denoiser> {
+export async function train(options: Omit<StudentOptions, "method"> & { push?: Push | undefined; repair?: boolean }): Promise<Denoiser> {
   const { out, settings } = options;
   const method = methodNamed(settings.train.method);
   const phases = method.phases?.(ownSettings(method, settings.train)) ?? [];
@@ -66,8 +67,10 @@ async function trainOnce(options: StudentOptions & { push?: Push | undefined }):
 }
 
 /** A method's phases one after the other: what one makes is the teacher of those after it, and what it simulates their triples. */
-async function inPhases(options: StudentOptions & { phases: readonly Phase<never>[]; push?: Push | undefined }): Promise<Denoiser> {
-  const { context } = options;
+async function inPhases(
+  options: StudentOptions & { phases: readonly Phase<never>[]; push?: Push | undefined; repair?: boolean },
+): Promise<Denoiser> {
+  const { repair, context } = options;
   let [{ teacher, store, loras, size }, made] = [options, undefined as Denoiser | undefined];
   const phases = await plannedPhases({ ...options, given: store });
   await checkSettings({ ...options, settings: phases.at(-1)!.settings });
@@ -75,7 +78,7 @@ async function inPhases(options: StudentOptions & { phases: readonly Phase<never
   for (const { kind, out, settings } of phases) {
     context.report({ type: "note", stage: "train", message: `${kind === "train" ? "trains" : "simulates"} ${out}` });
     if (kind === "simulate") {
-      await simulate({ teacher, loras, size, out, settings, context });
+      await simulate({ teacher, loras, size, out, work: { repair }, settings, context });
       store = out;
     } else {
       made = await trainOnce({ ...options, teacher, loras, size, store, out, settings });
@@ -102,7 +105,7 @@ export async function trained<Result>(
       const progress = await openProgress({ training, trainer, measuring, context });
       await markFolder(out, { kind: method.makes, identity: identity.parts });
       await training.begin?.();
-      await writeSettings(out, settings);
+      await writeSettings(out, settings, context);
       await tellFrozen(trainer, training, context);
       if (!progress.isOver(progress.from)) await trainOn({ training, trainer, measuring, progress, context });
       const made = await training.write(await keptWeights(training, trainer, progress), await keptLora(training, trainer, progress));

@@ -201,7 +201,7 @@ export const simulateSettings = z.strictObject({
   textLength: z.int().min(1).max(512).optional(), // tokens that a published teacher's T5 is given; its pipeline's own unless told
   textEncoders: z.string().optional(), // FOLDER of a published teacher's text encoders, where it is no longer the one that model.json names
   workers: count.default(1), // samplers that make shards side by side, each on a card or with a share of the threads
-  lead: lead.optional(), // shards, or bytes as in 200GB, that simulation may be ahead of the slowest training; no limit unless told
+  lead: lead.optional(), // shards, or bytes as in 200GB, that simulation may be ahead of the slowest training; it ends with the last
   keep: z.enum(["all", "unread"]).optional(), // unread: a shard goes once the checkpoints of all trainings have passed it; all unless told
   threads: threads.default(0), // of the sampler's engine; 0: engine.threads, in `run` half of them
 });

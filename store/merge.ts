@@ -1,19 +1,20 @@
 /** One store of the shards of several, made apart. */
+import type { PipelineEvent } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { differences } from "../schemas/manifest.ts";
 import { descriptionFiles, examineDescriptions } from "./checksums.ts";
 import { filesAt, namesAt } from "./files.ts";
-import { removeLeftovers } from "./leftovers.ts";
 import { within } from "./place.ts";
 import { piecesOf } from "./buffers.ts";
 import { readWhole } from "./read.ts";
 import { createStore, openStore, presentShards, shardPath, type Store } from "./store.ts";
+import { planWork } from "./work.ts";
 import { copyShard } from "./write.ts";
 
 /**
  * Copies the shards of several stores of one fingerprint into another, which may have some already. Each is checked
- * before it is copied; one that several have must be the same in all. The sources are only read. Throws a Failure that
- * names what differs, or which shard.
+ * before it is copied; one that several have must be the same in all. The sources are only read. With `repair` the other is verified
+ * first, and its damaged shards are copied again: `repaired` names these. Throws a Failure that names what differs, or which shard.
  *
  * @example
  * import { mergeStores } from "./merge.ts";
@@ -23,10 +24,11 @@ import { copyShard } from "./write.ts";
 export async function mergeStores(options: {
   from: string[];
   to: string;
+  repair?: boolean | undefined;
   signal?: AbortSignal;
-  onShard?: (done: number, total: number) => void;
-}): Promise<{ store: Store; copied: number; shared: number }> {
-  const { from, to, signal, onShard } = options;
+  report?: (event: PipelineEvent) => void;
+}): Promise<{ store: Store; copied: number; shared: number; repaired: number[] }> {
+  const { from, to, repair, signal = new AbortController().signal, report = () => {} } = options;
   const sources = await Promise.all(from.map((folder) => openStore({ folder })));
   const first = sources[0] as Store;
   for (const other of sources) {
@@ -34,17 +36,17 @@ export async function mergeStores(options: {
     const list = differences(other.manifest, first.manifest).join("; ");
     throw new Failure(`Cannot merge ${other.folder} with ${first.folder}: it was made with other settings (${list}).`);
   }
-  const store = await createStore({ folder: to, manifest: first.manifest });
-  await removeLeftovers(store);
+  const store = await createStore({ folder: to, manifest: first.manifest, repair });
+  const { repaired } = await planWork(store, { repair, stage: "merge", signal, report });
   const hashes = new Map<number, { hash: string; folder: string }>();
   for (const shard of await presentShards(store)) {
-    signal?.throwIfAborted();
-    hashes.set(shard, { hash: (await readWhole(store, shard)).sha256, folder: to });
+    signal.throwIfAborted();
+    if (!store.remade.has(shard)) hashes.set(shard, { hash: (await readWhole(store, shard)).sha256, folder: to });
   }
   let [copied, shared] = [0, 0];
   for (const source of sources) {
     for (const shard of await presentShards(source)) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const { pieces, sha256: hash, metadata } = await readWhole(source, shard);
       const known = hashes.get(shard);
       if (known && known.hash !== hash) {
@@ -59,11 +61,15 @@ export async function mergeStores(options: {
         hashes.set(shard, { hash, folder: source.folder });
         copied++;
       }
-      onShard?.(hashes.size, store.shards);
+      report({ type: "progress", stage: "merge", done: hashes.size, total: store.shards, unit: "shards" });
     }
   }
+  const lost = repaired.find((shard) => !hashes.has(shard));
+  if (lost !== undefined) {
+    throw new Failure(`Cannot repair shard ${lost} of ${to}: none of the stores that are merged has it. Name one that does as well.`);
+  }
   await copyDescriptions(sources, to);
-  return { store, copied, shared };
+  return { store, copied, shared, repaired };
 }
 
 /** Codec and settings come from the first store that has them and is sound. */

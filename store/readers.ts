@@ -117,6 +117,23 @@ function readingOf(bytes: Uint8Array | undefined): Omit<KnownReader, "name"> {
   return { ...(typeof out === "string" && { out }), reading };
 }
 
+/**
+ * Whether a reader has read all that it ever will: what it says when it ends.
+ *
+ * @example
+ * import { askToRegister, hasEnded, openReader, readersOf } from "./readers.ts";
+ * await askToRegister(latents, "all");
+ * const reader = openReader(latents, { name: "a1", pinned: 0, from: 0 });
+ * await reader.asks(latents.shards);
+ * const [before] = await readersOf(latents);
+ * await reader.ends();
+ * const [after] = await readersOf(latents);
+ * assert.deepEqual([before, after].map((each) => each && hasEnded(latents, each)), [false, true]);
+ */
+export function hasEnded({ shards }: Pick<Store, "shards">, { reading: { asked, next } }: Pick<KnownReader, "reading">): boolean {
+  return asked >= shards && next >= shards;
+}
+
 /** The shards that nobody reads again: from the last that a reader looks back at up to where the slowest checkpoint is. */
 export async function keptFor(store: Pick<Store, "folder">): Promise<{ from: number; to: number }> {
   if ((await keepingOf(store)) !== "unread") return { from: 0, to: 0 };
@@ -131,6 +148,8 @@ export interface RegisteredReader {
   asks: (below: number) => Promise<void>;
   /** Its checkpoint has passed all shards below this one. */
   passed: (below: number) => Promise<void>;
+  /** It reads no more. */
+  ends: () => Promise<void>;
 }
 
 /**
@@ -184,5 +203,6 @@ export function openReader(
     turn = mine.catch(() => {});
     return mine;
   };
-  return { asks: (asked) => inTurn({ asked }), passed: (next) => inTurn({ next }) };
+  const { shards } = store;
+  return { asks: (asked) => inTurn({ asked }), passed: (next) => inTurn({ next }), ends: () => inTurn({ asked: shards, next: shards }) };
 }

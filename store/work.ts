@@ -61,8 +61,8 @@ export async function planWork(
 }
 
 /**
- * Seals a store when all its shards are there; says how many are not where others have them to make. A repaired shard
- * that is not bit by bit what the journal had recorded is named.
+ * Seals a store when all its shards are there; says how many are not where others have them to make, or where they were left on purpose
+ * (`whyLeft`). A repaired shard that is not bit by bit what the journal had recorded is named.
  *
  * @example
  * import { finishWork } from "./work.ts";
@@ -71,20 +71,27 @@ export async function planWork(
  */
 export async function finishWork<M extends Manifest>(
   store: Store<M>,
-  options: WorkShare & { repaired: number[]; stage: string; signal?: AbortSignal; report: (event: PipelineEvent) => void },
+  options: WorkShare & {
+    repaired: number[];
+    stage: string;
+    whyLeft?: string | undefined;
+    signal?: AbortSignal;
+    report: (event: PipelineEvent) => void;
+  },
 ): Promise<Summary | undefined> {
-  const { repaired, stage, signal, report, part, shards } = options;
+  const { repaired, stage, whyLeft, signal, report, part, shards } = options;
   const journal = repaired.length > 0 ? await readWholeJournal(store) : undefined;
   for (const shard of repaired) {
     if ((journal?.entries.get(shard)?.length ?? 0) < 2) continue;
     const message = `shard ${shard} was made again, but not bit by bit as it was: another driver or library made it then`;
     report({ type: "warning", stage, message });
   }
-  if (part !== undefined || shards !== undefined) {
+  if (part !== undefined || shards !== undefined || whyLeft !== undefined) {
     const { missing, first } = await countMissing(store);
     if (missing > 0) {
       const left = `${numberInWords(missing)} of ${store.shards} shards`;
-      const message = `this share is done; ${left} are left to others, the first is ${first}`;
+      const share = `this share is done; ${left} are left to others, the first is ${first}`;
+      const message = whyLeft === undefined ? share : `${left} are not made, the first is ${first}: ${whyLeft}`;
       report({ type: "note", stage, message });
       return undefined;
     }

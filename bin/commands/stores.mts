@@ -13,6 +13,7 @@ import {
   orPipeline,
   out,
   prompts,
+  repair,
   size,
   sizeIn,
   solver,
@@ -126,10 +127,15 @@ export const merge: Command = {
   positionals: [
     { name: "STORES", about: "stores of the same settings, each with some of the shards", many: true, input: "folder", bucket: "store" },
   ],
-  flags: { out: store(out("STORE", "folder of the whole store")) },
+  flags: { out: store(out("STORE", "folder of the whole store")), repair: { about: "verify STORE first, and copy damaged shards again" } },
   example: "pipeline merge triples-a triples-b --out triples",
   start: async ({ positionals, flags, context }) =>
-    (await import("../../pipelines/merge.ts")).merge({ stores: positionals, out: flags.out!, context }),
+    (await import("../../pipelines/merge.ts")).merge({
+      stores: positionals,
+      out: flags.out!,
+      repair: flags.repair !== undefined,
+      context,
+    }),
 };
 
 export const reprocess: Command = {
@@ -143,6 +149,7 @@ export const reprocess: Command = {
     to: store({ value: "NEW", about: "folder of the new store", required: true, output: "folder" }),
     teacher: { value: "RUN", about: "run of `pretrain teacher`, where rows must be simulated", input: orPipeline },
     conditions: { value: "LATENTS", about: "store that lends conditions to rows that are added", input: "folder", bucket: "store" },
+    repair,
     "dry-run": { about: "only say what would be taken over, made, written, and how long it would take" },
     count,
     steps,
@@ -160,6 +167,7 @@ export const reprocess: Command = {
       to: flags.to!,
       teacher: flags.teacher,
       conditions: flags.conditions,
+      repair: flags.repair !== undefined,
       dryRun: flags["dry-run"] !== undefined,
       ...rest,
     }),

@@ -64,6 +64,7 @@ export const train: Command = {
     steps: { value: "N", about: "training steps", sets: "train.steps" },
     batch: { value: "N", about: "triples a step", sets: "train.batch" },
     workers,
+    repair: { about: "verify the stores that the method itself simulates, and make damaged shards again" },
   },
   inherits: { teacher: model },
   parts: async () => ["train"],
@@ -75,6 +76,7 @@ export const train: Command = {
       loras: await lorasOf(repeated),
       size: await sizeIn(flags),
       out: flags.out!,
+      repair: flags.repair !== undefined,
       ...rest,
     }),
 };
@@ -90,6 +92,7 @@ export const run: Command = {
     count,
     trajectory,
     workers,
+    repair: { about: "verify the stores of the run first, and make damaged shards again, one stage after the other" },
   },
   inherits: { teacher: model },
   parts: async ({ positionals, flags, settings }) => {
@@ -102,6 +105,7 @@ export const run: Command = {
       images: positionals,
       out: flags.out,
       teacher: flags.teacher,
+      repair: flags.repair !== undefined,
       ...rest,
     }),
 };

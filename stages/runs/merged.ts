@@ -51,7 +51,7 @@ export async function writeMerged(options: {
       throw new Failure(`Cannot ${command} into ${out}: it holds another network. Name another folder, or an empty one.`);
     }
     await markFolder(out, { kind, identity });
-    await writeSettings(out, settings);
+    await writeSettings(out, settings, context);
     await writeCodec(out, codec);
     await writeModel(out, { description, weights });
     return { description, weights };

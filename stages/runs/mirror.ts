@@ -21,7 +21,7 @@ import { isUrl, lastName, within } from "../../store/place.ts";
 import { sideBySide } from "../../store/side-by-side.ts";
 import { readText } from "../../store/text.ts";
 import { inFolder } from "./folder.ts";
-import { renamed, standsFor } from "./renamed.ts";
+import { renamed } from "./renamed.ts";
 
 /** Sends to the bucket what has changed, and takes away what is gone. */
 export type Push = () => Promise<void>;
@@ -105,16 +105,15 @@ export async function mirrored<T>(
   });
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
   const report = (event: PipelineEvent): void => context.report(renamed(event, named) as PipelineEvent);
-  const noLonger = standsFor(folder, named);
+  const lasting = (text: string): string => named(context.lasting?.(text) ?? text);
   try {
     const push = await fetched(url, folder, { except, signal: context.signal });
-    const result = await work({ folder, push, context: { ...context, report } });
+    const result = await work({ folder, push, context: { ...context, report, lasting } });
     await push();
     return result;
   } catch (error) {
     throw failureNamed(error, named);
   } finally {
-    noLonger();
     await release();
   }
 }

@@ -1,6 +1,7 @@
 /** What stands beside the shards of a store, so that the folder explains itself: codec, settings, what was left out, their hashes. */
 import type { DenoiserSpec } from "../../models/denoiser.ts";
 import { solverFor } from "../../models/diffusion/plan-schedule.ts";
+import type { Context } from "../../schemas/events.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import { type LeftOut, leftOutText } from "../../schemas/left-out.ts";
 import { differences } from "../../schemas/manifest.ts";
@@ -39,20 +40,21 @@ export async function writeDescriptions(options: {
   folder: string;
   codec: Codec;
   settings: object;
+  context: Pick<Context, "lasting">;
   leftOut?: LeftOut[];
   /** Of tokens: what made them. */
   tokenizer?: ImageTokenizer;
   /** Of triples that keep embeddings: makes the negative prompt's. */
   negative?: (() => Promise<Float32Array>) | undefined;
 }): Promise<void> {
-  const { folder, codec, settings, leftOut, tokenizer, negative } = options;
+  const { folder, codec, settings, context, leftOut, tokenizer, negative } = options;
   for (let tries = 1; !(await areSound(folder, codec)); tries++) {
     if (tries > TRIES)
       throw new Failure(`Cannot describe the store ${folder}: what is written is not what is read back. Look at its disk.`);
     await writeCodec(folder, codec);
     if (tokenizer) await writeStoresTokenizer(folder, tokenizer);
     if (negative) await writeNegative(folder, await negative());
-    await filesAt(folder).replace(within(folder, "settings.yaml"), settingsText(settings));
+    await filesAt(folder).replace(within(folder, "settings.yaml"), settingsText(settings, context));
     if (leftOut) await filesAt(folder).replace(within(folder, "left-out.json"), leftOutText(leftOut));
     await writeChecksums(folder);
   }

@@ -32,7 +32,8 @@ export async function plannedPhases(options: {
   return phases.map((phase, i) => {
     const folder = i === phases.length - 1 ? out : within("simulate" in phase ? place : out, phase.name);
     if ("simulate" in phase) {
-      const { trajectory: _, ...rest } = settings.simulate; // of the store given: a phase says what its own keeps
+      // Of the store given: a phase says what its own keeps, and it is whole, and kept, before the training that reads it begins.
+      const { trajectory: _, lead: __, keep: ___, ...rest } = settings.simulate;
       const simulate = { ...rest, ...size, ...phase.simulate };
       return { kind: "simulate", out: folder, settings: { ...settings, seed: settings.seed + i, simulate } };
     }

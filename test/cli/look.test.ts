@@ -157,7 +157,7 @@ test("draws a triple as the teacher's normalisation, undone, shows it", async ()
 
 test("tells how far a run came", async () => {
   const path = join(folder, "run");
-  await writeSettings(path, tiny);
+  await writeSettings(path, tiny, {});
   await assert.rejects(inspect({ path, settings: tiny, context: listening().context }), /neither a store nor a run/);
   await assert.rejects(inspect({ path: folder, settings: tiny, context: listening().context }), /It holds latents, triples: name one/);
   await writeFile(join(path, "metrics.jsonl"), '{"step":10,"loss":0.5}\n{"step":20,"loss":0.25}\n');
@@ -226,10 +226,10 @@ test("projects the bytes that a store then takes, within a tenth", async () => {
 
 test("every preset is valid, and settings written are settings read", async () => {
   for (const name of presetNames()) resolveSettings([presetLayer(name)]);
-  const path = await writeSettings(join(folder, "settings"), tiny);
+  const path = await writeSettings(join(folder, "settings"), tiny, {});
   assert.equal(resolveSettings([await fileLayer(path)]), tiny);
   const text = await readFile(path, "utf8");
-  await writeSettings(join(folder, "settings"), resolveSettings([await fileLayer(path)]));
+  await writeSettings(join(folder, "settings"), resolveSettings([await fileLayer(path)]), {});
   assert.is(await readFile(path, "utf8"), text);
 });
 

@@ -1,5 +1,5 @@
 /** Latent stores of images from any source: the same rows as the images say, made once, and refused where the source is another. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { batch, drain, fillLatents, type ImageSample, pull, through } from "../../library/flow.ts";
@@ -46,6 +46,18 @@ test("a run that ends after its first shard goes on with the others, and a third
   assert.ok(second![0]! >= 4, `the first shard was made again: ${second}`);
   const again = await fillLatents(asked, async () => assert.unreachable("all is there"));
   assert.is(again.rows, COUNT);
+});
+
+test("a damaged shard is made again, and only that, where a repair is asked for", async () => {
+  const path = join(asked.out, "shards/000001.parquet");
+  const sound = readFileSync(path);
+  writeFileSync(path, "torn");
+  const seen: number[] = [];
+  await fillLatents({ ...asked, repair: true, report: () => {} }, ({ rowsPerShard, wants, encode, write, signal }) =>
+    drain(pull(() => ramps(wants, seen)).pipe(batch(rowsPerShard), encode, write), { signal }),
+  );
+  assert.equal(seen, [4, 5, 6, 7]);
+  assert.ok(readFileSync(path).equals(sound));
 });
 
 test("rows are the pixels from -1 to 1", async () => {

@@ -6,7 +6,9 @@ import { run } from "../../pipelines/run.ts";
 import { train } from "../../pipelines/train.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import type { Context } from "../../schemas/events.ts";
-import { fetched, fetchedRun, inPlaceOf, workingFolder } from "../../stages/runs/mirror.ts";
+import { fetched, fetchedRun, inPlaceOf, mirrored, workingFolder } from "../../stages/runs/mirror.ts";
+import { writeSettings } from "../../stages/runs/settings-file.ts";
+import { together } from "../../stages/flow/together.ts";
 import { filesAt } from "../../store/files.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
@@ -143,6 +145,18 @@ check("a whole run under a URL, stopped and gone on with elsewhere, has the byte
     run({ images: [images], teacher, out, settings, context }),
   );
   for (const name of ["latents/summary.json", "triples/summary.json", "student/model.json", "samples.png"]) assert.ok(files[name], name);
+});
+
+check("settings that name a part of the run name it by its URL, whichever context they are written with", async () => {
+  const url = "s3://bucket/jobs/named";
+  const { context } = recordingContext();
+  await mirrored({ url, command: "train", context }, async ({ folder, context }) => {
+    const tiny = tinySettings();
+    const settings = { ...tiny, train: { ...tiny.train, perceptual: join(folder, "perceptual") } };
+    await together(context, [(inner) => writeSettings(folder, settings, inner)]);
+  });
+  const { "settings.yaml": text = "" } = await objectsOf(endpoint, "jobs/named");
+  assert.match(Buffer.from(text, "hex").toString(), /perceptual: s3:\/\/bucket\/jobs\/named\/perceptual\n/);
 });
 
 check("what stands there already is told in one sentence", async () => {

@@ -30,7 +30,7 @@ const codec: Codec = {
 
 async function madeStore(): Promise<string> {
   const store = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
-  await writeDescriptions({ folder: store.folder, codec, settings });
+  await writeDescriptions({ folder: store.folder, codec, settings, context: {} });
   await fill(store, fails);
   await sealStore(store);
   return store.folder;
@@ -81,7 +81,7 @@ async function train(folder: string): Promise<{ ids: number[]; message?: string 
 /** What a command with --repair does, with the fixture's rows in the teacher's place. */
 async function repair(folder: string): Promise<number[]> {
   const store = await createTripleStore({ folder, manifest: tripleManifest(), repair: true });
-  await writeDescriptions({ folder, codec, settings });
+  await writeDescriptions({ folder, codec, settings, context: {} });
   const shards = (await mendStore(store)).flatMap(({ shard }) => shard ?? []);
   for (const shard of shards) {
     store.remade.add(shard);
@@ -169,7 +169,7 @@ test("a store.json that cannot be read is written anew only where the shards agr
 
 test("the reader of a store that is still growing minds codec and settings, not a torn journal line", async () => {
   const store = await createTripleStore({ folder: freshFolder(), manifest: tripleManifest() });
-  await writeDescriptions({ folder: store.folder, codec, settings });
+  await writeDescriptions({ folder: store.folder, codec, settings, context: {} });
   await fillShard(store, 0);
   const one = { ...order, window: 1, toStep: 1, firstShards: 1 };
   const first = async () => (await tripleBatches(await openTripleStore(store), one).next()).value?.step;

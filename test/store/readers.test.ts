@@ -6,10 +6,10 @@ import type { PipelineEvent } from "../../schemas/events.ts";
 import { filesAt } from "../../store/files.ts";
 import { waitForShard } from "../../store/follow.ts";
 import { createLatentStore } from "../../store/latents.ts";
-import { nearReaders } from "../../store/lead.ts";
+import { type LeadWait, nearReaders } from "../../store/lead.ts";
 import { mendStore } from "../../store/mend.ts";
 import { hasShard } from "../../store/present.ts";
-import { askToRegister, keptFor, openReader, readersOf } from "../../store/readers.ts";
+import { askToRegister, forgetReader, keptFor, openReader, readersOf } from "../../store/readers.ts";
 import { removeRead } from "../../store/removed.ts";
 import { missingShards, openStore, presentShards } from "../../store/store.ts";
 import { sealStore } from "../../store/summary.ts";
@@ -103,7 +103,7 @@ for (const [name, fresh] of places) {
     const waits: number[] = [];
     const made = (async () => {
       const near = { own: [0, 2, 4, 6], lead: 2, others: { part: "1/2", isMine: (shard: number) => shard % 2 === 0 } };
-      for await (const shard of nearReaders(store, { ...near, onWait: (shard) => void waits.push(shard) })) {
+      for await (const shard of nearReaders(store, { ...near, onWait: ({ shard }) => void waits.push(shard) })) {
         given.push(shard);
         await fillShard(store, shard);
       }
@@ -127,6 +127,84 @@ for (const [name, fresh] of places) {
     assert.ok(waits.length > 0);
   });
 }
+
+test("once all who read have ended nothing more is made: the maker ends, or waits for another training, and says so", async () => {
+  const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });
+  await askToRegister(store, "all");
+  const open = (name: string) => openReader(store, { name, pinned: 1, from: 0 });
+  /** What one maker does. When it waits for the next name, and what happened before has come to an end, the next thing happens. */
+  const made = async (events: [name: string, () => unknown][], how: Partial<Parameters<typeof nearReaders>[1]> = {}) => {
+    const own = await missingShards(store);
+    const told = { given: [] as number[], over: [] as string[] };
+    const named = ({ slowest, ended }: Partial<Pick<LeadWait, "slowest" | "ended">>): string =>
+      slowest?.name ?? ended!.map(({ name }) => `${name} has ended`).join();
+    let isHappening = false;
+    const onWait = (wait: LeadWait): void => {
+      const [[name, happens] = []] = events;
+      if (isHappening || name !== named(wait)) return;
+      events.shift();
+      isHappening = true;
+      void Promise.resolve(happens?.()).then(() => (isHappening = false));
+    };
+    const onOver = (over: Pick<LeadWait, "ended" | "isClosed">): void => void told.over.push(`${named(over)}, closed: ${over.isClosed}`);
+    try {
+      for await (const shard of nearReaders(store, { own, lead: 1, onWait, onOver, ...how })) {
+        told.given.push(shard);
+        await fillShard(store, shard);
+      }
+    } catch (error) {
+      if (!how.signal?.aborted) throw error;
+      told.over.push(String(error));
+    }
+    assert.equal(events, []);
+    return told;
+  };
+  const stopping = () => {
+    const controller = new AbortController();
+    return { signal: controller.signal, stop: (): void => controller.abort("stopped") };
+  };
+
+  const early = stopping(); // before any has registered it waits, however long
+  const before = await made([...Array.from({ length: 3 }, (): ["", () => void] => ["", () => {}]), ["", early.stop]], {
+    grace: 0,
+    signal: early.signal,
+  });
+  assert.equal(before, { given: [0], over: ["stopped"] });
+
+  const a1 = open("a1");
+  await a1.asks(2);
+  const first = await made([["a1", a1.ends]], { grace: 0 });
+  assert.equal(first, { given: [1, 2], over: ["a1 has ended, closed: false"] });
+
+  const late = stopping(); // another begins while the maker looks for one; it is killed, and forgotten
+  const others: Parameters<typeof made>[0] = [
+    ["a1 has ended", () => open("b2").asks(3)],
+    ["b2", () => forgetReader(store, "b2")],
+    ["a1 has ended", late.stop],
+  ];
+  assert.equal(await made(others, { grace: 600, signal: late.signal }), { given: [3], over: ["stopped"] });
+
+  let isReading = true; // a run knows when its own training is over, whatever the files say of a training before it
+  const again = open("a1");
+  const run: Parameters<typeof made>[0] = [
+    ["a1 has ended", () => again.asks(4)],
+    ["a1", again.ends],
+    ["a1 has ended", () => (isReading = false)],
+  ];
+  const third = await made(run, { isReading: () => isReading, grace: 0 });
+  assert.equal(third, { given: [4], over: ["a1 has ended, closed: false"] });
+
+  // Where shards were removed no other can begin: nobody is waited for, though all were forgotten.
+  await askToRegister(store, "unread");
+  assert.is(await removeRead(store), 4);
+  assert.equal(await made([]), { given: [], over: ["a1 has ended, closed: true"] });
+  await forgetReader(store, "a1");
+  assert.equal(await made([]), { given: [], over: [", closed: true"] });
+
+  for (const shard of await missingShards(store)) await fillShard(store, shard); // as without a lead
+  assert.is((await sealStore(store)).shards, 7);
+  assert.equal(await made([]), { given: [], over: [] });
+});
 
 test("a reader that is started again keeps its name and what it said of its checkpoints", async () => {
   const store = await createLatentStore({ folder: freshFolder(), manifest: latentManifest() });

@@ -57,7 +57,7 @@ const rowOf = (index: number): TokenRow => ({
 
 async function made(): Promise<Store<TokenManifest>> {
   const store = await createTokenStore({ folder: freshFolder(), manifest });
-  await writeDescriptions({ folder: store.folder, codec, tokenizer: { description, weights }, settings: { seed: 0 } });
+  await writeDescriptions({ folder: store.folder, codec, tokenizer: { description, weights }, settings: { seed: 0 }, context: {} });
   for (let shard = 0; shard < store.shards; shard++) {
     const { from, to } = idRange(store.manifest, shard);
     const ids = Array.from({ length: to - from }, (_, i) => from + i);

@@ -2,6 +2,7 @@
 import type { AnyMethod } from "../../methods/registry.ts";
 import { methodNamed } from "../../methods/registry.ts";
 import { simulate } from "../../pipelines/simulate.ts";
+import type { Settings } from "../../schemas/settings.ts";
 import { prepareStudent } from "../../stages/train/prepare/student.ts";
 import { plannedPhases } from "../../stages/train/phases.ts";
 import { openTripleStore, readTriples } from "../../store/triples.ts";
@@ -67,7 +68,7 @@ test("a store without states is refused with the command that adds them; phases 
         `pipeline reprocess ${store} --to NEW --teacher ${teacher} --trajectory 0,1,2`,
     ),
   );
-  const kept = { ...settings, simulate: { ...settings.simulate, trajectory: [0, 1] } };
+  const kept: Settings = { ...settings, simulate: { ...settings.simulate, trajectory: [0, 1], lead: 2, keep: "unread" } };
   const phases = [
     { name: "pairs", simulate: {} },
     { name: "ways", simulate: { trajectory: [2] } },
@@ -77,6 +78,8 @@ test("a store without states is refused with the command that adds them; phases 
     planned.map(({ settings: { simulate } }) => simulate.trajectory),
     [undefined, [2]],
   );
+  // What it makes it trains on afterwards: it would wait for ever for itself.
+  for (const { simulate } of planned.map(({ settings }) => settings)) assert.equal([simulate.lead, simulate.keep], [undefined, undefined]);
 });
 
 test.run();

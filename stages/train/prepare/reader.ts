@@ -38,16 +38,16 @@ export function readerOf(
   const leastAt = (step: number): number => leastAfter({ ...order, batch, shards, rowsPerShard: manifest.rowsPerShard }, step * batch);
   let reader: RegisteredReader | undefined;
   const opened = (from: number): RegisteredReader => (reader ??= openReader(store, { name, out, pinned, from }));
-  const tell = async (below: number): Promise<void> => {
-    await opened(below).passed(below);
-    await removeRead(store);
-  };
   return {
     begin: (fromStep) => opened(leastAt(fromStep)).asks,
-    passed: (step) => tell(leastAt(step)),
+    passed: async (step) => {
+      const below = leastAt(step);
+      await opened(below).passed(below);
+      await removeRead(store);
+    },
     end: async () => {
-      await opened(shards).asks(shards);
-      await tell(shards);
+      await opened(shards).ends();
+      await removeRead(store);
     },
   };
 }
