@@ -31,9 +31,9 @@ const walk = (seconds: number): string => `new Promise((done) => {
 async function measured(page: Page): Promise<{ first: number; rate: number; each: number }> {
   const started = performance.now();
   await page.goto(`${url}?device=wasm`);
-  await until(page, "document.getElementById('picture').dataset.shows !== undefined", 4800);
+  await until(page, "document.getElementById('picture').dataset.shows !== undefined");
   const first = performance.now() - started;
-  await until(page, "document.querySelectorAll('#grid canvas.drawn').length === 12", 4800);
+  await until(page, "document.querySelectorAll('#grid canvas.drawn').length === 12");
   const [rate, each] = (await page.evaluate(walk(Number(settings.SECONDS)))) as [number, number];
   return { first, rate, each };
 }
