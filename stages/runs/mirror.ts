@@ -3,7 +3,6 @@
  * bucket: it is fetched before, and sent there after, each file whole, the ones that others are read by last.
  */
 import { mkdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { dirname, join, sep } from "node:path";
 import { createReadStream, readdirSync } from "node:fs";
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
@@ -13,9 +12,9 @@ import { absent } from "../../schemas/system-error.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { tagOf } from "../../store/bucket.ts";
 import { piecesOf } from "../../store/buffers.ts";
-import { cacheFolder } from "../../store/cache.ts";
+import { cachePlace } from "../../store/cache.ts";
+import { keepLimit, useCopy } from "../../store/cache-limit.ts";
 import { filesAt, namesAt } from "../../store/files.ts";
-import { holdFolder } from "../../store/lock.ts";
 import { textHash } from "../../store/hash.ts";
 import { isUrl, lastName, within } from "../../store/place.ts";
 import { sideBySide } from "../../store/side-by-side.ts";
@@ -28,7 +27,7 @@ export type Push = () => Promise<void>;
 
 /** Where what lies under a URL has its folder on this machine. */
 export function workingFolder(url: string, purpose: "runs" | "fetched" = "runs"): string {
-  return join(cacheFolder(purpose) ?? join(tmpdir(), `onestep-${purpose}`), textHash(url.replace(/\/+$/, "")).slice(0, 16), lastName(url));
+  return join(cachePlace(purpose), textHash(url.replace(/\/+$/, "")).slice(0, 16), lastName(url));
 }
 
 /** Names by which others are read: a checkpoint's figures come before it, a network before its description. */
@@ -99,8 +98,7 @@ export async function mirrored<T>(
   work: (options: { folder: string; push: Push; context: Context }) => Promise<T>,
 ): Promise<T> {
   const folder = workingFolder(url);
-  await mkdir(dirname(folder), { recursive: true });
-  const release = await holdFolder({ folder: dirname(folder), command, signal: context.signal }).catch((error) => {
+  const release = await useCopy({ folder: dirname(folder), command, signal: context.signal }).catch((error) => {
     throw failureNamed(error, (text) => text.replaceAll(dirname(folder), url));
   });
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
@@ -116,6 +114,7 @@ export async function mirrored<T>(
   } finally {
     noLonger();
     await release();
+    if (!context.signal.aborted) await keepLimit();
   }
 }
 
@@ -153,14 +152,30 @@ export function failureNamed(error: unknown, named: (text: string) => string): u
 }
 
 /**
- * The folder of this machine that holds what lies under a URL, all but checkpoints and TensorBoard's events, to be read. Throws a usage
- * failure where nothing lies there.
+ * The folder of this machine that holds what lies under a URL, all but checkpoints and TensorBoard's events, to be read until `release` is
+ * called; the cache keeps it as long as there is room. Throws a usage failure where nothing lies there.
  */
-export async function fetchedRun(url: string, signal: AbortSignal): Promise<string> {
+export async function fetchedRun(
+  url: string,
+  { command, signal }: { command: string; signal: AbortSignal },
+): Promise<{ folder: string; release: () => Promise<void> }> {
   const folder = workingFolder(url, "fetched");
-  await fetched(url, folder, { wants: (name) => !/^(checkpoint-|tensorboard\/)/.test(name), signal });
-  if (namesIn(folder).length > 0) return folder;
-  throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
+  const letGo = await useCopy({ folder: dirname(folder), command, shared: true, signal });
+  const release = async (): Promise<void> => {
+    await letGo();
+    if (!signal.aborted) await keepLimit();
+  };
+  try {
+    await fetched(url, folder, { wants: (name) => !/^(checkpoint-|tensorboard\/)/.test(name), signal });
+    if (namesIn(folder).length === 0) {
+      throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
+    }
+    await keepLimit();
+    return { folder, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 /** The names of all files under a URL; none that could lead out of it, or that only this machine means. */

@@ -55,7 +55,7 @@ check("a run has one name, with or without a slash at its end, and fetching one 
   assert.is(names[0], names[1]);
   await filesAt("s3://").replace("s3://bucket/named/run/model.json", "{}");
   const stopped = new Error("stopped");
-  await assert.rejects(fetchedRun("s3://bucket/named/run", AbortSignal.abort(stopped)), /stopped/);
+  await assert.rejects(fetchedRun("s3://bucket/named/run", { command: "sample", signal: AbortSignal.abort(stopped) }), /stopped/);
 });
 
 check("a training that is stopped goes on on another machine and ends as one that was not, bit by bit", async () => {
