@@ -7,6 +7,8 @@ export type Trouble = "busy" | "hang";
 
 export interface TroubleProxy {
   endpoint: string;
+  /** How many requests there were. */
+  asked: () => number;
   /** The requests that were in trouble: method and path. */
   troubled: string[];
   /** Lets `count` more requests through, and none after; resolves with the first that is in trouble. */
@@ -21,7 +23,9 @@ export async function startTroubleProxy(target: string): Promise<TroubleProxy> {
   const to = new URL(target);
   const troubled: string[] = [];
   let [left, trouble, begin] = [Number.POSITIVE_INFINITY, "busy" as Trouble, (): void => {}];
+  let asked = 0;
   const server = createServer((incoming, answer) => {
+    asked++;
     const { method, url, headers } = incoming;
     if (left-- > 0) {
       const outgoing = request({ host: to.hostname, port: to.port, method, path: url, headers }, (response) => {
@@ -38,7 +42,7 @@ export async function startTroubleProxy(target: string): Promise<TroubleProxy> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    ...{ endpoint: `http://127.0.0.1:${port}`, troubled },
+    ...{ endpoint: `http://127.0.0.1:${port}`, asked: () => asked, troubled },
     after: (count, kind) => {
       [left, trouble] = [count, kind];
       troubled.length = 0;
