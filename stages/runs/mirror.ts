@@ -30,8 +30,10 @@ export function workingFolder(url: string, purpose: "runs" | "fetched" = "runs")
   return join(cachePlace(purpose), textHash(url.replace(/\/+$/, "")).slice(0, 16), lastName(url));
 }
 
+/** A folder says first what it is for: who is stopped or killed on the way goes on in it. */
+const CLAIM = /(^|\/)(run|export)\.json$/;
 /** Names by which others are read: a checkpoint's figures come before it, a network before its description. */
-const LAST = [/^checkpoint-.*\.safetensors$/, /(^|\/)(model|codec|export)\.json$/];
+const LAST = [/^checkpoint-.*\.safetensors$/, /(^|\/)(model|codec)\.json$/];
 
 /** Of what is fetched: by name the object's tag, and the state of the file here. */
 const TAGS = ".fetched.json";
@@ -65,7 +67,7 @@ export async function fetched(
   await writeAtomic(join(folder, TAGS), JSON.stringify(now));
   return async () => {
     const names = namesIn(folder);
-    const rank = (name: string): number => LAST.findIndex((pattern) => pattern.test(name));
+    const rank = (name: string): number => (CLAIM.test(name) ? -2 : LAST.findIndex((pattern) => pattern.test(name)));
     for (const name of names.sort((a, b) => rank(a) - rank(b))) {
       const path = join(folder, name);
       const state = await stateOf(path).catch(absent);

@@ -39,7 +39,8 @@ else {
     simulate: (out) => simulate(out),
     ingest: (out) => ["ingest", squares, "--out", out, "--size", "16", ...sets("encoder.rowsPerShard=8", "engine.threads=1")],
     train: (out) => ["train", "--store", url("simulate"), "--teacher", teacher, "--out", out, ...short],
-    merge: (out) => ["merge", url("part-1"), url("part-2"), "--to", out],
+    merge: (out) => ["merge", url("part-1"), url("part-2"), "--out", out],
+    export: (out) => ["export", url("simulate"), "--format", "npy", "--out", out],
     inspect: () => ["inspect", url("simulate")],
     verify: () => ["verify", url("simulate")],
   };
