@@ -9,8 +9,8 @@ import { setTimeout } from "node:timers/promises";
 /** Milliseconds that a request is waited for once the process is to stop; one with megabytes for as many more. */
 const MOMENT = 1000;
 
-/** Of a request whose errors may pass: how often it is made, and the pauses in between. */
-const ATTEMPTS = { most: 7, pause: 100, longest: 5000 };
+/** Of a request whose errors may pass: how often it is made, also where its credentials are not found, and the pauses in between. */
+const ATTEMPTS = { most: 7, unsigned: 3, pause: 100, longest: 5000 };
 
 /** A process that may be told to stop. */
 interface Ending {
@@ -78,7 +78,9 @@ export async function patiently<T>(request: () => Promise<T>, known: Request = {
     try {
       return await answerOf(request, known);
     } catch (error) {
-      if (attempt === ATTEMPTS.most || wasEnding || !/^\w+ \(temporary\)/.test((error as Error).message)) throw error;
+      const { message } = error as Error;
+      const most = message.includes("loading credential") ? ATTEMPTS.unsigned : ATTEMPTS.most; // a cloud's machine that this is not
+      if (attempt >= most || wasEnding || !/^\w+ \(temporary\)/.test(message)) throw error;
       await paused(pause + randomInt(ATTEMPTS.pause));
     }
   }

@@ -24,6 +24,13 @@ test("what may pass is asked again, what will not is told", async () => {
   assert.is(await patiently<string>(() => answers[asked++]!()), "well");
   assert.is(asked, 3);
   asked = 0;
+  const unsigned = async (): Promise<never> => {
+    asked++;
+    throw new Error("Unexpected (temporary) at stat => loading credential to sign http request");
+  };
+  await assert.rejects(patiently(unsigned), /loading credential/);
+  assert.is(asked, 3);
+  asked = 0;
   const denied = async (): Promise<never> => {
     asked++;
     throw new Error("PermissionDenied (permanent) at stat");
