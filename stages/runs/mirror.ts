@@ -2,7 +2,7 @@
  * Runs in a bucket. A run is written in a folder of this machine, where it appends to its figures and maps its weights; what lasts is the
  * bucket: it is fetched before, and sent there after, each file whole, the ones that others are read by last.
  */
-import { mkdir, rm, stat } from "node:fs/promises";
+import { mkdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { createReadStream, readdirSync } from "node:fs";
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
@@ -51,7 +51,7 @@ export async function fetched(
   const sent = new Map<string, string>(); // what is under the URL, by name, and as which state of the file here
   const there = (await namesUnder(url, "", except)).filter(wants);
   await mkdir(folder, { recursive: true });
-  for (const name of namesIn(folder)) if (!there.includes(name)) await rm(join(folder, name), { force: true });
+  for (const name of namesIn(folder)) if (!there.includes(name)) await removeWithFolders(folder, name);
   const tags = (parsedJson(await readText(join(folder, TAGS))) ?? {}) as Tags;
   const now: Tags = {};
   await sideBySide(there, async (name) => {
@@ -199,6 +199,12 @@ function namesIn(folder: string): string[] {
     const name = join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1);
     return entry.isFile() && !entry.name.startsWith(".") ? name.split(sep).join("/") : [];
   });
+}
+
+/** Removes a file, and the folders around it that it leaves empty: they would be taken for what somebody else has put there. */
+async function removeWithFolders(folder: string, name: string): Promise<void> {
+  await rm(join(folder, name), { force: true });
+  for (let around = dirname(name); around !== "."; around = dirname(around)) await rmdir(join(folder, around)).catch(() => {});
 }
 
 const stateOf = async (path: string): Promise<string> => {

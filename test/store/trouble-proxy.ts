@@ -9,7 +9,7 @@ export interface TroubleProxy {
   endpoint: string;
   /** How many requests there were. */
   asked: () => number;
-  /** The requests that were in trouble: method and path. */
+  /** The requests that were in trouble: method, path and range. */
   troubled: string[];
   /** Lets `count` more requests through, and none after; resolves with the first that is in trouble. */
   after: (count: number, trouble: Trouble) => Promise<void>;
@@ -34,7 +34,7 @@ export async function startTroubleProxy(target: string): Promise<TroubleProxy> {
       outgoing.on("error", () => incoming.socket.destroy());
       return void incoming.pipe(outgoing);
     }
-    troubled.push(`${method} ${url}`);
+    troubled.push([method, url, headers.range].join(" "));
     incoming.resume();
     begin();
     if (trouble === "busy") answer.writeHead(503).end("<Error><Code>SlowDown</Code></Error>");
