@@ -67,9 +67,13 @@ else {
     assert.ok(most <= 2, `asked again: ${asked.join("\n")}`); // clean-up may look for what was looked for before
   }
 
-  test("parts of a store are made", async () => {
-    for (const part of ["1", "2"]) await ends(0, ...simulate(url(`part-${part}`), "--part", `${part}/2`));
-  });
+  test(
+    "parts of a store are made",
+    async () => {
+      for (const part of ["1", "2"]) await ends(0, ...simulate(url(`part-${part}`), "--part", `${part}/2`));
+    },
+    { seconds: 300 },
+  );
 
   for (const [name, line] of Object.entries(lines)) {
     test(
