@@ -9,6 +9,7 @@ import { quoted } from "../schemas/quoted.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { systemError } from "../schemas/system-error.ts";
 import { visible, visibleLines } from "../schemas/visible.ts";
+import { abandonedRequests, endsWith } from "../store/patience.ts";
 import { isUrl } from "../store/place.ts";
 import { checkPaths, commandNamed, readArguments, type Request } from "./arguments.mts";
 import type { Command, Entry } from "./command.mts";
@@ -75,12 +76,14 @@ export async function main(args: readonly string[], table: readonly Entry[] = co
   };
   const code = await execute(args, outside, table);
   process.exitCode = isLost ? 1 : streams.exitCode(code);
-  setTimeout(() => process.exit(), 2000).unref(); // a worker that outlives its pipeline does not hold the shell
+  // Neither a worker that outlives its pipeline nor a request without an answer holds the shell.
+  setTimeout(() => process.exit(), abandonedRequests() > 0 && computeWorkers() === 0 ? 0 : 2000).unref();
 }
 
 /** Runs a command line and answers its exit code: 0 done, 1 failed, 2 wrong request, 130 interrupted. */
 export async function execute(args: readonly string[], outside: Outside, table: readonly Entry[] = commands): Promise<number> {
   const { out, err, signal, columns } = outside;
+  const noLonger = endsWith(signal);
   try {
     const text = await information(args, { table, columns: columns() });
     if (text !== undefined) {
@@ -111,6 +114,8 @@ export async function execute(args: readonly string[], outside: Outside, table: 
   } catch (error) {
     if (!signal.aborted) return explain(error, err);
     if (!isAbort(error, signal)) explain(error, err);
+  } finally {
+    noLonger();
   }
   if (!signal.aborted) return 0;
   err(`Stopped. The same command resumes: ${lineOf(args)}\n`);

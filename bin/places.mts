@@ -35,7 +35,14 @@ export async function inPlace<R extends Request>(
     import("../stages/runs/mirror.ts"),
     import("../stages/runs/renamed.ts"),
   ]);
-  const { here, names, output } = await placed(request, signal);
+  const uses: (() => Promise<void>)[] = [];
+  const release = async (): Promise<void> => {
+    for (const end of uses) await end();
+  };
+  const { here, names, output } = await placed(request, signal, uses).catch(async (error) => {
+    await release();
+    throw error;
+  });
   const named = (text: string): string => [...names].reduce((changed, [folder, url]) => changed.replaceAll(folder, url), text);
   const send: Send = (given, start) => {
     const context = { ...given, report: (event) => given.report(renamed(event, named) as typeof event) } satisfies Context;
@@ -44,13 +51,18 @@ export async function inPlace<R extends Request>(
     const sent = { url, command: request.command.name, context };
     return mirrored(sent, ({ folder, context }) => start({ ...here.flags, [flag]: folder }, context));
   };
-  await work(here, send).catch((error) => {
-    throw failureNamed(error, named);
-  });
+  await work(here, send)
+    .catch((error) => {
+      throw failureNamed(error, named);
+    })
+    .finally(release);
 }
 
-/** The request without URLs but those that its command takes itself; what was fetched, by its folder; and what is to be sent. */
-async function placed<R extends Request>(request: R, signal: AbortSignal) {
+/**
+ * The request without URLs but those that its command takes itself; what was fetched, by its folder; and what is to be sent. Adds to `uses`
+ * what says that a fetched folder is used no more.
+ */
+async function placed<R extends Request>(request: R, signal: AbortSignal, uses: (() => Promise<void>)[]) {
   const { command } = request;
   const names = new Map<string, string>();
   let output: { flag: string; url: string } | undefined;
@@ -68,7 +80,8 @@ async function placed<R extends Request>(request: R, signal: AbortSignal) {
       return path;
     }
     const { fetchedRun } = await import("../stages/runs/mirror.ts");
-    const folder = await fetchedRun(path, signal);
+    const { folder, release } = await fetchedRun(path, { command: command.name, signal });
+    uses.push(release);
     names.set(folder, path.replace(/\/+$/, ""));
     return folder;
   };

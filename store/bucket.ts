@@ -2,12 +2,13 @@
  * Files in a bucket, each one object. A creation is a single conditional request, which every cloud keeps; its answer may be
  * lost on the way, so after any failure the object that stands there is compared by its hash.
  */
-import { setTimeout } from "node:timers/promises";
+import type { Writer } from "opendal";
 import { Failure, isFailure } from "../schemas/failure.ts";
 import type { Content } from "./atomic.ts";
 import type { Created, Files } from "./functions.ts";
 import { sha256 } from "./hash.ts";
 import { addressOf, operatorOf } from "./operator.ts";
+import { answerOf, isEnding, patiently, paused } from "./patience.ts";
 
 const pieceBytes = 2 ** 25; // of an object written in parts
 const attempts = 5; // of a creation that left nothing
@@ -23,19 +24,20 @@ export const bucketFiles: Files = {
       const from = range?.from ?? 0;
       if (size <= from) return Buffer.alloc(0);
       const { operator, key } = await operatorOf(url, size - from);
-      return orAbsent(operator.read(key, { offset: BigInt(from), size: BigInt(size - from) }));
+      const part = { offset: BigInt(from), size: BigInt(size - from) };
+      return orAbsent(patiently(() => operator.read(key, part), { bytes: size - from, probe: () => operator.stat(key) }));
     }),
   size: (url) =>
     asked("look for", url, async () => {
       const { operator, key } = await operatorOf(url);
-      const found = await orAbsent(operator.stat(key));
+      const found = await orAbsent(patiently(() => operator.stat(key)));
       return found === undefined ? undefined : Number(found.contentLength);
     }),
   list: async function* (url, prefix = "") {
-    const { operator, key } = await asked("list", url, () => operatorOf(url));
+    const { persistent, key } = await asked("list", url, () => operatorOf(url));
     const start = `${key}/`;
-    const lister = await asked("list", url, () => operator.lister(start + prefix));
-    const next = () => asked("list", url, () => lister.next());
+    const lister = await asked("list", url, () => answerOf(() => persistent.lister(start + prefix)));
+    const next = () => asked("list", url, () => answerOf(() => lister.next()));
     for (let entry = await next(); entry !== null; entry = await next()) {
       const name = entry.path().slice(start.length).replace(/\/$/, "");
       if (name !== "" && !name.includes("/")) yield name;
@@ -44,7 +46,7 @@ export const bucketFiles: Files = {
   remove: (url) =>
     asked("remove", url, async () => {
       const { operator, key } = await operatorOf(url);
-      await operator.delete(key);
+      await patiently(() => operator.delete(key));
     }),
 };
 
@@ -58,7 +60,7 @@ export const bucketFiles: Files = {
 export async function tagOf(url: string): Promise<string | undefined> {
   return asked("look for", url, async () => {
     const { operator, key } = await operatorOf(url);
-    const found = await orAbsent(operator.stat(key));
+    const found = await orAbsent(patiently(() => operator.stat(key)));
     return found && JSON.stringify([found.etag ?? found.lastModified, String(found.contentLength)]);
   });
 }
@@ -66,19 +68,22 @@ export async function tagOf(url: string): Promise<string | undefined> {
 async function created(url: string, bytes: Uint8Array, known?: string): Promise<Created> {
   const { operator, key } = await operatorOf(url, bytes.length);
   const hash = known ?? (await sha256(bytes));
+  const size = { bytes: bytes.length, probe: () => operator.stat(key) };
   for (let attempt = 1; ; attempt++) {
     try {
-      await operator.write(key, asBuffer(bytes), { ifNotExists: true, userMetadata: { sha256: hash } });
+      await patiently(() => operator.write(key, asBuffer(bytes), { ifNotExists: true, userMetadata: { sha256: hash } }), size);
       return "created";
     } catch (error) {
-      const found = await orAbsent(operator.stat(key));
+      const isThere = /^ConditionNotMatch/.test((error as Error).message);
+      if (isEnding() && !isThere) throw error; // whoever goes on looks what stands there
+      const found = await orAbsent(patiently(() => operator.stat(key)));
       if (found) {
-        const there = found.userMetadata?.sha256 ?? (await sha256((await orAbsent(operator.read(key))) ?? Buffer.alloc(0)));
-        return there === hash ? "same" : "other";
+        const content = async () => (await orAbsent(patiently(() => operator.read(key)))) ?? Buffer.alloc(0);
+        return (found.userMetadata?.sha256 ?? (await sha256(await content()))) === hash ? "same" : "other";
       }
-      const mayHelp = /^Unexpected|^RateLimited|^ConditionNotMatch/.test((error as Error).message);
+      const mayHelp = isThere || /^Unexpected|^RateLimited/.test((error as Error).message);
       if (!mayHelp || attempt === attempts) throw error;
-      await setTimeout(200 * 2 ** attempt);
+      await paused(200 * 2 ** attempt);
     }
   }
 }
@@ -87,27 +92,32 @@ async function created(url: string, bytes: Uint8Array, known?: string): Promise<
 async function replaced(url: string, content: Content): Promise<void> {
   if (typeof content === "string" || content instanceof Uint8Array) {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
-    const { operator, key } = await operatorOf(url, bytes.length);
-    await operator.write(key, asBuffer(bytes));
-    return;
+    return put(url, asBuffer(bytes));
   }
-  const { operator, key } = await operatorOf(url, pieceBytes);
+  const { operator, persistent, key } = await operatorOf(url, pieceBytes);
+  const size = { bytes: pieceBytes, probe: () => operator.stat(key) };
+  const send = (to: Writer, bytes: Buffer): Promise<void> => answerOf(() => to.write(bytes), size);
   let held: Uint8Array[] = [];
   let length = 0;
-  let writer: Awaited<ReturnType<typeof operator.writer>> | undefined;
+  let writer: Writer | undefined;
   for await (const piece of content) {
     held.push(Uint8Array.from(piece)); // the maker of pieces may fill the same one again
     length += piece.length;
     if (length < pieceBytes) continue;
-    writer ??= await operator.writer(key, { chunk: BigInt(pieceBytes) });
-    await writer.write(Buffer.concat(held));
+    writer ??= await answerOf(() => persistent.writer(key, { chunk: BigInt(pieceBytes) }));
+    await send(writer, Buffer.concat(held));
     [held, length] = [[], 0];
   }
-  if (!writer) await operator.write(key, Buffer.concat(held));
-  else {
-    if (length > 0) await writer.write(Buffer.concat(held));
-    await writer.close();
-  }
+  const begun = writer;
+  if (!begun) return put(url, Buffer.concat(held));
+  if (length > 0) await send(begun, Buffer.concat(held));
+  await answerOf(() => begun.close(), size);
+}
+
+/** Writes an object in one request. */
+async function put(url: string, bytes: Buffer): Promise<void> {
+  const { operator, key } = await operatorOf(url, bytes.length);
+  await patiently(() => operator.write(key, bytes), { bytes: bytes.length, probe: () => operator.stat(key) });
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -153,6 +163,7 @@ function reasonOf(message: string, address: string | undefined): { why: string; 
       why: `permission is denied${shown}${at}`,
       remedy: "Give this process credentials as the cloud's own tools take them, or name another place",
     };
+  if (kind === "Stopping:") return { why: `no answer came in the moment that was left${at}`, remedy: again };
   if (kind === "RateLimited" || status === "503" || status === "429")
     return { why: `the bucket asks for fewer requests${shown}`, remedy: again };
   if (/timeout/i.test(said))

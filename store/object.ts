@@ -1,6 +1,6 @@
 /** The shard of a bucket, read whole: from the cache where it is kept, else with one request, and then kept. */
 import { memoryBuffer } from "./buffers.ts";
-import { forgetShard, keepShard, keptShard } from "./cache.ts";
+import { forgetShard, keepShard, keptShard } from "./kept-shards.ts";
 import { examineFile, type Sound } from "./examine.ts";
 import { filesAt } from "./files.ts";
 import { readEntriesOf } from "./entries.ts";

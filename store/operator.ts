@@ -6,20 +6,26 @@ import type { Operator } from "opendal";
 import { Failure } from "../schemas/failure.ts";
 import { type Place, placeOf } from "./place.ts";
 
-const opened = new Map<string, Promise<Operator>>();
+/** A client, and the same that makes requests again itself: those of a series, whose state only it knows. */
+interface Clients {
+  operator: Operator;
+  persistent: Operator;
+}
+
+const opened = new Map<string, Promise<Clients>>();
 
 /**
- * The client of the bucket of a URL, which waits for an answer to a request with `bytes` for 10 seconds and one more for each
- * megabyte, and tries again where it may help. Throws a Failure where opendal is not installed or does not load.
+ * The clients of the bucket of a URL, which wait for an answer to a request with `bytes` for 10 seconds and one more for each
+ * megabyte. Throws a Failure where opendal is not installed or does not load.
  */
-export async function operatorOf(url: string, bytes = 0): Promise<{ operator: Operator; key: string }> {
+export async function operatorOf(url: string, bytes = 0): Promise<Clients & { key: string }> {
   const place = placeOf(url);
   const size = 2 ** Math.ceil(Math.log2(Math.max(1 / 8, bytes / 1e6))); // in megabytes: one client for sizes alike
   const name = [place.service, place.bucket, size].join(" ");
-  const operator = opened.get(name) ?? open(place, url, size);
-  opened.set(name, operator);
-  operator.catch(() => opened.delete(name));
-  return { operator: await operator, key: place.key };
+  const clients = opened.get(name) ?? open(place, url, size);
+  opened.set(name, clients);
+  clients.catch(() => opened.delete(name));
+  return { ...(await clients), key: place.key };
 }
 
 /** Forgets the clients: for who has changed the environment, from which they took endpoint and credentials. */
@@ -27,7 +33,7 @@ export function forgetOperators(): void {
   opened.clear();
 }
 
-async function open(place: Place, url: string, megabytes: number): Promise<Operator> {
+async function open(place: Place, url: string, megabytes: number): Promise<Clients> {
   const { Operator, RetryLayer, TimeoutLayer } = await loaded(url);
   const seconds = Number(process.env.ONESTEP_STORE_TIMEOUT) || 10;
   const timeout = new TimeoutLayer();
@@ -39,7 +45,8 @@ async function open(place: Place, url: string, megabytes: number): Promise<Opera
   retry.minDelay = 100;
   retry.maxDelay = 5000;
   try {
-    return new Operator(place.service, optionsOf(place)).layer(timeout.build()).layer(retry.build());
+    const operator = new Operator(place.service, optionsOf(place)).layer(timeout.build());
+    return { operator, persistent: operator.layer(retry.build()) };
   } catch (error) {
     throw new Failure(`Cannot use ${url}: ${unusable((error as Error).message)}.`);
   }

@@ -2,8 +2,7 @@
  * Runs in a bucket. A run is written in a folder of this machine, where it appends to its figures and maps its weights; what lasts is the
  * bucket: it is fetched before, and sent there after, each file whole, the ones that others are read by last.
  */
-import { mkdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { createReadStream, readdirSync } from "node:fs";
 import type { Context, PipelineEvent } from "../../schemas/events.ts";
@@ -13,9 +12,9 @@ import { absent } from "../../schemas/system-error.ts";
 import { writeAtomic } from "../../store/atomic.ts";
 import { tagOf } from "../../store/bucket.ts";
 import { piecesOf } from "../../store/buffers.ts";
-import { cacheFolder } from "../../store/cache.ts";
+import { cachePlace } from "../../store/cache.ts";
+import { keepLimit, useCopy } from "../../store/cache-limit.ts";
 import { filesAt, namesAt } from "../../store/files.ts";
-import { holdFolder } from "../../store/lock.ts";
 import { textHash } from "../../store/hash.ts";
 import { isUrl, lastName, within } from "../../store/place.ts";
 import { sideBySide } from "../../store/side-by-side.ts";
@@ -28,11 +27,13 @@ export type Push = () => Promise<void>;
 
 /** Where what lies under a URL has its folder on this machine. */
 export function workingFolder(url: string, purpose: "runs" | "fetched" = "runs"): string {
-  return join(cacheFolder(purpose) ?? join(tmpdir(), `onestep-${purpose}`), textHash(url.replace(/\/+$/, "")).slice(0, 16), lastName(url));
+  return join(cachePlace(purpose), textHash(url.replace(/\/+$/, "")).slice(0, 16), lastName(url));
 }
 
+/** A folder says first what it is for: who is stopped or killed on the way goes on in it. */
+const CLAIM = /(^|\/)(run|export)\.json$/;
 /** Names by which others are read: a checkpoint's figures come before it, a network before its description. */
-const LAST = [/^checkpoint-.*\.safetensors$/, /(^|\/)(model|codec|export)\.json$/];
+const LAST = [/^checkpoint-.*\.safetensors$/, /(^|\/)(model|codec)\.json$/];
 
 /** Of what is fetched: by name the object's tag, and the state of the file here. */
 const TAGS = ".fetched.json";
@@ -50,7 +51,7 @@ export async function fetched(
   const sent = new Map<string, string>(); // what is under the URL, by name, and as which state of the file here
   const there = (await namesUnder(url, "", except)).filter(wants);
   await mkdir(folder, { recursive: true });
-  for (const name of namesIn(folder)) if (!there.includes(name)) await rm(join(folder, name), { force: true });
+  for (const name of namesIn(folder)) if (!there.includes(name)) await removeWithFolders(folder, name);
   const tags = (parsedJson(await readText(join(folder, TAGS))) ?? {}) as Tags;
   const now: Tags = {};
   await sideBySide(there, async (name) => {
@@ -66,7 +67,7 @@ export async function fetched(
   await writeAtomic(join(folder, TAGS), JSON.stringify(now));
   return async () => {
     const names = namesIn(folder);
-    const rank = (name: string): number => LAST.findIndex((pattern) => pattern.test(name));
+    const rank = (name: string): number => (CLAIM.test(name) ? -2 : LAST.findIndex((pattern) => pattern.test(name)));
     for (const name of names.sort((a, b) => rank(a) - rank(b))) {
       const path = join(folder, name);
       const state = await stateOf(path).catch(absent);
@@ -99,8 +100,7 @@ export async function mirrored<T>(
   work: (options: { folder: string; push: Push; context: Context }) => Promise<T>,
 ): Promise<T> {
   const folder = workingFolder(url);
-  await mkdir(dirname(folder), { recursive: true });
-  const release = await holdFolder({ folder: dirname(folder), command, signal: context.signal }).catch((error) => {
+  const release = await useCopy({ folder: dirname(folder), command, signal: context.signal }).catch((error) => {
     throw failureNamed(error, (text) => text.replaceAll(dirname(folder), url));
   });
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
@@ -115,6 +115,7 @@ export async function mirrored<T>(
     throw failureNamed(error, named);
   } finally {
     await release();
+    if (!context.signal.aborted) await keepLimit();
   }
 }
 
@@ -152,14 +153,30 @@ export function failureNamed(error: unknown, named: (text: string) => string): u
 }
 
 /**
- * The folder of this machine that holds what lies under a URL, all but checkpoints and TensorBoard's events, to be read. Throws a usage
- * failure where nothing lies there.
+ * The folder of this machine that holds what lies under a URL, all but checkpoints and TensorBoard's events, to be read until `release` is
+ * called; the cache keeps it as long as there is room. Throws a usage failure where nothing lies there.
  */
-export async function fetchedRun(url: string, signal: AbortSignal): Promise<string> {
+export async function fetchedRun(
+  url: string,
+  { command, signal }: { command: string; signal: AbortSignal },
+): Promise<{ folder: string; release: () => Promise<void> }> {
   const folder = workingFolder(url, "fetched");
-  await fetched(url, folder, { wants: (name) => !/^(checkpoint-|tensorboard\/)/.test(name), signal });
-  if (namesIn(folder).length > 0) return folder;
-  throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
+  const letGo = await useCopy({ folder: dirname(folder), command, shared: true, signal });
+  const release = async (): Promise<void> => {
+    await letGo();
+    if (!signal.aborted) await keepLimit();
+  };
+  try {
+    await fetched(url, folder, { wants: (name) => !/^(checkpoint-|tensorboard\/)/.test(name), signal });
+    if (namesIn(folder).length === 0) {
+      throw badUsage(`Cannot read ${url}: nothing lies there. Name the prefix of a run or store, as --out named it`);
+    }
+    await keepLimit();
+    return { folder, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 /** The names of all files under a URL; none that could lead out of it, or that only this machine means. */
@@ -181,6 +198,12 @@ function namesIn(folder: string): string[] {
     const name = join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1);
     return entry.isFile() && !entry.name.startsWith(".") ? name.split(sep).join("/") : [];
   });
+}
+
+/** Removes a file, and the folders around it that it leaves empty: they would be taken for what somebody else has put there. */
+async function removeWithFolders(folder: string, name: string): Promise<void> {
+  await rm(join(folder, name), { force: true });
+  for (let around = dirname(name); around !== "."; around = dirname(around)) await rmdir(join(folder, around)).catch(() => {});
 }
 
 const stateOf = async (path: string): Promise<string> => {

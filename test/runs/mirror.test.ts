@@ -1,5 +1,5 @@
 /** A run in a bucket: sent there after each checkpoint, and gone on with on another machine. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../pipelines/run.ts";
@@ -10,9 +10,12 @@ import { fetched, fetchedRun, inPlaceOf, mirrored, workingFolder } from "../../s
 import { writeSettings } from "../../stages/runs/settings-file.ts";
 import { together } from "../../stages/flow/together.ts";
 import { filesAt } from "../../store/files.ts";
+import { forgetOperators } from "../../store/operator.ts";
+import { endsWith } from "../../store/patience.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
-import { noBucket, objectsOf, startBucket } from "../store/bucket-server.ts";
+import { environmentOf, noBucket, objectsOf, startBucket } from "../store/bucket-server.ts";
+import { startTroubleProxy } from "../store/trouble-proxy.ts";
 import { contents, recordingContext, tinySettings, writeSquares } from "../train/fixture.ts";
 
 const test = suite("runs in a bucket");
@@ -43,8 +46,40 @@ check("what is changed is sent, what is gone is taken away, and a folder becomes
   const expected = { "b.txt": hex("b, longer"), "model.json": hex("{}"), "pictures/1.png": hex("of another") };
   assert.equal(await objectsOf(endpoint, "some/run"), expected);
   writeFileSync(join(root, "a", "stale.txt"), "of an earlier run");
+  mkdirSync(join(root, "a", "never", "sent"), { recursive: true });
+  writeFileSync(join(root, "a", "never", "sent", "1.png"), "of a run that was stopped");
   await fetched(url, folder);
   assert.equal(await contents(folder, /^\./), expected);
+  assert.equal(readdirSync(folder).includes("never"), false);
+});
+
+check("a folder says first what it is for, and a sending that was broken off is gone on with", async () => {
+  const proxy = await startTroubleProxy(endpoint);
+  Object.assign(process.env, environmentOf(proxy.endpoint));
+  forgetOperators();
+  try {
+    for (const claim of ["run.json", "export.json"]) {
+      const url = `s3://bucket/claimed/${claim}`;
+      const folder = join(root, claim);
+      const push = await fetched(url, folder);
+      for (const name of ["a.txt", "checkpoint-00000002-0123456789abcdef.safetensors", "model.json", claim, "settings.yaml"]) {
+        writeFileSync(join(folder, name), name);
+      }
+      const controller = new AbortController();
+      const noLonger = endsWith(controller.signal);
+      proxy.after(1, "busy").then(() => controller.abort(new Error("Ctrl-C")));
+      await assert.rejects(push(), /Ctrl-C/);
+      noLonger();
+      assert.equal(Object.keys(await objectsOf(endpoint, `claimed/${claim}`)), [claim]);
+      proxy.calm();
+      await push();
+      assert.is(Object.keys(await objectsOf(endpoint, `claimed/${claim}`)).length, 5);
+    }
+  } finally {
+    proxy.close();
+    Object.assign(process.env, environmentOf(endpoint));
+    forgetOperators();
+  }
 });
 
 check("a run has one name, with or without a slash at its end, and fetching one ends when it is stopped", async () => {
@@ -57,7 +92,7 @@ check("a run has one name, with or without a slash at its end, and fetching one 
   assert.is(names[0], names[1]);
   await filesAt("s3://").replace("s3://bucket/named/run/model.json", "{}");
   const stopped = new Error("stopped");
-  await assert.rejects(fetchedRun("s3://bucket/named/run", AbortSignal.abort(stopped)), /stopped/);
+  await assert.rejects(fetchedRun("s3://bucket/named/run", { command: "sample", signal: AbortSignal.abort(stopped) }), /stopped/);
 });
 
 check("a training that is stopped goes on on another machine and ends as one that was not, bit by bit", async () => {
