@@ -18,7 +18,7 @@ export function kubernetesManifest(job: ClusterJob, pod: Pod): string {
         `backoffLimitPerIndex: ${retries}`,
       ]
     : ["completions: 1", "parallelism: 1", `backoffLimit: ${retries}`];
-  return `# kubectl apply -f THIS-FILE. Whatever was ended: deleted and applied again, the job makes what is missing.${imageNote(pod)}
+  return `# kubectl apply -f THIS-FILE. Whatever was ended: deleted and applied again, the job makes what is missing.${notes(pod)}
 apiVersion: batch/v1
 kind: Job
 metadata:
@@ -69,8 +69,14 @@ const argument = (word: string): string => text(word.replaceAll("$", "$$$$"));
 
 const quantity = ({ amount, unit }: Amount): string => `${amount}${unit}i`;
 
-function imageNote({ inImage }: Pod): string {
-  return inImage.length === 0 ? "" : `\n# On no volume, so the image must have it: ${inImage.map(text).join(", ")}.`;
+/** What the manifest leaves to others. */
+function notes({ inImage, schemes, secret, account }: Pod): string {
+  const needs = inImage.length > 0 ? [`On no volume, so the image must have it: ${inImage.map(text).join(", ")}.`] : [];
+  const open = schemes.length > 0 && secret === undefined && account === undefined;
+  const buckets = open
+    ? [`For ${schemes.map((scheme) => `${scheme}://`).join(", ")} it has what its node is allowed: no --secret, no --account.`]
+    : [];
+  return [...needs, ...buckets].map((note) => `\n# ${note}`).join("");
 }
 
 /** Azure gives a pod its account's token where a label asks for it. */
@@ -92,14 +98,14 @@ function environment({ secret, cache }: Pod, gpus: number): string[] {
   const variables: Record<string, string> = {
     ...(gpus > 0 && { NVIDIA_DRIVER_CAPABILITIES: "compute,graphics,utility" }),
     // A third is left for the teacher that is fetched, and for checkpoints and pictures.
-    ...(cache && { ONESTEP_CACHE: CACHE, ONESTEP_CACHE_GB: String(Math.round(cachedGigabytes(cache) * 100) / 100) }),
+    ...(cache && { ONESTEP_CACHE: CACHE, ONESTEP_CACHE_GB: String(cachedGigabytes(cache)) }),
   };
   const lines = Object.entries(variables).flatMap(([name, value]) => [`  - name: ${name}`, `    value: ${text(value)}`]);
   const secrets = secret === undefined ? [] : ["envFrom:", "  - secretRef:", `      name: ${text(secret)}`];
   return [...secrets, ...(lines.length > 0 ? ["env:", ...lines] : [])];
 }
 
-const cachedGigabytes = ({ amount, unit }: Amount): number => ((2 / 3) * amount * (unit === "G" ? 2 ** 30 : 2 ** 20)) / 1e9;
+const cachedGigabytes = ({ amount, unit }: Amount): number => Math.floor(((unit === "G" ? 1000 : 1) * amount * 2) / 3) / 1000;
 
 /** As much as it may have of each, but of the node's disk, of which a limit would end the pod. */
 function resources({ cpus, memory, gpus }: ClusterJob, { cache }: Pod): string[] {
