@@ -13,8 +13,8 @@ export type Answer = any;
 export interface ControlPlane {
   /** Asks the API; throws with its message where it refuses. A body without a type of its own is JSON. */
   ask: (method: string, path: string, body?: unknown, type?: string) => Promise<Answer>;
-  /** Objects as they change, each at least once. */
-  watch: (path: string, onObject: (type: string, object: Answer) => void) => void;
+  /** Objects as they come and change, each at least once. */
+  watch: (path: string, onObject: (object: Answer) => void) => void;
   /** SIGKILL to the controllers, and others in their place. */
   restartControllers: () => void;
   stop: () => void;
@@ -62,12 +62,14 @@ export async function startControlPlane({ binaries, home }: { binaries: string; 
   let isStopped = false;
   const watch: ControlPlane["watch"] = (path, onObject) => {
     const again = () => void setTimeout(200).then(() => isStopped || watch(path, onObject));
-    const asked = request({ ...options, path: `${path}?watch=1`, headers }, (response) => {
+    const asked = request({ ...options, path: `${path}?watch=1&resourceVersion=0`, headers }, (response) => {
       let rest = "";
       response.on("data", (piece) => {
         const lines = (rest + piece).split("\n");
         rest = lines.pop() as string;
-        for (const { type, object } of lines.map((line) => JSON.parse(line))) onObject(type, object);
+        for (const { type, object } of lines.map((line) => JSON.parse(line))) {
+          if (type === "ADDED" || type === "MODIFIED") onObject(object); // not of what is gone, nor that the watching ended
+        }
       });
       response.on("error", () => {}).on("close", again);
     });

@@ -84,10 +84,9 @@ export function startKubelet({ ask, watch }: ControlPlane, { claims, home }: { c
     return found;
   }
 
-  watch(PODS, (type, pod) => {
+  watch(PODS, (pod) => {
     const { uid, deletionTimestamp } = pod.metadata;
     const complain = (error: Error) => console.error(error.message);
-    if (type === "DELETED") return;
     if (!known.has(uid) && deletionTimestamp === undefined) {
       known.add(uid);
       run(pod).catch(complain);

@@ -2,12 +2,13 @@
  * Kubernetes' own API server and Job controller run the manifests that `pipeline cluster kubernetes` prints; pods are processes of this
  * machine (kubelet.ts). Slow: `npm run test:kubernetes`, with ONESTEP_KUBERNETES the folder of kube-apiserver and kube-controller-manager.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { parse } from "yaml";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, writeRun } from "../simulate/fixture.ts";
@@ -34,13 +35,14 @@ mkdirSync(volume);
 process.on("exit", () => rmSync(root, { recursive: true, force: true }));
 const set = (settings: Record<string, string | number>): string[] =>
   Object.entries(settings).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
-const simulation = ["--count", "240", "--steps", "40", ...set({ "simulate.rowsPerShard": 8, "simulate.batch": 4 })];
+const simulation = ["--count", "160", "--steps", "40", ...set({ "simulate.rowsPerShard": 8, "simulate.batch": 4 })];
 const training = set({
   ...{ "train.steps": 24, "train.batch": 4, "train.checkpointEvery": 2, "train.warmup": 0, "train.distanceEvery": 0 },
   ...{ "train.pictureEvery": 100, "train.diffusion2gan.perceptualWeight": 0 },
 });
 
-const run = (words: string[]): string => execFileSync(pipeline, words, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+/** Without holding the event loop, on which the kubelet watches. */
+const run = async (words: string[]): Promise<string> => (await promisify(execFile)(pipeline, words, { cwd: root })).stdout;
 
 /** What is in the image: the program, which makes one index of a job a wrong command. */
 function programFor({ wrong }: { wrong?: number } = {}): string {
@@ -63,7 +65,7 @@ async function until<T>(what: string, found: () => Promise<T | undefined | false
 
 /** A job that the command prints for a line, sent to the API as it stands. */
 async function submitted({ ask }: ControlPlane, flags: string[], line: string[]): Promise<Answer> {
-  const manifest = run(["cluster", "kubernetes", "--image", "onestep:1", "--memory", "1G", ...flags, "--", ...line]);
+  const manifest = await run(["cluster", "kubernetes", "--image", "onestep:1", "--memory", "1G", ...flags, "--", ...line]);
   return ask("POST", `${JOBS}?fieldValidation=Strict`, parse(manifest));
 }
 
@@ -93,7 +95,7 @@ else {
       plane = await startControlPlane({ binaries, home: join(root, "plane") });
       kubelet = startKubelet(plane, { claims: { data: volume }, home: root });
       teacher = await writeRun({ condition: "none" });
-      run(["simulate", "--teacher", teacher, "--out", "single", ...simulation]);
+      await run(["simulate", "--teacher", teacher, "--out", "single", ...simulation]);
     },
     { seconds: 400 },
   );
@@ -173,7 +175,7 @@ else {
         const trained = await until("the training's end", () => ended(plane, "train"));
         const said = JSON.stringify({ trained, pods: kubelet.ended }, null, 1);
         assert.equal([trained.succeeded, trained.failed], [1, 1], said);
-        run([...line, "--store", "single", "--out", "student", "--threads", "4"]);
+        await run([...line, "--store", "single", "--out", "student", "--threads", "4"]);
         const objects = await objectsOf(endpoint, "student");
         for (const name of ["weights.safetensors", "model.json", "metrics.jsonl"]) {
           assert.ok(objects[name] === readFileSync(join(root, "student", name)).toString("hex"), `${name} differs: ${said}`);
