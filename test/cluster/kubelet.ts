@@ -49,8 +49,8 @@ export function startKubelet({ ask, watch }: ControlPlane, { claims, home }: { c
     ];
     await report(name, { phase: "Running", startTime: startedAt, containerStatuses: status({ running: { startedAt } }) });
     running.set(name, pod);
-    const code = await new Promise<number>((resolve) =>
-      child.once("close", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 143))),
+    const code = await new Promise<number>(
+      (resolve) => child.once("close", (code) => resolve(killed.has(child) ? 137 : (code ?? 143))), // unshare itself ends with 1
     );
     running.delete(name);
     ended.push({ name, index: indexOf(pod), code, said });
@@ -98,6 +98,8 @@ export function startKubelet({ ask, watch }: ControlPlane, { claims, home }: { c
   return { running, ended, kill: (name, signal) => signalTo(children.get(name), signal) };
 }
 
+const killed = new WeakSet<ChildProcess>();
+
 const indexOf = (pod: Answer): string | undefined => pod.metadata.annotations?.["batch.kubernetes.io/job-completion-index"];
 
 /** Of an Indexed Job it is the index's: a pod in the place of a killed one has the same. */
@@ -115,6 +117,7 @@ function setUp(pod: Answer, claims: Record<string, string>): string {
 
 /** To the process that unshare has started, which is the first of the pod's. */
 function signalTo(child: ChildProcess | undefined, signal: NodeJS.Signals): void {
+  if (child && signal === "SIGKILL") killed.add(child);
   try {
     const pid = Number(readFileSync(`/proc/${child?.pid}/task/${child?.pid}/children`, "utf8").trim());
     if (pid > 0) process.kill(pid, signal);
