@@ -1,5 +1,6 @@
 /** Kubernetes' own API server and Job controller on this machine, with etcd: no nodes, no scheduler. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { createServer } from "node:net";
@@ -24,7 +25,7 @@ export interface ControlPlane {
 export async function startControlPlane({ binaries, home }: { binaries: string; home: string }): Promise<ControlPlane> {
   mkdirSync(home, { recursive: true });
   const key = join(home, "accounts.key");
-  execFileSync("openssl", ["genrsa", "-out", key, "2048"], { stdio: "ignore" });
+  writeFileSync(key, generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ type: "pkcs1", format: "pem" }));
   writeFileSync(join(home, "tokens.csv"), 'secret,admin,admin,"system:masters"\n');
   const [client, peer, port] = [await freePort(), await freePort(), await freePort()];
   const children = new Map<string, ChildProcess>();
