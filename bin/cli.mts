@@ -12,7 +12,7 @@ import { visible, visibleLines } from "../schemas/visible.ts";
 import { abandonedRequests, endsWith } from "../store/patience.ts";
 import { isUrl } from "../store/place.ts";
 import { checkPaths, commandNamed, readArguments, type Request } from "./arguments.mts";
-import type { Command, Entry } from "./command.mts";
+import type { Checked, Command, Entry } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";
 import { commandHelp, overview } from "./help.mts";
@@ -177,19 +177,20 @@ async function information(
   return undefined;
 }
 
-/** The command that a line calls, and its flags, once all was looked at that needs no file of where it will run. */
-async function checkedLine(line: readonly string[], table: readonly Entry[]): Promise<{ command: string; flags: Request["flags"] }> {
+/** What a line calls and asks for, once all was looked at that needs no file of where it will run. */
+async function checkedLine(line: readonly string[], table: readonly Entry[]): Promise<Checked> {
   const request = readArguments(line, table);
-  const { command, flags } = request;
+  const { command, flags, repeated } = request;
+  const checked = { command: command.name, flags, repeated, engine: undefined };
   if (request.help) throw badUsage(`Cannot use --help in a line of ${command.name} that is to run: leave it out`);
-  if ("answer" in command) return { command: command.name, flags };
+  if ("answer" in command) return checked;
   checkUrls(request);
   const isAway = (path: string | undefined): boolean => path !== undefined && /[./\\]/.test(path) && (isUrl(path) || !existsSync(path));
-  if (isAway(flags.config) || isAway(flags.method)) return { command: command.name, flags };
+  if (isAway(flags.config) || isAway(flags.method)) return checked;
   // What the named run or store recorded lies there too.
   const { settings, asked } = await settingsOf({ ...request, command: { ...command, inherits: {} } });
   checkSettingsPlaces(settings, asked);
-  return { command: command.name, flags };
+  return { ...checked, engine: settings.engine };
 }
 
 /** Defaults < preset < what the named RUN recorded < the method's recipe < --config < --set and shorthand flags. */

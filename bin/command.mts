@@ -81,11 +81,17 @@ export interface Question extends Described {
     flags: Input["flags"];
     table: readonly Entry[];
     /**
-     * The command that a line calls, and its flags. Throws a usage failure at the first thing wrong with the line; files that are not
-     * here are not looked at, since the line may be of another machine.
+     * What a line calls and asks for. Throws a usage failure at the first thing wrong with the line; files that are not here are not
+     * looked at, since the line may be of another machine.
      */
-    check: (line: readonly string[]) => Promise<{ command: string; flags: Input["flags"] }>;
+    check: (line: readonly string[]) => Promise<Checked>;
   }) => Promise<string>;
+}
+
+/** The command that a line calls, its flags, and what computes; undefined where a file decides that which is not here. */
+export interface Checked extends Pick<Input, "flags" | "repeated"> {
+  command: string;
+  engine: Settings["engine"] | undefined;
 }
 
 /** What the command table holds. */

@@ -1,6 +1,7 @@
 /** What a cluster's engine is given: a script or a manifest, printed and nothing more. */
 import { badUsage } from "../../schemas/failure.ts";
 import type { ClusterJob } from "../../stages/cluster/job.ts";
+import type { podOf } from "../../stages/cluster/pod.ts";
 import type { Question } from "../command.mts";
 
 const engines = ["slurm", "kubernetes"];
@@ -16,7 +17,7 @@ export const cluster: Question = {
   flags: {
     tasks: { value: "N", about: "tasks that share the shards of a simulation; a training is one", whole: true, most: 100_000 },
     "at-once": { value: "N", about: "of these, how many run at once; all unless told", whole: true },
-    gpus: { value: "N", about: "of a task; 1 unless told, 0 for none" },
+    gpus: { value: "N", about: "of a task; as many as its --device takes unless told, none for the CPU" },
     cpus: { value: "N", about: "of a task; 4 unless told", whole: true },
     memory: { value: "16G", about: "of a task, in megabytes (M) or gigabytes; 16G unless told" },
     retries: { value: "N", about: "how often a task that failed is started again; 5 unless told" },
@@ -27,21 +28,28 @@ export const cluster: Question = {
     partition: { value: "NAME", about: "slurm: where it runs" },
     image: { value: "IMAGE", about: "kubernetes: the container image that has onestep" },
     claim: { value: "NAME:/PATH", about: "kubernetes: a volume claim, and where the command's folders find it" },
+    secret: { value: "NAME", about: "kubernetes: a secret whose entries become variables, as a bucket's credentials" },
+    account: { value: "NAME", about: "kubernetes: a service account, by which a cloud's buckets know the pod" },
+    node: { value: "KEY=VALUE", about: "kubernetes: a label of the nodes that may run it, as their GPU's name" },
+    disk: { value: "30G", about: "kubernetes: of the node's disk for what is kept of a bucket; 30G unless told" },
   },
   example: "pipeline cluster slurm --tasks 64 -- simulate --teacher teacher --out triples",
   answer: async ({ positionals: [engine, ...line], flags, check }) => {
-    const { command, flags: asked } = await check(line);
+    const { command, flags: asked, repeated, engine: computes } = await check(line);
     if (!spread.includes(command)) {
       throw badUsage(`Cannot print ${engine}'s file for ${command}: expected a command of ${spread.join(" or ")} after --`);
     }
-    const other = engine === "slurm" ? ["image", "claim"] : ["time", "partition"];
-    const foreign = other.find((name) => flags[name] !== undefined);
+    const foreign = Object.keys(cluster.flags).find((name) => flags[name] !== undefined && otherEngine(name, engine as string));
     if (foreign !== undefined) throw badUsage(`Cannot use --${foreign} with ${engine}: it is a setting of the other engine; leave it out`);
     const { jobOf } = await import("../../stages/cluster/job.ts");
-    const job = jobOf({ flags, line, asked });
-    return engine === "slurm" ? slurm(job, flags) : kubernetes(job, flags, asked);
+    const job = jobOf({ flags, line, asked, engine: computes });
+    return engine === "slurm" ? slurm(job, flags) : kubernetes(job, { flags, asked, repeated });
   },
 };
+
+/** Whether a flag is of another engine, as the beginning of its description says. */
+const otherEngine = (flag: string, engine: string): boolean =>
+  engines.some((other) => other !== engine && cluster.flags[flag]?.about.startsWith(`${other}:`));
 
 /** Seconds before the end of a run that Slurm's --signal takes at most. */
 const MOST_GRACE = 65_535;
@@ -62,17 +70,8 @@ async function slurm(job: ClusterJob, { time, partition }: Record<string, string
   return slurmScript(job, { ...(time !== undefined && { time }), ...(partition !== undefined && { partition }) }).trimEnd();
 }
 
-async function kubernetes(
-  job: ClusterJob,
-  { image, claim }: Record<string, string | undefined>,
-  asked: Record<string, string | undefined>,
-) {
-  const { claimOf, kubernetesManifest } = await import("../../stages/cluster/kubernetes.ts");
-  const { checkVolume } = await import("../../stages/cluster/job.ts");
-  if (image === undefined) throw badUsage("Missing --image IMAGE of cluster: name the container image that has onestep");
-  if (/\s/.test(image)) throw badUsage(`Cannot use --image "${image}": an image's name has no spaces, as in registry/onestep:1`);
-  const claimed = claim === undefined ? undefined : claimOf(claim);
-  if (claim !== undefined && !claimed) throw badUsage(`Cannot use --claim "${claim}": expected NAME:/PATH, as in data:/data`);
-  checkVolume(asked, claimed);
-  return kubernetesManifest(job, { image, ...(claimed && { claim: claimed }) }).trimEnd();
+async function kubernetes(job: ClusterJob, options: Parameters<typeof podOf>[0]) {
+  const { podOf } = await import("../../stages/cluster/pod.ts");
+  const { kubernetesManifest } = await import("../../stages/cluster/kubernetes.ts");
+  return kubernetesManifest(job, podOf(options)).trimEnd();
 }

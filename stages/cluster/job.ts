@@ -1,6 +1,6 @@
 /** A job that a cluster's engine is to run, as its script and its manifest are filled in from. */
 import { badUsage } from "../../schemas/failure.ts";
-import { isUrl } from "../../store/place.ts";
+import type { EngineSettings } from "../../schemas/settings.ts";
 
 export interface ClusterJob {
   /** Of the job, as the engines take it: small letters, digits and dashes. */
@@ -15,32 +15,32 @@ export interface ClusterJob {
   /** Of each task. */
   cpus: number;
   gpus: number;
-  memory: { amount: number; unit: "M" | "G" };
+  memory: Amount;
   /** How often a task that failed is started again. */
   retries: number;
   /** Seconds from the signal to stop to the end by force. */
   grace: number;
 }
 
-type Flags = Readonly<Record<string, string | undefined>>;
-
-/**
- * Throws a usage failure where a command of a pod would write its output beside all volumes: it would go with the pod, and each of many
- * tasks would make the whole of it.
- */
-export function checkVolume({ out }: Flags, claim: { path: string } | undefined): void {
-  if (out === undefined || isUrl(out) || (claim && `${out}/`.startsWith(`${claim.path.replace(/\/+$/, "")}/`))) return;
-  const remedy = claim ? `a path in ${claim.path}` : "a volume, as with --claim data:/data and --out /data/triples";
-  throw badUsage(`Cannot write --out ${out} in a pod: it is on no volume, and goes when the pod ends; name a URL, or ${remedy}`);
+/** Of memory or of a disk, in binary megabytes or gigabytes. */
+export interface Amount {
+  amount: number;
+  unit: "M" | "G";
 }
+
+type Flags = Readonly<Record<string, string | undefined>>;
+type Computes = Pick<EngineSettings, "device" | "cards" | "threads">;
 
 /**
  * The job that flags of `pipeline cluster` ask for. Throws a usage failure where a value is none.
  *
- * @param line - the words of the command, of which `--part` is filled in where there are several tasks
+ * @param line - the words of the command, of which `--part` is filled in where there are several tasks, and `--threads` where nothing says
+ * how many: a task that is given four of a machine's cores sees them all
  * @param asked - the flags that these words give the command
+ * @param engine - what computes; undefined where a file says it that is not here
  */
-export function jobOf({ flags, line, asked }: { flags: Flags; line: readonly string[]; asked: Flags }): ClusterJob {
+export function jobOf(options: { flags: Flags; line: readonly string[]; asked: Flags; engine?: Computes | undefined }): ClusterJob {
+  const { flags, line, asked, engine } = options;
   const [command = ""] = line;
   const isShared = command !== "train";
   const tasks = flags.tasks === undefined ? undefined : Number(flags.tasks);
@@ -60,26 +60,45 @@ export function jobOf({ flags, line, asked }: { flags: Flags; line: readonly str
   if (!/^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$/.test(name)) {
     throw badUsage(`Cannot call a job "${name}": expected up to 52 small letters, digits and dashes, as in --name simulate-sd15`);
   }
-  const [, amount = "", unit = ""] = /^([1-9]\d{0,6})(M|G)$/.exec(flags.memory ?? "16G") ?? [];
-  if (amount === "") throw badUsage(`Cannot ask for --memory "${flags.memory}": expected megabytes or gigabytes, as in 16G`);
-  const gpus = flags.gpus ?? "1";
-  if (!/^\d{1,2}$/.test(gpus)) throw badUsage(`Cannot ask for --gpus "${gpus}": expected a whole number from 0 to 99`);
-  const cards = asked.device?.split(",").length ?? 1;
-  if (cards > 1 && cards > Number(gpus)) {
-    throw badUsage(
-      `Cannot run ${command} on --device ${asked.device} with --gpus ${gpus}: a task sees its own cards alone; expected --gpus ${cards}`,
-    );
-  }
   const retries = flags.retries ?? "5";
   if (!/^\d{1,3}$/.test(retries))
     throw badUsage(`Cannot start a task again --retries "${retries}" times: expected a whole number from 0 to 999`);
+  const cpus = Number(flags.cpus ?? 4);
+  const share = isShared ? ["--part", `auto/${tasks}`] : [];
   return {
-    ...{ name, tasks: isShared ? tasks : undefined, program: flags.program ?? "pipeline", gpus: Number(gpus) },
+    ...{ name, cpus, program: flags.program ?? "pipeline", tasks: isShared ? tasks : undefined },
     atOnce: flags["at-once"] === undefined ? undefined : Number(flags["at-once"]),
-    words: isShared ? [...line, "--part", `auto/${tasks}`] : line,
-    memory: { amount: Number(amount), unit: unit as "M" | "G" },
-    cpus: Number(flags.cpus ?? 4),
+    words: [...line, ...(engine?.threads === 0 ? ["--threads", String(cpus)] : []), ...share],
+    gpus: gpusOf({ command, told: flags.gpus, asked, engine }),
+    memory: amountOf("memory", flags.memory ?? "16G"),
     retries: Number(retries),
     grace: Number(flags.grace ?? 60),
   };
+}
+
+/** `16G` or `900M`, of the flag of that name. */
+export function amountOf(flag: string, text: string): Amount {
+  const [, amount = "", unit = ""] = /^([1-9]\d{0,6})(M|G)$/.exec(text) ?? [];
+  if (amount === "") throw badUsage(`Cannot ask for --${flag} "${text}": expected megabytes or gigabytes, as in 16G`);
+  return { amount: Number(amount), unit: unit as "M" | "G" };
+}
+
+/** How many cards a task is given: as many as it computes on, none where that is the CPU. */
+function gpusOf(options: { command: string; told: string | undefined; asked: Flags; engine: Computes | undefined }): number {
+  const { command, told, asked, engine } = options;
+  const device = engine?.device ?? asked.device ?? "";
+  const cards = engine?.cards ?? [...device.matchAll(/:(\d+)/g)].map(([, card]) => Number(card));
+  const gpus = told ?? (device === "cpu" ? "0" : String(cards.length || 1));
+  if (!/^\d{1,2}$/.test(gpus)) throw badUsage(`Cannot ask for --gpus "${gpus}": expected a whole number from 0 to 99`);
+  if (device === "cpu" && Number(gpus) > 0) {
+    throw badUsage(
+      `Cannot ask for --gpus ${gpus}: ${command} computes on the CPU unless told; give it --device webgpu or cuda, or leave --gpus out`,
+    );
+  }
+  if (cards.some((card) => card >= Math.max(cards.length, Number(gpus))) || cards.length > Number(gpus)) {
+    const named = cards.map((card) => `cuda:${card}`).join(",");
+    const remedy = cards.length > Number(gpus) ? `expected --gpus ${cards.length}` : "their numbers begin with cuda:0";
+    throw badUsage(`Cannot run ${command} on ${named} with --gpus ${gpus}: a task sees its own cards alone; ${remedy}`);
+  }
+  return Number(gpus);
 }

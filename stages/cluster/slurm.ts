@@ -18,8 +18,8 @@ export function secondsOfTime(text: string): number | undefined {
 }
 
 /**
- * The script of a job. A task that ends by a signal (exit 130: a time limit, a preemption) is put back into the queue, one that failed
- * up to `retries` times, a wrong command (2) never; Slurm itself tries again after a node failure alone. `time` is a limit of a run,
+ * The script of a job. A task that ends by a signal (exit 130 or 143: a time limit, a preemption) is put back into the queue, one that
+ * failed up to `retries` times, a wrong command (2) never; Slurm itself tries again after a node failure alone. `time` is a limit of a run,
  * not of the work: a task that meets it goes on in its next run.
  */
 export function slurmScript(job: ClusterJob, { time, partition }: { time?: string; partition?: string } = {}): string {
@@ -54,8 +54,10 @@ wait $child
 code=$?
 while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
 
-# 0 done, 1 failed, 2 a wrong command, 130 stopped by a signal. A task that was cancelled is not running any more, and stays ended.
-if [ $code -eq 130 ] || { [ $code -ne 0 ] && [ $code -ne 2 ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${retries} ]; }; then
+# 0 done, 1 failed, 2 a wrong command, 130 stopped by a signal, 143 too, before Node could listen.
+# A task that was cancelled is not running any more, and stays ended.
+stopped=$([ $code -eq 130 ] || [ $code -eq 143 ] && echo yes)
+if [ "$stopped" ] || { [ $code -ne 0 ] && [ $code -ne 2 ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${retries} ]; }; then
   task=${task}
   if squeue -h -j "$task" -t running -o %T | grep -q .; then scontrol requeue "$task"; fi
 fi

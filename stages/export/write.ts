@@ -43,7 +43,7 @@ export async function claimFolder(out: string, identity: ExportIdentity): Promis
   if (!existsSync(path)) await writeAtomic(path, text);
   else if ((await readFile(path, "utf8")) !== text)
     throw new Failure(`Cannot export to ${out}: another export stands there. Choose another folder with --out, or delete it.`);
-  await removeTemporaries(out);
+  await removeTemporaries(out, { all: true });
 }
 
 /** One file a shard that has rows; a shard whose file is there is passed over. Answers how many files were written. */

@@ -127,7 +127,7 @@ async function newestPicture(folder: string, from: number): Promise<RunState["pi
 
 /** Removes the pictures of steps after `from`, and all that adorned another run where this one begins anew. */
 async function takeBack(folder: string, from: number): Promise<void> {
-  await removeTemporaries(join(folder, "pictures"));
+  await removeTemporaries(join(folder, "pictures"), { all: true });
   for (const step of await picturedSteps(folder)) if (step > from) await rm(pictureAt(folder, step), { force: true });
   if (from === 0) await rm(join(folder, "distance.svg"), { force: true });
 }

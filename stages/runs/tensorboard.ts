@@ -23,7 +23,7 @@ export interface EventFile {
 export async function openEventFile(options: { folder: string; from: number; clock?: () => number }): Promise<EventFile> {
   const { folder, from, clock = () => Date.now() / 1000 } = options;
   await mkdir(folder, { recursive: true });
-  await removeTemporaries(folder);
+  await removeTemporaries(folder, { all: true });
   const [found, ...others] = (await namesIn(folder)).filter((name) => name.startsWith("events.out.tfevents."));
   for (const name of found && from === 0 ? [found, ...others] : others) await rm(join(folder, name), { force: true });
   const isKept = found !== undefined && from > 0;

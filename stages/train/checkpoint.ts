@@ -62,7 +62,7 @@ export async function writeCheckpoint(options: {
   const found = await newestFirst(folder);
   const kept = found.filter((other, index) => index === 0 || isRegular(other.step)).slice(0, keep);
   for (const old of found) if (!kept.includes(old)) await rm(join(folder, old.name), { force: true });
-  await removeTemporaries(folder);
+  await removeTemporaries(folder, { all: true }); // one process writes a run: those of other hosts are of killed ones too
   return path;
 }
 

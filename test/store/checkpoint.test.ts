@@ -128,11 +128,13 @@ test("weights that are not finite are no checkpoint", async () => {
   assert.is(readdirSync(folder).length, 1);
 });
 
-test("a temporary file is no checkpoint, and goes with the next one", async () => {
+test("a temporary file, also of another host's killed process, is no checkpoint, and goes with the next one", async () => {
   const folder = await written([1]);
   const [name = ""] = readdirSync(folder);
   writeFileSync(join(folder, `.${name.replace("01-", "09-")}.0-1-00000000.tmp`), "torn");
   assert.is((await readLatestCheckpoint({ folder }))?.step, 1);
+  await writeCheckpoint({ folder, step: 2, sets: sets(2) });
+  assert.is(readdirSync(folder).length, 2);
 });
 
 test("without any there is nothing to resume; with none sound it is an error", async () => {
