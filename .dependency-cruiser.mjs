@@ -6,17 +6,23 @@
 /** From the top down; a folder may import those below it. */
 const floors = ["bin|library", "pipelines", "stages", "recipes", "methods", "models", "engine|store", "schemas"];
 
-const upward = floors.slice(1).map((floor, i) => ({
-  name: `${floor}-imports-downwards`,
-  comment: "bin, library > pipelines > stages > recipes > methods > models > engine, store > schemas",
-  severity: "error",
-  from: { path: `^(${floor})/` },
-  to: { path: `^(${floors.slice(0, i + 1).join("|")})/` },
-}));
+/** The same of the folders of store/. */
+const ofStore = ["making", "rows", "shards", "records", "format", "places"];
+
+/** A rule a floor: it imports none of those above it. */
+const downwards = (names, root = "") =>
+  names.slice(1).map((floor, i) => ({
+    name: `${root}${floor}-imports-downwards`,
+    comment: names.join(" > ").replaceAll("|", ", "),
+    severity: "error",
+    from: { path: `^${root}(${floor})/` },
+    to: { path: `^${root}(${names.slice(0, i + 1).join("|")})/` },
+  }));
 
 export default {
   forbidden: [
-    ...upward,
+    ...downwards(floors),
+    ...downwards(ofStore, "store/"),
     {
       name: "engine-imports-nothing",
       comment: "engine/ could be a package of its own; its examples draw their data with schemas/numbers",

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { badUsage } from "../schemas/failure.ts";
 import { didYouMean, unknownName } from "../schemas/nearest.ts";
-import { checkInputFolder, checkOutput } from "../store/output.ts";
+import { checkInputFolder, checkOutput } from "../store/places/output.ts";
 import type { Entry, Flag, InputPath } from "./command.mts";
 import { commands } from "./commands.mts";
 import { commonFlags } from "./flags.mts";

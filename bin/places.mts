@@ -6,7 +6,7 @@ import { badUsage } from "../schemas/failure.ts";
 import type { Context } from "../schemas/events.ts";
 import type { Wishes } from "../recipes/fit.ts";
 import type { Settings } from "../schemas/settings.ts";
-import { isUrl, placeOf, within } from "../store/place.ts";
+import { isUrl, placeOf, within } from "../store/places/place.ts";
 import type { Request } from "./arguments.mts";
 import type { Flag, Input } from "./command.mts";
 import { commonFlags } from "./flags.mts";
@@ -71,7 +71,7 @@ async function placed<R extends Request>(request: R, signal: AbortSignal, uses: 
     if (!isUrl(path)) return path;
     const how = bucketUse(command.name, path, what, spec);
     if (how === "itself") return path;
-    const { filesAt } = await import("../store/files.ts");
+    const { filesAt } = await import("../store/places/files.ts");
     const isStore = (await filesAt(path).size(within(path, "store.json"))) !== undefined;
     if (isStore && spec.bucket === "store") return path;
     if (isStore) throw badUsage(`Cannot use ${path} (${what}): a store lies there; name ${how === "sent" ? "another place" : "a run"}`);

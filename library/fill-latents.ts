@@ -7,10 +7,10 @@ import { encodeShards, type LatentShard, latentManifestOf, startEncoder, writeLa
 import { inFolder } from "../stages/runs/folder.ts";
 import { openCodec } from "../stages/runs/model.ts";
 import { latentSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
-import { createLatentStore } from "../store/latents.ts";
-import type { Store } from "../store/store.ts";
-import type { Summary } from "../store/summary.ts";
-import { finishWork, planWork } from "../store/work.ts";
+import { createLatentStore } from "../store/rows/latents.ts";
+import type { Store } from "../store/shards/store.ts";
+import type { Summary } from "../store/shards/summary.ts";
+import { finishWork, planWork } from "../store/making/work.ts";
 import type { JobOptions } from "./jobs.ts";
 import { prepareJob } from "./prepare-job.ts";
 

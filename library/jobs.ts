@@ -12,8 +12,8 @@ import type { PipelineEvent } from "../schemas/events.ts";
 import type { LoraRequest } from "../schemas/model.ts";
 import type { Denoiser } from "../stages/runs/model.ts";
 import type { Generated } from "../stages/sample/generator.ts";
-import type { Summary } from "../store/summary.ts";
-import type { Work } from "../store/work.ts";
+import type { Summary } from "../store/shards/summary.ts";
+import type { Work } from "../store/making/work.ts";
 import { prepareJob, type SettingsInput } from "./prepare-job.ts";
 
 /** What every job takes. */

@@ -10,6 +10,6 @@ export type { PipelineEvent } from "../schemas/events.ts";
 export { Failure, isFailure } from "../schemas/failure.ts";
 export type { Picture } from "../schemas/images.ts";
 export type { Settings } from "../schemas/settings.ts";
-export { openStore, type OpenStore } from "../store/open.ts";
+export { openStore, type OpenStore } from "../store/rows/open.ts";
 export { ingest, type JobOptions, pretrain, sample, simulate, train } from "./jobs.ts";
 export type { SettingsInput } from "./prepare-job.ts";

@@ -3,12 +3,12 @@
  * training order, or as Arrow record batches. The format is specified in schemas/README.md.
  */
 export type { Draft, LatentManifest, Manifest, TokenManifest, TripleManifest } from "../schemas/manifest.ts";
-export type { BatchOptions } from "../store/batches.ts";
-export type { LatentRow, TokenRow, TripleRow } from "../store/columns.ts";
-export type { FailedRow } from "../store/journal.ts";
-export { createLatentStore, type LatentBatch, latentBatches, openLatentStore, readLatents } from "../store/latents.ts";
-export { type OpenStore, openStore } from "../store/open.ts";
-export { type RecordBatchOptions, recordBatches } from "../store/record-batches.ts";
+export type { BatchOptions } from "../store/rows/batches.ts";
+export type { LatentRow, TokenRow, TripleRow } from "../store/format/columns.ts";
+export type { FailedRow } from "../store/records/journal.ts";
+export { createLatentStore, type LatentBatch, latentBatches, openLatentStore, readLatents } from "../store/rows/latents.ts";
+export { type OpenStore, openStore } from "../store/rows/open.ts";
+export { type RecordBatchOptions, recordBatches } from "../store/rows/record-batches.ts";
 export {
   idRange,
   missingShards,
@@ -19,8 +19,16 @@ export {
   type RowOf,
   type Store,
   writeShard,
-} from "../store/store.ts";
-export { readSummary, sealStore, type Summary } from "../store/summary.ts";
-export { createTokenStore, openTokenStore, type TokenBatch, tokenBatches } from "../store/tokens.ts";
-export { createTripleStore, noiseOf, openTripleStore, readTriples, statesOf, type TripleBatch, tripleBatches } from "../store/triples.ts";
-export { verifyStore } from "../store/verify.ts";
+} from "../store/shards/store.ts";
+export { readSummary, sealStore, type Summary } from "../store/shards/summary.ts";
+export { createTokenStore, openTokenStore, type TokenBatch, tokenBatches } from "../store/rows/tokens.ts";
+export {
+  createTripleStore,
+  noiseOf,
+  openTripleStore,
+  readTriples,
+  statesOf,
+  type TripleBatch,
+  tripleBatches,
+} from "../store/rows/triples.ts";
+export { verifyStore } from "../store/making/verify.ts";

@@ -19,7 +19,7 @@ import type { FigureGroup, Figures, Rule } from "../schemas/figures.ts";
 import type { PlannedNetwork, Rules } from "../schemas/fit.ts";
 import type { ImageTokenizerConfig, PriorSpec, Sampler } from "../schemas/model.ts";
 import type { OptimiserSettings, OwnSettings, Settings, SimulateSettings } from "../schemas/settings.ts";
-import type { Statistics } from "../store/statistics.ts";
+import type { Statistics } from "../store/records/statistics.ts";
 
 /** The part that a network plays in a training: "student", "discriminator", "teacher", "perceptual" ... */
 export type Role = string;

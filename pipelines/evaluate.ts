@@ -19,7 +19,7 @@ import { measureSpeed } from "../stages/evaluate/speed.ts";
 import { planSteps } from "../stages/evaluate/steps.ts";
 import { readDenoiser } from "../stages/runs/model.ts";
 import { checkPrior } from "../stages/sample/token-source.ts";
-import { writeAtomic } from "../store/atomic.ts";
+import { writeAtomic } from "../store/places/atomic.ts";
 
 /**
  * Measures `evaluate.count` images of a model, and of its teacher where given, against the reference, generated under

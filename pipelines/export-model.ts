@@ -20,7 +20,7 @@ import { claimFolder } from "../stages/export/write.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { readLora } from "../stages/runs/lora.ts";
 import { readDenoiser } from "../stages/runs/model.ts";
-import { writeAtomic } from "../store/atomic.ts";
+import { writeAtomic } from "../store/places/atomic.ts";
 
 /**
  * Writes a student of a published network in a format that others' tools load, beside what its teacher's pipeline has besides the

@@ -16,10 +16,10 @@ import { inFolder } from "../stages/runs/folder.ts";
 import { exportModel } from "./export-model.ts";
 import { exportGraphs } from "./export-onnx.ts";
 import { exportPage } from "./export-web.ts";
-import { checkBooks } from "../store/books.ts";
-import { isUrl } from "../store/place.ts";
-import { openStore } from "../store/store.ts";
-import { readSummary } from "../store/summary.ts";
+import { checkBooks } from "../store/shards/books.ts";
+import { isUrl } from "../store/places/place.ts";
+import { openStore } from "../store/shards/store.ts";
+import { readSummary } from "../store/shards/summary.ts";
 
 /** Exports what a folder holds, a run or a store. Throws a usage failure where a flag of runs is given for a store. */
 export async function exportPath(options: Parameters<typeof exportModel>[0] & Partial<Parameters<typeof exportGraphs>[0]>): Promise<void> {

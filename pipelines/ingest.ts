@@ -3,7 +3,7 @@
  *
  * images | decode | encode | latent store
  */
-import { within } from "../store/place.ts";
+import { within } from "../store/places/place.ts";
 import type { Context } from "../schemas/events.ts";
 import { leftOutInWords } from "../schemas/left-out.ts";
 import { version } from "../schemas/package.ts";
@@ -19,11 +19,11 @@ import { type ImageSource, openImages } from "../stages/ingest/images.ts";
 import { omissionsInWords } from "../stages/ingest/omissions.ts";
 import { inFolder } from "../stages/runs/folder.ts";
 import { type Network, openCodec } from "../stages/runs/model.ts";
-import { namesAt } from "../store/files.ts";
-import { createLatentStore } from "../store/latents.ts";
-import type { Summary } from "../store/summary.ts";
-import { readFailures, type Store } from "../store/store.ts";
-import { finishWork, planWork, type Work } from "../store/work.ts";
+import { namesAt } from "../store/places/files.ts";
+import { createLatentStore } from "../store/rows/latents.ts";
+import type { Summary } from "../store/shards/summary.ts";
+import { readFailures, type Store } from "../store/shards/store.ts";
+import { finishWork, planWork, type Work } from "../store/making/work.ts";
 
 /**
  * Encodes the images of zips and folders into a latent store at `out`. Goes on where an earlier run stopped; the result

@@ -23,9 +23,9 @@ import { damagedShards, type Survey, surveyStore } from "../stages/inspect/surve
 import { columnsToFilter, parseWhere } from "../stages/inspect/where.ts";
 import { isPublished } from "../stages/published/describe.ts";
 import { isSingleFile } from "../models/published/single-file.ts";
-import { partsInstead } from "../store/output.ts";
-import { isUrl } from "../store/place.ts";
-import { openStore, type Store } from "../store/store.ts";
+import { partsInstead } from "../store/places/output.ts";
+import { isUrl } from "../store/places/place.ts";
+import { openStore, type Store } from "../store/shards/store.ts";
 import { checkParity, inspectPublished } from "./inspect-published.ts";
 
 /** What to show besides, or instead of, the facts. */

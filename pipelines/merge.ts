@@ -5,10 +5,10 @@
  */
 import type { Context } from "../schemas/events.ts";
 import { inFolder } from "../stages/runs/folder.ts";
-import { mergeStores } from "../store/merge.ts";
-import { countMissing } from "../store/present.ts";
-import type { Summary } from "../store/summary.ts";
-import { finishWork } from "../store/work.ts";
+import { mergeStores } from "../store/making/merge.ts";
+import { countMissing } from "../store/records/present.ts";
+import type { Summary } from "../store/shards/summary.ts";
+import { finishWork } from "../store/making/work.ts";
 
 /**
  * Copies the shards of stores of the same settings into one at `out`, and finishes it when all are there. `repair` verifies what is

@@ -9,7 +9,7 @@ import { load, machine } from "../stages/doctor/machine.ts";
 import { type Summary, summarise } from "../stages/evaluate/measures.ts";
 import { isEnough, openReconstruction, type Reconstruction, type Way } from "../stages/evaluate/reconstruction.ts";
 import { writeGrid } from "../stages/picture/write-grid.ts";
-import { writeAtomic } from "../store/atomic.ts";
+import { writeAtomic } from "../store/places/atomic.ts";
 
 /** Images of a grid. */
 const COLUMNS = 16;

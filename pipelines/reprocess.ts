@@ -29,12 +29,12 @@ import { planTriples } from "../stages/reprocess/plan.ts";
 import { takeLatents } from "../stages/reprocess/latents.ts";
 import { checkStoreClasses, openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
-import { readLeftOut } from "../store/left-out.ts";
-import { createLatentStore } from "../store/latents.ts";
-import { openStore, presentShards, readShard, type Store } from "../store/store.ts";
-import type { Summary } from "../store/summary.ts";
-import { createTripleStore } from "../store/triples.ts";
-import { finishWork, planWork } from "../store/work.ts";
+import { readLeftOut } from "../store/records/left-out.ts";
+import { createLatentStore } from "../store/rows/latents.ts";
+import { openStore, presentShards, readShard, type Store } from "../store/shards/store.ts";
+import type { Summary } from "../store/shards/summary.ts";
+import { createTripleStore } from "../store/rows/triples.ts";
+import { finishWork, planWork } from "../store/making/work.ts";
 import { ingestHeld } from "./ingest.ts";
 
 interface Request {

@@ -16,9 +16,9 @@ import { reportSource } from "../stages/inspect/report/serve.ts";
 import type { Source } from "../stages/serve/answer.ts";
 import { folderSource, pageSource } from "../stages/serve/folder.ts";
 import { serveSource } from "../stages/serve/listen.ts";
-import { partsInstead } from "../store/output.ts";
-import { isUrl } from "../store/place.ts";
-import { openStore } from "../store/store.ts";
+import { partsInstead } from "../store/places/output.ts";
+import { isUrl } from "../store/places/place.ts";
+import { openStore } from "../store/shards/store.ts";
 
 /**
  * Shows what stands at `path` to this machine's browser until the context's signal aborts: the live report of a store, a site of

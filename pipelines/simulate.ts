@@ -22,11 +22,11 @@ import { openRowConditions } from "../stages/simulate/row-conditions.ts";
 import { tripleManifestOf } from "../stages/simulate/simulate.ts";
 import { openVigil } from "../stages/runs/vigil.ts";
 import { withThreads } from "../stages/workers/threads.ts";
-import { askToRegister, keepingOf } from "../store/readers.ts";
-import type { Store } from "../store/store.ts";
-import type { Summary } from "../store/summary.ts";
-import { createTripleStore } from "../store/triples.ts";
-import { finishWork, planWork, type Work } from "../store/work.ts";
+import { askToRegister, keepingOf } from "../store/shards/readers.ts";
+import type { Store } from "../store/shards/store.ts";
+import type { Summary } from "../store/shards/summary.ts";
+import { createTripleStore } from "../store/rows/triples.ts";
+import { finishWork, planWork, type Work } from "../store/making/work.ts";
 
 /**
  * Simulates a teacher's probability-flow ODE into a triple store at `out`, under the labels or captions of the latent

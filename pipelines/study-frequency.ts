@@ -21,7 +21,7 @@ import { readResults } from "../stages/study/results.ts";
 import { imageRows, type WatchedRow } from "../stages/train/reference-rows.ts";
 import type { FrequencyApi, FrequencyOptions } from "../stages/workers/frequency.ts";
 import { startWorker } from "../stages/workers/start.ts";
-import { openLatentStore, stacked } from "../store/latents.ts";
+import { openLatentStore, stacked } from "../store/rows/latents.ts";
 
 /** Rows a call, rows at most, noise levels of the teacher's own grid, and frequency bands at most. */
 const [BATCH, ROWS, LEVELS, BANDS] = [32, 256, 12, 6];

@@ -14,11 +14,11 @@ import { inFolder } from "../stages/runs/folder.ts";
 import { readCodec, readImageTokenizer } from "../stages/runs/model.ts";
 import { latentSettings, writeDescriptions } from "../stages/runs/store-settings.ts";
 import { openTokenizer } from "../stages/sample/tokenizer.ts";
-import { openLatentStore } from "../store/latents.ts";
-import { readShard } from "../store/store.ts";
-import { readSummary, type Summary } from "../store/summary.ts";
-import { createTokenStore } from "../store/tokens.ts";
-import { finishWork, planWork, type Work } from "../store/work.ts";
+import { openLatentStore } from "../store/rows/latents.ts";
+import { readShard } from "../store/shards/store.ts";
+import { readSummary, type Summary } from "../store/shards/summary.ts";
+import { createTokenStore } from "../store/rows/tokens.ts";
+import { finishWork, planWork, type Work } from "../store/making/work.ts";
 
 interface Request {
   /** A finished latent store. */

@@ -6,12 +6,12 @@
 import type { Context } from "../schemas/events.ts";
 import { Failure } from "../schemas/failure.ts";
 import { inFolder } from "../stages/runs/folder.ts";
-import type { Finding } from "../store/finding.ts";
-import { mendStore } from "../store/mend.ts";
-import { removedShards } from "../store/present.ts";
-import { forgetReader } from "../store/readers.ts";
-import { openStore, presentShards } from "../store/store.ts";
-import { verifyStore } from "../store/verify.ts";
+import type { Finding } from "../store/records/finding.ts";
+import { mendStore } from "../store/making/mend.ts";
+import { removedShards } from "../store/records/present.ts";
+import { forgetReader } from "../store/shards/readers.ts";
+import { openStore, presentShards } from "../store/shards/store.ts";
+import { verifyStore } from "../store/making/verify.ts";
 
 /**
  * Reports what is damaged in a store: file, shard, rows and remedy. With `repair`, journal, quarantine and summary are

@@ -1,8 +1,8 @@
 /** From recipes, files and flags to the one validated set of settings. */
 import { existsSync } from "node:fs";
-import { filesAt } from "../store/files.ts";
-import { localCopy } from "../store/local-copy.ts";
-import { isUrl, within } from "../store/place.ts";
+import { filesAt } from "../store/places/files.ts";
+import { localCopy } from "../store/places/local-copy.ts";
+import { isUrl, within } from "../store/places/place.ts";
 import { inspect, isDeepStrictEqual } from "node:util";
 import type * as z from "zod";
 import { methodNamed } from "../methods/registry.ts";

@@ -1,7 +1,7 @@
 /**
  * The columns of each kind of store, in the types of Apache Arrow: the one place that says what a row is made of. The layout of
- * shards (store/columns.ts, store/arrow-write.ts), the record batches (store/arrow.ts) and the exports (stages/export/columns.ts) follow
- * from it, and schemas/README.md has it as a table, which a test compares.
+ * shards (store/format/columns.ts, store/format/arrow-write.ts), the record batches (store/format/arrow.ts) and the exports
+ * (stages/export/columns.ts) follow from it, and schemas/README.md has it as a table, which a test compares.
  */
 import { embeddingSize } from "./embedding.ts";
 import type { Manifest } from "./manifest.ts";

@@ -1,6 +1,6 @@
 /** The frozen codec inside a loss: images of the latents that a denoiser makes, through which gradients flow. */
 import { type Tensor, tf } from "../../engine/tfjs.ts";
-import type { Statistics } from "../../store/statistics.ts";
+import type { Statistics } from "../../store/records/statistics.ts";
 import type { Parameters } from "../layers.ts";
 import { type CodecDescription, codecFunctions } from "./codecs.ts";
 

@@ -8,13 +8,13 @@ import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
 import type { Draft, TripleManifest } from "../../schemas/manifest.ts";
-import { rowBatches } from "../../store/batches.ts";
-import type { TripleRow } from "../../store/columns.ts";
-import { stacked } from "../../store/latents.ts";
-import { blocksOf, rowOrder } from "../../store/order.ts";
-import { memoryBuffer } from "../../store/buffers.ts";
-import { type Store, writeShard } from "../../store/store.ts";
-import { createTripleStore } from "../../store/triples.ts";
+import { rowBatches } from "../../store/rows/batches.ts";
+import type { TripleRow } from "../../store/format/columns.ts";
+import { stacked } from "../../store/rows/latents.ts";
+import { blocksOf, rowOrder } from "../../store/rows/order.ts";
+import { memoryBuffer } from "../../store/places/buffers.ts";
+import { type Store, writeShard } from "../../store/shards/store.ts";
+import { createTripleStore } from "../../store/rows/triples.ts";
 
 /** One side's figures, in megabytes of tensors a second: the median of the rounds and the fastest. */
 export interface Rate {

@@ -1,7 +1,7 @@
 /** Which part of the work this process is to do, as the engine that started it says: `--part auto/N`. */
 import { badUsage } from "../../schemas/failure.ts";
 import { visible } from "../../schemas/visible.ts";
-import type { WorkShare } from "../../store/share.ts";
+import type { WorkShare } from "../../store/making/share.ts";
 
 /** How an engine tells a task its number, and what array it is of. */
 interface Engine {

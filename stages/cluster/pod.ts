@@ -1,7 +1,7 @@
 /** What a pod is given beside its command: a volume, the namespace's secrets and accounts, a node, and room on that node's disk. */
 import { posix } from "node:path";
 import { badUsage } from "../../schemas/failure.ts";
-import { isUrl } from "../../store/place.ts";
+import { isUrl } from "../../store/places/place.ts";
 import { type Amount, amountOf } from "./job.ts";
 
 export interface Pod {

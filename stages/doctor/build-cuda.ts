@@ -12,7 +12,7 @@ import { BUILT } from "../../engine/builds.ts";
 import { type BuiltCuda, cudaFolder } from "../../engine/cuda.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import { probe } from "./probe.ts";
 import { askPython, pythonOf } from "./run-program.ts";
 

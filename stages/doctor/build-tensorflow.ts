@@ -10,7 +10,7 @@ import { BUILT } from "../../engine/builds.ts";
 import { type BuiltTensorflow, installing, tensorflowFolder, tfjsNodeFolder } from "../../engine/tensorflow.ts";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import { CORE, purposeOf, tensorflowOf } from "./find-tensorflow.ts";
 import { firstLine, run, whyNot } from "./run-program.ts";
 import { nodeHeaders, tryTensorflow } from "./tensorflow.ts";

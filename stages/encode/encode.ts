@@ -14,9 +14,9 @@ import { withThreads } from "../workers/threads.ts";
 import { stage } from "../flow/mod.ts";
 import { endsWhereNoneIsFinite, notFinite } from "./finite-rows.ts";
 import type { ImageSource } from "../ingest/images.ts";
-import type { LatentRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { type Store, writeShard } from "../../store/store.ts";
+import type { LatentRow } from "../../store/format/columns.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { type Store, writeShard } from "../../store/shards/store.ts";
 
 /** The identity of the latent store that these images give with this codec. */
 export function latentManifestOf(options: {

@@ -1,6 +1,6 @@
 /** The evaluation as a file: all that is needed to repeat its figures, and the figures of every seed. */
 import type { Settings } from "../../schemas/settings.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import { machine } from "../doctor/machine.ts";
 import type { Evaluation } from "./evaluation.ts";
 import { type Measures, summaries } from "./measures.ts";

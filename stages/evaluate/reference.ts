@@ -9,9 +9,9 @@ import type { CodecWorker } from "../workers/codec.ts";
 import { iterate, through } from "../flow/mod.ts";
 import { decode, omissionsInWords, openImages, CROP_FILTER } from "../ingest/mod.ts";
 import { readCodec } from "../runs/model.ts";
-import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
-import { isUrl } from "../../store/place.ts";
-import type { LatentRow } from "../../store/columns.ts";
+import { openLatentStore, readLatents, stacked } from "../../store/rows/latents.ts";
+import { isUrl } from "../../store/places/place.ts";
+import type { LatentRow } from "../../store/format/columns.ts";
 import { startWorker } from "../workers/start.ts";
 
 /** A real image, [height, width, 3] RGB, with the condition under which its counterpart is generated. */

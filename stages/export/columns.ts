@@ -1,7 +1,7 @@
 /** The rows of a shard turned into columns, as the exports write them. */
 import { type Field, fieldsOf, noiseField } from "../../schemas/columns.ts";
 import type { Manifest } from "../../schemas/manifest.ts";
-import { type AnyRow, valuesOfRows } from "../../store/row-values.ts";
+import { type AnyRow, valuesOfRows } from "../../store/rows/row-values.ts";
 
 /** One column of several rows. Whole numbers have -1 where there is none; texts have null. */
 export type ExportColumn = { name: string; field: Field } & (

@@ -3,7 +3,7 @@ import { Table, tableToIPC } from "apache-arrow";
 import type { SchemaElement } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { fromHalf } from "../../schemas/numbers/half.ts";
-import { recordBatch } from "../../store/arrow.ts";
+import { recordBatch } from "../../store/format/arrow.ts";
 import { bytesOf, type ExportColumn, type TensorColumn, widths } from "./columns.ts";
 import { npyHeader } from "./npy.ts";
 import { tarOf } from "./tar.ts";

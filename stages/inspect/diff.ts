@@ -1,8 +1,8 @@
 /** What two stores differ in: settings, rows by id, and how far their latents have drifted apart. */
 import { differingKeys } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { type StateColumn, stateColumns, tensorOf, type TripleRow } from "../../store/columns.ts";
-import type { Store } from "../../store/store.ts";
+import { type StateColumn, stateColumns, tensorOf, type TripleRow } from "../../store/format/columns.ts";
+import type { Store } from "../../store/shards/store.ts";
 import { idOf, rowsInOrder, type StoreRow } from "./rows.ts";
 import type { Facts } from "./facts.ts";
 import { surveyShards } from "./ends.ts";

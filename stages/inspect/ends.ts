@@ -1,11 +1,11 @@
 /** What is known of a store from the ends of its shards alone. */
 import { isFailure } from "../../schemas/failure.ts";
-import { filesAt } from "../../store/files.ts";
-import { inOrder } from "../../store/in-order.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { gapsIn, removedShards, type Stretch, stretchesOf, union, without } from "../../store/present.ts";
-import { createTotals, type Statistics, type Sums } from "../../store/statistics.ts";
-import { presentShards, readHead, shardPath, type Store } from "../../store/store.ts";
+import { filesAt } from "../../store/places/files.ts";
+import { inOrder } from "../../store/places/in-order.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { gapsIn, removedShards, type Stretch, stretchesOf, union, without } from "../../store/records/present.ts";
+import { createTotals, type Statistics, type Sums } from "../../store/records/statistics.ts";
+import { presentShards, readHead, shardPath, type Store } from "../../store/shards/store.ts";
 
 export interface ShardFacts {
   shard: number;

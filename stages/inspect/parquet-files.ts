@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { writeError } from "../../schemas/system-error.ts";
-import { shardDigits } from "../../store/layout.ts";
-import { encodeShard } from "../../store/shard.ts";
-import { presentShards, readShard, shardPath, type Store } from "../../store/store.ts";
-import type { Row } from "../../store/stored-rows.ts";
+import { shardDigits } from "../../store/records/layout.ts";
+import { encodeShard } from "../../store/format/shard.ts";
+import { presentShards, readShard, shardPath, type Store } from "../../store/shards/store.ts";
+import type { Row } from "../../store/format/stored-rows.ts";
 
 /** Does something with the paths of all shards that are there. Copies of Arrow shards take the disk that the store takes. */
 export async function withParquetFiles<T>(store: Store, signal: AbortSignal, work: (paths: string[]) => Promise<T>): Promise<T> {

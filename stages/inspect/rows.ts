@@ -1,10 +1,10 @@
 /** Rows of a store to look at: all in order, one by its id, or those that a condition selects. */
 import { badUsage, Failure } from "../../schemas/failure.ts";
-import { filesAt } from "../../store/files.ts";
-import { hasShard } from "../../store/present.ts";
-import type { LatentRow, TokenRow, TripleRow } from "../../store/columns.ts";
-import { readScalars } from "../../store/read.ts";
-import { idRange, presentShards, readHead, readRows, readShard, shardPath, type Store } from "../../store/store.ts";
+import { filesAt } from "../../store/places/files.ts";
+import { hasShard } from "../../store/records/present.ts";
+import type { LatentRow, TokenRow, TripleRow } from "../../store/format/columns.ts";
+import { readScalars } from "../../store/shards/read.ts";
+import { idRange, presentShards, readHead, readRows, readShard, shardPath, type Store } from "../../store/shards/store.ts";
 import type { Condition, Scalars } from "./where.ts";
 
 export type StoreRow = LatentRow | TripleRow | TokenRow;

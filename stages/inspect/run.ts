@@ -12,7 +12,7 @@ import { parsedJson } from "../../schemas/json.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
 import { samplerDescription } from "../../schemas/model.ts";
 import { numberInWords } from "../../schemas/words.ts";
-import { namesIn } from "../../store/atomic.ts";
+import { namesIn } from "../../store/places/atomic.ts";
 import { openWeights } from "../../models/weights/load.ts";
 import { loraFile, readLora } from "../runs/lora.ts";
 import { mergeRecipeOf, recipeInWords } from "../runs/merged.ts";

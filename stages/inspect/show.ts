@@ -2,7 +2,7 @@
 import type { Context } from "../../schemas/events.ts";
 import { badUsage } from "../../schemas/failure.ts";
 import type { EngineSettings } from "../../schemas/settings.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store } from "../../store/shards/store.ts";
 import { writeGrid } from "../picture/write-grid.ts";
 import { rowLine } from "./facts.ts";
 import { captionOf, idOf, selectRows, type StoreRow } from "./rows.ts";

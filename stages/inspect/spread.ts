@@ -1,7 +1,7 @@
 /** How the values of a tensor column spread, channel by channel. */
 import type { Manifest } from "../../schemas/manifest.ts";
-import { createSums, type Statistics, statisticsOf } from "../../store/statistics.ts";
-import { noiseOf } from "../../store/triples.ts";
+import { createSums, type Statistics, statisticsOf } from "../../store/records/statistics.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
 
 /** Of one tensor column, per channel. */
 export interface Spread {

@@ -1,8 +1,8 @@
 /** SQL over the shards of a store, by DuckDB where the user has it; nothing is written and nothing is fetched. */
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import { visible } from "../../schemas/visible.ts";
-import { isUrl } from "../../store/place.ts";
-import type { Store } from "../../store/store.ts";
+import { isUrl } from "../../store/places/place.ts";
+import type { Store } from "../../store/shards/store.ts";
 import { withParquetFiles } from "./parquet-files.ts";
 
 /** The rows of an answer by column; tensors as "<4096 bytes>". */

@@ -1,8 +1,8 @@
 /** One pass over a store: all that can be told of its rows, in memory that does not grow with their number. */
 import { setImmediate } from "node:timers/promises";
-import { examineShard } from "../../store/examine.ts";
-import type { Store } from "../../store/store.ts";
-import { tensorOf } from "../../store/columns.ts";
+import { examineShard } from "../../store/shards/examine.ts";
+import type { Store } from "../../store/shards/store.ts";
+import { tensorOf } from "../../store/format/columns.ts";
 import { type CodeCounts, createCodeCounts } from "./codes.ts";
 import { type Balance, countCondition, createBalance } from "./balance.ts";
 import { idOf, type StoreRow } from "./rows.ts";

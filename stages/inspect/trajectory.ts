@@ -1,7 +1,7 @@
 /** The teacher's states on the way, as a store keeps them: how each spreads, and whether their norm falls with the noise. */
 import type { TripleManifest } from "../../schemas/manifest.ts";
-import { stateColumns, type TripleRow } from "../../store/columns.ts";
-import { createSums, type Statistics, statisticsOf } from "../../store/statistics.ts";
+import { stateColumns, type TripleRow } from "../../store/format/columns.ts";
+import { createSums, type Statistics, statisticsOf } from "../../store/records/statistics.ts";
 
 /** The states before one solver step. */
 export interface StateFacts {

@@ -8,11 +8,11 @@ import { readCodec } from "../runs/model.ts";
 import { openStoresTokenizer } from "../sample/tokenizer.ts";
 import { createPictureDecoder } from "../sample/picture-decoder.ts";
 import type { Picture } from "../../schemas/images.ts";
-import { stateColumn, tensorOf, type TripleRow } from "../../store/columns.ts";
-import { stacked } from "../../store/latents.ts";
-import { denormalise, type Statistics } from "../../store/statistics.ts";
-import type { Store } from "../../store/store.ts";
-import { noiseOf } from "../../store/triples.ts";
+import { stateColumn, tensorOf, type TripleRow } from "../../store/format/columns.ts";
+import { stacked } from "../../store/rows/latents.ts";
+import { denormalise, type Statistics } from "../../store/records/statistics.ts";
+import type { Store } from "../../store/shards/store.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
 import type { StoreRow } from "./rows.ts";
 
 export interface View {

@@ -1,4 +1,4 @@
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import type { Picture } from "../../schemas/images.ts";
 import { layOut, paste } from "./grid.ts";
 import { sharp } from "../../schemas/sharp.ts";

@@ -15,7 +15,7 @@ import { publishedNetwork } from "../../models/published/registry.ts";
 import { toTorch } from "../../models/published/torch.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { DenoiserSpec } from "../../schemas/model.ts";
-import { textHash } from "../../store/hash.ts";
+import { textHash } from "../../store/places/hash.ts";
 import { withLatents } from "./size.ts";
 
 /** A network asked once, over tensors that have shapes alone. */

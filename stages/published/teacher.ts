@@ -15,7 +15,7 @@ import { Failure } from "../../schemas/failure.ts";
 import type { ImageSize } from "../../schemas/images.ts";
 import type { DenoiserDescription, LoraRequest } from "../../schemas/model.ts";
 import { anyDiffusion, anyNetwork } from "../../schemas/settings.ts";
-import type { Statistics } from "../../store/statistics.ts";
+import type { Statistics } from "../../store/records/statistics.ts";
 import { isPublished } from "./describe.ts";
 import { checkDenoiser } from "./complete.ts";
 import { type Latents, latentsOf, type Sides } from "./latents.ts";

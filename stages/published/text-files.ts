@@ -11,7 +11,7 @@ import { parseIndex } from "../../models/weights/shards.ts";
 import { badUsage, Failure } from "../../schemas/failure.ts";
 import type { LoraRequest } from "../../schemas/model.ts";
 import type { TextSettings } from "../../schemas/settings.ts";
-import { sha256Pieces, textHash } from "../../store/hash.ts";
+import { sha256Pieces, textHash } from "../../store/places/hash.ts";
 import { checkEncoder } from "./complete.ts";
 import { checkLoraFile } from "./lora.ts";
 

@@ -1,7 +1,7 @@
 import type { TripleManifest } from "../../schemas/manifest.ts";
 import { Failure } from "../../schemas/failure.ts";
 import type { RowCondition, RowConditions } from "../simulate/row-conditions.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store } from "../../store/shards/store.ts";
 import { keptOf } from "./kept.ts";
 
 /**

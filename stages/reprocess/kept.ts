@@ -2,8 +2,8 @@
 import type { TripleManifest } from "../../schemas/manifest.ts";
 import type { RowCondition } from "../simulate/row-conditions.ts";
 import type { Kept } from "../simulate/simulate.ts";
-import type { TripleRow } from "../../store/columns.ts";
-import { idRange, readFailures, readShard, type Store } from "../../store/store.ts";
+import type { TripleRow } from "../../store/format/columns.ts";
+import { idRange, readFailures, readShard, type Store } from "../../store/shards/store.ts";
 
 /** All rows and failures of a shard. Throws a Failure when it is damaged. */
 export async function keptOf(store: Store<TripleManifest>, shard: number): Promise<Kept> {

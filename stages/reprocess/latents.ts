@@ -1,8 +1,8 @@
 import type { LatentManifest } from "../../schemas/manifest.ts";
 import type { LatentShard } from "../encode/encode.ts";
-import type { LatentRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { idRange, readFailures, readShard, type Store } from "../../store/store.ts";
+import type { LatentRow } from "../../store/format/columns.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { idRange, readFailures, readShard, type Store } from "../../store/shards/store.ts";
 
 /** Shards of a latent store made of the rows of another, cut otherwise. Holds one shard of the other. */
 export function takeLatents({

@@ -1,7 +1,7 @@
 /** What of a triple store a store of other settings may take over, row by row, and what must be simulated for it. */
 import { differingKeys, type TripleManifest } from "../../schemas/manifest.ts";
 import { batchOf } from "../simulate/fill-triples.ts";
-import { idRange, type Store } from "../../store/store.ts";
+import { idRange, type Store } from "../../store/shards/store.ts";
 
 /** What rows do not depend on. All else that differs means that every row is simulated again. */
 const HARMLESS = ["entries", "rowsPerShard", "shardFormat", "noise", "dtype", "conditions", "format", "version", "kind", "engine.batch"];

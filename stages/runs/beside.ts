@@ -3,8 +3,8 @@ import type { CodecDescription } from "../../models/codecs/codecs.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { differences, type LatentManifest, type Manifest, type TokenManifest } from "../../schemas/manifest.ts";
-import { within } from "../../store/place.ts";
-import { readText } from "../../store/text.ts";
+import { within } from "../../store/places/place.ts";
+import { readText } from "../../store/places/text.ts";
 
 type Shape = readonly [number, number, number];
 

@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import type * as z from "zod";
 import { Failure } from "../../schemas/failure.ts";
-import { isUrl, within } from "../../store/place.ts";
-import { missingFrom, partsInstead } from "../../store/output.ts";
-import { readText } from "../../store/text.ts";
+import { isUrl, within } from "../../store/places/place.ts";
+import { missingFrom, partsInstead } from "../../store/places/output.ts";
+import { readText } from "../../store/places/text.ts";
 import { descriptionVersion, sealOf } from "../../schemas/seal.ts";
 
 /** What a kind of description asks of its files. */

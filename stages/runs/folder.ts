@@ -7,12 +7,12 @@ import { dirname, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { parsedJson } from "../../schemas/json.ts";
-import { filesAt, namesAt } from "../../store/files.ts";
-import type { Holder } from "../../store/holder.ts";
-import { holdFolder } from "../../store/lock.ts";
-import { isUrl, within } from "../../store/place.ts";
-import { shardOf } from "../../store/present.ts";
-import { readText } from "../../store/text.ts";
+import { filesAt, namesAt } from "../../store/places/files.ts";
+import type { Holder } from "../../store/places/holder.ts";
+import { holdFolder } from "../../store/places/lock.ts";
+import { isUrl, within } from "../../store/places/place.ts";
+import { shardOf } from "../../store/records/present.ts";
+import { readText } from "../../store/places/text.ts";
 
 /** What a command makes of a folder; "store" is one of either kind. */
 export type FolderKind = keyof typeof titles;

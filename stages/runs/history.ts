@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Line } from "../../schemas/figures.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 
 /** All lines there are, none without the file; one that a kill has torn is left out. Throws where the file cannot be read. */
 export async function readHistory(path: string): Promise<Line[]> {

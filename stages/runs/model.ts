@@ -28,9 +28,9 @@ import {
 } from "../../schemas/model.ts";
 import { sealedText } from "../../schemas/seal.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { filesAt } from "../../store/files.ts";
-import { localCopy } from "../../store/local-copy.ts";
-import { within } from "../../store/place.ts";
+import { filesAt } from "../../store/places/files.ts";
+import { localCopy } from "../../store/places/local-copy.ts";
+import { within } from "../../store/places/place.ts";
 import {
   isPublishedTeacher,
   planPublishedCodec,

@@ -2,8 +2,8 @@
 import { loadWeights } from "../../models/weights/load.ts";
 import { embeddingSize, type TextShape } from "../../schemas/embedding.ts";
 import { saveWeights } from "./weights-file.ts";
-import { localCopy } from "../../store/local-copy.ts";
-import { within } from "../../store/place.ts";
+import { localCopy } from "../../store/places/local-copy.ts";
+import { within } from "../../store/places/place.ts";
 
 const FILE = "negative.safetensors";
 

@@ -10,7 +10,7 @@ import { Failure } from "../../schemas/failure.ts";
 import { differences } from "../../schemas/manifest.ts";
 import type { DenoiserDescription, PerceptualDescription } from "../../schemas/model.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { examineDescriptions } from "../../store/checksums.ts";
+import { examineDescriptions } from "../../store/records/checksums.ts";
 import type { Taking } from "../published/teacher.ts";
 
 /**

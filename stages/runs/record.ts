@@ -7,7 +7,7 @@ import { basename, join, resolve } from "node:path";
 import type { Context } from "../../schemas/events.ts";
 import { rateOf } from "../../schemas/rate.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
+import { namesIn, removeTemporaries, writeAtomic } from "../../store/places/atomic.ts";
 import type { FigureGroup, Finding, Line, Rule } from "../../schemas/figures.ts";
 import { distanceChart } from "./charts.ts";
 import { findingsOf } from "./health.ts";

@@ -3,8 +3,8 @@ import { basename, dirname, join } from "node:path";
 import { stringify } from "yaml";
 import type { Context } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { filesAt } from "../../store/files.ts";
-import { within } from "../../store/place.ts";
+import { filesAt } from "../../store/places/files.ts";
+import { within } from "../../store/places/place.ts";
 import { renamed } from "./renamed.ts";
 
 /** What a context says of names in records that last. */

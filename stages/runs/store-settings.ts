@@ -8,9 +8,9 @@ import { differences } from "../../schemas/manifest.ts";
 import { settingsText } from "./settings-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Codec, type ImageTokenizer, readCodecDescription, writeCodec, writeStoresTokenizer } from "./model.ts";
-import { filesAt } from "../../store/files.ts";
-import { within } from "../../store/place.ts";
-import { examineDescriptions, writeChecksums } from "../../store/checksums.ts";
+import { filesAt } from "../../store/places/files.ts";
+import { within } from "../../store/places/place.ts";
+import { examineDescriptions, writeChecksums } from "../../store/records/checksums.ts";
 import { writeNegative } from "./negative.ts";
 
 /** The settings that a latent store may depend on: what stands in its settings.yaml. */

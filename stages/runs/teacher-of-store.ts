@@ -3,7 +3,7 @@ import { Failure } from "../../schemas/failure.ts";
 import { differences, type TripleManifest } from "../../schemas/manifest.ts";
 import { type DenoiserDescription, modelFormat } from "../../schemas/model.ts";
 import { labelsOf } from "../../models/denoiser.ts";
-import { textHash } from "../../store/hash.ts";
+import { textHash } from "../../store/places/hash.ts";
 
 /** What a store's identity holds of its teacher. */
 export function teacherIdentity(description: DenoiserDescription): TripleManifest["teacher"] & { description: string } {

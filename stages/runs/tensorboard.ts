@@ -4,7 +4,7 @@
  */
 import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
+import { namesIn, removeTemporaries, writeAtomic } from "../../store/places/atomic.ts";
 import { double, fieldsOf, float, integer, message, text } from "../../engine/protobuf.ts";
 import { crc32c } from "../../schemas/numbers/crc.ts";
 

@@ -2,11 +2,11 @@
 import type { Context } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { durationInWords } from "../../schemas/words.ts";
-import { waitForShard } from "../../store/follow.ts";
-import { makersOf } from "../../store/lock.ts";
-import { isUrl } from "../../store/place.ts";
-import { hasFileOf } from "../../store/present.ts";
-import type { Store } from "../../store/store.ts";
+import { waitForShard } from "../../store/rows/follow.ts";
+import { makersOf } from "../../store/places/lock.ts";
+import { isUrl } from "../../store/places/place.ts";
+import { hasFileOf } from "../../store/records/present.ts";
+import type { Store } from "../../store/shards/store.ts";
 
 export interface Vigil {
   /** Ends with the context's signal, or with a Failure once nothing can come any more. */

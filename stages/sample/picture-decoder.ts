@@ -6,7 +6,7 @@ import type { CodecWorker } from "../workers/codec.ts";
 import type { Codec } from "../runs/model.ts";
 import { type Picture, sidesOf } from "../../schemas/images.ts";
 import { writeGrid } from "../picture/write-grid.ts";
-import { denormalise, type Statistics } from "../../store/statistics.ts";
+import { denormalise, type Statistics } from "../../store/records/statistics.ts";
 import { startWorker } from "../workers/start.ts";
 
 export interface PictureDecoder {

@@ -4,7 +4,7 @@ import { extname } from "node:path";
 import { parquetReadObjects, parquetSchema, parquetMetadataAsync } from "hyparquet";
 import { badUsage, Failure, isFailure } from "../../schemas/failure.ts";
 import { displayName } from "../../schemas/visible.ts";
-import { openBuffer } from "../../store/buffers.ts";
+import { openBuffer } from "../../store/places/buffers.ts";
 import { csvRecords } from "../ingest/captions/csv.ts";
 import { parsed } from "../ingest/captions/jsonl.ts";
 import { NOT_UTF8, textOf, withoutMark } from "../ingest/captions/text.ts";

@@ -7,11 +7,11 @@ import type { SimulateSettings } from "../../schemas/settings.ts";
 import type { ConditionColumn } from "../../models/conditions.ts";
 import { type DenoiserSpec, labelsOf } from "../../models/denoiser.ts";
 import { conditionColumns } from "../../models/encoders/own.ts";
-import type { LatentRow, TripleRow } from "../../store/columns.ts";
-import { waitForShard } from "../../store/follow.ts";
-import { textHash } from "../../store/hash.ts";
-import { openLatentStore } from "../../store/latents.ts";
-import { readHead, readShard, type Store } from "../../store/store.ts";
+import type { LatentRow, TripleRow } from "../../store/format/columns.ts";
+import { waitForShard } from "../../store/rows/follow.ts";
+import { textHash } from "../../store/places/hash.ts";
+import { openLatentStore } from "../../store/rows/latents.ts";
+import { readHead, readShard, type Store } from "../../store/shards/store.ts";
 import { checkClasses } from "./classes.ts";
 import { readPrompts } from "./prompts.ts";
 

@@ -2,14 +2,14 @@
 import type { Context } from "../../schemas/events.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
 import { durationInWords } from "../../schemas/words.ts";
-import { rowsOf } from "../../store/layout.ts";
-import { type LeadWait, nearReaders } from "../../store/lead.ts";
-import { ownThenOthers } from "../../store/others.ts";
-import { hasShard, without } from "../../store/present.ts";
-import { readerInWords } from "../../store/readers.ts";
-import { shareOf } from "../../store/share.ts";
-import type { Store } from "../../store/store.ts";
-import type { Work } from "../../store/work.ts";
+import { rowsOf } from "../../store/records/layout.ts";
+import { type LeadWait, nearReaders } from "../../store/making/lead.ts";
+import { ownThenOthers } from "../../store/making/others.ts";
+import { hasShard, without } from "../../store/records/present.ts";
+import { readerInWords } from "../../store/shards/readers.ts";
+import { shareOf } from "../../store/making/share.ts";
+import type { Store } from "../../store/shards/store.ts";
+import type { Work } from "../../store/making/work.ts";
 import type { fillTriples } from "./fill-triples.ts";
 
 /** Which trainings have ended, where none is at work, and whether none can begin any more. */

@@ -14,10 +14,10 @@ import { endsWhereNoneIsFinite } from "../encode/finite-rows.ts";
 import { stage } from "../flow/mod.ts";
 import { teacherIdentity } from "../runs/teacher-of-store.ts";
 import type { RowCondition, RowConditions } from "./row-conditions.ts";
-import type { TripleRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { idRange, type Store, writeShard } from "../../store/store.ts";
-import { noiseOf } from "../../store/triples.ts";
+import type { TripleRow } from "../../store/format/columns.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { idRange, type Store, writeShard } from "../../store/shards/store.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
 import { tripleRowsOf } from "./triple-rows.ts";
 
 /** The identity of the triple store that this teacher gives under these conditions. */

@@ -2,10 +2,10 @@
 import { Failure } from "../../schemas/failure.ts";
 import type { TripleManifest } from "../../schemas/manifest.ts";
 import { fromHalf, toHalf } from "../../schemas/numbers/half.ts";
-import { stateColumns, type TripleRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import type { Store } from "../../store/store.ts";
-import { noiseOf } from "../../store/triples.ts";
+import { stateColumns, type TripleRow } from "../../store/format/columns.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import type { Store } from "../../store/shards/store.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
 import { notFinite } from "../encode/finite-rows.ts";
 import type { RowCondition } from "./row-conditions.ts";
 

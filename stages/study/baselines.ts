@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import type { Evaluation } from "../evaluate/evaluation.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import type { Ground } from "./ground.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";

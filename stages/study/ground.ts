@@ -8,9 +8,9 @@ import { orderSettings } from "../../schemas/settings.ts";
 import { evaluationsOf } from "../../models/diffusion/plan-schedule.ts";
 import { readDenoiser, readPerceptual } from "../runs/model.ts";
 import { checkTeacher } from "../runs/teacher-of-store.ts";
-import { openLatentStore } from "../../store/latents.ts";
-import { openTripleStore } from "../../store/triples.ts";
-import { textHash } from "../../store/hash.ts";
+import { openLatentStore } from "../../store/rows/latents.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
+import { textHash } from "../../store/places/hash.ts";
 import type { Job } from "./plan.ts";
 
 export interface Ground {

@@ -6,8 +6,8 @@ import { countWeights } from "../../engine/weights.ts";
 import { methodNamed, optimiserOf, ownSettings } from "../../methods/registry.ts";
 import { openSafetensors } from "../../models/weights/open.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { shardOf } from "../../store/present.ts";
-import { openTripleStore } from "../../store/triples.ts";
+import { shardOf } from "../../store/records/present.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
 import { readLatestCheckpoint } from "../train/checkpoint.ts";
 
 export const neededSchema = z.object({

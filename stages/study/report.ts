@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { barChart } from "../picture/bars.ts";
 import { lineChart } from "../picture/chart.ts";
 import type { Markup } from "../picture/markup.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import { summarise } from "../evaluate/measures.ts";
 import { valuesOf } from "./compare.ts";
 import { courseInWords, recallChart, recallCourses } from "./over-training.ts";

@@ -9,7 +9,7 @@ import { type Measures, type SeedMeasures, summaries } from "../evaluate/measure
 import { neededSchema } from "./needed.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { appendLine } from "../../store/append-line.ts";
+import { appendLine } from "../../store/places/append-line.ts";
 
 const summarySchema = z.object({ mean: z.number(), spread: z.number().optional(), count: z.number() });
 

@@ -1,6 +1,6 @@
 /** Turns the latents of a store into tokens, shard by shard, and writes them to a token store. */
 import type { OperatorFunction } from "rxjs";
-import { textHash } from "../../store/hash.ts";
+import { textHash } from "../../store/places/hash.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { type Draft, type LatentManifest, shardFormatOf, type TokenManifest } from "../../schemas/manifest.ts";
@@ -9,11 +9,11 @@ import type { Settings } from "../../schemas/settings.ts";
 import { gridOf, tokenCount } from "../../models/tokens/image-tokenizer.ts";
 import { stage } from "../flow/mod.ts";
 import type { OpenTokenizer } from "../sample/tokenizer.ts";
-import type { TokenRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { stacked } from "../../store/latents.ts";
-import { normalise } from "../../store/statistics.ts";
-import { readFailures, readShard, type Store, writeShard } from "../../store/store.ts";
+import type { TokenRow } from "../../store/format/columns.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { stacked } from "../../store/rows/latents.ts";
+import { normalise } from "../../store/records/statistics.ts";
+import { readFailures, readShard, type Store, writeShard } from "../../store/shards/store.ts";
 
 /** The identity of the token store that these latents give with this tokenizer. Throws a Failure where it reads other latents. */
 export function tokenManifestOf(options: {

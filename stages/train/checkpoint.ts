@@ -13,8 +13,8 @@ import { readSafetensors, type Safetensors } from "../../models/weights/safetens
 import type { Weights } from "../../engine/weights.ts";
 import { parsedJson } from "../../schemas/json.ts";
 import { Failure } from "../../schemas/failure.ts";
-import { namesIn, removeTemporaries, writeAtomic } from "../../store/atomic.ts";
-import { sha256Pieces } from "../../store/hash.ts";
+import { namesIn, removeTemporaries, writeAtomic } from "../../store/places/atomic.ts";
+import { sha256Pieces } from "../../store/places/hash.ts";
 
 export interface Checkpoint {
   path: string;

@@ -7,7 +7,7 @@ import { type AnyMethod, optimiserOf, ownSettings, picked } from "../../methods/
 import { differingKeys } from "../../schemas/manifest.ts";
 import { orderSettings, type Settings, type TrainingSettings } from "../../schemas/settings.ts";
 import { absent } from "../../schemas/system-error.ts";
-import { textHash } from "../../store/hash.ts";
+import { textHash } from "../../store/places/hash.ts";
 import { readMark } from "../runs/folder.ts";
 
 export interface Identity {

@@ -2,8 +2,8 @@
 import type { Phase } from "../../methods/method.ts";
 import type { AnyMethod } from "../../methods/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { within } from "../../store/place.ts";
-import { openTripleStore } from "../../store/triples.ts";
+import { within } from "../../store/places/place.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
 
 /** One phase, ready to be run: a simulation by what was made last, or a training on the newest triples. */
 export interface Planned {

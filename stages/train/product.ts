@@ -1,5 +1,5 @@
 /** What a training has made of its folder, where its checkpoints are gone. */
-import { namesIn } from "../../store/atomic.ts";
+import { namesIn } from "../../store/places/atomic.ts";
 import type { Product } from "../../methods/method.ts";
 import { readMark } from "../runs/folder.ts";
 

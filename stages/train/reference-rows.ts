@@ -4,9 +4,9 @@ import type { Context } from "../../schemas/events.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { DenoiserDescription } from "../../schemas/model.ts";
 import { permutation } from "../../schemas/numbers/philox.ts";
-import { normalise } from "../../store/statistics.ts";
-import { readShard, type Store } from "../../store/store.ts";
-import { readTriples } from "../../store/triples.ts";
+import { normalise } from "../../store/records/statistics.ts";
+import { readShard, type Store } from "../../store/shards/store.ts";
+import { readTriples } from "../../store/rows/triples.ts";
 import { untilThere } from "../runs/vigil.ts";
 
 /** A real latent as the teacher takes it, with its condition. */

@@ -3,14 +3,14 @@ import type { Batch, Needs } from "../../methods/method.ts";
 import { conditionedRows, type Conditions } from "../../models/conditions.ts";
 import type { OptimiserSettings, OrderSettings, Settings } from "../../schemas/settings.ts";
 import type { LatentManifest, TokenManifest, TripleManifest } from "../../schemas/manifest.ts";
-import { latentBatches } from "../../store/latents.ts";
-import type { Statistics } from "../../store/statistics.ts";
-import type { Store } from "../../store/store.ts";
+import { latentBatches } from "../../store/rows/latents.ts";
+import type { Statistics } from "../../store/records/statistics.ts";
+import type { Store } from "../../store/shards/store.ts";
 import type { Denoiser } from "../runs/model.ts";
 import { openRowConditions } from "../simulate/row-conditions.ts";
 import type { Follow } from "./training.ts";
-import { tokenBatches } from "../../store/tokens.ts";
-import { tripleBatches } from "../../store/triples.ts";
+import { tokenBatches } from "../../store/rows/tokens.ts";
+import { tripleBatches } from "../../store/rows/triples.ts";
 
 /** How latents are normalised for a teacher. */
 export interface Scale {

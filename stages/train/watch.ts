@@ -11,8 +11,8 @@ import type { Watched, Watcher } from "../workers/watcher.ts";
 import { type ConditionBag, conditionedRows, type Conditions } from "../../models/conditions.ts";
 import { type ImageSize, pixelsOf } from "../../schemas/images.ts";
 import type { PictureDecoder } from "../sample/picture-decoder.ts";
-import { textHash } from "../../store/hash.ts";
-import { stacked } from "../../store/latents.ts";
+import { textHash } from "../../store/places/hash.ts";
+import { stacked } from "../../store/rows/latents.ts";
 import { startWorker } from "../workers/start.ts";
 import { COMPARABLE, type WatchedRow } from "./reference-rows.ts";
 

@@ -18,7 +18,7 @@ import { countWeights, startHash, type Weights } from "../../engine/weights.ts";
 import { readPublished } from "../../models/published/folder.ts";
 import { safetensorsPieces, type TensorSource } from "../../models/weights/pieces.ts";
 import { readSafetensors } from "../../models/weights/safetensors.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import { openBench, rounded } from "./record.ts";
 
 const run = promisify(execFile);

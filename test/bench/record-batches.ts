@@ -7,9 +7,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
-import { createLatentStore, readLatents } from "../../store/latents.ts";
-import { recordBatches } from "../../store/record-batches.ts";
-import { writeShard } from "../../store/store.ts";
+import { createLatentStore, readLatents } from "../../store/rows/latents.ts";
+import { recordBatches } from "../../store/rows/record-batches.ts";
+import { writeShard } from "../../store/shards/store.ts";
 import { latentManifest } from "../store/fixture.ts";
 import { openBench, rounded } from "./record.ts";
 

@@ -11,10 +11,10 @@ import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { bytesInWords, durationInWords } from "../../schemas/words.ts";
 import { type Sides, timeStoreAndBare } from "../../stages/bench/store-speed.ts";
-import { rowBatches } from "../../store/batches.ts";
-import { writeShard } from "../../store/store.ts";
-import { sealStore } from "../../store/summary.ts";
-import { createTripleStore, openTripleStore } from "../../store/triples.ts";
+import { rowBatches } from "../../store/rows/batches.ts";
+import { writeShard } from "../../store/shards/store.ts";
+import { sealStore } from "../../store/shards/summary.ts";
+import { createTripleStore, openTripleStore } from "../../store/rows/triples.ts";
 import { tripleManifest } from "../store/fixture.ts";
 import { openBench, rounded } from "./record.ts";
 

@@ -21,7 +21,7 @@ import { unet } from "../../models/families/unet.ts";
 import type { UnetConfig } from "../../models/families/unet-layout.ts";
 import { openSafetensors } from "../../models/weights/open.ts";
 import { safetensorsPieces, type TensorSource } from "../../models/weights/pieces.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import { type BenchRow, openBench, rounded } from "./record.ts";
 
 /** Widths of the U-Net, by billions of parameters. */

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { forgetOperators } from "../../store/operator.ts";
+import { forgetOperators } from "../../store/places/operator.ts";
 import { commandLine, type Spoken } from "../fixtures/command-line.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";

@@ -6,7 +6,7 @@ import { execute } from "../../bin/cli.mts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
 import { noBucket, objectsOf, startBucket } from "../store/bucket-server.ts";
-import { filesAt } from "../../store/files.ts";
+import { filesAt } from "../../store/places/files.ts";
 import { contents, writeSquares } from "../train/fixture.ts";
 
 const test = suite("commands on buckets");

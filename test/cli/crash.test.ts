@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isTemporary } from "../../store/atomic.ts";
+import { isTemporary } from "../../store/places/atomic.ts";
 import type { Fault } from "../fixtures/faulty.ts";
 import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { openStore, presentShards } from "../../store/store.ts";
-import { verifyStore } from "../../store/verify.ts";
+import { openStore, presentShards } from "../../store/shards/store.ts";
+import { verifyStore } from "../../store/making/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "../simulate/fixture.ts";
 

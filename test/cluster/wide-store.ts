@@ -1,8 +1,8 @@
 /** A store of many shards of one row that nobody could make for a test: what its journal and the ends of its shards say. */
 import { createHash } from "node:crypto";
-import type { createLatentStore } from "../../store/latents.ts";
-import type { JournalEntry } from "../../store/journal.ts";
-import type { readHead } from "../../store/store.ts";
+import type { createLatentStore } from "../../store/rows/latents.ts";
+import type { JournalEntry } from "../../store/records/journal.ts";
+import type { readHead } from "../../store/shards/store.ts";
 
 export function wideManifest(shards: number): Parameters<typeof createLatentStore>[0]["manifest"] {
   return {

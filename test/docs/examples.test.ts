@@ -73,8 +73,8 @@ function moduleOf(code: string, path: string, place: string): string {
   ] as const) {
     if (!new RegExp(`\\b${word}\\b`).test(code)) continue;
     given.push(
-      `import { create${kind}Store as create_${word} } from "${here(`store/${word}.ts`)}";`,
-      `import { sealStore as seal_${word} } from "${here("store/summary.ts")}";`,
+      `import { create${kind}Store as create_${word} } from "${here(`store/rows/${word}.ts`)}";`,
+      `import { sealStore as seal_${word} } from "${here("store/shards/summary.ts")}";`,
       `import { fill as fill_${word}, ${kind.toLowerCase()}Manifest } from "${here("test/store/fixture.ts")}";`,
       `const ${word} = await create_${word}({ folder: ${JSON.stringify(join(place, word))}, manifest: ${kind.toLowerCase()}Manifest() });`,
       `await fill_${word}(${word});`,

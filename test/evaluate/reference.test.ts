@@ -5,8 +5,8 @@ import { sharp } from "../../schemas/sharp.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { openReference, type Reference } from "../../stages/evaluate/reference.ts";
 import { openCodec, writeCodec } from "../../stages/runs/model.ts";
-import { createLatentStore } from "../../store/latents.ts";
-import { writeShard } from "../../store/store.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
+import { writeShard } from "../../store/shards/store.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("reference images");

@@ -1,14 +1,14 @@
 /** Stores to look at. */
 import { serve } from "../../pipelines/serve.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
-import { createLatentStore } from "../../store/latents.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
 import type { LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
 import { writeCodec } from "../../stages/runs/model.ts";
-import type { TripleRow } from "../../store/columns.ts";
-import { idRange, type Store, writeShard } from "../../store/store.ts";
-import { sealStore } from "../../store/summary.ts";
-import { createTripleStore } from "../../store/triples.ts";
+import type { TripleRow } from "../../store/format/columns.ts";
+import { idRange, type Store, writeShard } from "../../store/shards/store.ts";
+import { sealStore } from "../../store/shards/summary.ts";
+import { createTripleStore } from "../../store/rows/triples.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { freshFolder, tripleManifest } from "../store/fixture.ts";
 

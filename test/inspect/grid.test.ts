@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { commandLine, type Spoken } from "../fixtures/command-line.ts";
 import { sharp } from "../../schemas/sharp.ts";
-import { noiseOf } from "../../store/triples.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, healthyRow, length, triples } from "./fixture.ts";
 

@@ -7,7 +7,7 @@ import type { Browser } from "playwright-core";
 import { inspect } from "../../pipelines/inspect.ts";
 import { serve } from "../../pipelines/serve.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
-import { shardPath, type Store } from "../../store/store.ts";
+import { shardPath, type Store } from "../../store/shards/store.ts";
 import { assert, suite } from "../harness.ts";
 import { contrasts, openBrowser, openPage, until } from "./browser.ts";
 import { captions, freshFolder, images, listening, served, triples } from "./fixture.ts";

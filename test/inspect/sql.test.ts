@@ -5,7 +5,7 @@ import { inspect } from "../../pipelines/inspect.ts";
 import { Failure } from "../../schemas/failure.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { answerSql } from "../../stages/inspect/sql.ts";
-import { shardPath, type Store } from "../../store/store.ts";
+import { shardPath, type Store } from "../../store/shards/store.ts";
 import { ownTemporaries } from "../fixtures/folders.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf } from "../store/fixture.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inspect, type Looks } from "../../pipelines/inspect.ts";
 import { presetLayer, resolveSettings } from "../../recipes/resolve-settings.ts";
 import { Failure, isFailure } from "../../schemas/failure.ts";
-import { shardPath } from "../../store/store.ts";
+import { shardPath } from "../../store/shards/store.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder, listening, triples } from "./fixture.ts";
 

@@ -6,10 +6,10 @@ import { healthOf, timesInWords } from "../../stages/inspect/health.ts";
 import { channelTable, factsOf } from "../../stages/inspect/facts.ts";
 import { surveyStore } from "../../stages/inspect/survey.ts";
 import { createTally } from "../../stages/inspect/tally.ts";
-import { askToRegister, openReader } from "../../store/readers.ts";
-import { removeRead } from "../../store/removed.ts";
-import { openStore, shardPath, type Store } from "../../store/store.ts";
-import { noiseOf } from "../../store/triples.ts";
+import { askToRegister, openReader } from "../../store/shards/readers.ts";
+import { removeRead } from "../../store/shards/removed.ts";
+import { openStore, shardPath, type Store } from "../../store/shards/store.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { healthyRow, images, length, listening, triples } from "./fixture.ts";
 

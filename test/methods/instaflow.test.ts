@@ -13,7 +13,7 @@ import { train } from "../../pipelines/train.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
-import { openTripleStore } from "../../store/triples.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { toParameters } from "../models/parameters.ts";
 import { contents, inFolder, recordingContext, tinySettings, withTriples } from "../train/fixture.ts";

@@ -8,7 +8,7 @@ import { autoencoderKl } from "../../models/codecs/kl.ts";
 import { decodeTaesd } from "../../models/codecs/taesd.ts";
 import type { TaesdConfig } from "../../models/codecs/taesd-layout.ts";
 import { normals } from "../../schemas/numbers/philox.ts";
-import { denormalise } from "../../store/statistics.ts";
+import { denormalise } from "../../store/records/statistics.ts";
 import { klConfigOf, randomKl } from "../fixtures/kl.ts";
 import { assert, suite } from "../harness.ts";
 import { noise, perturbed, toParameters } from "./parameters.ts";

@@ -17,7 +17,7 @@ import { sharp } from "../../schemas/sharp.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { openCodec, readCodec } from "../../stages/runs/model.ts";
 import { create } from "../../stages/workers/codec.ts";
-import { openLatentStore, readLatents } from "../../store/latents.ts";
+import { openLatentStore, readLatents } from "../../store/rows/latents.ts";
 import { klConfigOf, randomKl, smallKl, writeKl } from "../fixtures/kl.ts";
 import { picture } from "../fixtures/png.ts";
 import { assert, suite } from "../harness.ts";

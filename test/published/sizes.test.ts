@@ -9,7 +9,7 @@ import { train } from "../../pipelines/train.ts";
 import type { ImageSize } from "../../schemas/images.ts";
 import { requestedSize, withLatents } from "../../stages/published/size.ts";
 import { planDenoiser, readCodec, readDenoiser } from "../../stages/runs/model.ts";
-import { openTripleStore } from "../../store/triples.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";

@@ -5,7 +5,7 @@ import { sample } from "../../pipelines/sample.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import { train } from "../../pipelines/train.ts";
 import { readDenoiser } from "../../stages/runs/model.ts";
-import { openTripleStore, readTriples } from "../../store/triples.ts";
+import { openTripleStore, readTriples } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { recordingContext } from "../train/fixture.ts";
 import { pipelines } from "./golden.ts";

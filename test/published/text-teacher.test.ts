@@ -14,7 +14,7 @@ import type { ImageSize } from "../../schemas/images.ts";
 import { planDenoiser, readDenoiser } from "../../stages/runs/model.ts";
 import { readNegative } from "../../stages/runs/negative.ts";
 import { openConditions } from "../../stages/sample/conditions.ts";
-import { openTripleStore, readTriples } from "../../store/triples.ts";
+import { openTripleStore, readTriples } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { freshFolder } from "../simulate/fixture.ts";
 import { recordingContext } from "../train/fixture.ts";

@@ -1,5 +1,5 @@
 /** What a latent store of the codec "pixel" holds, for people: rows by name, and colours out of 255. */
-import { openLatentStore, readLatents } from "../../store/latents.ts";
+import { openLatentStore, readLatents } from "../../store/rows/latents.ts";
 
 export interface StoredPicture {
   name: string;

@@ -9,7 +9,7 @@ import type { PipelineEvent } from "../../schemas/events.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { manifestText, upgrades } from "../../schemas/manifest.ts";
-import { idRange, openStore, writeShard } from "../../store/store.ts";
+import { idRange, openStore, writeShard } from "../../store/shards/store.ts";
 import { encodePng } from "../fixtures/png.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, emptyLatents, fillLatents, freshFolder, settingsOf, writeRun } from "../simulate/fixture.ts";

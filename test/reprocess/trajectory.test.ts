@@ -5,9 +5,9 @@ import { commandLine } from "../fixtures/command-line.ts";
 import { reprocess } from "../../pipelines/reprocess.ts";
 import { simulate } from "../../pipelines/simulate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { readShard, writeShard } from "../../store/store.ts";
-import { sealStore } from "../../store/summary.ts";
-import { createTripleStore, openTripleStore } from "../../store/triples.ts";
+import { readShard, writeShard } from "../../store/shards/store.ts";
+import { sealStore } from "../../store/shards/summary.ts";
+import { createTripleStore, openTripleStore } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, emptyLatents, fillLatents, freshFolder, settingsOf, writeRun } from "../simulate/fixture.ts";
 

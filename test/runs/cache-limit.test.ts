@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { workingFolder } from "../../stages/runs/mirror.ts";
-import { keepLimit, useCopy } from "../../store/cache-limit.ts";
+import { keepLimit, useCopy } from "../../store/places/cache-limit.ts";
 import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 

@@ -7,7 +7,7 @@ import { sharp } from "../../schemas/sharp.ts";
 import { pictureAt } from "../../stages/runs/record.ts";
 import { fieldsOf } from "../../engine/protobuf.ts";
 import { recordsOf } from "../../stages/runs/tensorboard.ts";
-import { writeAtomic } from "../../store/atomic.ts";
+import { writeAtomic } from "../../store/places/atomic.ts";
 import type { AnyMethod } from "../../methods/registry.ts";
 import { trained } from "../../pipelines/train.ts";
 import type { Measuring } from "../../stages/train/watch.ts";

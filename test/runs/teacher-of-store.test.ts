@@ -8,8 +8,8 @@ import { readDenoiser, writeCodec, writeModel } from "../../stages/runs/model.ts
 import { checkTeacher } from "../../stages/runs/teacher-of-store.ts";
 import { methodNamed } from "../../methods/registry.ts";
 import { prepareStudent } from "../../stages/train/prepare/student.ts";
-import { writeChecksums } from "../../store/checksums.ts";
-import { openTripleStore } from "../../store/triples.ts";
+import { writeChecksums } from "../../store/records/checksums.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
 import { contentsOf, contextOf, freshFolder, settingsOf, writeRun } from "../simulate/fixture.ts";
 import { taesdIn, writeTaesd } from "../fixtures/taesd.ts";
 import { assert, suite } from "../harness.ts";

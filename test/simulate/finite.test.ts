@@ -17,9 +17,9 @@ import { simulateShards, type TripleShard } from "../../stages/simulate/simulate
 import { keptWeights, openProgress } from "../../stages/train/progress.ts";
 import { createWatch } from "../../stages/train/watch.ts";
 import { create } from "../../stages/workers/codec.ts";
-import { createLatentStore } from "../../store/latents.ts";
-import { idRange, writeShard } from "../../store/store.ts";
-import { createTripleStore } from "../../store/triples.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
+import { idRange, writeShard } from "../../store/shards/store.ts";
+import { createTripleStore } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { contextOf, freshFolder, LENGTH, settingsOf, SIZE, writeRun } from "./fixture.ts";
 

@@ -11,9 +11,9 @@ import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import type { LatentManifest } from "../../schemas/manifest.ts";
 import { openCodec, writeCodec, writeModel } from "../../stages/runs/model.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { createLatentStore } from "../../store/latents.ts";
-import { idRange, type Store, writeShard } from "../../store/store.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
+import { idRange, type Store, writeShard } from "../../store/shards/store.ts";
 import { freshFolder } from "../fixtures/folders.ts";
 
 export { freshFolder };

@@ -3,11 +3,11 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { simulate } from "../../pipelines/simulate.ts";
 import type { PipelineEvent } from "../../schemas/events.ts";
-import { ownThenOthers } from "../../store/others.ts";
-import { shareOf } from "../../store/share.ts";
-import { shardPath } from "../../store/store.ts";
-import { openTripleStore } from "../../store/triples.ts";
-import type { Work } from "../../store/work.ts";
+import { ownThenOthers } from "../../store/making/others.ts";
+import { shareOf } from "../../store/making/share.ts";
+import { shardPath } from "../../store/shards/store.ts";
+import { openTripleStore } from "../../store/rows/triples.ts";
+import type { Work } from "../../store/making/work.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, contextOf, freshFolder, settingsOf, writeRun } from "./fixture.ts";
 

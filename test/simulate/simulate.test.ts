@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { simulate } from "../../pipelines/simulate.ts";
-import { openTripleStore, readTriples } from "../../store/triples.ts";
-import { verifyStore } from "../../store/verify.ts";
+import { openTripleStore, readTriples } from "../../store/rows/triples.ts";
+import { verifyStore } from "../../store/making/verify.ts";
 import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 import {

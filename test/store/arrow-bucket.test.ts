@@ -1,9 +1,9 @@
 /** A store of Arrow shards in a bucket. */
-import { createLatentStore } from "../../store/latents.ts";
-import { openStore as openForBatches } from "../../store/open.ts";
-import { openStore, readRows, readShard } from "../../store/store.ts";
-import { sealStore } from "../../store/summary.ts";
-import { verifyStore } from "../../store/verify.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
+import { openStore as openForBatches } from "../../store/rows/open.ts";
+import { openStore, readRows, readShard } from "../../store/shards/store.ts";
+import { sealStore } from "../../store/shards/summary.ts";
+import { verifyStore } from "../../store/making/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { noBucket, objectsOf, startBucket } from "./bucket-server.ts";
 import { contentsOf, fill, freshFolder, latentManifest } from "./fixture.ts";

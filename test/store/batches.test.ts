@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ahead } from "../../store/ahead.ts";
-import { rowBatches } from "../../store/batches.ts";
-import { createLatentStore, latentBatches, openLatentStore } from "../../store/latents.ts";
-import { shardPath } from "../../store/store.ts";
-import { readSummary, sealStore } from "../../store/summary.ts";
-import { createTripleStore, openTripleStore, readTriples, type TripleBatch, tripleBatches } from "../../store/triples.ts";
+import { ahead } from "../../store/rows/ahead.ts";
+import { rowBatches } from "../../store/rows/batches.ts";
+import { createLatentStore, latentBatches, openLatentStore } from "../../store/rows/latents.ts";
+import { shardPath } from "../../store/shards/store.ts";
+import { readSummary, sealStore } from "../../store/shards/summary.ts";
+import { createTripleStore, openTripleStore, readTriples, type TripleBatch, tripleBatches } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { fill, fillShard, freshFolder, latentManifest, tripleManifest } from "./fixture.ts";
 

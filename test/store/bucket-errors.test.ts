@@ -2,10 +2,10 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isFailure } from "../../schemas/failure.ts";
-import { filesAt, namesAt } from "../../store/files.ts";
-import { forgetOperators } from "../../store/operator.ts";
-import { placeOf } from "../../store/place.ts";
-import { openStore } from "../../store/store.ts";
+import { filesAt, namesAt } from "../../store/places/files.ts";
+import { forgetOperators } from "../../store/places/operator.ts";
+import { placeOf } from "../../store/places/place.ts";
+import { openStore } from "../../store/shards/store.ts";
 import { assert, suite } from "../harness.ts";
 import { environmentOf } from "./bucket-server.ts";
 

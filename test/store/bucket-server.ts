@@ -9,7 +9,7 @@ import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { forgetOperators, operatorOf } from "../../store/operator.ts";
+import { forgetOperators, operatorOf } from "../../store/places/operator.ts";
 
 const bin = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "onestep-test");
 const account = "devstoreaccount1"; // azurite's own, with its published key

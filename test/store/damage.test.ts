@@ -7,11 +7,11 @@ import { latentShape } from "../../models/codecs/autoencoder.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { writeDescriptions } from "../../stages/runs/store-settings.ts";
 import type { Codec } from "../../stages/runs/model.ts";
-import { openStore } from "../../store/store.ts";
-import { sealStore } from "../../store/summary.ts";
-import { createTripleStore, openTripleStore, tripleBatches } from "../../store/triples.ts";
-import { mendStore } from "../../store/mend.ts";
-import { verifyStore } from "../../store/verify.ts";
+import { openStore } from "../../store/shards/store.ts";
+import { sealStore } from "../../store/shards/summary.ts";
+import { createTripleStore, openTripleStore, tripleBatches } from "../../store/rows/triples.ts";
+import { mendStore } from "../../store/making/mend.ts";
+import { verifyStore } from "../../store/making/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentOf, tripleManifest } from "./fixture.ts";
 

@@ -1,11 +1,11 @@
 /** Shards that are false and agree with themselves, whatever their format, and what every reader must say of one. */
 import { cpSync, readFileSync } from "node:fs";
 import { surveyStore } from "../../stages/inspect/survey.ts";
-import { rowBatches } from "../../store/batches.ts";
-import { mergeStores } from "../../store/merge.ts";
-import { openStore, type Store, shardName, shardPath } from "../../store/store.ts";
-import type { Row } from "../../store/stored-rows.ts";
-import { verifyStore } from "../../store/verify.ts";
+import { rowBatches } from "../../store/rows/batches.ts";
+import { mergeStores } from "../../store/making/merge.ts";
+import { openStore, type Store, shardName, shardPath } from "../../store/shards/store.ts";
+import type { Row } from "../../store/format/stored-rows.ts";
+import { verifyStore } from "../../store/making/verify.ts";
 import { assert } from "../harness.ts";
 import { freshFolder } from "./fixture.ts";
 import { plant, withMetadata } from "./forgery.ts";

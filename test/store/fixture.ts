@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { normals } from "../../schemas/numbers/philox.ts";
 import type { Draft, LatentManifest, TripleManifest } from "../../schemas/manifest.ts";
 import { diffusionSettings } from "../../schemas/settings.ts";
-import type { LatentRow, TripleRow } from "../../store/columns.ts";
-import type { FailedRow } from "../../store/journal.ts";
-import { noiseOf } from "../../store/triples.ts";
-import { idRange, type Store, writeShard } from "../../store/store.ts";
+import type { LatentRow, TripleRow } from "../../store/format/columns.ts";
+import type { FailedRow } from "../../store/records/journal.ts";
+import { noiseOf } from "../../store/rows/triples.ts";
+import { idRange, type Store, writeShard } from "../../store/shards/store.ts";
 
 export { freshFolder } from "../fixtures/folders.ts";
 

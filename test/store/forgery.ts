@@ -7,12 +7,12 @@ import { ByteWriter } from "hyparquet-writer";
 import { writePageHeader } from "hyparquet-writer/src/datapage.js";
 import { writeMetadata } from "hyparquet-writer/src/metadata.js";
 import { crc32 } from "../../schemas/numbers/crc.ts";
-import { formatOf } from "../../store/formats.ts";
-import { type JournalEntry, journalLine } from "../../store/journal.ts";
-import { entriesPath, journalPath, shardDigits } from "../../store/layout.ts";
-import { encodeShard, readShardMetadata } from "../../store/shard.ts";
-import { idRange, readShard, type Store, shardPath } from "../../store/store.ts";
-import type { Row } from "../../store/stored-rows.ts";
+import { formatOf } from "../../store/format/formats.ts";
+import { type JournalEntry, journalLine } from "../../store/records/journal.ts";
+import { entriesPath, journalPath, shardDigits } from "../../store/records/layout.ts";
+import { encodeShard, readShardMetadata } from "../../store/format/shard.ts";
+import { idRange, readShard, type Store, shardPath } from "../../store/shards/store.ts";
+import type { Row } from "../../store/format/stored-rows.ts";
 
 /** Puts bytes in a shard's place, with a journal line that agrees with them. */
 export function plant(store: Store, shard: number, bytes: Uint8Array, claims: Partial<JournalEntry> = {}): void {

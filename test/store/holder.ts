@@ -1,5 +1,5 @@
 /** A process that holds a folder until its input ends: `holder.ts FOLDER COMMAND shared|alone [BEAT]`. Prints what came of it. */
-import { holdFolder } from "../../store/lock.ts";
+import { holdFolder } from "../../store/places/lock.ts";
 
 const [folder, command, mode, beat] = process.argv.slice(2) as [string, string, string, string?];
 try {

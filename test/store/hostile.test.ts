@@ -1,8 +1,8 @@
 /** Stores that are false and agree with themselves: found, named and refused before they cost anything. */
 import { cpSync } from "node:fs";
 import type { PageHeader } from "hyparquet";
-import { openStore, readHead, type Store } from "../../store/store.ts";
-import { createTripleStore } from "../../store/triples.ts";
+import { openStore, readHead, type Store } from "../../store/shards/store.ts";
+import { createTripleStore } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { checkRefused, falseShards, type Forge, rows } from "./false-shards.ts";
 import { fill, freshFolder, tripleManifest } from "./fixture.ts";

@@ -1,11 +1,11 @@
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type JournalEntry, journalLine, readJournal } from "../../store/journal.ts";
-import { createLatentStore, openLatentStore } from "../../store/latents.ts";
-import { idRange, openStore, readShard, writeShard } from "../../store/store.ts";
-import { mendStore } from "../../store/mend.ts";
-import { readSummary, sealStore } from "../../store/summary.ts";
-import { verifyStore } from "../../store/verify.ts";
+import { type JournalEntry, journalLine, readJournal } from "../../store/records/journal.ts";
+import { createLatentStore, openLatentStore } from "../../store/rows/latents.ts";
+import { idRange, openStore, readShard, writeShard } from "../../store/shards/store.ts";
+import { mendStore } from "../../store/making/mend.ts";
+import { readSummary, sealStore } from "../../store/shards/summary.ts";
+import { verifyStore } from "../../store/making/verify.ts";
 import { assert, suite } from "../harness.ts";
 import { contentsOf, fill, fillShard, freshFolder, latentManifest, latentRow } from "./fixture.ts";
 

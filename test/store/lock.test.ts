@@ -5,7 +5,7 @@ import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, renameS
 import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { holdFolder, makersOf } from "../../store/lock.ts";
+import { holdFolder, makersOf } from "../../store/places/lock.ts";
 import { scriptWords } from "../fixtures/script.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -230,7 +230,7 @@ test("a lock torn by a kill is taken over", async () => {
 
 test("a process that exits without giving back leaves nothing", async () => {
   const folder = fresh();
-  const code = `import { holdFolder } from ${JSON.stringify(new URL("../../store/lock.ts", import.meta.url).href)};
+  const code = `import { holdFolder } from ${JSON.stringify(new URL("../../store/places/lock.ts", import.meta.url).href)};
     await holdFolder({ folder: ${JSON.stringify(folder)}, command: "train" }); process.exit(3);`;
   const child = spawn(process.execPath, [...process.execArgv, "--input-type=module", "-e", code], { stdio: "inherit" });
   assert.is((await once(child, "exit"))[0], 3);

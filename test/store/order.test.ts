@@ -1,4 +1,4 @@
-import { blocksOf, type OrderSettings, rowOrder } from "../../store/order.ts";
+import { blocksOf, type OrderSettings, rowOrder } from "../../store/rows/order.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("order");

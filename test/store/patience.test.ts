@@ -1,5 +1,5 @@
 /** How long buckets are waited for: while all is well as long as it may help, after the signal to stop for a moment. */
-import { abandonedRequests, answerOf, endsWith, patiently, paused } from "../../store/patience.ts";
+import { abandonedRequests, answerOf, endsWith, patiently, paused } from "../../store/places/patience.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("patience");

@@ -1,5 +1,5 @@
 /** Sums over latents against sums written out value by value: to the last bit, with what is not finite, of any number of channels. */
-import { createSums } from "../../store/statistics.ts";
+import { createSums } from "../../store/records/statistics.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("sums");

@@ -1,8 +1,8 @@
 /** Child process of the kill tests: makes what a store misses, and seals it. With "stays" it waits for its kill then: none misses. */
 import { shardFormatOf } from "../../schemas/manifest.ts";
-import { createLatentStore } from "../../store/latents.ts";
-import { missingShards } from "../../store/store.ts";
-import { sealStore } from "../../store/summary.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
+import { missingShards } from "../../store/shards/store.ts";
+import { sealStore } from "../../store/shards/summary.ts";
 import { fillShard, latentManifest } from "./fixture.ts";
 
 const [folder = "", entries = "", rowsPerShard = "", format = "parquet", end = "leaves"] = process.argv.slice(2);

@@ -8,8 +8,8 @@ import { presetNamed } from "../../recipes/recipe.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { settingsSchema } from "../../recipes/settings.ts";
 import { openCodec, writeCodec } from "../../stages/runs/model.ts";
-import { createLatentStore } from "../../store/latents.ts";
-import { idRange, writeShard } from "../../store/store.ts";
+import { createLatentStore } from "../../store/rows/latents.ts";
+import { idRange, writeShard } from "../../store/shards/store.ts";
 import type { Study } from "../../stages/study/studies.ts";
 import { CLASSES, contextOf, freshFolder, LENGTH, settingsOf, SIZE, writeRun } from "../simulate/fixture.ts";
 

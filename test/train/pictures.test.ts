@@ -4,7 +4,7 @@ import type { PictureDecoder } from "../../stages/sample/picture-decoder.ts";
 import { besideTeacher, roundTrips } from "../../stages/train/pictures.ts";
 import { teacherRows } from "../../stages/train/reference-rows.ts";
 import type { Trainer } from "../../stages/train/training.ts";
-import { createTripleStore } from "../../store/triples.ts";
+import { createTripleStore } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { fill, freshFolder, latentOf, tripleManifest } from "../store/fixture.ts";
 import { recordingContext } from "./fixture.ts";

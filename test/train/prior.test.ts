@@ -10,8 +10,8 @@ import { verify } from "../../pipelines/verify.ts";
 import { readPrior } from "../../stages/runs/model.ts";
 import { openPrior } from "../../stages/sample/prior.ts";
 import { openStoresTokenizer } from "../../stages/sample/tokenizer.ts";
-import { readShard } from "../../store/store.ts";
-import { openTokenStore } from "../../store/tokens.ts";
+import { readShard } from "../../store/shards/store.ts";
+import { openTokenStore } from "../../store/rows/tokens.ts";
 import { assert, suite } from "../harness.ts";
 import { contents, inFolder, recordingContext, tinySettings, writeSquares } from "./fixture.ts";
 

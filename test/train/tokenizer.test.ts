@@ -3,8 +3,8 @@ import { ingest } from "../../pipelines/ingest.ts";
 import { pretrain } from "../../pipelines/pretrain.ts";
 import { readImageTokenizer } from "../../stages/runs/model.ts";
 import { openTokenizer } from "../../stages/sample/tokenizer.ts";
-import { openLatentStore, readLatents, stacked } from "../../store/latents.ts";
-import { normalise } from "../../store/statistics.ts";
+import { openLatentStore, readLatents, stacked } from "../../store/rows/latents.ts";
+import { normalise } from "../../store/records/statistics.ts";
 import { assert, suite } from "../harness.ts";
 import { contents, inFolder, recordingContext, tinySettings, writeSquares } from "./fixture.ts";
 

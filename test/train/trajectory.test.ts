@@ -5,7 +5,7 @@ import { simulate } from "../../pipelines/simulate.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { prepareStudent } from "../../stages/train/prepare/student.ts";
 import { plannedPhases } from "../../stages/train/phases.ts";
-import { openTripleStore, readTriples } from "../../store/triples.ts";
+import { openTripleStore, readTriples } from "../../store/rows/triples.ts";
 import { assert, suite } from "../harness.ts";
 import { contextOf, freshFolder, LENGTH, settingsOf, writeRun } from "../simulate/fixture.ts";
 

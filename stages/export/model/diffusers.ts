@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { besidePart, openPart } from "../../../models/published/part-files.ts";
 import { Failure } from "../../../schemas/failure.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import type { Denoiser } from "../../runs/model.ts";
 import { copyPart, jsonText, type StoredAs, writeNetwork } from "./parts.ts";
 import type { Asking } from "./scheduler.ts";

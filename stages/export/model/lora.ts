@@ -6,7 +6,7 @@ import { toTorch } from "../../../models/published/torch.ts";
 import { DOWN, UP } from "../../../models/layers.ts";
 import { adaptedKernels } from "../../../models/training/lora.ts";
 import { safetensorsPieces, sourcesOf } from "../../../models/weights/pieces.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import type { Lora } from "../../runs/lora.ts";
 import type { StoredAs } from "./parts.ts";
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { weightsIn } from "../../../models/published/folder.ts";
 import { openWeights } from "../../../models/weights/load.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import type { Denoiser } from "../../runs/model.ts";
 import { jsonText, type StoredAs, writeTorchWeights } from "./parts.ts";
 import type { Source } from "./source.ts";

@@ -6,7 +6,7 @@ import type { Weights } from "../../../engine/weights.ts";
 import { PICKLES } from "../../../models/published/folder.ts";
 import { toTorch } from "../../../models/published/torch.ts";
 import { safetensorsPieces, sourcesOf, type TensorSource } from "../../../models/weights/pieces.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 
 /** How weights are stored: as they are, or rounded to halves. */
 export type StoredAs = "F32" | "F16";

@@ -6,7 +6,7 @@ import { openPart } from "../../../models/published/part-files.ts";
 import { toTorch } from "../../../models/published/torch.ts";
 import { safetensorsPieces, sourcesOf } from "../../../models/weights/pieces.ts";
 import { Failure } from "../../../schemas/failure.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import { pipelineOf } from "./diffusers.ts";
 import type { StoredAs } from "./parts.ts";
 import { partOf, type Source } from "./source.ts";

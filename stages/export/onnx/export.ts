@@ -13,7 +13,7 @@ import { sidesOf } from "../../../schemas/images.ts";
 import { type OnestepJson, onestepJson, onestepJsonFormat } from "../../../schemas/onestep-json.ts";
 import { version } from "../../../schemas/package.ts";
 import type { Settings } from "../../../schemas/settings.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import { type Codec, type Denoiser, readCodec, readStoresTokenizer } from "../../runs/model.ts";
 import { decoderModel, generatorModel, isGuidedBy, storedAs } from "./graphs.ts";
 import { measureExport } from "./parity.ts";

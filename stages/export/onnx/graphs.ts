@@ -16,7 +16,7 @@ import { isConditional } from "../../../models/encoders/own.ts";
 import { familyOf } from "../../../models/families/registry.ts";
 import { codesOfTokens, tokenCount } from "../../../models/tokens/image-tokenizer.ts";
 import { toHalf } from "../../../schemas/numbers/half.ts";
-import { denormalise } from "../../../store/statistics.ts";
+import { denormalise } from "../../../store/records/statistics.ts";
 import type { Denoiser, ImageTokenizer } from "../../runs/model.ts";
 import type { ExportSampler } from "./sampler.ts";
 

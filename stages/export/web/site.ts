@@ -8,7 +8,7 @@ import { integers } from "../../../schemas/numbers/philox.ts";
 import { type OnestepJson, onestepJson } from "../../../schemas/onestep-json.ts";
 import { packageText, version } from "../../../schemas/package.ts";
 import { bytesInWords } from "../../../schemas/words.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import { lean, modulesOf } from "./code.ts";
 import type { Asset, Device, Runtime, Site } from "./messages.ts";
 import { pageOf } from "./page.ts";

@@ -1,6 +1,6 @@
 /** The report's pictures of numbers, as inline SVG; colours come from the page's style. */
 import { numberInWords } from "../../../schemas/words.ts";
-import type { Statistics } from "../../../store/statistics.ts";
+import type { Statistics } from "../../../store/records/statistics.ts";
 import { type Markup, markup } from "../../picture/markup.ts";
 import { coordinate as n, svgText as text } from "../../picture/svg.ts";
 import { evenTicks } from "../../picture/ticks.ts";

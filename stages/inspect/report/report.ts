@@ -1,12 +1,12 @@
 /** Writes the report of a store as one HTML file that a colleague can open. */
-import { lastName } from "../../../store/place.ts";
+import { lastName } from "../../../store/places/place.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { version } from "../../../schemas/package.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
-import { readLeftOut } from "../../../store/left-out.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
-import type { Store } from "../../../store/store.ts";
+import { readLeftOut } from "../../../store/records/left-out.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
+import type { Store } from "../../../store/shards/store.ts";
 import { idOf, rowOfId, type Selected, selectRows } from "../rows.ts";
 import { factsOf } from "../facts.ts";
 import { damagedShards, type Survey } from "../survey.ts";

@@ -1,11 +1,11 @@
 /** The report of a store as something to serve: rows are read and decoded when they are looked at. */
-import { lastName } from "../../../store/place.ts";
+import { lastName } from "../../../store/places/place.ts";
 import type { Context } from "../../../schemas/events.ts";
 import { Failure } from "../../../schemas/failure.ts";
 import { version } from "../../../schemas/package.ts";
 import type { EngineSettings } from "../../../schemas/settings.ts";
-import { readLeftOut } from "../../../store/left-out.ts";
-import type { Store } from "../../../store/store.ts";
+import { readLeftOut } from "../../../store/records/left-out.ts";
+import type { Store } from "../../../store/shards/store.ts";
 import { html, json, nothingHere, type Source } from "../../serve/answer.ts";
 import { type Selected, selectRows } from "../rows.ts";
 import { factsOf } from "../facts.ts";

@@ -1,7 +1,7 @@
 /** FOLDER/frequency.md, .json and charts: which bands each noise level and each layer serves, before and after. */
 import { join } from "node:path";
 import { numberInWords } from "../../../schemas/words.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
 import { machine } from "../../doctor/machine.ts";
 import { lineChart } from "../../picture/chart.ts";
 import { type Frequencies, halfLevels } from "./measure.ts";

@@ -2,9 +2,9 @@
 import type { DenoiserDescription } from "../../../schemas/model.ts";
 import type { TripleManifest } from "../../../schemas/manifest.ts";
 import type { SimulateSettings } from "../../../schemas/settings.ts";
-import { textHash } from "../../../store/hash.ts";
-import type { Store } from "../../../store/store.ts";
-import { readTriples } from "../../../store/triples.ts";
+import { textHash } from "../../../store/places/hash.ts";
+import type { Store } from "../../../store/shards/store.ts";
+import { readTriples } from "../../../store/rows/triples.ts";
 import { readPrompts } from "../../simulate/prompts.ts";
 import { representative } from "./teacher.ts";
 

@@ -3,12 +3,12 @@ import { resolve } from "node:path";
 import { badUsage } from "../../../schemas/failure.ts";
 import type { OptimiserSettings, OrderSettings } from "../../../schemas/settings.ts";
 import type { TripleManifest } from "../../../schemas/manifest.ts";
-import { textHash } from "../../../store/hash.ts";
-import { leastAfter } from "../../../store/order.ts";
-import { isUrl } from "../../../store/place.ts";
-import { keepingOf, openReader, type RegisteredReader } from "../../../store/readers.ts";
-import { removeRead } from "../../../store/removed.ts";
-import type { Store } from "../../../store/store.ts";
+import { textHash } from "../../../store/places/hash.ts";
+import { leastAfter } from "../../../store/rows/order.ts";
+import { isUrl } from "../../../store/places/place.ts";
+import { keepingOf, openReader, type RegisteredReader } from "../../../store/shards/readers.ts";
+import { removeRead } from "../../../store/shards/removed.ts";
+import type { Store } from "../../../store/shards/store.ts";
 
 /** What a training tells the store that it reads. */
 export interface Reader {

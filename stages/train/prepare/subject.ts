@@ -1,7 +1,7 @@
 /** What a method is told of the networks that a student's training is about. */
 import type { Needs, Subject } from "../../../methods/method.ts";
 import type { Settings } from "../../../schemas/settings.ts";
-import { normalisedMoments } from "../../../store/statistics.ts";
+import { normalisedMoments } from "../../../store/records/statistics.ts";
 import type { Codec, Denoiser } from "../../runs/model.ts";
 import type { frozenOf } from "./given.ts";
 

@@ -9,7 +9,7 @@ const from = async (path: string): Promise<Record<string, (...args: unknown[]) =
   import(pathToFileURL(join(checkout, path)).href);
 const { signal } = new AbortController();
 const context = { signal, report: () => {} };
-const store = async () => (await from("store/latents.ts")).openLatentStore!({ folder: source });
+const store = async () => (await from("store/rows/latents.ts")).openLatentStore!({ folder: source });
 const settingsOf = async (changes: object) =>
   ((await from("recipes/settings.ts")) as unknown as { settingsSchema: { parse: (value: object) => object } }).settingsSchema.parse(
     changes,
@@ -19,7 +19,7 @@ const settingsOf = async (changes: object) =>
 const jobs: Record<string, () => Promise<() => Promise<void>>> = {
   /** An epoch of training's batches. */
   batches: async () => {
-    const { rowBatches } = await from("store/batches.ts");
+    const { rowBatches } = await from("store/rows/batches.ts");
     const reader = await store();
     const order = { seed: 1, batch: 64, window: 4, firstShards: Infinity, stepsPerShard: 1, toStep: Math.ceil(Number(rows) / 64) };
     return async () => {
@@ -28,7 +28,7 @@ const jobs: Record<string, () => Promise<() => Promise<void>>> = {
   },
   /** A reader that follows while the store is written: each shard's line of the journal comes just before the shard is read. */
   follow: async () => {
-    const { readShard } = await from("store/store.ts");
+    const { readShard } = await from("store/shards/store.ts");
     const [journal, lines, summary] = ["journal.jsonl", "journal", "summary.json"].map((name) => join(source, name)) as [
       string,
       string,
@@ -61,7 +61,7 @@ const jobs: Record<string, () => Promise<() => Promise<void>>> = {
     };
   },
   verify: async () => {
-    const { verifyStore } = await from("store/verify.ts");
+    const { verifyStore } = await from("store/making/verify.ts");
     const reader = await store();
     return async () => {
       const findings: unknown[] = await verifyStore!(reader);

@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 import { normals } from "../../../schemas/numbers/philox.ts";
 import { settingsSchema } from "../../../recipes/settings.ts";
 import { openCodec } from "../../../stages/runs/model.ts";
-import { createLatentStore } from "../../../store/latents.ts";
-import { idRange, writeShard } from "../../../store/store.ts";
-import { sealStore } from "../../../store/summary.ts";
+import { createLatentStore } from "../../../store/rows/latents.ts";
+import { idRange, writeShard } from "../../../store/shards/store.ts";
+import { sealStore } from "../../../store/shards/summary.ts";
 import { picture } from "../../fixtures/png.ts";
 import { writeZip } from "../../fixtures/zip.ts";
 

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { normals } from "../../../schemas/numbers/philox.ts";
-import { createLatentStore, latentBatches, openLatentStore } from "../../../store/latents.ts";
-import { writeShard } from "../../../store/store.ts";
-import { sealStore } from "../../../store/summary.ts";
+import { createLatentStore, latentBatches, openLatentStore } from "../../../store/rows/latents.ts";
+import { writeShard } from "../../../store/shards/store.ts";
+import { sealStore } from "../../../store/shards/summary.ts";
 import { latentManifest } from "../../store/fixture.ts";
 
 const rows = Number(process.env.ROWS ?? 50_000);

@@ -6,8 +6,8 @@ import { safetensorsPieces, sourcesOf, type TensorSource } from "../../../models
 import { decodeSafetensors, encodeSafetensors } from "../../../models/weights/safetensors.ts";
 import { toHalf } from "../../../schemas/numbers/half.ts";
 import { normals } from "../../../schemas/numbers/philox.ts";
-import { writeAtomic } from "../../../store/atomic.ts";
-import { sha256, sha256Pieces } from "../../../store/hash.ts";
+import { writeAtomic } from "../../../store/places/atomic.ts";
+import { sha256, sha256Pieces } from "../../../store/places/hash.ts";
 import { assert, suite } from "../../harness.ts";
 
 const test = suite("safetensors pieces");
