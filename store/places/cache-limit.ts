@@ -25,6 +25,8 @@ interface Kept {
  * Takes the folder of a copy, as `holdFolder` does; it is made where it is not there, and nobody makes room with it from then on.
  *
  * @example
+ * import { existsSync } from "node:fs";
+ * import { writeFile } from "node:fs/promises";
  * import { keepLimit, useCopy } from "./cache-limit.ts";
  * process.env.ONESTEP_CACHE = folder;
  * process.env.ONESTEP_CACHE_GB = "0";
@@ -51,7 +53,20 @@ export async function useCopy(options: Parameters<typeof holdFolder>[0]): Return
   }
 }
 
-/** Removes what was used longest ago until the rest fits. Nothing that goes wrong with it is told: all it costs is room. */
+/**
+ * Removes what was used longest ago until the rest fits. Nothing that goes wrong with it is told: all it costs is room.
+ *
+ * @example
+ * import { existsSync } from "node:fs";
+ * import { mkdir, writeFile } from "node:fs/promises";
+ * import { keepLimit } from "./cache-limit.ts";
+ * process.env.ONESTEP_CACHE = folder;
+ * process.env.ONESTEP_CACHE_GB = "0";
+ * await mkdir(`${folder}/shards`, { recursive: true });
+ * await writeFile(`${folder}/shards/ab12.parquet`, "rows");
+ * await keepLimit();
+ * assert.ok(!existsSync(`${folder}/shards/ab12.parquet`));
+ */
 export async function keepLimit(): Promise<void> {
   try {
     const copies = [await copiesIn(cachePlace("runs")), await copiesIn(cachePlace("fetched"))];

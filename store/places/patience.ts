@@ -55,7 +55,17 @@ export function endsWith(signal: AbortSignal): () => void {
   };
 }
 
-/** Requests under way for which nobody waits any more, and which hold the process. */
+/**
+ * Requests under way for which nobody waits any more, and which hold the process.
+ *
+ * @example
+ * import { abandonedRequests, endsWith, patiently } from "./patience.ts";
+ * const before = abandonedRequests();
+ * const noLonger = endsWith(AbortSignal.abort(new Error("Ctrl-C")));
+ * await assert.rejects(patiently(() => new Promise<never>(() => {})), /no answer/);
+ * assert.equal(abandonedRequests(), before + 1);
+ * noLonger();
+ */
 export const abandonedRequests = (): number => abandoned;
 
 /** Whether the process is told to stop. */
