@@ -106,17 +106,18 @@ export async function mirrored<T>(
   const named = (text: string): string => text.replaceAll(folder, url.replace(/\/+$/, ""));
   const report = (event: PipelineEvent): void => context.report(renamed(event, named) as PipelineEvent);
   const lasting = (text: string): string => named(context.lasting?.(text) ?? text);
+  let result: T;
   try {
     const push = await fetched(url, folder, { except, signal: context.signal });
-    const result = await work({ folder, push, context: { ...context, report, lasting } });
+    result = await work({ folder, push, context: { ...context, report, lasting } });
     await push();
-    return result;
   } catch (error) {
-    throw failureNamed(error, named);
+    throw failureNamed(error, named); // what was not sent stays here, for whoever wants to save it by hand
   } finally {
     await release();
-    if (!context.signal.aborted) await keepLimit();
   }
+  await keepLimit();
+  return result;
 }
 
 /** Where a command that writes a run does its work. */
