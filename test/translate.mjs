@@ -8,6 +8,7 @@
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, posix, relative, sep } from "node:path";
+import { pathToFileURL } from "node:url";
 
 const require = createRequire(import.meta.url);
 const { build } = createRequire(require.resolve("tsx"))("esbuild");
@@ -77,6 +78,11 @@ async function makeApart({ root, folder, sources, packages }) {
   const separate = {
     name: "separate",
     setup: ({ onResolve }) => {
+      // What is JavaScript already is where it is.
+      onResolve({ filter: /^\.\.?\/.*\.mjs$/ }, ({ path, resolveDir }) => ({
+        path: pathToFileURL(join(resolveDir, path)).href,
+        external: true,
+      }));
       onResolve({ filter: /^\.\.?\// }, ({ path, kind }) =>
         kind === "entry-point" ? undefined : { path: path.replace(/\.(m?)ts$/, ".$1js"), external: true },
       );

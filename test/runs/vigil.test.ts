@@ -79,7 +79,7 @@ test("a living maker is waited for", async () => {
   const release = await holdFolder({ folder: store.folder, command: "simulate", shared: true });
   const { ended, said, after } = waitFor(store, 0);
   await after(300);
-  await after(5000);
+  await after(600);
   assert.ok(said().length === 2 && said().every((message) => !message.includes("no process")), said().join("\n"));
   await fillShard(store, 0);
   await ended;

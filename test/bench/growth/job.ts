@@ -1,12 +1,14 @@
 /** One job of growth.ts in a process of its own, by the code of any checkout; prints the seconds and the peak of its memory. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [checkout = "", job = "", source = "", out = "", rows = "", shards = ""] = process.argv.slice(2);
 // What is imported lies in another checkout, perhaps of another commit: its types are not known here.
-const from = async (path: string): Promise<Record<string, (...args: unknown[]) => never>> =>
-  import(pathToFileURL(join(checkout, path)).href);
+const from = async (path: string): Promise<Record<string, (...args: unknown[]) => never>> => {
+  const place = existsSync(join(checkout, path)) ? path : path.replace(/^store\/\w+\//, "store/"); // where the store was one folder
+  return import(pathToFileURL(join(checkout, place)).href);
+};
 const { signal } = new AbortController();
 const context = { signal, report: () => {} };
 const store = async () => (await from("store/rows/latents.ts")).openLatentStore!({ folder: source });
@@ -76,7 +78,7 @@ const jobs: Record<string, () => Promise<() => Promise<void>>> = {
     const { writeDescriptions } = await from("stages/runs/store-settings.ts");
     const codec = await (await from("stages/runs/model.ts")).openCodec!(settings);
     for (const name of ["codec.json", "codec.safetensors", "settings.yaml", "checksums.json"]) rmSync(join(source, name), { force: true });
-    await writeDescriptions!({ folder: source, codec, settings }); // as this checkout reads it
+    await writeDescriptions!({ folder: source, codec, settings, context }); // as this checkout reads it
     return async () => {
       const reference: { all: () => AsyncIterable<unknown>; available: number; size: number } = await openReference!({
         ...{ path: source, settings, signal },
