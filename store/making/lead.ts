@@ -6,11 +6,11 @@
  * made, since nobody would read it: the maker ends, at once where shards were removed, for no training can begin there any more, and
  * elsewhere when no other has begun for some minutes. Whoever wants the rest makes it without a lead.
  */
-import { setTimeout } from "node:timers/promises";
 import { permutation } from "../../schemas/numbers/philox.ts";
 import { rowsOf, type Store } from "../records/layout.ts";
 import { hasShard, missingShards, removedShards } from "../records/present.ts";
 import { hasEnded, type KnownReader, readersOf } from "../shards/readers.ts";
+import { pausedFor } from "../places/pause.ts";
 
 /** Seconds between two looks at the readers while all of them are too far behind: from the first on ever longer. */
 const POLL = { first: 0.2, last: 5 };
@@ -119,9 +119,7 @@ export async function* nearReaders(
     waitsSince ??= now;
     if (isOver(reach, { mayComeStill, seconds: (now - (aloneSince ?? now)) / 1000, grace })) return onOver?.(reach);
     onWait?.({ ...reach, shard: waits, seconds: (now - waitsSince) / 1000, grace });
-    await setTimeout(1000 * pause, undefined, { signal }).catch((error) => {
-      throw signal?.aborted ? signal.reason : error;
-    });
+    await pausedFor(1000 * pause, signal);
     pause = Math.min(1.5 * pause, POLL.last);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { randomInt } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
+import { pausedFor } from "./pause.ts";
 
 /** Milliseconds that a request is waited for once the process is to stop; one with megabytes for as many more. */
 const MOMENT = 1000;
@@ -105,12 +106,7 @@ export async function patiently<T>(request: () => Promise<T>, known: Request = {
  * await assert.rejects(paused(60_000), /Ctrl-C/);
  * noLonger();
  */
-export async function paused(milliseconds: number): Promise<void> {
-  const signal = ending?.signal;
-  await setTimeout(milliseconds, undefined, { signal }).catch((error) => {
-    throw signal?.aborted ? signal.reason : error;
-  });
-}
+export const paused = (milliseconds: number): Promise<void> => pausedFor(milliseconds, ending?.signal);
 
 /** What a request that was begun too late, or had no answer in its moment, is told by; of opendal's kind. */
 const unanswered = (): Error => Object.assign(new Error("Stopping: no answer"), { code: "GenericFailure" });

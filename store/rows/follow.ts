@@ -1,10 +1,10 @@
 import { existsSync, type FSWatcher, statSync, watch } from "node:fs";
-import { setTimeout } from "node:timers/promises";
 import { dirname } from "node:path";
 import { Failure } from "../../schemas/failure.ts";
 import { filesAt } from "../places/files.ts";
 import { removedPath, shardPath, type Store } from "../records/layout.ts";
 import { isUrl, within } from "../places/place.ts";
+import { pausedFor } from "../places/pause.ts";
 import { missingShard } from "../shards/shard-file.ts";
 
 const gone = Symbol("a store that was removed while it was waited for");
@@ -80,9 +80,7 @@ async function isThere(path: string): Promise<boolean> {
 async function waitForObject(url: string, { signal, poll = 500, anchor, awaited }: Waiting): Promise<void> {
   for (let pause = poll; !(await isThere(url)); pause = Math.min(1.5 * pause, 10 * poll)) {
     if (anchor !== undefined && !(await isThere(anchor)) && !(await isThere(url))) throw lost(awaited, anchor);
-    await setTimeout(pause, undefined, { signal }).catch((error) => {
-      throw signal?.aborted ? signal.reason : error;
-    });
+    await pausedFor(pause, signal);
   }
 }
 

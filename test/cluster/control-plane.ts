@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { freePort } from "../fixtures/free-port.ts";
 
 /** What the API answers: fields that tests look at by name. */
 // biome-ignore lint/suspicious/noExplicitAny: Kubernetes' objects have no types here
@@ -108,14 +108,4 @@ export async function startControlPlane({ binaries, home }: { binaries: string; 
     startControllers();
   };
   return { ask, watch, restartControllers, stop };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

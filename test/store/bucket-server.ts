@@ -5,11 +5,11 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { forgetOperators, operatorOf } from "../../store/places/operator.ts";
+import { freePort } from "../fixtures/free-port.ts";
 
 const bin = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "onestep-test");
 const account = "devstoreaccount1"; // azurite's own, with its published key
@@ -148,16 +148,6 @@ function signed(): Record<string, string> {
   const text = ["PUT", ...Array(11).fill(""), ...lines, `/${account}/${account}/bucket`, "restype:container"].join("\n");
   const signature = createHmac("sha256", Buffer.from(key, "base64")).update(text).digest("base64");
   return { ...headers, Authorization: `SharedKey ${account}:${signature}` };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** All objects of a store by name, as hex, through the server's own interface; of servers that want signatures through opendal's. */
