@@ -36,26 +36,22 @@ export async function inPlace<R extends Request>(
     import("../stages/runs/renamed.ts"),
   ]);
   const uses: (() => Promise<void>)[] = [];
-  const release = async (): Promise<void> => {
-    for (const end of uses) await end();
-  };
-  const { here, names, output } = await placed(request, signal, uses).catch(async (error) => {
-    await release();
-    throw error;
-  });
-  const named = (text: string): string => [...names].reduce((changed, [folder, url]) => changed.replaceAll(folder, url), text);
-  const send: Send = (given, start) => {
-    const context = { ...given, report: (event) => given.report(renamed(event, named) as typeof event) } satisfies Context;
-    if (!output) return start(here.flags, context);
-    const { flag, url } = output;
-    const sent = { url, command: request.command.name, context };
-    return mirrored(sent, ({ folder, context }) => start({ ...here.flags, [flag]: folder }, context));
-  };
-  await work(here, send)
-    .catch((error) => {
+  try {
+    const { here, names, output } = await placed(request, signal, uses);
+    const named = (text: string): string => [...names].reduce((changed, [folder, url]) => changed.replaceAll(folder, url), text);
+    const send: Send = (given, start) => {
+      const context = { ...given, report: (event) => given.report(renamed(event, named) as typeof event) } satisfies Context;
+      if (!output) return start(here.flags, context);
+      const { flag, url } = output;
+      const sent = { url, command: request.command.name, context };
+      return mirrored(sent, ({ folder, context }) => start({ ...here.flags, [flag]: folder }, context));
+    };
+    await work(here, send).catch((error) => {
       throw failureNamed(error, named);
-    })
-    .finally(release);
+    });
+  } finally {
+    for (const release of uses) await release();
+  }
 }
 
 /**
